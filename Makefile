@@ -1,0 +1,89 @@
+# Every target sets up what it needs. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := $(CURDIR)/.venv/bin
+# Tools call each other by name, and without bytecode every start of ansible takes 2.5 times as long.
+export PATH := $(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE
+export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.molecule
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
+
+# What `make reference` builds, and where: make reference DSN=postgresql://… VARIANT=repaired EVENTS=1000000 SEED=7
+export DSN ?=
+export VARIANT ?= faithful
+export EVENTS ?= 20000
+export SEED ?= 1
+# More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
+ARGS ?=
+
+.PHONY: help setup demo test lint format unit integration e2e molecule bench psql reference lock build clean distclean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup: ## Make .venv ready: find a Python >= 3.12, install, compile
+	@scripts/setup
+
+demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resumed
+	@$(BIN)/python -m tests.scout.demo $(ARGS)
+
+test: setup ## Run every check and test; Molecule where Docker can be had
+	@failed=; \
+	$(MAKE) lint || failed="$$failed lint"; \
+	if why=$$($(BIN)/python scripts/docker.py ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
+	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi; \
+	[ -z "$$failed" ] || printf '\nfailed so far, see above:%s\n' "$$failed"; \
+	echo; $(BIN)/python -m pytest $(ARGS) && [ -z "$$failed" ]
+
+lint: setup ## Check style, types, documentation and playbooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/yamllint --strict .
+	$(BIN)/python scripts/validate-modules
+	$(BIN)/antsibull-changelog lint
+	$(BIN)/ansible-lint
+
+format: setup ## Rewrite the Python files in the house's style
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+unit: setup ## Run the tests that need no database
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+integration: setup ## Run the tests of modules and of the reference pipeline on a real PostgreSQL
+	@$(BIN)/python -m pytest tests/integration $(ARGS)
+
+e2e: setup ## Run the tests of whole playbooks
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+molecule: setup ## Run the scenarios on a container with the real pg_cron
+	@$(BIN)/python scripts/docker.py ready
+	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY)
+	@$(BIN)/molecule test --all $(ARGS)
+
+bench: setup ## Measure, side by side with the runbook's script
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+psql: setup ## Open a shell on the demo database
+	@$(BIN)/python -m tests.scout.server psql $(ARGS)
+
+reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last line: SCOUT_DSN=...
+	@set -- --variant "$$VARIANT" --events "$$EVENTS" --seed "$$SEED"; \
+	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
+	$(BIN)/python -m tests.scout.reference "$$@" $(ARGS)
+
+lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest
+	@scripts/lock $(ARGS)
+
+build: setup ## Build the collection's archive into dist/
+	@$(BIN)/ansible-galaxy collection build --force --output-path dist
+
+clean: ## Stop the embedded servers and remove all that running left behind
+	@if [ -x $(BIN)/python ] && [ -e tests/scout/server.py ]; then $(BIN)/python -m tests.scout.server stop; fi
+	@rm -rf .scout .cache .molecule .ansible .hypothesis dist .venv/compiled
+	@find . -path ./.venv -prune -o -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## As clean, and remove .venv too
+	@rm -rf .venv .deps

@@ -1,0 +1,1 @@
+SELECT is(count(*)::int, 7, 'seven jobs') FROM cron.job;

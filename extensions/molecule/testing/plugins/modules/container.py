@@ -1,0 +1,33 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test only: a throwaway PostgreSQL container with the real pg_cron is present, and its dsn known, or absent."""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+from docker.errors import DockerException
+
+from scripts.docker import Unavailable
+from tests.scout import container
+
+SPEC = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC)
+    name = module.params["name"]
+    try:
+        if module.params["state"] == "absent":
+            module.exit_json(changed=container.stop(name))
+        module.exit_json(changed=True, dsn=container.start(name).dsn)
+    except (Unavailable, DockerException) as problem:
+        module.fail_json(msg=str(problem))
+
+
+if __name__ == "__main__":
+    main()

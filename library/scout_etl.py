@@ -1,0 +1,233 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draining the backlog as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_etl
+short_description: Drain the backlog of a Scout pipeline
+version_added: 0.1.0
+description:
+  - Loads every event that was pending when the task began, through the pipeline's own C(scout.load_silver_from_bronze), in
+    transactions whose size adapts to O(target_seconds). What is committed stays; a run that was interrupted goes on.
+  - An event the ETL cannot load does not stop it. The failing prefix of the queue is narrowed down, the one event that
+    fails by itself is moved to the dead letter queue with its full image and the database's error, and the drain goes on.
+    Two events of one transaction in a batch are no poison; the later one waits for the next batch.
+  - Errors that are not about an event (a missing function, a full disk, a missing privilege) stop the drain at once.
+options:
+  state:
+    description: The wanted state.
+    type: str
+    choices: [drained]
+    default: drained
+  poison:
+    description: Whether an event that cannot be loaded is moved to the dead letter queue or ends the task.
+    type: str
+    choices: [isolate, stop]
+    default: isolate
+  max_poison:
+    description: Stop as a systemic failure rather than move more events than this.
+    type: int
+    default: 100
+  max_poison_share:
+    description: Stop as a systemic failure when, from the 20th on, poison is more than this share of the events tried.
+    type: float
+    default: 0.1
+  target_seconds:
+    description: How long a batch should take, in seconds. One call of the ETL scans all pending events, so few long ones are cheaper.
+    type: float
+    default: 3.0
+  batch_rows:
+    description: Size of the first batch, in events; later ones adapt.
+    type: int
+    default: 2000
+  batch_timeout_seconds:
+    description: A batch that takes longer is rolled back and tried smaller, in seconds.
+    type: float
+    default: 120.0
+  hidden_wait_seconds:
+    description: How long to wait for pending events that another session holds locked, in seconds.
+    type: float
+    default: 10.0
+  require_pause:
+    description: Refuse to start unless ingestion is paused and nothing else loads silver.
+    type: bool
+    default: false
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Load the backlog
+  scout.recovery.scout_etl:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    state: drained
+"""
+
+RETURN = r"""
+run_id:
+  description: The run in the ledger; null when there was no backlog.
+  returned: success
+  type: str
+backlog:
+  description: Events that were pending at the start, and the age of the oldest in seconds.
+  returned: success
+  type: dict
+loaded:
+  description: Events loaded.
+  returned: success
+  type: int
+poison:
+  description: Events moved to the dead letter queue, each with event_id, dlq_id, digest, error and sqlstate.
+  returned: success
+  type: list
+  elements: dict
+suspects:
+  description: In check mode, events that look as if the ETL could not load them (at most 100), with the reason.
+  returned: check mode
+  type: list
+  elements: dict
+batches:
+  description: Batches committed.
+  returned: success
+  type: int
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
+effects:
+  description: Numbers of events loaded and isolated.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import contract, etl, ingestion, scheduler
+from ..module_utils.recovery.connection import attempting
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.ledger import operation
+from ..module_utils.recovery.progress import count
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "state": {"type": "str", "choices": ["drained"], "default": "drained"},
+    "poison": {"type": "str", "choices": ["isolate", "stop"], "default": "isolate"},
+    "max_poison": {"type": "int", "default": 100},
+    "max_poison_share": {"type": "float", "default": 0.1},
+    "target_seconds": {"type": "float", "default": 3.0},
+    "batch_rows": {"type": "int", "default": 2000},
+    "batch_timeout_seconds": {"type": "float", "default": 120.0},
+    "hidden_wait_seconds": {"type": "float", "default": 10.0},
+    "require_pause": {"type": "bool", "default": False},
+    "jobs": {"type": "list", "elements": "str"},
+}
+
+CHECK_SUSPECTS = 100
+CHECK_ROWS = 20_000
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Loads the backlog."""
+    if params["batch_rows"] < 1 or params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1:
+        raise BadInput(
+            f"batch_rows {params['batch_rows']}, max_poison {params['max_poison']} and max_poison_share "
+            f"{params['max_poison_share']} are not usable together",
+            next_step="give batch_rows >= 1, max_poison >= 0 and max_poison_share between 0 and 1",
+        )
+    session = call.session
+    with attempting("could not read the backlog", on=session.where), session.read():
+        backlog = etl.read(session)
+        suspected = (
+            etl.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if call.check and backlog.events else []
+        )
+    done = etl.Drained(backlog.events)
+    run_id: str | None = None
+    warnings: list[str] = []
+    if backlog.events and not call.check:
+        ledger = call.ensure(params["ledger"])
+        if params["require_pause"]:
+            ingestion.require_barrier(session, ledger, params["jobs"])
+        with operation(
+            ledger,
+            "drain",
+            {"poison": params["poison"]},
+            lease_token=params["lease_token"],
+            takeover=params["takeover"],
+        ) as this_run:
+            run_id = this_run.run_id
+            document = {"incident": call.incident, "actor": call.controller.actor}
+            options = etl.Options(
+                target_seconds=params["target_seconds"],
+                first_batch_rows=params["batch_rows"],
+                batch_timeout_seconds=params["batch_timeout_seconds"],
+                poison=params["poison"],
+                max_poison=params["max_poison"],
+                max_poison_share=params["max_poison_share"],
+                hidden_wait_seconds=params["hidden_wait_seconds"],
+            )
+            drain = etl.Drain(session, this_run, options, call.progress, owner=_owner(call), document=document)
+            done = drain.drain()
+        warnings = ledger.warnings
+    changed = bool(backlog.events) if call.check else bool(done.loaded or done.poison)
+    result: dict[str, t.Any] = {
+        "changed": changed,
+        "run_id": run_id,
+        "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
+        "loaded": done.loaded,
+        "poison": done.poison,
+        "batches": done.batches,
+        "seconds": round(done.seconds, 3),
+        "warnings": warnings,
+        "effects": {"loaded": done.loaded, "isolated": len(done.poison)},
+        "summary": etl.summary(done),
+        "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
+    }
+    if call.check:
+        result["suspects"] = [{"event_id": s.event_id, "reason": s.reason, "sqlstate": s.sqlstate} for s in suspected]
+        if backlog.events:
+            result["summary"] = f"would load {count(backlog.events, 'pending event')}"
+        if suspected:
+            result["summary"] += f", of which {count(len(suspected), 'event')} would go to the dead letter queue"
+    return result
+
+
+def _owner(call: Call) -> str:
+    """The role whose scheduler sessions usually load silver; their time zone decides what a naive time means."""
+    with call.session.read():
+        if not scheduler.present(call.session):
+            return call.session.facts.role
+        jobs = [job for job in scheduler.jobs(call.session) if scheduler.calls(job.command, contract.ETL_FUNCTIONS[:1])]
+    return jobs[0].owner if jobs else call.session.facts.role
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_etl", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

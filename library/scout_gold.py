@@ -1,0 +1,177 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refreshing gold as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_gold
+short_description: Refresh the gold views of a Scout pipeline
+version_added: 0.1.0
+description:
+  - Refreshes the materialized views of schema C(scout) that do not say what silver says, in the order of their
+    dependencies, each in a transaction of its own under Scout's own refresh lock, and proves that each is newer.
+  - Concurrently where possible. An unpopulated view, or one without a usable unique index, is refreshed plainly, with a
+    lock timeout and retries, so that readers never queue behind it for long.
+  - A failure of one view is named and does not undo the others. A view that is fresh already is left alone.
+options:
+  state:
+    description: The wanted state.
+    type: str
+    choices: [fresh]
+    default: fresh
+  views:
+    description: Names of the materialized views to consider, without schema. By default all of schema C(scout).
+    type: list
+    elements: str
+  force:
+    description: Refresh also what is fresh.
+    type: bool
+    default: false
+  refresh_timeout_seconds:
+    description: How long the refresh of one view may take, in seconds.
+    type: float
+    default: 1800.0
+  attempts:
+    description: How often to try a view that is in use.
+    type: int
+    default: 5
+  expect_changes:
+    description: For check mode after a step that would change silver. Every view counts as stale.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes
+attributes:
+  idempotent:
+    details: Not with O(force=true).
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Make gold say what silver says
+  scout.recovery.scout_gold:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    state: fresh
+"""
+
+RETURN = r"""
+run_id:
+  description: The run in the ledger; null when everything was fresh.
+  returned: success
+  type: str
+views:
+  description: Each view with its state before, why, when it was refreshed and how far it was behind, in seconds.
+  returned: success
+  type: list
+  elements: dict
+refreshed:
+  description: Each view refreshed, with how and in how many seconds; on failure also those that failed, with the error.
+  returned: always
+  type: list
+  elements: dict
+effects:
+  description: Number of views refreshed.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import gold
+from ..module_utils.recovery.connection import attempting
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.ledger import operation
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "state": {"type": "str", "choices": ["fresh"], "default": "fresh"},
+    "views": {"type": "list", "elements": "str"},
+    "force": {"type": "bool", "default": False},
+    "refresh_timeout_seconds": {"type": "float", "default": 1800.0},
+    "attempts": {"type": "int", "default": 5},
+    "expect_changes": {"type": "bool", "default": False},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Refreshes what is not fresh."""
+    session = call.session
+    if params["attempts"] < 1:
+        raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
+    with attempting("could not read the gold views", on=session.where), session.read():
+        before = gold.read(session)
+    if params["views"]:
+        unknown = sorted(set(params["views"]) - {f.view.name for f in before})
+        if unknown:
+            raise BadInput(
+                f"no materialized view is named {', '.join(map(repr, unknown))}",
+                on=session.where,
+                next_step=f"choose among {', '.join(f.view.name for f in before) or 'none: there is no gold view here'}",
+            )
+        before = [f for f in before if f.view.name in params["views"]]
+    every = params["force"] or (call.check and params["expect_changes"])
+    todo = [f.view for f in before if every or f.state != "fresh"]
+    done: list[gold.Refreshed] = []
+    run_id: str | None = None
+    warnings: list[str] = []
+    if todo and not call.check:
+        ledger = call.ensure(params["ledger"])
+        with operation(
+            ledger,
+            "refresh",
+            {"views": [view.name for view in todo]},
+            lease_token=params["lease_token"],
+            takeover=params["takeover"],
+        ) as this_run:
+            run_id = this_run.run_id
+            done = gold.refresh(
+                session,
+                this_run,
+                todo,
+                refresh_timeout_seconds=params["refresh_timeout_seconds"],
+                lock_timeout_seconds=params["lock_timeout_seconds"],
+                attempts=params["attempts"],
+                progress=call.progress,
+            )
+        warnings = ledger.warnings
+    names = ", ".join(view.full_name for view in todo)
+    return {
+        "changed": bool(todo),
+        "run_id": run_id,
+        "views": [f.as_dict() for f in before],
+        "refreshed": [entry.as_dict() for entry in done],
+        "warnings": warnings,
+        "effects": {"refreshed": len(todo)},
+        "summary": f"would refresh {names}" if call.check and todo else gold.summary(done),
+        "diff": {
+            "before": {f.view.full_name: f.state for f in before},
+            "after": {f.view.full_name: "fresh" if f.view in todo else f.state for f in before},
+        },
+    }
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_gold", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

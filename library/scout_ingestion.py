@@ -1,0 +1,236 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pause and resume of ingestion as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_ingestion
+short_description: Pause and resume Scout's ingestion
+version_added: 0.1.0
+description:
+  - O(state=paused) is a barrier. It calls the pipeline's own switch, then looks at C(cron.job) itself and deactivates
+    every ingestion job that can still start (through C(cron.alter_job), as the job's owner; no superuser is needed), waits
+    for the work in flight, and succeeds only when nothing loads silver or refreshes gold.
+  - A job whose run is in flight keeps running to its end, parked on a date that never comes, because pg_cron ends the
+    run of a job that is made inactive. Work in flight is cancelled only with O(cancel_running=true).
+  - O(state=running) gives back exactly the jobs the pause took. Jobs that were off before stay off.
+  - Writers of bronze are never affected.
+options:
+  state:
+    description: The wanted state.
+    type: str
+    choices: [paused, running]
+    required: true
+  jobs:
+    description:
+      - Names of the jobs that count as ingestion.
+      - By default these are the jobs of the database whose command writes C(scout.silver_*) or C(scout.gold_*), itself or
+        through functions it calls, and those named C(bronze-to-silver-etl), C(product-linking) and C(smart-gold-refresh).
+      - With O(state=running) and no pause in the ledger, the named jobs are activated.
+    type: list
+    elements: str
+  drain_timeout_seconds:
+    description: How long to wait for work in flight, in seconds. At the timeout the task fails and nothing is resumed.
+    type: float
+    default: 60.0
+  cancel_running:
+    description: Cancel work in flight instead of waiting for its end. It is rolled back and loaded again later.
+    type: bool
+    default: false
+  leave_stuck_after_seconds:
+    description:
+      - Do not wait for sessions whose transaction is older than this, in seconds; they are reported in RV(stuck), and
+        the barrier does not stand before M(scout.recovery.scout_sessions) has cleared them.
+      - By default every session is waited for.
+    type: float
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Stop ingestion
+  scout.recovery.scout_ingestion:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    state: paused
+
+- name: Give back what the pause took
+  scout.recovery.scout_ingestion:
+    dsn: "{{ scout_dsn }}"
+    state: running
+"""
+
+RETURN = r"""
+state:
+  description: The state reached, or in check mode the state found.
+  returned: success
+  type: str
+run_id:
+  description: The run in the ledger; null when nothing had to be done.
+  returned: success
+  type: str
+jobs:
+  description: The ingestion jobs with their activity before and after.
+  returned: success
+  type: list
+  elements: dict
+sessions_in_flight:
+  description: Sessions that were waited for.
+  returned: success
+  type: list
+  elements: dict
+stuck:
+  description: Sessions older than O(leave_stuck_after_seconds) that still work.
+  returned: success
+  type: list
+  elements: dict
+paused_since:
+  description: When the pause in force began; null when none is.
+  returned: success
+  type: str
+paused_by:
+  description: Who paused.
+  returned: success
+  type: str
+switch:
+  description: Whether the pipeline's own switch could be called and what it said. It is never believed.
+  returned: when something was changed
+  type: dict
+seconds:
+  description: How long it took until the state was reached.
+  returned: success
+  type: float
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+effects:
+  description: The jobs changed, by name.
+  returned: success
+  type: dict
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import ingestion
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.ledger import operation
+from ..module_utils.recovery.progress import count, in_words
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "state": {"type": "str", "choices": ["paused", "running"], "required": True},
+    "jobs": {"type": "list", "elements": "str"},
+    "drain_timeout_seconds": {"type": "float", "default": 60.0},
+    "cancel_running": {"type": "bool", "default": False},
+    "leave_stuck_after_seconds": {"type": "float"},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Brings ingestion to the wanted state."""
+    began = time.monotonic()
+    names: list[str] | None = params["jobs"]
+    pausing = params["state"] == "paused"
+    ledger = call.look(params["ledger"])
+    before = ingestion.read(call.session, ledger, names)
+    if pausing:
+        todo = ingestion.plan_pause(before, leave_after_seconds=params["leave_stuck_after_seconds"])
+    else:
+        todo = ingestion.plan_resume(before, names if before.pause is None else None)
+    result: dict[str, t.Any] = {"changed": todo.changes, "run_id": None, "warnings": [todo.note] if todo.note else []}
+    after = before
+    wanted = "paused" if pausing else "running"
+    if not call.check and (todo.changes or todo.wait_for):
+        if todo.changes:
+            ledger = call.ensure(params["ledger"])
+        with operation(
+            ledger,
+            "pause" if pausing else "resume",
+            {"jobs": names, "cancel_running": params["cancel_running"]},
+            lease_token=params["lease_token"],
+            takeover=params["takeover"],
+        ) as this_run:
+            if pausing:
+                after, details = ingestion.pause(
+                    call.session,
+                    ledger,
+                    this_run,
+                    todo,
+                    names=names,
+                    drain_timeout_seconds=params["drain_timeout_seconds"],
+                    cancel_running=params["cancel_running"],
+                    leave_after_seconds=params["leave_stuck_after_seconds"],
+                    progress=call.progress,
+                )
+                result["waited_for"] = details["waited_for"]
+            else:
+                after, details = ingestion.resume(call.session, ledger, this_run, before, todo, names)
+            result["switch"] = details["switch"]
+            result["run_id"] = this_run.run_id
+        result["warnings"] += ledger.warnings
+    activity = {job.jobid: job.active and not job.parked for job in after.jobs}
+    return {
+        **result,
+        "state": after.name,
+        "jobs": [
+            {"jobid": job.jobid, "jobname": job.jobname, "before": job.active, "after": activity.get(job.jobid)}
+            for job in before.jobs
+        ],
+        "sessions_in_flight": [a.as_dict() for a in todo.wait_for],
+        "stuck": [a.as_dict() for a in todo.stuck],
+        "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
+        "paused_by": after.pause.actor if after.pause else None,
+        "seconds": round(time.monotonic() - began, 3),
+        "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
+        "summary": _summary(call, wanted, before, todo, time.monotonic() - began),
+        "diff": ingestion.diff(before, after.jobs) if not call.check else _planned(before, todo, pausing),
+    }
+
+
+def _planned(before: ingestion.State, todo: ingestion.Plan, pausing: bool) -> dict[str, dict[str, str]]:
+    diff = ingestion.diff(before, before.jobs)
+    diff["after"] |= {job.jobname: "inactive" if pausing else "active" for job in todo.jobs}
+    return diff
+
+
+def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, seconds: float) -> str:
+    jobs = ingestion.describe_jobs(todo.jobs)
+    if not todo.changes:
+        return (
+            f"ingestion already {before.name}"
+            if before.name == wanted
+            else f"ingestion left {before.name}: {todo.note}"
+        )
+    verb = "pause" if wanted == "paused" else "resume"
+    if call.check:
+        return f"would {verb} {count(len(todo.jobs), 'job')} ({jobs})" + (
+            f" after waiting for {count(len(todo.wait_for), 'session')}" if todo.wait_for else ""
+        )
+    text = f"{verb}d {count(len(todo.jobs), 'job')} ({jobs}) in {in_words(seconds)}"
+    if todo.stuck:
+        text += f"; {count(len(todo.stuck), 'stuck session')} not waited for"
+    return text
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_ingestion", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One bronze event into the dead letter queue: its full image kept, removed and stored proved equal."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .errors import NotReached
+from .pg import Jsonb
+
+if t.TYPE_CHECKING:
+    from .connection import Session
+
+#: Version of the document in error_details; a reader refuses one it does not know.
+FORMAT: t.Final = "scout-recovery/1"
+
+#: Everything of the row but its payload, which original_payload holds; text forms that PostgreSQL reads back exactly.
+BEFORE = """
+SELECT md5(to_jsonb(b)::text) AS digest
+FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s FOR UPDATE
+"""
+
+MOVE = """
+WITH gone AS (
+    DELETE FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s RETURNING b.*
+)
+INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details, source_system)
+SELECT g.event_data, %(code)s, %(message)s,
+       %(document)s::jsonb || jsonb_build_object('event', to_jsonb(g) - 'event_data'), g.source_system
+FROM gone AS g
+RETURNING dlq_id
+"""
+
+AFTER = """
+SELECT md5(((d.error_details -> 'event') || jsonb_build_object('event_data', d.original_payload))::text) AS digest,
+       EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s) AS still_there
+FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = %(dlq_id)s
+"""
+
+
+def move_event(
+    session: Session, event_id: str, *, code: str, message: str, document: dict[str, t.Any]
+) -> dict[str, t.Any] | None:
+    """Moves an event inside the caller's transaction; None if it is gone, NotReached (roll back!) if the proof fails.
+
+    `document` joins the event's image in `error_details`; what is read back must equal what was removed, by digest.
+    """
+    before = session.rows(BEFORE, event_id=event_id)
+    if not before:
+        return None
+    moved = session.rows(
+        MOVE, event_id=event_id, code=code, message=message, document=Jsonb({"format": FORMAT, **document})
+    )
+    after = session.rows(AFTER, event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
+    if len(after) != 1 or after[0]["still_there"] or after[0]["digest"] != before[0]["digest"]:
+        raise NotReached(
+            f"did not move event {event_id} to the dead letter queue",
+            on=session.where,
+            said="what would have been stored differs from what would have been removed; rolled back",
+            next_step="look for a trigger or rule on scout.bronze_events or scout.bronze_events_dlq",
+        )
+    return {"event_id": event_id, "dlq_id": str(moved[0]["dlq_id"]), "digest": after[0]["digest"]}

@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Typed errors that tell a tired person four things: attempted, on what, what PostgreSQL said, what to do next."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class RecoveryError(Exception):
+    """A refusal or failure that changed nothing it does not name; `next_step` says what to do."""
+
+    kind: t.ClassVar[str] = "error"
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        on: str = "",
+        said: str = "",
+        sqlstate: str | None = None,
+        next_step: str = "",
+        result: dict[str, t.Any] | None = None,
+    ) -> None:
+        self.attempted = attempted
+        self.on = on
+        self.said = " ".join(said.split())
+        self.sqlstate = sqlstate
+        self.next_step = next_step
+        self.result: dict[str, t.Any] = result or {}
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """One line: what failed, where, why, what next."""
+        text = self.attempted
+        if self.on:
+            text += f" on {self.on}"
+        if self.said:
+            text += f": {self.said}"
+        if self.sqlstate:
+            text += f" (SQLSTATE {self.sqlstate})"
+        if self.next_step:
+            text += f". Next: {self.next_step}"
+        return text
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The same four things for a machine, with the error's kind."""
+        return {
+            "kind": self.kind,
+            "attempted": self.attempted,
+            "on": self.on,
+            "said": self.said,
+            "sqlstate": self.sqlstate,
+            "next_step": self.next_step,
+        }
+
+
+class BadInput(RecoveryError):
+    """An option's value cannot be used; nothing was tried."""
+
+    kind = "bad_input"
+
+
+class ConnectionFailed(RecoveryError):
+    """The database could not be reached, or refused the login."""
+
+    kind = "connection_failed"
+
+
+class ConnectionLost(RecoveryError):
+    """Our session ended in the middle; what had been committed stays, the rest was rolled back."""
+
+    kind = "connection_lost"
+
+
+class WrongDatabase(RecoveryError):
+    """The database is a standby, is read-only, or does not hold what we operate on."""
+
+    kind = "wrong_database"
+
+
+class MissingPrivilege(RecoveryError):
+    """The role may not do what is needed; the next step is the GRANT that mends it."""
+
+    kind = "missing_privilege"
+
+
+class LeaseHeld(RecoveryError):
+    """Another operator is at work."""
+
+    kind = "lease_held"
+
+
+class LeaseLost(RecoveryError):
+    """Our lease was taken over while we worked; the transaction that noticed was rolled back."""
+
+    kind = "lease_lost"
+
+
+class NotReached(RecoveryError):
+    """The wanted state was not reached; `result` holds how far it came."""
+
+    kind = "not_reached"
+
+
+class Systemic(RecoveryError):
+    """Too much is wrong for a repair row by row; nothing more was moved."""
+
+    kind = "systemic"
+
+
+class Stopped(RecoveryError):
+    """Someone asked us to stop, or the process that started us is gone."""
+
+    kind = "stopped"
+
+
+class DatabaseError(RecoveryError):
+    """PostgreSQL refused a statement."""
+
+    kind = "database_error"

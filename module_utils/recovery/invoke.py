@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way from validated options to a result: one path for the action plugin and for the executed module."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+import urllib.parse
+
+from . import contract
+from . import ledger as ledgers
+from .connection import Settings, check_incident, choose_dsn, open_session, parse_dsn, translate
+from .errors import BadInput, RecoveryError, WrongDatabase
+from .pg import psycopg
+from .progress import Progress
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .connection import Session
+
+#: Options every module that talks to a database has; documented in plugins/doc_fragments/connection.py.
+CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
+    "dsn": {"type": "str", "no_log": True},
+    "password": {"type": "str", "no_log": True},
+    "connect_timeout_seconds": {"type": "int", "default": 10},
+    "statement_timeout_seconds": {"type": "float", "default": 60.0},
+    "lock_timeout_seconds": {"type": "float", "default": 5.0},
+    "incident": {"type": "str", "default": "adhoc"},
+}
+
+#: Options every module that writes has besides; documented in plugins/doc_fragments/ledger.py.
+LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
+    "ledger": {"type": "str", "default": "auto", "choices": ["required", "auto", "off"]},
+    "lease_token": {"type": "int"},
+    "takeover": {"type": "bool", "default": False},
+}
+
+REQUIRE_SCOUT = """
+SELECT string_agg(name, ', ' ORDER BY name) AS missing
+FROM unnest(%(tables)s::text[]) AS name
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                  WHERE n.nspname || '.' || c.relname = name)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What a module's `run` gets besides its options: the session, the mode, a voice, and who is calling."""
+
+    session: Session
+    check: bool
+    progress: Progress
+    controller: ledgers.Controller
+    incident: str
+
+    def look(self, mode: str = "auto") -> ledgers.Ledger:
+        """The ledger for reading."""
+        return ledgers.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
+
+    def ensure(self, mode: str) -> ledgers.Ledger:
+        """The ledger for writing."""
+        return ledgers.ensure(self.session, incident=self.incident, controller=self.controller, mode=mode)
+
+
+def invoke(
+    run: Callable[[Call, dict[str, t.Any]], dict[str, t.Any]],
+    name: str,
+    params: dict[str, t.Any],
+    *,
+    check: bool,
+    progress: Progress | None = None,
+    controller_pid: int | None = None,
+) -> dict[str, t.Any]:
+    """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure."""
+    action = name.removeprefix("scout_").removesuffix("_info")
+    try:
+        check_incident(params["incident"])
+        _check_positive(params)
+        dsn, source = choose_dsn(params["dsn"], os.environ)
+        settings = Settings(
+            dsn=dsn,
+            password=params["password"],
+            incident=params["incident"],
+            action=action,
+            connect_timeout_seconds=params["connect_timeout_seconds"],
+            statement_timeout_seconds=params["statement_timeout_seconds"],
+            lock_timeout_seconds=params["lock_timeout_seconds"],
+        )
+        controller = ledgers.this_controller(controller_pid)
+        with open_session(settings, source) as session:
+            missing = session.row(REQUIRE_SCOUT, tables=list(contract.REQUIRED_TABLES))["missing"]
+            if missing:
+                raise WrongDatabase(
+                    "refused: this is not a Scout database",
+                    on=session.where,
+                    said=f"missing {missing}",
+                    next_step=f"point {source} at the database that holds schema {contract.SCHEMA}",
+                )
+            result = run(Call(session, check, progress or Progress(), controller, params["incident"]), params)
+            result.setdefault("database", session.where)
+            return result
+    except RecoveryError as e:
+        return failure(e)
+    except psycopg.Error as e:
+        return failure(translate(e, f"{name} failed", next_step="this error was not foreseen: please report it"))
+
+
+def failure(error: RecoveryError) -> dict[str, t.Any]:
+    """The result of a module that refused or failed; `msg` is one line for a person."""
+    result: dict[str, t.Any] = {"changed": False, **error.result}
+    result.update(failed=True, msg=str(error), error=error.as_dict())
+    return result
+
+
+def _check_positive(params: dict[str, t.Any]) -> None:
+    """Refuses a duration that is not a positive number of seconds."""
+    for name, value in params.items():
+        if name.endswith("_seconds") and value is not None and not 0 < value <= 86400 * 7:
+            raise BadInput(
+                f"{name} {value!r} is not usable", next_step=f"give {name} in seconds, above 0 and at most 604800"
+            )
+
+
+def secrets(params: dict[str, t.Any]) -> set[str]:
+    """Every spelling of a secret among the options and the environment that a message could contain."""
+    dsn, source = choose_dsn(params.get("dsn"), os.environ)
+    found = {params.get("password"), params.get("dsn"), os.environ.get("PGPASSWORD")}
+    try:
+        found.add(parse_dsn(dsn, source).get("password"))
+    except RecoveryError:
+        found.add(dsn)
+    spellings = {spelling for value in found if value for spelling in (value, urllib.parse.quote(value, safe=""))}
+    return {value for value in spellings if len(value) > 2}

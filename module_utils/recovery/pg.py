@@ -1,0 +1,19 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""psycopg, imported in one place, so that a host without it gets a sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import traceback
+
+try:
+    import psycopg
+    from psycopg import conninfo, errors, rows, sql
+    from psycopg.types.json import Jsonb
+except ImportError:
+    import_error: str | None = traceback.format_exc()
+else:
+    import_error = None
+
+__all__ = ["Jsonb", "conninfo", "errors", "import_error", "psycopg", "rows", "sql"]

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says what is going on while it goes on, and notices when nobody wants it to go on."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from .errors import Stopped
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Progress:
+    """A voice for live lines and the place where long work asks whether to stop."""
+
+    def __init__(self, say: Callable[[str], None] | None = None, every_seconds: float = 1.0) -> None:
+        self._say = say
+        self._every = every_seconds
+        self._last = 0.0
+        self._parent = os.getppid()
+        self._stop_requested = False
+
+    def say(self, line: str) -> None:
+        """Shows a line at once."""
+        if self._say is not None:
+            self._say(line)
+
+    def sometimes(self, line: str) -> None:
+        """Shows a line unless one was shown within the last second."""
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            self.say(line)
+
+    def request_stop(self) -> None:
+        """Makes the next checkpoint raise."""
+        self._stop_requested = True
+
+    def checkpoint(self) -> None:
+        """Raises Stopped when asked to stop, or when the process that started us is gone."""
+        if self._stop_requested:
+            raise Stopped(
+                "stopped as asked", next_step="run the same command again: it goes on from what was committed"
+            )
+        if os.getppid() != self._parent:
+            raise Stopped("stopped: the controller process is gone", next_step="run the same command again")
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps in short steps, so that a stop is noticed within a quarter of a second."""
+        end = time.monotonic() + seconds
+        while True:
+            self.checkpoint()
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.25))
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person says it: 0.4 s, 42 s, 3 min 10 s, 2 h 5 min, 3 d 4 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    if whole < 172800:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 event`, `20,000 events`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

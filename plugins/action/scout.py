@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs every module of the collection in the worker process on local connections; elsewhere executes it as usual."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import signal
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+# Imported here so that the controller has them before it forks its workers.
+from ..module_utils.recovery import invoke as front
+from ..module_utils.recovery.errors import Stopped
+from ..module_utils.recovery.progress import Progress
+
+display = Display()
+
+PR_SET_PDEATHSIG = 1
+
+
+class ActionModule(ActionBase):
+    """One front for all modules: same options, same `run`, live lines on the screen."""
+
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """The module's result, from this process where it can be, else from the module executed on the target."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
+            return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
+        module = _module(self._task.action)
+        environment: dict[str, str] = {}
+        self._compute_environment_string(environment)
+        os.environ.update(environment)
+        params = self._validated(module)
+        hidden = front.secrets(params)
+        host = variables.get("inventory_hostname", "localhost")
+
+        def say(line: str) -> None:
+            display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
+
+        with _stoppable(Progress(say)) as progress:
+            result = self._in_process(module, params, progress)
+        if not self._task.diff:
+            result.pop("diff", None)
+        return t.cast("dict[str, t.Any]", remove_values(result, hidden))
+
+    def _in_process(self, module: t.Any, params: dict[str, t.Any], progress: Progress) -> dict[str, t.Any]:
+        if "dsn" not in module.SPEC:
+            return module.run(params, bool(self._task.check_mode), progress)
+        return front.invoke(
+            module.run,
+            module.__name__.rpartition(".")[2],
+            params,
+            check=bool(self._task.check_mode),
+            progress=progress,
+            controller_pid=os.getppid(),
+        )
+
+    def _validated(self, module: t.Any) -> dict[str, t.Any]:
+        checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(self._task.args)
+        if checked.error_messages:
+            raise AnsibleActionFail("; ".join(checked.error_messages))
+        # Plain values: the controller's strings carry tags that other libraries need not know.
+        return json.loads(json.dumps(checked.validated_parameters))
+
+
+def _module(action: str) -> t.Any:
+    return importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{action.rpartition('.')[2]}")
+
+
+@contextlib.contextmanager
+def _stoppable(progress: Progress) -> t.Generator[Progress]:
+    """Ctrl-C, SIGTERM and the death of the controller roll back the transaction in flight and end the task."""
+
+    def stop(signum: int, _frame: t.Any) -> t.NoReturn:
+        progress.request_stop()
+        raise Stopped(
+            "stopped by " + ("Ctrl-C" if signum == signal.SIGINT else "a signal, or because the controller is gone"),
+            next_step="run the same command again: it goes on from what was committed",
+        )
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        yield progress
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

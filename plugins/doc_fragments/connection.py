@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options shared by every module that talks to a Scout database."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documentation of CONNECTION_SPEC in module_utils/recovery/invoke.py."""
+
+    DOCUMENTATION = r"""
+options:
+  dsn:
+    description:
+      - Where the database is, as a libpq URI or keyword string; TLS options and service names pass through.
+      - Without it E(SCOUT_DSN) is used, then E(PGURI), then libpq's own variables, service file and F(.pgpass).
+    type: str
+  password:
+    description: Password of the database role, for example from a vault; overrides one in O(dsn).
+    type: str
+  connect_timeout_seconds:
+    description: How long to wait for each host of O(dsn), in seconds; one in O(dsn) itself wins.
+    type: int
+    default: 10
+  statement_timeout_seconds:
+    description: How long a single statement may run, in seconds; long steps have options of their own.
+    type: float
+    default: 60.0
+  lock_timeout_seconds:
+    description: How long a statement may wait for a lock, in seconds.
+    type: float
+    default: 5.0
+  incident:
+    description: The incident this is done for; stands in the session's C(application_name) and in the ledger.
+    type: str
+    default: adhoc
+requirements:
+  - psycopg >= 3.2 on the host that runs the module (the controller for local connections)
+notes:
+  - A standby, a read-only database and a database without Scout's tables are refused.
+  - Every transaction sets its own timeouts and C(TimeZone=UTC), so the modules also work through a transaction pooler.
+"""

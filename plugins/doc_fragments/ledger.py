@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options shared by every module that changes something."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documentation of LEDGER_SPEC in module_utils/recovery/invoke.py."""
+
+    DOCUMENTATION = r"""
+options:
+  ledger:
+    description:
+      - Whether runs, pauses and the lease are kept in schema C(scout_ops) of the database.
+      - V(auto) uses it where it exists or may be created and warns otherwise; V(required) fails otherwise; V(off) goes without.
+    type: str
+    choices: [required, auto, 'off']
+    default: auto
+  lease_token:
+    description:
+      - The token a M(scout.recovery.scout_lease) task returned; the work is done under that lease.
+      - Without it the task takes the lease for itself for as long as it lasts.
+    type: int
+  takeover:
+    description: Take the lease even when someone else holds it; their next write is refused.
+    type: bool
+    default: false
+"""
