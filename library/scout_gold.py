@@ -96,6 +96,7 @@ from ..module_utils.recovery.connection import attempting
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger import operation
+from ..module_utils.recovery.progress import count
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -150,7 +151,6 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 progress=call.progress,
             )
         warnings = ledger.warnings
-    names = ", ".join(view.full_name for view in todo)
     return {
         "changed": bool(todo),
         "run_id": run_id,
@@ -158,7 +158,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "refreshed": [entry.as_dict() for entry in done],
         "warnings": warnings,
         "effects": {"refreshed": len(todo)},
-        "summary": f"would refresh {names}" if call.check and todo else gold.summary(done),
+        "summary": f"would refresh {count(len(todo), 'gold view')}" if call.check and todo else gold.summary(done),
         "diff": {
             "before": {f.view.full_name: f.state for f in before},
             "after": {f.view.full_name: "fresh" if f.view in todo else f.state for f in before},

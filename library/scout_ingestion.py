@@ -47,6 +47,12 @@ options:
         the barrier does not stand before M(scout.recovery.scout_sessions) has cleared them.
       - By default every session is waited for.
     type: float
+  only_own:
+    description:
+      - With O(state=running), leave a pause in force that someone else made, unless it was made for the same named
+        O(incident). The emergency reset does so.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -136,6 +142,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "drain_timeout_seconds": {"type": "float", "default": 60.0},
     "cancel_running": {"type": "bool", "default": False},
     "leave_stuck_after_seconds": {"type": "float"},
+    "only_own": {"type": "bool", "default": False},
 }
 
 
@@ -149,7 +156,11 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     if pausing:
         todo = ingestion.plan_pause(before, leave_after_seconds=params["leave_stuck_after_seconds"])
     else:
-        todo = ingestion.plan_resume(before, names if before.pause is None else None)
+        todo = ingestion.plan_resume(
+            before,
+            names if before.pause is None else None,
+            (call.controller.actor, call.incident) if params["only_own"] else None,
+        )
     result: dict[str, t.Any] = {"changed": todo.changes, "run_id": None, "warnings": [todo.note] if todo.note else []}
     after = before
     wanted = "paused" if pausing else "running"
@@ -207,7 +218,6 @@ def _planned(before: ingestion.State, todo: ingestion.Plan, pausing: bool) -> di
 
 
 def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, seconds: float) -> str:
-    jobs = ingestion.describe_jobs(todo.jobs)
     if not todo.changes:
         return (
             f"ingestion already {before.name}"
@@ -216,10 +226,10 @@ def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.P
         )
     verb = "pause" if wanted == "paused" else "resume"
     if call.check:
-        return f"would {verb} {count(len(todo.jobs), 'job')} ({jobs})" + (
+        return f"would {verb} {count(len(todo.jobs), 'job')}" + (
             f" after waiting for {count(len(todo.wait_for), 'session')}" if todo.wait_for else ""
         )
-    text = f"{verb}d {count(len(todo.jobs), 'job')} ({jobs}) in {in_words(seconds)}"
+    text = f"{verb}d {count(len(todo.jobs), 'job')} in {in_words(seconds)}"
     if todo.stuck:
         text += f"; {count(len(todo.stuck), 'stuck session')} not waited for"
     return text

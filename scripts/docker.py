@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ PACKAGES = ("docker.io", "docker-cli", "docker-buildx", "iptables")
 DAEMON_LOG = Path("/var/log/scout-recovery-dockerd.log")
 LOCK = Path("/run/scout-recovery-docker.lock")
 
-INSTALL_SECONDS = 300
+INSTALL_SECONDS = 150
 DAEMON_SECONDS = 45
 PULL_SECONDS = 120
 BUILD_SECONDS = 600
@@ -52,7 +52,7 @@ def ready() -> None:
         if answers():
             return
         if _daemon_pids():
-            _wait(lambda: answers(), DAEMON_SECONDS, "a dockerd is running here but does not answer")
+            _wait(answers, DAEMON_SECONDS, "a dockerd is running here but does not answer")
             return
         if not shutil.which("dockerd") or not shutil.which("docker"):
             _install(*PACKAGES)
@@ -166,7 +166,7 @@ def _daemon_pids() -> list[int]:
 
 
 @contextmanager
-def _exclusive() -> Iterator[None]:
+def _exclusive() -> Generator[None]:
     """Let one caller at a time install or start, so that two runs never start two daemons."""
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -192,9 +192,9 @@ def _label(tag: str) -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
-def _wait(condition: object, seconds: float, problem: str) -> None:
+def _wait(condition: Callable[[], bool], seconds: float, problem: str) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > deadline:
             raise Unavailable(problem)
         time.sleep(0.2)
@@ -221,8 +221,9 @@ def _run(command: list[str], seconds: float, problem: str, environment: dict[str
 
 
 def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith("failed to start daemon")]
+    return (fatal or lines or ["no message"])[-1]
 
 
 def _say(line: str) -> None:

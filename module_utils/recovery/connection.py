@@ -27,6 +27,9 @@ if t.TYPE_CHECKING:
 Row = dict[str, t.Any]
 
 MINIMUM_SERVER_VERSION = 140000
+POOLED = (
+    "connected through a connection pooler: cancelling our own statements may not work; a direct connection is better"
+)
 INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
 
 GUARDS = """
@@ -91,15 +94,18 @@ def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
             next_step="python -m pip install 'psycopg[binary]' for the interpreter that runs the module",
         )
     try:
+        if "\0" in dsn:
+            raise ValueError("libpq would take what stands before the NUL")
         parts = conninfo.conninfo_to_dict(dsn)
     except (psycopg.Error, ValueError, UnicodeError) as e:
         raise BadInput(
             f"{source} is neither a libpq URI (postgresql://user@host:5432/scout) nor a keyword string (host=… dbname=…)",
             next_step=f"correct {source}; special characters of a password in a URI must be percent-encoded",
         ) from e
-    if "@" in str(parts.get("host") or ""):
+    host, port, dbname = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
+    if "@" in host or not re.fullmatch(r"[0-9,]*", port) or ("@" in dbname and "user" not in parts):
         raise BadInput(
-            f"the host in {source} contains '@', so part of a password would be taken for it",
+            f"{source} is ambiguous: part of a password would be taken for the host, the port or the database",
             next_step=f"percent-encode the password in {source}, or give it as scout_password",
         )
     return parts
@@ -216,11 +222,15 @@ def open_session(settings: Settings, source: str = "scout_dsn") -> Generator[Ses
         "keepalives_count": parts.get("keepalives_count") or 3,
     }
     if settings.password:
+        if "\0" in settings.password:
+            raise BadInput("the password contains a NUL character", next_step="correct scout_password")
         given["password"] = settings.password
     try:
         connection = psycopg.Connection[Row].connect(
             settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
         )
+    except UnicodeError as e:
+        raise BadInput("the password cannot be sent: it is not text", next_step="correct scout_password") from e
     except psycopg.Error as e:
         raise ConnectionFailed(
             "could not connect",
@@ -298,7 +308,8 @@ def _first_line(text: str) -> str:
 
 
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
-    """Our error for one of psycopg's, with the server's own words and SQLSTATE."""
+    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost we know better
+    than the caller what comes next."""
     said = error.diag.message_primary or _first_line(str(error)) or type(error).__name__
     if error.diag.message_detail:
         said += f" ({error.diag.message_detail})"
@@ -310,7 +321,7 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
         isinstance(error, psycopg.OperationalError) and error.sqlstate is None
     ):
         kind = ConnectionLost
-        next_step = next_step or "run the same command again: it goes on from what was committed"
+        next_step = "run the same command again: it goes on from what was committed"
     elif isinstance(error, errors.LockNotAvailable):
         next_step = next_step or "unstick_etl.yml --check shows who holds the lock; run the same command again"
     elif isinstance(error, errors.QueryCanceled):
@@ -319,9 +330,9 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
 
 
 @contextlib.contextmanager
-def attempting(attempted: str, *, on: str = "", next_step: str = "") -> Generator[None]:
+def attempting(attempted: str, *, on: str = "") -> Generator[None]:
     """Gives every PostgreSQL error inside it the context a person needs."""
     try:
         yield
     except psycopg.Error as e:
-        raise translate(e, attempted, on=on, next_step=next_step) from e
+        raise translate(e, attempted, on=on) from e

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+LONGEST: t.Final = 1500
+
 
 class RecoveryError(Exception):
     """A refusal or failure that changed nothing it does not name; `next_step` says what to do."""
@@ -23,9 +25,9 @@ class RecoveryError(Exception):
         next_step: str = "",
         result: dict[str, t.Any] | None = None,
     ) -> None:
-        self.attempted = attempted
-        self.on = on
-        self.said = " ".join(said.split())
+        self.attempted = _one_line(attempted)
+        self.on = _one_line(on)
+        self.said = _one_line(said)
         self.sqlstate = sqlstate
         self.next_step = next_step
         self.result: dict[str, t.Any] = result or {}
@@ -54,6 +56,12 @@ class RecoveryError(Exception):
             "sqlstate": self.sqlstate,
             "next_step": self.next_step,
         }
+
+
+def _one_line(text: str) -> str:
+    """What others named or said, fit to stand in a sentence."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[:LONGEST] + "…"
 
 
 class BadInput(RecoveryError):
@@ -110,8 +118,8 @@ class Systemic(RecoveryError):
     kind = "systemic"
 
 
-class Stopped(RecoveryError):
-    """Someone asked us to stop, or the process that started us is gone."""
+class Stopped(RecoveryError, KeyboardInterrupt):
+    """Someone asked us to stop, or the process that started us is gone; psycopg cancels what runs, as on Ctrl-C."""
 
     kind = "stopped"
 

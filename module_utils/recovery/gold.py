@@ -328,4 +328,4 @@ def summary(done: list[Refreshed]) -> str:
     """One line for a person."""
     if not done:
         return "gold is fresh"
-    return f"refreshed {', '.join(entry.name for entry in done)}"
+    return f"refreshed {count(len(done), 'gold view')}"

@@ -73,11 +73,12 @@ class Plan:
     wait_for: tuple[Activity, ...]
     stuck: tuple[Activity, ...]
     note: str = ""
+    ends_pause: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
-        return bool(self.jobs)
+        return bool(self.jobs) or self.ends_pause
 
 
 def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
@@ -88,14 +89,20 @@ def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
     return Plan((*before.active, *before.parked), waiting, stuck)
 
 
-def plan_resume(before: State, explicit: list[str] | None) -> Plan:
-    """The jobs the pause in force took, or those named; never any other that is off."""
+def plan_resume(before: State, explicit: list[str] | None, only_for: tuple[str, str] | None = None) -> Plan:
+    """The jobs the pause in force took, or those named; never any other that is off.
+
+    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force.
+    """
     if explicit:
         return Plan(tuple(job for job in before.jobs if not job.active or job.parked), (), ())
     if before.pause is None:
         off = [job.jobname for job in before.jobs if not job.active]
         note = f"no pause of this toolkit is in force; left off as found: {', '.join(off)}" if off else ""
         return Plan((), (), (), note)
+    if only_for is not None and not _made_for(before.pause, *only_for):
+        pause = before.pause
+        return Plan((), (), (), f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
     taken = {job["jobid"] for job in before.pause.jobs}
     names = {job["jobname"] for job in before.pause.jobs}
     jobs = tuple(
@@ -103,7 +110,11 @@ def plan_resume(before: State, explicit: list[str] | None) -> Plan:
     )
     gone = names - {job.jobname for job in before.jobs}
     note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(jobs, (), (), note)
+    return Plan(jobs, (), (), note, ends_pause=True)
+
+
+def _made_for(pause: Pause, actor: str, incident: str) -> bool:
+    return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
 
 
 def pause(

@@ -12,7 +12,7 @@ import urllib.parse
 
 from . import contract
 from . import ledger as ledgers
-from .connection import Settings, check_incident, choose_dsn, open_session, parse_dsn, translate
+from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, translate
 from .errors import BadInput, RecoveryError, WrongDatabase
 from .pg import psycopg
 from .progress import Progress
@@ -32,7 +32,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "incident": {"type": "str", "default": "adhoc"},
 }
 
-#: Options every module that writes has besides; documented in plugins/doc_fragments/ledger.py.
+#: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
 LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "ledger": {"type": "str", "default": "auto", "choices": ["required", "auto", "off"]},
     "lease_token": {"type": "int"},
@@ -102,11 +102,15 @@ def invoke(
                 )
             result = run(Call(session, check, progress or Progress(), controller, params["incident"]), params)
             result.setdefault("database", session.where)
+            if session.facts.pooled and POOLED not in result.setdefault("warnings", []):
+                result["warnings"].append(POOLED)
             return result
     except RecoveryError as e:
         return failure(e)
     except psycopg.Error as e:
-        return failure(translate(e, f"{name} failed", next_step="this error was not foreseen: please report it"))
+        error = translate(e, f"{name} failed")
+        error.next_step = error.next_step or "this error was not foreseen: please report it"
+        return failure(error)
 
 
 def failure(error: RecoveryError) -> dict[str, t.Any]:

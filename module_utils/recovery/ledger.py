@@ -421,6 +421,13 @@ def _cannot_use(session: Session) -> MissingPrivilege:
     )
 
 
+def problem(session: Session) -> MissingPrivilege | None:
+    """Why this role could not use the ledger, or None when it could; inside the caller's transaction."""
+    state = session.row(STATE)
+    fit = state["usable"] and not session.rows(TABLE_PRIVILEGES) if state["present"] else state["creatable"]
+    return None if fit else _cannot_use(session)
+
+
 def acquire(ledger: Ledger, run_id: str, *, takeover: bool = False, seconds: int = LEASE_SECONDS) -> Lease | None:
     """Takes the lease, or refuses with the holder's name; a holder whose process is dead does not count.
 

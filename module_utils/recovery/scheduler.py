@@ -67,17 +67,42 @@ ALTER = """
 SELECT cron.alter_job(job_id => %(jobid)s, schedule => %(schedule)s, active => %(active)s)
 """
 
+#: What it takes to alter an owner's jobs: to become the owner, who may enter the schema and execute the function.
+GRANTS = """
+SELECT pg_catalog.pg_has_role(session_user, r.oid, %(privilege)s) AS member,
+       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS usage,
+       pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE') AS execute,
+       p.oid::regprocedure::text AS alter_job
+FROM pg_catalog.pg_roles AS r
+CROSS JOIN pg_catalog.pg_namespace AS n
+JOIN pg_catalog.pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'alter_job'
+WHERE r.rolname = %(owner)s AND n.nspname = 'cron'
+"""
+
+#: Who owns the ETL very likely owns the jobs that one cannot see.
+ETL_OWNER = """
+SELECT pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s LIMIT 1
+"""
+
 #: Sources of the database's own functions, for telling which of them write silver or gold.
 FUNCTIONS = """
 SELECT p.proname::text AS name, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-WHERE l.lanname IN ('plpgsql', 'sql') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cron', 'scout_ops')
+WHERE l.lanname NOT IN ('c', 'internal') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cron', 'scout_ops')
 """
 
-COMMENT = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
-LITERAL = re.compile(r"[eE]?'(?:[^']|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)", re.DOTALL)
+#: What a statement says besides code; a comment may hold one more, and the text may have been cut anywhere.
+TOKEN = re.compile(
+    r"""(?P<comment>--[^\n]*|/\*(?:/\*.*?\*/|.)*?(?:\*/|\Z))
+    |(?P<literal>(?<!\w)[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z))
+    |(?P<name>"[^"]*(?:"|\Z))
+    |(?<!\w)\$(?P<tag>[^\W\d]\w*|)\$(?P<body>.*?)(?:\$(?P=tag)\$|\Z)""",
+    re.DOTALL | re.VERBOSE,
+)
 DEFINITION = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|explain)\b(?!.*\banaly[sz]e\b)", re.IGNORECASE)
 WRITE = re.compile(
     r"\b(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|copy"
@@ -128,7 +153,7 @@ def _as_role(session: Session, role: str) -> Generator[None]:
         yield
     finally:
         if session.connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
-            session.connection.execute("SET LOCAL ROLE NONE")
+            session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(session.facts.role)))
 
 
 def _identities(session: Session) -> list[str]:
@@ -136,8 +161,12 @@ def _identities(session: Session) -> list[str]:
     me = session.facts.role
     if session.facts.superuser:
         return [me]
-    privilege = "SET" if session.facts.server_version >= 160000 else "MEMBER"
-    return [me] + [row["role"] for row in session.rows(OWNERS, privilege=privilege)]
+    return [me] + [row["role"] for row in session.rows(OWNERS, privilege=_becoming(session))]
+
+
+def _becoming(session: Session) -> str:
+    """The kind of membership that SET ROLE needs."""
+    return "SET" if session.facts.server_version >= 160000 else "MEMBER"
 
 
 def present(session: Session) -> bool:
@@ -197,28 +226,56 @@ def history(session: Session, of: Iterable[Job], seconds: float) -> list[dict[st
 
 def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
     """Sets a job's activity and schedule through cron.alter_job, as its owner; needs no superuser."""
-    with (
-        attempting(
-            f"could not alter job {job.jobname}",
-            on=session.where,
-            next_step=_alter_advice(session, job),
-        ),
-        _as_role(session, job.owner),
-    ):
+    with attempting(f"could not alter job {job.jobname}", on=session.where), _as_role(session, job.owner):
         session.execute(ALTER, jobid=job.jobid, active=active, schedule=schedule)
 
 
-def _alter_advice(session: Session, job: Job) -> str:
-    owner, me = sql.Identifier(job.owner).as_string(), sql.Identifier(session.facts.role).as_string()
-    return (
-        f"GRANT {owner} TO {me}; GRANT USAGE ON SCHEMA cron TO {owner}; "
-        f"GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) TO {owner}"
-    )
+def missing_grants(session: Session, owner: str) -> list[str]:
+    """The GRANTs that are missing to see and alter the jobs of this owner."""
+    if session.facts.superuser:
+        return []
+    found = session.rows(GRANTS, owner=owner, privilege=_becoming(session))
+    if not found:
+        return []
+    role, me = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.role).as_string()
+    grants = {
+        f"GRANT {role} TO {me}": found[0]["member"],
+        f"GRANT USAGE ON SCHEMA cron TO {role}": found[0]["usage"],
+        f"GRANT EXECUTE ON FUNCTION {found[0]['alter_job']} TO {role}": found[0]["execute"],
+    }
+    return [grant for grant, there in grants.items() if not there]
+
+
+def require_grants(session: Session, of: Iterable[Job]) -> None:
+    """Refuses, before anything is written, where a job could not be altered; names each missing GRANT."""
+    for owner in sorted({job.owner for job in of}):
+        if grants := missing_grants(session, owner):
+            raise MissingPrivilege(
+                f"cannot alter the jobs of {owner}",
+                on=session.where,
+                said=f"role {session.facts.role} lacks a privilege",
+                next_step="; ".join(grants),
+            )
+
+
+def _code(text: str, *, literals: bool) -> str:
+    """A statement without its comments, and without its literals unless they are wanted."""
+
+    def plain(found: re.Match[str]) -> str:
+        if found["comment"]:
+            return " "
+        if found["name"]:
+            return found[0]
+        if found["literal"]:
+            return found[0] if literals else "''"
+        return f" {_code(found['body'], literals=True)} " if literals else "''"
+
+    return TOKEN.sub(plain, text)
 
 
 def calls(text: str, functions: Iterable[str]) -> str | None:
     """The first of these functions that a statement calls; mentions in literals, comments and definitions do not count."""
-    code = LITERAL.sub("''", COMMENT.sub(" ", text))
+    code = _code(text, literals=False)
     if DEFINITION.match(code):
         return None
     for name in functions:
@@ -229,7 +286,7 @@ def calls(text: str, functions: Iterable[str]) -> str | None:
 
 def writers(sources: dict[str, str]) -> set[str]:
     """The functions that write silver or gold, themselves or through another (name -> source, all overloads joined)."""
-    code = {name: COMMENT.sub(" ", source) for name, source in sources.items()}
+    code = {name: _code(source, literals=True) for name, source in sources.items()}
     found = {*contract.ETL_FUNCTIONS, *contract.GOLD_FUNCTIONS} | {n for n, body in code.items() if WRITE.search(body)}
     while True:
         called = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(found)))})\b\"?\s*\(", re.IGNORECASE)
@@ -241,19 +298,20 @@ def writers(sources: dict[str, str]) -> set[str]:
 
 def writes_silver_or_gold(command: str, writing_functions: Iterable[str]) -> bool:
     """Whether a job's command writes silver or gold: by a statement of its own or by a function it calls."""
-    code = COMMENT.sub(" ", command)
+    code = _code(command, literals=True)
     return bool(WRITE.search(code)) or any(
         re.search(rf"\b{re.escape(name)}\b\"?\s*\(", code, re.IGNORECASE) for name in writing_functions
     )
 
 
-def ingestion_jobs(session: Session, names: list[str] | None = None) -> list[Job]:
-    """The jobs that count as ingestion: those named, else those that write silver or gold; refuses to find none."""
+def ingestion_jobs(session: Session, names: list[str] | None = None, *, required: bool = True) -> list[Job]:
+    """The jobs that count as ingestion: those named, else those that write silver or gold; refuses to find none, unless
+    a superuser, who sees them all, need not have any."""
     all_jobs = jobs(session)
     if names:
         unknown = sorted(set(names) - {job.jobname for job in all_jobs})
         if unknown:
-            raise _no_job(session, f"no job is named {', '.join(map(repr, unknown))}", all_jobs)
+            raise _no_job(session, f"no job is named {', '.join(repr(name)[:80] for name in unknown)}", all_jobs)
         return [job for job in all_jobs if job.jobname in names]
     sources: dict[str, str] = {}
     for row in session.rows(FUNCTIONS):
@@ -262,7 +320,7 @@ def ingestion_jobs(session: Session, names: list[str] | None = None) -> list[Job
     chosen = [
         job for job in all_jobs if job.jobname in contract.INGESTION_JOBS or writes_silver_or_gold(job.command, writing)
     ]
-    if not chosen:
+    if not chosen and (required or not session.facts.superuser):
         raise _no_job(session, "no job that writes silver or gold is visible", all_jobs)
     return chosen
 
@@ -276,10 +334,12 @@ def _no_job(session: Session, said: str, all_jobs: list[Job]) -> MissingPrivileg
             said=f"{said} (jobs: {seen})",
             next_step="name the jobs with -e '{\"ingestion_jobs\": [...]}', or schedule the ETL",
         )
+    found = session.rows(ETL_OWNER, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    grants = missing_grants(session, found[0]["owner"]) if found else []
     me = sql.Identifier(session.facts.role).as_string()
     return MissingPrivilege(
         "could not tell which jobs are ingestion",
         on=session.where,
         said=f"{said} to role {session.facts.role} (jobs it sees: {seen}); pg_cron shows a role only its own jobs",
-        next_step=f"GRANT <owner of the jobs, for example loader> TO {me}; GRANT USAGE ON SCHEMA cron TO {me}",
+        next_step="; ".join(grants) or f"name jobs that exist, or GRANT <the owner of the jobs> TO {me}",
     )

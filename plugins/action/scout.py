@@ -26,6 +26,7 @@ from ..module_utils.recovery.progress import Progress
 
 display = Display()
 
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -40,44 +41,45 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
             return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
-        module = _module(self._task.action)
+        module = module_of(self._task.action)
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
-        params = self._validated(module)
-        hidden = front.secrets(params)
+        params = validated(module, self._task.args)
         host = variables.get("inventory_hostname", "localhost")
+        hidden = front.secrets(params)
 
         def say(line: str) -> None:
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
         with _stoppable(Progress(say)) as progress:
-            result = self._in_process(module, params, progress)
+            result = front.invoke(
+                module.run,
+                module.__name__.rpartition(".")[2],
+                params,
+                check=bool(self._task.check_mode),
+                progress=progress,
+                controller_pid=os.getppid(),
+            )
         if not self._task.diff:
             result.pop("diff", None)
         return t.cast("dict[str, t.Any]", remove_values(result, hidden))
 
-    def _in_process(self, module: t.Any, params: dict[str, t.Any], progress: Progress) -> dict[str, t.Any]:
-        if "dsn" not in module.SPEC:
-            return module.run(params, bool(self._task.check_mode), progress)
-        return front.invoke(
-            module.run,
-            module.__name__.rpartition(".")[2],
-            params,
-            check=bool(self._task.check_mode),
-            progress=progress,
-            controller_pid=os.getppid(),
+
+def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The task's options by the module's own spec, as plain values."""
+    checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args)
+    if checked.error_messages:
+        prefix = (
+            f"Unsupported options for {module.__name__.rpartition('.')[2]}: " if checked.unsupported_parameters else ""
         )
-
-    def _validated(self, module: t.Any) -> dict[str, t.Any]:
-        checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(self._task.args)
-        if checked.error_messages:
-            raise AnsibleActionFail("; ".join(checked.error_messages))
-        # Plain values: the controller's strings carry tags that other libraries need not know.
-        return json.loads(json.dumps(checked.validated_parameters))
+        raise AnsibleActionFail(prefix + "; ".join(checked.error_messages))
+    # The controller's strings carry tags that other libraries need not know.
+    return json.loads(json.dumps(checked.validated_parameters))
 
 
-def _module(action: str) -> t.Any:
+def module_of(action: str) -> t.Any:
+    """The module a task names."""
     return importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{action.rpartition('.')[2]}")
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options shared by every module that changes something."""
+"""Options shared by every module, so that a play sets them once for all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ options:
   lease_token:
     description:
       - The token a M(scout.recovery.scout_lease) task returned; the work is done under that lease.
-      - Without it the task takes the lease for itself for as long as it lasts.
+      - Without it the task takes the lease for itself for as long as it lasts. A module that only reads needs none.
     type: int
   takeover:
     description: Take the lease even when someone else holds it; their next write is refused.

@@ -50,7 +50,9 @@ def test_quirk_01_pause_is_a_noop(scout: Connection) -> None:
 
 def test_quirk_02_status_says_paused_while_running(scout: Connection) -> None:
     for action in ("status", "PAUSE", "bogus", None):
-        found = rows(scout, "SELECT ingestion_active, etl_jobs_active, message FROM scout.control_ingestion(%s)", action)
+        found = rows(
+            scout, "SELECT ingestion_active, etl_jobs_active, message FROM scout.control_ingestion(%s)", action
+        )
         assert found == [(False, 0, "Ingestion is paused")]
     assert rows(scout, "SELECT ingestion_active FROM scout.control_ingestion('resume')") == [(True,)]
 
@@ -64,7 +66,8 @@ def test_quirk_03_deactivating_a_job_kills_its_run(cron_db: str) -> None:
         try:
             wait(lambda: ("running", None) in rows(connection, last, slow))
             assert one(
-                connection, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_cron' AND query LIKE '%%sleep(60)'"
+                connection,
+                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_cron' AND query LIKE '%%sleep(60)'",
             )
             connection.execute("SELECT cron.alter_job(%s, active := false)", [slow])
             wait(lambda: rows(connection, last, slow) == [("failed", "job canceled")])
@@ -98,7 +101,9 @@ def test_quirk_04_not_poison(scout: Connection, kind: str) -> None:
     written = one(scout, "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id = %s", event)
     assert written == (kind in ("no_items", "empty_items", "not_a_number"))
     if kind == "not_a_number":
-        alerts = rows(scout, "SELECT alert_type FROM scout.v_quality_alerts WHERE transaction_id = %s", payload["transaction_id"])
+        alerts = rows(
+            scout, "SELECT alert_type FROM scout.v_quality_alerts WHERE transaction_id = %s", payload["transaction_id"]
+        )
         assert alerts == [("SUSPICIOUS_HIGH_AMOUNT",)]
 
 
@@ -150,7 +155,8 @@ def test_quirk_08_alerts_see_one_hour(scout: Connection, scout_db: str) -> None:
     report = "SELECT status, failure_count FROM scout.data_quality_report(%s) WHERE check_name = 'negative_amounts'"
     assert one(scout, negative) == 2
     scout.execute(
-        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours' WHERE transaction_id = ANY (%s)", [names]
+        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours' WHERE transaction_id = ANY (%s)",
+        [names],
     )
     assert one(scout, negative) == 0
     assert rows(scout, report, 1) == [("healthy", 0)]
@@ -240,7 +246,10 @@ def test_quirk_16_runbook_quarantine_loses_events(scout: Connection, scout_db: s
         lost = sell(scout, 1)
         operator.execute(f"DELETE FROM scout.bronze_events WHERE ingested_at >= {AN_HOUR_AGO}")
     assert one(scout, "SELECT count(*) FROM scout.bronze_events WHERE event_data->>'transaction_id' = %s", lost) == 0
-    assert one(scout, "SELECT count(*) FROM scout.bronze_events_dlq WHERE original_payload->>'transaction_id' = %s", lost) == 0
+    assert (
+        one(scout, "SELECT count(*) FROM scout.bronze_events_dlq WHERE original_payload->>'transaction_id' = %s", lost)
+        == 0
+    )
 
 
 def test_quirk_17_quarantine_leaves_derived_rows(scout: Connection) -> None:
@@ -278,11 +287,15 @@ def test_quirk_18_quarantine_waits_for_the_loader(scout: Connection, scout_db: s
 
 def test_quirk_19_the_queue_forgets_the_event(scout: Connection) -> None:
     columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'bronze_events_dlq'"
-    assert {"event_id", "event_type", "event_hash", "event_ts", "ingested_at"}.isdisjoint(name for (name,) in rows(scout, columns))
+    assert {"event_id", "event_type", "event_hash", "event_ts", "ingested_at"}.isdisjoint(
+        name for (name,) in rows(scout, columns)
+    )
     name = sell(scout, 1)
     scout.execute(LOAD, [10])
     [(event, payload)] = rows(
-        scout, "DELETE FROM scout.bronze_events WHERE event_data->>'transaction_id' = %s RETURNING event_id, event_data", name
+        scout,
+        "DELETE FROM scout.bronze_events WHERE event_data->>'transaction_id' = %s RETURNING event_id, event_data",
+        name,
     )
     replayed = generator.insert(scout, payload)
     assert replayed != event
@@ -333,7 +346,9 @@ def test_quirk_23_times_without_zones(scout: Connection) -> None:
     scout.execute("SET TimeZone = 'Asia/Manila'")
     name = sell(scout, 1, ts="2025-08-24T23:30:00Z")
     scout.execute(LOAD, [10])
-    [(key, moment)] = rows(scout, "SELECT date_key::text, ts FROM scout.silver_transactions WHERE transaction_id = %s", name)
+    [(key, moment)] = rows(
+        scout, "SELECT date_key::text, ts FROM scout.silver_transactions WHERE transaction_id = %s", name
+    )
     assert (key, moment) == ("2025-08-24", datetime(2025, 8, 24, 23, 30, tzinfo=UTC))
     bound = one(scout, "SELECT '2025-08-24 14:00'::timestamptz")
     scout.execute("SET TimeZone = 'UTC'")

@@ -83,9 +83,15 @@ def environment() -> dict[str, str]:
     return clean | ({"ICU_DATA": icu} if icu else {})
 
 
+def temp_dir(runner: Account) -> Path:
+    """The system's temp folder, if the account may write there and a socket's path in it stays short enough."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(str(usual)) <= 50 and runner.may("-w", usual) else Path("/tmp")
+
+
 def private_dir(name: str, runner: Account) -> Path:
-    """A folder of that name in the system's temp folder that nobody but the account can enter."""
-    folder = Path(tempfile.gettempdir()) / name
+    """A folder of that name among the temporary ones that nobody but the account can enter."""
+    folder = temp_dir(runner) / name
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -99,12 +105,12 @@ def private_dir(name: str, runner: Account) -> Path:
 def _copy(install: Path) -> Path:
     """A copy of the installation outside a folder that the server's account cannot enter."""
     key = hashlib.sha256(str(install).encode()).hexdigest()[:8]
-    target = Path(tempfile.gettempdir()) / f"scout-postgres-{os.geteuid()}-{key}"
+    target = temp_dir(account()) / f"scout-postgres-{os.geteuid()}-{key}"
     if target.exists():
         if target.lstat().st_uid != os.geteuid():
             raise RuntimeError(f"{target} belongs to somebody else: remove it or set TMPDIR")
         return target
-    draft = Path(tempfile.mkdtemp(prefix=f"{target.name}-"))
+    draft = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
     shutil.copytree(install, draft, symlinks=True, dirs_exist_ok=True)
     draft.chmod(0o755)
     try:

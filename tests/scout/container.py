@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -81,11 +81,11 @@ def stop_all() -> list[str]:
         leftovers = client.containers.list(all=True, filters={"label": LABEL})
         for container in leftovers:
             container.remove(force=True, v=True)
-        return sorted(container.name.removeprefix(PREFIX) for container in leftovers)
+        return sorted(str(container.name).removeprefix(PREFIX) for container in leftovers)
 
 
 @contextmanager
-def running(database: str = "scout", settings: Mapping[str, str] | None = None) -> Iterator[Box]:
+def running(database: str = "scout", settings: Mapping[str, str] | None = None) -> Generator[Box]:
     """Lend a container of its own to one block; it is gone afterwards, whatever happened."""
     box = start(f"lent-{uuid.uuid4().hex[:12]}", database, settings)
     try:

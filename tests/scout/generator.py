@@ -64,11 +64,11 @@ def _line(product: int, units: int) -> tuple[str, int]:
     """The text of one basket line and its amount in centavos."""
     p = SOLD[product]
     amount = p.centavos * units
-    return (
+    text = (
         f'{{"qty": {units}, "category": "{p.category}", "brand_name": "{p.brand}", "product_id": "{p.product_id}", '
-        f'"unit_price": {_pesos(p.centavos)}, "line_amount": {_pesos(amount)}, "product_name": "{p.name}"}}',
-        amount,
+        f'"unit_price": {_pesos(p.centavos)}, "line_amount": {_pesos(amount)}, "product_name": "{p.name}"}}'
     )
+    return text, amount
 
 
 def _identifier(digest: str) -> str:

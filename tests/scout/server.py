@@ -10,10 +10,13 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import secrets
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +31,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.scout.binaries import account, bin_dir, environment, private_dir
+from tests.scout.binaries import account, bin_dir, environment, private_dir, temp_dir
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -90,7 +93,10 @@ class Server:
         if self.external:
             self._params = {name: value for name, value in conninfo_to_dict(self.external).items() if name != "dbname"}
         elif self._state:
-            self._start_persistent(self._state)
+            self._state.parent.mkdir(parents=True, exist_ok=True)
+            with self._state.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._start_persistent(self._state)
         elif self._process is None:
             self._start_throwaway()
         return self
@@ -103,7 +109,7 @@ class Server:
             self._pg_ctl("stop", "-m", "fast", check=False)
             return
         if self._process:
-            self._process.send_signal(3)
+            self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
             self._process = None
         if self._watcher:
@@ -151,7 +157,7 @@ class Server:
     def _start_throwaway(self) -> None:
         runner = account()
         binaries = bin_dir(runner)
-        self._root = Path(tempfile.mkdtemp(prefix="scout-", dir=tempfile.gettempdir()))
+        self._root = Path(tempfile.mkdtemp(prefix="scout-", dir=temp_dir(runner)))
         runner.own(self._root)
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCHER, "sh", str(self._root)],
@@ -196,7 +202,7 @@ class Server:
             port = _free_port()
             remembered.write_text(str(port))
         sockets = private_dir(_short_name(state), account())
-        options = " ".join(self._options(sockets, port))
+        options = shlex.join(self._options(sockets, port))
         # Both streams go nowhere: a daemon holding a pipe of its caller would keep that caller waiting for ever.
         done = self._pg_ctl("start", "-w", "-t", "60", "-l", str(root / "server.log"), "-o", options, check=False)
         if done.returncode:
@@ -209,7 +215,7 @@ class Server:
         if self.external:
             self.start()
         elif root and (root / "port").exists():
-            sockets = Path(tempfile.gettempdir()) / _short_name(self._state or root)
+            sockets = temp_dir(account()) / _short_name(self._state or root)
             self._params = {"user": self.superuser, "host": str(sockets), "port": (root / "port").read_text()}
             self._password = (root / "password").read_text()
         return bool(self._params)
@@ -218,7 +224,7 @@ class Server:
         """The state folder, or a private one outside when the server's account cannot reach it."""
         runner = account()
         if create:
-            state.mkdir(parents=True, exist_ok=True)
+            state.mkdir(exist_ok=True)
             runner.own(state)
         if not state.exists() or runner.may("-w", state):
             return state

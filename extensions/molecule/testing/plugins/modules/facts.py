@@ -41,7 +41,7 @@ def main() -> None:
     bad = [line for line in report if line.startswith(("not ok", "#"))]
     good = sum(line.startswith("ok") for line in report)
     if bad or not good:
-        module.fail_json(msg=f"{source.name}: {good} facts hold, these do not", facts=bad)
+        module.fail_json(msg=f"{source.name}: {good} facts hold, these do not", facts=bad[:40])
     module.exit_json(changed=False, facts=good)
 
 

@@ -18,7 +18,7 @@ SPEC = {
     "dsn": {"type": "str", "required": True},
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["saved", "unchanged"], "required": True},
-    "except_objects": {"type": "list", "elements": "str", "default": []},
+    "schemas": {"type": "list", "elements": "str"},
 }
 
 RELATIONS = """
@@ -74,10 +74,11 @@ def main() -> None:
         store.write_text(json.dumps(now, indent=1))
         module.exit_json(changed=True, objects=len(now))
     before = json.loads(store.read_text())
+    schemas = module.params["schemas"]
     differing = {
         name: f"{before.get(name, 'absent')} -> {now.get(name, 'absent')}"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and name not in module.params["except_objects"]
+        if before.get(name) != now.get(name) and (schemas is None or name.partition(".")[0] in schemas)
     }
     if differing:
         module.fail_json(msg=f"{len(differing)} objects changed", differing=differing)

@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test only: pg_cron holds still or ticks, its jobs are as asked, and a run of one job is under way when this returns."""
+"""Test only: pg_cron holds still or ticks, its jobs are as asked, and it has begun a run of one of them, or ended one well."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SPEC = {
     "state": {"type": "str", "choices": ["still", "ticking"], "required": True},
     "jobs": {"type": "dict", "default": {}},
     "await_run": {"type": "str"},
-    "await_seconds": {"type": "int", "default": 70},
+    "await_success": {"type": "bool", "default": False},
+    "await_seconds": {"type": "int", "default": 30},
 }
 
 SWITCH = {
@@ -30,7 +31,12 @@ SELECT cron.alter_job(jobid, schedule := %(schedule)s, command := %(command)s, a
 FROM cron.job WHERE jobname = %(name)s
 """
 
-RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_cron' AND query = (SELECT command FROM cron.job WHERE jobname = %s)"
+LATEST = "SELECT coalesce(max(runid), 0) FROM cron.job_run_details"
+
+RUN = """
+SELECT FROM cron.job_run_details JOIN cron.job USING (jobid)
+WHERE jobname = %s AND runid > %s AND CASE WHEN %s THEN status = 'succeeded' ELSE job_pid > 0 END
+"""
 
 
 def alter(session: psycopg.Connection[Any], name: str, wanted: dict[str, Any]) -> None:
@@ -40,12 +46,13 @@ def alter(session: psycopg.Connection[Any], name: str, wanted: dict[str, Any]) -
         raise LookupError(f"there is no job {name!r}")
 
 
-def await_run(session: psycopg.Connection[Any], name: str, seconds: float) -> None:
-    """Return while the scheduler runs the job."""
+def await_run(session: psycopg.Connection[Any], name: str, seconds: float, *, success: bool) -> None:
+    """Return when the scheduler has begun another run of the job, or when such a run has succeeded."""
+    latest = session.execute(LATEST).fetchone()
     deadline = time.monotonic() + seconds
-    while session.execute(RUNNING, [name]).fetchone() == (0,):
+    while not session.execute(RUN, [name, *latest, success]).fetchall():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no run of {name!r} within {seconds} s")
+            raise TimeoutError(f"no {'successful ' if success else ''}run of {name!r} within {seconds} s")
         time.sleep(0.05)
 
 
@@ -59,7 +66,7 @@ def main() -> None:
             session.execute(SWITCH[given["state"]])
             session.execute("SELECT pg_reload_conf()")
             if given["await_run"]:
-                await_run(session, given["await_run"], given["await_seconds"])
+                await_run(session, given["await_run"], given["await_seconds"], success=given["await_success"])
     except (LookupError, TimeoutError) as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=True)

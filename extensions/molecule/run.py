@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that needs the real pg_cron: the Molecule scenarios, then the tests marked pg_cron or docker."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCENARIOS = Path(__file__).resolve().parent
+STATE = CHECKOUT / ".molecule"
+sys.path.insert(0, str(CHECKOUT))
+
+from scripts import docker as engine  # noqa: E402 the checkout is on the path only from here on
+from tests.scout import container  # noqa: E402
+
+NO_TESTS_SELECTED = 5
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, with the tools of this interpreter's virtual environment first: they call each other by name."""
+    found = os.environ | {"MOLECULE_EPHEMERAL_DIRECTORY": str(STATE)} | more
+    found["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{found['PATH']}"
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return found
+
+
+def scenarios(names: list[str], words: list[str]) -> int:
+    """Run the named scenarios, or all, from a clean state; molecule's exit code is the only thing believed."""
+    shutil.rmtree(STATE, ignore_errors=True)
+    chosen = [word for name in names for word in ("--scenario-name", name)] or ["--all"]
+    try:
+        return subprocess.run(
+            ["molecule", "test", *chosen, *words], cwd=CHECKOUT, env=environment(), check=False
+        ).returncode
+    finally:
+        # Molecule destroys what it created, unless it was interrupted.
+        for folder in SCENARIOS.glob("*/converge.yml"):
+            container.stop(f"molecule-{folder.parent.name}")
+
+
+def marked_tests() -> int:
+    """Run the tests that need a scheduler, on a container of their own."""
+    command = [sys.executable, "-m", "pytest", "-m", "pg_cron or docker", "tests/integration"]
+    with container.running() as box:
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment(SCOUT_TEST_SERVER=box.dsn), check=False)
+    return 0 if done.returncode == NO_TESTS_SELECTED else done.returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only this one (repeatable)")
+    parser.add_argument("--skip-tests", action="store_true", help="only the scenarios")
+    parser.add_argument("--skip-scenarios", action="store_true", help="only the tests")
+    given, words = parser.parse_known_args()
+    began = time.monotonic()
+    try:
+        engine.ready()
+        engine.image()
+    except engine.Unavailable as problem:
+        sys.exit(f"molecule cannot run here: {problem}")
+    codes = {}
+    if not given.skip_scenarios:
+        codes["scenarios"] = scenarios(given.scenario, words)
+    if not given.skip_tests and not given.scenario:
+        codes["tests"] = marked_tests()
+    outcome = [f"{name} {'passed' if code == 0 else f'failed with exit code {code}'}" for name, code in codes.items()]
+    sys.stdout.write(f"{', '.join(outcome)} in {time.monotonic() - began:.0f} s\n")
+    return next((code for code in codes.values() if code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

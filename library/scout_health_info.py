@@ -1,0 +1,197 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The health of a pipeline as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_health_info
+short_description: Assess a Scout pipeline
+version_added: 0.1.0
+description:
+  - Judges the pipeline by the runbook's figures, computed from its base tables, its locks and its job history, never
+    from its views. A figure that cannot be had is C(unknown) with the reason; it does not fail the task.
+  - What lies between a success and a failure figure of the runbook is a warning.
+  - A deliberately paused pipeline is C(paused); what falls behind because of the pause is not judged.
+  - Names likely causes with their evidence and the exact next command.
+options:
+  thresholds:
+    description:
+      - Figures in place of the runbook's, as C({indicator, {ok, fail}}). At or below C(ok) is ok and above C(fail) is a
+        failure; for C(linking_coverage) it is the other way round.
+    type: dict
+    default: {}
+  budget_seconds:
+    description: How long the assessment may take, in seconds.
+    type: float
+    default: 5.0
+  stuck_after_seconds:
+    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
+    type: float
+    default: 600.0
+  alert_hours:
+    description: How many hours of silver are searched for critical violations.
+    type: int
+    default: 1
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes.info
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Assess the pipeline
+  scout.recovery.scout_health_info:
+    dsn: "{{ scout_dsn }}"
+  register: health
+
+- name: Assess it with a stricter figure
+  scout.recovery.scout_health_info:
+    dsn: "{{ scout_dsn }}"
+    thresholds:
+      silver_staleness: {ok: 2, fail: 5}
+"""
+
+RETURN = r"""
+verdict:
+  description: healthy, degraded, failing, inconclusive or paused.
+  returned: success
+  type: str
+verdict_when_running:
+  description: The verdict once ingestion runs again; the same unless it is paused.
+  returned: success
+  type: str
+indicators:
+  description: Each figure with name, value, unit, status (ok, warn, fail, unknown), threshold, source and reason.
+  returned: success
+  type: list
+  elements: dict
+diagnoses:
+  description: Likely causes, most blocking first, each with rank, cause, evidence and next_command.
+  returned: success
+  type: list
+  elements: dict
+needs_reset:
+  description: Why an emergency reset would do something; empty when it would change nothing.
+  returned: success
+  type: list
+  elements: str
+blockers:
+  description: Indicators that keep an emergency reset from resuming ingestion.
+  returned: success
+  type: list
+  elements: str
+ingestion:
+  description: State, since when and by whom it is paused, for which incident, and the jobs with their activity.
+  returned: success
+  type: dict
+suspects:
+  description: Pending events that look as if the ETL could not load them (at most 3), with the reason.
+  returned: success
+  type: list
+  elements: dict
+seconds:
+  description: How long the assessment took.
+  returned: success
+  type: float
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import health
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.progress import in_words
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "thresholds": {"type": "dict", "default": {}},
+    "budget_seconds": {"type": "float", "default": 5.0},
+    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "alert_hours": {"type": "int", "default": 1},
+    "jobs": {"type": "list", "elements": "str"},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Assesses the pipeline."""
+    began = time.monotonic()
+    thresholds = health.check_thresholds(params["thresholds"])
+    if not 1 <= params["alert_hours"] <= 24 * 366:
+        raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
+    found = health.read(
+        call.session,
+        call.look(params["ledger"]),
+        budget_seconds=params["budget_seconds"],
+        stuck_after_seconds=params["stuck_after_seconds"],
+        alert_hours=params["alert_hours"],
+        jobs=params["jobs"],
+    )
+    report = health.assess(found, thresholds)
+    pause = found.pause
+    return {
+        "changed": False,
+        "verdict": report.verdict,
+        "verdict_when_running": report.verdict_when_running,
+        "indicators": [indicator.as_dict() for indicator in report.indicators],
+        "diagnoses": [diagnosis.as_dict() for diagnosis in report.diagnoses],
+        "needs_reset": list(report.needs_reset),
+        "blockers": list(report.blockers),
+        "ingestion": {
+            "state": found.ingestion or "unknown",
+            "paused_since": pause.paused_at.isoformat() if pause else None,
+            "paused_for_seconds": round(pause.seconds, 1) if pause else None,
+            "paused_by": pause.actor if pause else None,
+            "incident": pause.incident if pause else None,
+            "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
+        },
+        "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
+        "seconds": round(time.monotonic() - began, 3),
+        "summary": _summary(report),
+        "warnings": [],
+    }
+
+
+def _summary(report: health.Report) -> str:
+    failing = [f"{i.name} {_shown(i)}" for i in report.indicators if i.status == "fail"]
+    warning = [f"{i.name} {_shown(i)}" for i in report.indicators if i.status == "warn"]
+    return report.verdict + (f": {', '.join(failing or warning)}" if failing or warning else "")
+
+
+def _shown(indicator: health.Indicator) -> str:
+    value = indicator.value
+    if isinstance(value, float):
+        if indicator.unit == "minutes":
+            return in_words(value * 60)
+        if indicator.unit == "seconds":
+            return in_words(value)
+        return f"{value:,.1f} %" if indicator.unit == "percent" else f"{value:,.0f}"
+    return str(value)
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_health_info", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

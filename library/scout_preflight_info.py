@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The look before the first step as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_preflight_info
+short_description: Check that a role may operate a Scout pipeline
+version_added: 0.1.0
+description:
+  - Finds every privilege that the role lacks for the named actions and gives the C(GRANT) that mends it.
+  - Fails when one is missing, unless O(required=false).
+  - Warns of a connection pooler between us and the server, and of a Python without compiled bytecode.
+options:
+  actions:
+    description: What is going to be done.
+    type: list
+    elements: str
+    choices: [assess, pause, clear, drain, refresh]
+    default: [assess, pause, clear, drain, refresh]
+  required:
+    description: Fail when a privilege is missing.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes.info
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Name the privileges that are missing for an emergency reset
+  scout.recovery.scout_preflight_info:
+    dsn: "{{ scout_dsn }}"
+"""
+
+RETURN = r"""
+missing:
+  description: Each missing privilege with the action that needs it and the GRANT that mends it.
+  returned: always
+  type: list
+  elements: dict
+role:
+  description: The database role.
+  returned: success
+  type: str
+superuser:
+  description: Whether it is a superuser.
+  returned: success
+  type: bool
+server_version:
+  description: C(server_version_num) of PostgreSQL.
+  returned: success
+  type: int
+pooled:
+  description: Whether a connection pooler stands between us and the server.
+  returned: success
+  type: bool
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import preflight
+from ..module_utils.recovery.errors import MissingPrivilege
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.progress import count
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "actions": {
+        "type": "list",
+        "elements": "str",
+        "choices": list(preflight.ACTIONS),
+        "default": list(preflight.ACTIONS),
+    },
+    "required": {"type": "bool", "default": True},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Names what is missing."""
+    facts = call.session.facts
+    found = preflight.read(call.session, actions=params["actions"], ledger_mode=params["ledger"])
+    missing = [entry.as_dict() for entry in found.missing]
+    if found.missing and params["required"]:
+        raise MissingPrivilege(
+            f"role {facts.role} lacks {count(len(missing), 'privilege')}",
+            on=call.session.where,
+            said=", ".join(entry.what for entry in found.missing),
+            next_step="; ".join(dict.fromkeys(entry.grant for entry in found.missing)),
+            result={"missing": missing},
+        )
+    lacking = f"; {count(len(missing), 'privilege')} missing" if missing else ""
+    return {
+        "changed": False,
+        "missing": missing,
+        "role": facts.role,
+        "superuser": facts.superuser,
+        "server_version": facts.server_version,
+        "pooled": facts.pooled,
+        "warnings": list(found.warnings),
+        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{lacking}",
+    }
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_preflight_info", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

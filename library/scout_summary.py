@@ -1,0 +1,130 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The summary of an operation as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_summary
+short_description: Say what an operation did
+version_added: 0.1.0
+description:
+  - Makes, from the results of an operation's steps, the few lines a person reads last and one document for a machine.
+  - Fails when the operation did not come to a good end although no step failed, so that the exit code tells.
+  - Runs on the controller and talks to no database.
+options:
+  operation:
+    description: Name of the operation, as the playbook's.
+    type: str
+    required: true
+  incident:
+    description: The incident it was done for.
+    type: str
+    default: adhoc
+  steps:
+    description:
+      - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
+        preflight, lease, assess, evidence, pause, clear, drain, refresh, assess_again, resume. Steps that did not run are empty.
+    type: list
+    elements: dict
+    required: true
+  resume:
+    description: Whether the operation was to resume ingestion.
+    type: bool
+    default: true
+  result_file:
+    description: Write the document here. All hosts of a run share the file.
+    type: path
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be done; O(result_file) is written, because a plan is a result.
+  diff_mode:
+    support: N/A
+    description: Changes nothing in the database.
+  idempotent:
+    support: full
+    description: Changes nothing in the database.
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Say what happened
+  scout.recovery.scout_summary:
+    operation: pause_ingestion
+    steps:
+      - pause: "{{ ingestion_result }}"
+    result_file: out.json
+"""
+
+RETURN = r"""
+document:
+  description: The result for a machine; docs/result.schema.json describes it.
+  returned: success
+  type: dict
+lines:
+  description: The lines for a person.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import summary
+from ..module_utils.recovery.connection import check_incident
+from ..module_utils.recovery.errors import BadInput, RecoveryError
+from ..module_utils.recovery.invoke import failure
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    "operation": {"type": "str", "required": True},
+    "incident": {"type": "str", "default": "adhoc"},
+    "steps": {"type": "list", "elements": "dict", "required": True},
+    "resume": {"type": "bool", "default": True},
+    "result_file": {"type": "path"},
+}
+
+
+def run(
+    params: dict[str, t.Any], *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
+) -> dict[str, t.Any]:
+    """The lines and the document of one operation on one host."""
+    try:
+        check_incident(params["incident"])
+        steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
+        story = summary.Story(params["operation"], host, params["incident"], check, params["resume"], steps, seconds)
+        made = summary.document(story)
+        if params["result_file"]:
+            path = Path(params["result_file"]).expanduser()
+            if path.is_dir():
+                raise BadInput(f"result_file {path} is a folder", next_step="give the name of a file")
+            summary.save(path, made, run_key)
+    except RecoveryError as e:
+        return failure(e)
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "lines": summary.lines(story),
+        "document": made,
+        "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
+    }
+    if not made["ok"] and story.failure is None:
+        result.update(failed=True, msg=f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}")
+    return result
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = run(module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

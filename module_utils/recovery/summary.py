@@ -1,0 +1,319 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happened, in the few lines a tired person reads and in the one document a pipeline parses."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+import textwrap
+import typing as t
+from pathlib import Path
+
+from .errors import BadInput
+from .progress import count, in_words
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Result = dict[str, t.Any]
+
+FORMAT: t.Final = "scout-recovery-result/1"
+WIDTH: t.Final = 79
+RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
+RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+
+#: Outcomes that leave nothing for anybody to do at once; every other one makes the exit code differ from 0.
+GOOD: t.Final = frozenset(
+    {
+        "recovered",
+        "nothing_to_do",
+        "planned",
+        "done",
+        "unchanged",
+        "assessed",
+        "left_paused_as_told",
+        "left_paused_for_another",
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """One operation on one database, from the results of its steps."""
+
+    operation: str
+    host: str
+    incident: str
+    check: bool
+    resume_wanted: bool
+    steps: Mapping[str, Result]
+    seconds: float | None = None
+
+    @property
+    def ran(self) -> dict[str, Result]:
+        """The steps that came to a result, in order."""
+        return {name: r for name, r in self.steps.items() if r and not r.get("skipped")}
+
+    @property
+    def failure(self) -> Result | None:
+        """The first step that failed."""
+        return next((r for r in self.ran.values() if r.get("failed")), None)
+
+    @property
+    def before(self) -> Result:
+        """The first assessment."""
+        return self.ran.get("assess", {})
+
+    @property
+    def after(self) -> Result:
+        """The last assessment."""
+        return self.ran.get("assess_again", {}) or self.before
+
+    @property
+    def outcome(self) -> str:
+        """One word for a machine; see GOOD."""
+        if self.failure is not None:
+            return "failed"
+        if self.check:
+            return "planned"
+        if self.operation == "assess":
+            return "assessed"
+        if self.operation != "emergency_reset":
+            return "done" if self.changed else "unchanged"
+        if not self.before.get("needs_reset"):
+            return "nothing_to_do"
+        if self.state == "running":
+            return "recovered"
+        if not self.resume_wanted:
+            return "left_paused_as_told"
+        return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
+
+    @property
+    def changed(self) -> bool:
+        """Whether any step changed something, or would."""
+        return any(r.get("changed") for r in self.ran.values())
+
+    @property
+    def state(self) -> str:
+        """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
+        for name in ("resume", "assess_again", "pause", "assess"):
+            result = self.ran.get(name)
+            if result is None:
+                continue
+            if name.startswith("assess") and "ingestion" in result:
+                return result["ingestion"]["state"]
+            if "state" in result:
+                return result["state"]
+            if name == "pause" and result.get("failed"):
+                return "unknown"
+        return "unknown"
+
+    @property
+    def database(self) -> str:
+        """Where it happened."""
+        return next((r["database"] for r in self.ran.values() if r.get("database")), self.host)
+
+
+def document(story: Story) -> Result:
+    """The result for a machine; its schema is docs/result.schema.json."""
+    failure = story.failure
+    names = list(story.steps)
+    return {
+        "format": FORMAT,
+        "operation": story.operation,
+        "host": story.host,
+        "database": story.database,
+        "incident": story.incident,
+        "check_mode": story.check,
+        "outcome": story.outcome,
+        "ok": story.outcome in GOOD,
+        "changed": story.changed,
+        "ingestion": story.state,
+        "verdict_before": story.before.get("verdict"),
+        "verdict_after": story.after.get("verdict_when_running" if story.state == "running" else "verdict"),
+        "seconds": None if story.seconds is None else round(story.seconds, 3),
+        "steps": [
+            {
+                "name": name,
+                "changed": bool(r.get("changed")),
+                "failed": bool(r.get("failed")),
+                "summary": r.get("msg") if r.get("failed") else r.get("summary", ""),
+                "run_id": r.get("run_id"),
+                "effects": r.get("effects", {}),
+            }
+            for name, r in sorted(story.ran.items(), key=lambda item: names.index(item[0]))
+        ],
+        "indicators": story.after.get("indicators", []),
+        "diagnoses": story.after.get("diagnoses", []),
+        "blockers": story.after.get("blockers", []),
+        "poison": story.ran.get("drain", {}).get("poison", []),
+        "evidence": story.ran.get("evidence", {}).get("folder"),
+        "warnings": _warnings(story),
+        "error": failure.get("error") if failure else None,
+        "undo": _undo(story),
+        "next": _next(story),
+    }
+
+
+def lines(story: Story) -> list[str]:
+    """At most fifteen lines of 79 columns: what was wrong, what was done, the state now, the way back, what next."""
+    title = f"{story.operation.replace('_', ' ')} of {story.database}"
+    if story.incident != "adhoc":
+        title += f", incident {story.incident}"
+    if story.seconds is not None:
+        title += f", {in_words(story.seconds)}"
+    parts = [("was", _was(story)), ("would" if story.check else "did", _did(story)), ("now", _now(story))]
+    parts += [("failed", _failed(story)), ("warn", "; ".join(_warnings(story)))]
+    parts += [("undo", _undo(story)), ("next", "; then ".join(_next(story)))]
+    made = [_cut(title, WIDTH)]
+    for name, text in parts:
+        if text:
+            body = textwrap.wrap(text, WIDTH - 9, break_on_hyphens=False) or [""]
+            most = 3 if name in ("did", "would", "failed", "next") else 2
+            if len(body) > most:
+                body = [*body[: most - 1], _cut(body[most - 1], WIDTH - 12) + " …"]
+            made += [f"  {name:<6} {body[0]}", *(f"         {line}" for line in body[1:])]
+    return made[:15]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _was(story: Story) -> str:
+    if not story.before or story.before.get("failed"):
+        return ""
+    text = story.before.get("summary", "")
+    causes = story.before.get("diagnoses", [])
+    return f"{text}. {causes[0]['cause']}" if causes and story.operation != "assess" else text
+
+
+def _did(story: Story) -> str:
+    if story.operation == "assess":
+        return ""
+    done = [
+        r["summary"]
+        for name, r in story.ran.items()
+        if r.get("changed") and not r.get("failed") and r.get("summary") and not name.startswith("assess")
+    ]
+    if not done and story.failure is None:
+        other = [
+            r["summary"] for n, r in story.ran.items() if n not in ("preflight", "lease") and not n.startswith("assess")
+        ]
+        return "; ".join(other) if other and story.operation != "emergency_reset" else "nothing: nothing had to be done"
+    return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)
+
+
+def _now(story: Story) -> str:
+    if story.check:
+        return "nothing was written"
+    ingestion = story.after.get("ingestion", {})
+    text = f"ingestion is {story.state}"
+    if story.state == "unknown":
+        text = "nothing is known of ingestion"
+    resumed = story.ran.get("resume", {})
+    if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
+        text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
+    failing = [i["name"] for i in story.after.get("indicators", []) if i["status"] == "fail"]
+    if story.state == "running":
+        text += f", still failing: {', '.join(failing)}" if failing else ", nothing is failing"
+    if story.outcome == "left_paused":
+        text += f"; not resumed because of {', '.join(story.after['blockers'])}"
+    return text
+
+
+def _failed(story: Story) -> str:
+    failure = story.failure
+    if failure is None:
+        return ""
+    error = failure.get("error")
+    if not error:
+        return str(failure.get("msg", "a step failed"))
+    text = str(error["attempted"])
+    text += f" on {error['on']}" if error["on"] else ""
+    text += f": {error['said']}" if error["said"] else ""
+    return text + (f" (SQLSTATE {error['sqlstate']})" if error["sqlstate"] else "")
+
+
+def _warnings(story: Story) -> list[str]:
+    return list(dict.fromkeys(str(w) for r in story.ran.values() for w in _list(r.get("warnings"))))
+
+
+def _undo(story: Story) -> str:
+    if story.check:
+        return ""
+    parts: list[str] = []
+    drained: Result = story.ran.get("drain", {})
+    poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
+    if poison:
+        parts.append(
+            f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
+            + (f" (run {drained['run_id']})" if drained.get("run_id") else "")
+        )
+    if story.state in ("paused", "pausing") and story.ran.get("pause", {}).get("changed"):
+        parts.append(f"{RESUME} gives back the jobs")
+    elif story.operation == "resume_ingestion" and story.changed:
+        parts.append("ansible-playbook playbooks/pause_ingestion.yml")
+    elif story.changed and not parts and story.outcome == "recovered":
+        parts.append("nothing to undo: no data was removed")
+    return "; ".join(parts)
+
+
+def _next(story: Story) -> list[str]:
+    failure = story.failure
+    if failure is not None:
+        error: Result = failure.get("error") or {}
+        return [error["next_step"]] if error.get("next_step") else ["run the same command again with -vvv"]
+    causes: list[str] = [d["next_command"] for d in story.after.get("diagnoses", [])]
+    if story.outcome == "recovered":
+        # They were found while it was still paused.
+        causes = [command for command in causes if command not in (RESET, RESUME)]
+    if story.check:
+        return ["run it without --check"] if story.changed else []
+    if story.outcome == "left_paused":
+        others = [c for c in causes if c not in (RESUME, RESET)]
+        return [*others[:1], RESET]
+    if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
+        return [f"{RESUME} when ready"]
+    if story.outcome == "left_paused_for_another":
+        return [f"ask {story.after['ingestion'].get('paused_by') or 'who paused it'}, or {RESUME}"]
+    return causes[:1]
+
+
+def save(path: Path, made: Result, run_key: str) -> None:
+    """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            results = _of_this_run(file.read(), run_key)
+            kept = [r for r in results if r.get("host") != made["host"]]
+            text = json.dumps({"format": FORMAT, "run_key": run_key, "results": [*kept, made]}, indent=1, default=str)
+            file.seek(0)
+            file.truncate()
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as e:
+        raise BadInput(
+            f"could not write result_file {path}",
+            said=e.strerror or str(e),
+            next_step="give a path that can be written",
+        ) from e
+
+
+def _of_this_run(text: str, run_key: str) -> list[Result]:
+    try:
+        found: Result = json.loads(text)
+        return _list(found["results"]) if found["run_key"] == run_key else []
+    except (ValueError, LookupError, TypeError):
+        return []
+
+
+def _list(value: t.Any) -> list[t.Any]:
+    return value or []

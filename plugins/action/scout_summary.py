@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the summary on the controller and shows it, unless the summary callback shows it last of all."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+from pathlib import Path
+
+from ansible import constants as C  # noqa: N812  # its name everywhere
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from .scout import module_of, validated
+
+display = Display()
+
+CALLBACK = "scout.recovery.summary"
+
+
+class ActionModule(ActionBase):
+    """Runs scout_summary in process, whatever the connection."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """The summary's result; its lines travel beside it to the callback."""
+        super().run(tmp, task_vars)
+        module = module_of("scout_summary")
+        params = validated(module, self._task.args)
+        pid = os.getppid()
+        began = _started(pid)
+        result = module.run(
+            params,
+            check=bool(self._task.check_mode),
+            host=(task_vars or {}).get("inventory_hostname", "localhost"),
+            seconds=None if began is None else time.monotonic() - began,
+            run_key=f"{os.uname().nodename}:{pid}:{began}",
+        )
+        lines = result.pop("lines", [])
+        if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
+            display.display("\n".join(["", *lines]))
+        return {**result, "_ansible_scout_lines": lines}
+
+
+def _started(pid: int) -> float | None:
+    """When a process of this machine began, on the clock of time.monotonic(); None where that cannot be told."""
+    try:
+        ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        return int(ticks) / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
+    except (OSError, IndexError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows the summaries of all hosts as the very last lines on the screen."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: summary
+type: aggregate
+short_description: Show what the operations did as the last lines on the screen
+version_added: 0.1.0
+description:
+  - Shows the lines of each M(scout.recovery.scout_summary) task after everything else.
+  - Without it, the same lines appear where that task runs.
+requirements:
+  - enable it as C(callbacks_enabled = scout.recovery.summary)
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+
+class CallbackModule(CallbackBase):
+    """Collects the summaries and prints them after the recap."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "scout.recovery.summary"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._summaries: list[list[str]] = []
+
+    def v2_runner_on_ok(self, result: t.Any) -> None:
+        """Keeps the lines of a summary."""
+        self._keep(result)
+
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
+        """Keeps the lines of a summary of something that ended badly."""
+        self._keep(result)
+
+    def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
+        """Prints what was kept."""
+        for lines in self._summaries:
+            self._display.display("\n".join([*lines, ""]))
+
+    def _keep(self, result: t.Any) -> None:
+        lines = result._result.get("_ansible_scout_lines")
+        if lines:
+            self._summaries.append(lines)
