@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SCENARIOS = Path(__file__).resolve().parent
 STATE = CHECKOUT / ".molecule"
 sys.path.insert(0, str(CHECKOUT))
 
@@ -43,8 +42,7 @@ def scenarios(names: list[str], words: list[str]) -> int:
         ).returncode
     finally:
         # Molecule destroys what it created, unless it was interrupted.
-        for folder in SCENARIOS.glob("*/converge.yml"):
-            container.stop(f"molecule-{folder.parent.name}")
+        container.stop_all("molecule-")
 
 
 def marked_tests() -> int:

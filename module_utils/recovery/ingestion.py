@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from . import scheduler, sessions
+from . import contract, scheduler, sessions
 from .connection import attempting
 from .errors import NotReached
 from .pg import psycopg
@@ -34,7 +34,7 @@ TICK_SECONDS = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Ingestion as it is: its jobs, the sessions at work, and the pause in force, if any."""
+    """Ingestion as it is: its jobs and those a pause took, the sessions at work, and the pause in force, if any."""
 
     jobs: tuple[Job, ...]
     activities: tuple[Activity, ...]
@@ -48,12 +48,12 @@ class State:
     @property
     def parked(self) -> tuple[Job, ...]:
         """Jobs an unfinished pause keeps from starting while a run of theirs ends."""
-        return tuple(job for job in self.jobs if job.active and job.parked)
+        return tuple(job for job in self.jobs if job.parked and _taken(self.pause, job))
 
     @property
     def name(self) -> str:
-        """running while any job can start, else paused."""
-        return "running" if self.active else "paused"
+        """running while any job can start, pausing while a pause is unfinished, else paused."""
+        return "running" if self.active else "pausing" if self.parked else "paused"
 
 
 def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> State:
@@ -61,8 +61,10 @@ def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> St
     with attempting("could not read the state of ingestion", on=session.where), session.read():
         scheduler.require(session)
         jobs = scheduler.ingestion_jobs(session, names)
-        activities = sessions.read(session, jobs)
-        return State(tuple(jobs), tuple(activities), ledger.open_pause())
+        pause = ledger.open_pause()
+        if pause is not None:
+            jobs += [job for job in scheduler.jobs(session) if job not in jobs and _taken(pause, job)]
+        return State(tuple(jobs), tuple(sessions.read(session, jobs)), pause)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +72,14 @@ class Plan:
     """What would change: jobs to deactivate or to give back, and sessions to wait for."""
 
     jobs: tuple[Job, ...]
-    wait_for: tuple[Activity, ...]
-    stuck: tuple[Activity, ...]
+    wait_for: tuple[Activity, ...] = ()
+    stuck: tuple[Activity, ...] = ()
     note: str = ""
-    ends_pause: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
-        return bool(self.jobs) or self.ends_pause
+        return bool(self.jobs)
 
 
 def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
@@ -89,32 +90,25 @@ def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
     return Plan((*before.active, *before.parked), waiting, stuck)
 
 
-def plan_resume(before: State, explicit: list[str] | None, only_for: tuple[str, str] | None = None) -> Plan:
-    """The jobs the pause in force took, or those named; never any other that is off.
-
-    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force.
-    """
-    if explicit:
-        return Plan(tuple(job for job in before.jobs if not job.active or job.parked), (), ())
+def plan_resume(before: State, names: list[str] | None) -> Plan:
+    """The jobs the pause in force took, or without one those named; never any other that is off."""
+    off = [job for job in before.jobs if not job.active or job.parked]
+    if before.pause is None and names:
+        return Plan(tuple(off))
     if before.pause is None:
-        off = [job.jobname for job in before.jobs if not job.active]
-        note = f"no pause of this toolkit is in force; left off as found: {', '.join(off)}" if off else ""
-        return Plan((), (), (), note)
-    if only_for is not None and not _made_for(before.pause, *only_for):
-        pause = before.pause
-        return Plan((), (), (), f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
-    taken = {job["jobid"] for job in before.pause.jobs}
-    names = {job["jobname"] for job in before.pause.jobs}
-    jobs = tuple(
-        job for job in before.jobs if (job.jobid in taken or job.jobname in names) and (not job.active or job.parked)
-    )
-    gone = names - {job.jobname for job in before.jobs}
+        note = f"no pause of this toolkit is in force; left off as found: {describe_jobs(off)}" if off else ""
+        return Plan((), note=note)
+    gone = [entry["jobname"] for entry in before.pause.jobs if not any(_same(entry, job) for job in before.jobs)]
     note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(jobs, (), (), note, ends_pause=True)
+    return Plan(tuple(job for job in off if _taken(before.pause, job)), note=note)
 
 
-def _made_for(pause: Pause, actor: str, incident: str) -> bool:
-    return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
+def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:
+    """Refuses, before anything is written, what this role could not do or could not see."""
+    with session.read():
+        if pausing:
+            sessions.require_visibility(session, before.activities)
+        scheduler.require_grants(session, todo.jobs)
 
 
 def pause(
@@ -134,76 +128,82 @@ def pause(
     A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
     cancels the run of a job that is made inactive. Raises NotReached, with nothing resumed, at the timeout.
     """
-    began = time.monotonic()
-    running = {a.job for a in todo.wait_for if a.job}
-    busy = bool(todo.wait_for) and not cancel_running
-    switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
-    if busy and not ledger.present:
+    waiting = Waiting(
+        session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress
+    )
+    if todo.jobs and not ledger.present and not cancel_running:
         # Nothing would remember the schedule of a parked job, so a gap between two runs is waited for instead.
-        _wait(session, names, drain_timeout_seconds, cancel_running, leave_after_seconds, progress, began)
-        busy = False
-    if todo.jobs:
-        with attempting("could not pause ingestion", on=session.where), session.write():
-            ledger.save_pause(run, [_saved(job) for job in todo.jobs if not job.parked], switched=False)
-            if not busy:
-                switch = _call_switch(session, "pause")
-                ledger.save_pause(run, [], switched=switch["called"])
-            for job in _current(session, todo.jobs):
-                if job.active and busy and job.jobname in running:
-                    scheduler.alter(session, job, active=True, schedule=scheduler.NEVER)
-                elif job.active and not job.parked:
-                    scheduler.alter(session, job, active=False, schedule=job.schedule)
-            run.record(deactivated=[job.jobname for job in todo.jobs])
-    _settle(session, todo, progress)
-    waited_for = _wait(session, names, drain_timeout_seconds, cancel_running, leave_after_seconds, progress, began)
-    if busy and todo.jobs:
-        with attempting("could not complete the pause", on=session.where), session.write():
-            switch = _call_switch(session, "pause")
-            ledger.save_pause(run, [], switched=switch["called"])
-            for job in _current(session, todo.jobs):
-                if job.active:
-                    scheduler.alter(session, job, active=False, schedule=_original_schedule(ledger, job, todo))
+        waiting.wait()
+    switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to switch off"}
+    park = ledger.present and not cancel_running
+    while todo.jobs:
+        switch, parked = _stop(session, ledger, run, todo, park=park)
         _settle(session, todo, progress)
-        _wait(session, names, drain_timeout_seconds, cancel_running, leave_after_seconds, progress, began)
+        if not parked:
+            break
+        waiting.wait()
+        park = False
+    waiting.wait()
     after = read(session, ledger, names)
-    if after.active or after.parked:
+    if after.name != "paused":
         raise NotReached(
             "could not pause ingestion",
             on=session.where,
-            said=f"still active after being deactivated: {', '.join(j.jobname for j in (*after.active, *after.parked))}",
+            said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
             next_step="something activates them again: look for it in cron.job_run_details, then run the same command again",
             result={"state": after.name},
         )
-    return after, {"switch": switch, "waited_for": waited_for, "seconds": round(time.monotonic() - began, 3)}
+    return after, {"switch": switch, "waited_for": [a.as_dict() for a in waiting.seen.values()]}
 
 
-def resume(
-    session: Session, ledger: Ledger, run: Run, before: State, todo: Plan, names: list[str] | None
-) -> tuple[State, dict[str, t.Any]]:
+def _stop(
+    session: Session, ledger: Ledger, run: Run, todo: Plan, *, park: bool
+) -> tuple[dict[str, t.Any], frozenset[int]]:
+    """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was."""
+    stuck = {activity.pid for activity in todo.stuck}
+    with attempting("could not pause ingestion", on=session.where), session.write():
+        found = _current(session, todo.jobs)
+        running = frozenset(r.jobid for r in scheduler.runs_in_flight(session, found) if park and r.pid not in stuck)
+        switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
+        if not running:
+            switch = _call_switch(session, "pause")
+        taken = [job for job in found if job.active and not job.parked]
+        ledger.save_pause(run, [_saved(job) for job in taken], switched=switch["called"])
+        in_force = ledger.open_pause()
+        # Read again, because the switch may have done it, though never the schedule of a parked job.
+        for job in _current(session, todo.jobs):
+            if job.jobid in running:
+                scheduler.alter(session, job, active=True, schedule=scheduler.NEVER)
+            elif job.active or job.parked:
+                scheduler.alter(session, job, active=False, schedule=_original_schedule(in_force, job))
+        run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
+    return switch, running
+
+
+def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
     """Gives back exactly the planned jobs in one transaction, so that the scheduler never sees another set."""
     switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
     with attempting("could not resume ingestion", on=session.where), session.write():
-        everything = {job.jobid: job for job in scheduler.jobs(session)}
+        wanted = {job.jobid: (job.active, job.schedule) for job in scheduler.jobs(session)}
+        wanted |= {job.jobid: (True, _original_schedule(before.pause, job)) for job in todo.jobs}
         if before.pause is not None and before.pause.switched:
             switch = _call_switch(session, "resume")
-        wanted = {job.jobid: job.active and not job.parked for job in everything.values()}
-        wanted.update({job.jobid: True for job in todo.jobs})
         for job in scheduler.jobs(session):
-            schedule = _original_schedule(ledger, job, Plan((), (), ())) if job.parked else job.schedule
-            active = wanted.get(job.jobid, job.active)
-            if job.active != active or job.schedule != schedule:
+            active, schedule = wanted.get(job.jobid, (job.active, job.schedule))
+            if (job.active, job.schedule) != (active, schedule):
                 scheduler.alter(session, job, active=active, schedule=schedule)
         if before.pause is not None:
             ledger.close_pause(run, before.pause)
         run.record(activated=[job.jobname for job in todo.jobs])
-    after = read(session, ledger, names)
-    off = {job.jobid for job in after.jobs if not job.active}
-    failed = [job.jobname for job in todo.jobs if job.jobid in off]
+    with attempting("could not read the state of ingestion", on=session.where), session.read():
+        after = dataclasses.replace(before, jobs=tuple(_current(session, before.jobs)), pause=ledger.open_pause())
+    on = {job.jobid for job in after.active}
+    failed = [job for job in todo.jobs if job.jobid not in on]
     if failed:
         raise NotReached(
             "could not resume ingestion",
             on=session.where,
-            said=f"still inactive after being activated: {', '.join(failed)}",
+            said=f"still inactive after being activated: {describe_jobs(failed)}",
             next_step="run resume_ingestion.yml again; if it persists something deactivates them",
             result={"state": after.name},
         )
@@ -214,11 +214,13 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = 
     """Refuses to go on unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
     state = read(session, ledger, names)
     working = sessions.in_flight(state.activities)
-    if state.active or working:
+    if state.active or state.parked or working:
         raise NotReached(
             "refused: ingestion is not paused",
             on=session.where,
-            said="; ".join([f"job {j.jobname} is active" for j in state.active] + [a.describe() for a in working]),
+            said="; ".join(
+                [f"job {j.jobname} is active" for j in (*state.active, *state.parked)] + [a.describe() for a in working]
+            ),
             next_step="pause_ingestion.yml, then run the same command again",
         )
 
@@ -232,16 +234,21 @@ def _current(session: Session, of: Iterable[Job]) -> list[Job]:
     return [job for job in scheduler.jobs(session) if job.jobid in wanted]
 
 
-def _original_schedule(ledger: Ledger, job: Job, todo: Plan) -> str:
+def _same(entry: dict[str, t.Any], job: Job) -> bool:
+    """Whether a saved job is this one, which may have been renamed, or created anew, in the meantime."""
+    return entry["jobid"] == job.jobid or (entry["jobname"], entry["owner"]) == (job.jobname, job.owner)
+
+
+def _taken(pause: Pause | None, job: Job) -> bool:
+    return pause is not None and any(_same(entry, job) for entry in pause.jobs)
+
+
+def _original_schedule(pause: Pause | None, job: Job) -> str:
     """What a parked job's schedule was before a pause parked it."""
     if not job.parked:
         return job.schedule
-    for known in todo.jobs:
-        if known.jobid == job.jobid and not known.parked:
-            return known.schedule
-    saved = ledger.open_pause()
-    for entry in saved.jobs if saved else []:
-        if entry["jobid"] == job.jobid:
+    for entry in pause.jobs if pause else []:
+        if _same(entry, job):
             return entry["schedule"]
     raise NotReached(
         f"cannot give job {job.jobname} its schedule back",
@@ -269,55 +276,74 @@ def _settle(session: Session, todo: Plan, progress: Progress) -> None:
     if not todo.jobs:
         return
     second = session.row(CLOCK)["second"]
-    by_seconds = any("second" in job.schedule for job in todo.jobs)
+    by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
     if by_seconds or todo.wait_for or second < 1.0 or second > 58.5:
         progress.wait(TICK_SECONDS)
 
 
-def _wait(
-    session: Session,
-    names: list[str] | None,
-    drain_timeout_seconds: float,
-    cancel_running: bool,
-    leave_after_seconds: float | None,
-    progress: Progress,
-    began: float,
-) -> list[dict[str, t.Any]]:
-    """Waits until nobody loads silver or refreshes gold; returns whom it waited for."""
-    seen: dict[int, Activity] = {}
-    told: set[tuple[int, t.Any]] = set()
-    while True:
-        progress.checkpoint()
-        with attempting("could not read the sessions in flight", on=session.where), session.read():
-            jobs = scheduler.ingestion_jobs(session, names)
-            activities = sessions.read(session, jobs)
-        working = [
-            a for a in sessions.in_flight(activities) if leave_after_seconds is None or a.seconds < leave_after_seconds
+@dataclasses.dataclass
+class Waiting:
+    """Waits until nobody loads silver or refreshes gold, and remembers whom it waited for."""
+
+    session: Session
+    run: Run
+    names: list[str] | None
+    timeout_seconds: float
+    leave_after_seconds: float | None
+    cancel: bool
+    progress: Progress
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    seen: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    cancelled: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+
+    def wait(self) -> None:
+        """Returns when nobody is at work; NotReached, naming who is, at the timeout."""
+        while working := self._working():
+            self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
+            waited = time.monotonic() - self.began
+            if waited >= self.timeout_seconds:
+                raise NotReached(
+                    "ingestion is stopped from starting, but not yet paused",
+                    on=self.session.where,
+                    said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
+                    next_step=(
+                        "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
+                        "or unstick_etl.yml if it is stuck"
+                    ),
+                    result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
+                )
+            if self.cancel:
+                self._cancel(working)
+            self.progress.sometimes(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
+            self.progress.wait(0.25)
+
+    def _working(self) -> list[Activity]:
+        self.progress.checkpoint()
+        with attempting("could not read the sessions in flight", on=self.session.where), self.session.read():
+            jobs = scheduler.ingestion_jobs(self.session, self.names)
+            working = sessions.in_flight(sessions.read(self.session, jobs))
+        limit = self.leave_after_seconds
+        return [a for a in working if limit is None or a.seconds < limit]
+
+    def _cancel(self, working: list[Activity]) -> None:
+        """Records whom it cancels before it does; leaves alone whom nobody may touch."""
+        superuser = self.session.facts.superuser
+        todo = [
+            a
+            for a in working
+            if a.identity not in self.cancelled
+            and not sessions.untouchable(a, contract.PROTECTED_ROLES, we_are_superuser=superuser)
         ]
-        for activity in working:
-            seen.setdefault(activity.pid, activity)
-        if not working:
-            return [activity.as_dict() for activity in seen.values()]
-        waited = time.monotonic() - began
-        if waited >= drain_timeout_seconds:
-            raise NotReached(
-                "ingestion is stopped from starting, but not yet paused",
-                on=session.where,
-                said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
-                next_step=(
-                    "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
-                    "or unstick_etl.yml if it is stuck"
-                ),
-                result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
-            )
-        if cancel_running:
-            for activity in working:
-                if activity.identity not in told and not activity.ours:
-                    told.add(activity.identity)
-                    with session.read():
-                        session.rows(sessions.CANCEL, pid=activity.pid, backend_start=activity.backend_start)
-        progress.sometimes(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
-        progress.wait(0.25)
+        if not todo:
+            return
+        self.cancelled |= {a.identity: a for a in todo}
+        with (
+            attempting("could not record the sessions before cancelling them", on=self.session.where),
+            self.session.write(),
+        ):
+            self.run.record(cancelled=[a.as_dict() for a in self.cancelled.values()])
+        for activity in todo:
+            sessions.signal(self.session, sessions.CANCEL, activity)
 
 
 def describe_jobs(jobs: Iterable[Job]) -> str:

@@ -15,8 +15,8 @@ import uuid
 from pathlib import Path
 
 from .connection import attempting, check_incident
-from .errors import LeaseHeld, LeaseLost, MissingPrivilege, NotReached, RecoveryError, Stopped
-from .pg import Jsonb, errors, psycopg, sql
+from .errors import LeaseHeld, LeaseLost, MissingPrivilege, NotReached, RecoveryError
+from .pg import Jsonb, psycopg, sql
 from .progress import in_words
 
 if t.TYPE_CHECKING:
@@ -125,22 +125,23 @@ COMMENT ON COLUMN scout_ops.pauses.resume_run_id IS 'The run that resumed';
 
 TABLES: t.Final = ("versions", "runs", "leases", "pauses")
 
+#: ready: all tables are there and ours to use; creatable: whatever is missing may be created by us.
 STATE = """
+WITH tables AS (
+    SELECT count(*) AS there,
+           count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                                       AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
+                                       AND pg_catalog.has_table_privilege(c.oid, 'UPDATE'))) AS closed
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
+)
 SELECT n.oid IS NOT NULL AS present,
-       n.oid IS NOT NULL AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,
-       pg_catalog.has_database_privilege(current_database(), 'CREATE') AS creatable
-FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
-"""
-
-TABLE_PRIVILEGES = """
-SELECT c.relname AS name
-FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = 'scout_ops' AND c.relkind = 'r'
-  AND NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
-           AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
-           AND pg_catalog.has_table_privilege(c.oid, 'UPDATE'))
-ORDER BY 1
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
+           AND there = cardinality(%(tables)s) AND closed = 0 AS ready,
+       closed = 0 AND CASE WHEN n.oid IS NULL THEN pg_catalog.has_database_privilege(current_database(), 'CREATE')
+                           ELSE pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') END AS creatable
+FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
 """
 
 START_RUN = """
@@ -252,7 +253,10 @@ class Pause:
 def this_controller(pid: int | None) -> Controller:
     """Describes the operator and the process `pid` on this machine."""
     host = socket.gethostname()
-    login = os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        login = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (OSError, KeyError):
+        login = f"uid {os.getuid()}"
     return Controller(f"{login}@{host}", host, _host_key(host), pid, _process_started(pid) if pid else None)
 
 
@@ -267,10 +271,10 @@ def _host_key(host: str) -> str:
 
 
 def _process_started(pid: int) -> str | None:
-    """The start of a process in kernel ticks, or None where that cannot be told."""
+    """The start of a process in kernel ticks, or None where that cannot be told or only a zombie is left of it."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return stat.rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return fields[19] if fields[0] not in "ZX" else None
     except (OSError, IndexError):
         return None
 
@@ -314,10 +318,12 @@ class Ledger:
             values = {"run_id": run.run_id, "incident": self.incident, "actor": self.controller.actor}
             self.session.execute(INSERT_PAUSE, **values, jobs=Jsonb(jobs), switched=switched)
         else:
-            known = {job["jobid"] for job in current.jobs}
-            merged = current.jobs + [job for job in jobs if job["jobid"] not in known]
+            merged = {job["jobid"]: job for job in (*current.jobs, *jobs)}
             self.session.execute(
-                UPDATE_PAUSE, pause_id=current.pause_id, jobs=Jsonb(merged), switched=switched or current.switched
+                UPDATE_PAUSE,
+                pause_id=current.pause_id,
+                jobs=Jsonb(list(merged.values())),
+                switched=switched or current.switched,
             )
 
     def close_pause(self, run: Run, pause: Pause) -> None:
@@ -354,9 +360,9 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
     warnings: list[str] = []
     present = False
     if mode != "off":
-        state = session.row(STATE)
-        present = state["present"] and state["usable"] and not session.rows(TABLE_PRIVILEGES)
-        if mode == "required" and not present and not (state["creatable"] and not state["present"]):
+        state = _state(session)
+        present = state["ready"]
+        if mode == "required" and not (present or state["creatable"]):
             raise _cannot_use(session)
     return Ledger(session, present=present, controller=controller, incident=incident, warnings=warnings)
 
@@ -367,10 +373,7 @@ def ensure(session: Session, *, incident: str, controller: Controller, mode: str
     warnings: list[str] = []
     present = False
     if mode != "off":
-        with session.read():
-            state = session.row(STATE)
-        if state["present"] or state["creatable"]:
-            present = _create_or_upgrade(session)
+        present = _create_or_upgrade(session)
         if not present:
             problem = _cannot_use(session)
             if mode == "required":
@@ -380,30 +383,39 @@ def ensure(session: Session, *, incident: str, controller: Controller, mode: str
 
 
 def _create_or_upgrade(session: Session) -> bool:
+    """Whether the ledger can be used, after creating what is missing of it where permitted."""
     with session.read():
-        if session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
-            if session.rows(TABLE_PRIVILEGES) or not session.row(STATE)["usable"]:
-                return False
-            if session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"] >= len(VERSIONS):
-                return True
-        elif not session.row(STATE)["creatable"]:
+        state = _state(session)
+        if state["ready"] and _applied(session) >= len(VERSIONS):
+            return True
+        if not state["creatable"]:
             return False
     try:
-        with session.write():
+        with attempting("could not create the ledger", on=session.where), session.write():
             session.execute("SELECT pg_advisory_xact_lock(%(key)s)", key=CREATION_LOCK)
-            session.execute("CREATE SCHEMA IF NOT EXISTS scout_ops")
-            session.execute(
-                "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
-            )
-            applied = 0
-            if session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
-                applied = session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"]
+            if not _state(session)["present"]:
+                session.execute("CREATE SCHEMA scout_ops")
+                session.execute(
+                    "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
+                )
+            applied = _applied(session)
             for number, statements in enumerate(VERSIONS[applied:], applied + 1):
                 session.connection.execute(statements)
                 session.execute("INSERT INTO scout_ops.versions (version) VALUES (%(number)s)", number=number)
-    except errors.InsufficientPrivilege:
+    except MissingPrivilege:
         return False
     return True
+
+
+def _state(session: Session) -> Row:
+    return session.row(STATE, tables=list(TABLES))
+
+
+def _applied(session: Session) -> int:
+    """How many versions of the schema are in place."""
+    if not session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
+        return 0
+    return session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"]
 
 
 def _cannot_use(session: Session) -> MissingPrivilege:
@@ -423,19 +435,25 @@ def _cannot_use(session: Session) -> MissingPrivilege:
 
 def problem(session: Session) -> MissingPrivilege | None:
     """Why this role could not use the ledger, or None when it could; inside the caller's transaction."""
-    state = session.row(STATE)
-    fit = state["usable"] and not session.rows(TABLE_PRIVILEGES) if state["present"] else state["creatable"]
-    return None if fit else _cannot_use(session)
+    state = _state(session)
+    return None if state["ready"] or state["creatable"] else _cannot_use(session)
 
 
-def acquire(ledger: Ledger, run_id: str, *, takeover: bool = False, seconds: int = LEASE_SECONDS) -> Lease | None:
+def acquire(
+    ledger: Ledger,
+    run_id: str,
+    *,
+    takeover: bool = False,
+    seconds: int = LEASE_SECONDS,
+    holder: Controller | None = None,
+) -> Lease | None:
     """Takes the lease, or refuses with the holder's name; a holder whose process is dead does not count.
 
     Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.
     """
     if not ledger.present:
         return None
-    session, here = ledger.session, ledger.controller
+    session, here = ledger.session, holder or ledger.controller
     note = ""
     with attempting("could not take the lease", on=session.where), session.write():
         seen = ledger.lease_state()
@@ -518,7 +536,8 @@ def operation(
     run = Run(ledger, str(uuid.uuid4()))
     own: Lease | None = None
     if lease_token is None:
-        own = acquire(ledger, run.run_id, takeover=takeover)
+        # Held for as long as this process works, which may be a shorter life than its controller's.
+        own = acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
         if own is not None and own.note:
             ledger.warnings.append(own.note)
     token = lease_token if own is None else own.token
@@ -541,6 +560,8 @@ def operation(
         try:
             yield run
         except BaseException as e:
+            if isinstance(e, RecoveryError) and run.effects:
+                e.result = {"changed": True, "run_id": run.run_id, "effects": run.effects, **e.result}
             _finish(run, e)
             raise
         _finish(run, None)
@@ -555,10 +576,11 @@ def _finish(run: Run, error: BaseException | None) -> None:
     session = run.ledger.session
     if not run.ledger.present:
         return
-    status = (
-        "succeeded" if error is None else "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
-    )
+    status = "succeeded" if error is None else "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
     said = None
+    if error is not None:
+        # Whoever took the lease over, this line is ours.
+        session.fence = None
     if isinstance(error, RecoveryError):
         said = error.as_dict()
     elif error is not None:

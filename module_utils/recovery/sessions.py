@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import typing as t
 
 from . import contract, scheduler
 from .connection import attempting
 from .errors import MissingPrivilege, NotReached, Systemic
-from .pg import errors, sql
+from .pg import sql
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .connection import Row, Session
     from .ledger import Run
@@ -208,7 +209,7 @@ def plan(
     clear: list[Activity] = []
     leave: list[tuple[Activity, str]] = []
     for activity in candidates:
-        reason = _untouchable(activity, set(protected_roles), we_are_superuser)
+        reason = untouchable(activity, protected_roles, we_are_superuser=we_are_superuser)
         if reason is None and activity.seconds < stuck_after_seconds:
             reason = f"it blocks the pipeline for less than {in_words(stuck_after_seconds)}"
         if reason is None:
@@ -220,18 +221,25 @@ def plan(
     return Plan(tuple(clear), tuple(leave), tuple(waiting))
 
 
-def _roots(activity: Activity, by_pid: dict[int, Activity], seen: frozenset[int] = frozenset()) -> list[Activity]:
-    """The ends of the chains of blockers of a session; a cycle ends where it began."""
-    blockers = [by_pid[pid] for pid in activity.blocked_by if pid in by_pid and pid not in seen]
-    if not blockers:
-        return [activity]
-    return [root for blocker in blockers for root in _roots(blocker, by_pid, seen | {activity.pid})]
+def _roots(activity: Activity, by_pid: dict[int, Activity]) -> list[Activity]:
+    """The ends of the chains of blockers of a session; of a mere cycle, none."""
+    roots: list[Activity] = []
+    seen, todo = {activity.pid}, [activity]
+    while todo:
+        here = todo.pop()
+        blockers = [by_pid[pid] for pid in here.blocked_by if pid in by_pid]
+        if not blockers:
+            roots.append(here)
+        todo += [blocker for blocker in blockers if blocker.pid not in seen]
+        seen.update(blocker.pid for blocker in blockers)
+    return roots
 
 
-def _untouchable(activity: Activity, protected_roles: set[str], we_are_superuser: bool) -> str | None:
+def untouchable(activity: Activity, protected_roles: Iterable[str], *, we_are_superuser: bool) -> str | None:
+    """Why we may not end a session, if so."""
     if activity.ours:
         return "it is a session of this toolkit"
-    if activity.role in protected_roles:
+    if activity.role in set(protected_roles):
         return f"role {activity.role} is protected"
     if activity.superuser and not we_are_superuser:
         return f"role {activity.role} is a superuser, and only a superuser may end its sessions"
@@ -286,15 +294,14 @@ def clear(
         )
     with attempting("could not record the sessions before ending them", on=session.where), session.write():
         run.record(captured=[a.as_dict() for a in (*todo.clear, *todo.waiting)])
+    stuck = functools.partial(_still_stuck, session, counted=counted, stuck_after_seconds=stuck_after_seconds)
     done: list[Cleared] = []
     for target in todo.clear:
         progress.checkpoint()
         began = time.monotonic()
         how = "ended by itself"
-        if _still_stuck(session, target, counted, stuck_after_seconds):
-            how = _end(
-                session, target, counted, stuck_after_seconds, cancel_wait_seconds, terminate_wait_seconds, progress
-            )
+        if stuck(target):
+            how = _end(session, target, stuck, cancel_wait_seconds, terminate_wait_seconds, progress)
         done.append(Cleared(target, how, round(time.monotonic() - began, 3)))
         progress.say(f"{how}: {target.describe()}")
         with attempting("could not record what was ended", on=session.where), session.write():
@@ -305,8 +312,7 @@ def clear(
 def _end(
     session: Session,
     target: Activity,
-    counted: Iterable[scheduler.Job],
-    stuck_after_seconds: float,
+    stuck: Callable[[Activity], bool],
     cancel_wait_seconds: float,
     terminate_wait_seconds: float,
     progress: Progress,
@@ -316,21 +322,10 @@ def _end(
     if target.state == "active":
         steps.insert(0, (CANCEL, "cancelled", cancel_wait_seconds))
     for query, how, wait in steps:
-        try:
-            with session.read():
-                session.rows(query, pid=target.pid, backend_start=target.backend_start)
-        except errors.InsufficientPrivilege as e:
-            me = sql.Identifier(session.facts.role).as_string()
-            raise MissingPrivilege(
-                f"could not end {target.describe()}",
-                on=session.where,
-                said=e.diag.message_primary or "",
-                sqlstate=e.sqlstate,
-                next_step=f"GRANT pg_signal_backend TO {me}",
-            ) from e
+        signal(session, query, target)
         deadline = time.monotonic() + wait
         while True:
-            if not _still_stuck(session, target, counted, stuck_after_seconds):
+            if not stuck(target):
                 return how
             if time.monotonic() >= deadline:
                 break
@@ -343,6 +338,16 @@ def _end(
     )
 
 
+def signal(session: Session, query: t.LiteralString, target: Activity) -> None:
+    """Sends CANCEL or TERMINATE to that very session; names the grant where the role may not."""
+    try:
+        with attempting(f"could not end {target.describe()}", on=session.where), session.read():
+            session.rows(query, pid=target.pid, backend_start=target.backend_start)
+    except MissingPrivilege as e:
+        e.next_step = f"GRANT pg_signal_backend TO {sql.Identifier(session.facts.role).as_string()}"
+        raise
+
+
 def _still_stuck(
     session: Session, target: Activity, counted: Iterable[scheduler.Job], stuck_after_seconds: float
 ) -> bool:
@@ -352,10 +357,12 @@ def _still_stuck(
     found = now.get(target.identity)
     if found is None:
         return False
-    if not target.pipeline:
-        return found.seconds >= stuck_after_seconds and found.state == target.state
     # A cancelled statement may leave its session's advisory lock behind.
-    return found.pipeline and (found.holds_key or found.seconds >= min(stuck_after_seconds, target.seconds))
+    if target.pipeline and found.holds_key:
+        return True
+    # An aborted transaction has let go of its locks, unless only a part of it was aborted.
+    blocks = found.state != "idle in transaction (aborted)" or any(target.pid in a.blocked_by for a in now.values())
+    return found.seconds >= min(stuck_after_seconds, target.seconds) and (found.pipeline if target.pipeline else blocks)
 
 
 def summary(done: list[Cleared], todo: Plan) -> str:
@@ -373,20 +380,22 @@ def summary(done: list[Cleared], todo: Plan) -> str:
 
 
 def tree(activities: list[Activity]) -> list[str]:
-    """Who waits for whom: each root of a chain, then, indented, those it blocks."""
+    """Who waits for whom: each root of a chain, then, indented, those it blocks; nobody twice."""
     blocked: dict[int, list[Activity]] = {}
     for activity in activities:
         for pid in activity.blocked_by:
             blocked.setdefault(pid, []).append(activity)
     lines: list[str] = []
+    shown: set[int] = set()
 
-    def add(activity: Activity, depth: int, seen: frozenset[int]) -> None:
-        lines.append("  " * depth + activity.describe())
-        for waiter in blocked.get(activity.pid, []):
-            if waiter.pid not in seen:
-                add(waiter, depth + 1, seen | {waiter.pid})
+    def add(activity: Activity, depth: int) -> None:
+        if activity.pid not in shown:
+            shown.add(activity.pid)
+            lines.append("  " * depth + activity.describe())
+            for waiter in blocked.get(activity.pid, []):
+                add(waiter, depth + 1)
 
-    for activity in activities:
-        if not activity.blocked_by and (activity.pipeline or activity.pid in blocked):
-            add(activity, 0, frozenset({activity.pid}))
+    for activity in sorted(activities, key=lambda activity: bool(activity.blocked_by)):
+        if activity.pipeline or activity.pid in blocked:
+            add(activity, 0)
     return lines

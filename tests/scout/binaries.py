@@ -104,7 +104,8 @@ def private_dir(name: str, runner: Account) -> Path:
 
 def _copy(install: Path) -> Path:
     """A copy of the installation outside a folder that the server's account cannot enter."""
-    key = hashlib.sha256(str(install).encode()).hexdigest()[:8]
+    built = (install / "bin" / "postgres").stat().st_mtime_ns
+    key = hashlib.sha256(f"{install}:{built}".encode()).hexdigest()[:8]
     target = temp_dir(account()) / f"scout-postgres-{os.geteuid()}-{key}"
     if target.exists():
         if target.lstat().st_uid != os.geteuid():

@@ -75,13 +75,16 @@ def stop(name: str) -> bool:
         return True
 
 
-def stop_all() -> list[str]:
-    """Remove every container that this file ever started here, and name them."""
+def stop_all(beginning: str = "") -> list[str]:
+    """Remove every container that this file ever started here under such a name, and name them."""
     with closing(DockerClient.from_env()) as client:
-        leftovers = client.containers.list(all=True, filters={"label": LABEL})
-        for container in leftovers:
-            container.remove(force=True, v=True)
-        return sorted(str(container.name).removeprefix(PREFIX) for container in leftovers)
+        found = {
+            str(box.name).removeprefix(PREFIX): box for box in client.containers.list(True, filters={"label": LABEL})
+        }
+        chosen = sorted(name for name in found if name.startswith(beginning))
+        for name in chosen:
+            found[name].remove(force=True, v=True)
+        return chosen
 
 
 @contextmanager

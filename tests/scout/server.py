@@ -119,6 +119,15 @@ class Server:
             self._watcher.wait()
             self._watcher = None
 
+    def remove(self) -> None:
+        """Stop the server and delete everything it kept."""
+        self.stop()
+        if self._state and not self.external:
+            for folder in (self._find_root(self._state, create=False), self._state, self._sockets()):
+                shutil.rmtree(folder, ignore_errors=True)
+            self._state.with_suffix(".lock").unlink(missing_ok=True)
+            self._params = {}
+
     def running(self) -> bool:
         """Whether the server accepts connections."""
         if not self._params and not self._recall():
@@ -201,7 +210,7 @@ class Server:
         if not port or not _is_free(port):
             port = _free_port()
             remembered.write_text(str(port))
-        sockets = private_dir(_short_name(state), account())
+        sockets = private_dir(self._sockets().name, account())
         options = shlex.join(self._options(sockets, port))
         # Both streams go nowhere: a daemon holding a pipe of its caller would keep that caller waiting for ever.
         done = self._pg_ctl("start", "-w", "-t", "60", "-l", str(root / "server.log"), "-o", options, check=False)
@@ -215,10 +224,14 @@ class Server:
         if self.external:
             self.start()
         elif root and (root / "port").exists():
-            sockets = temp_dir(account()) / _short_name(self._state or root)
-            self._params = {"user": self.superuser, "host": str(sockets), "port": (root / "port").read_text()}
+            self._params = {"user": self.superuser, "host": str(self._sockets()), "port": (root / "port").read_text()}
             self._password = (root / "password").read_text()
         return bool(self._params)
+
+    def _sockets(self) -> Path:
+        """Where a persistent server has its socket: the same short path for the same checkout and user."""
+        assert self._state
+        return temp_dir(account()) / _short_name(self._state)
 
     def _find_root(self, state: Path, *, create: bool) -> Path:
         """The state folder, or a private one outside when the server's account cannot reach it."""
@@ -277,15 +290,17 @@ def psql() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line: start, stop, status, dsn, psql."""
+    """The command line: start, stop, remove (with all data), status, dsn, psql."""
     parser = argparse.ArgumentParser(prog="python -m tests.scout.server", description="PostgreSQL of this checkout.")
-    parser.add_argument("action", choices=["start", "stop", "status", "dsn", "psql"])
+    parser.add_argument("action", choices=["start", "stop", "remove", "status", "dsn", "psql"])
     parser.add_argument("database", nargs="?", default="postgres")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="arguments for psql")
     given = parser.parse_args(arguments)
     server = persistent()
     if given.action == "stop":
         server.stop()
+    elif given.action == "remove":
+        server.remove()
     elif given.action == "status":
         up = server.running()
         print(server.dsn(given.database) if up else "not running")
@@ -299,7 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _short_name(state: Path) -> str:
-    """A name for the socket's folder that is the same for the same checkout and user."""
+    """A name that is the same for the same state folder and user."""
     return f"scout-{os.geteuid()}-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}"
 
 

@@ -10,7 +10,8 @@ SELECT is_empty(
 );
 
 SELECT is_empty(
-    $$SELECT pid, query FROM pg_stat_activity WHERE backend_type = 'pg_cron' AND query ~ 'scout\.(load_silver|maybe_refresh_gold|link_products)'$$,
+    $$SELECT pid, query FROM pg_stat_activity WHERE (backend_type = 'pg_cron' OR application_name = 'pg_cron')
+      AND query ~ 'scout\.(load_silver|maybe_refresh_gold|link_products)'$$,
     'no session loads silver or refreshes gold'
 );
 

@@ -15,6 +15,7 @@ from tests.scout import container
 SPEC = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "settings": {"type": "dict", "default": {}},
 }
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     try:
         if module.params["state"] == "absent":
             module.exit_json(changed=container.stop(name))
-        module.exit_json(changed=True, dsn=container.start(name).dsn)
+        module.exit_json(changed=True, dsn=container.start(name, settings=module.params["settings"]).dsn)
     except (Unavailable, DockerException) as problem:
         module.fail_json(msg=str(problem))
 

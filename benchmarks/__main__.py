@@ -1,0 +1,316 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Side by side, on a throwaway server of this machine: `make bench`, or `python -m benchmarks drain --rounds 5`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from benchmarks import rivals
+from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
+from tests.scout import faults, generator, reference
+from tests.scout.server import Server
+
+ANSIBLE = "ansible-playbook"
+PLAYBOOKS = ROOT / "playbooks"
+REPORT = ROOT / "docs" / "performance.md"
+
+
+class Bench:
+    """A server, a scratch folder, and what every measurement needs."""
+
+    def __init__(self, server: Server, folder: Path, rounds: int) -> None:
+        self.server = server
+        self.folder = folder
+        self.rounds = rounds
+        self.number = 0
+
+    def database(self, **options: int) -> str:
+        """A fresh reference database of its own."""
+        self.number += 1
+        return reference.build(self.server.create_database(f"bench_{self.number}"), **options)
+
+    def playbook(self, name: str, dsns: list[str], *extra: str) -> list[str]:
+        """The command line of one of our playbooks."""
+        return [ANSIBLE, "-i", rivals.hosts(self.folder, dsns), str(PLAYBOOKS / f"{name}.yml"), *extra]
+
+    def plain(self, path: str, dsns: list[str], program: str = ANSIBLE) -> list[str]:
+        """The command line of any other play."""
+        return [program, "-i", rivals.hosts(self.folder, dsns), path]
+
+
+def active_jobs(dsn: str) -> Callable[[], bool]:
+    """A cheap question, on a connection of its own: is no ingestion job active?"""
+    connection = psycopg.connect(dsn, autocommit=True)
+    query = "SELECT count(*) FROM cron.job WHERE active AND jobname IN ('bronze-to-silver-etl', 'product-linking', 'smart-gold-refresh')"
+
+    def none_active() -> bool:
+        row = connection.execute(query).fetchone()
+        return row is not None and row[0] == 0
+
+    return none_active
+
+
+def activate(dsn: str) -> None:
+    """All jobs active and no pause on record, as before a pause."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE cron.job SET active = true")
+        if (row := connection.execute("SELECT to_regclass('scout_ops.pauses')").fetchone()) and row[0]:
+            connection.execute("DELETE FROM scout_ops.pauses")
+
+
+def task(bench: Bench) -> list[Line]:
+    """What one more task costs: twenty of ours against twenty debug tasks, less the same play with none."""
+    dsn = bench.database(events=2000)
+    count = 20
+    ours = rivals.play(
+        bench.folder,
+        "ours",
+        [{"scout.recovery.scout_ingestion": {"dsn": "{{ scout_dsn }}", "state": "running"}}] * count,
+    )
+    none = bench.plain(rivals.empty(bench.folder), [dsn])
+    debug = bench.plain(rivals.debug(bench.folder, count), [dsn])
+    mine = bench.plain(ours, [dsn])
+    cases = [
+        Case("a debug task", lambda: (command(debug) - command(none)) / count),
+        Case("a task of the toolkit (ingestion is as wanted)", lambda: (command(mine) - command(none)) / count),
+    ]
+    if found := rivals.community(bench.folder):
+        path = rivals.play(
+            bench.folder,
+            "one",
+            [{"community.postgresql.postgresql_query": {**rivals.LOGIN, "query": "SELECT 1"}}] * count,
+        )
+        theirs = bench.plain(path, [dsn], found[0])
+        nothing = bench.plain(rivals.empty(bench.folder), [dsn], found[0])
+        cases.append(
+            Case("a community.postgresql task (SELECT 1)", lambda: (command(theirs) - command(nothing)) / count)
+        )
+    return compare(cases, bench.rounds)
+
+
+def pause(bench: Bench) -> list[Line]:
+    """From Enter until no ingestion job is active."""
+    dsn = bench.database(events=2000)
+    paused = active_jobs(dsn)
+
+    def measured(arguments: list[str], env: dict[str, str] | None = None) -> float:
+        activate(dsn)
+        return until(arguments, paused, env=env)
+
+    def broken_reset() -> float:
+        faults.poison_event(dsn)
+        return measured(bench.playbook("emergency_reset", [dsn]))
+
+    empty = bench.plain(rivals.empty(bench.folder), [dsn])
+    cases = [
+        Case("an empty play, from start to end", lambda: command(empty)),
+        Case("pause_ingestion.yml", lambda: measured(bench.playbook("pause_ingestion", [dsn]))),
+        Case("emergency_reset.yml: privileges, lease, assessment and evidence come first", broken_reset),
+    ]
+    if found := rivals.community(bench.folder):
+        cases.append(
+            Case(
+                "seven community.postgresql tasks, of which the first pauses",
+                lambda: measured(bench.plain(found[1], [dsn], found[0])),
+            )
+        )
+    return compare(cases, bench.rounds)
+
+
+def healthy(bench: Bench) -> list[Line]:
+    """The whole reset where nothing is wrong."""
+    dsn = bench.database(events=2000)
+    return compare(_whole(bench, dsn, lambda: None), bench.rounds)
+
+
+def broken(bench: Bench) -> list[Line]:
+    """The whole reset with 2,000 events pending behind three poison events and gold stale."""
+    dsn = bench.database(events=2000)
+
+    def damage() -> None:
+        activate(dsn)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                "DELETE FROM scout.bronze_events WHERE event_id NOT IN (SELECT event_id FROM scout.etl_processed)"
+            )
+        faults.backlog(dsn, count=2000)
+        for kind in ("non_numeric_amount", "items_string", "missing_store_id"):
+            faults.poison_event(dsn, kind=kind)
+
+    return compare(_whole(bench, dsn, damage), bench.rounds)
+
+
+def _whole(bench: Bench, dsn: str, prepare: Callable[[], None]) -> list[Case]:
+    def after(arguments: list[str], env: dict[str, str] | None = None, expect: int | None = 0) -> float:
+        prepare()
+        return command(arguments, env=env, expect=expect)
+
+    empty = bench.plain(rivals.empty(bench.folder), [dsn])
+    script = rivals.script(bench.folder)
+    cases = [
+        Case("an empty play", lambda: command(empty)),
+        Case("emergency_reset.yml", lambda: after(bench.playbook("emergency_reset", [dsn]))),
+        Case(
+            "the runbook's script (pauses nothing; one batch, which poison defeats)",
+            lambda: after(script, {"PGURI": dsn}),
+        ),
+    ]
+    if found := rivals.community(bench.folder):
+        # Poison makes its ETL task fail: that is the comparison.
+        seven = bench.plain(found[1], [dsn], found[0])
+        cases.append(Case("seven community.postgresql tasks", lambda: after(seven, expect=None)))
+    return cases
+
+
+def fleet(bench: Bench, sizes: tuple[int, ...] = (1, 50, 200)) -> dict[int, list[Line]]:
+    """The reset on many databases at once, none of them broken, against the script run on one after the other."""
+    template = reference.template(bench.server, events=200)
+    dsns = [template.clone(f"fleet_{number}") for number in range(max(sizes))]
+    script = rivals.script(bench.folder)
+    found = rivals.community(bench.folder)
+    results: dict[int, list[Line]] = {}
+    for size in sizes:
+        some = dsns[:size]
+
+        def serially(some: list[str] = some) -> float:
+            return sum(command(script, env={"PGURI": dsn}) for dsn in some)
+
+        def ours(some: list[str] = some) -> float:
+            return command(bench.playbook("emergency_reset", some))
+
+        cases = [Case("the runbook's script, serially", serially), Case("emergency_reset.yml", ours)]
+        if found:
+            seven, program = found[1], found[0]
+
+            def theirs(some: list[str] = some, seven: str = seven, program: str = program) -> float:
+                return command(bench.plain(seven, some, program), expect=None)
+
+            cases.append(Case("seven community.postgresql tasks", theirs))
+        results[size] = compare(cases, 1 if size > 100 else bench.rounds, warmups=0 if size > 1 else 1)
+    return results
+
+
+def drain(bench: Bench, events: int = 100_000) -> list[Line]:
+    """A backlog loaded by scout_etl, by the runbook's batches in a loop, and by one single call."""
+    dsn = bench.database(events=2000)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        # Corrections apart: two events of one transaction in a batch would defeat the loop.
+        times = generator.clock(events, datetime.now(UTC))
+        numbers = (number for number in range(events) if generator.corrects(number) is None)
+        generator.copy(connection, generator.events(7, times, numbers))
+        connection.commit()
+        connection.execute("VACUUM ANALYZE scout.bronze_events")
+    bench.server.create_database("drain_source", template=psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+    play = rivals.play(bench.folder, "drain", [{"scout.recovery.scout_etl": {"dsn": "{{ scout_dsn }}"}}])
+
+    def fresh() -> str:
+        bench.server.drop_database("drain_copy")
+        return bench.server.create_database("drain_copy", template="drain_source")
+
+    def ours() -> float:
+        copy = fresh()
+        seconds = command(bench.plain(play, [copy]))
+        _assert_drained(copy)
+        return seconds
+
+    def loop(size: int) -> float:
+        copy = fresh()
+        statement = f"SELECT events_processed FROM scout.load_silver_from_bronze({size})"
+        began = time.monotonic()
+        with psycopg.connect(copy, autocommit=True) as connection:
+            while (row := connection.execute(statement).fetchone()) and row[0]:
+                pass
+        seconds = time.monotonic() - began
+        _assert_drained(copy)
+        return seconds
+
+    return compare(
+        [
+            Case("a loop of load_silver_from_bronze(1000)", lambda: loop(1000)),
+            Case("scout_etl, the play's start included", ours),
+            Case("one call for everything, one transaction", lambda: loop(events)),
+        ],
+        bench.rounds,
+        warmups=0,
+    )
+
+
+def _assert_drained(dsn: str) -> None:
+    query = """
+        SELECT count(*) FROM scout.bronze_events AS b
+        WHERE event_type = 'transaction.v1'
+          AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+    """
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(query).fetchone()
+    if row is None or row[0]:
+        raise RuntimeError(f"{row} events are still pending")
+
+
+TITLES = {
+    "task": "One more task",
+    "pause": "From Enter to paused",
+    "healthy": "The whole reset where nothing is wrong",
+    "broken": "The whole reset with 2,000 events behind three poison events",
+    "fleet": "Many databases at once, none of them broken",
+    "drain": "A backlog of 100,000 events",
+}
+
+
+def run(name: str, bench: Bench) -> str:
+    """The section of the report for one measurement."""
+    made = {"task": task, "pause": pause, "healthy": healthy, "broken": broken, "drain": drain}
+    if name == "fleet":
+        parts = [table(lines, f"{size} database{'s' * (size > 1)}") for size, lines in fleet(bench).items()]
+        return f"### {TITLES[name]}\n\n" + "\n\n".join(parts)
+    return f"### {TITLES[name]}\n\n{table(made[name](bench))}"
+
+
+@contextmanager
+def prepared(rounds: int) -> Iterator[Bench]:
+    """A bench on a server of its own."""
+    with ExitStack() as stack:
+        server = stack.enter_context(Server())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield Bench(server, folder, rounds)
+
+
+def write(name: str, section: str) -> None:
+    """Puts a section in its place in docs/performance.md."""
+    text = REPORT.read_text()
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"{REPORT} has no place for {name}")
+    REPORT.write_text(pattern.sub(lambda m: f"{m[1]}{section}\n{m[2]}", text))
+
+
+def main() -> None:
+    """Measures what is named, or everything, and prints Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"among {', '.join(TITLES)}; all by default")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each comparison (default 5)")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(TITLES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    for name in given.names or TITLES:
+        with prepared(given.rounds) as bench:
+            section = run(name, bench)
+        print(f"{section}\n", flush=True)
+        if given.write:
+            write(name, section)
+
+
+if __name__ == "__main__":
+    main()
