@@ -30,7 +30,8 @@ options:
       - Names of the jobs that count as ingestion.
       - By default these are the jobs of the database whose command writes C(scout.silver_*) or C(scout.gold_*), itself or
         through functions it calls, and those named C(bronze-to-silver-etl), C(product-linking) and C(smart-gold-refresh).
-      - With O(state=running) and no pause in the ledger, the named jobs are activated.
+      - With O(state=running) and no pause in the ledger, the named jobs are activated; a pause in the ledger is given back
+        as a whole.
     type: list
     elements: str
   drain_timeout_seconds:
@@ -44,7 +45,8 @@ options:
   leave_stuck_after_seconds:
     description:
       - Do not wait for sessions whose transaction is older than this, in seconds; they are reported in RV(stuck), and
-        the barrier does not stand before M(scout.recovery.scout_sessions) has cleared them.
+        the barrier does not stand before M(scout.recovery.scout_sessions) has cleared them. Runs of jobs among them may be
+        ended by pg_cron, because their job is made inactive; they are in the ledger by then.
       - By default every session is waited for.
     type: float
   only_own:
@@ -76,7 +78,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 state:
-  description: The state reached, or in check mode the state found.
+  description: The state reached, or in check mode the state found; V(pausing) after a pause that was interrupted.
   returned: success
   type: str
 run_id:
@@ -89,7 +91,7 @@ jobs:
   type: list
   elements: dict
 sessions_in_flight:
-  description: Sessions that were waited for.
+  description: Sessions that were waited for, or would be in check mode.
   returned: success
   type: list
   elements: dict
@@ -153,16 +155,15 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     pausing = params["state"] == "paused"
     ledger = call.look(params["ledger"])
     before = ingestion.read(call.session, ledger, names)
+    stuck_after = params["leave_stuck_after_seconds"]
     if pausing:
-        todo = ingestion.plan_pause(before, leave_after_seconds=params["leave_stuck_after_seconds"])
+        todo = ingestion.plan_pause(before, leave_after_seconds=stuck_after)
     else:
-        todo = ingestion.plan_resume(
-            before,
-            names if before.pause is None else None,
-            (call.controller.actor, call.incident) if params["only_own"] else None,
-        )
+        only_for = (call.controller.actor, call.incident) if params["only_own"] else None
+        todo = ingestion.plan_resume(before, names, only_for)
+    ingestion.require_privileges(call.session, before, todo, pausing=pausing)
     result: dict[str, t.Any] = {"changed": todo.changes, "run_id": None, "warnings": [todo.note] if todo.note else []}
-    after = before
+    after, waited_for, stuck = before, [a.as_dict() for a in todo.wait_for], todo.stuck
     wanted = "paused" if pausing else "running"
     if not call.check and (todo.changes or todo.wait_for):
         if todo.changes:
@@ -183,12 +184,13 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                     names=names,
                     drain_timeout_seconds=params["drain_timeout_seconds"],
                     cancel_running=params["cancel_running"],
-                    leave_after_seconds=params["leave_stuck_after_seconds"],
+                    leave_after_seconds=stuck_after,
                     progress=call.progress,
                 )
-                result["waited_for"] = details["waited_for"]
+                waited_for = details["waited_for"]
+                stuck = ingestion.plan_pause(after, leave_after_seconds=stuck_after).stuck
             else:
-                after, details = ingestion.resume(call.session, ledger, this_run, before, todo, names)
+                after, details = ingestion.resume(call.session, ledger, this_run, before, todo)
             result["switch"] = details["switch"]
             result["run_id"] = this_run.run_id
         result["warnings"] += ledger.warnings
@@ -200,13 +202,13 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             {"jobid": job.jobid, "jobname": job.jobname, "before": job.active, "after": activity.get(job.jobid)}
             for job in before.jobs
         ],
-        "sessions_in_flight": [a.as_dict() for a in todo.wait_for],
-        "stuck": [a.as_dict() for a in todo.stuck],
+        "sessions_in_flight": waited_for,
+        "stuck": [a.as_dict() for a in stuck],
         "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
         "paused_by": after.pause.actor if after.pause else None,
         "seconds": round(time.monotonic() - began, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
-        "summary": _summary(call, wanted, before, todo, time.monotonic() - began),
+        "summary": _summary(call, wanted, before, todo, len(stuck), time.monotonic() - began),
         "diff": ingestion.diff(before, after.jobs) if not call.check else _planned(before, todo, pausing),
     }
 
@@ -217,7 +219,7 @@ def _planned(before: ingestion.State, todo: ingestion.Plan, pausing: bool) -> di
     return diff
 
 
-def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, seconds: float) -> str:
+def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, stuck: int, seconds: float) -> str:
     if not todo.changes:
         return (
             f"ingestion already {before.name}"
@@ -230,8 +232,8 @@ def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.P
             f" after waiting for {count(len(todo.wait_for), 'session')}" if todo.wait_for else ""
         )
     text = f"{verb}d {count(len(todo.jobs), 'job')} in {in_words(seconds)}"
-    if todo.stuck:
-        text += f"; {count(len(todo.stuck), 'stuck session')} not waited for"
+    if stuck:
+        text += f"; {count(stuck, 'stuck session')} not waited for"
     return text
 
 

@@ -100,7 +100,14 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     if params["state"] == "released":
         if params["lease_token"] is None:
             raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
-        freed = not call.check and ledgers.release(call.look(params["ledger"]), params["lease_token"])
+        if call.check:
+            return {
+                "changed": False,
+                "token": params["lease_token"],
+                "owner": actor,
+                "summary": "would release the lease",
+            }
+        freed = ledgers.release(call.look(params["ledger"]), params["lease_token"])
         return {
             "changed": False,
             "token": params["lease_token"],

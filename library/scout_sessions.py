@@ -127,7 +127,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Ends what is stuck."""
     session = call.session
     with session.read():
-        counted = scheduler.ingestion_jobs(session, params["jobs"]) if scheduler.present(session) else []
+        there = scheduler.present(session)
+        counted = scheduler.ingestion_jobs(session, params["jobs"], required=False) if there else []
         activities = sessions.read(session, counted)
     sessions.require_visibility(session, activities)
     todo = sessions.plan(

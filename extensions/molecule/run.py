@@ -21,6 +21,8 @@ sys.path.insert(0, str(CHECKOUT))
 from scripts import docker as engine  # noqa: E402 the checkout is on the path only from here on
 from tests.scout import container  # noqa: E402
 
+# They mostly wait for the scheduler; two at a time show only what failed, and one failure does not hide another.
+TOGETHER = ("--workers", "2", "--continue-on-failure")
 NO_TESTS_SELECTED = 5
 
 
@@ -35,7 +37,7 @@ def environment(**more: str) -> dict[str, str]:
 def scenarios(names: list[str], words: list[str]) -> int:
     """Run the named scenarios, or all, from a clean state; molecule's exit code is the only thing believed."""
     shutil.rmtree(STATE, ignore_errors=True)
-    chosen = [word for name in names for word in ("--scenario-name", name)] or ["--all"]
+    chosen = [word for name in names for word in ("--scenario-name", name)] or [*TOGETHER, "--all"]
     try:
         return subprocess.run(
             ["molecule", "test", *chosen, *words], cwd=CHECKOUT, env=environment(), check=False

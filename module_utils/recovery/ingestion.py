@@ -75,11 +75,12 @@ class Plan:
     wait_for: tuple[Activity, ...] = ()
     stuck: tuple[Activity, ...] = ()
     note: str = ""
+    ends_pause: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
-        return bool(self.jobs)
+        return bool(self.jobs) or self.ends_pause
 
 
 def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
@@ -90,17 +91,27 @@ def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
     return Plan((*before.active, *before.parked), waiting, stuck)
 
 
-def plan_resume(before: State, names: list[str] | None) -> Plan:
-    """The jobs the pause in force took, or without one those named; never any other that is off."""
+def plan_resume(before: State, names: list[str] | None, only_for: tuple[str, str] | None = None) -> Plan:
+    """The jobs the pause in force took, or without one those named; never any other that is off.
+
+    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force.
+    """
     off = [job for job in before.jobs if not job.active or job.parked]
     if before.pause is None and names:
         return Plan(tuple(off))
     if before.pause is None:
         note = f"no pause of this toolkit is in force; left off as found: {describe_jobs(off)}" if off else ""
         return Plan((), note=note)
+    if only_for is not None and not _made_for(before.pause, *only_for):
+        pause = before.pause
+        return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
     gone = [entry["jobname"] for entry in before.pause.jobs if not any(_same(entry, job) for job in before.jobs)]
     note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(tuple(job for job in off if _taken(before.pause, job)), note=note)
+    return Plan(tuple(job for job in off if _taken(before.pause, job)), note=note, ends_pause=True)
+
+
+def _made_for(pause: Pause, actor: str, incident: str) -> bool:
+    return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
 
 
 def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:

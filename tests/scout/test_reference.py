@@ -64,6 +64,68 @@ def test_reference_has_corrections_late_events_and_other_types(scout: Connection
     assert late > 40
 
 
+def test_bronze_has_two_equal_constraints_and_no_index_on_its_clock(scout: Connection) -> None:
+    indexes = (
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'scout.bronze_events'::regclass ORDER BY 1"
+    )
+    assert [name for (name,) in rows(scout, indexes)] == [
+        "scout.bronze_events_event_hash_key",
+        "scout.bronze_events_pkey",
+        "scout.unique_event_hash",
+    ]
+    payload = generator.transaction(77, 1, sold_at=NOON)
+    generator.insert(scout, payload)
+    with pytest.raises(psycopg.errors.UniqueViolation, match="bronze_events_event_hash_key"):
+        generator.insert(scout, payload)
+
+
+def test_an_empty_pipeline(pg_server: Server) -> None:
+    dsn = reference.build(pg_server.create_database("empty"), events=0)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        [(bronze, silver, gold, health)] = rows(connection, "SELECT * FROM scout.v_ingest_freshness")
+        assert (bronze, silver, health) == (None, None, "stale")
+        assert gold > 29_000_000
+        report = rows(connection, "SELECT check_name, status FROM scout.data_quality_report()")
+        assert dict(report) == {
+            "bronze_to_silver_latency": "degraded",
+            "negative_amounts": "healthy",
+            "line_item_totals_mismatch": "healthy",
+            "coverage_percentage": "degraded",
+            "transaction_throughput": "no_data",
+        }
+        assert rows(connection, "SELECT * FROM scout.maybe_refresh_gold()")[0][:2] == (False, 0)
+        assert rows(connection, "SELECT latest_silver_data, seconds_behind FROM scout.v_gold_freshness") == [
+            (None, None)
+        ]
+    pg_server.drop_database("empty")
+
+
+def test_limits_of_the_loader(scout: Connection, scout_db: str) -> None:
+    load = "SELECT events_processed FROM scout.load_silver_from_bronze(%s)"
+    faults.backlog(scout_db, 20)
+    assert rows(scout, load, 0) == [(0,)]
+    assert rows(scout, load, 5) == [(5,)]
+    with pytest.raises(psycopg.errors.InvalidRowCountInLimitClause):
+        scout.execute(load, [-1])
+    assert rows(scout, load, None) == [(15,)]
+
+
+def test_simulations_have_a_switch_that_works(scout: Connection) -> None:
+    switch = "SELECT simulation_active, jobs_active FROM scout.control_simulation(%s)"
+    assert [rows(scout, switch, action) for action in ("status", "stop", "start")] == [
+        [(True, 3)],
+        [(False, 0)],
+        [(True, 3)],
+    ]
+
+
+def test_alerts_repeat_at_every_call(scout: Connection, scout_db: str) -> None:
+    faults.negative_totals(scout_db)
+    for _ in range(2):
+        scout.execute("SELECT scout.process_quality_alerts()")
+    assert rows(scout, "SELECT count(*) FROM scout.alerts WHERE alert_type = 'NEGATIVE_TOTAL'") == [(2,)]
+
+
 def test_pending_events_wait(pg_server: Server) -> None:
     dsn = reference.build(pg_server.create_database("pending"), events=300, pending=120)
     with psycopg.connect(dsn, autocommit=True) as connection:

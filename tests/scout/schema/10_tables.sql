@@ -39,9 +39,10 @@ CREATE TABLE scout.bronze_events (
     event_data jsonb NOT NULL,
     event_hash bytea,
     ingested_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT bronze_events_event_hash_key UNIQUE (event_hash),
-    CONSTRAINT unique_event_hash UNIQUE (event_hash)
+    CONSTRAINT bronze_events_event_hash_key UNIQUE (event_hash)
 );
+-- The same once more; within CREATE TABLE PostgreSQL would fold the two into one.
+ALTER TABLE scout.bronze_events ADD CONSTRAINT unique_event_hash UNIQUE (event_hash);
 
 CREATE TABLE scout.etl_processed (
     event_id uuid PRIMARY KEY,

@@ -16,14 +16,16 @@ from typing import Any
 
 import psycopg
 from ansible.module_utils.basic import AnsibleModule
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.scout.faults import FAULTS
-from tests.scout.server import CHECKOUT
+from tests.scout.server import CHECKOUT, uri
 
 SPEC = {
     "dsn": {"type": "str", "required": True},
     "name": {"type": "str", "choices": sorted(FAULTS)},
     "options": {"type": "dict", "default": {}},
+    "user": {"type": "str"},
     "state": {"type": "str", "choices": ["injected", "released"], "default": "injected"},
 }
 
@@ -48,6 +50,10 @@ def inject(dsn: str, name: str, options: dict[str, Any]) -> list[object]:
     return []
 
 
+def _as(dsn: str, user: str | None) -> str:
+    return uri(conninfo_to_dict(dsn) | ({"user": user} if user else {}))
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, required_if=[("state", "injected", ["name"])])
     dsn, name = module.params["dsn"], module.params["name"]
@@ -56,7 +62,7 @@ def main() -> None:
             ended = session.execute(RELEASE).fetchone()
             module.exit_json(changed=ended != (0,))
         try:
-            poisoned = inject(dsn, name, module.params["options"])
+            poisoned = inject(_as(dsn, module.params["user"]), name, module.params["options"])
         except (AssertionError, TypeError, LookupError, psycopg.Error) as error:
             module.fail_json(msg=f"{name}: {error}")
         session.execute(NOTE)

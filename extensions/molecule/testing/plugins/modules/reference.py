@@ -2,7 +2,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test only: the database becomes a fresh, healthy reference Scout; beside it pgTAP and the tables that `fault` notes events in."""
+"""Test only: the database becomes a fresh, healthy reference Scout.
+
+Beside it are pgTAP, the tables that `fault` notes events in, and scout_operator, a role with the privileges that the
+preflight asks for and no more.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,18 @@ CREATE TABLE tap.known (event_id uuid PRIMARY KEY);
 CREATE TABLE tap.poison (event_id uuid PRIMARY KEY, kind text NOT NULL);
 """
 
+OPERATOR = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scout_operator') THEN
+        CREATE ROLE scout_operator LOGIN;
+    END IF;
+    GRANT loader, pg_read_all_stats, pg_signal_backend TO scout_operator;
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO scout_operator', current_database());
+END
+$$
+"""
+
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC)
@@ -35,6 +51,7 @@ def main() -> None:
         session.execute("DROP SCHEMA IF EXISTS scout, scout_ops, tap CASCADE")
         reference.build(dsn, **module.params)
         session.execute(TAP)
+        session.execute(OPERATOR)
     module.exit_json(changed=True)
 
 

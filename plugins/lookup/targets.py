@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says which hosts a playbook is for, and fails where that would be none."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.loader import lookup_loader
+from ansible.plugins.lookup import LookupBase
+
+DOCUMENTATION = r"""
+name: targets
+short_description: The hosts a playbook of this collection is for
+version_added: 0.1.0
+description:
+  - Gives a pattern for C(hosts) that matches at least one host, so that a mistyped name ends the run instead of
+    letting it do nothing and report success.
+  - Without a pattern this is the group C(scout). Where the inventory has no hosts at all it is C(localhost), so that
+    the playbooks work without an inventory on the database that C(scout_dsn) or E(SCOUT_DSN) names.
+options:
+  _terms:
+    description: One pattern of hosts; empty for the default.
+    type: list
+    elements: str
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Assess the pipeline
+  hosts: "{{ lookup('scout.recovery.targets', target | default('')) }}"
+  tasks: []
+"""
+
+RETURN = r"""
+_raw:
+  description: The pattern.
+  type: list
+  elements: str
+"""
+
+GROUP = "scout"
+
+
+class LookupModule(LookupBase):
+    """Checks a pattern against the inventory before the play begins."""
+
+    def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[str]:
+        """The pattern itself, the default, or an error that says what can be named."""
+        groups: dict[str, list[str]] = (variables or {}).get("groups", {})
+        pattern = str(terms[0]).strip() if terms else ""
+        if pattern:
+            matching = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader)
+            if matching.run([pattern], variables=variables):
+                return [pattern]
+            raise AnsibleLookupError(f"no host matches target {pattern[:80]!r}. Next: name one of {_names(groups)}")
+        if groups.get(GROUP):
+            return [GROUP]
+        if set(groups.get("all", [])) <= {"localhost"}:
+            return ["localhost"]
+        raise AnsibleLookupError(
+            f"the inventory has no host in group {GROUP}. Next: put the databases there, or name with -e target=… "
+            f"one of {_names(groups)}"
+        )
+
+
+def _names(groups: dict[str, list[str]]) -> str:
+    """Groups and hosts that can be named, the first of many."""
+    names = [name for name in groups if name not in ("all", "ungrouped") and groups[name]]
+    names += [host for host in groups.get("all", []) if host not in names]
+    return ", ".join(["all", *names][:12]) + (", …" if len(names) > 11 else "")

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways a module is run (in this process, executed, by the `ansible` command) and what a database holds before and after."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from tests.scout.server import CHECKOUT
+
+Connection = psycopg.Connection[Any]
+Result = dict[str, Any]
+
+TABLES = """
+SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
+"""
+DIGEST = "SELECT count(*), md5(string_agg(t::text, '/' ORDER BY t::text)) FROM {} AS t"
+
+JOB_RUN = """
+INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, start_time)
+SELECT jobid, %s, database, username, command, 'running', clock_timestamp() FROM cron.job WHERE jobname = %s
+"""
+
+
+def call(
+    name: str, dsn: str | None, *, check: bool = False, progress: Progress | None = None, **options: Any
+) -> Result:
+    """The module's result in this process, its options validated as the action plugin does."""
+    module = _module(name)
+    validated = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})
+    assert not validated.error_messages
+    params = validated.validated_parameters
+    return invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getpid())
+
+
+def executed(name: str, dsn: str, *, check: bool = False, **options: Any) -> Result:
+    """The result that the module itself prints when Ansible executes it on a target."""
+    out = io.StringIO()
+    arguments = {"dsn": dsn, **options, "_ansible_check_mode": check}
+    with patch_module_args(arguments), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        _module(name).main()
+    return json.loads(out.getvalue())
+
+
+def ad_hoc(name: str, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> tuple[Result, str]:
+    """The result and the whole output of `ansible local -m scout.recovery.NAME`, with no PG* variable but those given."""
+    process = start_ad_hoc(name, *arguments, env=env, **options)
+    output = process.communicate(timeout=60)[0]
+    return json.loads(output[output.index("=> {") + 3 : output.rindex("}") + 1]), output
+
+
+def start_ad_hoc(
+    name: str, *arguments: str, env: dict[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """The `ansible` command on its way."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "SCOUT_", "ANSIBLE_"))}
+    more = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.Popen(
+        [str(Path(sys.executable).parent / "ansible"), "local", "-m", f"scout.recovery.{name}", "-a", json.dumps(options), *arguments],
+        cwd=CHECKOUT, env=clean | more | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def connect(dsn: str, **parameters: Any) -> Connection:
+    """An autocommit session."""
+    return psycopg.connect(dsn, autocommit=True, **parameters)
+
+
+def rows(dsn: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """All rows, as a superuser sees them."""
+    with connect(dsn) as connection:
+        return connection.execute(query, parameters or None).fetchall()  # type: ignore[call-overload]
+
+
+def one(dsn: str, query: str, *parameters: object) -> Any:
+    """The only column of the only row."""
+    [[value]] = rows(dsn, query, *parameters)
+    return value
+
+
+def jobs(dsn: str) -> list[tuple[Any, ...]]:
+    """cron.job as it is."""
+    return rows(dsn, "SELECT jobid, jobname, schedule, command, active, username FROM cron.job ORDER BY jobid")
+
+
+def off(dsn: str) -> set[str | None]:
+    """The names of the inactive jobs."""
+    return {row[1] for row in jobs(dsn) if not row[4]}
+
+
+def fingerprint(dsn: str) -> dict[str, Any]:
+    """Every table of the database with its number of rows and their digest."""
+    with connect(dsn) as connection:
+        tables = [row[0] for row in connection.execute(TABLES)]
+        return {name: connection.execute(DIGEST.format(name)).fetchone() for name in tables}  # type: ignore[call-overload]
+
+
+@contextlib.contextmanager
+def job_in_flight(dsn: str, jobname: str = "bronze-to-silver-etl", seconds: float | None = None) -> Iterator[int]:
+    """A session as pg_cron has it while it runs the job, until the block or that many seconds are over; gives its pid."""
+    session = psycopg.connect(dsn, application_name="pg_cron")
+    with connect(dsn) as connection:
+        assert connection.execute(JOB_RUN, [session.info.backend_pid, jobname]).rowcount == 1
+    session.execute("SELECT 1")
+    timer = threading.Timer(seconds or 0, session.close)
+    if seconds:
+        timer.start()
+    try:
+        yield session.info.backend_pid
+    finally:
+        timer.cancel()
+        session.close()
+
+
+def gone(dsn: str, pid: int) -> bool:
+    """Whether the server process is no longer there."""
+    return not rows(dsn, "SELECT FROM pg_stat_activity WHERE pid = %s", pid)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{name}")
