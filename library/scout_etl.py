@@ -190,21 +190,16 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             drain = etl.Drain(session, this_run, options, call.progress, owner=_owner(call), document=document)
             done = drain.drain()
         warnings = ledger.warnings
-    changed = bool(backlog.events) if call.check else bool(done.loaded or done.poison)
     result: dict[str, t.Any] = {
-        "changed": changed,
+        **etl.outcome(done),
         "run_id": run_id,
         "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
-        "loaded": done.loaded,
-        "poison": done.poison,
-        "batches": done.batches,
-        "seconds": round(done.seconds, 3),
         "warnings": warnings,
-        "effects": {"loaded": done.loaded, "isolated": len(done.poison)},
         "summary": etl.summary(done),
         "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
     }
     if call.check:
+        result["changed"] = bool(backlog.events)
         result["suspects"] = [{"event_id": s.event_id, "reason": s.reason, "sqlstate": s.sqlstate} for s in suspected]
         if backlog.events:
             result["summary"] = f"would load {count(backlog.events, 'pending event')}"

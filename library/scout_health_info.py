@@ -114,7 +114,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import health
+from ..module_utils.recovery import findings, health
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.progress import in_words
@@ -129,6 +129,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
+#: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
+SILENT_READS: t.Final = {
+    "pause": "whether a pause is in force is unknown",
+    "suspects": "no look was taken for malformed events",
+    "repeats": "no look was taken for transactions that stand twice in a batch",
+    "older": "no look was taken for older violations",
+}
+
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Assesses the pipeline."""
@@ -136,7 +144,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     thresholds = health.check_thresholds(params["thresholds"])
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
-    found = health.read(
+    found = findings.read(
         call.session,
         call.look(params["ledger"]),
         budget_seconds=params["budget_seconds"],
@@ -164,26 +172,31 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         },
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "seconds": round(time.monotonic() - began, 3),
-        "summary": _summary(report),
-        "warnings": [],
+        "summary": _summary(report, found),
+        "warnings": [
+            f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems
+        ],
     }
 
 
-def _summary(report: health.Report) -> str:
-    failing = [f"{i.name} {_shown(i)}" for i in report.indicators if i.status == "fail"]
-    warning = [f"{i.name} {_shown(i)}" for i in report.indicators if i.status == "warn"]
-    return report.verdict + (f": {', '.join(failing or warning)}" if failing or warning else "")
+def _summary(report: health.Report, found: findings.Findings) -> str:
+    text = report.verdict
+    if found.pause and report.verdict == "paused":
+        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
+    for status in ("fail", "warn"):
+        named = [f"{i.name} {_shown(i)}".rstrip() for i in report.indicators if i.status == status]
+        if named:
+            return f"{text}: {', '.join(named)}"
+    return text
 
 
 def _shown(indicator: health.Indicator) -> str:
     value = indicator.value
-    if isinstance(value, float):
-        if indicator.unit == "minutes":
-            return in_words(value * 60)
-        if indicator.unit == "seconds":
-            return in_words(value)
-        return f"{value:,.1f} %" if indicator.unit == "percent" else f"{value:,.0f}"
-    return str(value)
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if indicator.unit in ("minutes", "seconds"):
+        return in_words(value * (60 if indicator.unit == "minutes" else 1))
+    return f"{value:,.1f} %" if indicator.unit == "percent" else f"{value:,.0f}"
 
 
 def main() -> None:

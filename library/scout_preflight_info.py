@@ -26,6 +26,29 @@ options:
     description: Fail when a privilege is missing.
     type: bool
     default: true
+  jobs:
+    description: Names of the jobs that will count as ingestion; fails when there is no such job.
+    type: list
+    elements: str
+  stuck_after_seconds:
+    description: Age from which a session will count as stuck, in seconds; like the options below only checked, before anything is done.
+    type: float
+  drain_timeout_seconds:
+    description: How long will be waited for work in flight, in seconds.
+    type: float
+  cancel_running:
+    description: Whether work in flight will be cancelled.
+    type: bool
+  poison:
+    description: What will be done with events that cannot be loaded.
+    type: str
+    choices: [isolate, stop]
+  max_poison:
+    description: How many events may be moved.
+    type: int
+  resume:
+    description: Whether ingestion will be resumed.
+    type: bool
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -72,8 +95,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import preflight
-from ..module_utils.recovery.errors import MissingPrivilege
+from ..module_utils.recovery import preflight, scheduler
+from ..module_utils.recovery.errors import BadInput, MissingPrivilege
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.progress import count
 
@@ -87,11 +110,20 @@ SPEC: dict[str, dict[str, t.Any]] = {
         "default": list(preflight.ACTIONS),
     },
     "required": {"type": "bool", "default": True},
+    "jobs": {"type": "list", "elements": "str"},
+    "stuck_after_seconds": {"type": "float"},
+    "drain_timeout_seconds": {"type": "float"},
+    "cancel_running": {"type": "bool"},
+    "poison": {"type": "str", "choices": ["isolate", "stop"]},
+    "max_poison": {"type": "int"},
+    "resume": {"type": "bool"},
 }
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Names what is missing."""
+    if params["max_poison"] is not None and params["max_poison"] < 0:
+        raise BadInput(f"max_poison {params['max_poison']} is not usable", next_step="give max_poison as 0 or more")
     facts = call.session.facts
     found = preflight.read(call.session, actions=params["actions"], ledger_mode=params["ledger"])
     missing = [entry.as_dict() for entry in found.missing]
@@ -100,9 +132,13 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             f"role {facts.role} lacks {count(len(missing), 'privilege')}",
             on=call.session.where,
             said=", ".join(entry.what for entry in found.missing),
-            next_step="; ".join(dict.fromkeys(entry.grant for entry in found.missing)),
+            next_step=_mend(list(dict.fromkeys(entry.grant for entry in found.missing))),
             result={"missing": missing},
         )
+    if params["jobs"]:
+        with call.session.read():
+            scheduler.require(call.session)
+            scheduler.ingestion_jobs(call.session, params["jobs"])
     lacking = f"; {count(len(missing), 'privilege')} missing" if missing else ""
     return {
         "changed": False,
@@ -114,6 +150,13 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "warnings": list(found.warnings),
         "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{lacking}",
     }
+
+
+def _mend(grants: list[str]) -> str:
+    """The grants themselves while they fit on the screen."""
+    if len(grants) <= 3:
+        return "; ".join(grants)
+    return f"as a superuser: psql -f docs/operator_role.sql makes a role that has all of it; or the {len(grants)} grants under missing"
 
 
 def main() -> None:

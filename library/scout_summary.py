@@ -73,14 +73,15 @@ lines:
   elements: str
 """
 
+import dataclasses
 import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery import summary
-from ..module_utils.recovery.connection import check_incident
-from ..module_utils.recovery.errors import BadInput, RecoveryError
+from ..module_utils.recovery.connection import INCIDENT
+from ..module_utils.recovery.errors import RecoveryError
 from ..module_utils.recovery.invoke import failure
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -96,25 +97,26 @@ def run(
     params: dict[str, t.Any], *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
 ) -> dict[str, t.Any]:
     """The lines and the document of one operation on one host."""
-    try:
-        check_incident(params["incident"])
-        steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
-        story = summary.Story(params["operation"], host, params["incident"], check, params["resume"], steps, seconds)
-        made = summary.document(story)
-        if params["result_file"]:
-            path = Path(params["result_file"]).expanduser()
-            if path.is_dir():
-                raise BadInput(f"result_file {path} is a folder", next_step="give the name of a file")
-            summary.save(path, made, run_key)
-    except RecoveryError as e:
-        return failure(e)
+    # A name that cannot be used was refused by the first step; what happened is still to be said.
+    incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else "adhoc"
+    steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
+    story = summary.Story(params["operation"], host, incident, check, params["resume"], steps, seconds)
+    made = summary.document(story)
+    if params["result_file"]:
+        try:
+            summary.save(Path(params["result_file"]), made, run_key)
+        except RecoveryError as e:
+            story = dataclasses.replace(story, steps={**steps, "result_file": failure(e)})
+            made = summary.document(story)
     result: dict[str, t.Any] = {
         "changed": False,
         "lines": summary.lines(story),
         "document": made,
         "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
     }
-    if not made["ok"] and story.failure is None:
+    if "result_file" in story.steps:
+        result.update(failed=True, msg=story.steps["result_file"]["msg"])
+    elif not made["ok"] and story.failure is None:
         result.update(failed=True, msg=f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}")
     return result
 

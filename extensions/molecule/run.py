@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -37,19 +39,25 @@ def environment(**more: str) -> dict[str, str]:
 def scenarios(names: list[str], words: list[str]) -> int:
     """Run the named scenarios, or all, from a clean state; molecule's exit code is the only thing believed."""
     shutil.rmtree(STATE, ignore_errors=True)
+    container.stop_all("molecule-")
     chosen = [word for name in names for word in ("--scenario-name", name)] or [*TOGETHER, "--all"]
-    try:
-        return subprocess.run(
-            ["molecule", "test", *chosen, *words], cwd=CHECKOUT, env=environment(), check=False
-        ).returncode
-    finally:
-        # Molecule destroys what it created, unless it was interrupted.
-        container.stop_all("molecule-")
+    command = ["molecule", "test", *chosen, *words]
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environment(), start_new_session=True) as molecule:
+        try:
+            return molecule.wait()
+        finally:
+            # An interrupted molecule leaves its workers and all that it created; ansible wants to be asked first.
+            if molecule.poll() is None:
+                os.killpg(molecule.pid, signal.SIGINT)
+                time.sleep(2)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(molecule.pid, signal.SIGKILL)
+            container.stop_all("molecule-")
 
 
 def marked_tests() -> int:
     """Run the tests that need a scheduler, on a container of their own."""
-    command = [sys.executable, "-m", "pytest", "-m", "pg_cron or docker", "tests/integration"]
+    command = [sys.executable, "-m", "pytest", "-m", "pg_cron or docker"]
     with container.running() as box:
         done = subprocess.run(command, cwd=CHECKOUT, env=environment(SCOUT_TEST_SERVER=box.dsn), check=False)
     return 0 if done.returncode == NO_TESTS_SELECTED else done.returncode
@@ -61,6 +69,7 @@ def main() -> int:
     parser.add_argument("--skip-tests", action="store_true", help="only the scenarios")
     parser.add_argument("--skip-scenarios", action="store_true", help="only the tests")
     given, words = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     try:
         engine.ready()

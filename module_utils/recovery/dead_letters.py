@@ -16,12 +16,20 @@ if t.TYPE_CHECKING:
 #: Version of the document in error_details; a reader refuses one it does not know.
 FORMAT: t.Final = "scout-recovery/1"
 
-#: Everything of the row but its payload, which original_payload holds; text forms that PostgreSQL reads back exactly.
+#: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly.
+EXACTLY = """
+SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true),
+       set_config('IntervalStyle', 'postgres', true), set_config('DateStyle', 'ISO', true)
+"""
+
+#: `inexact` is the row as text where its JSON form does not give back the very same row (a column of type json, say).
 BEFORE = """
-SELECT md5(to_jsonb(b)::text) AS digest
+SELECT md5(to_jsonb(b)::text) AS digest,
+       CASE WHEN jsonb_populate_record(NULL::scout.bronze_events, to_jsonb(b))::text <> b::text THEN b::text END AS inexact
 FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s FOR UPDATE
 """
 
+#: original_payload holds the payload, error_details -> 'event' every other column.
 MOVE = """
 WITH gone AS (
     DELETE FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s RETURNING b.*
@@ -47,12 +55,14 @@ def move_event(
 
     `document` joins the event's image in `error_details`; what is read back must equal what was removed, by digest.
     """
+    session.execute(EXACTLY)
     before = session.rows(BEFORE, event_id=event_id)
     if not before:
         return None
-    moved = session.rows(
-        MOVE, event_id=event_id, code=code, message=message, document=Jsonb({"format": FORMAT, **document})
-    )
+    whole: dict[str, t.Any] = {"format": FORMAT, **document}
+    if before[0]["inexact"] is not None:
+        whole["row"] = before[0]["inexact"]
+    moved = session.rows(MOVE, event_id=event_id, code=code, message=message, document=Jsonb(whole))
     after = session.rows(AFTER, event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
     if len(after) != 1 or after[0]["still_there"] or after[0]["digest"] != before[0]["digest"]:
         raise NotReached(

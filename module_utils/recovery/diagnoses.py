@@ -1,19 +1,33 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names likely causes of what health found, with the evidence and the exact next command."""
+"""Names likely causes of what was found, with the evidence and the exact next command."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import shlex
 import typing as t
 
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from .health import Findings
+    from .connection import Row
+    from .findings import Findings
+    from .gold import Freshness
+
+RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
+RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
+REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
+
+#: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
+GOLD_LATE_SECONDS: t.Final = 600.0
+#: The runbook's stuck_after_seconds; another one has to be said again in a command.
+STUCK_AFTER_SECONDS: t.Final = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,133 +46,144 @@ class Diagnosis:
 
 def diagnose(found: Findings, status: Mapping[str, str]) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name."""
-    causes = [
-        *_of_sessions(found),
-        *_of_jobs(found),
-        *_of_backlog(found, status),
-        *_of_gold(found),
-        *_of_data(found, status),
-    ]
+    parts = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl, _of_gold, _of_data, _of_jobs_off)
+    causes = [cause for part in parts for cause in part(found, status)]
     return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
 
 
-def _of_sessions(found: Findings) -> list[Diagnosis]:
-    stuck = found.stuck
-    if stuck is None:
-        return []
-    command = "ansible-playbook playbooks/unstick_etl.yml"
-    causes: list[Diagnosis] = []
-    for activity in stuck.clear:
-        what = (
-            "holds Scout's refresh lock: gold cannot be refreshed" if activity.holds_key else "is stuck in the pipeline"
-        )
-        if not activity.pipeline:
-            what = "blocks the pipeline"
-        causes.append(Diagnosis(0, f"pid {activity.pid} {what}", activity.describe(), command))
-    causes += [
-        Diagnosis(
-            0,
-            f"pid {a.pid} is stuck and cannot be ended by this toolkit",
-            f"{a.describe()}; {why}",
-            "ask its owner to end it",
-        )
-        for a, why in stuck.leave
-        if a.seconds >= 60
-    ]
-    return causes
+def is_late(view: Freshness, *, paused: bool) -> bool:
+    """Whether a view waits for a refresh that will not come by itself."""
+    if view.state == "unpopulated":
+        return True
+    return view.state == "stale" and (paused or view.behind_seconds is None or view.behind_seconds > GOLD_LATE_SECONDS)
 
 
-def _of_jobs(found: Findings) -> list[Diagnosis]:
-    off = [job.jobname for job in found.etl_jobs if not job.active or job.parked]
-    if found.pause and found.ingestion == "paused":
-        pause = found.pause
-        evidence = f"since {in_words(pause.seconds)}, for incident {pause.incident}; it took {', '.join(j['jobname'] for j in pause.jobs)}"
-        return [
-            Diagnosis(
-                0, f"ingestion was paused by {pause.actor}", evidence, "ansible-playbook playbooks/resume_ingestion.yml"
-            )
-        ]
-    if off:
-        names = ", ".join(f'"{name}"' for name in off)
-        command = f"ansible-playbook playbooks/resume_ingestion.yml -e '{{\"ingestion_jobs\": [{names}]}}'"
-        return [
-            Diagnosis(
-                0,
-                f"job {', '.join(off)} is inactive and no pause of this toolkit explains it",
-                "cron.job.active is false",
-                command,
-            )
-        ]
-    return []
+def message_of(run: Row) -> str:
+    """What a run of a job left behind, on one line."""
+    return " ".join(str(run["return_message"] or "no message").split())[:500]
 
 
-def _of_backlog(found: Findings, status: Mapping[str, str]) -> list[Diagnosis]:
-    causes: list[Diagnosis] = []
-    reset = "ansible-playbook playbooks/emergency_reset.yml"
-    last = found.runs[0] if found.runs else None
-    failed = last is not None and last["status"] == "failed"
-    said = " ".join(str(last["return_message"]).split()) if last and failed else ""
-    late = status.get("backlog_age") in ("warn", "fail")
-    if found.suspects and (late or failed):
+def _cause(cause: str, evidence: str, next_command: str) -> Diagnosis:
+    return Diagnosis(0, cause, evidence, next_command)
+
+
+def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    for row in found.exclusive:
+        who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
+        evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
+        yield _cause(f"{row['relation']} is locked against reading", evidence, f"wait for it to end, or ask {who}")
+    grants: dict[str, list[str]] = {}
+    for name, problem in found.problems.items():
+        if problem.kind in ("privilege", "wrong_database"):
+            grants.setdefault(f"{problem.said}\n{problem.next_step}", []).append(name)
+    for key, names in grants.items():
+        said, _, next_step = key.partition("\n")
+        yield _cause(f"not everything can be seen ({', '.join(names)})", said, next_step)
+
+
+def _of_sessions(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    if found.stuck is None:
+        return
+    after = found.stuck_after_seconds
+    command = UNSTICK if after == STUCK_AFTER_SECONDS else f"{UNSTICK} -e stuck_after_seconds={after:g}"
+    for activity in found.stuck.clear:
+        what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
+        if activity.holds_key:
+            what = "holds Scout's refresh lock: gold cannot be refreshed"
+        yield _cause(f"pid {activity.pid} {what}", activity.describe(), command)
+    for activity, why in found.stuck.leave:
+        cause = f"pid {activity.pid} is in the way and this toolkit does not end it"
+        yield _cause(cause, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
+
+
+def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    pause = found.pause
+    if pause is None:
+        return
+    took = ", ".join(job["jobname"] for job in pause.jobs) or "no job"
+    evidence = f"{in_words(pause.seconds)} ago, for incident {pause.incident}; it took {took}"
+    if found.ingestion == "paused":
+        yield _cause(f"ingestion was paused by {pause.actor}", evidence, RESUME)
+    elif found.ingestion == "running":
+        yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
+
+
+def _of_the_etl(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    said = message_of(found.runs[0]) if failed else ""
+    idle = [job.jobname for job in found.etl_jobs if not job.active or job.parked]
+    if idle and found.pause is None:
+        yield _off(idle)
+    if found.suspects:
         first = found.suspects[0]
         number = "one malformed event blocks" if len(found.suspects) == 1 else "malformed events block"
-        cause = f"{number} the ETL: event {first.event_id}, {first.reason}"
-        evidence = (
-            f"the last ETL run failed: {said}"
-            if failed
-            else "it cannot be converted, and every batch that holds it fails"
-        )
-        causes.append(Diagnosis(0, cause, evidence, reset))
-    elif failed:
-        causes.append(Diagnosis(0, "the ETL job fails", said, f"mend what PostgreSQL names, then {reset}"))
-    if late and not causes and found.backlog is not None and found.ingestion == "running":
-        evidence = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.oldest_seconds or 0)}"
-        quiet = "" if found.runs else "; no run of the ETL job in the last hour: is the scheduler running?"
-        causes.append(Diagnosis(0, "the ETL is behind", evidence + quiet, reset))
-    return causes
-
-
-def _of_gold(found: Findings) -> list[Diagnosis]:
-    causes: list[Diagnosis] = []
-    refresh = "ansible-playbook playbooks/refresh_gold.yml"
-    for fresh in found.gold or []:
-        name = fresh.view.full_name
-        if fresh.view.populated and not fresh.view.keyed:
-            why = "the pipeline refreshes CONCURRENTLY, which needs a unique index on plain columns"
-            causes.append(
-                Diagnosis(
-                    0,
-                    f"{name} has no unique index, so the pipeline cannot refresh it",
-                    why,
-                    f"re-create it, then {refresh}",
-                )
+        evidence = f"the last ETL run failed: {said}" if failed else "every batch that holds it fails"
+        yield _cause(f"{number} the ETL: event {first.event_id}, {first.reason}", evidence, RESET)
+    for row in found.repeats[:1]:
+        cause = f"transaction {row['transaction_id']} stands twice in one batch, so the ETL cannot load it"
+        yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
+    explained = bool(idle or found.suspects or found.repeats)
+    if failed and not explained:
+        yield _cause("the ETL job fails", said, f"mend what PostgreSQL names, then {RESET}")
+    elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
+        waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"
+        if found.runs or "runs" in found.problems:
+            yield _cause("the ETL is behind", waiting, RESET)
+        else:
+            look = "look at the log of the scheduler (SHOW cron.launch_active_jobs)"
+            yield _cause(
+                "the scheduler starts no ETL run", f"{waiting}; no run within the hour", f"{look}, then {RESET}"
             )
-        if fresh.state == "unpopulated" or (fresh.state == "stale" and (fresh.behind_seconds or 0) > 600):
-            causes.append(Diagnosis(0, f"{name} is {fresh.state}", fresh.why, refresh))
-    return causes
+    if status.get("etl_duration") in ("warn", "fail") and not failed:
+        evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
+        yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way")
 
 
-def _of_data(found: Findings, status: Mapping[str, str]) -> list[Diagnosis]:
-    causes: list[Diagnosis] = []
+def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    for view in found.gold or []:
+        name = view.view.full_name
+        if view.view.populated and not view.view.keyed:
+            evidence = "the pipeline refreshes CONCURRENTLY, which needs a unique index on plain columns"
+            cause = f"{name} has no unique index, so the pipeline cannot refresh it"
+            yield _cause(cause, evidence, f"create it again, then {REFRESH}")
+        if is_late(view, paused=found.ingestion == "paused"):
+            yield _cause(f"{name} is {view.state}", view.why, REFRESH)
+
+
+def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    look = "look at these rows in scout.silver_transactions and scout.silver_line_items and correct them"
+    hours = count(found.alert_hours, "hour")
     for row in found.alerts:
-        if row["found"]:
-            samples = ", ".join(row["samples"] or [])
-            evidence = f"{count(row['found'], 'row')}, for example transaction {samples}"
-            next_step = "look at these rows in scout.silver_transactions and scout.silver_line_items and correct them"
-            causes.append(Diagnosis(0, f"silver violates {row['alert']}", evidence, next_step))
-    if status.get("bronze_staleness") in ("warn", "fail"):
-        evidence = f"the newest event is {in_words((found.bronze_minutes or 0) * 60)} old"
-        causes.append(
-            Diagnosis(
-                0,
-                "no new event arrives",
-                evidence,
-                "look at the edge function and its sources; the database is not the cause",
-            )
+        what = f"silver violates {row['alert']}" if row["critical"] else "silver holds baskets without lines"
+        samples = ", ".join(row["samples"] or [])
+        yield _cause(what, f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}", look)
+    if found.older and (found.older["negative"] or found.older["empty"]):
+        evidence = (
+            f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
+            f"for example {found.older['sample']}; the acceptance gate refuses them at any age"
         )
+        yield _cause(f"silver holds violations older than {hours}", evidence, look)
+    if status.get("bronze_staleness") in ("warn", "fail"):
+        evidence = f"the newest is {in_words((found.bronze_minutes or 0) * 60)} old"
+        yield _cause("no new event arrives", evidence, "look at the edge function and its sources, not at the database")
+    if status.get("linking_coverage") in ("warn", "fail"):
+        evidence = "scout.silver_line_items without product_key"
+        yield _cause("products are not linked", evidence, "look at scout.dim_product and at the job product-linking")
     if found.dead_letters:
         evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
-        causes.append(
-            Diagnosis(0, "dead letters wait for someone", evidence, "look at their error_code and error_message")
-        )
-    return causes
+        yield _cause("dead letters wait for someone", evidence, "look at their error_code and error_message")
+
+
+def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    etl = {job.jobname for job in found.etl_jobs}
+    off = [name for name in found.off if name not in etl]
+    if off and found.pause is None:
+        yield _off(off)
+
+
+def _off(names: list[str]) -> Diagnosis:
+    cause = (
+        f"{'job' if len(names) == 1 else 'jobs'} {', '.join(names)} inactive, and no pause of this toolkit explains it"
+    )
+    variables = shlex.quote(json.dumps({"ingestion_jobs": names}))
+    return _cause(cause, "cron.job.active is false", f"if it is not on purpose: {RESUME} -e {variables}")

@@ -10,13 +10,15 @@ import datetime
 import functools
 import hashlib
 import json
+import os
+import re
 import time
 import typing as t
 from pathlib import Path
 
 from . import scheduler
+from .budget import Budget
 from .errors import BadInput
-from .pg import psycopg
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,8 @@ ORDER BY l.pid LIMIT 2000
 
 SETTINGS = """
 SELECT name, setting, unit, source FROM pg_catalog.pg_settings
-WHERE source NOT IN ('default', 'client') AND name !~* 'password|passphrase|conninfo|ssl_.*file|archive_command|restore_command'
+WHERE source NOT IN ('default', 'client')
+  AND name !~* 'password|passphrase|conninfo|secret|token|jwt|_key|key_|ssl_.*file|_command$'
 ORDER BY name
 """
 
@@ -59,6 +62,14 @@ SECTIONS: t.Final[dict[str, t.LiteralString]] = {
     "tables": TABLES,
 }
 
+#: What stands behind such words in a statement, a job or a message is nobody's evidence.
+SECRET = re.compile(
+    r"""((?:password|passwd|pwd|secret|token|jwt|api_?key|authorization|bearer)["']?\s*(?:[:=]|=>|,|\s)\s*(?:bearer\s+)?)
+    ('(?:[^']|'')*'|"[^"]*"|[^\s'",;)&]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+URI_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s/@]+(?=@)")
+
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
@@ -71,33 +82,33 @@ class Snapshot:
 
 
 def read(session: Session, *, budget_seconds: float) -> Snapshot:
-    """Every section that can be had within the budget, each in its own savepoint of one READ ONLY transaction."""
+    """Every section that can be had within the budget, of one READ ONLY transaction; secrets in statements are masked."""
     began = time.monotonic()
-    sections: dict[str, list[dict[str, t.Any]]] = {}
-    problems: dict[str, str] = {}
-    readers: dict[str, Callable[[], list[Row]]] = {
-        name: functools.partial(session.rows, query) for name, query in SECTIONS.items()
+    readers: dict[str, Callable[[Session], list[Row]]] = {
+        name: functools.partial(_rows, query) for name, query in SECTIONS.items()
     }
-    readers["jobs"] = lambda: [job.as_dict() for job in scheduler.jobs(session)]
-    readers["job_runs"] = lambda: scheduler.history(session, scheduler.jobs(session), HISTORY_SECONDS)
+    readers["jobs"] = lambda s: [job.as_dict() for job in scheduler.jobs(s)]
+    readers["job_runs"] = lambda s: scheduler.history(s, scheduler.jobs(s), HISTORY_SECONDS)
     with session.read():
-        for name, rows in readers.items():
-            left = budget_seconds - (time.monotonic() - began)
-            if left <= 0:
-                problems[name] = "the time budget was spent"
-                continue
-            try:
-                with session.savepoint():
-                    session.execute(
-                        "SELECT set_config('statement_timeout', %(ms)s, true)", ms=f"{max(1, round(left * 1000))}ms"
-                    )
-                    sections[name] = rows()
-            except psycopg.Error as e:
-                if session.connection.closed:
-                    raise
-                problems[name] = e.diag.message_primary or str(e)
+        budget = Budget(session, budget_seconds)
+        found = {name: budget.read(name, rows) for name, rows in readers.items()}
+    sections = {name: [_masked(row) for row in rows] for name, rows in found.items() if rows is not None}
+    problems = {name: problem.said for name, problem in budget.problems.items()}
     taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     return Snapshot(taken_at, round(time.monotonic() - began, 3), sections, problems)
+
+
+def _rows(query: t.LiteralString, session: Session) -> list[Row]:
+    return session.rows(query)
+
+
+def _masked(row: Row) -> Row:
+    return {name: masked(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def masked(text: str) -> str:
+    """A text without what looks like a password, a token or a key in it."""
+    return URI_PASSWORD.sub(r"\1***", SECRET.sub(r"\1***", text))
 
 
 def write(snapshot: Snapshot, folder: Path, about: dict[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -127,7 +138,7 @@ def write(snapshot: Snapshot, folder: Path, about: dict[str, t.Any]) -> list[dic
 
 
 def _write(path: Path, text: str) -> dict[str, t.Any]:
-    data = text.encode()
-    path.touch(mode=0o600)
-    path.write_bytes(data)
+    data = text.encode(errors="replace")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
     return {"file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}

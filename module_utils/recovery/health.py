@@ -1,98 +1,59 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges a Scout pipeline by the runbook's figures, from its base tables, within a time budget."""
+"""Judges a Scout pipeline by the runbook's figures; pure, from what findings.read found."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
+import math
 import typing as t
 
-from . import contract, diagnoses, etl, gold, scheduler, sessions
-from .errors import BadInput, RecoveryError
-from .pg import psycopg
+from . import diagnoses
+from .errors import BadInput
+from .progress import in_words
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable, Mapping
 
-    from .connection import Row, Session
-    from .ledger import Ledger, Pause
+    from .findings import Findings
 
-BRONZE_STALENESS = """
-SELECT extract(epoch FROM clock_timestamp() - max(ingested_at))::float8 / 60 AS minutes
-FROM scout.bronze_events WHERE ingested_at <= clock_timestamp()
-"""
+Figures = dict[str, float]
 
-SILVER_STALENESS = """
-SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS minutes
-FROM scout.silver_transactions WHERE processed_at <= clock_timestamp()
-"""
+#: How many of the latest runs make the mean duration, so that a change shows within minutes.
+RUNS: t.Final = 5
 
-#: Linking runs every five minutes on lines of the last hour: younger lines than this are not due yet.
-LINKING = """
-SELECT count(*) FILTER (WHERE due) AS due,
-       100.0 * count(product_key) FILTER (WHERE due) / nullif(count(*) FILTER (WHERE due), 0) AS due_percent,
-       count(*) AS lines, 100.0 * count(product_key) / nullif(count(*), 0) AS percent
-FROM (SELECT product_key, updated_at < clock_timestamp() - interval '10 minutes' AS due
-      FROM scout.silver_line_items
-      WHERE updated_at >= clock_timestamp() - make_interval(hours => 24)) AS lines
-"""
 
-#: The rules of v_quality_alerts, without its division and with discounts taken into account.
-CRITICAL_ALERTS = """
-WITH lines AS (
-    SELECT i.transaction_id, sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS off
-    FROM scout.silver_line_items AS i
-    JOIN scout.silver_transactions AS t ON t.transaction_id = i.transaction_id
-    WHERE t.processed_at >= clock_timestamp() - make_interval(hours => %(hours)s)
-    GROUP BY i.transaction_id
-)
-SELECT 'NEGATIVE_TOTAL' AS alert, count(*) AS found, (array_agg(transaction_id ORDER BY transaction_id))[1:3] AS samples
-FROM scout.silver_transactions
-WHERE processed_at >= clock_timestamp() - make_interval(hours => %(hours)s) AND total_amount < 0
-UNION ALL
-SELECT 'LINE_TOTAL_MISMATCH', count(*), (array_agg(t.transaction_id ORDER BY t.transaction_id))[1:3]
-FROM scout.silver_transactions AS t JOIN lines AS l ON l.transaction_id = t.transaction_id
-WHERE t.total_amount <> 'NaN' AND l.gross <> 'NaN'
-  AND least(abs(t.total_amount - l.gross), abs(t.total_amount - l.gross + l.off),
-            abs(t.total_amount - l.gross + coalesce(t.discount_amount, 0)))
-      > greatest(abs(t.total_amount) * 0.01, 0.50)
-UNION ALL
-SELECT 'INVALID_LINE_ITEM', count(*), (array_agg(transaction_id ORDER BY transaction_id))[1:3]
-FROM scout.silver_line_items
-WHERE updated_at >= clock_timestamp() - make_interval(hours => %(hours)s) AND (quantity <= 0 OR unit_price < 0)
-"""
+class Measured(t.NamedTuple):
+    """A value, None where unknown; words about it; and a judgement where the figures alone cannot tell."""
 
-DEAD_LETTERS = "SELECT count(*) AS unresolved FROM scout.bronze_events_dlq WHERE resolved_at IS NULL"
+    value: float | None
+    reason: str = ""
+    status: str | None = None
 
-#: Runbook figures: at or below `ok` is ok, above `fail` is a failure, between them a warning (the other way round
-#: for linking). `gates` means: while it fails, the emergency reset leaves ingestion paused.
-THRESHOLDS: t.Final[dict[str, dict[str, float]]] = {
-    "bronze_staleness": {"ok": 5, "fail": 15},
-    "silver_staleness": {"ok": 5, "fail": 15},
-    "gold_staleness": {"ok": 10, "fail": 15},
-    "linking_coverage": {"ok": 95, "fail": 90},
-    "critical_alerts": {"ok": 0, "fail": 0},
-    "etl_duration": {"ok": 60, "fail": 300},
-    "backlog_events": {"ok": 10_000, "fail": 100_000},
-    "backlog_age": {"ok": 5, "fail": 15},
-    "stuck_locks": {"ok": 60, "fail": 600},
-    "stuck_sessions": {"ok": 0, "fail": 0},
-    "stale_gold_views": {"ok": 0, "fail": 0},
-    "dlq_unresolved": {"ok": 0, "fail": 1_000_000},
-}
-HIGHER_IS_BETTER: t.Final = frozenset({"linking_coverage"})
-#: What a running pipeline would make worse, or what a reset exists to mend.
-GATES: t.Final = frozenset({"critical_alerts", "backlog_age", "stuck_locks", "stuck_sessions", "stale_gold_views"})
-#: Expected to fall behind while ingestion is paused.
-FLOW: t.Final = frozenset({"silver_staleness", "gold_staleness", "backlog_events", "backlog_age", "linking_coverage"})
-ESSENTIAL: t.Final = frozenset(
-    {"bronze_staleness", "silver_staleness", "gold_staleness", "critical_alerts", "backlog_age", "ingestion"}
-)
 
-SUSPECT_ROWS = 2000
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """An indicator: how it is measured and judged, and what follows from it."""
+
+    name: str
+    unit: str
+    source: str
+    #: At or below is ok, and above is a failure, between them a warning; the other way round where higher is better.
+    ok: float
+    fail: float
+    #: The reads it is made of.
+    reads: tuple[str, ...]
+    measure: Callable[[Findings], Measured]
+    higher_is_better: bool = False
+    #: While it fails, or is unknown, a reset does not resume ingestion.
+    gate: bool = False
+    #: The status from which a reset has something to mend.
+    mended_from: str | None = None
+    #: Falls behind while ingestion is paused, and is not judged then.
+    flow: bool = False
+    #: Without it no verdict can be given.
+    essential: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,50 +71,10 @@ class Indicator:
 
     def as_dict(self) -> dict[str, t.Any]:
         """For results."""
+        shown = dataclasses.asdict(self)
+        threshold = {"ok": shown.pop("ok"), "fail": shown.pop("fail")}
         value = round(self.value, 3) if isinstance(self.value, float) else self.value
-        threshold = None if self.ok is None else {"ok": self.ok, "fail": self.fail}
-        return {
-            "name": self.name,
-            "value": value,
-            "unit": self.unit,
-            "status": self.status,
-            "threshold": threshold,
-            "source": self.source,
-            "reason": self.reason,
-        }
-
-
-@dataclasses.dataclass
-class Findings:
-    """Raw facts behind the figures; whatever could not be read is absent and explained in `problems`."""
-
-    now: datetime.datetime | None = None
-    pause: Pause | None = None
-    jobs: list[scheduler.Job] = dataclasses.field(default_factory=list[scheduler.Job])
-    activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
-    stuck: sessions.Plan | None = None
-    backlog: etl.Backlog | None = None
-    suspects: list[etl.Suspect] = dataclasses.field(default_factory=list[etl.Suspect])
-    gold: list[gold.Freshness] | None = None
-    runs: list[Row] = dataclasses.field(default_factory=list["Row"])
-    alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
-    linking: Row | None = None
-    bronze_minutes: float | None = None
-    silver_minutes: float | None = None
-    dead_letters: int | None = None
-    problems: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
-
-    @property
-    def etl_jobs(self) -> list[scheduler.Job]:
-        """The jobs that load silver; all counted ones where none calls the ETL by name."""
-        return [j for j in self.jobs if scheduler.calls(j.command, contract.ETL_FUNCTIONS[:1])] or self.jobs
-
-    @property
-    def ingestion(self) -> str | None:
-        """running, paused, or None when no job could be read."""
-        if not self.jobs:
-            return None
-        return "running" if any(job.active and not job.parked for job in self.etl_jobs) else "paused"
+        return {**shown, "value": value, "threshold": None if self.ok is None else threshold}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,276 +90,222 @@ class Report:
     diagnoses: tuple[diagnoses.Diagnosis, ...]
     #: What keeps a reset from resuming ingestion.
     blockers: tuple[str, ...]
-    findings: Findings
 
 
-class _Budget:
-    """Reads facts one by one, each in a savepoint and in the time that is left; a failure costs that fact alone."""
-
-    def __init__(self, session: Session, seconds: float, found: Findings) -> None:
-        self.session = session
-        self.deadline = time.monotonic() + seconds
-        self.found = found
-
-    @property
-    def left(self) -> float:
-        """Seconds until the budget is spent."""
-        return self.deadline - time.monotonic()
-
-    def read(self, name: str, query: Callable[[], t.Any]) -> t.Any:
-        """What `query` gives, or None with the reason kept."""
-        if self.left <= 0:
-            self.found.problems[name] = "the time budget was spent before it could be read"
-            return None
-        try:
-            with self.session.savepoint():
-                milliseconds = f"{max(1, round(self.left * 1000))}ms"
-                self.session.execute("SELECT set_config('statement_timeout', %(ms)s, true)", ms=milliseconds)
-                return query()
-        except psycopg.errors.QueryCanceled:
-            self.found.problems[name] = "it could not be read within the time budget"
-        except psycopg.Error as e:
-            if self.session.connection.closed:
-                raise
-            self.found.problems[name] = e.diag.message_primary or str(e)
-        except RecoveryError as e:
-            self.found.problems[name] = str(e)
-        return None
+def _bronze(found: Findings) -> Measured:
+    return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else "")
 
 
-def check_thresholds(given: Mapping[str, t.Any]) -> dict[str, dict[str, float]]:
+def _silver(found: Findings) -> Measured:
+    return Measured(found.silver_minutes, "no transaction" if found.silver_minutes is None else "")
+
+
+def _gold(found: Findings) -> Measured:
+    """Minutes since the refresh of the oldest view that silver has outrun; a settled view may be as old as it likes."""
+    views = found.gold or []
+    stale = [view for view in views if view.state in ("stale", "unpopulated")]
+    why = "; ".join(f"{view.view.full_name}: {view.why}" for view in stale)
+    if not views:
+        return Measured(None, "no materialized view in schema scout")
+    if any(view.state == "unpopulated" for view in stale):
+        return Measured(None, why, "fail")
+    if not stale and any(view.refreshed_at is None and view.state == "unknown" for view in views):
+        return Measured(None, "; ".join(f"{view.view.full_name}: {view.why}" for view in views))
+    dated = [view.refreshed_at for view in stale or views if view.refreshed_at]
+    minutes = (found.now - min(dated)).total_seconds() / 60 if dated and found.now else None
+    return Measured(minutes, why) if stale else Measured(minutes or 0.0, "nothing newer to show", "ok")
+
+
+def _late_gold(found: Findings) -> Measured:
+    """Views the pipeline's own refresh passed over; while nothing runs, every stale one, for nobody will refresh it."""
+    paused = found.ingestion == "paused"
+    late = [view for view in found.gold or [] if diagnoses.is_late(view, paused=paused)]
+    why = "; ".join(f"{view.view.full_name}: {view.why}" for view in late)
+    failing = paused or any(view.state == "unpopulated" for view in late)
+    return Measured(float(len(late)), why, "ok" if not late else "fail" if failing else "warn")
+
+
+def _linking(found: Findings) -> Measured:
+    row = found.linking
+    if not row or not row["lines"]:
+        return Measured(None, "no line item in the last 24 hours")
+    if row["due"]:
+        return Measured(float(row["due_percent"]))
+    return Measured(float(row["percent"]), "all lines are younger than 10 minutes", "ok")
+
+
+def _alerts(found: Findings) -> Measured:
+    critical = [row for row in found.alerts if row["critical"]]
+    named = ", ".join(f"{row['alert']} {row['found']}" for row in critical)
+    return Measured(float(sum(row["found"] for row in critical)), named)
+
+
+def _duration(found: Findings) -> Measured:
+    good = [run["seconds"] for run in found.runs if run["status"] == "succeeded" and run["seconds"] is not None][:RUNS]
+    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    reason = f"the last run failed: {diagnoses.message_of(found.runs[0])}" if failed else ""
+    if not good:
+        return Measured(None, reason or "no successful run in the last hour", "fail" if failed else None)
+    return Measured(sum(good) / len(good), reason)
+
+
+def _events(found: Findings) -> Measured:
+    return Measured(None if found.backlog is None else float(found.backlog.events))
+
+
+def _age(found: Findings) -> Measured:
+    return Measured(None if found.backlog is None else found.backlog.seconds / 60)
+
+
+def _locks(found: Findings) -> Measured:
+    holders = [activity for activity in found.activities if activity.holds_key]
+    return Measured(max((a.seconds for a in holders), default=0.0), "; ".join(a.describe() for a in holders))
+
+
+def _stuck(found: Findings) -> Measured:
+    stuck = [*found.stuck.clear, *(a for a, _ in found.stuck.leave)] if found.stuck else []
+    return Measured(float(len(stuck)), "; ".join(a.describe() for a in stuck))
+
+
+def _dead_letters(found: Findings) -> Measured:
+    return Measured(None if found.dead_letters is None else float(found.dead_letters))
+
+
+SALES: t.Final = "scout.silver_transactions"
+CLOCKS: t.Final = "refresh clocks of the materialized views"
+FIGURES: t.Final = (
+    Figure("bronze_staleness", "minutes", "max(scout.bronze_events.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
+    Figure("silver_staleness", "minutes", f"max({SALES}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
+    Figure("gold_staleness", "minutes", CLOCKS, 10, 15, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
+    Figure("stale_gold_views", "views", CLOCKS, 0, 0, ("gold",), _late_gold, gate=True, mended_from="warn"),
+    Figure("linking_coverage", "percent", "scout.silver_line_items.product_key, last 24 hours", 95, 90, ("linking",), _linking,
+           higher_is_better=True, flow=True),
+    Figure("critical_alerts", "alerts", f"{SALES}, scout.silver_line_items", 0, 0, ("alerts",), _alerts,
+           gate=True, mended_from="fail", essential=True),
+    Figure("etl_duration", "seconds", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", 60, 300,
+           ("jobs", "runs"), _duration),
+    Figure("backlog_events", "events", "scout.bronze_events without scout.etl_processed", 10_000, 100_000, ("backlog",), _events,
+           flow=True),
+    Figure("backlog_age", "minutes", "oldest pending scout.bronze_events.ingested_at", 5, 15, ("backlog",), _age,
+           gate=True, mended_from="warn", flow=True, essential=True),
+    Figure("stuck_locks", "seconds", "pg_locks, advisory keys", 60, 600, ("sessions",), _locks, gate=True, mended_from="fail"),
+    Figure("stuck_sessions", "sessions", "pg_stat_activity, pg_locks", 0, 0, ("sessions",), _stuck, gate=True, mended_from="warn"),
+    Figure("dlq_unresolved", "entries", "scout.bronze_events_dlq", 0, 1_000_000, ("dead_letters",), _dead_letters),
+)  # fmt: skip
+
+#: The figures by name: the runbook's where it has one.
+THRESHOLDS: t.Final[dict[str, Figures]] = {f.name: {"ok": f.ok, "fail": f.fail} for f in FIGURES}
+GATES: t.Final = frozenset(f.name for f in FIGURES if f.gate)
+FLOW: t.Final = frozenset(f.name for f in FIGURES if f.flow)
+ESSENTIAL: t.Final = frozenset(f.name for f in FIGURES if f.essential) | {"ingestion"}
+WORSE: t.Final = ("unknown", "ok", "warn", "fail")
+
+
+def check_thresholds(given: Mapping[str, t.Any]) -> dict[str, Figures]:
     """The default figures with those given in their place; names any that cannot be used."""
     thresholds = {name: dict(figures) for name, figures in THRESHOLDS.items()}
     for name, figures in given.items():
         if name not in thresholds:
             raise BadInput(f"threshold {name[:80]!r} is unknown", next_step=f"choose among {', '.join(THRESHOLDS)}")
         if not isinstance(figures, dict) or set(t.cast("dict[str, t.Any]", figures)) - {"ok", "fail"}:
-            raise BadInput(f"threshold {name} {figures!r} is not usable", next_step=f"give {name}: {{ok: …, fail: …}}")
+            raise BadInput(
+                f"threshold {name} {str(given[name])[:80]!r} is not usable", next_step=f"give {name}: {{ok: …, fail: …}}"
+            )
         for key, value in t.cast("dict[str, t.Any]", figures).items():
-            try:
-                thresholds[name][key] = float(value)
-            except (TypeError, ValueError):
-                raise BadInput(f"threshold {name}.{key} {value!r} is not a number", next_step="give a number") from None
+            thresholds[name][key] = _number(f"{name}.{key}", value)
+    for figure in FIGURES:
+        ok, fail = thresholds[figure.name]["ok"], thresholds[figure.name]["fail"]
+        if ok < fail if figure.higher_is_better else ok > fail:
+            way = "below" if figure.higher_is_better else "above"
+            raise BadInput(
+                f"threshold {figure.name}: ok {ok:g} is {way} fail {fail:g}",
+                next_step="give both figures, in that order",
+            )
     return thresholds
 
 
-def read(
-    session: Session,
-    ledger: Ledger,
-    *,
-    budget_seconds: float,
-    stuck_after_seconds: float,
-    alert_hours: int,
-    jobs: list[str] | None,
-) -> Findings:
-    """All facts that can be had within the budget, on one snapshot."""
-    found = Findings()
-    with session.read():
-        budget = _Budget(session, budget_seconds, found)
-        found.now = budget.read("now", lambda: session.row("SELECT clock_timestamp() AS now")["now"])
-        found.pause = budget.read("ingestion", ledger.open_pause)
-        found.jobs = budget.read("ingestion", lambda: _jobs(session, jobs)) or []
-        found.activities = budget.read("stuck_sessions", lambda: _activities(session, found.jobs)) or []
-        if "stuck_sessions" not in found.problems:
-            found.stuck = sessions.plan(found.activities, stuck_after_seconds=stuck_after_seconds)
-        found.backlog = budget.read("backlog_age", lambda: etl.read(session))
-        found.bronze_minutes = budget.read("bronze_staleness", lambda: session.row(BRONZE_STALENESS)["minutes"])
-        found.silver_minutes = budget.read("silver_staleness", lambda: session.row(SILVER_STALENESS)["minutes"])
-        found.alerts = budget.read("critical_alerts", lambda: session.rows(CRITICAL_ALERTS, hours=alert_hours)) or []
-        found.linking = budget.read("linking_coverage", lambda: session.row(LINKING))
-        found.dead_letters = budget.read("dlq_unresolved", lambda: session.row(DEAD_LETTERS)["unresolved"])
-        found.runs = budget.read("etl_duration", lambda: scheduler.history(session, found.etl_jobs, 3600.0)) or []
-        found.gold = budget.read("gold_staleness", lambda: gold.read(session, budget_seconds=max(0.1, budget.left / 2)))
-        if found.backlog and found.backlog.events:
-            found.suspects = (
-                budget.read("suspects", lambda: etl.suspects(session, limit=SUSPECT_ROWS, most=3)) or found.suspects
-            )
-    return found
-
-
-def _jobs(session: Session, names: list[str] | None) -> list[scheduler.Job]:
-    scheduler.require(session)
-    return scheduler.ingestion_jobs(session, names)
-
-
-def _activities(session: Session, jobs: list[scheduler.Job]) -> list[sessions.Activity]:
-    activities = sessions.read(session, jobs)
-    sessions.require_visibility(session, activities)
-    return activities
+def _number(name: str, value: t.Any) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise BadInput(f"threshold {name} {str(value)[:80]!r} is not usable", next_step="give a number, 0 or more")
+    return number
 
 
 def judge(value: float | None, figures: Mapping[str, float], *, higher_is_better: bool = False) -> str:
     """ok, warn, fail or unknown, by the runbook's pair of figures; what lies between them is a warning."""
-    if value is None:
+    if value is None or math.isnan(value):
         return "unknown"
     if higher_is_better:
         return "ok" if value >= figures["ok"] else "fail" if value < figures["fail"] else "warn"
     return "ok" if value <= figures["ok"] else "fail" if value > figures["fail"] else "warn"
 
 
-def assess(found: Findings, thresholds: Mapping[str, Mapping[str, float]]) -> Report:
+def assess(found: Findings, thresholds: Mapping[str, Figures]) -> Report:
     """Figures, verdict, causes and what keeps ingestion from being resumed; pure."""
-    raw = _measured(found, thresholds)
-    blockers = tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown"))
+    raw = [*(_indicator(figure, found, thresholds[figure.name]) for figure in FIGURES), _ingestion(found)]
     paused = found.ingestion == "paused"
-    needs = _needs_reset(found, raw)
     shown = tuple(_unjudged(i, found) if paused and i.name in FLOW and i.status != "ok" else i for i in raw)
     return Report(
-        _verdict(shown, paused=paused),
-        _verdict(tuple(raw), paused=False),
-        needs,
-        shown,
-        tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw})),
-        blockers,
-        found,
+        verdict="paused" if paused else verdict(shown),
+        verdict_when_running=verdict(raw),
+        needs_reset=_needs_reset(found, raw),
+        indicators=shown,
+        diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw})),
+        blockers=tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown")),
     )
 
 
+def _indicator(figure: Figure, found: Findings, figures: Figures) -> Indicator:
+    problem = next((found.problems[name] for name in figure.reads if name in found.problems), None)
+    measured = Measured(None, problem.said) if problem else figure.measure(found)
+    status = measured.status or judge(measured.value, figures, higher_is_better=figure.higher_is_better)
+    if figure.name == "etl_duration" and status == "ok" and measured.reason:
+        status = "warn"
+    return Indicator(
+        figure.name, measured.value, figure.unit, status, figure.source, measured.reason, figures["ok"], figures["fail"]
+    )
+
+
+def _ingestion(found: Findings) -> Indicator:
+    state, off = found.ingestion, ", ".join(found.off)
+    status = "unknown" if state is None else "ok"
+    reason = found.problems["jobs"].said if "jobs" in found.problems else ""
+    if found.pause and off:
+        pause = found.pause
+        reason = f"paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {pause.actor} for {pause.incident}"
+    elif off:
+        reason = f"inactive, not by this toolkit: {off}"
+        idle = not any(job.active and not job.parked for job in found.etl_jobs)
+        status = "warn" if idle and state == "running" else status
+    return Indicator("ingestion", state, "state", status, "cron.job", reason)
+
+
 def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:
-    needs = [i.name for i in raw if i.name in GATES and i.status in ("warn", "fail")]
-    if found.ingestion == "running" and any(i.name == "gold_staleness" and i.status in ("warn", "fail") for i in raw):
-        needs.append("gold_staleness")
-    if found.suspects:
-        needs.append("poison")
-    if found.pause is not None:
-        needs.append("paused")
-    if any(job.parked for job in found.jobs):
-        needs.append("interrupted_pause")
-    if found.ingestion == "paused" and found.backlog and found.backlog.events and "backlog_age" not in needs:
-        needs.append("backlog_events")
-    return tuple(needs)
+    status = {indicator.name: indicator.status for indicator in raw}
+    needs = [f.name for f in FIGURES if f.mended_from and WORSE.index(status[f.name]) >= WORSE.index(f.mended_from)]
+    reasons = {
+        "poison": bool(found.suspects),
+        "repeated_transactions": bool(found.repeats),
+        "paused": found.pause is not None,
+        "interrupted_pause": any(job.parked for job in found.jobs),
+        "backlog_events": found.ingestion == "paused" and bool(found.backlog and found.backlog.events),
+    }
+    return (*needs, *(name for name, given in reasons.items() if given))
 
 
 def _unjudged(indicator: Indicator, found: Findings) -> Indicator:
-    since = f" since {found.pause.paused_at:%Y-%m-%d %H:%M} UTC by {found.pause.actor}" if found.pause else ""
+    since = f" for {in_words(found.pause.seconds)} by {found.pause.actor}" if found.pause else ""
     return dataclasses.replace(indicator, status="unknown", reason=f"not judged while paused{since}")
 
 
-def _verdict(indicators: tuple[Indicator, ...], *, paused: bool) -> str:
-    if paused:
-        return "paused"
+def verdict(indicators: tuple[Indicator, ...] | list[Indicator]) -> str:
+    """healthy, degraded, failing, or inconclusive where an essential figure is unknown and none fails."""
     statuses = {indicator.status for indicator in indicators}
     if "fail" in statuses:
         return "failing"
     if any(i.status == "unknown" and i.name in ESSENTIAL for i in indicators):
         return "inconclusive"
     return "degraded" if "warn" in statuses else "healthy"
-
-
-def _measured(found: Findings, thresholds: Mapping[str, Mapping[str, float]]) -> list[Indicator]:
-    made: list[Indicator] = []
-
-    def add(
-        name: str, value: float | None, unit: str, source: str, reason: str = "", status: str | None = None
-    ) -> None:
-        figures = thresholds[name]
-        judged = status or judge(value, figures, higher_is_better=name in HIGHER_IS_BETTER)
-        why = found.problems.get(name, "") if value is None else ""
-        made.append(Indicator(name, value, unit, judged, source, why or reason, figures["ok"], figures["fail"]))
-
-    add(
-        "bronze_staleness",
-        found.bronze_minutes,
-        "minutes",
-        "max(scout.bronze_events.ingested_at)",
-        "no event" * (found.bronze_minutes is None),
-    )
-    add(
-        "silver_staleness",
-        found.silver_minutes,
-        "minutes",
-        "max(scout.silver_transactions.processed_at)",
-        "no transaction" * (found.silver_minutes is None),
-    )
-    _gold(found, add)
-    _linking(found, add, thresholds["linking_coverage"])
-    alerts = None if "critical_alerts" in found.problems else float(sum(row["found"] for row in found.alerts))
-    named = ", ".join(f"{row['alert']} {row['found']}" for row in found.alerts if row["found"])
-    add("critical_alerts", alerts, "alerts", "scout.silver_transactions, scout.silver_line_items", named)
-    times = [row["seconds"] for row in found.runs if row["status"] == "succeeded" and row["seconds"] is not None]
-    mean = sum(times) / len(times) if times else None
-    add(
-        "etl_duration",
-        mean,
-        "seconds",
-        "cron.job_run_details, mean of the last hour",
-        "no successful run in the last hour" * (not times),
-    )
-    backlog = found.backlog
-    add(
-        "backlog_events",
-        None if backlog is None else float(backlog.events),
-        "events",
-        "scout.bronze_events without scout.etl_processed",
-    )
-    age = None if backlog is None else (backlog.oldest_seconds or 0.0) / 60
-    add("backlog_age", age, "minutes", "oldest pending scout.bronze_events.ingested_at")
-    holders = [a for a in found.activities if a.holds_key]
-    known = "stuck_sessions" not in found.problems
-    oldest = max((a.seconds for a in holders), default=0.0)
-    add(
-        "stuck_locks",
-        oldest if known else None,
-        "seconds",
-        "pg_locks, advisory keys",
-        "; ".join(a.describe() for a in holders),
-    )
-    stuck = [*found.stuck.clear, *(a for a, _ in found.stuck.leave)] if found.stuck else []
-    add(
-        "stuck_sessions",
-        float(len(stuck)) if known else None,
-        "sessions",
-        "pg_stat_activity, pg_locks",
-        "; ".join(a.describe() for a in stuck),
-    )
-    letters = None if found.dead_letters is None else float(found.dead_letters)
-    add("dlq_unresolved", letters, "entries", "scout.bronze_events_dlq")
-    made.append(_ingestion(found))
-    return made
-
-
-def _gold(found: Findings, add: Callable[..., None]) -> None:
-    if found.gold is None:
-        add("gold_staleness", None, "minutes", "refresh clocks of the materialized views")
-        add("stale_gold_views", None, "views", "refresh clocks and contents of the materialized views")
-        return
-    stale = [f for f in found.gold if f.state in ("stale", "unpopulated")]
-    ages = [(found.now - f.refreshed_at).total_seconds() for f in found.gold if f.refreshed_at and found.now]
-    unpopulated = [f for f in stale if f.state == "unpopulated"]
-    minutes = max(ages) / 60 if ages and not unpopulated else None
-    settled = found.gold and all(f.state == "fresh" for f in found.gold)
-    reason = "nothing newer to show" if settled else "; ".join(f"{f.view.full_name}: {f.why}" for f in stale)
-    status = "ok" if settled else "fail" if unpopulated else None
-    add("gold_staleness", minutes, "minutes", "refresh clocks of the materialized views", reason, status)
-    # A running pipeline refreshes gold every five minutes; until its figure is exceeded it is merely due.
-    late = [f for f in stale if found.ingestion == "paused" or f.behind_seconds is None or f.behind_seconds > 600]
-    status = "fail" if unpopulated or (late and found.ingestion == "paused") else "warn" if late else "ok"
-    source = "refresh clocks and contents of the materialized views"
-    add("stale_gold_views", float(len(late)), "views", source, reason if late else "", status)
-
-
-def _linking(found: Findings, add: Callable[..., None], figures: Mapping[str, float]) -> None:
-    source = "scout.silver_line_items.product_key, last 24 hours"
-    row = found.linking
-    if row is None or not row["lines"]:
-        add("linking_coverage", None, "percent", source, "no line item in the last 24 hours")
-    elif row["due"]:
-        add("linking_coverage", float(row["due_percent"]), "percent", source)
-    else:
-        percent = float(row["percent"])
-        status = "ok" if percent >= figures["ok"] else "warn"
-        add("linking_coverage", percent, "percent", source, "all lines are younger than 10 minutes", status)
-
-
-def _ingestion(found: Findings) -> Indicator:
-    state = found.ingestion
-    reason = found.problems.get("ingestion", "")
-    if found.pause:
-        reason = f"paused since {found.pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {found.pause.actor} for {found.pause.incident}"
-    off = [job.jobname for job in found.jobs if not job.active or job.parked]
-    if state == "running" and off:
-        reason = f"inactive: {', '.join(off)}"
-    elif state == "paused" and not found.pause:
-        reason = f"inactive, not by this toolkit: {', '.join(off)}"
-    status = "unknown" if state is None else "ok"
-    return Indicator("ingestion", state, "state", status, "cron.job", reason)

@@ -270,10 +270,10 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
 
 def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
     """Calls the pipeline's own switch; what it answers is reported, never believed."""
-    if not session.row(SWITCH_THERE)["there"]:
-        return {"called": False, "said": "scout.control_ingestion(text) does not exist"}
     try:
         with session.savepoint():
+            if not session.row(SWITCH_THERE)["there"]:
+                return {"called": False, "said": "scout.control_ingestion(text) does not exist"}
             answer = session.rows(SWITCH, action=action)
     except psycopg.Error as e:
         if session.connection.closed:

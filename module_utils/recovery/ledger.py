@@ -280,9 +280,14 @@ def _process_started(pid: int) -> str | None:
 
 
 def holder_is_dead(lease: Row, here: Controller) -> bool:
-    """True only when the holder ran on this machine and its process is gone; anything uncertain counts as alive."""
+    """True only when the holder ran on this machine and its process is gone; anything uncertain counts as alive.
+
+    What this very process held before is left over from a task whose session was lost: it does one thing at a time.
+    """
     if lease["host_key"] != here.host_key or not lease["pid"] or not lease["process_started"]:
         return False
+    if lease["pid"] == os.getpid():
+        return True
     if not Path("/proc/self").is_dir():
         return False
     return _process_started(lease["pid"]) != lease["process_started"]

@@ -42,18 +42,14 @@ JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_pa
 WHERE NOT pg_catalog.has_table_privilege(c.oid, need.privilege)
 """
 
-SCHEMAS = """
-SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace AS n
-WHERE n.nspname = ANY(%(names)s) AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-ORDER BY 1
-"""
+SCHEMA = "SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(name)s"
 
 FUNCTIONS = """
-SELECT p.oid::regprocedure::text AS name,
-       pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS may,
-       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
+SELECT n.nspname::text AS schema, p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments,
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
+       pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS may
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %(schema)s AND p.proname = 'load_silver_from_bronze'
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s
 """
 
 ROLES = """
@@ -61,10 +57,13 @@ SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend']) AS name
 WHERE NOT pg_catalog.pg_has_role(name, 'USAGE')
 """
 
-ALTER_JOB = """
-SELECT pg_catalog.has_function_privilege(%(owner)s, p.oid, 'EXECUTE') AS may, p.oid::regprocedure::text AS name
-FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = 'cron' AND p.proname = 'alter_job'
+#: What the views read besides silver; a view's contents are compared with what its query gives.
+READ_BY_GOLD = """
+SELECT n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = ANY(%(oids)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
+ORDER BY 1, 2
 """
 
 #: PostgreSQL 17 has a privilege for REFRESH; before, only the owner may.
@@ -101,31 +100,18 @@ class Preflight:
 
 def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight:
     """Everything these actions need that the role lacks, by name; reads only."""
-    me = sql.Identifier(session.facts.role).as_string()
     missing: list[Missing] = []
     warnings = [text for text in (pooler_warning(session), bytecode_warning()) if text]
     with session.read():
         if not session.facts.superuser:
-            missing += _objects(session, me)
-            if not any(m.action == "assess" for m in missing):
-                missing += _functions(session, me) + _gold(session, me)
-            missing += _scheduler(session, me)
-            missing += [
-                Missing(
-                    "assess" if row["name"] == "pg_read_all_stats" else "clear",
-                    row["name"],
-                    f"GRANT {row['name']} TO {me}",
-                )
-                for row in session.rows(ROLES)
-            ]
-        elif not scheduler.present(session):
-            warnings.append("pg_cron is not in this database: nothing can be paused")
-        if ledger_mode != "off":
-            problem = ledger.problem(session)
-            if problem and ledger_mode == "required":
-                missing.append(Missing("pause", "the ledger scout_ops", problem.next_step))
-            elif problem:
-                warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
+            me = sql.Identifier(session.facts.role).as_string()
+            missing += [*_objects(session, me), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
+        warnings += _without_jobs(session) if "pause" in actions and not missing else []
+        problem = ledger.problem(session) if ledger_mode != "off" else None
+        if problem and ledger_mode == "required":
+            missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
+        elif problem:
+            warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
     wanted = {"assess", *actions}
     return Preflight(tuple(m for m in missing if m.action in wanted), tuple(warnings))
 
@@ -149,64 +135,74 @@ def bytecode_warning() -> str | None:
 
 
 def _objects(session: Session, me: str) -> list[Missing]:
-    missing = [
-        Missing(
-            "assess" if row["name"] == contract.SCHEMA else "pause",
-            f"USAGE on schema {row['name']}",
-            f"GRANT USAGE ON SCHEMA {row['name']} TO {me}",
-        )
-        for row in session.rows(SCHEMAS, names=[contract.SCHEMA, "cron"])
-    ]
+    missing: list[Missing] = []
+    if not session.row(SCHEMA, name=contract.SCHEMA)["may"]:
+        usage = f"USAGE ON SCHEMA {contract.SCHEMA}"
+        missing.append(Missing("assess", usage, f"GRANT {usage} TO {me}"))
     relations, privileges, actions = zip(*TABLE_NEEDS, strict=True)
     for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges), actions=list(actions)):
-        what = f"{row['privilege']} on {row['relation']}"
-        missing.append(Missing(row["action"], what, f"GRANT {row['privilege']} ON {row['relation']} TO {me}"))
+        what = f"{row['privilege']} ON {row['relation']}"
+        missing.append(Missing(row["action"], what, f"GRANT {what} TO {me}"))
+    for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0]):
+        if not row["may"]:
+            function = sql.Identifier(row["schema"], row["name"]).as_string()
+            what = f"EXECUTE ON FUNCTION {function}({row['arguments']})"
+            missing.append(Missing("drain", what, f"GRANT {what} TO {me}"))
     return missing
-
-
-def _functions(session: Session, me: str) -> list[Missing]:
-    return [
-        Missing("drain", f"EXECUTE on {row['name']}", f"GRANT EXECUTE ON FUNCTION {row['name']} TO {me}")
-        for row in session.rows(FUNCTIONS, schema=contract.SCHEMA)
-        if not row["may"]
-    ]
 
 
 def _gold(session: Session, me: str) -> list[Missing]:
+    """Reading and refreshing each view, and reading what it is made of."""
     missing: list[Missing] = []
     modern = session.facts.server_version >= 170000
-    for view in gold.views(session):
+    views = gold.views(session)
+    known = {name for name, privilege, _ in TABLE_NEEDS if privilege == "SELECT"}
+    oids = [view.oid for view in views] + [oid for view in views for oid in view.needs]
+    for row in session.rows(READ_BY_GOLD, oids=oids):
+        if f"{row['schema']}.{row['name']}" not in known:
+            what = f"SELECT ON {sql.Identifier(row['schema'], row['name']).as_string()}"
+            missing.append(Missing("assess", what, f"GRANT {what} TO {me}"))
+    for view in views:
         row = session.row(MAINTAINABLE_17, oid=view.oid) if modern else session.row(MAINTAINABLE, oid=view.oid)
         if not row["may"]:
-            name = sql.Identifier(contract.SCHEMA, view.name).as_string()
+            what = f"MAINTAIN ON {sql.Identifier(contract.SCHEMA, view.name).as_string()}"
             owner = sql.Identifier(row["owner"]).as_string()
-            grant = f"GRANT MAINTAIN ON {name} TO {me}" if modern else f"GRANT {owner} TO {me}"
-            missing.append(Missing("refresh", f"REFRESH of {view.full_name}", grant))
+            missing.append(Missing("refresh", what, f"GRANT {what if modern else owner} TO {me}"))
     return missing
 
 
-def _scheduler(session: Session, me: str) -> list[Missing]:
-    """Whether the ingestion jobs can be seen and altered as their owner."""
+def _scheduler(session: Session) -> list[Missing]:
+    """What it takes to see and alter the jobs as their owners; the ETL's owner stands for the jobs one cannot see."""
     if not scheduler.present(session):
         return []
+    owners = _owners(session) or {
+        row["owner"] for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    }
+    grants = [grant for owner in sorted(owners) for grant in scheduler.missing_grants(session, owner)]
+    return [Missing("pause", grant.removeprefix("GRANT "), grant) for grant in grants]
+
+
+def _owners(session: Session) -> set[str]:
     try:
         with session.savepoint():
-            jobs = scheduler.ingestion_jobs(session)
+            return {job.owner for job in scheduler.ingestion_jobs(session)}
     except (RecoveryError, psycopg.Error):
-        owners = [row["owner"] for row in session.rows(FUNCTIONS, schema=contract.SCHEMA)] or ["loader"]
-        owner = sql.Identifier(owners[0]).as_string()
-        what = "sight of the ingestion jobs (pg_cron shows a role only its own)"
-        return [Missing("pause", what, f"GRANT {owner} TO {me} (or whoever owns the jobs)")]
-    missing: list[Missing] = []
-    for owner in sorted({job.owner for job in jobs}):
-        name = sql.Identifier(owner).as_string()
-        missing += [
-            Missing(
-                "pause",
-                f"EXECUTE on {row['name']} for {owner}",
-                f"GRANT EXECUTE ON FUNCTION {row['name']} TO {name}",
-            )
-            for row in session.rows(ALTER_JOB, owner=owner)
-            if not row["may"]
-        ]
-    return missing
+        return set()
+
+
+def _roles(session: Session, me: str) -> list[Missing]:
+    needs = {"pg_read_all_stats": "assess", "pg_signal_backend": "clear"}
+    names = [row["name"] for row in session.rows(ROLES)]
+    return [Missing(needs[name], f"membership in {name}", f"GRANT {name} TO {me}") for name in names]
+
+
+def _without_jobs(session: Session) -> list[str]:
+    """Says beforehand that nothing can be paused here."""
+    if not scheduler.present(session):
+        return ["pg_cron is not in this database: nothing can be paused"]
+    try:
+        with session.savepoint():
+            scheduler.ingestion_jobs(session)
+    except (RecoveryError, psycopg.Error) as e:
+        return [f"nothing can be paused: {e}"]
+    return []

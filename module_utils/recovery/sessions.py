@@ -42,7 +42,7 @@ WHERE a.datname = current_database() AND a.pid <> pg_catalog.pg_backend_pid()
   AND coalesce(a.backend_type, 'hidden') NOT IN ('autovacuum worker', 'walsender', 'parallel worker', 'pg_cron launcher')
 """
 
-#: What our sessions hold: Scout's advisory keys; write locks on its ETL ledger, silver and gold.
+#: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold.
 LOCKS = """
 SELECT l.pid, 'advisory' AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
 FROM pg_catalog.pg_locks AS l
@@ -56,7 +56,7 @@ SELECT l.pid,
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE l.locktype = 'relation' AND l.granted AND l.pid IS NOT NULL
+WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND n.nspname = %(schema)s
   AND ((c.relkind IN ('r', 'p') AND (c.relname = 'etl_processed' OR c.relname LIKE 'silver\\_%%')
@@ -256,7 +256,7 @@ def require_visibility(session: Session, activities: Iterable[Activity]) -> None
     if any(activity.hidden for activity in activities):
         me = sql.Identifier(session.facts.role).as_string()
         raise MissingPrivilege(
-            "cannot tell which sessions are stuck",
+            "cannot tell which sessions are at work or stuck",
             on=session.where,
             said=f"role {session.facts.role} may not see other roles' sessions",
             next_step=f"GRANT pg_read_all_stats TO {me}",
@@ -358,11 +358,11 @@ def _still_stuck(
     if found is None:
         return False
     # A cancelled statement may leave its session's advisory lock behind.
-    if target.pipeline and found.holds_key:
-        return True
+    if target.pipeline:
+        return found.holds_key or (found.pipeline and found.seconds >= min(stuck_after_seconds, target.seconds))
     # An aborted transaction has let go of its locks, unless only a part of it was aborted.
     blocks = found.state != "idle in transaction (aborted)" or any(target.pid in a.blocked_by for a in now.values())
-    return found.seconds >= min(stuck_after_seconds, target.seconds) and (found.pipeline if target.pipeline else blocks)
+    return blocks and found.seconds >= min(stuck_after_seconds, target.seconds)
 
 
 def summary(done: list[Cleared], todo: Plan) -> str:

@@ -214,7 +214,8 @@ def _now(story: Story) -> str:
     ingestion = story.after.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.state == "unknown":
-        text = "nothing is known of ingestion"
+        touched = {"pause", "clear", "drain", "refresh", "resume"} & set(story.ran)
+        text = "nothing is known of ingestion" if touched else "nothing was changed"
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
         text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
@@ -287,6 +288,7 @@ def _next(story: Story) -> list[str]:
 def save(path: Path, made: Result, run_key: str) -> None:
     """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
     try:
+        path = path.expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -10,10 +10,10 @@ import ctypes
 import importlib
 import json
 import os
+import re
 import signal
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
@@ -21,13 +21,15 @@ from ansible.utils.display import Display
 
 # Imported here so that the controller has them before it forks its workers.
 from ..module_utils.recovery import invoke as front
-from ..module_utils.recovery.errors import Stopped
+from ..module_utils.recovery.errors import BadInput, Stopped
 from ..module_utils.recovery.progress import Progress
 
 display = Display()
 
-
 PR_SET_PDEATHSIG = 1
+
+WRONG_TYPE = re.compile(r"argument '(?P<name>\w+)' is of type \S+ and we were unable to convert to (?P<type>\w+)")
+TYPES = {"int": "a whole number", "float": "a number", "bool": "a yes or no", "dict": "a dictionary", "list": "a list"}
 
 
 class ActionModule(ActionBase):
@@ -45,7 +47,10 @@ class ActionModule(ActionBase):
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
-        params = validated(module, self._task.args)
+        try:
+            params = validated(module, self._task.args)
+        except BadInput as e:
+            return front.failure(e)
         host = variables.get("inventory_hostname", "localhost")
         hidden = front.secrets(params)
 
@@ -67,15 +72,26 @@ class ActionModule(ActionBase):
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The task's options by the module's own spec, as plain values."""
+    """The task's options by the module's own spec, as plain values; BadInput names each that cannot be used."""
     checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args)
     if checked.error_messages:
-        prefix = (
-            f"Unsupported options for {module.__name__.rpartition('.')[2]}: " if checked.unsupported_parameters else ""
-        )
-        raise AnsibleActionFail(prefix + "; ".join(checked.error_messages))
+        name = module.__name__.rpartition(".")[2]
+        if checked.unsupported_parameters:
+            known = f"{name} knows {', '.join(sorted(module.SPEC))}"
+            unknown = ", ".join(sorted(map(str, checked.unsupported_parameters)))
+            raise BadInput(f"unknown options for {name}: {unknown}", next_step=known)
+        problems = [_in_plain_words(message, args) for message in checked.error_messages]
+        raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
     # The controller's strings carry tags that other libraries need not know.
     return json.loads(json.dumps(checked.validated_parameters))
+
+
+def _in_plain_words(message: str, args: dict[str, t.Any]) -> str:
+    """Ansible's complaint about the type of an option, with the value that was given instead of its class."""
+    found = WRONG_TYPE.match(message)
+    if found is None or found["name"] not in args:
+        return message
+    return f"{found['name']} {str(args[found['name']])[:80]!r} is not {TYPES.get(found['type'], found['type'])}"
 
 
 def module_of(action: str) -> t.Any:
@@ -89,6 +105,9 @@ def _stoppable(progress: Progress) -> t.Generator[Progress]:
 
     def stop(signum: int, _frame: t.Any) -> t.NoReturn:
         progress.request_stop()
+        # What is cleaned up now must not be stopped once more: Ctrl-C is followed by the controller's end.
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
         raise Stopped(
             "stopped by " + ("Ctrl-C" if signum == signal.SIGINT else "a signal, or because the controller is gone"),
             next_step="run the same command again: it goes on from what was committed",

@@ -14,6 +14,7 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.recovery.errors import BadInput
 from .scout import module_of, validated
 
 display = Display()
@@ -30,15 +31,21 @@ class ActionModule(ActionBase):
         """The summary's result; its lines travel beside it to the callback."""
         super().run(tmp, task_vars)
         module = module_of("scout_summary")
-        params = validated(module, self._task.args)
+        try:
+            params = validated(module, self._task.args)
+        except BadInput:
+            # A step was given the same and refused it; what happened is still to be said.
+            params = validated(module, {**self._task.args, "resume": True})
         pid = os.getppid()
-        began = _started(pid)
+        ticks = _started(pid)
         result = module.run(
             params,
             check=bool(self._task.check_mode),
             host=(task_vars or {}).get("inventory_hostname", "localhost"),
-            seconds=None if began is None else time.monotonic() - began,
-            run_key=f"{os.uname().nodename}:{pid}:{began}",
+            seconds=None
+            if ticks is None
+            else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
+            run_key=f"{os.uname().nodename}:{pid}:{ticks}",
         )
         lines = result.pop("lines", [])
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
@@ -46,10 +53,11 @@ class ActionModule(ActionBase):
         return {**result, "_ansible_scout_lines": lines}
 
 
-def _started(pid: int) -> float | None:
-    """When a process of this machine began, on the clock of time.monotonic(); None where that cannot be told."""
+def _started(pid: int) -> int | None:
+    """When a process of this machine began, in ticks since the boot; None where that cannot be told."""
     try:
-        ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
-        return int(ticks) / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
-    except (OSError, IndexError, ValueError, AttributeError):
+        return int(
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        )
+    except (OSError, IndexError, ValueError):
         return None

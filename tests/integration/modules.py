@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import psycopg
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.testing import patch_module_args
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
@@ -48,7 +50,7 @@ def call(
     validated = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})
     assert not validated.error_messages
     params = validated.validated_parameters
-    return invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getpid())
+    return invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
 
 
 def executed(name: str, dsn: str, *, check: bool = False, **options: Any) -> Result:
@@ -117,7 +119,7 @@ def fingerprint(dsn: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def job_in_flight(dsn: str, jobname: str = "bronze-to-silver-etl", seconds: float | None = None) -> Iterator[int]:
     """A session as pg_cron has it while it runs the job, until the block or that many seconds are over; gives its pid."""
-    session = psycopg.connect(dsn, application_name="pg_cron")
+    session = psycopg.connect(dsn, user="loader", application_name="pg_cron")
     with connect(dsn) as connection:
         assert connection.execute(JOB_RUN, [session.info.backend_pid, jobname]).rowcount == 1
     session.execute("SELECT 1")
@@ -129,6 +131,32 @@ def job_in_flight(dsn: str, jobname: str = "bronze-to-silver-etl", seconds: floa
     finally:
         timer.cancel()
         session.close()
+
+
+#: What the documentation asks for the role of an operator.
+GRANTS = {
+    "member": "GRANT loader TO {role}",
+    "stats": "GRANT pg_read_all_stats TO {role} WITH INHERIT TRUE",
+    "signal": "GRANT pg_signal_backend TO {role} WITH INHERIT TRUE",
+    "create": "GRANT CREATE ON DATABASE {database} TO {role}",
+}
+
+
+@contextlib.contextmanager
+def operator(dsn: str, *, without: str = "", attributes: str = "") -> Iterator[str]:
+    """The dsn of a role that is no superuser and has every documented grant but one; gone with the block."""
+    role = f"operator_{time.monotonic_ns():x}"
+    names = {"role": role, "database": f'"{conninfo_to_dict(dsn)["dbname"]}"'}
+    with connect(dsn) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN {attributes}")  # type: ignore[call-overload]
+        for name, grant in GRANTS.items():
+            if name != without:
+                connection.execute(grant.format(**names))  # type: ignore[call-overload]
+        try:
+            yield make_conninfo(dsn, user=role)
+        finally:
+            connection.execute(f"DROP OWNED BY {role}")  # type: ignore[call-overload]
+            connection.execute(f"DROP ROLE {role}")  # type: ignore[call-overload]
 
 
 def gone(dsn: str, pid: int) -> bool:

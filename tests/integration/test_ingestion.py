@@ -28,6 +28,7 @@ from tests.integration.modules import (
     jobs,
     off,
     one,
+    operator,
     rows,
     start_ad_hoc,
 )
@@ -73,12 +74,12 @@ def resume(dsn: str, **options: Any) -> Result:
     return call("scout_ingestion", dsn, state="running", **options)
 
 
-def loading(dsn: str, application: str = "nightly load", call: str = "scout.load_silver_from_bronze(10)") -> Any:
-    """A session that has loaded something and not committed."""
-    with connect(dsn) as connection:
+def loading(database: str, dsn: str | None = None) -> psycopg.Connection[Any]:
+    """A session, of that role, that has loaded something and not committed."""
+    with connect(database) as connection:
         generator.insert(connection, generator.transaction(time.time_ns() % 10**9, 0))
-    session = psycopg.connect(dsn, application_name=application)
-    session.execute(f"SELECT {call}")  # type: ignore[call-overload]
+    session = psycopg.connect(dsn or database, application_name="nightly load")
+    session.execute("SELECT scout.load_silver_from_bronze(10)")
     return session
 
 
@@ -175,7 +176,7 @@ def test_work_in_flight_is_waited_for(scout_db: str, command: str) -> None:
     timer.start()
     paused = pause(scout_db)
     timer.join()
-    assert paused["state"] == "paused", paused
+    assert paused.get("state") == "paused", paused
     assert paused["seconds"] > 0.5
     assert [s["application"] for s in paused["sessions_in_flight"]] == ["nightly load"]
 
@@ -200,7 +201,7 @@ def test_at_the_timeout_nothing_is_resumed_and_the_worker_is_named(either_db: st
 def test_work_in_flight_is_cancelled_when_told(scout_db: str) -> None:
     with faults.stuck_etl(scout_db, "nested") as held:
         paused = pause(scout_db, cancel_running=True, drain_timeout_seconds=10)
-        assert paused["state"] == "paused", paused
+        assert paused.get("state") == "paused", paused
         assert [s["pid"] for s in paused["sessions_in_flight"]] == [held.pids["etl"]]
         assert not gone(scout_db, held.pids["blocker"]), "who only holds a row lock is no work in flight"
     effects = one(scout_db, "SELECT effects FROM scout_ops.runs WHERE action = 'pause'")
@@ -211,7 +212,7 @@ def test_stuck_sessions_are_left_to_be_cleared(scout_db: str) -> None:
     with faults.stuck_etl(scout_db, "idle_in_transaction") as held:
         time.sleep(0.5)
         paused = pause(scout_db, leave_stuck_after_seconds=0.4, drain_timeout_seconds=2)
-        assert paused["state"] == "paused", paused
+        assert paused.get("state") == "paused", paused
         assert [s["pid"] for s in paused["stuck"]] == [held.pids["etl"]]
         assert "1 stuck session not waited for" in paused["summary"]
         assert not gone(scout_db, held.pids["etl"])
@@ -231,7 +232,7 @@ def test_who_only_mentions_the_pipeline_is_neither_waited_for_nor_cancelled(scou
         watching = threading.Thread(target=lambda: _watch(monitor, query))
         watching.start()
         paused = pause(scout_db, drain_timeout_seconds=2, cancel_running=cancel)
-        assert paused["state"] == "paused", paused
+        assert paused.get("state") == "paused", paused
         assert paused["sessions_in_flight"] == []
         assert watching.is_alive()
         monitor.cancel_safe()
@@ -243,7 +244,7 @@ def test_a_run_in_flight_ends_by_itself_and_its_job_keeps_its_schedule(either_db
     before = jobs(either_db)
     with job_in_flight(either_db, seconds=0.7) as pid:
         paused = pause(either_db)
-        assert paused["state"] == "paused", paused
+        assert paused.get("state") == "paused", paused
         assert paused["sessions_in_flight"][0]["pid"] == pid
         assert paused["sessions_in_flight"][0]["job"] == "bronze-to-silver-etl"
     assert off(either_db) == INGESTION
@@ -260,11 +261,11 @@ def test_an_interrupted_pause_forgets_no_schedule(either_db: str, then: str) -> 
         parked = {row[1]: row[2] for row in jobs(either_db)}
         assert parked["bronze-to-silver-etl"] == scheduler.NEVER
     faults.backlog(either_db, 1)
-    assert "ingestion is not paused" in call("scout_etl", either_db)["msg"]
+    assert "ingestion is not paused" in call("scout_etl", either_db, require_pause=True)["msg"]
     if then == "pause":
         assert call("scout_ingestion", either_db, state="paused", check=True)["changed"]
         paused = pause(either_db)
-        assert paused["state"] == "paused", paused
+        assert paused.get("state") == "paused", paused
         assert [row[:4] for row in jobs(either_db)] == [row[:4] for row in before]
         assert off(either_db) == INGESTION
     assert resume(either_db)["state"] == "running"
@@ -395,3 +396,70 @@ def test_our_session_ended_by_someone_else(scout_db: str) -> None:
     assert "\n" not in lost["msg"]
     assert pause(scout_db)["state"] == "paused"
     assert resume(scout_db)["changed"]
+
+
+@pytest.mark.parametrize("attributes", ["INHERIT", "NOINHERIT"])
+def test_an_operator_who_is_no_superuser(either_db: str, attributes: str) -> None:
+    before = jobs(either_db)
+    with operator(either_db, attributes=attributes) as dsn:
+        with job_in_flight(either_db, seconds=0.5) as pid:
+            paused = pause(dsn)
+            assert paused.get("state") == "paused", paused
+            assert [s["pid"] for s in paused["sessions_in_flight"]] == [pid]
+        assert off(either_db) == INGESTION
+        assert resume(dsn)["state"] == "running"
+        assert jobs(either_db) == before
+        assert one(either_db, "SELECT count(*) FROM scout_ops.runs") == 2
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("without", "revoke", "grants"),
+    [
+        ("member", "", ["GRANT loader TO"]),
+        ("", "REVOKE USAGE ON SCHEMA cron FROM loader", ["GRANT USAGE ON SCHEMA cron TO"]),
+        (
+            "",
+            "REVOKE EXECUTE ON FUNCTION cron.alter_job FROM loader",
+            ["GRANT EXECUTE ON FUNCTION cron.alter_job(bigint"],
+        ),
+        ("stats", "", ["GRANT pg_read_all_stats TO"]),
+        ("member", "REVOKE USAGE ON SCHEMA cron FROM loader", ["GRANT loader TO", "GRANT USAGE ON SCHEMA cron TO"]),
+    ],
+)
+def test_a_missing_grant_is_named_and_nothing_is_changed(
+    scout_db: str, without: str, revoke: str, grants: list[str], check: bool
+) -> None:
+    with operator(scout_db, without=without) as dsn, psycopg.connect(scout_db), connect(scout_db) as connection:
+        if revoke:
+            connection.execute(revoke)  # type: ignore[call-overload]
+        before = fingerprint(scout_db)
+        refused = pause(dsn, check=check)
+        assert refused["error"]["kind"] == "missing_privilege", refused
+        for grant in grants:
+            assert grant in refused["msg"].replace('"', "")
+        assert refused["msg"].count("GRANT ") == len(grants)
+        assert fingerprint(scout_db) == before
+
+
+def test_pausing_without_a_ledger_that_could_be_created(scout_db: str) -> None:
+    with operator(scout_db, without="create") as dsn:
+        before = fingerprint(scout_db)
+        refused = pause(dsn, ledger="required")
+        assert "GRANT CREATE ON DATABASE" in refused["msg"]
+        assert fingerprint(scout_db) == before
+        paused = pause(dsn)
+        assert paused["state"] == "paused"
+        assert "GRANT CREATE ON DATABASE" in paused["warnings"][0]
+
+
+def test_cancelling_needs_a_grant_and_never_touches_a_superuser(scout_db: str) -> None:
+    with operator(scout_db, without="signal") as dsn, operator(scout_db) as other:
+        with loading(scout_db) as session:
+            waited = pause(dsn, cancel_running=True, drain_timeout_seconds=0.5)
+            assert waited["error"]["kind"] == "not_reached"
+            assert f"pid {session.info.backend_pid}" in waited["msg"]
+        with loading(scout_db, dsn=other):
+            refused = pause(dsn, cancel_running=True, drain_timeout_seconds=5)
+            assert refused["error"]["kind"] == "missing_privilege"
+            assert "GRANT pg_signal_backend TO" in refused["msg"]

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 import uuid
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from docker import DockerClient
@@ -21,8 +23,10 @@ from psycopg import sql
 
 from scripts import docker as engine
 
-LABEL = "scout-recovery.throwaway"
-PREFIX = "scout-recovery-"
+# Another checkout on the same machine has containers of its own.
+CHECKOUT = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8]
+PREFIX = f"scout-recovery-{CHECKOUT}-"
+LABEL = f"scout-recovery.{CHECKOUT}"
 START_SECONDS = 20.0
 
 
@@ -76,7 +80,7 @@ def stop(name: str) -> bool:
 
 
 def stop_all(beginning: str = "") -> list[str]:
-    """Remove every container that this file ever started here under such a name, and name them."""
+    """Remove every container that this checkout started under such a name, and name them."""
     with closing(DockerClient.from_env()) as client:
         found = {
             str(box.name).removeprefix(PREFIX): box for box in client.containers.list(True, filters={"label": LABEL})

@@ -24,7 +24,7 @@ def row(holder: ledger.Controller) -> dict[str, Any]:
 
 
 def test_only_a_process_known_to_be_gone_is_dead() -> None:
-    here = ledger.this_controller(os.getpid())
+    here = ledger.this_controller(os.getppid())
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     theirs = row(ledger.this_controller(child.pid))
     assert not ledger.holder_is_dead(row(here), here)
@@ -37,6 +37,7 @@ def test_only_a_process_known_to_be_gone_is_dead() -> None:
     assert ledger.holder_is_dead(row(here) | {"process_started": "1"}, here), "the pid belongs to another process now"
     assert not ledger.holder_is_dead(theirs | {"host_key": "elsewhere"}, here)
     assert not ledger.holder_is_dead(row(ledger.this_controller(None)), here)
+    assert ledger.holder_is_dead(row(ledger.this_controller(os.getpid())), here), "left over by this process"
 
 
 def test_an_operator_without_an_account_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

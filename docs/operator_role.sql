@@ -1,0 +1,79 @@
+-- Makes a role that may do everything this collection does, and nothing else. Run once by a superuser, with psql, in the
+-- database that holds schema scout; again after new gold views, and after an upgrade of PostgreSQL or of the collection:
+--
+--   psql -d scout -f docs/operator_role.sql                     role scout_operator
+--   psql -d scout -v role=alice -v owner=etl -f …               another role; another owner of the pipeline and its jobs
+--
+-- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
+-- docs/privileges.md says what each grant is for.
+
+\set ON_ERROR_STOP on
+\if :{?role}
+\else
+  \set role scout_operator
+\endif
+\if :{?owner}
+\else
+  SELECT pg_get_userbyid(proowner) AS owner FROM pg_proc
+  WHERE pronamespace = 'scout'::regnamespace AND proname = 'load_silver_from_bronze' LIMIT 1 \gset
+\endif
+SELECT current_setting('server_version_num')::int >= 160000 AS chooses_inheritance,
+       current_setting('server_version_num')::int >= 170000 AS has_maintain,
+       NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') AS is_new \gset
+
+BEGIN;
+
+\if :is_new
+  CREATE ROLE :"role" LOGIN;
+\endif
+
+-- Read the pipeline.
+GRANT USAGE ON SCHEMA scout TO :"role";
+GRANT SELECT ON scout.bronze_events, scout.bronze_events_dlq, scout.etl_processed, scout.silver_transactions,
+    scout.silver_line_items TO :"role";
+
+-- Read gold, and what its views are made of.
+SELECT DISTINCT format('GRANT SELECT ON %I.%I TO %I', n.nspname, c.relname, :'role')
+FROM pg_class AS view
+JOIN pg_rewrite AS r ON r.ev_class = view.oid
+JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE view.relkind = 'm' AND view.relnamespace = 'scout'::regnamespace
+\gexec
+
+-- Drain: the ETL reads FOR UPDATE what it loads; a poison event leaves bronze for the dead letter queue; the ETL's ledger
+-- hides the other events of a batch while the bad one is being found.
+GRANT UPDATE, DELETE ON scout.bronze_events TO :"role";
+GRANT INSERT ON scout.bronze_events_dlq TO :"role";
+GRANT INSERT, DELETE ON scout.etl_processed TO :"role";
+GRANT EXECUTE ON FUNCTION scout.load_silver_from_bronze(int) TO :"role";
+
+-- Refresh gold. Before PostgreSQL 17 only the owner may.
+\if :has_maintain
+  SELECT format('GRANT MAINTAIN ON scout.%I TO %I', relname, :'role')
+  FROM pg_class WHERE relkind = 'm' AND relnamespace = 'scout'::regnamespace
+  \gexec
+\endif
+
+-- Pause and resume: pg_cron lets only the owner see and alter a job, so the role has to be able to become the owner.
+-- From PostgreSQL 16 on it does so only where it asks to (SET ROLE) and inherits nothing.
+\if :chooses_inheritance
+  GRANT :"owner" TO :"role" WITH INHERIT FALSE, SET TRUE;
+\else
+  GRANT :"owner" TO :"role";
+\endif
+GRANT USAGE ON SCHEMA cron TO :"owner";
+GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) TO :"owner";
+
+-- See all sessions; end those that are stuck.
+GRANT pg_read_all_stats, pg_signal_backend TO :"role";
+
+-- The ledger: runs, the lease, what a pause took. Whatever is in it already becomes the role's.
+CREATE SCHEMA IF NOT EXISTS scout_ops AUTHORIZATION :"role";
+ALTER SCHEMA scout_ops OWNER TO :"role";
+SELECT format('ALTER TABLE scout_ops.%I OWNER TO %I', relname, :'role')
+FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace('scout_ops')
+\gexec
+
+COMMIT;

@@ -1,0 +1,225 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the playbooks as a person does, and tells what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest.mock
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import ansible_runner
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PLUGINS = Path(__file__).parent
+BIN = Path(sys.executable).parent
+
+RECAP = re.compile(r"^(\S+)\s+: (ok=\d+ .*)$", re.MULTILINE)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CLEARED = ("SCOUT_", "PG", "ANSIBLE_")
+
+
+@dataclass
+class Played:
+    """What a run left behind: its exit code, the text on the screen, and the documents of its result file."""
+
+    rc: int
+    text: str
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen, line by line, without what is empty at the end."""
+        return self.text.rstrip().splitlines()
+
+    @property
+    def summary(self) -> str:
+        """The last 15 lines, white space folded, so that a phrase is found wherever it was wrapped."""
+        return " ".join("\n".join(self.lines[-15:]).split())
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The document of the only host."""
+        (only,) = self.results.values()
+        return only
+
+    def recap(self, host: str | None = None) -> dict[str, int]:
+        """ok, changed, failed … of a host, or of the only one."""
+        found = {name: dict(part.split("=") for part in rest.split()) for name, rest in RECAP.findall(self.text)}
+        chosen = found[host] if host else next(iter(found.values()))
+        return {name: int(value) for name, value in chosen.items()}
+
+
+def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A plain shell after `. ./activate`, with nothing of this one's databases in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(CLEARED)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {
+        **kept,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "COLUMNS": "80",
+        "SCOUT_EVIDENCE": str(home / "evidence"),
+        **(extra or {}),
+    }
+
+
+class Stage:
+    """A folder of its own for every test, from which playbooks are run."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @property
+    def evidence(self) -> Path:
+        """Where snapshots go unless told otherwise."""
+        return self.home / "evidence"
+
+    def command(self, playbook: str, dsn: str | None, options: Mapping[str, Any], *arguments: str) -> list[str]:
+        """The command line; a bare name is a playbook of the checkout."""
+        if "/" not in playbook and not playbook.startswith("scout.recovery."):
+            playbook = str(CHECKOUT / "playbooks" / f"{playbook}.yml")
+        variables = {"result_file": str(self.home / "result.json"), **options}
+        if dsn:
+            variables["scout_dsn"] = dsn
+        return [str(BIN / "ansible-playbook"), playbook, "-e", json.dumps(variables), *arguments]
+
+    def play(
+        self,
+        playbook: str,
+        dsn: str | None = None,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = CHECKOUT,
+        **options: Any,
+    ) -> Played:
+        """Runs a playbook to its end."""
+        with self.start(playbook, dsn, *arguments, env=env, cwd=cwd, **options) as running:
+            return running.wait()
+
+    def start(
+        self,
+        playbook: str,
+        dsn: str | None = None,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = CHECKOUT,
+        **options: Any,
+    ) -> Running:
+        """Starts a playbook in a process group of its own."""
+        return Running(self, self.command(playbook, dsn, options, *arguments), environment(self.home, env), cwd)
+
+    def play_through_runner(self, playbook: str, dsn: str, **options: Any) -> Played:
+        """Runs a playbook through ansible-runner, as a scheduler of automation would."""
+        private = Path(tempfile.mkdtemp(prefix="runner-", dir=self.home))
+        with unittest.mock.patch.dict(os.environ, environment(self.home), clear=True):
+            done = ansible_runner.run(
+                private_data_dir=str(private),
+                project_dir=str(CHECKOUT),
+                playbook=str(CHECKOUT / "playbooks" / f"{playbook}.yml"),
+                inventory=str(CHECKOUT / "inventories" / "local" / "hosts.yml"),
+                extravars={"scout_dsn": dsn, "result_file": str(self.home / "result.json"), **options},
+                quiet=True,
+            )
+        with done.stdout as screen:
+            text = screen.read()
+        shutil.rmtree(private)
+        return Played(done.rc, _plain(text), self.results())
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The documents of the result file by host; empty where there is none."""
+        path = self.home / "result.json"
+        if not path.exists():
+            return {}
+        found = json.loads(path.read_text())
+        assert found["format"] == "scout-recovery-result/1"
+        return {made["host"]: made for made in found["results"]}
+
+    def inventory(self, hosts: Mapping[str, Mapping[str, Any]], **variables: Any) -> str:
+        """An inventory file with these hosts in group scout."""
+        path = self.home / "inventory.yml"
+        shared = {"ansible_python_interpreter": sys.executable, **variables}
+        path.write_text(yaml.safe_dump({"scout": {"hosts": {h: dict(v) for h, v in hosts.items()}, "vars": shared}}))
+        return str(path)
+
+
+class Running:
+    """A playbook on its way; a context manager that leaves none of its processes behind."""
+
+    def __init__(self, stage: Stage, command: list[str], env: Mapping[str, str], cwd: Path) -> None:
+        self.stage = stage
+        (stage.home / "result.json").unlink(missing_ok=True)
+        self._screen = tempfile.TemporaryFile("w+", dir=stage.home)  # noqa: SIM115 closed in __exit__
+        self.process = subprocess.Popen(
+            command,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=self._screen,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._screen.close()
+
+    @property
+    def text(self) -> str:
+        """The screen so far."""
+        self._screen.seek(0)
+        return _plain(self._screen.read())
+
+    def wait(self, seconds: float = 60) -> Played:
+        """Waits for its end."""
+        self.process.wait(timeout=seconds)
+        return Played(self.process.returncode, self.text, self.stage.results())
+
+    def workers(self) -> list[int]:
+        """The processes the controller forked."""
+        return children(self.process.pid)
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def eventually(condition: Any, seconds: float = 10, what: str = "it") -> Any:
+    """What the condition gives as soon as that is true; AssertionError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+def _plain(text: str) -> str:
+    return COLOUR.sub("", text).replace("\r\n", "\n")

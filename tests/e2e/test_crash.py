@@ -1,0 +1,198 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reset is killed at every place where that could hurt, and started again: the end is as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import PLUGINS, Running, Stage, eventually
+from tests.scout.sessions import holding
+
+CRASHING = {
+    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
+    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
+}
+
+#: Inserting the line of this event hangs, so that its batch is in flight for as long as a test likes.
+HANG_AT = """
+CREATE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+CREATE TRIGGER hang BEFORE INSERT ON scout.silver_line_items FOR EACH ROW
+WHEN (NEW.transaction_id = '{transaction}') EXECUTE FUNCTION public.hang()
+"""
+UNHANG = "DROP TRIGGER hang ON scout.silver_line_items; DROP FUNCTION public.hang()"
+LATEST = """
+SELECT event_data ->> 'transaction_id' FROM scout.bronze_events AS b
+WHERE event_type = 'transaction.v1' AND source_system <> 'backoffice'
+ORDER BY ingested_at DESC LIMIT 1
+"""
+
+#: A view that takes as long to refresh as a test likes.
+SLOW_VIEW = """
+CREATE TABLE public.slowness (seconds float8);
+INSERT INTO public.slowness VALUES (60);
+CREATE MATERIALIZED VIEW scout.gold_slow AS SELECT 1 AS id, pg_sleep(seconds)::text AS slept FROM public.slowness WITH NO DATA
+"""
+FAST_VIEW = "UPDATE public.slowness SET seconds = 0"
+
+SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, dict[str, list[object]]]:
+    """What a reset that nobody interrupts leaves behind; filled by the first test that needs it."""
+    return {}
+
+
+@pytest.fixture
+def expected(
+    undisturbed: dict[str, dict[str, list[object]]], another_broken: Callable[[], Pipeline], tmp_path: Path
+) -> dict[str, list[object]]:
+    """The contents after an uninterrupted reset of the same broken pipeline."""
+    if not undisturbed:
+        pipeline = another_broken()
+        assert Stage(tmp_path).play("emergency_reset", pipeline.dsn).rc == 0
+        undisturbed["contents"] = pipeline.contents()
+    return undisturbed["contents"]
+
+
+def recovers(stage: Stage, pipeline: Pipeline, expected: dict[str, list[object]], events: list[object]) -> None:
+    """Started again, the reset ends where an undisturbed one does, and is not kept out by the dead one's lease."""
+    played = stage.play("emergency_reset", pipeline.dsn)
+    assert played.rc == 0, played.text
+    assert played.result["ingestion"] == "running"
+    assert pipeline.unaccounted(events) == []
+    assert pipeline.contents() == expected
+    assert pipeline.lease_owner() is None
+
+
+def test_killed_at_every_task_boundary(
+    another_broken: Callable[[], Pipeline], stage: Stage, expected: dict[str, list[object]]
+) -> None:
+    """One database for every boundary; each run dies there, and one last run over all of them mends them all."""
+
+    def crash(at: int, pipeline: Pipeline) -> int:
+        alone = Stage(stage.home / f"crash{at}")
+        alone.home.mkdir()
+        return alone.play("emergency_reset", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}).rc
+
+    boundaries = range(1, 13)
+    pipelines = {f"before_task_{at}": another_broken() for at in boundaries}
+    events = pipelines["before_task_1"].events()
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(crash, boundaries, pipelines.values()))
+    assert codes == [-signal.SIGKILL] * len(boundaries)
+    hosts = {name: {"scout_dsn": pipeline.dsn} for name, pipeline in pipelines.items()}
+    played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
+    assert played.rc == 0, played.text
+    for name, pipeline in pipelines.items():
+        assert pipeline.unaccounted(events) == [], name
+        assert pipeline.contents() == expected, name
+        assert pipeline.lease_owner() is None, name
+    # The last one had released its lease and had only its summary to say.
+    assert played.results["before_task_12"]["outcome"] == "nothing_to_do"
+    assert played.results["before_task_1"]["outcome"] == "recovered"
+
+
+def kill_controller(running: Running) -> None:
+    os.kill(running.process.pid, signal.SIGKILL)
+
+
+def kill_worker(running: Running) -> None:
+    for worker in running.workers():
+        os.kill(worker, signal.SIGKILL)
+
+
+def interrupt(running: Running) -> None:
+    os.killpg(running.process.pid, signal.SIGINT)
+
+
+def terminate(running: Running) -> None:
+    os.kill(running.process.pid, signal.SIGTERM)
+
+
+def hang_up(running: Running) -> None:
+    os.killpg(running.process.pid, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("end", [kill_controller, kill_worker, interrupt, terminate, hang_up])
+def test_ended_in_the_middle_of_a_batch(
+    end: Callable[[Running], None], broken: Pipeline, stage: Stage, expected: dict[str, list[object]]
+) -> None:
+    """What was committed stays, what was in flight is rolled back at once, and nobody goes on writing."""
+    events = broken.events()
+    pending = broken.pending()
+    broken.execute(HANG_AT.format(transaction=broken.one(LATEST)))
+    with stage.start("emergency_reset", broken.dsn) as running:
+        eventually(lambda: broken.rows(SLEEPING), 30, "the last batch")
+        loaded = pending - broken.pending()
+        assert loaded > 0
+        workers = running.workers()
+        end(running)
+        played = running.wait()
+        assert played.rc != 0
+        eventually(lambda: not broken.ours(), 8, "the end of its sessions")
+        eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
+    after = broken.fingerprint()
+    assert broken.active_jobs().isdisjoint({"bronze-to-silver-etl", "smart-gold-refresh"})
+    assert pending - broken.pending() - broken.one("SELECT count(*) FROM scout.bronze_events_dlq") <= loaded
+    broken.rows("SELECT pg_sleep(0.3)")
+    assert broken.fingerprint() == after
+    broken.execute(UNHANG)
+    recovers(stage, broken, expected, events)
+
+
+def test_killed_while_waiting_for_work_in_flight(
+    broken: Pipeline, stage: Stage, expected: dict[str, list[object]]
+) -> None:
+    """The jobs that a killed pause took are known, and given back by the next run."""
+    events = broken.events()
+    with holding(broken.dsn, "loader") as held:
+        held.hold("etl", "LOCK TABLE scout.etl_processed IN ROW EXCLUSIVE MODE")
+        with stage.start("emergency_reset", broken.dsn) as running:
+            eventually(lambda: "waiting for 1 session in flight" in running.text, 20, "the wait")
+            kill_controller(running)
+            running.wait()
+            eventually(lambda: not broken.ours(), 8, "the end of its sessions")
+        held.close()
+    recovers(stage, broken, expected, events)
+
+
+def test_killed_in_the_middle_of_a_refresh(broken: Pipeline, stage: Stage, expected: dict[str, list[object]]) -> None:
+    events = broken.events()
+    broken.execute(*SLOW_VIEW.split(";\n"))
+    with stage.start("emergency_reset", broken.dsn) as running:
+        eventually(lambda: broken.rows(SLEEPING), 30, "the refresh")
+        kill_controller(running)
+        running.wait()
+        eventually(lambda: not broken.ours(), 8, "the end of its sessions")
+    broken.execute(FAST_VIEW)
+    recovers(stage, broken, expected, events)
+
+
+def test_our_session_ended_by_someone_else(broken: Pipeline, stage: Stage, expected: dict[str, list[object]]) -> None:
+    """A clear error, a paused pipeline, and a run that goes on where it was."""
+    events = broken.events()
+    broken.execute(HANG_AT.format(transaction=broken.one(LATEST)))
+    with stage.start("emergency_reset", broken.dsn) as running:
+        eventually(lambda: broken.rows(SLEEPING), 30, "the last batch")
+        broken.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'scout-recovery/%'"
+        )
+        played = running.wait()
+    assert played.rc == 2, played.text
+    assert played.result["error"]["kind"] == "connection_lost"
+    assert "terminating connection due to administrator command" in played.summary
+    assert "run the same command again" in played.summary
+    assert "Traceback" not in played.text
+    assert broken.lease_owner() is None
+    broken.execute(UNHANG)
+    recovers(stage, broken, expected, events)

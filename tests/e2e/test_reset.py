@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The emergency reset from the command line: what it mends, what it leaves alone, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
+from tests.scout import faults, reference
+from tests.scout.server import Server
+
+JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
+GOLD_IS_NEWER = """
+SELECT (SELECT min(updated_at) FROM scout.gold_daily_metrics) >= (SELECT max(processed_at) FROM scout.etl_processed)
+"""
+TASKS_OF_A_HEALTHY_RUN = 5  # preflight, lease, assess, release, summary
+
+
+def test_show(pg_server: Server, stage: Stage) -> None:
+    """20,000 events, three kinds of poison, a lock holder, a stuck ETL and stale gold: mended at the first run,
+    unchanged at the second."""
+    pipeline = Pipeline(reference.build(pg_server.create_database("show"), events=20_000, pending=6000))
+    poison = {
+        str(event): kind
+        for kind in ("non_numeric_amount", "item_without_product_id", "bad_ts")
+        for event in faults.poison_event(pipeline.dsn, kind)
+    }
+    faults.gold_stale(pipeline.dsn)
+    faults.job_disabled_on_purpose(pipeline.dsn, "data-quality-alerts")
+    images = dict(
+        pipeline.rows(
+            "SELECT event_id::text, to_jsonb(b) FROM scout.bronze_events b WHERE event_id = ANY (%s::uuid[])", [*poison]
+        )
+    )
+    active = pipeline.active_jobs()
+    with faults.lock_holder(pipeline.dsn) as holder, faults.stuck_etl(pipeline.dsn) as stuck:
+        events = pipeline.events()
+        pipeline.rows("SELECT pg_sleep(2.1)")
+        first = stage.play_through_runner("emergency_reset", pipeline.dsn, stuck_after_seconds=2, incident="INC-2041")
+        assert first.rc == 0, first.text
+        assert not holder.alive()
+        assert not stuck.alive()
+
+    assert first.result["outcome"] == "recovered"
+    assert first.result["ingestion"] == "running"
+    assert pipeline.active_jobs() == active
+    assert pipeline.pending() == 0
+    assert pipeline.unaccounted(events) == []
+    kept = pipeline.rows(
+        """SELECT (error_details -> 'event') || jsonb_build_object('event_data', original_payload), error_code
+           FROM scout.bronze_events_dlq"""
+    )
+    assert {image["event_id"]: image for image, _ in kept} == images
+    assert {entry["event_id"] for entry in first.result["poison"]} == set(poison)
+    assert pipeline.one(GOLD_IS_NEWER)
+    for part in ("emergency reset of show", "incident INC-2041", "was ", "did ", "now ingestion is running", "undo "):
+        assert part in first.summary
+    assert "3 poison events" in first.summary
+    assert pipeline.lease_owner() is None
+    assert (stage.evidence).is_dir()
+
+    second = stage.play_through_runner("emergency_reset", pipeline.dsn, stuck_after_seconds=2)
+    assert second.rc == 0, second.text
+    assert second.recap()["changed"] == 0
+    assert second.result["outcome"] == "nothing_to_do"
+    pg_server.drop_database("show")
+
+
+@pytest.mark.parametrize("database", ["scout_db", "repaired_db"])
+def test_a_healthy_pipeline_is_left_alone(database: str, stage: Stage, request: pytest.FixtureRequest) -> None:
+    pipeline = Pipeline(request.getfixturevalue(database))
+    before = pipeline.fingerprint()
+    played = stage.play("emergency_reset", pipeline.dsn)
+    assert played.rc == 0, played.text
+    recap = played.recap()
+    assert (recap["changed"], recap["ok"], recap["failed"]) == (0, TASKS_OF_A_HEALTHY_RUN, 0)
+    assert {name: pipeline.fingerprint()[name] for name in before} == before
+    assert not stage.evidence.exists()
+    assert "nothing had to be done" in played.summary
+
+
+@pytest.mark.parametrize("arguments", [["--check"], ["--check", "--diff"]])
+def test_check_writes_nothing(broken: Pipeline, stage: Stage, arguments: list[str]) -> None:
+    with faults.stuck_etl(broken.dsn, "idle_in_transaction") as stuck:
+        broken.rows("SELECT pg_sleep(1.1)")
+        before = broken.fingerprint()
+        played = stage.play("emergency_reset", broken.dsn, *arguments, stuck_after_seconds=1)
+        assert played.rc == 0, played.text
+        assert broken.fingerprint() == before
+        assert stuck.alive()
+    assert not stage.evidence.exists()
+    assert "scout_ops.leases" not in before
+    assert played.result["outcome"] == "planned"
+    for part in ("pause 3 jobs", "end 1 stuck session", "pending events", "3 events would go to the dead letter queue",
+                 "refresh 2 gold views", "nothing was written", "run it without --check"):  # fmt: skip
+        assert part in played.summary
+    if "--diff" in arguments:
+        assert "bronze-to-silver-etl: inactive" in played.text
+
+
+@pytest.mark.parametrize("variant", reference.VARIANTS)
+def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, stage: Stage) -> None:
+    """The repaired switch would activate what was off; the faithful one does nothing and says otherwise."""
+    pipeline = Pipeline(reference.build(pg_server.create_database(f"told_{variant}"), variant, events=600, pending=200))
+    faults.job_disabled_on_purpose(pipeline.dsn)
+    active = pipeline.active_jobs()
+
+    left = stage.play("emergency_reset", pipeline.dsn, resume=False)
+    assert left.rc == 0, left.text
+    assert left.result["outcome"] == "left_paused_as_told"
+    assert pipeline.active_jobs() == active - JOBS
+    assert "playbooks/resume_ingestion.yml when ready" in left.summary
+    assert pipeline.pending() == 0
+
+    again = stage.play("emergency_reset", pipeline.dsn, resume=False)
+    assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
+
+    back = stage.play("resume_ingestion", pipeline.dsn)
+    assert back.rc == 0, back.text
+    assert pipeline.active_jobs() == active
+    assert back.result["outcome"] == "done"
+
+    unchanged = stage.play("resume_ingestion", pipeline.dsn)
+    assert (unchanged.rc, unchanged.recap()["changed"]) == (0, 0), unchanged.text
+    pg_server.drop_database(f"told_{variant}")
+
+
+def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
+    """The playbooks of single steps do what they say, once."""
+    active = broken.active_jobs()
+
+    def twice(playbook: str, **options: Any) -> list[str]:
+        outcomes = []
+        for _ in range(2):
+            played = stage.play(playbook, broken.dsn, **options)
+            assert played.rc == 0, played.text
+            outcomes.append(played.result["outcome"])
+        assert played.recap()["changed"] == 0
+        return outcomes
+
+    assert twice("assess")[0] == "assessed"
+    assert twice("pause_ingestion") == ["done", "unchanged"]
+    assert broken.active_jobs() == active - JOBS
+    faults.gold_unpopulated(broken.dsn)
+    assert twice("refresh_gold") == ["done", "unchanged"]
+    with faults.lock_holder(broken.dsn) as holder:
+        broken.rows("SELECT pg_sleep(1.1)")
+        assert twice("unstick_etl", stuck_after_seconds=1) == ["done", "unchanged"]
+        assert not holder.alive()
+    assert twice("resume_ingestion") == ["done", "unchanged"]
+    assert broken.active_jobs() == active
+
+
+def test_many_databases_each_on_its_own(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    """Ten databases, one out of reach and one with a broken ETL: the other eight recover all the same."""
+    pipelines = {f"db{number}": another_broken() for number in range(9)}
+    pipelines["db8"].execute("ALTER FUNCTION scout.load_silver_from_bronze(int) RENAME TO load_silver_no_more")
+    hosts: dict[str, dict[str, Any]] = {name: {"scout_dsn": pipeline.dsn} for name, pipeline in pipelines.items()}
+    hosts["nowhere"] = {"scout_dsn": "postgresql://postgres@127.0.0.1:1/scout"}
+    played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "3")
+    assert played.rc == 2, played.text
+    outcomes = {name: made["outcome"] for name, made in played.results.items()}
+    assert outcomes == {**dict.fromkeys(pipelines, "recovered"), "db8": "failed", "nowhere": "failed"}
+    assert played.text.count("emergency reset of ") == len(hosts)
+    for name, pipeline in pipelines.items():
+        assert (pipeline.active_jobs() >= JOBS) == (name != "db8")
