@@ -67,7 +67,7 @@ bench: setup ## Measure, side by side with the runbook's script
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 psql: setup ## Open a shell on the demo database
-	@$(BIN)/python -m tests.scout.server psql $(ARGS)
+	@$(BIN)/python -m tests.scout.demo psql $(ARGS)
 
 reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last line: SCOUT_DSN=...
 	@set -- --variant "$$VARIANT" --events "$$EVENTS" --seed "$$SEED"; \

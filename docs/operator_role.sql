@@ -8,6 +8,7 @@
 -- docs/privileges.md says what each grant is for.
 
 \set ON_ERROR_STOP on
+SET client_min_messages = warning;
 \if :{?role}
 \else
   \set role scout_operator

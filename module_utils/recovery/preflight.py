@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 from . import contract, gold, ledger, scheduler
+from .connection import POOLED
 from .errors import RecoveryError
 from .pg import psycopg, sql
 
@@ -101,7 +102,7 @@ class Preflight:
 def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight:
     """Everything these actions need that the role lacks, by name; reads only."""
     missing: list[Missing] = []
-    warnings = [text for text in (pooler_warning(session), bytecode_warning()) if text]
+    warnings = [text for text in (POOLED if session.facts.pooled else None, bytecode_warning()) if text]
     with session.read():
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
@@ -114,13 +115,6 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
     wanted = {"assess", *actions}
     return Preflight(tuple(m for m in missing if m.action in wanted), tuple(warnings))
-
-
-def pooler_warning(session: Session) -> str | None:
-    """Says that a proxy stands between us and the server."""
-    if not session.facts.pooled:
-        return None
-    return "connected through a connection pooler: cancelling our own statements may not work; a direct connection is better"
 
 
 def bytecode_warning() -> str | None:
@@ -178,8 +172,14 @@ def _scheduler(session: Session) -> list[Missing]:
     owners = _owners(session) or {
         row["owner"] for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
     }
-    grants = [grant for owner in sorted(owners) for grant in scheduler.missing_grants(session, owner)]
-    return [Missing("pause", grant.removeprefix("GRANT "), grant) for grant in grants]
+    missing: list[Missing] = []
+    for grant in (grant for owner in sorted(owners) for grant in scheduler.missing_grants(session, owner)):
+        member = " ON " not in grant
+        # Becoming the owner is enough; inheriting all that he may do would be too much.
+        least = " WITH INHERIT FALSE, SET TRUE" if member and session.facts.server_version >= 160000 else ""
+        what = grant.removeprefix("GRANT ").partition(" TO ")[0]
+        missing.append(Missing("pause", f"membership in {what}" if member else what, grant + least))
+    return missing
 
 
 def _owners(session: Session) -> set[str]:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -27,6 +28,14 @@ from ..module_utils.recovery.progress import Progress
 display = Display()
 
 PR_SET_PDEATHSIG = 1
+
+#: Ansible's free strategy waits for ever for a worker that was killed. The end of the pipe tells of it.
+GUARDIAN = """
+read -r word && exit
+echo "[ERROR]: the process that worked on $2 was killed, perhaps for want of memory; ingestion stays as it is now." \
+    "Next: run the same command again" >>"/proc/$1/fd/2"
+kill -TERM "$1"
+"""
 
 WRONG_TYPE = re.compile(r"argument '(?P<name>\w+)' is of type \S+ and we were unable to convert to (?P<type>\w+)")
 TYPES = {"int": "a whole number", "float": "a number", "bool": "a yes or no", "dict": "a dictionary", "list": "a list"}
@@ -57,7 +66,7 @@ class ActionModule(ActionBase):
         def say(line: str) -> None:
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
-        with _stoppable(Progress(say)) as progress:
+        with _guarded(os.getppid(), host), _stoppable(Progress(say)) as progress:
             result = front.invoke(
                 module.run,
                 module.__name__.rpartition(".")[2],
@@ -97,6 +106,22 @@ def _in_plain_words(message: str, args: dict[str, t.Any]) -> str:
 def module_of(action: str) -> t.Any:
     """The module a task names."""
     return importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{action.rpartition('.')[2]}")
+
+
+@contextlib.contextmanager
+def _guarded(controller_pid: int, host: str) -> t.Generator[None]:
+    """Should this process be killed, the controller says so and ends, instead of waiting for it."""
+    guardian = subprocess.Popen(
+        ["/bin/sh", "-c", GUARDIAN, "sh", str(controller_pid), host],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guardian.communicate(b"done\n")
 
 
 @contextlib.contextmanager

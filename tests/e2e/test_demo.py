@@ -19,7 +19,7 @@ from tests.scout import demo
 from tests.scout.server import CHECKOUT, Server
 
 SMALL = ("--throwaway", "--events", "2000", "--backlog", "300")
-PROMISES = 11
+PROMISES = 12
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,8 @@ def ad_hoc(name: str, *arguments: str, env: dict[str, str] | None = None, **opti
     """The result and the whole output of `ansible local -m scout.recovery.NAME`, with no PG* variable but those given."""
     process = start_ad_hoc(name, *arguments, env=env, **options)
     output = process.communicate(timeout=60)[0]
-    return json.loads(output[output.index("=> {") + 3 : output.rindex("}") + 1]), output
+    result = json.loads(output[output.index("=> {") + 3 : output.rindex("}") + 1])
+    return result | ({"failed": True} if "FAILED! => {" in output else {}), output
 
 
 def start_ad_hoc(

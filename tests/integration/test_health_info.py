@@ -25,6 +25,10 @@ ALL = {
     "etl_duration", "backlog_events", "backlog_age", "stuck_locks", "stuck_sessions", "dlq_unresolved", "ingestion",
 }  # fmt: skip
 SILVER = {"silver_staleness", "gold_staleness", "stale_gold_views", "critical_alerts"}
+FIRST_SALE = "id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
+LAST_SALE = "id = (SELECT max(id::text)::uuid FROM scout.silver_transactions)"
+FIRST_LINE = "line_id = (SELECT min(line_id::text)::uuid FROM scout.silver_line_items)"
+LAST_LINE = "line_id = (SELECT max(line_id::text)::uuid FROM scout.silver_line_items)"
 VIEWS = "SELECT format('%I.%I', schemaname, viewname) FROM pg_views WHERE schemaname = 'scout'"
 
 
@@ -79,7 +83,7 @@ def test_every_value_is_what_plain_sql_says(scout_db: str) -> None:
     waiting = faults.backlog(scout_db, count=40, age_seconds=420)
     found = indicators(assess(scout_db))
     assert found["linking_coverage"]["value"] == pytest.approx(
-        one(scout_db, "SELECT 100.0 * count(product_key) / count(*) FROM scout.silver_line_items")
+        one(scout_db, "SELECT 100.0::float8 * count(product_key) / count(*) FROM scout.silver_line_items")
     )
     assert found["dlq_unresolved"]["value"] == 1
     assert found["etl_duration"]["value"] == pytest.approx(90)
@@ -95,20 +99,19 @@ def test_every_value_is_what_plain_sql_says(scout_db: str) -> None:
     assert found["critical_alerts"]["value"] == 0
 
 
-@pytest.mark.parametrize(
-    ("minutes", "status"), [(4, "ok"), (7, "warn"), (16, "fail")], ids=["success", "between", "failure"]
-)
-def test_staleness_between_the_figures_is_a_warning(scout_db: str, minutes: int, status: str) -> None:
-    run(
-        scout_db,
-        f"UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '{minutes} minutes'",
-        f"UPDATE scout.silver_transactions SET processed_at = processed_at - interval '{minutes} minutes'",
-    )
-    result = assess(scout_db)
-    assert (statuses(result)["bronze_staleness"], statuses(result)["silver_staleness"]) == (status, status)
-    # Silence is for the sources to explain: it neither needs a reset nor blocks a resume.
-    assert (result["needs_reset"], result["blockers"]) == ([], [])
-    assert result["verdict"] == {"ok": "healthy", "warn": "degraded", "fail": "failing"}[status]
+def test_staleness_between_the_figures_is_a_warning(scout_db: str) -> None:
+    verdicts = {"ok": "healthy", "warn": "degraded", "fail": "failing"}
+    for more, status in ((4, "ok"), (3, "warn"), (9, "fail")):
+        run(
+            scout_db,
+            f"UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '{more} minutes'",
+            f"UPDATE scout.silver_transactions SET processed_at = processed_at - interval '{more} minutes'",
+        )
+        result = assess(scout_db)
+        assert (statuses(result)["bronze_staleness"], statuses(result)["silver_staleness"]) == (status, status)
+        # Silence is for the sources to explain: it neither needs a reset nor blocks a resume.
+        assert (result["needs_reset"], result["blockers"]) == ([], [])
+        assert result["verdict"] == verdicts[status]
 
 
 def test_what_a_reset_cannot_mend_needs_none_and_blocks_nothing(scout_db: str) -> None:
@@ -171,7 +174,7 @@ BREAKS: dict[str, tuple[list[str], set[str]]] = {
     "discounts renamed": (
         ["ALTER TABLE scout.silver_transactions RENAME discount_amount TO rebate"], {"critical_alerts"},
     ),
-    "product_key dropped": (["ALTER TABLE scout.silver_line_items DROP product_key"], {"linking_coverage"}),
+    "product_key dropped": (["ALTER TABLE scout.silver_line_items DROP product_key CASCADE"], {"linking_coverage"}),
     "quality columns dropped": (
         ["ALTER TABLE scout.silver_transactions DROP quality_score, DROP handshake_score, DROP basket_size CASCADE"], set(),
     ),
@@ -227,31 +230,28 @@ def test_unpopulated_gold_is_a_failure_of_gold_alone(scout_db: str) -> None:
     assert result["blockers"] == ["stale_gold_views"]
 
 
-@pytest.mark.parametrize("table", ["bronze_events", "silver_transactions", "bronze_events_dlq", "gold_daily_metrics"])
-def test_a_table_locked_by_a_migration_is_unknown_soon_and_its_holder_is_named(scout_db: str, table: str) -> None:
-    with psycopg.connect(scout_db, application_name="migration") as migration:
-        if table.startswith("gold"):
-            migration.execute("ALTER MATERIALIZED VIEW scout.gold_daily_metrics SET (autovacuum_enabled = true)")
-            migration.execute("REFRESH MATERIALIZED VIEW scout.gold_daily_metrics")
-        else:
-            migration.execute(f"LOCK TABLE scout.{table} IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
-        result = assess(scout_db, budget_seconds=2)
-        assert time.monotonic() - began < 2
-        assert having(result, "unknown")
-        assert {indicators(result)[name]["reason"] for name in having(result, "unknown")} == {
-            "another session has locked it"
-        }
-        assert result["diagnoses"][0]["cause"] == f"scout.{table} is locked against reading"
-        assert f"pid {migration.info.backend_pid}" in result["diagnoses"][0]["evidence"]
-        migration.rollback()
+def test_a_table_locked_by_a_migration_is_unknown_soon_and_its_holder_is_named(scout_db: str) -> None:
+    for table in ("bronze_events", "silver_transactions", "bronze_events_dlq", "gold_daily_metrics"):
+        with psycopg.connect(scout_db, application_name="migration") as migration:
+            locks = f"LOCK TABLE scout.{table} IN ACCESS EXCLUSIVE MODE"
+            if table.startswith("gold"):
+                locks = f"REFRESH MATERIALIZED VIEW scout.{table}"
+            migration.execute(locks)  # type: ignore[call-overload]
+            began = time.monotonic()
+            result = assess(scout_db, budget_seconds=2)
+            assert time.monotonic() - began < 2
+            reasons = {indicators(result)[name]["reason"] for name in having(result, "unknown")}
+            assert reasons == {"another session has locked it"}, table
+            assert result["diagnoses"][0]["cause"] == f"scout.{table} is locked against reading"
+            assert f"pid {migration.info.backend_pid}" in result["diagnoses"][0]["evidence"]
+            migration.rollback()
 
 
 def test_the_budget_bounds_it_and_what_fits_is_judged(scout_db: str) -> None:
     run(
         scout_db,
         "ALTER TABLE scout.bronze_events RENAME TO bronze_real",
-        "CREATE VIEW scout.bronze_events AS SELECT b.* FROM scout.bronze_real AS b CROSS JOIN LATERAL (SELECT pg_sleep(0.01 + length(b.event_type) * 0)) AS slow",
+        "CREATE VIEW scout.bronze_events AS SELECT b.* FROM scout.bronze_real AS b WHERE pg_sleep(0.01) IS NOT NULL",
     )
     began = time.monotonic()
     result = assess(scout_db, budget_seconds=0.8)
@@ -272,25 +272,18 @@ def test_clocks_set_wrong_do_not_hide_what_is_true(scout_db: str, moment: str) -
             [moment],
         )
         connection.execute(
-            "UPDATE scout.silver_transactions SET processed_at = %s WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)",
+            f"UPDATE scout.silver_transactions SET processed_at = %s WHERE {FIRST_SALE}",
             [moment],
         )
         connection.execute(
-            "UPDATE scout.silver_line_items SET updated_at = %s WHERE line_id = (SELECT min(line_id::text)::uuid FROM scout.silver_line_items)",
+            f"UPDATE scout.silver_line_items SET updated_at = %s WHERE {FIRST_LINE}",
             [moment],
         )
         other = generator.insert(connection, generator.transaction(7, 2))
         connection.execute("UPDATE scout.bronze_events SET ingested_at = %s WHERE event_id = %s", [moment, other])
     result = assess(scout_db)
-    for name in (
-        "bronze_staleness",
-        "silver_staleness",
-        "linking_coverage",
-        "critical_alerts",
-        "backlog_age",
-        "backlog_events",
-    ):
-        assert statuses(result)[name] == "ok", indicators(result)[name]
+    gold = {"gold_staleness", "stale_gold_views"}
+    assert having(result, "ok") | gold == ALL, [i for i in result["indicators"] if i["status"] != "ok"]
     assert indicators(result)["backlog_events"]["value"] == 1
     assert 0 <= indicators(result)["silver_staleness"]["value"] < 5
 
@@ -298,12 +291,11 @@ def test_clocks_set_wrong_do_not_hide_what_is_true(scout_db: str, moment: str) -
 def test_huge_numbers_not_a_number_and_null_are_survived(scout_db: str) -> None:
     run(
         scout_db,
-        "UPDATE scout.silver_transactions SET total_amount = 'NaN', discount_amount = 'NaN' WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)",
-        "UPDATE scout.silver_transactions SET processed_at = NULL, discount_amount = NULL WHERE id = (SELECT max(id::text)::uuid FROM scout.silver_transactions)",
-        "ALTER TABLE scout.silver_line_items ALTER quantity TYPE bigint",
-        "UPDATE scout.silver_line_items SET product_key = NULL, discount_amount = NULL WHERE line_id = (SELECT max(line_id::text)::uuid FROM scout.silver_line_items)",
-        "UPDATE scout.silver_line_items SET quantity = 9223372036854775807, unit_price = 99999999.99, updated_at = now() "
-        "WHERE line_id = (SELECT min(line_id::text)::uuid FROM scout.silver_line_items)",
+        f"UPDATE scout.silver_transactions SET total_amount = 'NaN', discount_amount = 'NaN' WHERE {FIRST_SALE}",
+        f"UPDATE scout.silver_transactions SET processed_at = NULL, discount_amount = NULL WHERE {LAST_SALE}",
+        f"UPDATE scout.silver_line_items SET product_key = NULL, discount_amount = NULL WHERE {LAST_LINE}",
+        "UPDATE scout.silver_line_items SET quantity = 2147483647, unit_price = 99999999.99, updated_at = now() "
+        f"WHERE {FIRST_LINE}",
     )
     result = assess(scout_db)
     assert "unknown" not in statuses(result).values()
@@ -324,26 +316,24 @@ def alerts(dsn: str, **options: Any) -> float:
 
 
 def test_a_discount_is_no_mismatch_and_a_mismatch_is_one(scout_db: str) -> None:
-    name = sale(scout_db)
-    set_total = (
-        "UPDATE scout.silver_transactions SET total_amount = {}, discount_amount = {} WHERE transaction_id = '"
-        + name
-        + "'"
+    item = {"product_id": "P-1", "product_name": "Rice", "brand_name": "B", "category": "C", "qty": 2}
+    name = sale(scout_db, total_amount=1000, items=[item | {"unit_price": 500, "line_amount": 1000}])
+    total = (
+        f"UPDATE scout.silver_transactions SET total_amount = %s, discount_amount = 20 WHERE transaction_id = '{name}'"
     )
-    gross = one(
-        scout_db, "SELECT sum(quantity * unit_price) FROM scout.silver_line_items WHERE transaction_id = %s", name
-    )
-    run(scout_db, set_total.format(gross - 20, 20))
-    assert alerts(scout_db) == 0
-    run(scout_db, set_total.format(gross - 40, 20))
-    assert alerts(scout_db) == 1
-    run(
-        scout_db,
-        set_total.format(gross - 40, 20),
-        f"UPDATE scout.silver_line_items SET discount_amount = 20 WHERE transaction_id = '{name}' AND line_sequence = 1 AND product_id = "
-        f"(SELECT min(product_id) FROM scout.silver_line_items WHERE transaction_id = '{name}')",
-    )
-    assert alerts(scout_db) == 0
+    line = f"UPDATE scout.silver_line_items SET discount_amount = 20 WHERE transaction_id = '{name}'"
+    with connect(scout_db) as connection:
+        for paid, discounted_line, expected in (
+            (1000, False, 0),
+            (980, False, 0),
+            (960, False, 1),
+            (960, True, 0),
+            (900, True, 1),
+        ):
+            connection.execute(total, [paid])  # type: ignore[call-overload]
+            if discounted_line:
+                connection.execute(line)  # type: ignore[call-overload]
+            assert alerts(scout_db) == expected, paid
 
 
 def test_critical_alerts_count_each_kind_of_the_last_hours_and_show_few(scout_db: str) -> None:
@@ -351,7 +341,7 @@ def test_critical_alerts_count_each_kind_of_the_last_hours_and_show_few(scout_db
     faults.line_mismatch(scout_db, count=2)
     run(
         scout_db,
-        "UPDATE scout.silver_line_items SET quantity = 0, updated_at = now() WHERE transaction_id = (SELECT min(transaction_id) FROM scout.silver_line_items)",
+        f"UPDATE scout.silver_line_items SET quantity = 0, updated_at = now() WHERE {FIRST_LINE}",
     )
     result = assess(scout_db)
     reason = indicators(result)["critical_alerts"]["reason"]
@@ -388,7 +378,7 @@ def test_quirk_8_older_violations_are_seen_although_they_block_nothing(scout_db:
     faults.negative_totals(scout_db, count=2)
     run(
         scout_db,
-        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours', updated_at = now() - interval '2 hours' WHERE total_amount < 0",
+        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours' WHERE total_amount < 0",
         "UPDATE scout.silver_line_items SET updated_at = now() - interval '2 hours' WHERE transaction_id IN "
         "(SELECT transaction_id FROM scout.silver_transactions WHERE total_amount < 0)",
         "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",
@@ -452,7 +442,8 @@ def test_gold_that_nothing_has_outrun_may_be_old(scout_db: str) -> None:
     run(
         scout_db,
         "UPDATE scout.etl_processed SET processed_at = processed_at - interval '5 hours'",
-        "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '5 hours', updated_at = updated_at - interval '5 hours'",
+        "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '5 hours', "
+        "updated_at = updated_at - interval '5 hours'",
         "UPDATE scout.silver_line_items SET updated_at = updated_at - interval '5 hours'",
     )
     faults.gold_stale(scout_db, minutes=200)
@@ -541,14 +532,15 @@ def test_each_fault_is_diagnosed_first(scout_db: str, name: str) -> None:
     assert set(result["needs_reset"]) == needs
 
 
-@pytest.mark.parametrize("kind", poison.KINDS)
-def test_each_kind_of_poison_is_named_with_its_event(scout_db: str, kind: str) -> None:
-    [event_id] = faults.poison_event(scout_db, kind=kind)
-    result = assess(scout_db)
-    first = result["diagnoses"][0]
-    assert first["cause"].startswith(f"one malformed event blocks the ETL: event {event_id}, ")
-    assert {"poison", "backlog_age"} <= set(result["needs_reset"])
-    assert result["suspects"][0]["event_id"] == str(event_id)
+def test_each_kind_of_poison_is_named_with_its_event(scout_db: str) -> None:
+    for kind in poison.KINDS:
+        [event_id] = faults.poison_event(scout_db, kind=kind)
+        result = assess(scout_db)
+        first = result["diagnoses"][0]
+        assert first["cause"].startswith(f"one malformed event blocks the ETL: event {event_id}, "), kind
+        assert {"poison", "backlog_age"} <= set(result["needs_reset"])
+        assert result["suspects"][0]["event_id"] == str(event_id)
+        run(scout_db, f"DELETE FROM scout.bronze_events WHERE event_id = '{event_id}'")
 
 
 def test_poison_comes_with_what_the_job_said(scout_db: str) -> None:

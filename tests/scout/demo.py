@@ -206,7 +206,7 @@ def _break(
         f"{DATABASE}. The jobs of pg_cron are rows of a stand-in: nothing here ticks by itself. Now it breaks:"
     )
     print()
-    held = [stack.enter_context(faults.stuck_etl(dsn)), stack.enter_context(faults.lock_holder(dsn))]
+    held = [stack.enter_context(faults.stuck_etl(dsn, age_seconds=4000)), stack.enter_context(faults.lock_holder(dsn))]
     since = time.monotonic()
     poison = [event for kind in POISON for event in faults.poison_event(dsn, kind)]
     faults.backlog(dsn, backlog, age_seconds=3000)
@@ -269,12 +269,13 @@ def _try_runbook(screen: Screen, connection: psycopg.Connection[Any], broken: Br
 
 def _reset(screen: Screen, dsn: str) -> None:
     screen.title("The emergency reset")
+    screen.say("More than one thing is wrong, and the order matters. This is its whole output:")
+    print()
     options = (f"stuck_after_seconds={STUCK_AFTER_SECONDS}", "incident=DEMO-1")
     result = _playbook(screen, dsn, "emergency_reset", "reset.json", *options, whole=True)
-    screen.promise(
-        result.get("outcome") == "recovered",
-        f"the outcome is: recovered (in {STATE / 'reset.json'}), and the exit code 0",
-    )
+    screen.promise(result.get("outcome") == "recovered", f"the outcome is: recovered ({STATE / 'reset.json'})")
+    evidence = CHECKOUT / (result.get("evidence") or "none") / "manifest.json"
+    screen.promise(evidence.is_file(), f"what it looked like before the first write is kept in {STATE / 'evidence'}")
 
 
 def _check(screen: Screen, connection: psycopg.Connection[Any], broken: Broken, dsn: str) -> None:

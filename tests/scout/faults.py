@@ -70,11 +70,11 @@ def duplicate_in_batch(dsn: str, age_seconds: int = 3600) -> list[UUID]:
 
 
 @fault
-def stuck_etl(dsn: str, variant: str = "row_lock") -> Held:
+def stuck_etl(dsn: str, variant: str = "row_lock", age_seconds: int = 30 * 86400) -> Held:
     """A session stuck in the loader: row_lock (waits for another), idle_in_transaction (never commits), nested (as
     row_lock, inside a function whose call does not mention the loader)."""
     with holding(dsn, "stuck_etl") as held, _connect(dsn) as connection:
-        long_ago = _ago(30 * 86400)
+        long_ago = _ago(age_seconds)
         if variant == "idle_in_transaction":
             generator.insert(connection, generator.transaction(*_fresh()), ingested_at=long_ago)
             pid = held.hold("etl", "SELECT * FROM scout.load_silver_from_bronze(1)")

@@ -31,7 +31,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._left = int(os.environ.get("SCOUT_CRASH_AT", "0"))
 
-    def v2_playbook_on_task_start(self, *_: object) -> None:
+    def v2_playbook_on_task_start(self, *_: object, **__: object) -> None:
         """Dies when its time has come."""
         self._left -= 1
         if self._left == 0:
