@@ -44,7 +44,7 @@ lint: setup ## Check style, types, documentation and playbooks
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
-	$(BIN)/ansible-lint
+	PYTHONPATH=$(CURDIR) $(BIN)/ansible-lint
 
 format: setup ## Rewrite the Python files in the house's style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -59,9 +59,7 @@ e2e: setup ## Run the tests of whole playbooks
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 molecule: setup ## Run the scenarios on a container with the real pg_cron
-	@$(BIN)/python scripts/docker.py ready
-	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY)
-	@$(BIN)/molecule test --all $(ARGS)
+	@$(BIN)/python extensions/molecule/run.py $(ARGS)
 
 bench: setup ## Measure, side by side with the runbook's script
 	@$(BIN)/python -m benchmarks $(ARGS)

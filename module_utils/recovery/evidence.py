@@ -65,7 +65,7 @@ SECTIONS: t.Final[dict[str, t.LiteralString]] = {
 #: What stands behind such words in a statement, a job or a message is nobody's evidence.
 SECRET = re.compile(
     r"""((?:password|passwd|pwd|secret|token|jwt|api_?key|authorization|bearer)["']?\s*(?:[:=]|=>|,|\s)\s*(?:bearer\s+)?)
-    ('(?:[^']|'')*'|"[^"]*"|[^\s'",;)&]+)""",
+    (''[^']+''|'(?:[^']|'')*'|"[^"]*"|[^\s'",;)&]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
 URI_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s/@]+(?=@)")

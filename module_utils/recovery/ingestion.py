@@ -192,7 +192,7 @@ def _stop(
 
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
-    """Gives back exactly the planned jobs in one transaction, so that the scheduler never sees another set."""
+    """Gives back exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or none."""
     switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
     with attempting("could not resume ingestion", on=session.where), session.write():
         wanted = {job.jobid: (job.active, job.schedule) for job in scheduler.jobs(session)}
@@ -203,21 +203,20 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
             active, schedule = wanted.get(job.jobid, (job.active, job.schedule))
             if (job.active, job.schedule) != (active, schedule):
                 scheduler.alter(session, job, active=active, schedule=schedule)
+        off = [job for job in _current(session, todo.jobs) if not job.active]
+        if off:
+            raise NotReached(
+                "could not resume ingestion, so none of its jobs was resumed",
+                on=session.where,
+                said=f"still inactive after being activated: {describe_jobs(off)}",
+                next_step="something deactivates them, such as a trigger on cron.job: stop it, then resume_ingestion.yml",
+                result={"state": before.name},
+            )
         if before.pause is not None:
             ledger.close_pause(run, before.pause)
         run.record(activated=[job.jobname for job in todo.jobs])
     with attempting("could not read the state of ingestion", on=session.where), session.read():
         after = dataclasses.replace(before, jobs=tuple(_current(session, before.jobs)), pause=ledger.open_pause())
-    on = {job.jobid for job in after.active}
-    failed = [job for job in todo.jobs if job.jobid not in on]
-    if failed:
-        raise NotReached(
-            "could not resume ingestion",
-            on=session.where,
-            said=f"still inactive after being activated: {describe_jobs(failed)}",
-            next_step="run resume_ingestion.yml again; if it persists something deactivates them",
-            result={"state": after.name},
-        )
     return after, {"switch": switch}
 
 

@@ -82,6 +82,7 @@ CREATE TABLE scout_ops.leases (
     pid int,
     process_started text,
     acquired_at timestamptz,
+    ttl_seconds int,
     expires_at timestamptz
 );
 COMMENT ON TABLE scout_ops.leases IS 'One operator at a time';
@@ -94,6 +95,7 @@ COMMENT ON COLUMN scout_ops.leases.host_key IS 'The machine, boot and pid namesp
 COMMENT ON COLUMN scout_ops.leases.pid IS 'The controller process of the holder';
 COMMENT ON COLUMN scout_ops.leases.process_started IS 'When that process started, in its kernel''s ticks: guards against pid reuse';
 COMMENT ON COLUMN scout_ops.leases.acquired_at IS 'When it was acquired';
+COMMENT ON COLUMN scout_ops.leases.ttl_seconds IS 'After how many seconds without a write it falls free';
 COMMENT ON COLUMN scout_ops.leases.expires_at IS 'When it falls free by itself unless renewed; every write renews it';
 
 CREATE TABLE scout_ops.pauses (
@@ -166,27 +168,27 @@ FROM scout_ops.leases WHERE name = %(name)s
 
 TAKE_LEASE = """
 INSERT INTO scout_ops.leases AS held
-       (name, token, run_id, incident, owner, host_key, pid, process_started, acquired_at, expires_at)
+       (name, token, run_id, incident, owner, host_key, pid, process_started, acquired_at, ttl_seconds, expires_at)
 VALUES (%(name)s, 1, %(run_id)s, %(incident)s, %(owner)s, %(host_key)s, %(pid)s, %(process_started)s,
-        clock_timestamp(), clock_timestamp() + make_interval(secs => %(seconds)s))
+        clock_timestamp(), %(seconds)s, clock_timestamp() + make_interval(secs => %(seconds)s))
 ON CONFLICT (name) DO UPDATE
 SET token = held.token + 1, run_id = excluded.run_id, incident = excluded.incident, owner = excluded.owner,
     host_key = excluded.host_key, pid = excluded.pid, process_started = excluded.process_started,
-    acquired_at = excluded.acquired_at, expires_at = excluded.expires_at
+    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at
 WHERE held.token = %(seen_token)s
 RETURNING token
 """
 
 RENEW_LEASE = """
 UPDATE scout_ops.leases
-SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+SET expires_at = clock_timestamp() + make_interval(secs => ttl_seconds)
 WHERE name = %(name)s AND token = %(token)s AND owner IS NOT NULL
 """
 
 FREE_LEASE = """
 UPDATE scout_ops.leases
 SET owner = NULL, run_id = NULL, incident = NULL, host_key = NULL, pid = NULL, process_started = NULL,
-    expires_at = NULL
+    ttl_seconds = NULL, expires_at = NULL
 WHERE name = %(name)s AND token = %(token)s
 """
 
@@ -505,11 +507,11 @@ def lease_held(lease: Row, where: str) -> LeaseHeld:
     )
 
 
-def fence_with(session: Session, token: int, seconds: int = LEASE_SECONDS) -> None:
+def fence_with(session: Session, token: int) -> None:
     """From now on every writing transaction of this session first proves, and renews, the lease `token`."""
 
     def fence() -> None:
-        if session.execute(RENEW_LEASE, name=LEASE, token=token, seconds=seconds) != 1:
+        if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
             raise LeaseLost(
                 "stopped: the lease was taken over or released while this run worked",
                 on=session.where,

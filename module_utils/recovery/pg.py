@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import traceback
+import typing as t
 
 try:
     import psycopg
@@ -13,6 +14,12 @@ try:
     from psycopg.types.json import Jsonb
 except ImportError:
     import_error: str | None = traceback.format_exc()
+
+    def __getattr__(name: str) -> t.Any:
+        """Lets everybody import the names, so that the first who would connect can say what is missing."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+
 else:
     import_error = None
 

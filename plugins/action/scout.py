@@ -64,6 +64,8 @@ class ActionModule(ActionBase):
         hidden = front.secrets(params)
 
         def say(line: str) -> None:
+            if self._task.no_log:
+                return
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
         with _guarded(os.getppid(), host), _stoppable(Progress(say)) as progress:

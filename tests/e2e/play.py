@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import ansible_runner
+import jsonschema
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -146,7 +147,7 @@ class Stage:
         if not path.exists():
             return {}
         found = json.loads(path.read_text())
-        assert found["format"] == "scout-recovery-result/1"
+        jsonschema.validate(found, json.loads((CHECKOUT / "docs" / "result.schema.json").read_text()))
         return {made["host"]: made for made in found["results"]}
 
     def inventory(self, hosts: Mapping[str, Mapping[str, Any]], **variables: Any) -> str:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, operator
 from tests.scout import reference
 from tests.scout.binaries import account, bin_dir, environment, temp_dir
-from tests.scout.server import Server
+from tests.scout.server import CHECKOUT, Server
 
 MODULES: dict[str, dict[str, Any]] = {
     "scout_ingestion": {"state": "paused"},
@@ -160,6 +162,21 @@ def test_a_string_that_cannot_be_read(module: str) -> None:
         assert "sw0rd" not in str(refused(run(module, dsn), "bad_input", "scout_dsn"))
     for password in ("a\0b", "a\udcffb"):
         refused(run(module, "host=127.0.0.1 port=1", password=password), "bad_input", "password")
+
+
+def test_a_python_without_the_driver(module: str) -> None:
+    script = f"""
+import sys
+sys.path[:0] = [{str(CHECKOUT / ".collections")!r}]
+sys.modules["psycopg"] = None
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.scout.recovery.plugins.modules import {module}
+with patch_module_args({ {"dsn": "host=db", **MODULES[module]}!r}):
+    {module}.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    refused(json.loads(done.stdout), "bad_input", "psycopg", "pip install")
+    assert done.stderr == ""
 
 
 def test_not_a_scout_database(pg_server: Server, module: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -178,4 +177,4 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(scout_db: str, tmp_pa
     assert result["msg"].startswith(f"could not write evidence to {tmp_path}/file/sub/adhoc-")
     assert "evidence_folder" in result["msg"]
     assert "\n" not in result["msg"]
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

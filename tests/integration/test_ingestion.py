@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -355,6 +356,42 @@ def test_a_job_rescheduled_between_two_pauses_keeps_the_later_schedule(scout_db:
     assert one(scout_db, "SELECT schedule FROM cron.job WHERE jobname LIKE 'bronze%'") == "7 * * * *"
 
 
+def test_a_run_that_was_queued_behind_the_one_in_flight(scout_db: str) -> None:
+    """pg_cron starts it at once when the first ends, whatever the schedule says by then."""
+    queued: list[int] = []
+
+    def start_next() -> None:
+        with job_in_flight(scout_db) as pid:
+            queued.append(pid)
+            time.sleep(1)
+
+    with job_in_flight(scout_db, seconds=0.6):
+        timer = threading.Timer(0.5, start_next)
+        timer.start()
+        paused = pause(scout_db)
+        assert gone(scout_db, queued[0])
+        timer.join()
+    assert paused.get("state") == "paused", paused
+    assert queued[0] in [s["pid"] for s in paused["sessions_in_flight"]]
+
+
+def test_the_worker_killed_in_the_middle(scout_db: str) -> None:
+    """Nothing could be recorded, so its run stays open and its lease is that of a dead process."""
+    before = jobs(scout_db)
+    with loading(scout_db):
+        process = start_ad_hoc("scout_ingestion", dsn=scout_db, state="paused")
+        with connect(scout_db) as connection:
+            faults.wait_until(connection, "SELECT FROM cron.job WHERE NOT active", seconds=20)
+            pid = connection.execute("SELECT pid FROM scout_ops.leases").fetchone()
+        assert pid
+        os.kill(pid[0], signal.SIGKILL)
+        process.communicate(timeout=20)
+    assert one(scout_db, "SELECT status FROM scout_ops.runs") == "running"
+    resumed = resume(scout_db)
+    assert "its process is gone" in resumed["warnings"][0], resumed
+    assert jobs(scout_db) == before
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stop_in_the_middle_is_recoverable(scout_db: str, sent: signal.Signals) -> None:
     before = jobs(scout_db)
@@ -377,7 +414,7 @@ def test_a_stop_in_the_middle_is_recoverable(scout_db: str, sent: signal.Signals
     assert jobs(scout_db) == before
 
 
-def test_our_session_ended_by_someone_else(scout_db: str) -> None:
+def test_our_session_ended_by_someone_else(scout_db: str, capfd: pytest.CaptureFixture[str]) -> None:
     def kill() -> None:
         with connect(scout_db) as connection:
             faults.wait_until(connection, "SELECT FROM cron.job WHERE NOT active")
@@ -394,6 +431,8 @@ def test_our_session_ended_by_someone_else(scout_db: str) -> None:
     assert lost["error"]["kind"] == "connection_lost", lost
     assert "Next: run the same command again" in lost["msg"]
     assert "\n" not in lost["msg"]
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == "", "nothing but the result"
     assert pause(scout_db)["state"] == "paused"
     assert resume(scout_db)["changed"]
 

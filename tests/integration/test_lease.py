@@ -118,13 +118,13 @@ def test_only_its_holder_releases_it(scout_db: str, colleague: Any) -> None:
 
 
 def test_tasks_work_under_the_lease_of_their_playbook(scout_db: str) -> None:
-    held = lease(scout_db, incident="INC-1")
+    held = lease(scout_db, incident="INC-1", ttl_seconds=3600)
     assert call("scout_ingestion", scout_db, state="paused", lease_token=held["token"], incident="INC-1")["changed"]
     [(parent, actor)] = rows(scout_db, "SELECT parent_run_id, actor FROM scout_ops.runs")
     assert str(parent) == held["run_id"]
     assert actor == held["owner"]
     assert one(scout_db, "SELECT owner FROM scout_ops.leases") == held["owner"], "it is not the task's to release"
-    assert one(scout_db, "SELECT expires_at > clock_timestamp() + interval '14 minutes' FROM scout_ops.leases")
+    assert one(scout_db, "SELECT expires_at > clock_timestamp() + interval '59 minutes' FROM scout_ops.leases")
 
 
 def test_a_task_without_a_token_holds_it_for_itself(scout_db: str) -> None:

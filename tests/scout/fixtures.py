@@ -67,7 +67,7 @@ def cron_db(pg_server: Server) -> str:
         name = row[0] if row else None
         if not name:
             pytest.skip("the server has no pg_cron")
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             pg_server.create_database(name)
     try:
         return reference.build(pg_server.dsn(name))
