@@ -82,7 +82,8 @@ import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import ledger as ledgers
+from ..module_utils.recovery import lease as leases
+from ..module_utils.recovery.controller import holder_is_dead
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 
@@ -107,7 +108,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "owner": actor,
                 "summary": "would release the lease",
             }
-        freed = ledgers.release(call.look(params["ledger"]), params["lease_token"])
+        freed = leases.release(call.look(params["ledger"]), params["lease_token"])
         return {
             "changed": False,
             "token": params["lease_token"],
@@ -117,11 +118,11 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     ledger = call.look(params["ledger"]) if call.check else call.ensure(params["ledger"])
     if call.check:
         with call.session.read():
-            seen = ledger.lease_state()
-        if seen and seen["held"] and not params["takeover"] and not ledgers.holder_is_dead(seen, call.controller):
-            raise ledgers.lease_held(seen, call.session.where)
+            seen = leases.read(ledger)
+        if seen and seen["held"] and not params["takeover"] and not holder_is_dead(seen, call.controller):
+            raise leases.held_by(seen, call.session.where)
         return {"changed": False, "token": None, "run_id": None, "owner": actor, "summary": "the lease is free"}
-    lease = ledgers.acquire(ledger, str(uuid.uuid4()), takeover=params["takeover"], seconds=params["ttl_seconds"])
+    lease = leases.acquire(ledger, str(uuid.uuid4()), takeover=params["takeover"], seconds=params["ttl_seconds"])
     if lease is None:
         return {
             "changed": False,

@@ -30,6 +30,8 @@ MINIMUM_SERVER_VERSION = 140000
 POOLED = (
     "connected through a connection pooler: cancelling our own statements may not work; a direct connection is better"
 )
+#: What libpq says before it comes to the point; the address stands in our own words already.
+PREAMBLE = re.compile(r"^connection failed: (?:connection to server (?:at|on socket) .*? failed: )?(?:FATAL:\s+)?")
 INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
 
 GUARDS = """
@@ -233,9 +235,9 @@ def open_session(settings: Settings, source: str = "scout_dsn") -> Generator[Ses
         raise BadInput("the password cannot be sent: it is not text", next_step="correct scout_password") from e
     except psycopg.Error as e:
         raise ConnectionFailed(
-            "could not connect",
+            "could not open a session",
             on=describe(parts, source),
-            said=_first_line(str(e)),
+            said=PREAMBLE.sub("", _first_line(str(e))),
             sqlstate=e.sqlstate,
             next_step=_connection_advice(e, source),
         ) from e

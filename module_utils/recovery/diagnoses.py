@@ -13,7 +13,7 @@ import typing as t
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .connection import Row
     from .findings import Findings
@@ -44,10 +44,13 @@ class Diagnosis:
         return dataclasses.asdict(self)
 
 
-def diagnose(found: Findings, status: Mapping[str, str]) -> list[Diagnosis]:
+def diagnose(found: Findings, status: Mapping[str, str], blockers: Collection[str] = ()) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name."""
     parts = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl, _of_gold, _of_data, _of_jobs_off)
     causes = [cause for part in parts for cause in part(found, status)]
+    if blockers:
+        # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
+        causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
     return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
 
 
@@ -151,18 +154,19 @@ def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]
 
 
 def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    look = "look at these rows in scout.silver_transactions and scout.silver_line_items and correct them"
     hours = count(found.alert_hours, "hour")
     for row in found.alerts:
         what = f"silver violates {row['alert']}" if row["critical"] else "silver holds baskets without lines"
         samples = ", ".join(row["samples"] or [])
-        yield _cause(what, f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}", look)
+        evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
+        yield _cause(what, evidence, f"correct {samples} and the like in scout.silver_transactions and its lines")
     if found.older and (found.older["negative"] or found.older["empty"]):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
             f"for example {found.older['sample']}; the acceptance gate refuses them at any age"
         )
-        yield _cause(f"silver holds violations older than {hours}", evidence, look)
+        correct = f"correct {found.older['sample']} and the like in scout.silver_transactions and its lines"
+        yield _cause(f"silver holds violations older than {hours}", evidence, correct)
     if status.get("bronze_staleness") in ("warn", "fail"):
         evidence = f"the newest is {in_words((found.bronze_minutes or 0) * 60)} old"
         yield _cause("no new event arrives", evidence, "look at the edge function and its sources, not at the database")
@@ -171,7 +175,9 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield _cause("products are not linked", evidence, "look at scout.dim_product and at the job product-linking")
     if found.dead_letters:
         evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
-        yield _cause("dead letters wait for someone", evidence, "look at their error_code and error_message")
+        yield _cause(
+            "dead letters wait for someone", evidence, "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
+        )
 
 
 def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -209,7 +209,8 @@ def check_thresholds(given: Mapping[str, t.Any]) -> dict[str, Figures]:
             raise BadInput(f"threshold {name[:80]!r} is unknown", next_step=f"choose among {', '.join(THRESHOLDS)}")
         if not isinstance(figures, dict) or set(t.cast("dict[str, t.Any]", figures)) - {"ok", "fail"}:
             raise BadInput(
-                f"threshold {name} {str(given[name])[:80]!r} is not usable", next_step=f"give {name}: {{ok: …, fail: …}}"
+                f"threshold {name} {str(given[name])[:80]!r} is not usable",
+                next_step=f"give {name}: {{ok: …, fail: …}}",
             )
         for key, value in t.cast("dict[str, t.Any]", figures).items():
             thresholds[name][key] = _number(f"{name}.{key}", value)
@@ -247,14 +248,15 @@ def assess(found: Findings, thresholds: Mapping[str, Figures]) -> Report:
     """Figures, verdict, causes and what keeps ingestion from being resumed; pure."""
     raw = [*(_indicator(figure, found, thresholds[figure.name]) for figure in FIGURES), _ingestion(found)]
     paused = found.ingestion == "paused"
+    blockers = tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown"))
     shown = tuple(_unjudged(i, found) if paused and i.name in FLOW and i.status != "ok" else i for i in raw)
     return Report(
         verdict="paused" if paused else verdict(shown),
         verdict_when_running=verdict(raw),
         needs_reset=_needs_reset(found, raw),
         indicators=shown,
-        diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw})),
-        blockers=tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown")),
+        diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw}, blockers)),
+        blockers=blockers,
     )
 
 

@@ -13,6 +13,7 @@ import urllib.parse
 from . import contract
 from . import ledger as ledgers
 from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, translate
+from .controller import Controller, this_controller
 from .errors import BadInput, RecoveryError, WrongDatabase
 from .pg import psycopg
 from .progress import Progress
@@ -35,7 +36,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
 #: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
 LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "ledger": {"type": "str", "default": "auto", "choices": ["required", "auto", "off"]},
-    "lease_token": {"type": "int"},
+    "lease_token": {"type": "int", "no_log": False},
     "takeover": {"type": "bool", "default": False},
 }
 
@@ -54,7 +55,7 @@ class Call:
     session: Session
     check: bool
     progress: Progress
-    controller: ledgers.Controller
+    controller: Controller
     incident: str
 
     def look(self, mode: str = "auto") -> ledgers.Ledger:
@@ -90,7 +91,7 @@ def invoke(
             statement_timeout_seconds=params["statement_timeout_seconds"],
             lock_timeout_seconds=params["lock_timeout_seconds"],
         )
-        controller = ledgers.this_controller(controller_pid)
+        controller = this_controller(controller_pid)
         with open_session(settings, source) as session:
             missing = session.row(REQUIRE_SCOUT, tables=list(contract.REQUIRED_TABLES))["missing"]
             if missing:

@@ -1,33 +1,30 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who did what when, who may act now, and what a pause has to give back: schema scout_ops."""
+"""Who did what when, and what a pause has to give back: schema scout_ops."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import os
-import socket
 import typing as t
 import uuid
-from pathlib import Path
 
+from . import lease as leases
 from .connection import attempting, check_incident
-from .errors import LeaseHeld, LeaseLost, MissingPrivilege, NotReached, RecoveryError
+from .controller import this_controller
+from .errors import MissingPrivilege, RecoveryError
 from .pg import Jsonb, psycopg, sql
-from .progress import in_words
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator
 
     from .connection import Row, Session
+    from .controller import Controller
 
 CREATION_LOCK: t.Final = 7226883401  # any number of our own: serialises two first uses
-LEASE: t.Final = "pipeline"
-LEASE_SECONDS: t.Final = 900
 
 #: One entry a version of the schema, applied in order; never edited after a release.
 VERSIONS: t.Final[tuple[t.LiteralString, ...]] = (
@@ -159,39 +156,6 @@ SET finished_at = clock_timestamp(), status = %(status)s, effects = %(effects)s,
 WHERE run_id = %(run_id)s
 """
 
-READ_LEASE = """
-SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at,
-       owner IS NOT NULL AND expires_at > clock_timestamp() AS held,
-       extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
-FROM scout_ops.leases WHERE name = %(name)s
-"""
-
-TAKE_LEASE = """
-INSERT INTO scout_ops.leases AS held
-       (name, token, run_id, incident, owner, host_key, pid, process_started, acquired_at, ttl_seconds, expires_at)
-VALUES (%(name)s, 1, %(run_id)s, %(incident)s, %(owner)s, %(host_key)s, %(pid)s, %(process_started)s,
-        clock_timestamp(), %(seconds)s, clock_timestamp() + make_interval(secs => %(seconds)s))
-ON CONFLICT (name) DO UPDATE
-SET token = held.token + 1, run_id = excluded.run_id, incident = excluded.incident, owner = excluded.owner,
-    host_key = excluded.host_key, pid = excluded.pid, process_started = excluded.process_started,
-    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at
-WHERE held.token = %(seen_token)s
-RETURNING token
-"""
-
-RENEW_LEASE = """
-UPDATE scout_ops.leases
-SET expires_at = clock_timestamp() + make_interval(secs => ttl_seconds)
-WHERE name = %(name)s AND token = %(token)s AND owner IS NOT NULL
-"""
-
-FREE_LEASE = """
-UPDATE scout_ops.leases
-SET owner = NULL, run_id = NULL, incident = NULL, host_key = NULL, pid = NULL, process_started = NULL,
-    ttl_seconds = NULL, expires_at = NULL
-WHERE name = %(name)s AND token = %(token)s
-"""
-
 OPEN_PAUSE = """
 SELECT pause_id, run_id, incident, actor, paused_at, jobs, switched,
        extract(epoch FROM clock_timestamp() - paused_at)::float8 AS seconds
@@ -214,31 +178,6 @@ WHERE pause_id = %(pause_id)s AND resumed_at IS NULL
 
 
 @dataclasses.dataclass(frozen=True)
-class Controller:
-    """The process that runs the playbook; `pid` is None where it cannot be looked up again."""
-
-    actor: str
-    host: str
-    host_key: str
-    pid: int | None
-    process_started: str | None
-
-    @property
-    def name(self) -> str:
-        """`host:pid`, for the ledger."""
-        return f"{self.host}:{self.pid or '-'}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Lease:
-    """A held lease: its fencing token and the run it was taken for."""
-
-    token: int
-    run_id: str
-    note: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class Pause:
     """A pause in force."""
 
@@ -252,58 +191,15 @@ class Pause:
     switched: bool
 
 
-def this_controller(pid: int | None) -> Controller:
-    """Describes the operator and the process `pid` on this machine."""
-    host = socket.gethostname()
-    try:
-        login = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (OSError, KeyError):
-        login = f"uid {os.getuid()}"
-    return Controller(f"{login}@{host}", host, _host_key(host), pid, _process_started(pid) if pid else None)
-
-
-def _host_key(host: str) -> str:
-    """Tells this boot of this machine and this pid namespace from every other."""
-    parts = [host]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-    with contextlib.suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    return "/".join(parts)
-
-
-def _process_started(pid: int) -> str | None:
-    """The start of a process in kernel ticks, or None where that cannot be told or only a zombie is left of it."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return fields[19] if fields[0] not in "ZX" else None
-    except (OSError, IndexError):
-        return None
-
-
-def holder_is_dead(lease: Row, here: Controller) -> bool:
-    """True only when the holder ran on this machine and its process is gone; anything uncertain counts as alive.
-
-    What this very process held before is left over from a task whose session was lost: it does one thing at a time.
-    """
-    if lease["host_key"] != here.host_key or not lease["pid"] or not lease["process_started"]:
-        return False
-    if lease["pid"] == os.getpid():
-        return True
-    if not Path("/proc/self").is_dir():
-        return False
-    return _process_started(lease["pid"]) != lease["process_started"]
-
-
+@dataclasses.dataclass(frozen=True)
 class Ledger:
     """The ledger of one database, or its absence when `ledger: off` or it may not be created."""
 
-    def __init__(self, session: Session, *, present: bool, controller: Controller, incident: str, warnings: list[str]):
-        self.session = session
-        self.present = present
-        self.controller = controller
-        self.incident = incident
-        self.warnings = warnings
+    session: Session
+    present: bool
+    controller: Controller
+    incident: str
+    warnings: list[str] = dataclasses.field(default_factory=list[str])
 
     def open_pause(self) -> Pause | None:
         """The pause in force, if the ledger knows of one."""
@@ -338,13 +234,6 @@ class Ledger:
         if self.present:
             self.session.execute(CLOSE_PAUSE, pause_id=pause.pause_id, actor=self.controller.actor, run_id=run.run_id)
 
-    def lease_state(self) -> Row | None:
-        """The lease as it stands, or None where nobody ever took one."""
-        if not self.present:
-            return None
-        found = self.session.rows(READ_LEASE, name=LEASE)
-        return found[0] if found else None
-
 
 @dataclasses.dataclass
 class Run:
@@ -364,29 +253,22 @@ class Run:
 def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
     """The ledger for reading: used where it exists, never created."""
     check_incident(incident)
-    warnings: list[str] = []
-    present = False
-    if mode != "off":
-        state = _state(session)
-        present = state["ready"]
-        if mode == "required" and not (present or state["creatable"]):
-            raise _cannot_use(session)
-    return Ledger(session, present=present, controller=controller, incident=incident, warnings=warnings)
+    state: Row = {"ready": False} if mode == "off" else _state(session)
+    if mode == "required" and not (state["ready"] or state["creatable"]):
+        raise _cannot_use(session)
+    return Ledger(session, state["ready"], controller, incident)
 
 
 def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
     """The ledger for writing: created on first use where permitted; `required` fails where it cannot be."""
     check_incident(incident)
-    warnings: list[str] = []
-    present = False
-    if mode != "off":
-        present = _create_or_upgrade(session)
-        if not present:
-            problem = _cannot_use(session)
-            if mode == "required":
-                raise problem
-            warnings.append(f"working without the ledger: {problem.said}. {problem.next_step}")
-    return Ledger(session, present=present, controller=controller, incident=incident, warnings=warnings)
+    ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
+    if mode != "off" and not ledger.present:
+        problem = _cannot_use(session)
+        if mode == "required":
+            raise problem
+        ledger.warnings.append(f"working without the ledger: {problem.said}. {problem.next_step}")
+    return ledger
 
 
 def _create_or_upgrade(session: Session) -> bool:
@@ -446,94 +328,6 @@ def problem(session: Session) -> MissingPrivilege | None:
     return None if state["ready"] or state["creatable"] else _cannot_use(session)
 
 
-def acquire(
-    ledger: Ledger,
-    run_id: str,
-    *,
-    takeover: bool = False,
-    seconds: int = LEASE_SECONDS,
-    holder: Controller | None = None,
-) -> Lease | None:
-    """Takes the lease, or refuses with the holder's name; a holder whose process is dead does not count.
-
-    Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.
-    """
-    if not ledger.present:
-        return None
-    session, here = ledger.session, holder or ledger.controller
-    note = ""
-    with attempting("could not take the lease", on=session.where), session.write():
-        seen = ledger.lease_state()
-        if seen is not None and seen["held"]:
-            dead = holder_is_dead(seen, here)
-            if not dead and not takeover:
-                raise lease_held(seen, session.where)
-            why = "its process is gone" if dead else "takeover was asked for"
-            note = f"took over the lease of {seen['owner']} (incident {seen['incident']}): {why}"
-        token = session.rows(
-            TAKE_LEASE,
-            name=LEASE,
-            run_id=run_id,
-            incident=ledger.incident,
-            owner=here.actor,
-            host_key=here.host_key,
-            pid=here.pid,
-            process_started=here.process_started,
-            seconds=seconds,
-            seen_token=seen["token"] if seen else 0,
-        )
-        if not token:
-            raise NotReached(
-                "could not take the lease",
-                on=session.where,
-                said="someone else took it at the same moment",
-                next_step="assess.yml shows who is at work",
-            )
-    return Lease(token[0]["token"], run_id, note)
-
-
-def lease_held(lease: Row, where: str) -> LeaseHeld:
-    """The refusal a second operator sees."""
-    since = f"{lease['acquired_at']:%Y-%m-%d %H:%M:%S} UTC"
-    return LeaseHeld(
-        "refused to start beside another run",
-        on=where,
-        said=f"{lease['owner']} is at work on incident {lease['incident']} since {since}",
-        next_step=(
-            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true "
-            f"(the lease falls free by itself in {in_words(max(0.0, lease['seconds_left']))})"
-        ),
-        result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
-    )
-
-
-def fence_with(session: Session, token: int) -> None:
-    """From now on every writing transaction of this session first proves, and renews, the lease `token`."""
-
-    def fence() -> None:
-        if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
-            raise LeaseLost(
-                "stopped: the lease was taken over or released while this run worked",
-                on=session.where,
-                next_step="assess.yml shows who is at work now; nothing of the last step was committed",
-            )
-
-    session.fence = fence
-
-
-def release(ledger: Ledger, token: int) -> bool:
-    """Frees the lease if it is still ours; says whether it was."""
-    if not ledger.present:
-        return False
-    session = ledger.session
-    fence, session.fence = session.fence, None
-    try:
-        with attempting("could not release the lease", on=session.where), session.write():
-            return session.execute(FREE_LEASE, name=LEASE, token=token) == 1
-    finally:
-        session.fence = fence
-
-
 @contextlib.contextmanager
 def operation(
     ledger: Ledger, action: str, parameters: dict[str, t.Any], *, lease_token: int | None = None, takeover: bool = False
@@ -541,19 +335,19 @@ def operation(
     """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts."""
     session = ledger.session
     run = Run(ledger, str(uuid.uuid4()))
-    own: Lease | None = None
+    own: leases.Lease | None = None
     if lease_token is None:
         # Held for as long as this process works, which may be a shorter life than its controller's.
-        own = acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
+        own = leases.acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
         if own is not None and own.note:
             ledger.warnings.append(own.note)
     token = lease_token if own is None else own.token
     if ledger.present and token is not None:
-        fence_with(session, token)
+        leases.fence_with(session, token)
     try:
         if ledger.present:
             with attempting("could not write to the ledger", on=session.where), session.write():
-                parent = ledger.lease_state()
+                parent = leases.read(ledger)
                 session.execute(
                     START_RUN,
                     run_id=run.run_id,
@@ -575,7 +369,7 @@ def operation(
     finally:
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
-                release(ledger, own.token)
+                leases.release(ledger, own.token)
 
 
 def _finish(run: Run, error: BaseException | None) -> None:

@@ -354,8 +354,7 @@ def _still_stuck(
     """Whether that very session is still there and still in the transaction or idleness it was found in."""
     with session.read():
         now = {activity.identity: activity for activity in read(session, counted)}
-    found = now.get(target.identity)
-    if found is None:
+    if (found := now.get(target.identity)) is None:
         return False
     # A cancelled statement may leave its session's advisory lock behind.
     if target.pipeline:
@@ -369,11 +368,8 @@ def summary(done: list[Cleared], todo: Plan) -> str:
     """One line for a person."""
     if not todo.clear and not todo.leave:
         return "no stuck session"
-    parts: list[str] = []
-    for how in ("cancelled", "terminated", "ended by itself"):
-        number = sum(1 for c in done if c.how == how)
-        if number:
-            parts.append(f"{count(number, 'session')} {how}")
+    numbers = {how: sum(1 for c in done if c.how == how) for how in ("cancelled", "terminated", "ended by itself")}
+    parts = [f"{count(number, 'session')} {how}" for how, number in numbers.items() if number]
     if todo.leave:
         parts.append(f"{count(len(todo.leave), 'session')} left alone")
     return ", ".join(parts) or "nothing done"

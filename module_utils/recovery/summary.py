@@ -9,6 +9,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import textwrap
 import typing as t
 from pathlib import Path
@@ -23,6 +24,13 @@ Result = dict[str, t.Any]
 
 FORMAT: t.Final = "scout-recovery-result/1"
 WIDTH: t.Final = 79
+HEIGHT: t.Final = 15
+INDENT: t.Final = 9
+#: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
+PART_LINES: t.Final = 3
+SHORTENED_FIRST: t.Final = ("warn", "was", "did", "would", "undo", "now", "failed", "causes")
+#: A playbook that an error names, as a person types it.
+PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
@@ -166,18 +174,32 @@ def lines(story: Story) -> list[str]:
         title += f", incident {story.incident}"
     if story.seconds is not None:
         title += f", {in_words(story.seconds)}"
-    parts = [("was", _was(story)), ("would" if story.check else "did", _did(story)), ("now", _now(story))]
-    parts += [("failed", _failed(story)), ("warn", "; ".join(_warnings(story)))]
-    parts += [("undo", _undo(story)), ("next", "; then ".join(_next(story)))]
+    parts = {
+        "found" if story.operation == "assess" else "was": _was(story),
+        "causes": _causes(story),
+        "would" if story.check else "did": _did(story),
+        "now": _now(story),
+        "failed": _failed(story),
+        "warn": "; ".join(_warnings(story)),
+        "undo": _undo(story),
+        "next": "; then ".join(_next(story)),
+    }
+    bodies = {name: textwrap.wrap(text, WIDTH - INDENT, break_on_hyphens=False) for name, text in parts.items() if text}
+    room = {name: 2 * PART_LINES if name == "causes" else PART_LINES for name in bodies}
+    for name in SHORTENED_FIRST:
+        while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > 1:
+            room[name] -= 1
     made = [_cut(title, WIDTH)]
-    for name, text in parts:
-        if text:
-            body = textwrap.wrap(text, WIDTH - 9, break_on_hyphens=False) or [""]
-            most = 3 if name in ("did", "would", "failed", "next") else 2
-            if len(body) > most:
-                body = [*body[: most - 1], _cut(body[most - 1], WIDTH - 12) + " …"]
-            made += [f"  {name:<6} {body[0]}", *(f"         {line}" for line in body[1:])]
-    return made[:15]
+    for name, body in bodies.items():
+        shown = body[: room[name]]
+        if len(shown) < len(body):
+            shown[-1] = _cut(shown[-1], WIDTH - INDENT - 2) + " …"
+        made += [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(shown)], shown, strict=False)]
+    return made
+
+
+def _height(bodies: Mapping[str, list[str]], room: Mapping[str, int]) -> int:
+    return sum(min(len(body), room[name]) for name, body in bodies.items())
 
 
 def _cut(text: str, width: int) -> str:
@@ -185,27 +207,30 @@ def _cut(text: str, width: int) -> str:
 
 
 def _was(story: Story) -> str:
-    if not story.before or story.before.get("failed"):
-        return ""
+    """The first assessment; for a reset with the likeliest cause, which an assessment has a line of its own for."""
     text = story.before.get("summary", "")
-    causes = story.before.get("diagnoses", [])
-    return f"{text}. {causes[0]['cause']}" if causes and story.operation != "assess" else text
+    causes = _list(story.before.get("diagnoses"))
+    return f"{causes[0]['cause']} ({text})" if causes and text and story.operation != "assess" else text
+
+
+def _causes(story: Story) -> str:
+    """What an assessment found, most blocking first."""
+    causes = _list(story.before.get("diagnoses")) if story.operation == "assess" else []
+    return "; ".join(f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes[:3])
 
 
 def _did(story: Story) -> str:
-    if story.operation == "assess":
+    if story.operation == "assess" or story.operation == "preflight":
         return ""
-    done = [
-        r["summary"]
-        for name, r in story.ran.items()
-        if r.get("changed") and not r.get("failed") and r.get("summary") and not name.startswith("assess")
-    ]
-    if not done and story.failure is None:
-        other = [
-            r["summary"] for n, r in story.ran.items() if n not in ("preflight", "lease") and not n.startswith("assess")
-        ]
-        return "; ".join(other) if other and story.operation != "emergency_reset" else "nothing: nothing had to be done"
-    return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)
+    steps = {n: r for n, r in story.ran.items() if n not in ("preflight", "lease") and not n.startswith("assess")}
+    done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
+    if done:
+        return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)
+    if story.failure is not None:
+        return ""
+    if story.operation == "emergency_reset":
+        return "nothing: nothing had to be done"
+    return "; ".join(r["summary"] for r in steps.values() if r.get("summary"))
 
 
 def _now(story: Story) -> str:
@@ -213,17 +238,22 @@ def _now(story: Story) -> str:
         return "nothing was written"
     ingestion = story.after.get("ingestion", {})
     text = f"ingestion is {story.state}"
+    if story.operation == "preflight" and story.failure is None:
+        return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.state == "unknown":
         touched = {"pause", "clear", "drain", "refresh", "resume"} & set(story.ran)
-        text = "nothing is known of ingestion" if touched else "nothing was changed"
+        return "nothing is known of ingestion" if touched else "nothing was changed"
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
         text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
-    failing = [i["name"] for i in story.after.get("indicators", []) if i["status"] == "fail"]
-    if story.state == "running":
+    indicators = _list(story.after.get("indicators"))
+    failing = [i["name"] for i in indicators if i["status"] == "fail"]
+    if story.state == "running" and indicators:
         text += f", still failing: {', '.join(failing)}" if failing else ", nothing is failing"
     if story.outcome == "left_paused":
-        text += f"; not resumed because of {', '.join(story.after['blockers'])}"
+        reasons = {i["name"]: i["reason"] for i in indicators if i["reason"]}
+        named = [f"{name} ({reasons[name]})" if name in reasons else name for name in story.after["blockers"]]
+        text += f"; not resumed because of {', '.join(named)}"
     return text
 
 
@@ -248,40 +278,39 @@ def _undo(story: Story) -> str:
     if story.check:
         return ""
     parts: list[str] = []
-    drained: Result = story.ran.get("drain", {})
-    poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
-    if poison:
-        parts.append(
-            f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
-            + (f" (run {drained['run_id']})" if drained.get("run_id") else "")
-        )
     if story.state in ("paused", "pausing") and story.ran.get("pause", {}).get("changed"):
         parts.append(f"{RESUME} gives back the jobs")
     elif story.operation == "resume_ingestion" and story.changed:
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
-    elif story.changed and not parts and story.outcome == "recovered":
+    drained: Result = story.ran.get("drain", {})
+    poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
+    if poison:
+        kept = f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
+        parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
+    if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")
     return "; ".join(parts)
 
 
 def _next(story: Story) -> list[str]:
+    """Commands and advice in the order in which to follow them."""
     failure = story.failure
     if failure is not None:
         error: Result = failure.get("error") or {}
-        return [error["next_step"]] if error.get("next_step") else ["run the same command again with -vvv"]
-    causes: list[str] = [d["next_command"] for d in story.after.get("diagnoses", [])]
-    if story.outcome == "recovered":
-        # They were found while it was still paused.
-        causes = [command for command in causes if command not in (RESET, RESUME)]
+        step = str(error.get("next_step") or "run the same command again with -vvv")
+        return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step)]
     if story.check:
         return ["run it without --check"] if story.changed else []
+    causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
     if story.outcome == "left_paused":
-        others = [c for c in causes if c not in (RESUME, RESET)]
-        return [*others[:1], RESET]
+        return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
-        return [f"ask {story.after['ingestion'].get('paused_by') or 'who paused it'}, or {RESUME}"]
+        return [f"ask {story.after['ingestion'].get('paused_by') or 'who switched the jobs off'}, or {RESUME}"]
+    if story.outcome == "recovered":
+        # They were found while it was still paused.
+        causes = [command for command in causes if not command.startswith((RESET, RESUME))]
     return causes[:1]
 
 
@@ -301,10 +330,10 @@ def save(path: Path, made: Result, run_key: str) -> None:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-    except OSError as e:
+    except (OSError, ValueError) as e:
         raise BadInput(
             f"could not write result_file {path}",
-            said=e.strerror or str(e),
+            said=getattr(e, "strerror", None) or str(e),
             next_step="give a path that can be written",
         ) from e
 

@@ -50,6 +50,9 @@ class ActionModule(ActionBase):
         lines = result.pop("lines", [])
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
             display.display("\n".join(["", *lines]))
+        if result.get("failed"):
+            # Ansible would print all of it; the lines say it better, and result_file has it.
+            result = {name: result[name] for name in ("failed", "changed", "msg")}
         return {**result, "_ansible_scout_lines": lines}
 
 

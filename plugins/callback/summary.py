@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
@@ -43,6 +44,15 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
         """Keeps the lines of a summary of something that ended badly."""
         self._keep(result)
+
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        """Says of a bastion out of reach what no task can say there."""
+        why = " ".join(str(result._result.get("msg", "")).split())
+        lines = [f"{result._host.get_name()} could not be reached"]
+        for name, text in (("failed", why), ("next", "check the connection, then run the same command again")):
+            first, *rest = textwrap.wrap(text, 70, break_on_hyphens=False) or [""]
+            lines += [f"  {name:<6} {first}", *(f"         {line}" for line in rest[:2])]
+        self._summaries.append(lines)
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
         """Prints what was kept."""

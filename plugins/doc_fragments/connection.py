@@ -39,5 +39,6 @@ requirements:
   - psycopg >= 3.2 on the host that runs the module (the controller for local connections)
 notes:
   - A standby, a read-only database and a database without Scout's tables are refused.
-  - Every transaction sets its own timeouts and C(TimeZone=UTC), so the modules also work through a transaction pooler.
+  - Every transaction sets its own timeouts and C(TimeZone=UTC), so the modules also work through a transaction pooler,
+    with a warning.
 """

@@ -451,7 +451,6 @@ def test_an_operator_who_is_no_superuser(either_db: str, attributes: str) -> Non
         assert one(either_db, "SELECT count(*) FROM scout_ops.runs") == 2
 
 
-@pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize(
     ("without", "revoke", "grants"),
     [
@@ -467,17 +466,18 @@ def test_an_operator_who_is_no_superuser(either_db: str, attributes: str) -> Non
     ],
 )
 def test_a_missing_grant_is_named_and_nothing_is_changed(
-    scout_db: str, without: str, revoke: str, grants: list[str], check: bool
+    scout_db: str, without: str, revoke: str, grants: list[str]
 ) -> None:
     with operator(scout_db, without=without) as dsn, psycopg.connect(scout_db), connect(scout_db) as connection:
         if revoke:
             connection.execute(revoke)  # type: ignore[call-overload]
         before = fingerprint(scout_db)
-        refused = pause(dsn, check=check)
-        assert refused["error"]["kind"] == "missing_privilege", refused
-        for grant in grants:
-            assert grant in refused["msg"].replace('"', "")
-        assert refused["msg"].count("GRANT ") == len(grants)
+        for check in (True, False):
+            refused = pause(dsn, check=check)
+            assert refused["error"]["kind"] == "missing_privilege", refused
+            for grant in grants:
+                assert grant in refused["msg"].replace('"', "")
+            assert refused["msg"].count("GRANT ") == len(grants)
         assert fingerprint(scout_db) == before
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import ingestion, ledger
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import controller, ingestion, ledger
 from tests.integration.modules import (
     Result,
     ad_hoc,
@@ -168,7 +168,7 @@ def test_a_takeover_in_the_middle_stops_the_next_write(
 def test_a_lease_left_over_by_this_very_process_is_no_obstacle(scout_db: str) -> None:
     """Its session was lost, so the task before could not give it back."""
     lease(scout_db)
-    me = ledger.this_controller(os.getpid())
+    me = controller.this_controller(os.getpid())
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout_ops.leases SET pid = %s, process_started = %s", [me.pid, me.process_started])
     assert call("scout_ingestion", scout_db, state="paused")["changed"]

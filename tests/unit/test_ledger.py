@@ -15,29 +15,31 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import ingestion, ledger, scheduler
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import controller, ingestion, ledger, scheduler
 
 
-def row(holder: ledger.Controller) -> dict[str, Any]:
+def row(holder: controller.Controller) -> dict[str, Any]:
     """The lease as that process holds it."""
     return {"host_key": holder.host_key, "pid": holder.pid, "process_started": holder.process_started}
 
 
 def test_only_a_process_known_to_be_gone_is_dead() -> None:
-    here = ledger.this_controller(os.getppid())
+    here = controller.this_controller(os.getppid())
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    theirs = row(ledger.this_controller(child.pid))
-    assert not ledger.holder_is_dead(row(here), here)
-    assert not ledger.holder_is_dead(theirs, here)
+    theirs = row(controller.this_controller(child.pid))
+    assert not controller.holder_is_dead(row(here), here)
+    assert not controller.holder_is_dead(theirs, here)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert ledger.holder_is_dead(theirs, here), "a zombie does nothing any more"
+    assert controller.holder_is_dead(theirs, here), "a zombie does nothing any more"
     child.communicate()
-    assert ledger.holder_is_dead(theirs, here)
-    assert ledger.holder_is_dead(row(here) | {"process_started": "1"}, here), "the pid belongs to another process now"
-    assert not ledger.holder_is_dead(theirs | {"host_key": "elsewhere"}, here)
-    assert not ledger.holder_is_dead(row(ledger.this_controller(None)), here)
-    assert ledger.holder_is_dead(row(ledger.this_controller(os.getpid())), here), "left over by this process"
+    assert controller.holder_is_dead(theirs, here)
+    assert controller.holder_is_dead(row(here) | {"process_started": "1"}, here), (
+        "the pid belongs to another process now"
+    )
+    assert not controller.holder_is_dead(theirs | {"host_key": "elsewhere"}, here)
+    assert not controller.holder_is_dead(row(controller.this_controller(None)), here)
+    assert controller.holder_is_dead(row(controller.this_controller(os.getpid())), here), "left over by this process"
 
 
 def test_an_operator_without_an_account_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +48,7 @@ def test_an_operator_without_an_account_has_a_name(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.delenv("SUDO_USER", raising=False)
     monkeypatch.setattr(getpass, "getuser", no_account)
-    assert ledger.this_controller(None).actor.startswith(f"uid {os.getuid()}@")
+    assert controller.this_controller(None).actor.startswith(f"uid {os.getuid()}@")
 
 
 def job(jobid: int, *, active: bool = False, **columns: Any) -> scheduler.Job:

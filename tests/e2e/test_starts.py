@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every way to start a playbook, from the checkout or installed, and the inventories that come with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import BIN, CHECKOUT, Stage, environment
+from tests.scout.server import Server
+
+NOTHING = "did nothing: nothing had to be done now ingestion is running, nothing is failing"
+
+WAYS = {
+    "from the checkout": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook playbooks/emergency_reset.yml",
+    "from playbooks": f"cd '{CHECKOUT}' && . ./activate && cd playbooks && ansible-playbook emergency_reset.yml",
+    "by its name": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook scout.recovery.emergency_reset",
+    "by its name from elsewhere": f"cd '{CHECKOUT}' && . ./activate && cd / && ansible-playbook scout.recovery.emergency_reset",
+    "with ANSIBLE_CONFIG": (
+        f"cd / && ANSIBLE_CONFIG='{CHECKOUT}/ansible.cfg' '{BIN}/ansible-playbook' '{CHECKOUT}/playbooks/emergency_reset.yml'"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_from_the_checkout(way: str, healthy: Pipeline, stage: Stage) -> None:
+    """The database comes from SCOUT_DSN; the last line of the screen is the summary's."""
+    env = environment(stage.home, {"SCOUT_DSN": healthy.dsn})
+    del env["ANSIBLE_CONFIG"]
+    done = subprocess.run(["bash", "-c", WAYS[way]], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " ".join(done.stdout.split()).endswith(NOTHING)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection, built and installed for a user who has an ansible.cfg of their own."""
+    home = tmp_path_factory.mktemp("user")
+    (home / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
+    env = environment(home, {"ANSIBLE_CONFIG": str(home / "ansible.cfg"), "HOME": str(home)})
+    galaxy = [str(BIN / "ansible-galaxy"), "collection"]
+    for command in (
+        [*galaxy, "build", str(CHECKOUT), "--output-path", str(home)],
+        [*galaxy, "install", str(home / "scout-recovery-0.1.0.tar.gz"), "-p", str(home / "collections"), "--offline"],
+    ):
+        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+def test_installed(installed: Path, broken: Pipeline, stage: Stage) -> None:
+    """Without this checkout's settings: no inventory, no callback, no working folder but the user's."""
+    env = {"ANSIBLE_CONFIG": str(installed / "ansible.cfg"), "SCOUT_DSN": broken.dsn, "HOME": str(installed)}
+    first = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home)
+    assert first.rc == 0, first.text
+    assert first.result["outcome"] == "recovered"
+    assert "emergency reset of " in first.text
+    second = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home)
+    assert (second.rc, second.recap()["changed"]) == (0, 0), second.text
+    root = installed / "collections" / "ansible_collections" / "scout" / "recovery"
+    assert not [path for path in ("tests", "scripts", ".scout", ".venv", "Makefile") if (root / path).exists()]
+    assert str(CHECKOUT) not in first.text
+
+
+def test_every_playbook_can_be_parsed(stage: Stage) -> None:
+    """On any inventory, so also by tools that look at all of them."""
+    for playbook in sorted((CHECKOUT / "playbooks").glob("*.yml")):
+        checked = stage.play(str(playbook), None, "--syntax-check", "-i", "localhost,")
+        assert checked.rc == 0, checked.text
+
+
+def test_the_example_inventory(pg_server: Server, healthy: Pipeline, stage: Stage) -> None:
+    """It lists without a vault password, and its vaulted password opens with the one it names."""
+    example = str(CHECKOUT / "inventories" / "example")
+    listed = subprocess.run(
+        [str(BIN / "ansible-inventory"), "-i", example, "--list"],
+        env=environment(stage.home), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert listed.returncode == 0, listed.stderr
+    hosts = json.loads(listed.stdout)["_meta"]["hostvars"]
+    assert all(
+        "scout_dsn" in variables and "__ansible_vault" in variables["scout_password"] for variables in hosts.values()
+    )
+    assert [name for name, variables in hosts.items() if variables.get("ansible_connection") == "ssh"] == ["palawan"]
+
+    secret = stage.home / "vault_password"
+    secret.write_text("example\n")
+    with_password = pg_server.tcp_dsn(healthy.dsn.rpartition("/")[2], password="", user="vaulted")
+    healthy.execute("CREATE ROLE vaulted LOGIN SUPERUSER PASSWORD 'change me'")
+    try:
+        played = stage.play(
+            "assess", with_password, "-i", example, "--vault-password-file", str(secret), "-vvv", target="staging_a"
+        )
+    finally:
+        healthy.execute("DROP ROLE vaulted")
+    assert played.rc == 0, played.text
+    assert "change me" not in played.text
+    assert "could not decrypt" not in played.text
+
+
+def test_a_bastion_out_of_reach(healthy: Pipeline, stage: Stage) -> None:
+    """Ansible runs no task there, so it is said at the end; the other database is assessed all the same."""
+    ssh = stage.home / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'ssh: connect to host bastion port 22: Connection timed out' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    hosts = {
+        "here": {"scout_dsn": healthy.dsn},
+        "there": {
+            "scout_dsn": healthy.dsn,
+            "ansible_connection": "ssh",
+            "ansible_ssh_executable": str(ssh),
+        },
+    }
+    played = stage.play("assess", None, "-i", stage.inventory(hosts))
+    assert played.rc == 4, played.text
+    assert "there could not be reached" in played.summary
+    assert "Connection timed out" in played.summary
+    assert played.results["here"]["outcome"] == "assessed"
