@@ -50,21 +50,19 @@ FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = %(dlq_id)s
 
 def move_event(
     session: Session, event_id: str, *, code: str, message: str, document: dict[str, t.Any]
-) -> dict[str, t.Any] | None:
-    """Moves an event inside the caller's transaction; None if it is gone, NotReached (roll back!) if the proof fails.
+) -> dict[str, t.Any]:
+    """Moves an event inside the caller's transaction; raises NotReached, so that it rolls back, if the proof fails.
 
     `document` joins the event's image in `error_details`; what is read back must equal what was removed, by digest.
     """
     session.execute(EXACTLY)
     before = session.rows(BEFORE, event_id=event_id)
-    if not before:
-        return None
     whole: dict[str, t.Any] = {"format": FORMAT, **document}
-    if before[0]["inexact"] is not None:
+    if before and before[0]["inexact"] is not None:
         whole["row"] = before[0]["inexact"]
     moved = session.rows(MOVE, event_id=event_id, code=code, message=message, document=Jsonb(whole))
     after = session.rows(AFTER, event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
-    if len(after) != 1 or after[0]["still_there"] or after[0]["digest"] != before[0]["digest"]:
+    if not before or len(after) != 1 or after[0]["still_there"] or after[0]["digest"] != before[0]["digest"]:
         raise NotReached(
             f"did not move event {event_id} to the dead letter queue",
             on=session.where,

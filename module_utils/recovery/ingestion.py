@@ -137,7 +137,8 @@ def pause(
     """Stops every start of the jobs, waits for the work in flight, and returns only when the barrier stands.
 
     A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
-    cancels the run of a job that is made inactive. Raises NotReached, with nothing resumed, at the timeout.
+    cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
+    that has been cleared, a second pause completes the first. Raises NotReached, with nothing resumed, at the timeout.
     """
     waiting = Waiting(
         session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress
@@ -146,17 +147,20 @@ def pause(
         # Nothing would remember the schedule of a parked job, so a gap between two runs is waited for instead.
         waiting.wait()
     switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to switch off"}
-    park = ledger.present and not cancel_running
+    may_park = ledger.present and not cancel_running
+    stuck = frozenset(activity.pid for activity in todo.stuck) if may_park else frozenset[int]()
+    everyone = may_park
+    parked: frozenset[int] = frozenset()
     while todo.jobs:
-        switch, parked = _stop(session, ledger, run, todo, park=park)
+        switch, parked, waited = _stop(session, ledger, run, todo, stuck=stuck, everyone=everyone)
         _settle(session, todo, progress)
-        if not parked:
+        if not waited:
             break
         waiting.wait()
-        park = False
+        everyone = False
     waiting.wait()
     after = read(session, ledger, names)
-    if after.name != "paused":
+    if after.active or {job.jobid for job in after.parked} - parked:
         raise NotReached(
             "could not pause ingestion",
             on=session.where,
@@ -168,13 +172,17 @@ def pause(
 
 
 def _stop(
-    session: Session, ledger: Ledger, run: Run, todo: Plan, *, park: bool
-) -> tuple[dict[str, t.Any], frozenset[int]]:
-    """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was."""
-    stuck = {activity.pid for activity in todo.stuck}
+    session: Session, ledger: Ledger, run: Run, todo: Plan, *, stuck: frozenset[int], everyone: bool
+) -> tuple[dict[str, t.Any], frozenset[int], bool]:
+    """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was.
+
+    Parks the jobs of stuck runs, and with `everyone` those of all runs. Returns what the switch said, the jobs parked,
+    and whether one of them has a run that is worth waiting for.
+    """
     with attempting("could not pause ingestion", on=session.where), session.write():
         found = _current(session, todo.jobs)
-        running = frozenset(r.jobid for r in scheduler.runs_in_flight(session, found) if park and r.pid not in stuck)
+        runs = [r for r in scheduler.runs_in_flight(session, found) if everyone or r.pid in stuck]
+        running = frozenset(r.jobid for r in runs)
         switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
         if not running:
             switch = _call_switch(session, "pause")
@@ -188,7 +196,7 @@ def _stop(
             elif job.active or job.parked:
                 scheduler.alter(session, job, active=False, schedule=_original_schedule(in_force, job))
         run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
-    return switch, running
+    return switch, running, any(r.pid not in stuck for r in runs)
 
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:

@@ -42,7 +42,8 @@ WHERE a.datname = current_database() AND a.pid <> pg_catalog.pg_backend_pid()
   AND coalesce(a.backend_type, 'hidden') NOT IN ('autovacuum worker', 'walsender', 'parallel worker', 'pg_cron launcher')
 """
 
-#: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold.
+#: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold; and rows
+#: locked by FOR UPDATE or a foreign key, which count only while their holder sits idle in its transaction.
 LOCKS = """
 SELECT l.pid, 'advisory' AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
 FROM pg_catalog.pg_locks AS l
@@ -51,7 +52,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY(%(keys)s)
 UNION ALL
 SELECT l.pid,
-       CASE WHEN c.relname = 'etl_processed' THEN 'etl' WHEN c.relkind = 'm' THEN 'gold' ELSE 'silver' END,
+       CASE WHEN l.mode = 'RowShareLock' THEN 'rows' WHEN c.relname = 'etl_processed' THEN 'etl'
+            WHEN c.relkind = 'm' THEN 'gold' ELSE 'silver' END,
        n.nspname || '.' || c.relname
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
@@ -61,6 +63,8 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
   AND n.nspname = %(schema)s
   AND ((c.relkind IN ('r', 'p') AND (c.relname = 'etl_processed' OR c.relname LIKE 'silver\\_%%')
         AND l.mode = 'RowExclusiveLock')
+       OR (c.relkind IN ('r', 'p') AND l.mode = 'RowShareLock'
+           AND (c.relname IN ('bronze_events', 'etl_processed') OR c.relname LIKE 'silver\\_%%'))
        OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
 """
 
@@ -148,10 +152,12 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
     reasons: list[str] = []
     kinds = {lock["kind"] for lock in locks}
     reasons += [f"{HOLDS_KEY} {lock['object']}" for lock in locks if lock["kind"] == "advisory"]
+    idle = row["state"].startswith("idle in transaction")
+    words = {"etl": "writes", "silver": "writes", "gold": "refreshes"} | ({"rows": "holds rows of"} if idle else {})
     reasons += [
-        f"{'refreshes' if lock['kind'] == 'gold' else 'writes'} {lock['object']}"
-        for lock in sorted(locks, key=lambda lock: lock["object"])
-        if lock["kind"] != "advisory"
+        f"{words[lock['kind']]} {lock['object']}"
+        for lock in sorted(locks, key=lambda lock: (lock["object"], lock["kind"]))
+        if lock["kind"] in words
     ]
     if job is not None:
         reasons.append(f"runs job {job}")
@@ -177,7 +183,8 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
         job=job,
         reasons=tuple(reasons),
         writing=busy or bool(kinds & {"etl", "silver", "gold"}),
-        pipeline=busy or bool(kinds & {"etl", "gold", "advisory"}),
+        # Nobody comes back to a transaction left open on rows the ETL needs, and nothing may yet wait for them.
+        pipeline=busy or bool(kinds & {"etl", "gold", "advisory"}) or (idle and bool(kinds & {"rows", "silver"})),
     )
 
 

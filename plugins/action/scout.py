@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -20,7 +20,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-# Imported here so that the controller has them before it forks its workers.
+from ..plugin_utils import preload  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery import invoke as front
 from ..module_utils.recovery.errors import BadInput, Stopped
 from ..module_utils.recovery.progress import Progress
@@ -28,6 +28,14 @@ from ..module_utils.recovery.progress import Progress
 display = Display()
 
 PR_SET_PDEATHSIG = 1
+GUARDED_AFTER_SECONDS = 0.2
+
+#: Who stops a task by which signal; Ansible sets the alarm for a task with a timeout.
+CALLERS = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "a signal, or because the controller is gone",
+    signal.SIGALRM: "the task's timeout",
+}
 
 #: Ansible's free strategy waits for ever for a worker that was killed. The end of the pipe tells of it.
 GUARDIAN = """
@@ -107,28 +115,40 @@ def _in_plain_words(message: str, args: dict[str, t.Any]) -> str:
 
 def module_of(action: str) -> t.Any:
     """The module a task names."""
-    return importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{action.rpartition('.')[2]}")
+    return preload.module(action.rpartition(".")[2])
 
 
 @contextlib.contextmanager
 def _guarded(controller_pid: int, host: str) -> t.Generator[None]:
     """Should this process be killed, the controller says so and ends, instead of waiting for it."""
-    guardian = subprocess.Popen(
-        ["/bin/sh", "-c", GUARDIAN, "sh", str(controller_pid), host],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    guardians: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        guardians.append(
+            subprocess.Popen(
+                ["/bin/sh", "-c", GUARDIAN, "sh", str(controller_pid), host],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+
+    # Most tasks end sooner than a guardian starts.
+    timer = threading.Timer(GUARDED_AFTER_SECONDS, start)
+    timer.start()
     try:
         yield
     finally:
-        guardian.communicate(b"done\n")
+        timer.cancel()
+        timer.join()
+        for guardian in guardians:
+            guardian.communicate(b"done\n")
 
 
 @contextlib.contextmanager
 def _stoppable(progress: Progress) -> t.Generator[Progress]:
-    """Ctrl-C, SIGTERM and the death of the controller roll back the transaction in flight and end the task."""
+    """Ctrl-C, SIGTERM, the task's timeout and the death of the controller roll back the transaction in flight and end the task."""
 
     def stop(signum: int, _frame: t.Any) -> t.NoReturn:
         progress.request_stop()
@@ -136,11 +156,14 @@ def _stoppable(progress: Progress) -> t.Generator[Progress]:
         for number in previous:
             signal.signal(number, signal.SIG_IGN)
         raise Stopped(
-            "stopped by " + ("Ctrl-C" if signum == signal.SIGINT else "a signal, or because the controller is gone"),
+            f"stopped by {CALLERS.get(signum, 'a signal')}",
             next_step="run the same command again: it goes on from what was committed",
         )
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if callable(signal.getsignal(signal.SIGALRM)):
+        numbers.append(signal.SIGALRM)
+    previous = {number: signal.signal(number, stop) for number in numbers}
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:

@@ -79,7 +79,7 @@ def test_hostile_result_file_and_evidence_folder(healthy: Pipeline, stage: Stage
         assert "could not write result_file" in played.summary
         assert "ingestion is running" in played.summary
         assert_no_ansible_trouble(played)
-    odd = stage.home / "{{ lookup('pipe', 'touch hit') }}; $(touch hit).json"
+    odd = stage.home / "out; $(touch hit) `touch hit`.json"
     assert stage.play("emergency_reset", healthy.dsn, cwd=stage.home, result_file=str(odd)).rc in (0, 2)
     assert not (stage.home / "hit").exists()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.integration.modules import Result, call, connect, executed, one, rows
 from tests.scout import faults, generator, poison
@@ -583,6 +584,15 @@ def test_a_lock_holder_is_diagnosed(scout_db: str) -> None:
         assert first["cause"] == f"pid {held.pids['holder']} holds Scout's refresh lock: gold cannot be refreshed"
 
 
+def test_a_reader_in_the_way_of_a_refresh_comes_before_the_refresh(scout_db: str) -> None:
+    with faults.blocked_refresh(scout_db) as held:
+        held.hang("refresh", "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics")
+        time.sleep(STUCK + 0.2)
+        causes = [d["cause"] for d in assess(scout_db, stuck_after_seconds=STUCK)["diagnoses"]]
+        assert causes[0] == f"pid {held.pids['reader']} blocks the pipeline"
+        assert causes[1] == f"pid {held.pids['refresh']} is stuck in the pipeline"
+
+
 def test_several_causes_are_ranked(scout_db: str) -> None:
     faults.poison_event(scout_db)
     faults.gold_stale(scout_db)
@@ -610,7 +620,7 @@ def test_a_scheduler_that_starts_nothing_is_named(scout_db: str) -> None:
 @pytest.mark.parametrize("wanted", ["SCHEMA cron", "FUNCTION cron.alter_job"])
 def test_a_role_that_may_not_see_is_told_the_grant(scout_db: str, pg_server: Any, wanted: str) -> None:
     faults.missing_grant(scout_db, "loader", wanted)
-    dsn = pg_server.dsn(psycopg.conninfo.conninfo_to_dict(scout_db)["dbname"], user="loader")
+    dsn = pg_server.dsn(conninfo_to_dict(scout_db)["dbname"], user="loader")
     result = assess(dsn)
     if wanted == "SCHEMA cron":
         assert statuses(result)["ingestion"] == "unknown"

@@ -254,6 +254,24 @@ def test_a_run_in_flight_ends_by_itself_and_its_job_keeps_its_schedule(either_db
     assert jobs(either_db) == before
 
 
+def test_the_job_of_a_stuck_run_stays_parked_until_the_pause_is_completed(either_db: str) -> None:
+    """Made inactive, pg_cron would end the run unrecorded, and with it the trace of who blocked it."""
+    before = jobs(either_db)
+    with job_in_flight(either_db) as pid:
+        time.sleep(0.3)
+        paused = pause(either_db, leave_stuck_after_seconds=0.2)
+        assert [session["pid"] for session in paused["stuck"]] == [pid]
+        assert paused["state"] == "pausing"
+        assert {row[1]: row[2] for row in jobs(either_db)}["bronze-to-silver-etl"] == scheduler.NEVER
+        assert off(either_db) == INGESTION - {"bronze-to-silver-etl"}
+    completed = pause(either_db)
+    assert completed["state"] == "paused", completed
+    assert off(either_db) == INGESTION
+    assert [row[:4] for row in jobs(either_db)] == [row[:4] for row in before]
+    resume(either_db)
+    assert jobs(either_db) == before
+
+
 @pytest.mark.parametrize("then", ["pause", "resume"])
 def test_an_interrupted_pause_forgets_no_schedule(either_db: str, then: str) -> None:
     before = jobs(either_db)

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import preflight
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import preflight, summary
 from tests.integration.modules import Result, call, connect, executed, one
 from tests.scout import faults
 from tests.scout.server import CHECKOUT, psql
@@ -118,18 +120,42 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
         ("scout_gold", {"state": "fresh"}),
         ("scout_ingestion", {"state": "running"}),
     ):
-        results[name] = call(name, operator, ledger="required", **options)
-        assert not results[name].get("failed"), results[name]
+        key = str(options.get("state")) if name == "scout_ingestion" else name
+        results[key] = call(name, operator, ledger="required", **options)
+        assert not results[key].get("failed"), results[key]
     assert results["scout_health_info"]["suspects"][0]["event_id"] == event_id
     assert "unknown" not in {
         i["status"] for i in results["scout_health_info"]["indicators"] if i["name"] != "gold_staleness"
     }
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 1
+    story = summary.Story("emergency_reset", "local", "adhoc", False, True, {
+        "assess": results["scout_health_info"], "evidence": results["scout_evidence"], "pause": results["paused"],
+        "clear": results["scout_sessions"], "drain": results["scout_etl"], "refresh": results["scout_gold"],
+        "resume": results["running"],
+    })  # fmt: skip
+    document = json.loads(
+        json.dumps({"format": summary.FORMAT, "run_key": "", "results": [summary.document(story)]}, default=str)
+    )
+    jsonschema.validate(document, json.loads((CHECKOUT / "docs" / "result.schema.json").read_text()))
+    assert document["results"][0]["outcome"] == "recovered"
+    assert len(document["results"][0]["poison"]) == 1
     after = call("scout_health_info", operator)
     assert (after["needs_reset"], after["blockers"]) == ([], [])
     # It owns nothing of the pipeline and inherits nothing of its owner.
     with connect(operator) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
         session.execute("DELETE FROM scout.silver_transactions")
+
+
+def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    result = call("scout_health_info", operator)
+    unknown = {i["name"] for i in result["indicators"] if i["status"] == "unknown"}
+    assert unknown == {"critical_alerts", "linking_coverage", "gold_staleness", "stale_gold_views"}
+    [first] = result["diagnoses"]
+    assert first["cause"] == "not everything can be seen (alerts, gold, linking)"
+    assert first["evidence"] == "permission denied for table silver_line_items"
+    assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
 
 
 def test_missing_grants_fail_with_one_clear_line(scout_db: str, operator: str) -> None:

@@ -191,6 +191,15 @@ def _ignore(connection: psycopg.Connection[Any], statement: str) -> None:
         connection.execute(statement)  # type: ignore[call-overload]
 
 
+def test_rows_left_locked_that_nobody_waits_for_yet(scout_db: str) -> None:
+    """The ETL run that waited may have been ended already; the next batch would wait in its place."""
+    with contextlib.closing(psycopg.connect(scout_db)) as holder, connect(scout_db) as worker:
+        holder.execute(ROW_LOCK)
+        worker.execute("SELECT count(*) FROM scout.silver_transactions")
+        assert cleared(clear(scout_db)) == {holder.info.backend_pid: "terminated"}
+        worker.execute("SELECT 1")
+
+
 def test_a_monitor_that_mentions_the_names(scout_db: str) -> None:
     query = 'SELECT pg_sleep(20) AS "load_silver_from_bronze" -- load_silver_from_bronze(1), refresh_gold_platinum()'
     with psycopg.connect(scout_db, application_name="psql") as monitor, psycopg.connect(scout_db) as idle:

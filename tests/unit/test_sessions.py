@@ -15,6 +15,7 @@ KEY = {"kind": "advisory", "object": "94752052"}
 LEDGER = {"kind": "etl", "object": "scout.etl_processed"}
 GOLD = {"kind": "gold", "object": "scout.gold_daily_metrics"}
 SILVER = {"kind": "silver", "object": "scout.silver_transactions"}
+ROWS = {"kind": "rows", "object": "scout.silver_transactions"}
 ETL = "SELECT scout.load_silver_from_bronze(1)"
 
 
@@ -44,7 +45,10 @@ def chosen(*activities: sessions.Activity, **options: Any) -> tuple[list[int], l
         (activity(1, KEY, state="idle", in_transaction=False), False, True),
         (activity(1, LEDGER), True, True),
         (activity(1, GOLD), True, True),
-        (activity(1, SILVER), True, False),
+        (activity(1, SILVER), True, True),
+        (activity(1, SILVER, state="active"), True, False),
+        (activity(1, ROWS), False, True),
+        (activity(1, ROWS, state="active"), False, False),
         (activity(1, job="bronze-to-silver-etl"), True, True),
         (activity(1, query=ETL, state="active"), True, True),
         # The statement before: it may long have been rolled back.
@@ -63,7 +67,8 @@ def test_what_makes_a_session_the_pipelines(session: sessions.Activity, writing:
         ([activity(1, LEDGER)], [1], []),
         ([activity(1, LEDGER, seconds=599)], [], []),
         ([activity(1, KEY, state="idle")], [1], []),
-        ([activity(1), activity(2, SILVER)], [], []),
+        ([activity(1), activity(2, SILVER, state="active")], [], []),
+        ([activity(1), activity(2, ROWS)], [2], []),
         # The root first, although it has nothing to do with the pipeline.
         ([activity(1, LEDGER, blocked_by=[2]), activity(2)], [2, 1], []),
         ([activity(1, LEDGER, blocked_by=[2]), activity(2, blocked_by=[3]), activity(3)], [3, 1], []),
