@@ -132,6 +132,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
 SILENT_READS: t.Final = {
     "pause": "whether a pause is in force is unknown",
+    "head": "no look was taken for what would block the ETL",
     "suspects": "no look was taken for malformed events",
     "repeats": "no look was taken for transactions that stand twice in a batch",
     "older": "no look was taken for older violations",

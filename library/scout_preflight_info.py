@@ -91,6 +91,7 @@ summary:
   type: str
 """
 
+import shlex
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -99,6 +100,9 @@ from ..module_utils.recovery import preflight, scheduler
 from ..module_utils.recovery.errors import BadInput, MissingPrivilege
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.progress import count
+
+#: More missing privileges than these are counted instead of named in one line.
+FEW: t.Final = 3
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -131,8 +135,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         raise MissingPrivilege(
             f"role {facts.role} lacks {count(len(missing), 'privilege')}",
             on=call.session.where,
-            said=", ".join(entry.what for entry in found.missing),
-            next_step=_mend(list(dict.fromkeys(entry.grant for entry in found.missing))),
+            said=_named([entry.what for entry in found.missing]),
+            next_step=_mend(list(dict.fromkeys(entry.grant for entry in found.missing)), facts.database, facts.role),
             result={"missing": missing},
         )
     if params["jobs"]:
@@ -152,11 +156,17 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _mend(grants: list[str]) -> str:
-    """The grants themselves while they fit on the screen."""
-    if len(grants) <= 3:
+def _named(what: list[str]) -> str:
+    few = what if len(what) <= FEW else [*what[:FEW], f"and {len(what) - FEW} more"]
+    return ", ".join(few)
+
+
+def _mend(grants: list[str], database: str, role: str) -> str:
+    """The grants themselves while they fit on the screen, else the script that has them all."""
+    if len(grants) <= FEW:
         return "; ".join(grants)
-    return f"as a superuser: psql -f docs/operator_role.sql makes a role that has all of it; or the {len(grants)} grants under missing"
+    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)} -f docs/operator_role.sql"
+    return f"a superuser runs {script} (or the {len(grants)} grants listed under missing)"
 
 
 def main() -> None:

@@ -210,11 +210,14 @@ class Drain:
         self.careful = True
         if not was_careful and isinstance(refused.error, errors.CardinalityViolation):
             return
-        with self.session.read():
-            ids = oldest(self.session, size)
-            candidates = [event_id for event_id in ids if event_id not in self.suspects]
-            found = unconvertible(self.session, candidates, SUSPECTS)
-            found = found or named(self.session, candidates, refused.everything)[:SUSPECTS]
+        ids: list[str] = []
+        found: list[Suspect] = []
+        if self.failing is None:
+            with self.session.read():
+                ids = oldest(self.session, size)
+                candidates = [event_id for event_id in ids if event_id not in self.suspects]
+                found = unconvertible(self.session, candidates, SUSPECTS)
+                found = found or named(self.session, candidates, refused.everything)[:SUSPECTS]
         if found and size > 1:
             self.suspects.update(suspect.event_id for suspect in found)
             if len(found) == SUSPECTS:
@@ -294,7 +297,7 @@ class Drain:
         moved = dead_letters.move_event(
             self.session, event_id, code="POISON_EVENT", message=refused.said, document=document
         )
-        return {**moved, "error": refused.said, "sqlstate": refused.sqlstate}
+        return moved | {"error": refused.said, "sqlstate": refused.sqlstate}
 
     def _refuse_if_told(self, event_id: str, refused: _Refused) -> None:
         """Raises where moving this event is not allowed: told to stop, or too many have been moved."""

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
-from . import contract, etl, gold, scheduler, sessions
+from . import contract, gold, scheduler, sessions, suspects
 from .budget import Budget, Problem
 
 if t.TYPE_CHECKING:
@@ -41,10 +41,7 @@ WHERE b.event_type = %(event_type)s
 REPEATS = """
 SELECT transaction_id, (array_agg(event_id::text ORDER BY ingested_at, event_id))[1:2] AS event_ids
 FROM (SELECT left(b.event_data ->> 'transaction_id', 200) AS transaction_id, b.event_id, b.ingested_at
-      FROM scout.bronze_events AS b
-      WHERE b.event_type = %(event_type)s
-        AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
-      ORDER BY b.ingested_at LIMIT %(limit)s) AS oldest
+      FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])) AS oldest
 WHERE transaction_id IS NOT NULL
 GROUP BY transaction_id HAVING count(*) > 1
 ORDER BY min(ingested_at) LIMIT 3
@@ -147,7 +144,7 @@ class Findings:
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
     backlog: Backlog | None = None
-    suspects: list[etl.Suspect] = dataclasses.field(default_factory=list[etl.Suspect])
+    suspects: list[suspects.Suspect] = dataclasses.field(default_factory=list[suspects.Suspect])
     repeats: list[Row] = dataclasses.field(default_factory=list["Row"])
     now: datetime.datetime | None = None
     gold: list[gold.Freshness] | None = None
@@ -210,14 +207,19 @@ def read(
         found.linking = budget.read("linking", lambda s: s.row(LINKING))
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(DEAD_LETTERS)["unresolved"])
         if found.backlog and found.backlog.events:
-            head = {"event_type": contract.TRANSACTION_EVENT, "limit": HEAD_ROWS}
-            suspects = budget.read("suspects", lambda s: etl.suspects(s, limit=HEAD_ROWS, most=3))
-            found.suspects = suspects or []
-            found.repeats = budget.read("repeats", lambda s: s.rows(REPEATS, **head)) or []
+            _read_head(budget, found)
         found.older = budget.read("older", lambda s: s.row(OLDER, hours=alert_hours))
         if any(problem.kind == "lock" for problem in budget.problems.values()):
             found.exclusive = budget.read("exclusive", lambda s: s.rows(EXCLUSIVE)) or []
     return found
+
+
+def _read_head(budget: Budget, found: Findings) -> None:
+    """What of the events that come next the ETL could not load; finding these is what costs, so it is done once."""
+    ids = budget.read("head", lambda s: suspects.oldest(s, HEAD_ROWS))
+    if ids:
+        found.suspects = budget.read("suspects", lambda s: suspects.unconvertible(s, ids, most=3)) or []
+        found.repeats = budget.read("repeats", lambda s: s.rows(REPEATS, ids=ids)) or []
 
 
 def _jobs(session: Session, names: list[str] | None) -> list[scheduler.Job]:

@@ -193,7 +193,7 @@ def lines(story: Story) -> list[str]:
     for name, body in bodies.items():
         shown = body[: room[name]]
         if len(shown) < len(body):
-            shown[-1] = _cut(shown[-1], WIDTH - INDENT - 2) + " …"
+            shown[-1] = shown[-1][: WIDTH - INDENT - 2].rstrip() + " …"
         made += [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(shown)], shown, strict=False)]
     return made
 

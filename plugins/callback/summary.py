@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import textwrap
 import typing as t
 
@@ -36,6 +38,13 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._summaries: list[list[str]] = []
+        self._unfinished = False
+        # After Ctrl-C no other method is called.
+        atexit.register(self._interrupted, os.getpid())
+
+    def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:  # noqa: ARG002
+        """Remembers that something of the collection has begun."""
+        self._unfinished = self._unfinished or ".scout_" in f".{task.action}"
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Keeps the lines of a summary."""
@@ -56,8 +65,17 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
         """Prints what was kept."""
+        self._unfinished = False
         for lines in self._summaries:
             self._display.display("\n".join([*lines, ""]))
+
+    def _interrupted(self, pid: int) -> None:
+        """Says how things stand where no summary could."""
+        if self._unfinished and os.getpid() == pid:
+            self._display.display(
+                "\ninterrupted\n  now    whatever was committed stays; ingestion is as it was left, perhaps paused\n"
+                "  next   run the same command again, or ansible-playbook playbooks/assess.yml\n"
+            )
 
     def _keep(self, result: t.Any) -> None:
         lines = result._result.get("_ansible_scout_lines")

@@ -123,6 +123,10 @@ def hang_up(running: Running) -> None:
     os.killpg(running.process.pid, signal.SIGHUP)
 
 
+#: What the screen ends with where there is somebody left to say it.
+SAID = {kill_worker: "the process that worked on local was killed", interrupt: "perhaps paused"}
+
+
 @pytest.mark.parametrize("end", [kill_controller, kill_worker, interrupt, terminate, hang_up])
 def test_ended_in_the_middle_of_a_batch(
     end: Callable[[Running], None], broken: Pipeline, stage: Stage, expected: dict[str, list[object]]
@@ -139,6 +143,9 @@ def test_ended_in_the_middle_of_a_batch(
         end(running)
         played = running.wait()
         assert played.rc != 0
+        if end in SAID:
+            assert SAID[end] in played.text
+            assert "Next: run the same command again" in played.text or "next   run the same command" in played.text
         eventually(lambda: not broken.ours(), 8, "the end of its sessions")
         eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
     after = broken.fingerprint()

@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +23,7 @@ import pytest
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, silver
 from tests.scout import faults, generator, poison, reference
-from tests.scout.server import Server
+from tests.scout.server import CHECKOUT, Server
 
 SEED = 4711
 
@@ -564,3 +568,78 @@ def test_an_etl_that_leaves_events_alone_is_said_so(scout_db: str) -> None:
     result = failing(scout_db)
     assert result["loaded"] == 0
     assert "see why scout.load_silver_from_bronze(integer) does not take it" in result["msg"]
+
+
+# --- killed in the middle
+
+
+#: A process of its own that drains and is its own controller.
+DRAIN = """
+import os, sys
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
+from ansible_collections.scout.recovery.plugins.modules import scout_etl
+params = ArgumentSpecValidator(scout_etl.SPEC).validate({"dsn": sys.argv[1], "batch_rows": 30}).validated_parameters
+result = invoke(scout_etl.run, "scout_etl", params, check=False, controller_pid=os.getpid())
+sys.exit(result.get("msg"))
+"""
+
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.004); RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION slow();
+CREATE TRIGGER slow BEFORE INSERT ON scout.bronze_events_dlq FOR EACH ROW EXECUTE FUNCTION slow();
+"""
+
+
+def with_poison(dsn: str, count: int = 300) -> tuple[list[Any], list[Any]]:
+    """A backlog with poison and corrections, loaded slowly; every event ever written, and the poison among them."""
+    payloads = [poison.payload("bad_ts", SEED, n) if n % 30 == 17 else sale(n - n % 7) for n in range(count)]
+    for number, payload in enumerate(payloads):
+        payload["number"] = number
+    ids = arrive(dsn, payloads, step_seconds=0.1)
+    with connect(dsn) as connection:
+        connection.execute(SLOW)
+    return list(every_event(dsn)), ids[17::30]
+
+
+def test_killed_at_random_moments_it_loses_nothing(scout_db: str, pg_server: Server) -> None:
+    written, bad = with_poison(scout_db)
+    expected = loaded_one_by_one(pg_server, scout_db, without=bad)
+    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / '.collections'}"}
+    dice, kills = random.Random(7), 0
+    for _ in range(30):
+        process = subprocess.Popen([sys.executable, "-c", DRAIN, scout_db], cwd=CHECKOUT, env=environment, stderr=subprocess.PIPE)
+        wait_for_batch(scout_db, process)
+        try:
+            process.wait(60 if kills == 4 else dice.uniform(0.0, 0.2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        assert process.stderr
+        message = process.stderr.read().decode()
+        process.stderr.close()
+        if process.wait() == 0:
+            break
+        assert not message, message
+    assert kills >= 2
+    assert losses(scout_db, written, bad) == NONE
+    assert silver(scout_db) == expected
+
+
+def wait_for_batch(dsn: str, process: subprocess.Popen[bytes]) -> None:
+    """Returns when the drain is in the middle of a batch, or has ended."""
+    with connect(dsn) as connection:
+        while process.poll() is None and not connection.execute(IN_BATCH).fetchone():
+            time.sleep(0.005)
+
+
+def test_a_terminated_session_is_reported_and_can_be_repeated(scout_db: str, pg_server: Server) -> None:
+    written, bad = with_poison(scout_db, 150)
+    expected = loaded_one_by_one(pg_server, scout_db, without=bad)
+    with background(canceller(scout_db, "pg_terminate_backend")):
+        result = failing(scout_db)
+    assert result["error"]["kind"] == "connection_lost"
+    assert "run the same command again" in result["error"]["next_step"]
+    drain(scout_db, takeover=True)
+    assert losses(scout_db, written, bad) == NONE
+    assert silver(scout_db) == expected

@@ -184,7 +184,8 @@ def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) ->
         result = call(PREFLIGHT, dsn)
         assert result["failed"]
         assert "USAGE ON SCHEMA scout" in result["msg"]
-        assert "docs/operator_role.sql" in result["msg"]
+        assert "and 16 more" in result["msg"]
+        assert " -v role=nobody_yet -f docs/operator_role.sql" in result["error"]["next_step"]
         for entry in result["missing"]:
             superuser.execute(entry["grant"])
         assert call(PREFLIGHT, dsn)["missing"] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import diagnoses, etl, findings, sessions
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import diagnoses, findings, sessions, suspects
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.budget import Problem
 from tests.unit.test_health import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, found, off, view
 from tests.unit.test_sessions import KEY, activity
@@ -23,7 +23,7 @@ CODE = [
     for path in (CHECKOUT / folder).rglob("*.py")
 ]
 FAILED = [{"status": "failed", "seconds": 0.1, "return_message": 'ERROR:  invalid input\n syntax "abc"'}]
-SUSPECT = etl.Suspect("5cf7", 'invalid input syntax for type numeric: "abc"')
+SUSPECT = suspects.Suspect("5cf7", 'invalid input syntax for type numeric: "abc"')
 
 
 def causes(status: dict[str, str] | None = None, **fields: object) -> list[diagnoses.Diagnosis]:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
-    etl,
     findings,
     gold,
     health,
     scheduler,
     sessions,
+    suspects,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.errors import BadInput
@@ -148,7 +148,7 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"gold": LATE}, "degraded", ("gold_staleness", "stale_gold_views"), ()),
         ({"gold": [view("unpopulated")]}, "failing", ("gold_staleness", "stale_gold_views"), ("stale_gold_views",)),
         ({"gold": []}, "inconclusive", (), ()),
-        ({"suspects": [etl.Suspect("e", "bad")], "backlog": findings.Backlog(1, 1.0)}, "healthy", ("poison",), ()),
+        ({"suspects": [suspects.Suspect("e", "bad")], "backlog": findings.Backlog(1, 1.0)}, "healthy", ("poison",), ()),
         ({"jobs": [ETL_JOB, off(GOLD_JOB)]}, "healthy", (), ()),
         ({"jobs": [off(ETL_JOB), GOLD_JOB]}, "degraded", (), ()),
         ({"jobs": [off(ETL_JOB), off(GOLD_JOB)]}, "paused", (), ()),
