@@ -208,7 +208,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "paused_by": after.pause.actor if after.pause else None,
         "seconds": round(time.monotonic() - began, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
-        "summary": _summary(call, wanted, before, todo, len(stuck), time.monotonic() - began),
+        "summary": _summary(call, wanted, before, todo, time.monotonic() - began),
         "diff": ingestion.diff(before, after.jobs) if not call.check else _planned(before, todo, pausing),
     }
 
@@ -219,7 +219,7 @@ def _planned(before: ingestion.State, todo: ingestion.Plan, pausing: bool) -> di
     return diff
 
 
-def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, stuck: int, seconds: float) -> str:
+def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, seconds: float) -> str:
     if not todo.changes:
         return (
             f"ingestion already {before.name}"
@@ -231,10 +231,7 @@ def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.P
         return f"would {verb} {count(len(todo.jobs), 'job')}" + (
             f" after waiting for {count(len(todo.wait_for), 'session')}" if todo.wait_for else ""
         )
-    text = f"{verb}d {count(len(todo.jobs), 'job')} in {in_words(seconds)}"
-    if stuck:
-        text += f"; {count(stuck, 'stuck session')} not waited for"
-    return text
+    return f"{verb}d {count(len(todo.jobs), 'job')} in {in_words(seconds)}"
 
 
 def main() -> None:

@@ -179,7 +179,9 @@ def in_the_way(session: Session) -> list[Row]:
 
 def describe(holders: list[Row]) -> str:
     """`pid 4711 (loader, psql, idle in transaction)` for each session."""
-    words = {row["pid"]: ", ".join(str(row[key]) for key in ("role", "application", "state") if row[key]) for row in holders}
+    words = {
+        row["pid"]: ", ".join(str(row[key]) for key in ("role", "application", "state") if row[key]) for row in holders
+    }
     return "; ".join(f"pid {pid} ({text})" for pid, text in words.items() if pid)
 
 
@@ -196,9 +198,7 @@ def head(session: Session) -> str | None:
 
 def hold_back(session: Session, size: int, suspects: set[str]) -> Held:
     """Prepares the ETL to take the first `size` events but for suspects and repeats; `let_go` afterwards."""
-    row = session.row(
-        HOLD_BACK, event_type=contract.TRANSACTION_EVENT, size=size, suspects=[*map(uuid.UUID, suspects)]
-    )
+    row = session.row(HOLD_BACK, event_type=contract.TRANSACTION_EVENT, size=size, suspects=[*map(uuid.UUID, suspects)])
     return Held(row["size"], row["wanted"], tuple(row["due"]), row["held"])
 
 

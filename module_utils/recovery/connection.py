@@ -143,7 +143,7 @@ class Session:
         info = self.connection.info
         if self.connection.closed:
             return self.facts.database
-        return f"{self.facts.database} on {info.host or 'localhost'}:{info.port}"
+        return f"{self.facts.database} on {_place(info.host)}:{info.port}"
 
     def rows(self, query: t.LiteralString, **values: t.Any) -> list[Row]:
         """All rows of a query, as dicts."""
@@ -207,6 +207,11 @@ class Session:
         )
 
 
+def _place(host: str) -> str:
+    """A host's name; `localhost` for a socket, whose path would tell nobody anything."""
+    return "localhost" if not host or host.startswith("/") else host
+
+
 def _milliseconds(seconds: float) -> str:
     """A timeout as PostgreSQL takes it; at least 1 ms, because 0 would mean no limit."""
     return f"{max(1, round(seconds * 1000))}ms"
@@ -257,7 +262,7 @@ def _facts(connection: psycopg.Connection[Row]) -> Facts:
     if found is None:
         raise LookupError("the server answered a SELECT without FROM with no row")
     info = connection.info
-    where = f"{found['database']} on {info.host or 'localhost'}:{info.port}"
+    where = f"{found['database']} on {_place(info.host)}:{info.port}"
     if found["in_recovery"]:
         raise WrongDatabase(
             "refused to work on a standby",

@@ -314,7 +314,9 @@ class Drain:
         share = (poison + 1) / (poison + 1 + self.done.loaded)
         too_many = poison >= options.max_poison
         if too_many or (poison + 1 >= SHARE_SAMPLE and share > options.max_poison_share):
-            name, limit = ("max_poison", options.max_poison) if too_many else ("max_poison_share", options.max_poison_share)
+            name, limit = (
+                ("max_poison", options.max_poison) if too_many else ("max_poison_share", options.max_poison_share)
+            )
             raise Systemic(
                 f"the drain stopped as at a systemic failure after {count(poison, 'poison event')}: "
                 f"more would exceed {name}={limit}",
@@ -364,7 +366,9 @@ class Drain:
             attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
             next_step = "unstick_etl.yml --check shows who is in the way; end it, then run the same command again"
         elif error.sqlstate == "57014":
-            next_step = "see what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
+            next_step = (
+                "see what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
+            )
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
         raised.said += f"; locks are held by {who}" if who else ""
         return raised

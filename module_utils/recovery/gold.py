@@ -46,13 +46,15 @@ WHERE c.relkind = 'm' AND n.nspname = %(schema)s
 ORDER BY c.relname
 """
 
-#: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none.
+#: When silver last changed, by every clock it has, none of them in the future; ETL runs leave a line in the ledger
+#: even where silver has none.
 SILVER_CHANGED = """
-SELECT greatest(
-    (SELECT max(processed_at) FROM scout.etl_processed),
-    (SELECT max(greatest(processed_at, updated_at)) FROM scout.silver_transactions),
-    (SELECT max(updated_at) FROM scout.silver_line_items)) AS changed_at,
-    clock_timestamp() AS now
+SELECT max(at) AS changed_at
+FROM (SELECT max(processed_at) AS at FROM scout.etl_processed WHERE processed_at <= clock_timestamp()
+      UNION ALL SELECT max(processed_at) FROM scout.silver_transactions WHERE processed_at <= clock_timestamp()
+      UNION ALL SELECT max(updated_at) FROM scout.silver_transactions WHERE updated_at <= clock_timestamp()
+      UNION ALL SELECT max(updated_at) FROM scout.silver_line_items WHERE updated_at <= clock_timestamp()) AS clocks
+WHERE at > '-infinity'
 """
 
 LOCK = "SELECT pg_try_advisory_xact_lock(%(key)s) AS got"
@@ -192,13 +194,12 @@ def _compare(session: Session, view: View, deadline: float | None) -> int | None
     ).format(c=shown, d=definition, v=sql.Identifier(contract.SCHEMA, view.name))
     try:
         with session.savepoint():
+            before = session.row("SELECT current_setting('statement_timeout') AS timeout")["timeout"]
             if deadline is not None:
-                left = max(1, round((deadline - time.monotonic()) * 1000))
-                session.execute("SELECT set_config('statement_timeout', %(ms)s, true)", ms=f"{left}ms")
+                left = f"{max(1, round((deadline - time.monotonic()) * 1000))}ms"
+                session.execute("SELECT set_config('statement_timeout', %(ms)s, true)", ms=left)
             row = session.connection.execute(query).fetchone()
-            if deadline is not None:
-                limit = f"{round(session.settings.statement_timeout_seconds * 1000)}ms"
-                session.execute("SELECT set_config('statement_timeout', %(ms)s, true)", ms=limit)
+            session.execute("SELECT set_config('statement_timeout', %(ms)s, true)", ms=before)
     except errors.QueryCanceled:
         return None
     return None if row is None else int(row["differing"])

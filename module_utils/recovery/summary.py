@@ -108,7 +108,7 @@ class Story:
     @property
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
-        for name in ("resume", "assess_again", "pause", "assess"):
+        for name in ("resume", "assess_again", "complete_pause", "pause", "assess"):
             result = self.ran.get(name)
             if result is None:
                 continue
@@ -116,7 +116,7 @@ class Story:
                 return result["ingestion"]["state"]
             if "state" in result:
                 return result["state"]
-            if name == "pause" and result.get("failed"):
+            if name.endswith("pause") and result.get("failed"):
                 return "unknown"
         return "unknown"
 
@@ -185,7 +185,7 @@ def lines(story: Story) -> list[str]:
         "next": "; then ".join(_next(story)),
     }
     bodies = {name: textwrap.wrap(text, WIDTH - INDENT, break_on_hyphens=False) for name, text in parts.items() if text}
-    room = {name: 2 * PART_LINES if name == "causes" else PART_LINES for name in bodies}
+    room = {name: PART_LINES + {"causes": 3, "did": 1}.get(name, 0) for name in bodies}
     for name in SHORTENED_FIRST:
         while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > 1:
             room[name] -= 1
@@ -222,7 +222,8 @@ def _causes(story: Story) -> str:
 def _did(story: Story) -> str:
     if story.operation == "assess" or story.operation == "preflight":
         return ""
-    steps = {n: r for n, r in story.ran.items() if n not in ("preflight", "lease") and not n.startswith("assess")}
+    silent = {"preflight", "lease", "assess", "assess_again", "complete_pause"}
+    steps = {n: r for n, r in story.ran.items() if n not in silent}
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
         return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)

@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
 
 #: Who stops a task by which signal; Ansible sets the alarm for a task with a timeout.
-CALLERS = {
+CALLERS: dict[int, str] = {
     signal.SIGINT: "Ctrl-C",
     signal.SIGTERM: "a signal, or because the controller is gone",
     signal.SIGALRM: "the task's timeout",

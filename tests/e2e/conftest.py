@@ -44,7 +44,8 @@ def broken_template(pg_server: Server) -> Iterator[str]:
         faults.poison_event(dsn, kind)
     faults.gold_stale(dsn)
     yield name
-    pg_server.drop_database(name)
+    if pg_server.external:
+        pg_server.drop_database(name)
 
 
 @pytest.fixture

@@ -70,7 +70,9 @@ def loaded_one_by_one(
         with connect(copy) as connection:
             connection.execute(settings)  # type: ignore[call-overload]
             connection.execute("DELETE FROM scout.bronze_events WHERE event_id = ANY (%s)", [list(without)])
-            while connection.execute("SELECT events_processed FROM scout.load_silver_from_bronze(1)").fetchone() != (0,):
+            while connection.execute("SELECT events_processed FROM scout.load_silver_from_bronze(1)").fetchone() != (
+                0,
+            ):
                 pass
         return silver(copy)
     finally:

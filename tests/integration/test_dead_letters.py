@@ -66,7 +66,7 @@ def spoil(connection: psycopg.Connection[Any], **fields: Any) -> Any:
 @pytest.mark.parametrize("hashed", [False, True])
 def test_the_image_gives_back_the_very_same_row(scout_db: str, hashed: bool) -> None:
     with connect(scout_db) as connection:
-        event = spoil(connection, odd=[1.50, 1e300, "\u00f1\t\"\\", None, {"": {}}])
+        event = spoil(connection, odd=[1.50, 1e300, '\u00f1\t"\\', None, {"": {}}])
         if hashed:
             connection.execute("UPDATE scout.bronze_events SET event_hash = '\\x005c27ff' WHERE event_id = %s", [event])
     digest = one(scout_db, "SELECT md5(b::text) FROM scout.bronze_events AS b WHERE event_id = %s", event)
@@ -100,7 +100,9 @@ def test_what_json_cannot_give_back_is_kept_as_text_too(scout_db: str) -> None:
     with connect(scout_db) as connection:
         connection.execute("ALTER TABLE scout.bronze_events ADD verbatim json")
         event = spoil(connection)
-        connection.execute("UPDATE scout.bronze_events SET verbatim = '{\"b\":  1, \"a\": 2, \"b\": 3}' WHERE event_id = %s", [event])
+        connection.execute(
+            'UPDATE scout.bronze_events SET verbatim = \'{"b":  1, "a": 2, "b": 3}\' WHERE event_id = %s', [event]
+        )
     row = one(scout_db, "SELECT b::text FROM scout.bronze_events AS b WHERE event_id = %s", event)
     assert len(call("scout_etl", scout_db)["poison"]) == 1
     assert one(scout_db, "SELECT error_details ->> 'row' FROM scout.bronze_events_dlq") == row

@@ -100,7 +100,9 @@ def test_it_is_idempotent_in_both_ways(scout_db: str, way: Any) -> None:
     first, second = way("scout_etl", scout_db), way("scout_etl", scout_db)
     assert (first["changed"], first["loaded"], [p["event_id"] for p in first["poison"]]) == (True, 6, [str(ids[3])])
     assert (second["changed"], second["run_id"], second["poison"]) == (False, None, [])
-    effects = one(scout_db, "SELECT effects FROM scout_ops.runs WHERE run_id = %s AND status = 'succeeded'", first["run_id"])
+    effects = one(
+        scout_db, "SELECT effects FROM scout_ops.runs WHERE run_id = %s AND status = 'succeeded'", first["run_id"]
+    )
     assert (effects["loaded"], len(effects["poison"])) == (6, 1)
 
 
@@ -121,7 +123,12 @@ def test_what_only_looks_dangerous_is_loaded(scout_db: str, pg_server: Server) -
 
 
 def test_naive_times_mean_what_they_mean_to_the_scheduler(scout_db: str, pg_server: Server) -> None:
-    naive = [sale(1, ts="2026-03-01T23:30:00"), sale(2, ts="2026-03-01 00:10"), sale(3, ts="2026-03-01T23:30:00Z"), sale(4, ts=...)]
+    naive = [
+        sale(1, ts="2026-03-01T23:30:00"),
+        sale(2, ts="2026-03-01 00:10"),
+        sale(3, ts="2026-03-01T23:30:00Z"),
+        sale(4, ts=...),
+    ]
     arrive(scout_db, naive)
     expected = loaded_one_by_one(pg_server, scout_db, settings="SET TimeZone = 'Asia/Manila'")
     with connect(scout_db) as connection:
@@ -129,7 +136,13 @@ def test_naive_times_mean_what_they_mean_to_the_scheduler(scout_db: str, pg_serv
             connection.execute(f"ALTER {whose} {connection.info.dbname} SET timezone = '{zone}'")  # type: ignore[call-overload]
     drain(scout_db)
     assert silver(scout_db) == expected
-    found = dict(rows(scout_db, "SELECT right(transaction_id, 1), extract(epoch FROM ts) FROM scout.silver_transactions WHERE transaction_id LIKE %s", f"{SEED}-%"))
+    found = dict(
+        rows(
+            scout_db,
+            "SELECT right(transaction_id, 1), extract(epoch FROM ts) FROM scout.silver_transactions WHERE transaction_id LIKE %s",
+            f"{SEED}-%",
+        )
+    )
     assert found["1"] == datetime(2026, 3, 1, 15, 30, tzinfo=UTC).timestamp()
 
 
@@ -159,7 +172,10 @@ def test_hundreds_of_corrections_of_one_transaction(scout_db: str, pg_server: Se
     result = drain(scout_db)
     assert (result["loaded"], len(result["poison"])) == (400, 1)
     assert time.monotonic() - began < 20
-    assert one(scout_db, "SELECT net_amount FROM scout.silver_transactions WHERE transaction_id = %s", f"{SEED}-00000001") == 299
+    assert (
+        one(scout_db, "SELECT net_amount FROM scout.silver_transactions WHERE transaction_id = %s", f"{SEED}-00000001")
+        == 299
+    )
 
 
 def test_many_corrections_in_a_large_backlog(scout_db: str) -> None:
@@ -183,7 +199,9 @@ def test_many_corrections_in_a_large_backlog(scout_db: str) -> None:
 
 
 @pytest.mark.parametrize("kind", poison.KINDS)
-def test_each_kind_of_poison_is_isolated_with_the_databases_own_error(scout_db: str, pg_server: Server, kind: str) -> None:
+def test_each_kind_of_poison_is_isolated_with_the_databases_own_error(
+    scout_db: str, pg_server: Server, kind: str
+) -> None:
     ids = arrive(scout_db, [*sales(5), poison.payload(kind, SEED, 50), *sales(5, 60)])
     expected = loaded_one_by_one(pg_server, scout_db, without=[ids[5]])
     with connect(scout_db) as connection, pytest.raises(psycopg.Error) as refused:
@@ -195,7 +213,10 @@ def test_each_kind_of_poison_is_isolated_with_the_databases_own_error(scout_db: 
     said = refused.value.diag.message_primary
     assert (found["event_id"], found["sqlstate"], found["error"]) == (str(ids[5]), poison.KINDS[kind].sqlstate, said)
     assert silver(scout_db) == expected
-    stored = rows(scout_db, "SELECT error_code, error_message, error_details ->> 'sqlstate', error_details ->> 'run_id' FROM scout.bronze_events_dlq")
+    stored = rows(
+        scout_db,
+        "SELECT error_code, error_message, error_details ->> 'sqlstate', error_details ->> 'run_id' FROM scout.bronze_events_dlq",
+    )
     assert stored == [("POISON_EVENT", said, poison.KINDS[kind].sqlstate, result["run_id"])]
 
 
@@ -271,7 +292,13 @@ CONSTRAINTS = {
 def test_what_the_database_refuses_by_itself_is_isolated(scout_db: str, pg_server: Server, sqlstate: str) -> None:
     endless = {"transaction_id": "".join(generator.blake2b(b"%d" % n).hexdigest() for n in range(99))}
     wrong = {"54000": endless}.get(sqlstate, {"store_id": "S-404"})
-    payloads = [*sales(70), sale(500, **wrong), *sales(40, 100), sale(501, **(wrong if sqlstate != "54000" else {})), *sales(9, 200)]
+    payloads = [
+        *sales(70),
+        sale(500, **wrong),
+        *sales(40, 100),
+        sale(501, **(wrong if sqlstate != "54000" else {})),
+        *sales(9, 200),
+    ]
     ids = arrive(scout_db, payloads)
     bad = [ids[70]] if sqlstate == "54000" else [ids[70], ids[111]]
     expected = loaded_one_by_one(pg_server, scout_db, without=bad)
@@ -294,9 +321,14 @@ def test_poison_stop_moves_nothing_and_keeps_what_is_loaded(scout_db: str) -> No
     assert 'invalid input syntax for type timestamp with time zone: "half past nine" (SQLSTATE 22007)' in result["msg"]
     assert (result["changed"], result["poison"], dead(scout_db)) == (True, [], set())
     assert result["loaded"] >= 30
-    run = rows(scout_db, "SELECT status, (effects ->> 'loaded')::int FROM scout_ops.runs WHERE run_id = %s", result["run_id"])
+    run = rows(
+        scout_db, "SELECT status, (effects ->> 'loaded')::int FROM scout_ops.runs WHERE run_id = %s", result["run_id"]
+    )
     assert run == [("failed", result["loaded"])]
-    assert one(scout_db, "SELECT count(*) FROM scout.silver_transactions WHERE transaction_id LIKE %s", f"{SEED}-%") == result["loaded"]
+    assert (
+        one(scout_db, "SELECT count(*) FROM scout.silver_transactions WHERE transaction_id LIKE %s", f"{SEED}-%")
+        == result["loaded"]
+    )
 
 
 @pytest.mark.parametrize("most", [0, 1, 7])
@@ -441,7 +473,9 @@ def writer(dsn: str, written: list[Any]) -> Any:
             for number in itertools.count():
                 if stop.is_set():
                     return
-                written.append(generator.insert(connection, generator.transaction(threading.get_ident() % 10**9, number)))
+                written.append(
+                    generator.insert(connection, generator.transaction(threading.get_ident() % 10**9, number))
+                )
                 time.sleep(0.002)
 
     return run
@@ -608,7 +642,9 @@ def test_killed_at_random_moments_it_loses_nothing(scout_db: str, pg_server: Ser
     environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / '.collections'}"}
     dice, kills = random.Random(7), 0
     for _ in range(30):
-        process = subprocess.Popen([sys.executable, "-c", DRAIN, scout_db], cwd=CHECKOUT, env=environment, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRAIN, scout_db], cwd=CHECKOUT, env=environment, stderr=subprocess.PIPE
+        )
         wait_for_batch(scout_db, process)
         try:
             process.wait(60 if kills == 4 else dice.uniform(0.0, 0.2))

@@ -215,7 +215,6 @@ def test_stuck_sessions_are_left_to_be_cleared(scout_db: str) -> None:
         paused = pause(scout_db, leave_stuck_after_seconds=0.4, drain_timeout_seconds=2)
         assert paused.get("state") == "paused", paused
         assert [s["pid"] for s in paused["stuck"]] == [held.pids["etl"]]
-        assert "1 stuck session not waited for" in paused["summary"]
         assert not gone(scout_db, held.pids["etl"])
     effects = one(scout_db, "SELECT effects FROM scout_ops.runs WHERE action = 'pause'")
     assert [s["pid"] for s in effects["stuck"]] == [held.pids["etl"]]

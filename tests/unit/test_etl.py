@@ -79,7 +79,7 @@ def test_how_far_it_came(done: etl.Drained, left: int, text: str) -> None:
 def test_sessions_are_described_once_and_by_what_is_known() -> None:
     holder = {"pid": 7, "role": "loader", "application": "psql", "state": "idle in transaction"}
     hidden = {"pid": 8, "role": "other", "application": None, "state": None}
-    assert backlog.describe([holder, holder, hidden, {"pid": None, "role": None, "application": None, "state": None}]) == (
-        "pid 7 (loader, psql, idle in transaction); pid 8 (other)"
-    )
+    assert backlog.describe(
+        [holder, holder, hidden, {"pid": None, "role": None, "application": None, "state": None}]
+    ) == ("pid 7 (loader, psql, idle in transaction); pid 8 (other)")
     assert backlog.describe([]) == ""
