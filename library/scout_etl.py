@@ -14,10 +14,15 @@ version_added: 0.1.0
 description:
   - Loads every event that was pending when the task began, through the pipeline's own C(scout.load_silver_from_bronze), in
     transactions whose size adapts to O(target_seconds). What is committed stays; a run that was interrupted goes on.
-  - An event the ETL cannot load does not stop it. The failing prefix of the queue is narrowed down, the one event that
-    fails by itself is moved to the dead letter queue with its full image and the database's error, and the drain goes on.
-    Two events of one transaction in a batch are no poison; the later one waits for the next batch.
+  - An event the ETL cannot load does not stop it. What a refused batch is refused for is narrowed down, the one event that
+    the ETL refuses by itself is moved to the dead letter queue with its full image and the database's error, and the drain
+    goes on. Two events of one transaction in a batch are no poison; the later one waits for the next batch.
   - Errors that are not about an event (a missing function, a full disk, a missing privilege) stop the drain at once.
+    Deadlocks, lock timeouts and collisions with another loader are tried again.
+  - Times without an offset are read in the time zone of the role that owns the ETL's job, as the scheduler would.
+  - The role needs SELECT, UPDATE and DELETE on C(scout.bronze_events) (it locks the events it works on), SELECT and INSERT on
+    C(scout.bronze_events_dlq), SELECT, INSERT and DELETE on C(scout.etl_processed) (it holds events back by marking them
+    within a transaction), and EXECUTE on the ETL.
 options:
   state:
     description: The wanted state.
@@ -46,7 +51,7 @@ options:
     type: int
     default: 2000
   batch_timeout_seconds:
-    description: A batch that takes longer is rolled back and tried smaller, in seconds.
+    description: A batch that takes longer is rolled back and tried at half the size, in seconds.
     type: float
     default: 120.0
   hidden_wait_seconds:
@@ -87,30 +92,36 @@ backlog:
   returned: success
   type: dict
 loaded:
-  description: Events loaded.
-  returned: success
+  description: Events loaded; on failure those that are committed, as with the next ones.
+  returned: once it began
   type: int
 poison:
   description: Events moved to the dead letter queue, each with event_id, dlq_id, digest, error and sqlstate.
-  returned: success
+  returned: once it began
   type: list
   elements: dict
 suspects:
-  description: In check mode, events that look as if the ETL could not load them (at most 100), with the reason.
+  description:
+    - In check mode, those of the 20,000 oldest pending events that look as if the ETL could not load them (at most 100), with
+      the reason. What only a constraint or trigger of the database refuses is not among them.
   returned: check mode
   type: list
   elements: dict
 batches:
   description: Batches committed.
-  returned: success
+  returned: once it began
+  type: int
+retries:
+  description: How often something was tried again because others were in the way.
+  returned: once it began
   type: int
 seconds:
   description: How long it took.
-  returned: success
+  returned: once it began
   type: float
 effects:
   description: Numbers of events loaded and isolated.
-  returned: success
+  returned: once it began
   type: dict
 summary:
   description: One line for a person.

@@ -17,6 +17,10 @@ description:
   - Concurrently where possible. An unpopulated view, or one without a usable unique index, is refreshed plainly, with a
     lock timeout and retries, so that readers never queue behind it for long.
   - A failure of one view is named and does not undo the others. A view that is fresh already is left alone.
+  - A view is stale when silver changed after its refresh, when it reads a view that is stale, or when its contents differ from
+    what its query gives now, which also shows deletions and loads that were in flight. Columns that move by themselves
+    (C(now()), the age of something) are left out of the comparison.
+  - The role must own the views, or from PostgreSQL 17 on have MAINTAIN on them.
 options:
   state:
     description: The wanted state.
@@ -36,7 +40,7 @@ options:
     type: float
     default: 1800.0
   attempts:
-    description: How often to try a view that is in use.
+    description: How often to try a view that is in use; each try waits O(lock_timeout_seconds) at most.
     type: int
     default: 5
   expect_changes:
@@ -68,7 +72,9 @@ run_id:
   returned: success
   type: str
 views:
-  description: Each view with its state before, why, when it was refreshed and how far it was behind, in seconds.
+  description:
+    - Each view with its state before (fresh, stale, unpopulated, or unknown where its contents could not be compared), why,
+      when it was refreshed and how far it was behind, in seconds.
   returned: success
   type: list
   elements: dict
@@ -78,7 +84,7 @@ refreshed:
   type: list
   elements: dict
 effects:
-  description: Number of views refreshed.
+  description: Number of views refreshed; in check mode, that would be.
   returned: success
   type: dict
 summary:
@@ -128,6 +134,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         before = [f for f in before if f.view.name in params["views"]]
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]
+    gold.require(session, todo)
     done: list[gold.Refreshed] = []
     run_id: str | None = None
     warnings: list[str] = []
@@ -141,23 +148,18 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             takeover=params["takeover"],
         ) as this_run:
             run_id = this_run.run_id
-            done = gold.refresh(
-                session,
-                this_run,
-                todo,
-                refresh_timeout_seconds=params["refresh_timeout_seconds"],
-                lock_timeout_seconds=params["lock_timeout_seconds"],
-                attempts=params["attempts"],
-                progress=call.progress,
+            options = gold.Options(
+                params["refresh_timeout_seconds"], params["lock_timeout_seconds"], params["attempts"]
             )
+            done = gold.refresh(session, this_run, todo, options, call.progress)
         warnings = ledger.warnings
     return {
+        **gold.outcome(done),
         "changed": bool(todo),
+        "effects": {"refreshed": len(todo)},
         "run_id": run_id,
         "views": [f.as_dict() for f in before],
-        "refreshed": [entry.as_dict() for entry in done],
         "warnings": warnings,
-        "effects": {"refreshed": len(todo)},
         "summary": f"would refresh {count(len(todo), 'gold view')}" if call.check and todo else gold.summary(done),
         "diff": {
             "before": {f.view.full_name: f.state for f in before},
