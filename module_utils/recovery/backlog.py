@@ -9,6 +9,7 @@ transaction: mark, call the ETL, unmark. Nobody else ever sees the marks.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 import uuid
@@ -17,6 +18,7 @@ from . import contract
 
 if t.TYPE_CHECKING:
     import datetime
+    from collections.abc import Generator
 
     from .connection import Row, Session
 
@@ -90,7 +92,7 @@ SELECT count(*) AS size, count(*) FILTER (WHERE NOT repeated AND NOT suspect) AS
 FROM queue
 """
 
-#: The same so that the ETL's next event is this one; `free` is false where another session has it, or it is gone.
+#: The same so that the ETL's next event is this one, unless it is not `free`: another session has it, or it is gone.
 HOLD_BACK_OTHERS = """
 WITH free AS MATERIALIZED (
     SELECT b.event_id FROM scout.bronze_events AS b
@@ -100,7 +102,8 @@ WITH free AS MATERIALIZED (
     FOR UPDATE OF b SKIP LOCKED
 ), held AS (
     INSERT INTO scout.etl_processed (event_id)
-    SELECT event_id FROM free WHERE event_id <> %(event_id)s
+    SELECT event_id FROM free
+    WHERE event_id <> %(event_id)s AND EXISTS (SELECT FROM free AS f WHERE f.event_id = %(event_id)s)
     ON CONFLICT DO NOTHING RETURNING event_id::text
 )
 SELECT EXISTS (SELECT FROM free WHERE event_id = %(event_id)s) AS free, ARRAY(SELECT event_id FROM held) AS held
@@ -153,12 +156,12 @@ class Backlog:
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """A part of the queue, locked by us: its size, how many the ETL may take, suspects that are next, marks to remove."""
+    """A part of the queue, locked by us: its size, how many the ETL may take, suspects that are next, events marked."""
 
     size: int
     wanted: int
     due: tuple[str, ...]
-    marks: list[str]
+    marks: int
 
 
 def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
@@ -196,22 +199,20 @@ def head(session: Session) -> str | None:
     return found[0]["event_id"] if found else None
 
 
-def hold_back(session: Session, size: int, suspects: set[str]) -> Held:
-    """Prepares the ETL to take the first `size` events but for suspects and repeats; `let_go` afterwards."""
+@contextlib.contextmanager
+def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
+    """Within it the ETL takes the first `size` events but for suspects and repeats; call it inside a transaction."""
     row = session.row(HOLD_BACK, event_type=contract.TRANSACTION_EVENT, size=size, suspects=[*map(uuid.UUID, suspects)])
-    return Held(row["size"], row["wanted"], tuple(row["due"]), row["held"])
+    yield Held(row["size"], row["wanted"], tuple(row["due"]), len(row["held"]))
+    session.execute(LET_GO, ids=row["held"])
 
 
-def hold_back_others(session: Session, event_id: str) -> Held | None:
-    """Prepares the ETL to take this event alone; None where another session has it locked, or it left the queue."""
+@contextlib.contextmanager
+def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
+    """Within it the ETL takes this event first; none is wanted where another session has it, or it left the queue."""
     row = session.row(HOLD_BACK_OTHERS, event_type=contract.TRANSACTION_EVENT, event_id=uuid.UUID(event_id))
-    return Held(1, 1, (event_id,), row["held"]) if row["free"] else None
-
-
-def let_go(session: Session, held: Held) -> None:
-    """Puts what was held back into the queue again."""
-    if held.marks:
-        session.execute(LET_GO, ids=held.marks)
+    yield Held(1, int(row["free"]), (event_id,), len(row["held"]))
+    session.execute(LET_GO, ids=row["held"])
 
 
 def load(session: Session, limit: int, timezone: str, *, marks: int = 0) -> int:

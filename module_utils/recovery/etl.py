@@ -15,7 +15,7 @@ from .connection import translate
 from .errors import NotReached, RecoveryError, Systemic
 from .pg import errors, psycopg
 from .progress import count, in_words
-from .suspects import Suspect, named, oldest, suspects, unconvertible
+from .suspects import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,7 @@ if t.TYPE_CHECKING:
     from .ledger import Run
     from .progress import Progress
 
-__all__ = ["Backlog", "Drain", "Drained", "Options", "Suspect", "judge", "read", "summary", "suspects"]
-
-#: Classes of errors that speak of one event's data: cardinality, data, integrity, WITH CHECK OPTION, program limits
-#: (an index entry too long), RAISE in a trigger. Every other error is of the system and stops the drain.
-EVENT_ERROR_CLASSES: t.Final = ("21", "22", "23", "44", "54", "P0")
+__all__ = ["Backlog", "Drain", "Drained", "Options", "Suspect", "read", "summary", "suspects"]
 
 MAX_TRIES: t.Final = 20
 LOCK_TRIES: t.Final = 3
@@ -73,17 +69,6 @@ class Drained:
         return {**dataclasses.asdict(self), "poison": list(self.poison), "seconds": round(self.seconds, 3)}
 
 
-class _Refused(Exception):
-    """The ETL refused a batch because of data in it."""
-
-    def __init__(self, error: psycopg.Error) -> None:
-        self.error = error
-        self.sqlstate = error.sqlstate or ""
-        self.said = error.diag.message_primary or str(error)
-        self.everything = f"{self.said} {error.diag.message_detail or ''}"
-        super().__init__(self.said)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Batch:
     """Events loaded, events looked at, and the suspects among these, which come next."""
@@ -91,19 +76,6 @@ class _Batch:
     loaded: int
     seen: int
     due: tuple[str, ...] = ()
-
-
-def judge(sqlstate: str | None, constraint: str | None = None) -> str:
-    """What an error of the ETL is about: `event`, `others` (try again), `slow`, or `system`."""
-    if sqlstate == "57014":
-        return "slow"
-    if sqlstate in ("40001", "40P01", "55P03") or (sqlstate == "23505" and constraint == "etl_processed_pkey"):
-        return "others"
-    return "event" if (sqlstate or "")[:2] in EVENT_ERROR_CLASSES else "system"
-
-
-def _verdict(error: psycopg.Error) -> str:
-    return judge(error.sqlstate, error.diag.constraint_name)
 
 
 class Drain:
@@ -157,7 +129,7 @@ class Drain:
         began, size = time.monotonic(), self.size
         try:
             batch = self._retrying(self._load)
-        except _Refused as e:
+        except Refused as e:
             self._narrow(e)
             return False
         except errors.QueryCanceled:
@@ -172,15 +144,15 @@ class Drain:
         return self._finished(full=batch.seen >= size)
 
     def _retrying[T](self, attempt: Callable[[], T]) -> T:
-        """What `attempt` gives, tried again while that is harmless; raises _Refused when data are at fault."""
+        """What `attempt` gives, tried again while that is harmless; raises Refused when data are at fault."""
         tries = 0
         while True:
             try:
                 return attempt()
             except psycopg.Error as e:
-                verdict = _verdict(e)
+                verdict = verdict_on(e)
                 if verdict == "event" and not self.session.connection.closed:
-                    raise _Refused(e) from e
+                    raise Refused(e) from e
                 tries += 1
                 if verdict != "others" or tries >= (LOCK_TRIES if e.sqlstate == "55P03" else MAX_TRIES):
                     raise
@@ -192,9 +164,8 @@ class Drain:
         session, size = self.session, self.size
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             if self.careful:
-                held = backlog.hold_back(session, size, self.suspects)
-                loaded = backlog.load(session, held.wanted, self.timezone, marks=len(held.marks)) if held.wanted else 0
-                backlog.let_go(session, held)
+                with backlog.hold_back(session, size, self.suspects) as held:
+                    loaded = backlog.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
                 batch = _Batch(loaded, held.size, held.due)
             else:
                 loaded = backlog.load(session, size, self.timezone)
@@ -204,7 +175,7 @@ class Drain:
         self.done = after
         return batch
 
-    def _narrow(self, refused: _Refused) -> None:
+    def _narrow(self, refused: Refused) -> None:
         """Finds out which event a refused batch is refused for: repeats, then suspects, then by halving."""
         size, was_careful = self.size, self.careful
         self.careful = True
@@ -252,38 +223,42 @@ class Drain:
         """Lets the ETL take one event by itself (None: the first); what it refuses is moved to the dead letter queue."""
         try:
             self._retrying(lambda: self._isolate(event_id))
-        except _Refused as e:
+        except Refused as e:
             raise e.error from e
 
     def _isolate(self, event_id: str | None) -> None:
         session = self.session
-        entry: dict[str, t.Any] | None = None
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             event_id = event_id or backlog.head(session)
-            held = backlog.hold_back_others(session, event_id) if event_id else None
-            if event_id is None or held is None:
+            if event_id is None:
                 return
-            after = self.done
-            try:
-                with session.savepoint():
-                    loaded = backlog.load(session, 1, self.timezone, marks=len(held.marks))
-                after = dataclasses.replace(after, loaded=after.loaded + loaded)
-            except psycopg.Error as e:
-                if _verdict(e) != "event" or session.connection.closed:
-                    raise
-                if backlog.head(session) != event_id:
-                    # Another event came first in the meantime; this one is tried again.
-                    return
-                entry = self._move(event_id, _Refused(e))
-                after = dataclasses.replace(after, poison=(*after.poison, entry))
-            backlog.let_go(session, held)
+            with backlog.hold_back_others(session, event_id) as held:
+                after = self._alone(event_id, held) if held.wanted else None
+            if after is None:
+                return
             self.run.record(**after.as_dict())
+        isolated = len(after.poison) > len(self.done.poison)
         self.done = after
         self.suspects.discard(event_id)
-        if entry is not None:
-            self.progress.say(f"poison event {event_id} moved to the dead letter queue: {entry['error']}")
+        if isolated:
+            said = after.poison[-1]["error"]
+            self.progress.say(f"poison event {event_id} moved to the dead letter queue: {said}")
 
-    def _move(self, event_id: str, refused: _Refused) -> dict[str, t.Any]:
+    def _alone(self, event_id: str, held: backlog.Held) -> Drained | None:
+        """How far the drain is once this event is loaded or moved; None when another one came first in the meantime."""
+        session, done = self.session, self.done
+        try:
+            with session.savepoint():
+                loaded = backlog.load(session, 1, self.timezone, marks=held.marks)
+        except psycopg.Error as e:
+            if verdict_on(e) != "event" or session.connection.closed:
+                raise
+            if backlog.head(session) != event_id:
+                return None
+            return dataclasses.replace(done, poison=(*done.poison, self._move(event_id, Refused(e))))
+        return dataclasses.replace(done, loaded=done.loaded + loaded)
+
+    def _move(self, event_id: str, refused: Refused) -> dict[str, t.Any]:
         self._refuse_if_told(event_id, refused)
         document = {
             **self.document,
@@ -299,7 +274,7 @@ class Drain:
         )
         return moved | {"error": refused.said, "sqlstate": refused.sqlstate}
 
-    def _refuse_if_told(self, event_id: str, refused: _Refused) -> None:
+    def _refuse_if_told(self, event_id: str, refused: Refused) -> None:
         """Raises where moving this event is not allowed: told to stop, or too many have been moved."""
         poison, options = len(self.done.poison), self.options
         what = f"event {event_id}: {refused.said}"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guesses, without writing, which pending events the ETL cannot load; only the ETL itself decides."""
+"""What is to blame when the ETL refuses a batch: judged by the error, and guessed, without writing, by the events' data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from . import contract
-from .pg import errors
+from .pg import errors, psycopg
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection
@@ -65,6 +65,10 @@ WHERE b.event_id = ANY(%(ids)s::uuid[])
 #: `Key (store_id)=(S-404) is not present in table "dim_store".` in whatever language.
 KEY = re.compile(r"\([^()]+\)=\((?P<value>[^()]+)\)")
 
+#: Classes of errors that speak of one event's data: cardinality, data, integrity, WITH CHECK OPTION, program limits
+#: (an index entry too long), RAISE in a trigger. Every other error is of the system and stops the drain.
+EVENT_ERROR_CLASSES: t.Final = ("21", "22", "23", "44", "54", "P0")
+
 
 @dataclasses.dataclass(frozen=True)
 class Suspect:
@@ -73,6 +77,31 @@ class Suspect:
     event_id: str
     reason: str
     sqlstate: str | None = None
+
+
+class Refused(Exception):
+    """The ETL refused a batch because of data in it."""
+
+    def __init__(self, error: psycopg.Error) -> None:
+        self.error = error
+        self.sqlstate = error.sqlstate or ""
+        self.said = error.diag.message_primary or str(error)
+        self.everything = f"{self.said} {error.diag.message_detail or ''}"
+        super().__init__(self.said)
+
+
+def judge(sqlstate: str | None, constraint: str | None = None) -> str:
+    """What an error of the ETL is about: `event`, `others` (try again), `slow`, or `system`."""
+    if sqlstate == "57014":
+        return "slow"
+    if sqlstate in ("40001", "40P01", "55P03") or (sqlstate == "23505" and constraint == "etl_processed_pkey"):
+        return "others"
+    return "event" if (sqlstate or "")[:2] in EVENT_ERROR_CLASSES else "system"
+
+
+def verdict_on(error: psycopg.Error) -> str:
+    """The same of psycopg's error."""
+    return judge(error.sqlstate, error.diag.constraint_name)
 
 
 def suspects(session: Session, *, limit: int, most: int = 1) -> list[Suspect]:

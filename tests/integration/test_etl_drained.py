@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, silver
 from tests.scout import faults, generator, poison, reference
@@ -678,4 +679,51 @@ def test_a_terminated_session_is_reported_and_can_be_repeated(scout_db: str, pg_
     assert "run the same command again" in result["error"]["next_step"]
     drain(scout_db, takeover=True)
     assert losses(scout_db, written, bad) == NONE
+    assert silver(scout_db) == expected
+
+
+# --- what is held back is let go, whatever happens in between
+
+
+def test_nothing_stays_marked_when_another_session_locks_the_event_to_decide_on(
+    scout_db: str, pg_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [sale(1), sale(1, net_amount=5), sale(2), poison.payload("bad_ts", SEED, 9), sale(3)]
+    ids = arrive(scout_db, payloads)
+    expected = loaded_one_by_one(pg_server, scout_db, without=[ids[3]])
+    written = every_event(scout_db)
+    hold_back_others = backlog.hold_back_others
+    with psycopg.connect(scout_db) as other:
+
+        def too_late(session: Any, event_id: str) -> Any:
+            other.execute("SELECT FROM scout.bronze_events WHERE event_id = %s FOR UPDATE", [event_id])
+            return hold_back_others(session, event_id)
+
+        monkeypatch.setattr(backlog, "hold_back_others", too_late)
+        assert f"event {ids[3]}, locked by pid {other.info.backend_pid}" in failing(scout_db)["msg"]
+    monkeypatch.undo()
+    assert len(drain(scout_db)["poison"]) == 1
+    assert losses(scout_db, written, [ids[3]]) == NONE
+    assert silver(scout_db) == expected
+
+
+def test_nothing_stays_marked_when_another_event_comes_first(
+    scout_db: str, pg_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = poison.payload("bad_ts", SEED, 9)
+    ids = arrive(scout_db, [sale(1), sale(1, net_amount=5), sale(2), bad, sale(3)])
+    expected = loaded_one_by_one(pg_server, scout_db, without=[ids[3]])
+    written = every_event(scout_db)
+    load = backlog.load
+
+    def overtaken(session: Any, limit: int, timezone: str, **marks: int) -> int:
+        if limit == 1 and not newcomers:
+            newcomers.extend(arrive(scout_db, [poison.payload("bad_ts", SEED, 10)], start=START - timedelta(days=9)))
+        return load(session, limit, timezone, **marks)
+
+    newcomers: list[Any] = []
+    monkeypatch.setattr(backlog, "load", overtaken)
+    result = drain(scout_db, max_poison_share=1.0)
+    assert {p["event_id"] for p in result["poison"]} == {str(ids[3]), str(newcomers[0])}
+    assert losses(scout_db, written | set(newcomers), [ids[3], *newcomers]) == NONE
     assert silver(scout_db) == expected

@@ -41,7 +41,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import bac
     ],
 )
 def test_what_an_error_is_about(sqlstate: str | None, constraint: str | None, verdict: str) -> None:
-    assert etl.judge(sqlstate, constraint) == verdict
+    assert suspects.judge(sqlstate, constraint) == verdict
 
 
 @pytest.mark.parametrize(
