@@ -197,7 +197,7 @@ def fleet(bench: Bench, sizes: tuple[int, ...] = (1, 50, 200)) -> dict[int, list
                 return command(bench.plain(seven, some, program), expect=None)
 
             cases.append(Case("seven community.postgresql tasks", theirs))
-        results[size] = compare(cases, 1 if size > 100 else bench.rounds, warmups=0 if size > 1 else 1)
+        results[size] = compare(cases, 1 if size > 1 else bench.rounds, warmups=0 if size > 1 else 1)
     return results
 
 
