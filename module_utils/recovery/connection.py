@@ -39,7 +39,8 @@ SELECT set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
        set_config('client_connection_check_interval', %(check_interval)s, true),
-       set_config('TimeZone', 'UTC', true)
+       set_config('TimeZone', 'UTC', true),
+       set_config('DateStyle', 'ISO', true)
 """
 
 FACTS = """

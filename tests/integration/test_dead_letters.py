@@ -45,7 +45,7 @@ ODD_SETTINGS = """
 ALTER DATABASE {0} SET bytea_output = 'escape';
 ALTER DATABASE {0} SET extra_float_digits = -5;
 ALTER DATABASE {0} SET IntervalStyle = 'sql_standard';
-ALTER DATABASE {0} SET DateStyle = 'ISO, DMY';
+ALTER DATABASE {0} SET DateStyle = 'German';
 ALTER DATABASE {0} SET timezone = 'Asia/Manila';
 """
 
