@@ -50,6 +50,11 @@ GRANT INSERT ON scout.bronze_events_dlq TO :"role";
 GRANT INSERT, DELETE ON scout.etl_processed TO :"role";
 GRANT EXECUTE ON FUNCTION scout.load_silver_from_bronze(int) TO :"role";
 
+-- Move rows to the dead letter queue and back: an event goes with all that was made of it, and undo puts back what was there.
+GRANT INSERT ON scout.bronze_events TO :"role";
+GRANT INSERT, DELETE ON scout.silver_transactions, scout.silver_line_items TO :"role";
+GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
+
 -- Refresh gold. Before PostgreSQL 17 only the owner may.
 \if :has_maintain
   SELECT format('GRANT MAINTAIN ON scout.%I TO %I', relname, :'role')

@@ -55,6 +55,11 @@ options:
         O(incident). The emergency reset does so.
     type: bool
     default: false
+  operation:
+    description:
+      - Name of the operation this is a step of. A pause remembers it, and O(state=running) then leaves a pause in force
+        that was not made as a step of the same operation, so that an operation ends with ingestion as it found it.
+    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -145,6 +150,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "cancel_running": {"type": "bool", "default": False},
     "leave_stuck_after_seconds": {"type": "float"},
     "only_own": {"type": "bool", "default": False},
+    "operation": {"type": "str"},
 }
 
 
@@ -160,7 +166,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         todo = ingestion.plan_pause(before, leave_after_seconds=stuck_after)
     else:
         only_for = (call.controller.actor, call.incident) if params["only_own"] else None
-        todo = ingestion.plan_resume(before, names, only_for)
+        todo = ingestion.plan_resume(before, names, only_for, params["operation"])
     ingestion.require_privileges(call.session, before, todo, pausing=pausing)
     result: dict[str, t.Any] = {"changed": todo.changes, "run_id": None, "warnings": [todo.note] if todo.note else []}
     after, waited_for, stuck = before, [a.as_dict() for a in todo.wait_for], todo.stuck
@@ -171,7 +177,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         with operation(
             ledger,
             "pause" if pausing else "resume",
-            {"jobs": names, "cancel_running": params["cancel_running"]},
+            {"jobs": names, "cancel_running": params["cancel_running"], "operation": params["operation"]},
             lease_token=params["lease_token"],
             takeover=params["takeover"],
         ) as this_run:

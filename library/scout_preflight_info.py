@@ -20,7 +20,7 @@ options:
     description: What is going to be done.
     type: list
     elements: str
-    choices: [assess, pause, clear, drain, refresh]
+    choices: [assess, pause, clear, drain, refresh, quarantine, cleanup, redrive, undo]
     default: [assess, pause, clear, drain, refresh]
   required:
     description: Fail when a privilege is missing.
@@ -61,6 +61,12 @@ EXAMPLES = r"""
 - name: Name the privileges that are missing for an emergency reset
   scout.recovery.scout_preflight_info:
     dsn: "{{ scout_dsn }}"
+
+- name: Name those that are missing for a quarantine
+  scout.recovery.scout_preflight_info:
+    dsn: "{{ scout_dsn }}"
+    actions: [pause, quarantine, drain, refresh]
+    ledger: required
 """
 
 RETURN = r"""
@@ -111,7 +117,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
         "type": "list",
         "elements": "str",
         "choices": list(preflight.ACTIONS),
-        "default": list(preflight.ACTIONS),
+        "default": list(preflight.RESET),
     },
     "required": {"type": "bool", "default": True},
     "jobs": {"type": "list", "elements": "str"},

@@ -27,8 +27,8 @@ options:
   steps:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
-        preflight, lease, assess, evidence, pause, clear, complete_pause, drain, refresh, assess_again, resume.
-        Steps that did not run are empty.
+        preflight, lease, assess, plan, unfinished, evidence, pause, clear, complete_pause, quarantine, cleanup, redrive, undo,
+        drain, refresh, assess_again, resume, runs. Steps that did not run are empty.
     type: list
     elements: dict
     required: true

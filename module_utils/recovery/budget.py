@@ -18,7 +18,7 @@ from .pg import errors, psycopg
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from .connection import Row
+    from .connection import Query, Row
 
 LIMITS = """
 SELECT set_config('statement_timeout', %(statement)s, true), set_config('lock_timeout', %(lock)s, true)
@@ -53,12 +53,12 @@ class _Hurried(Session):
         """Seconds until the budget is spent."""
         return self.deadline - time.monotonic()
 
-    def rows(self, query: t.LiteralString, **values: t.Any) -> list[Row]:
+    def rows(self, query: Query, **values: t.Any) -> list[Row]:
         """As in any session."""
         self.hurry()
         return super().rows(query, **values)
 
-    def row(self, query: t.LiteralString, **values: t.Any) -> Row:
+    def row(self, query: Query, **values: t.Any) -> Row:
         """As in any session."""
         self.hurry()
         return super().row(query, **values)

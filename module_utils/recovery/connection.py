@@ -19,10 +19,12 @@ from .errors import (
     RecoveryError,
     WrongDatabase,
 )
-from .pg import conninfo, errors, import_error, psycopg, rows
+from .pg import conninfo, errors, import_error, psycopg, rows, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    Query = t.LiteralString | sql.SQL | sql.Composed
 
 Row = dict[str, t.Any]
 
@@ -41,6 +43,17 @@ SELECT set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('client_connection_check_interval', %(check_interval)s, true),
        set_config('TimeZone', 'UTC', true),
        set_config('DateStyle', 'ISO', true)
+"""
+
+LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true)"
+
+#: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly; a policy that would hide
+#: rows is an error; and large values are compressed the fast way where the server can.
+EXACTLY = """
+SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true),
+       set_config('IntervalStyle', 'postgres', true), set_config('row_security', 'off', true),
+       (SELECT set_config('default_toast_compression', 'lz4', true) FROM pg_catalog.pg_settings
+        WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals))
 """
 
 FACTS = """
@@ -146,18 +159,18 @@ class Session:
             return self.facts.database
         return f"{self.facts.database} on {_place(info.host)}:{info.port}"
 
-    def rows(self, query: t.LiteralString, **values: t.Any) -> list[Row]:
+    def rows(self, query: Query, **values: t.Any) -> list[Row]:
         """All rows of a query, as dicts."""
         return self.connection.execute(query, values).fetchall()
 
-    def row(self, query: t.LiteralString, **values: t.Any) -> Row:
+    def row(self, query: Query, **values: t.Any) -> Row:
         """The first row of a query that always gives one."""
         found = self.connection.execute(query, values).fetchone()
         if found is None:
             raise LookupError("a query that always gives a row gave none")
         return found
 
-    def execute(self, query: t.LiteralString, **values: t.Any) -> int:
+    def execute(self, query: Query, **values: t.Any) -> int:
         """Runs a statement; returns the number of rows it touched."""
         return self.connection.execute(query, values).rowcount
 
@@ -180,6 +193,28 @@ class Session:
             if self.fence is not None:
                 self.fence()
             yield self
+
+    @contextlib.contextmanager
+    def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
+        """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
+        tables `closed`: what it reads of them stays true until it commits."""
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE")
+            # No query before the locks: the first one takes the snapshot.
+            limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
+            self.connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(limit))
+            for table in closed:
+                name = sql.Identifier(*table.split("."))
+                self.connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+            self._guard(statement_timeout_seconds, None)
+            self.connection.execute(EXACTLY)
+            if self.fence is not None:
+                self.fence()
+            yield self
+
+    def limit_statements(self, seconds: float) -> None:
+        """From now on until the transaction ends no statement may take longer."""
+        self.connection.execute(LIMIT, {"limit": _milliseconds(seconds)})
 
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:

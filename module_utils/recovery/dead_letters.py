@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
+from . import images
 from .errors import NotReached
-from .pg import Jsonb
+from .pg import Jsonb, sql
 
 if t.TYPE_CHECKING:
     from .connection import Session
@@ -16,33 +17,25 @@ if t.TYPE_CHECKING:
 #: Version of the document in error_details; a reader refuses one it does not know.
 FORMAT: t.Final = "scout-recovery/1"
 
-#: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly.
-EXACTLY = """
-SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true),
-       set_config('IntervalStyle', 'postgres', true), set_config('DateStyle', 'ISO', true)
-"""
-
-#: `inexact` is the row as text where its JSON form does not give back the very same row (a column of type json, say).
 BEFORE = """
-SELECT md5(to_jsonb(b)::text) AS digest,
-       CASE WHEN jsonb_populate_record(NULL::scout.bronze_events, to_jsonb(b))::text <> b::text THEN b::text END AS inexact
+SELECT md5(({image})::text) AS digest, md5(b.event_data::text) AS payload_digest
 FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s FOR UPDATE
 """
 
 #: original_payload holds the payload, error_details -> 'event' every other column.
 MOVE = """
 WITH gone AS (
-    DELETE FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s RETURNING b.*
+    DELETE FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s
+    RETURNING b.event_data, b.source_system, {image} AS event
 )
 INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details, source_system)
-SELECT g.event_data, %(code)s, %(message)s,
-       %(document)s::jsonb || jsonb_build_object('event', to_jsonb(g) - 'event_data'), g.source_system
+SELECT g.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', g.event), g.source_system
 FROM gone AS g
 RETURNING dlq_id
 """
 
 AFTER = """
-SELECT md5(((d.error_details -> 'event') || jsonb_build_object('event_data', d.original_payload))::text) AS digest,
+SELECT md5((d.error_details -> 'event')::text) AS digest, md5(d.original_payload::text) AS payload_digest,
        EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s) AS still_there
 FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = %(dlq_id)s
 """
@@ -55,14 +48,14 @@ def move_event(
 
     `document` joins the event's image in `error_details`; what is read back must equal what was removed, by digest.
     """
-    session.execute(EXACTLY)
-    before = session.rows(BEFORE, event_id=event_id)
-    whole: dict[str, t.Any] = {"format": FORMAT, **document}
-    if before and before[0]["inexact"] is not None:
-        whole["row"] = before[0]["inexact"]
-    moved = session.rows(MOVE, event_id=event_id, code=code, message=message, document=Jsonb(whole))
+    image = images.read(session).bronze.image("b", without=("event_data",))
+    whole = Jsonb({"format": FORMAT, **document})
+    before = session.rows(sql.SQL(BEFORE).format(image=image), event_id=event_id)
+    moved = session.rows(
+        sql.SQL(MOVE).format(image=image), event_id=event_id, code=code, message=message, document=whole
+    )
     after = session.rows(AFTER, event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
-    if not before or len(after) != 1 or after[0]["still_there"] or after[0]["digest"] != before[0]["digest"]:
+    if not before or len(after) != 1 or after[0] != before[0] | {"still_there": False}:
         raise NotReached(
             f"did not move event {event_id} to the dead letter queue",
             on=session.where,

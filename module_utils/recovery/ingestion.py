@@ -91,23 +91,28 @@ def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
     return Plan((*before.active, *before.parked), waiting, stuck)
 
 
-def plan_resume(before: State, names: list[str] | None, only_for: tuple[str, str] | None = None) -> Plan:
+def plan_resume(
+    before: State, names: list[str] | None, only_for: tuple[str, str] | None = None, operation: str | None = None
+) -> Plan:
     """The jobs the pause in force took, or without one those named; never any other that is off.
 
-    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force.
+    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force; with
+    `operation` also one that was not made as a step of that operation.
     """
     off = [job for job in before.jobs if not job.active or job.parked]
-    if before.pause is None and names:
+    if before.pause is None and names and operation is None:
         return Plan(tuple(off))
     if before.pause is None:
         note = f"no pause of this toolkit is in force; left off as found: {describe_jobs(off)}" if off else ""
         return Plan((), note=note)
-    if only_for is not None and not _made_for(before.pause, *only_for):
-        pause = before.pause
+    pause = before.pause
+    if only_for is not None and not _made_for(pause, *only_for):
         return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
-    gone = [entry["jobname"] for entry in before.pause.jobs if not any(_same(entry, job) for job in before.jobs)]
+    if operation is not None and pause.operation != operation:
+        return Plan((), note=f"{pause.actor} had paused it for {pause.incident} before, so it stays paused")
+    gone = [entry["jobname"] for entry in pause.jobs if not any(_same(entry, job) for job in before.jobs)]
     note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(tuple(job for job in off if _taken(before.pause, job)), note=note, ends_pause=True)
+    return Plan(tuple(job for job in off if _taken(pause, job)), note=note, ends_pause=True)
 
 
 def _made_for(pause: Pause, actor: str, incident: str) -> bool:

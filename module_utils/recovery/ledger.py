@@ -15,6 +15,7 @@ from . import lease as leases
 from .connection import attempting, check_incident
 from .controller import this_controller
 from .errors import MissingPrivilege, RecoveryError
+from .ledger_schema import TABLES, VERSIONS
 from .pg import Jsonb, psycopg, sql
 
 if t.TYPE_CHECKING:
@@ -26,111 +27,14 @@ if t.TYPE_CHECKING:
 
 CREATION_LOCK: t.Final = 7226883401  # any number of our own: serialises two first uses
 
-#: One entry a version of the schema, applied in order; never edited after a release.
-VERSIONS: t.Final[tuple[t.LiteralString, ...]] = (
-    """
-CREATE TABLE scout_ops.versions (
-    version int PRIMARY KEY,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    applied_by text NOT NULL DEFAULT current_user
-);
-COMMENT ON TABLE scout_ops.versions IS 'Versions of this schema that have been applied';
-COMMENT ON COLUMN scout_ops.versions.version IS 'Number of the version, from 1';
-COMMENT ON COLUMN scout_ops.versions.applied_at IS 'When it was applied';
-COMMENT ON COLUMN scout_ops.versions.applied_by IS 'The database role that applied it';
-
-CREATE TABLE scout_ops.runs (
-    run_id uuid PRIMARY KEY,
-    parent_run_id uuid,
-    action text NOT NULL,
-    incident text NOT NULL,
-    actor text NOT NULL,
-    controller text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    finished_at timestamptz,
-    status text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'succeeded', 'failed', 'stopped')),
-    parameters jsonb NOT NULL DEFAULT '{}',
-    effects jsonb NOT NULL DEFAULT '{}',
-    error jsonb
-);
-CREATE INDEX runs_started_at ON scout_ops.runs (started_at);
-CREATE INDEX runs_incident ON scout_ops.runs (incident);
-COMMENT ON TABLE scout_ops.runs IS 'Every writing action of the toolkit: who, when, on whose behalf, with what effect';
-COMMENT ON COLUMN scout_ops.runs.run_id IS 'Identifies the run; named in results, in dead letters and in undo';
-COMMENT ON COLUMN scout_ops.runs.parent_run_id IS 'The run of the playbook this action belongs to, if one held the lease';
-COMMENT ON COLUMN scout_ops.runs.action IS 'What was done: pause, resume, clear, drain, refresh, lease';
-COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for, or adhoc';
-COMMENT ON COLUMN scout_ops.runs.actor IS 'The person: login@host';
-COMMENT ON COLUMN scout_ops.runs.controller IS 'The process: host and pid';
-COMMENT ON COLUMN scout_ops.runs.started_at IS 'When it began';
-COMMENT ON COLUMN scout_ops.runs.finished_at IS 'When it ended; NULL while running or if it was killed';
-COMMENT ON COLUMN scout_ops.runs.status IS 'running, succeeded, failed, stopped; running with a dead controller means killed';
-COMMENT ON COLUMN scout_ops.runs.parameters IS 'Its options, without secrets';
-COMMENT ON COLUMN scout_ops.runs.effects IS 'What it changed so far; committed together with each change';
-COMMENT ON COLUMN scout_ops.runs.error IS 'Why it failed: attempted, on, said, sqlstate, next_step';
-
-CREATE TABLE scout_ops.leases (
-    name text PRIMARY KEY,
-    token bigint NOT NULL,
-    run_id uuid,
-    incident text,
-    owner text,
-    host_key text,
-    pid int,
-    process_started text,
-    acquired_at timestamptz,
-    ttl_seconds int,
-    expires_at timestamptz
-);
-COMMENT ON TABLE scout_ops.leases IS 'One operator at a time';
-COMMENT ON COLUMN scout_ops.leases.name IS 'What is leased: pipeline';
-COMMENT ON COLUMN scout_ops.leases.token IS 'Fencing token: grows with every acquisition; every write checks it';
-COMMENT ON COLUMN scout_ops.leases.run_id IS 'The run that holds it';
-COMMENT ON COLUMN scout_ops.leases.incident IS 'The incident it is held for';
-COMMENT ON COLUMN scout_ops.leases.owner IS 'The person who holds it: login@host; NULL when free';
-COMMENT ON COLUMN scout_ops.leases.host_key IS 'The machine, boot and pid namespace of the holder; tells whether pid can be looked up';
-COMMENT ON COLUMN scout_ops.leases.pid IS 'The controller process of the holder';
-COMMENT ON COLUMN scout_ops.leases.process_started IS 'When that process started, in its kernel''s ticks: guards against pid reuse';
-COMMENT ON COLUMN scout_ops.leases.acquired_at IS 'When it was acquired';
-COMMENT ON COLUMN scout_ops.leases.ttl_seconds IS 'After how many seconds without a write it falls free';
-COMMENT ON COLUMN scout_ops.leases.expires_at IS 'When it falls free by itself unless renewed; every write renews it';
-
-CREATE TABLE scout_ops.pauses (
-    pause_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run_id uuid NOT NULL,
-    incident text NOT NULL,
-    actor text NOT NULL,
-    paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    jobs jsonb NOT NULL,
-    switched boolean NOT NULL,
-    resumed_at timestamptz,
-    resumed_by text,
-    resume_run_id uuid
-);
-CREATE UNIQUE INDEX pauses_one_open ON scout_ops.pauses ((true)) WHERE resumed_at IS NULL;
-COMMENT ON TABLE scout_ops.pauses IS 'What each pause changed, so that resume gives back exactly that';
-COMMENT ON COLUMN scout_ops.pauses.pause_id IS 'Identifies the pause';
-COMMENT ON COLUMN scout_ops.pauses.run_id IS 'The run that paused';
-COMMENT ON COLUMN scout_ops.pauses.incident IS 'The incident it was paused for';
-COMMENT ON COLUMN scout_ops.pauses.actor IS 'Who paused';
-COMMENT ON COLUMN scout_ops.pauses.paused_at IS 'When';
-COMMENT ON COLUMN scout_ops.pauses.jobs IS 'The jobs it deactivated: jobid, jobname, schedule, owner, command';
-COMMENT ON COLUMN scout_ops.pauses.switched IS 'Whether the pipeline''s own switch could be called';
-COMMENT ON COLUMN scout_ops.pauses.resumed_at IS 'When it was resumed; NULL while in force';
-COMMENT ON COLUMN scout_ops.pauses.resumed_by IS 'Who resumed';
-COMMENT ON COLUMN scout_ops.pauses.resume_run_id IS 'The run that resumed';
-""",
-)
-
-TABLES: t.Final = ("versions", "runs", "leases", "pauses")
-
 #: ready: all tables are there and ours to use; creatable: whatever is missing may be created by us.
 STATE = """
 WITH tables AS (
     SELECT count(*) AS there,
            count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
-                                       AND pg_catalog.has_table_privilege(c.oid, 'UPDATE'))) AS closed
+                                       AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+                                       AND (c.relname <> 'kin' OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
 )
@@ -143,9 +47,29 @@ SELECT n.oid IS NOT NULL AS present,
 FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
 """
 
+IN_FORCE = """
+SELECT run_id::text AS run_id FROM scout_ops.runs
+WHERE action = %(action)s AND asked = %(asked)s AND status = 'succeeded' AND undone_by IS NULL ORDER BY started_at DESC LIMIT 1
+"""
+
 START_RUN = """
-INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters)
-VALUES (%(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s)
+INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes)
+VALUES (%(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s, %(asked)s, %(undoes)s)
+"""
+
+GO_ON = """
+UPDATE scout_ops.runs
+SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, controller = %(controller)s, parent_run_id = %(parent)s
+WHERE run_id = %(run_id)s
+"""
+
+#: The youngest run of an action that was asked for in these words, unless it came to its end.
+INTERRUPTED = """
+SELECT run_id::text AS run_id, started_at, incident, parameters, effects, status FROM (
+    SELECT *, row_number() OVER (ORDER BY started_at DESC) AS nth FROM scout_ops.runs
+    WHERE action = %(action)s AND asked = %(asked)s
+) AS r
+WHERE nth = 1 AND status <> 'succeeded' AND effects <> '{}' AND undone_by IS NULL
 """
 
 RECORD_EFFECTS = "UPDATE scout_ops.runs SET effects = %(effects)s WHERE run_id = %(run_id)s"
@@ -157,9 +81,11 @@ WHERE run_id = %(run_id)s
 """
 
 OPEN_PAUSE = """
-SELECT pause_id, run_id, incident, actor, paused_at, jobs, switched,
-       extract(epoch FROM clock_timestamp() - paused_at)::float8 AS seconds
-FROM scout_ops.pauses WHERE resumed_at IS NULL
+SELECT p.pause_id, p.run_id, p.incident, p.actor, p.paused_at, p.jobs, p.switched,
+       extract(epoch FROM clock_timestamp() - p.paused_at)::float8 AS seconds,
+       r.parameters ->> 'operation' AS operation
+FROM scout_ops.pauses AS p LEFT JOIN scout_ops.runs AS r ON r.run_id = p.run_id
+WHERE p.resumed_at IS NULL
 """
 
 INSERT_PAUSE = """
@@ -189,6 +115,8 @@ class Pause:
     seconds: float
     jobs: list[Row]
     switched: bool
+    #: The operation it is a step of, where that resumes only what it paused itself.
+    operation: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +170,8 @@ class Run:
     ledger: Ledger
     run_id: str
     effects: dict[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
+    #: The row of a run of the same action that was interrupted and is gone on with.
+    interrupted: Row | None = None
 
     def record(self, **effects: t.Any) -> None:
         """Adds effects; call it inside the transaction that has them."""
@@ -330,9 +260,19 @@ def problem(session: Session) -> MissingPrivilege | None:
 
 @contextlib.contextmanager
 def operation(
-    ledger: Ledger, action: str, parameters: dict[str, t.Any], *, lease_token: int | None = None, takeover: bool = False
+    ledger: Ledger,
+    action: str,
+    parameters: dict[str, t.Any],
+    *,
+    lease_token: int | None = None,
+    takeover: bool = False,
+    asked: dict[str, t.Any] | None = None,
+    undoes: str | None = None,
 ) -> Generator[Run]:
-    """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts."""
+    """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts.
+
+    Where `asked` is given and such a run was interrupted, it is this run again, with the parameters and effects it had.
+    """
     session = ledger.session
     run = Run(ledger, str(uuid.uuid4()))
     own: leases.Lease | None = None
@@ -347,17 +287,7 @@ def operation(
     try:
         if ledger.present:
             with attempting("could not write to the ledger", on=session.where), session.write():
-                parent = leases.read(ledger)
-                session.execute(
-                    START_RUN,
-                    run_id=run.run_id,
-                    parent=parent["run_id"] if parent and lease_token is not None else None,
-                    action=action,
-                    incident=ledger.incident,
-                    actor=ledger.controller.actor,
-                    controller=ledger.controller.name,
-                    parameters=Jsonb(parameters),
-                )
+                _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
         try:
             yield run
         except BaseException as e:
@@ -370,6 +300,52 @@ def operation(
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
                 leases.release(ledger, own.token)
+
+
+def _start(
+    run: Run,
+    action: str,
+    parameters: dict[str, t.Any],
+    asked: dict[str, t.Any] | None,
+    undoes: str | None,
+    *,
+    joined: bool,
+) -> None:
+    """Opens the run's line, or that of the interrupted run it goes on with."""
+    ledger = run.ledger
+    lease = leases.read(ledger)
+    values = {
+        "parent": lease["run_id"] if lease and joined else None,
+        "actor": ledger.controller.actor,
+        "controller": ledger.controller.name,
+    }
+    found = interrupted(ledger, action, asked) if asked is not None else None
+    if found is not None:
+        run.run_id, run.effects, run.interrupted = found["run_id"], found["effects"], found
+        ledger.session.execute(GO_ON, run_id=run.run_id, **values)
+        return
+    ledger.session.execute(
+        START_RUN,
+        run_id=run.run_id,
+        action=action,
+        incident=ledger.incident,
+        parameters=Jsonb(parameters),
+        asked=None if asked is None else Jsonb(asked),
+        undoes=undoes,
+        **values,
+    )
+
+
+def interrupted(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> Row | None:
+    """The run that was asked for in these words and did not come to its end, if it is the youngest such."""
+    found = ledger.session.rows(INTERRUPTED, action=action, asked=Jsonb(asked)) if ledger.present else []
+    return found[0] if found else None
+
+
+def in_force(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> str | None:
+    """The run that was asked for in these words, came to its end and has not been undone."""
+    found = ledger.session.rows(IN_FORCE, action=action, asked=Jsonb(asked)) if ledger.present else []
+    return found[0]["run_id"] if found else None
 
 
 def _finish(run: Run, error: BaseException | None) -> None:

@@ -17,27 +17,37 @@ from .errors import RecoveryError
 from .pg import psycopg, sql
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .connection import Session
 
-#: Table privileges each action needs. FOR UPDATE needs UPDATE, and the ETL ledger masks events within a batch.
-TABLE_NEEDS: t.Final[tuple[tuple[str, str, str], ...]] = (
-    (contract.BRONZE, "SELECT", "assess"),
-    (contract.DEAD_LETTERS, "SELECT", "assess"),
-    (contract.ETL_LEDGER, "SELECT", "assess"),
-    (contract.TRANSACTIONS, "SELECT", "assess"),
-    (contract.LINE_ITEMS, "SELECT", "assess"),
-    (contract.BRONZE, "UPDATE", "drain"),
-    (contract.BRONZE, "DELETE", "drain"),
-    (contract.DEAD_LETTERS, "INSERT", "drain"),
-    (contract.ETL_LEDGER, "INSERT", "drain"),
-    (contract.ETL_LEDGER, "DELETE", "drain"),
+#: What moves rows: out of the pipeline into the dead letter queue, and back.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo")
+RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
+ACTIONS: t.Final = (*RESET, *MOVES)
+
+#: Table privileges and the actions that need them. FOR UPDATE needs UPDATE, the drain masks events within a batch, and a
+#: move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits. Whatever undo puts back, an undo of that
+#: undo removes again.
+TABLE_NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    *((table, "SELECT", ("assess",)) for table in contract.REQUIRED_TABLES),
+    (contract.BRONZE, "UPDATE", ("drain", "redrive")),
+    (contract.BRONZE, "DELETE", ("drain", *MOVES)),
+    (contract.BRONZE, "INSERT", ("redrive", "undo")),
+    (contract.DEAD_LETTERS, "INSERT", ("drain", *MOVES)),
+    (contract.DEAD_LETTERS, "UPDATE", ("redrive", "undo")),
+    (contract.DEAD_LETTERS, "DELETE", ("redrive", "undo")),
+    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo")),
+    (contract.ETL_LEDGER, "DELETE", ("drain", *MOVES)),
+    (contract.TRANSACTIONS, "INSERT", ("undo",)),
+    (contract.TRANSACTIONS, "DELETE", MOVES),
+    (contract.LINE_ITEMS, "INSERT", ("undo",)),
+    (contract.LINE_ITEMS, "DELETE", MOVES),
 )
 
-ACTIONS: t.Final = ("assess", "pause", "clear", "drain", "refresh")
-
 TABLES = """
-SELECT need.relation, need.privilege, need.action
-FROM unnest(%(relations)s::text[], %(privileges)s::text[], %(actions)s::text[]) AS need (relation, privilege, action)
+SELECT need.relation, need.privilege
+FROM unnest(%(relations)s::text[], %(privileges)s::text[]) AS need (relation, privilege)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.relation, '.', 1)
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.relation, '.', 2)
 WHERE NOT pg_catalog.has_table_privilege(c.oid, need.privilege)
@@ -80,7 +90,7 @@ FROM pg_catalog.pg_class WHERE oid = %(oid)s
 
 @dataclasses.dataclass(frozen=True)
 class Missing:
-    """A privilege the role lacks."""
+    """A privilege the role lacks, and the first of the wanted actions that needs it."""
 
     action: str
     what: str
@@ -102,18 +112,18 @@ class Preflight:
 def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight:
     """Everything these actions need that the role lacks, by name; reads only."""
     missing: list[Missing] = []
+    wanted = ("assess", *actions)
     warnings = [text for text in (POOLED if session.facts.pooled else None, bytecode_warning()) if text]
     with session.read():
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
-            missing += [*_objects(session, me), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
+            missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
         warnings += _without_jobs(session) if "pause" in actions and not missing else []
         problem = ledger.problem(session) if ledger_mode != "off" else None
         if problem and ledger_mode == "required":
             missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
         elif problem:
             warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
-    wanted = {"assess", *actions}
     return Preflight(tuple(m for m in missing if m.action in wanted), tuple(warnings))
 
 
@@ -128,20 +138,25 @@ def bytecode_warning() -> str | None:
     return None
 
 
-def _objects(session: Session, me: str) -> list[Missing]:
+def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
     missing: list[Missing] = []
     if not session.row(SCHEMA, name=contract.SCHEMA)["may"]:
         usage = f"USAGE ON SCHEMA {contract.SCHEMA}"
         missing.append(Missing("assess", usage, f"GRANT {usage} TO {me}"))
-    relations, privileges, actions = zip(*TABLE_NEEDS, strict=True)
-    for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges), actions=list(actions)):
+    needs: dict[tuple[str, str], str] = {}
+    for relation, privilege, actions in TABLE_NEEDS:
+        if needed := [action for action in wanted if action in actions]:
+            needs[relation, privilege] = needed[0]
+    relations, privileges = zip(*needs, strict=True)
+    for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges)):
         what = f"{row['privilege']} ON {row['relation']}"
-        missing.append(Missing(row["action"], what, f"GRANT {what} TO {me}"))
-    for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0]):
+        missing.append(Missing(needs[row["relation"], row["privilege"]], what, f"GRANT {what} TO {me}"))
+    loading = [action for action in wanted if action in ("drain", "redrive")]
+    for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0]) if loading else []:
         if not row["may"]:
             function = sql.Identifier(row["schema"], row["name"]).as_string()
             what = f"EXECUTE ON FUNCTION {function}({row['arguments']})"
-            missing.append(Missing("drain", what, f"GRANT {what} TO {me}"))
+            missing.append(Missing(loading[0], what, f"GRANT {what} TO {me}"))
     return missing
 
 
@@ -174,11 +189,8 @@ def _scheduler(session: Session) -> list[Missing]:
     }
     missing: list[Missing] = []
     for grant in (grant for owner in sorted(owners) for grant in scheduler.missing_grants(session, owner)):
-        member = " ON " not in grant
-        # Becoming the owner is enough; inheriting all that he may do would be too much.
-        least = " WITH INHERIT FALSE, SET TRUE" if member and session.facts.server_version >= 160000 else ""
         what = grant.removeprefix("GRANT ").partition(" TO ")[0]
-        missing.append(Missing("pause", f"membership in {what}" if member else what, grant + least))
+        missing.append(Missing("pause", what if " ON " in what else f"membership in {what}", grant))
     return missing
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -12,7 +13,7 @@ import typing as t
 from .errors import Stopped
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 
 class Progress:
@@ -24,6 +25,17 @@ class Progress:
         self._last = 0.0
         self._parent = os.getppid()
         self._stop_requested = False
+        #: Whether a request to stop waits for the next checkpoint instead of breaking off what runs.
+        self.deferring = False
+
+    @contextlib.contextmanager
+    def unbroken(self) -> Generator[None]:
+        """Within it nobody who asks to stop breaks off what runs: a batch ends first."""
+        self.deferring = True
+        try:
+            yield
+        finally:
+            self.deferring = False
 
     def say(self, line: str) -> None:
         """Shows a line at once."""

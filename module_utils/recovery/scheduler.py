@@ -238,8 +238,10 @@ def missing_grants(session: Session, owner: str) -> list[str]:
     if not found:
         return []
     role, me = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.role).as_string()
+    # Becoming the owner is enough; inheriting all that he may do would be too much.
+    least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
     grants = {
-        f"GRANT {role} TO {me}": found[0]["member"],
+        f"GRANT {role} TO {me}{least}": found[0]["member"],
         f"GRANT USAGE ON SCHEMA cron TO {role}": found[0]["usage"],
         f"GRANT EXECUTE ON FUNCTION {found[0]['alter_job']} TO {role}": found[0]["execute"],
     }

@@ -14,8 +14,10 @@ import textwrap
 import typing as t
 from pathlib import Path
 
+from . import summary_moves as moves
 from .errors import BadInput
 from .progress import count, in_words
+from .summary_moves import MOVES
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +30,7 @@ HEIGHT: t.Final = 15
 INDENT: t.Final = 9
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
-SHORTENED_FIRST: t.Final = ("warn", "was", "did", "would", "undo", "now", "failed", "causes")
+SHORTENED_FIRST: t.Final = ("warn", "was", "did", "would", "chose", "clash", "rows", "undo", "now", "failed", "causes")
 #: A playbook that an error names, as a person types it.
 PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
@@ -36,7 +38,7 @@ RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
 #: Outcomes that leave nothing for anybody to do at once; every other one makes the exit code differ from 0.
 GOOD: t.Final = frozenset(
-    {
+    [
         "recovered",
         "nothing_to_do",
         "planned",
@@ -45,7 +47,7 @@ GOOD: t.Final = frozenset(
         "assessed",
         "left_paused_as_told",
         "left_paused_for_another",
-    }
+    ]
 )
 
 
@@ -63,8 +65,22 @@ class Story:
 
     @property
     def ran(self) -> dict[str, Result]:
-        """The steps that came to a result, in order."""
-        return {name: r for name, r in self.steps.items() if r and not r.get("skipped")}
+        """The steps that came to a result, in order; a plan that was not carried out stands for the move itself."""
+        steps = dict(self.steps)
+        plan = steps.pop("plan", None) or {}
+        if plan and not steps.get(self.moving) and (self.check or plan.get("failed") or not plan.get("changed")):
+            steps[self.moving] = plan
+        return {name: r for name, r in steps.items() if r and not r.get("skipped")}
+
+    @property
+    def moving(self) -> str:
+        """The step that moves rows; empty where the operation has none."""
+        return next((name for name in self.steps if name in MOVES), "")
+
+    @property
+    def move(self) -> Result:
+        """What that step came to; in check mode, what it would."""
+        return self.ran.get(self.moving, {})
 
     @property
     def failure(self) -> Result | None:
@@ -88,7 +104,7 @@ class Story:
             return "failed"
         if self.check:
             return "planned"
-        if self.operation == "assess":
+        if self.operation in ("assess", "runs"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
@@ -108,7 +124,7 @@ class Story:
     @property
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
-        for name in ("resume", "assess_again", "complete_pause", "pause", "assess"):
+        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess"):
             result = self.ran.get(name)
             if result is None:
                 continue
@@ -159,16 +175,19 @@ def document(story: Story) -> Result:
         "diagnoses": story.after.get("diagnoses", []),
         "blockers": story.after.get("blockers", []),
         "poison": story.ran.get("drain", {}).get("poison", []),
+        "move": moves.as_document(story.move),
+        "runs": _list(story.ran.get("runs", {}).get("runs")),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
-        "undo": _undo(story),
+        "undo": "; ".join(_undo(story)),
         "next": _next(story),
     }
 
 
 def lines(story: Story) -> list[str]:
-    """At most fifteen lines of 79 columns: what was wrong, what was done, the state now, the way back, what next."""
+    """At most fifteen lines of 79 columns: what was wrong, what was done, the state now, the way back, what next; a command
+    with a run's id is longer, and never broken. A list of runs is as long as it is."""
     title = f"{story.operation.replace('_', ' ')} of {story.database}"
     if story.incident != "adhoc":
         title += f", incident {story.incident}"
@@ -177,22 +196,29 @@ def lines(story: Story) -> list[str]:
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
+        "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
+        "rows": moves.rows(story.move),
+        "clash": moves.conflicts(story.move),
         "now": _now(story),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
-        "undo": _undo(story),
+        "undo": "; ".join(part for part in _undo(story) if part not in moves.way_back(story.move)),
         "next": "; then ".join(_next(story)),
     }
-    bodies = {name: textwrap.wrap(text, WIDTH - INDENT, break_on_hyphens=False) for name, text in parts.items() if text}
+    bodies = {name: textwrap.wrap(text, WIDTH - INDENT, break_on_hyphens=False) for name, text in parts.items()}
+    bodies["undo"] = [*moves.way_back(story.move), *bodies["undo"]]
+    bodies = {name: body for name, body in bodies.items() if body}
     room = {name: PART_LINES + {"causes": 3, "did": 1}.get(name, 0) for name in bodies}
     for name in SHORTENED_FIRST:
         while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > 1:
             room[name] -= 1
     made = [_cut(title, WIDTH)]
+    if story.operation == "runs" and story.failure is None:
+        return made + moves.table(_list(story.ran.get("runs", {}).get("runs")))
     for name, body in bodies.items():
         shown = body[: room[name]]
-        if len(shown) < len(body):
+        if len(shown) < len(body) and len(shown[-1]) <= WIDTH - INDENT:
             shown[-1] = shown[-1][: WIDTH - INDENT - 2].rstrip() + " …"
         made += [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(shown)], shown, strict=False)]
     return made
@@ -222,7 +248,7 @@ def _causes(story: Story) -> str:
 def _did(story: Story) -> str:
     if story.operation == "assess" or story.operation == "preflight":
         return ""
-    silent = {"preflight", "lease", "assess", "assess_again", "complete_pause"}
+    silent = {"preflight", "lease", "assess", "assess_again", "complete_pause", "unfinished"}
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
@@ -236,17 +262,22 @@ def _did(story: Story) -> str:
 
 def _now(story: Story) -> str:
     if story.check:
-        return "nothing was written"
+        plan = story.move.get("plan_file")
+        return f"nothing was written but the plan, in {plan}" if plan else "nothing was written"
     ingestion = story.after.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.operation == "preflight" and story.failure is None:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
+    if story.moving and "pause" not in story.ran and story.state == "unknown":
+        return "ingestion was left as it was" if story.changed else "nothing was changed"
     if story.state == "unknown":
         touched = {"pause", "clear", "drain", "refresh", "resume"} & set(story.ran)
         return "nothing is known of ingestion" if touched else "nothing was changed"
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
         text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
+    elif story.moving and story.state == "paused" and resumed.get("paused_by"):
+        text += f" (by {resumed['paused_by']})"
     indicators = _list(story.after.get("indicators"))
     failing = [i["name"] for i in indicators if i["status"] == "fail"]
     if story.state == "running" and indicators:
@@ -275,11 +306,12 @@ def _warnings(story: Story) -> list[str]:
     return list(dict.fromkeys(str(w) for r in story.ran.values() for w in _list(r.get("warnings"))))
 
 
-def _undo(story: Story) -> str:
+def _undo(story: Story) -> list[str]:
+    """The ways back from what was done."""
     if story.check:
-        return ""
-    parts: list[str] = []
-    if story.state in ("paused", "pausing") and story.ran.get("pause", {}).get("changed"):
+        return []
+    parts = moves.way_back(story.move)
+    if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} gives back the jobs")
     elif story.operation == "resume_ingestion" and story.changed:
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
@@ -290,7 +322,12 @@ def _undo(story: Story) -> str:
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")
-    return "; ".join(parts)
+    return parts
+
+
+def _ours(story: Story) -> bool:
+    """Whether the pause in force was made by this operation, now or when it was interrupted."""
+    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished"))
 
 
 def _next(story: Story) -> list[str]:
@@ -299,9 +336,11 @@ def _next(story: Story) -> list[str]:
     if failure is not None:
         error: Result = failure.get("error") or {}
         step = str(error.get("next_step") or "run the same command again with -vvv")
-        return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step)]
+        again = ["run the same command again"] if story.moving and "again" not in step else []
+        return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
     if story.check:
-        return ["run it without --check"] if story.changed else []
+        plan = story.move.get("plan_file")
+        return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
     causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
@@ -309,10 +348,24 @@ def _next(story: Story) -> list[str]:
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
         return [f"ask {story.after['ingestion'].get('paused_by') or 'who switched the jobs off'}, or {RESUME}"]
+    if story.moving:
+        return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
     if story.outcome == "recovered":
         # They were found while it was still paused.
         causes = [command for command in causes if not command.startswith((RESET, RESUME))]
     return causes[:1]
+
+
+def _resume_by_hand(story: Story) -> list[str]:
+    """What is left to do where a move ended with ingestion paused."""
+    if story.state not in ("paused", "pausing"):
+        return []
+    if _ours(story):
+        return [f"{RESUME} when ready"]
+    owner = next(
+        (r["paused_by"] for r in reversed(story.ran.values()) if r.get("paused_by")), "who switched the jobs off"
+    )
+    return [f"ask {owner}, or {RESUME}"]
 
 
 def save(path: Path, made: Result, run_key: str) -> None:

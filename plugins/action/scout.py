@@ -150,8 +150,10 @@ def _guarded(controller_pid: int, host: str) -> t.Generator[None]:
 def _stoppable(progress: Progress) -> t.Generator[Progress]:
     """Ctrl-C, SIGTERM, the task's timeout and the death of the controller roll back the transaction in flight and end the task."""
 
-    def stop(signum: int, _frame: t.Any) -> t.NoReturn:
+    def stop(signum: int, _frame: t.Any) -> None:
         progress.request_stop()
+        if progress.deferring:
+            return
         # What is cleaned up now must not be stopped once more: Ctrl-C is followed by the controller's end.
         for number in previous:
             signal.signal(number, signal.SIG_IGN)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import controller, ingestion, ledger
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import controller, ingestion, ledger, ledger_schema
 from tests.integration.modules import (
     Result,
     ad_hoc,
@@ -179,7 +179,7 @@ def test_every_table_and_column_is_documented(scout_db: str) -> None:
     assert rows(scout_db, UNCOMMENTED) == []
     assert one(scout_db, "SELECT obj_description('scout_ops'::regnamespace)")
     assert rows(scout_db, "SELECT version FROM scout_ops.versions") == [
-        (number + 1,) for number in range(len(ledger.VERSIONS))
+        (number + 1,) for number in range(len(ledger_schema.VERSIONS))
     ]
 
 
@@ -192,7 +192,7 @@ def test_two_first_uses_at_once(scout_db: str) -> None:
         thread.join()
     assert sum(not result.get("failed") for result in results) == 1, results
     assert {result["error"]["kind"] for result in results if result.get("failed")} <= {"lease_held", "not_reached"}
-    assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(ledger.VERSIONS)
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(ledger_schema.VERSIONS)
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,11 @@ GRANTS = [
     *(
         (f"{privilege} ON scout.{table}", ROLE, f'GRANT {privilege} ON scout.{table} TO "{ROLE}"')
         for table, privileges in (
-            ("bronze_events", ("SELECT", "UPDATE", "DELETE")),
-            ("bronze_events_dlq", ("SELECT", "INSERT")),
+            ("bronze_events", ("SELECT", "UPDATE", "DELETE", "INSERT")),
+            ("bronze_events_dlq", ("SELECT", "INSERT", "UPDATE", "DELETE")),
             ("etl_processed", ("SELECT", "INSERT", "DELETE")),
-            ("silver_transactions", ("SELECT",)),
-            ("silver_line_items", ("SELECT",)),
+            ("silver_transactions", ("SELECT", "INSERT", "DELETE")),
+            ("silver_line_items", ("SELECT", "INSERT", "DELETE")),
         )
         for privilege in privileges
     ),
@@ -84,7 +84,8 @@ def drop(dsn: str, role: str) -> None:
 
 
 def grants(dsn: str, **options: Any) -> list[str]:
-    result = call(PREFLIGHT, dsn, required=False, ledger="required", **options)
+    asked = {"actions": list(preflight.ACTIONS), "required": False, "ledger": "required", **options}
+    result = call(PREFLIGHT, dsn, **asked)
     assert not result.get("failed"), result
     return [entry["grant"] for entry in result["missing"]]
 
@@ -143,7 +144,25 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
     assert (after["needs_reset"], after["blockers"]) == ([], [])
     # It owns nothing of the pipeline and inherits nothing of its owner.
     with connect(operator) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        session.execute("DELETE FROM scout.silver_transactions")
+        session.execute("UPDATE scout.silver_transactions SET total_amount = 0")
+
+
+def test_the_role_can_move_rows_and_take_them_back(scout_db: str, operator: str) -> None:
+    """Every move, its undo, and the undo of that, by a role that owns nothing."""
+    with connect(scout_db) as superuser:
+        superuser.execute("UPDATE scout.silver_transactions SET total_amount = -1 WHERE ctid = '(0,1)'")
+    event_id = str(one(scout_db, "SELECT event_id FROM scout.etl_processed ORDER BY processed_at, event_id LIMIT 1"))
+    for name, options in (
+        ("scout_quarantine", {"event_ids": [event_id]}),
+        ("scout_redrive", {"event_ids": [event_id]}),
+        ("scout_cleanup", {"only": ["NEGATIVE_TOTAL"], "max_share": 1}),
+    ):
+        run = call(name, operator, **options)
+        for _ in range(3):
+            assert not run.get("failed"), run
+            assert run["changed"], run
+            run = call("scout_undo", operator, run_id=run["run_id"])
+        assert not run.get("failed"), run
 
 
 def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, operator: str) -> None:
@@ -199,6 +218,17 @@ def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -
     assert grants(operator, actions=["assess", "pause"]) == []
     assert grants(operator, actions=["clear"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
     assert len(grants(operator)) == 3
+    for action in preflight.MOVES:
+        [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]
+        assert (missing["action"], missing["what"]) == (action, "DELETE ON scout.bronze_events")
+
+
+def test_a_role_that_only_resets_is_not_asked_for_what_moves_rows(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(f"REVOKE INSERT, DELETE ON scout.silver_transactions, scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    assert call(PREFLIGHT, operator)["missing"] == []
+    assert len(grants(operator)) == 4
+    assert len(grants(operator, actions=["quarantine"])) == 2
 
 
 def test_a_superuser_lacks_nothing(scout_db: str) -> None:

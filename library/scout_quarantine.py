@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Setting events aside as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_quarantine
+short_description: Move events of a Scout pipeline, with all that was made of them, to the dead letter queue
+version_added: 0.1.0
+description:
+  - Moves the selected bronze events to C(scout.bronze_events_dlq), each with its closure (its line in the ETL's ledger, its
+    silver transaction and all line items) in one row from which RV(run_id) can be undone exactly.
+  - Works in short transactions of adapting size. Each proves by count and digest, for every table, that what it removed is
+    what it stored, or is rolled back. What is committed stays; the same task started again goes on.
+  - Conditions of different kinds must all hold. Nothing is selected by default. A window is half open, its end is frozen at
+    the start; rows that appear inside it while the task works are moved too.
+  - Where other events fed the same transaction, these stay and go back to the ETL's queue, so that silver is made again of
+    what remains.
+  - Needs the ledger C(scout_ops).
+options:
+  clock:
+    description: Which time of an event the window is about.
+    type: str
+    choices: [ingested_at, event_ts]
+    default: ingested_at
+  window_start:
+    description: The first moment of the window, with an offset, or a local time in O(time_zone).
+    type: str
+  window_end:
+    description: The first moment after the window. By default the moment the task starts, unless O(event_ids) are given.
+    type: str
+  time_zone:
+    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
+    type: str
+  source_systems:
+    description: Only events from these source systems.
+    type: list
+    elements: str
+  event_types:
+    description: Only events of these types.
+    type: list
+    elements: str
+  stores:
+    description: Only events whose payload has one of these as C(store_id).
+    type: list
+    elements: str
+  transactions:
+    description: Only events whose payload has one of these as C(transaction_id).
+    type: list
+    elements: str
+  event_ids:
+    description: Only these events. Identifiers that no event has are named in RV(not_found).
+    type: list
+    elements: str
+  event_ids_file:
+    description: A file with one event identifier a line, added to O(event_ids).
+    type: path
+  payload_path:
+    description:
+      - A JSON path on the payload, bound as a value. A predicate such as V($.total_amount < 0) selects what it is true for;
+        any other path, such as V($.items[*] ? (@.qty > 100\)), what it finds something in.
+    type: str
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.moving
+  - scout.recovery.attributes
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Set a bad hour of one store aside
+  scout.recovery.scout_quarantine:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    window_start: 2026-11-25T01:00:00+08:00
+    window_end: 2026-11-25T02:00:00+08:00
+    stores: [S-0117]
+"""
+
+RETURN = r"""
+run_id:
+  description: The run in the ledger, by which all this can be undone; null when nothing was selected.
+  returned: success
+  type: str
+moved:
+  description: Rows moved by table (events, ledger, transactions, lines); in check mode, that would be.
+  returned: success
+  type: dict
+requeued:
+  description: Events that stay, but whose transaction is made again without the moved ones.
+  returned: success
+  type: int
+gold_days:
+  description: Days of gold that do not say any more what silver says.
+  returned: success
+  type: list
+  elements: str
+window:
+  description: The clock, start and end that were used.
+  returned: success
+  type: dict
+range:
+  description: The first and last moment of the selected events on that clock.
+  returned: success
+  type: dict
+not_found:
+  description: How many of the given identifiers no event has, and the first twenty of them.
+  returned: success
+  type: dict
+plan:
+  description: In check mode, what O(plan_file) holds.
+  returned: check mode
+  type: dict
+batches:
+  description: Path, rows, batches, retries, seconds in all and of the longest batch.
+  returned: when something was moved
+  type: dict
+resumed:
+  description: Whether an interrupted run was gone on with.
+  returned: success
+  type: bool
+effects:
+  description: What the run did in all, as the ledger has it.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import images, moving, quarantine, selection
+from ..module_utils.recovery.connection import attempting
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.moving import MOVING_SPEC
+from ..module_utils.recovery.progress import count
+
+SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
+    "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
+    "window_start": {"type": "str"},
+    "window_end": {"type": "str"},
+    "time_zone": {"type": "str"},
+    "source_systems": {"type": "list", "elements": "str"},
+    "event_types": {"type": "list", "elements": "str"},
+    "stores": {"type": "list", "elements": "str"},
+    "transactions": {"type": "list", "elements": "str"},
+    "event_ids": {"type": "list", "elements": "str"},
+    "event_ids_file": {"type": "path"},
+    "payload_path": {"type": "str"},
+}
+
+SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **SELECTION_SPEC}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Moves the selection."""
+    session, options = call.session, moving.options(params)
+    job = moving.Job(call, params, "quarantine", SELECTION_SPEC)
+    with attempting("could not read the selection", on=session.where), session.read():
+        tables = images.read(session)
+        wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)
+        if job.interrupted:
+            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
+        whole = quarantine.whole(session, tables, wanted) if call.check or job.plan else None
+        extent = whole.extent if whole else quarantine.extent(session, wanted)
+        not_found = selection.not_found(session, wanted.event_ids)
+    result: dict[str, t.Any] = {
+        "window": wanted.window.as_dict(),
+        "range": extent.range,
+        "not_found": not_found,
+        "warnings": [f"{count(not_found['count'], 'given event id')} not in bronze"] if not_found["count"] else [],
+    }
+    if call.check and whole:
+        moving.refuse_too_many(extent.events, params, where=session.where)
+        return result | job.planned(wanted.as_dict(), whole, verb="would move")
+    if job.applied or not (extent.events or job.interrupted):
+        return result | job.nothing("nothing selected is in bronze")
+    if whole and not job.interrupted:
+        job.refuse_drift(whole)
+    moving.refuse_too_many(extent.events, params, where=session.where)
+    with job.operation({"selection": wanted.as_dict()}) as this_run:
+        document = {"incident": call.incident, "actor": call.controller.actor}
+        mover = quarantine.Quarantine(session, this_run, tables, wanted, call.progress, document)
+        batches = mover.go(options, extent.events)
+    return result | job.done(this_run, batches, verb="moved")
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_quarantine", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listing what was done as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_runs_info
+short_description: List what was done to a Scout pipeline, by whom, and whether it can be undone
+version_added: 0.1.0
+description:
+  - Reads the ledger C(scout_ops.runs), the latest runs first. Writes nothing.
+options:
+  of_incident:
+    description: Only runs for this incident. (O(incident) is the one this task works for.)
+    type: str
+  action:
+    description: Only runs of this action.
+    type: str
+    choices: [pause, resume, clear, drain, refresh, quarantine, cleanup, redrive, undo]
+  run_id:
+    description: Only this run, or the runs that a playbook's run consisted of.
+    type: str
+  limit:
+    description: How many at most.
+    type: int
+    default: 20
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes.info
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: What was moved for the incident?
+  scout.recovery.scout_runs_info:
+    dsn: "{{ scout_dsn }}"
+    of_incident: INC-2041
+"""
+
+RETURN = r"""
+runs:
+  description:
+    - Each run with run_id, parent_run_id, action, status, incident, actor, started_at, finished_at, seconds, counts, error,
+      undoes, undone_by, can_be_undone, and why_not.
+  returned: success
+  type: list
+  elements: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import runs
+from ..module_utils.recovery.connection import attempting
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.progress import count
+from ..module_utils.recovery.undoing import as_run_id
+
+ACTIONS = ["pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"]
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "of_incident": {"type": "str"},
+    "action": {"type": "str", "choices": ACTIONS},
+    "run_id": {"type": "str"},
+    "limit": {"type": "int", "default": 20},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Lists runs."""
+    session = call.session
+    if params["limit"] < 1:
+        raise BadInput(f"limit {params['limit']} is not usable", next_step="give at least 1")
+    found: list[dict[str, t.Any]] = []
+    with attempting("could not read the ledger", on=session.where), session.read():
+        if call.look(params["ledger"]).present:
+            found = runs.read(
+                session,
+                incident=params["of_incident"],
+                action=params["action"],
+                run_id=as_run_id(params["run_id"]) if params["run_id"] else None,
+                limit=params["limit"],
+            )
+    undoable = sum(entry["can_be_undone"] for entry in found)
+    summary = f"{count(len(found), 'run')}, of which {undoable} can be undone" if found else "no runs"
+    return {"changed": False, "runs": found, "summary": summary}
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_runs_info", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking a run back as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_undo
+short_description: Take back a run that moved data of a Scout pipeline
+version_added: 0.1.0
+description:
+  - Puts every row that a quarantine, a cleanup, a redrive, the isolation of poison events or another undo moved back exactly
+    as it was, in short transactions that are proved by count and digest, in the order that foreign keys ask for.
+  - An undo is a run as well, and undoing it works.
+  - Silver that the ETL has made since of nothing but what the run had left gives way. Rows that have changed, or were made
+    again of other events, are conflicts.
+options:
+  run_id:
+    description: The run to take back, as its result, its dead letters and M(scout.recovery.scout_runs_info) name it.
+    type: str
+    required: true
+  on_conflict:
+    description:
+      - What to do about rows that are not as the run left them. V(refuse) changes nothing and names them.
+      - V(keep_current) leaves them as they are and puts back the rest. V(restore) makes them what they were; what they are now
+        is kept in the journal of this run.
+    type: str
+    choices: [refuse, keep_current, restore]
+    default: refuse
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.moving
+  - scout.recovery.attributes
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Bring back what was set aside
+  scout.recovery.scout_undo:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    run_id: 7773456d-90be-4929-bf61-7050c62bc6ca
+"""
+
+RETURN = r"""
+run_id:
+  description: The run in the ledger, by which the undo itself can be undone; null when nothing was to be done.
+  returned: success
+  type: str
+undone:
+  description: The run that was taken back, with run_id, action, status, incident, actor, started_at, undone_by.
+  returned: success
+  type: dict
+put_back:
+  description: Rows put back by table; in check mode, that would be.
+  returned: success
+  type: dict
+taken:
+  description: Rows taken out by table; in check mode, that would be.
+  returned: success
+  type: dict
+conflicts:
+  description: The first fifty rows that are not as the run left them, each with table, key and why.
+  returned: success, and when refused because of them
+  type: list
+  elements: dict
+conflicting:
+  description: How many such rows there are.
+  returned: success, and when refused because of them
+  type: int
+gold_days:
+  description: Days of gold that do not say any more what silver says.
+  returned: success
+  type: list
+  elements: str
+plan:
+  description: In check mode, what O(plan_file) holds.
+  returned: check mode
+  type: dict
+batches:
+  description: Rows, batches, retries, seconds in all and of the longest batch.
+  returned: when something was undone
+  type: dict
+resumed:
+  description: Whether an interrupted undo was gone on with.
+  returned: success
+  type: bool
+effects:
+  description: What the run did in all, as the ledger has it.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import images, moving, undoing
+from ..module_utils.recovery.connection import attempting
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.moving import MOVING_SPEC
+from ..module_utils.recovery.progress import count, in_words
+
+UNDO_SPEC: dict[str, dict[str, t.Any]] = {
+    "run_id": {"type": "str", "required": True},
+    "on_conflict": {"type": "str", "choices": ["refuse", "keep_current", "restore"], "default": "refuse"},
+}
+
+SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **UNDO_SPEC}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Takes a run back."""
+    session, options = call.session, moving.options(params)
+    job = moving.Job(call, params, "undo", UNDO_SPEC)
+    with attempting("could not read the run to undo", on=session.where), session.read(statement_timeout_seconds=1800):
+        if not call.look().present:
+            raise BadInput(
+                f"nothing is known of run {params['run_id']}",
+                on=session.where,
+                said="this database has no ledger scout_ops",
+                next_step="check scout_dsn: runs are kept in the database they worked on",
+            )
+        undone = undoing.find(session, params["run_id"])
+        undo = undoing.Undo(session, images.read(session), undone, params["on_conflict"], call.progress)
+        survey = undo.survey()
+    result: dict[str, t.Any] = {
+        "undone": {name: undone[name] for name in ("run_id", "action", "status", "incident", "actor", "undone_by")}
+        | {"started_at": undone["started_at"].isoformat()},
+        "put_back": survey.put_back,
+        "taken": survey.taken,
+        "conflicts": [conflict.as_dict() for conflict in survey.conflicts],
+        "conflicting": survey.conflicting,
+        "warnings": [],
+    }
+    named = f"run {undone['run_id']} ({undone['action']} of {undone['started_at']:%Y-%m-%d %H:%M} UTC)"
+    if undone["undone_by"] or not survey.items:
+        by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to take back"
+        return result | job.nothing(f"{named} has been undone already{by}")
+    moving.refuse_too_many(survey.items, params, where=session.where, noun="item")
+    if params["look"] and not job.interrupted:
+        undo.refuse(survey.conflicts, survey.conflicting)
+    if call.check:
+        planned = job.planned({"run_id": undone["run_id"]}, survey, verb="would undo")
+        text = f"would undo {named}: {_rows(survey.put_back)} would come back"
+        if survey.conflicting:
+            text += f"; {count(survey.conflicting, 'row')} in conflict"
+        return result | planned | {"summary": text}
+    if not job.interrupted:
+        job.refuse_drift(survey)
+    undo.refuse(survey.conflicts, survey.conflicting)
+    with job.operation({"run_id": undone["run_id"]}, undoes=undone["run_id"]) as this_run:
+        batches = undo.go(this_run, options, survey.items)
+    done = job.done(this_run, batches, verb="undid")
+    effects = {"put_back": {}, "taken": {}, **this_run.effects}
+    seconds = in_words(done["batches"]["seconds"])
+    return result | done | {
+        "put_back": effects["put_back"],
+        "taken": effects["taken"],
+        "effects": effects,
+        "summary": f"undid {named}: {_rows(effects['put_back'])} came back ({seconds})",
+    }  # fmt: skip
+
+
+def _rows(rows: dict[str, int]) -> str:
+    return moving.in_numbers(rows)
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_undo", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The batch engine: short transactions of adapting size along a path, each committed together with its cursor."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+from pathlib import Path as File
+
+from . import backlog
+from .connection import translate
+from .errors import NotReached, RecoveryError, Stopped
+from .pg import errors, psycopg
+from .progress import count, in_words
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .connection import Session
+    from .ledger import Run
+    from .paths import Path, Span
+    from .progress import Progress
+
+#: How often something in the way of others is tried again, and how often a lock that somebody keeps.
+TRIES: t.Final = 12
+LOCK_TRIES: t.Final = 4
+#: A batch is cancelled when it takes this much longer than wanted.
+OVERTIME: t.Final = 1.5
+#: Passes over the path after the first one, for rows that came in late.
+SWEEPS: t.Final = 50
+AGAIN: t.Final = "run the same command again: it goes on from what was committed"
+
+LAG = """
+SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)::float8 AS seconds,
+       (array_agg(application_name ORDER BY replay_lag DESC NULLS LAST))[1] AS name
+FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'
+"""
+
+#: Sessions that wait for a lock this transaction holds.
+WAITING = """
+SELECT count(*) AS sessions FROM pg_catalog.pg_stat_activity AS a
+WHERE a.wait_event_type = 'Lock' AND a.datname = current_database()
+  AND pg_catalog.pg_backend_pid() = ANY(pg_catalog.pg_blocking_pids(a.pid))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What one span came to: rows of the selection, and effects that add up over the batches."""
+
+    rows: int
+    effects: dict[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
+
+
+Work = t.Callable[["Span", t.Callable[[], None]], Done]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to go; seconds and rows."""
+
+    target_seconds: float = 0.5
+    max_batch_rows: int = 150_000
+    max_replica_lag_seconds: float | None = 30.0
+    yield_to_waiters: bool = True
+    stop_file: str | None = None
+
+
+class Batches:
+    """One way along a path; what it has done is committed batch by batch."""
+
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        path: Path,
+        options: Options,
+        progress: Progress,
+        *,
+        closed: Sequence[str],
+        total: int,
+        verb: str,
+        noun: str = "event",
+    ) -> None:
+        self.session = session
+        self.run = run
+        self.path = path
+        self.options = options
+        self.progress = progress
+        self.closed = closed
+        self.total = total
+        self.verb = verb
+        self.noun = noun
+        self.size = path.first_size
+        kept: dict[str, t.Any] = run.effects.get("cursor") or {}
+        self.cursor: t.Any = kept.get("at") if kept.get("path") == path.name else None
+        self.rows = 0
+        self.batches = 0
+        self.retries = 0
+        self.longest_seconds = 0.0
+        self.began = time.monotonic()
+
+    def go(self, work: Work) -> None:
+        """Has `work` do every span of the path, again where rows came in late, until nothing of it is left.
+
+        `work` gets a span and a function to call before each of its statements; it works inside this engine's transaction
+        and raises to have it rolled back.
+        """
+        sweeps = 0
+        try:
+            while True:
+                self._pause_where_asked()
+                if self._batch(work):
+                    continue
+                start = self.path.again(self.session)
+                if start is None:
+                    return
+                sweeps += 1
+                if sweeps > SWEEPS:
+                    raise NotReached(
+                        f"{self.noun}s of the selection keep coming in",
+                        on=self.session.where,
+                        said=f"after {SWEEPS} more passes there are still some",
+                        next_step="end the selection in the past (window_end), then run it again",
+                    )
+                self.cursor = start
+        except psycopg.Error as e:
+            raise self._translated(e) from e
+
+    def _batch(self, work: Work) -> bool:
+        """One committed batch; False at the end of the path."""
+        tries = 0
+        while True:
+            began, limited, before = time.monotonic(), True, self.run.effects
+            try:
+                with self.progress.unbroken(), self.session.move(closed=self.closed):
+                    span = self.path.span(self.session, self.cursor, self.size)
+                    if span is None:
+                        return False
+                    limited = span.divisible
+                    done = work(span, self._limiter(began) if limited else _unlimited)
+                    waiting = self._waiting() if done.rows else 0
+                    self.run.effects = added(before, done.effects)
+                    self.run.record(cursor={"path": self.path.name, "at": span.after})
+            except BaseException as e:
+                self.run.effects = before
+                if not self._retried(e, began, limited, tries := tries + 1):
+                    raise
+                continue
+            self.cursor = span.after
+            self._account(span, done.rows, waiting, time.monotonic() - began)
+            return True
+
+    def _retried(self, error: BaseException, began: float, limited: bool, tries: int) -> bool:
+        """Whether the batch that failed is worth another attempt, after what makes that one more likely to succeed."""
+        if isinstance(error, errors.QueryCanceled):
+            overtime = time.monotonic() - began >= self.options.target_seconds * OVERTIME * 0.8
+            if limited and overtime:
+                self._shrink(0.5 if tries == 1 else 0.25)
+            return limited and overtime
+        if not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)):
+            return False
+        if tries >= (LOCK_TRIES if isinstance(error, errors.LockNotAvailable) else TRIES):
+            return False
+        self.retries += 1
+        self.progress.sometimes(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
+        self.progress.wait(min(1.0, 0.02 * 2**tries))
+        return True
+
+    def _limiter(self, began: float) -> Callable[[], None]:
+        """Bounds the next statement by what is left of the batch's time."""
+        allowed = self.options.target_seconds * OVERTIME
+
+        def limit() -> None:
+            self.session.limit_statements(max(0.05, allowed - (time.monotonic() - began)))
+
+        limit()
+        return limit
+
+    def _shrink(self, factor: float) -> None:
+        self.retries += 1
+        self.size = max(self.path.least_size, self.size * factor)
+        self.progress.sometimes(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
+
+    def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
+        """Chooses the next size and says how far it is."""
+        self.rows += done
+        self.batches += bool(done)
+        self.longest_seconds = max(self.longest_seconds, seconds)
+        factor = min(4.0, max(0.3, self.options.target_seconds / max(seconds, 0.001)))
+        if waiting:
+            self.progress.sometimes(
+                f"giving way: {count(waiting, 'session')} waited for this batch, smaller ones follow"
+            )
+            factor = min(factor, 0.5)
+        if span.full or factor < 1:
+            self.size = max(self.path.least_size, span.size * factor)
+        if done and self.total:
+            elapsed = max(time.monotonic() - self.began, 0.001)
+            rate = self.rows / elapsed
+            left = max(0, self.total - self.rows)
+            self.progress.sometimes(
+                f"{self.verb} {self.rows:,} of {self.total:,} {self.noun}s "
+                f"({min(100, 100 * self.rows // self.total)} %), {rate:,.0f}/s, about {in_words(left / rate)} left"
+            )
+        if waiting:
+            self.progress.wait(min(1.0, seconds))
+
+    def _waiting(self) -> int:
+        return self.session.row(WAITING)["sessions"] if self.options.yield_to_waiters else 0
+
+    def _pause_where_asked(self) -> None:
+        """The place between two batches: stops where told, and waits for standbys that fall behind."""
+        try:
+            self.progress.checkpoint()
+        except Stopped as e:
+            raise self._stopped(e.attempted) from e
+        stop_file = self.options.stop_file
+        if stop_file and File(stop_file).expanduser().exists():
+            raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
+        limit = self.options.max_replica_lag_seconds
+        while limit is not None:
+            with self.session.read():
+                lag = self.session.row(LAG)
+            if lag["seconds"] <= limit:
+                return
+            self.progress.sometimes(
+                f"waiting: standby {lag['name']} is {in_words(lag['seconds'])} behind (limit {in_words(limit)})"
+            )
+            self.progress.wait(0.5)
+
+    def _stopped(self, why: str, next_step: str = AGAIN) -> Stopped:
+        return Stopped(
+            f"{why}: {count(self.rows, self.noun)} of {self.total:,} {self.verb} in {count(self.batches, 'batch', 'batches')}",
+            on=self.session.where,
+            next_step=f"resume with the same command; {next_step}" if next_step == AGAIN else next_step,
+        )
+
+    def _translated(self, error: psycopg.Error) -> RecoveryError:
+        attempted = f"stopped after {count(self.rows, self.noun)} had been {self.verb}"
+        who, next_step = "", ""
+        if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
+            with self.session.read():
+                who = backlog.describe(backlog.in_the_way(self.session))
+            next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
+        elif isinstance(error, errors.SerializationFailure):
+            next_step = f"something else writes the same rows all the time: pause it, then {AGAIN}"
+        raised = translate(error, attempted, on=self.session.where, next_step=next_step)
+        raised.next_step = raised.next_step or f"mend what PostgreSQL names, then {AGAIN}"
+        raised.said += f"; locks are held by {who}" if who else ""
+        return raised
+
+    def figures(self) -> dict[str, t.Any]:
+        """How it went; seconds and rows."""
+        return {
+            "path": self.path.name,
+            "rows": self.rows,
+            "batches": self.batches,
+            "retries": self.retries,
+            "longest_batch_seconds": round(self.longest_seconds, 3),
+            "seconds": round(time.monotonic() - self.began, 3),
+        }
+
+
+def added(before: dict[str, t.Any], more: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Effects with those of one more batch: numbers add up, lists are united in order, dictionaries entry by entry."""
+    made = dict(before)
+    for name, value in more.items():
+        if isinstance(value, dict):
+            made[name] = added(made.get(name) or {}, t.cast("dict[str, t.Any]", value))
+        elif isinstance(value, list):
+            made[name] = sorted({*(made.get(name) or []), *t.cast("list[t.Any]", value)})
+        else:
+            made[name] = (made.get(name) or 0) + value
+    return made
+
+
+def _unlimited() -> None:
+    """A span that cannot be divided may take as long as a statement of this session may."""

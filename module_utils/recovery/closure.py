@@ -1,0 +1,453 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moves events with everything the pipeline made of them into the dead letter queue; every table proved by count and digest.
+
+An event's closure is its line in the ETL's ledger and, where it fed silver, its transaction with all line items. A
+transaction that other events fed as well is removed all the same: those events go back to the ETL's queue, so that silver is
+made again of what remains. All this happens inside the caller's transaction, on one snapshot, while nobody else can load.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import secrets
+import time
+import typing as t
+
+from .batches import Done
+from .dead_letters import FORMAT
+from .errors import NotReached
+from .images import digest
+from .pg import Jsonb, sql
+from .selection import sale
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .connection import Session
+    from .images import Table, Tables
+
+#: Tables in the order of the closure, and the key of each in error_details.
+PARTS: t.Final = ("events", "ledger", "transactions", "lines")
+
+#: Foreign keys that would silently take rows along which no image is kept of.
+CASCADES = """
+SELECT c.conname AS name, c.conrelid::regclass::text AS table
+FROM pg_catalog.pg_constraint AS c
+WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd')
+  AND c.confrelid IN ('scout.bronze_events'::regclass, 'scout.etl_processed'::regclass,
+                      'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)
+  AND c.conrelid <> 'scout.silver_line_items'::regclass AND c.conparentid = 0
+"""
+
+#: Triggers of users on the tables of a move; what they do after a statement its RETURNING does not tell.
+TRIGGERS = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgrelid IN (
+    'scout.bronze_events'::regclass, 'scout.bronze_events_dlq'::regclass, 'scout.etl_processed'::regclass,
+    'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)) AS some
+"""
+
+#: The dead letters of this batch as they stand in the end.
+STORED_IN_THE_END = """
+WITH stored AS (
+    SELECT original_payload, error_details FROM scout.bronze_events_dlq
+    WHERE failed_at = transaction_timestamp() AND error_details ->> 'run_id' = %(run)s
+)
+"""
+
+STILL_THERE = """
+SELECT (SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%(ids)s::uuid[])) AS events,
+       (SELECT count(*) FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[]) OR event_id = ANY(%(kept)s::uuid[])) AS ledger,
+       (SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = ANY(%(transactions)s)) AS transactions,
+       (SELECT count(*) FROM scout.silver_line_items WHERE transaction_id = ANY(%(transactions)s)) AS lines
+"""
+
+#: The silver transactions that go with these events, each with the event that carries it. An event that names a transaction
+#: without having been loaded did not feed it.
+TOUCHED = """
+WITH member AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at, {sale} AS transaction_id, p.event_id IS NOT NULL AS loaded
+    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p USING (event_id)
+    WHERE b.event_id = ANY(%(ids)s::uuid[])
+), touched AS (
+    SELECT t.transaction_id, t.date_key, (array_agg(m.event_id ORDER BY m.event_id = t.source_event_id DESC NULLS LAST,
+                                        m.ingested_at, m.event_id))[1] AS owner
+    FROM member AS m JOIN scout.silver_transactions AS t USING (transaction_id)
+    WHERE m.loaded OR t.source_event_id = m.event_id
+    GROUP BY t.transaction_id, t.date_key
+    UNION ALL
+    SELECT t.transaction_id, t.date_key, NULL FROM scout.silver_transactions AS t
+    WHERE t.transaction_id = ANY(%(silver)s)
+      AND NOT EXISTS (SELECT FROM member AS m WHERE m.transaction_id = t.transaction_id AND (m.loaded OR t.source_event_id = m.event_id))
+)
+SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(owner::text), '{{}}') AS owners,
+       coalesce(array_agg(DISTINCT date_key::text), '{{}}') AS days
+FROM touched
+"""
+
+#: Events that stay, fed one of these transactions, and are marked in the ETL's ledger: known from the scan at the start, or
+#: loaded since then.
+KEPT = """
+SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(event_id::text), '{{}}') AS events
+FROM (
+    SELECT k.transaction_id, k.event_id FROM scout_ops.kin AS k
+    JOIN scout.etl_processed AS p USING (event_id) JOIN scout.bronze_events AS b USING (event_id)
+    WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
+    UNION
+    SELECT {sale}, b.event_id FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
+    WHERE p.processed_at >= %(since)s AND {sale} = ANY(%(transactions)s)
+) AS kept
+WHERE event_id <> ALL(%(ids)s::uuid[])
+"""
+
+STORE_EVENTS = """
+WITH stored AS (
+    INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
+    SELECT {dlq_id}, b.event_data, coalesce(w.code, %(code)s), coalesce(w.message, %(message)s),
+           %(document)s::jsonb
+           || CASE WHEN w.rules IS NULL THEN '{{}}' ELSE jsonb_build_object('rules', w.rules) END
+           || jsonb_build_object('event', {event})
+           || CASE WHEN p.event_id IS NULL THEN '{{}}' ELSE jsonb_build_object('ledger', {ledger}) END
+           || CASE WHEN t.transaction_id IS NULL THEN '{{}}'
+                   ELSE jsonb_build_object('transaction', {transaction}, 'lines', coalesce(i.lines, '[]')) END
+           || CASE WHEN q.requeued IS NULL THEN '{{}}' ELSE jsonb_build_object('requeued', q.requeued) END,
+           b.source_system
+    FROM scout.bronze_events AS b
+    LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    LEFT JOIN unnest(%(owners)s::uuid[], %(transactions)s::text[]) AS o (event_id, transaction_id) ON o.event_id = b.event_id
+    LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = o.transaction_id
+    LEFT JOIN LATERAL ({lines_of}) AS i ON o.transaction_id IS NOT NULL
+    LEFT JOIN LATERAL ({requeued_of}) AS q ON o.transaction_id IS NOT NULL
+    LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (event_id uuid, code text, message text, rules jsonb) ON w.event_id = b.event_id
+    WHERE b.event_id = ANY(%(ids)s::uuid[])
+    RETURNING original_payload, error_details
+)
+{sums}
+"""
+
+STORE_SILVER = """
+WITH stored AS (
+    INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
+    SELECT {dlq_id}, {transaction}, coalesce(w.code, %(code)s), coalesce(w.message, %(message)s),
+           %(document)s::jsonb
+           || CASE WHEN w.rules IS NULL THEN '{{}}' ELSE jsonb_build_object('rules', w.rules) END
+           || jsonb_build_object('transaction', {transaction}, 'lines', coalesce(i.lines, '[]'))
+           || CASE WHEN q.requeued IS NULL THEN '{{}}' ELSE jsonb_build_object('requeued', q.requeued) END,
+           NULL
+    FROM scout.silver_transactions AS t
+    CROSS JOIN LATERAL (SELECT t.transaction_id) AS o
+    LEFT JOIN LATERAL ({lines_of}) AS i ON true
+    LEFT JOIN LATERAL ({requeued_of}) AS q ON true
+    LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (transaction_id text, code text, message text, rules jsonb)
+           ON w.transaction_id = t.transaction_id
+    WHERE t.transaction_id = ANY(%(orphans)s)
+    RETURNING original_payload, error_details
+)
+{sums}
+"""
+
+#: Ids that ascend, so that the primary key grows at its end: a prefix made for the batch, then the number of the row.
+DLQ_ID = sql.SQL("(%(prefix)s || lpad(to_hex(row_number() OVER ()), 12, '0'))::uuid")
+
+LINES_OF = """
+SELECT jsonb_agg({line} ORDER BY l.line_id) AS lines
+FROM scout.silver_line_items AS l WHERE l.transaction_id = o.transaction_id
+"""
+
+REQUEUED_OF = """
+SELECT jsonb_agg({ledger} ORDER BY p.event_id) AS requeued
+FROM unnest(%(kept_transactions)s::text[], %(kept)s::uuid[]) AS k (transaction_id, event_id)
+JOIN scout.etl_processed AS p ON p.event_id = k.event_id
+WHERE k.transaction_id = o.transaction_id
+"""
+
+#: What was stored, read back from the rows as they went in; a payload counts with its event.
+SUMS = """
+SELECT count(error_details -> 'event') AS events,
+       coalesce(sum(jsonb_hash_extended(original_payload, 0)) FILTER (WHERE error_details ? 'event'), 0) AS payloads_digest,
+       coalesce(sum(jsonb_hash_extended(error_details -> 'event', 0)), 0) AS events_digest,
+       count(error_details -> 'ledger') + coalesce(sum(jsonb_array_length(error_details -> 'requeued')), 0) AS ledger,
+       coalesce(sum(jsonb_hash_extended(error_details -> 'ledger', 0)), 0)
+       + coalesce(sum((SELECT sum(jsonb_hash_extended(e, 0)) FROM jsonb_array_elements(error_details -> 'requeued') AS e)), 0)
+           AS ledger_digest,
+       count(error_details -> 'transaction') AS transactions,
+       coalesce(sum(jsonb_hash_extended(error_details -> 'transaction', 0)), 0) AS transactions_digest,
+       coalesce(sum(jsonb_array_length(error_details -> 'lines')), 0) AS lines,
+       coalesce(sum((SELECT sum(jsonb_hash_extended(e, 0)) FROM jsonb_array_elements(error_details -> 'lines') AS e)), 0) AS lines_digest
+FROM stored
+"""
+
+#: Lines first: a cascade would take them without telling what they were.
+REMOVE: t.Final = (
+    ("lines", "DELETE FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(transactions)s)"),
+    ("transactions", "DELETE FROM scout.silver_transactions AS r WHERE r.transaction_id = ANY(%(transactions)s)"),
+    (
+        "ledger",
+        "DELETE FROM scout.etl_processed AS r WHERE r.event_id = ANY(%(ids)s::uuid[]) OR r.event_id = ANY(%(kept)s::uuid[])",
+    ),
+    ("events", "DELETE FROM scout.bronze_events AS r WHERE r.event_id = ANY(%(ids)s::uuid[])"),
+)
+
+#: Events of bronze alone, by a condition instead of a list.
+STORE_PLAIN = """
+WITH stored AS (
+    INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
+    SELECT {dlq_id}, b.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', {event}), b.source_system
+    FROM scout.bronze_events AS b WHERE {where}
+    RETURNING original_payload, error_details
+)
+SELECT count(*) AS events, coalesce(sum(jsonb_hash_extended(original_payload, 0)), 0) AS payloads_digest,
+       coalesce(sum(jsonb_hash_extended(error_details -> 'event', 0)), 0) AS events_digest
+FROM stored
+"""
+
+#: Whether any of these events left something in the ETL's ledger or in silver.
+LEFT_TRACES = """
+SELECT EXISTS (SELECT FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id) WHERE {where})
+    OR EXISTS (SELECT FROM scout.bronze_events AS b
+               JOIN scout.silver_transactions AS t ON t.transaction_id = {sale} AND t.source_event_id = b.event_id
+               WHERE {where}) AS traces
+"""
+
+KIN = """
+WITH meant AS MATERIALIZED (SELECT DISTINCT transaction_id FROM ({relevant}) AS r WHERE transaction_id IS NOT NULL),
+shared AS MATERIALIZED (
+    SELECT {sale} AS transaction_id, array_agg(b.event_id) AS events
+    FROM scout.bronze_events AS b
+    WHERE {sale} IN (SELECT transaction_id FROM meant)
+    GROUP BY 1 HAVING count(*) > %(alone)s
+)
+INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
+SELECT %(run_id)s, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
+"""
+
+#: Whatever was loaded by a transaction that began earlier was seen by the scan.
+SINCE = """
+SELECT least(transaction_timestamp(), min(xact_start)) - interval '1 minute' AS since
+FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type <> 'walsender'
+"""
+
+FORGET_KIN = "DELETE FROM scout_ops.kin WHERE run_id = %(run_id)s"
+
+Counts = dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """Why one item is moved, where that differs from item to item."""
+
+    code: str
+    message: str
+    rules: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What to move: events, and silver transactions whose event stays or is gone."""
+
+    ids: Sequence[str]
+    silver: Sequence[str] = ()
+    labels: Mapping[str, Label] = dataclasses.field(default_factory=dict[str, Label])
+    silver_labels: Mapping[str, Label] = dataclasses.field(default_factory=dict[str, Label])
+    #: Whether events that stay and fed the same transactions are to be loaded again.
+    requeue: bool = True
+
+
+class Closure:
+    """Moves batches for one run; `document` joins every image."""
+
+    def __init__(
+        self,
+        session: Session,
+        tables: Tables,
+        run_id: str,
+        *,
+        kind: str,
+        code: str,
+        message: str,
+        document: dict[str, t.Any],
+    ) -> None:
+        self.session = session
+        self.tables = tables
+        self.run_id = run_id
+        self.code = code
+        self.message = message
+        self.document = {"format": FORMAT, "kind": kind, "run_id": run_id, **document}
+        self.since: t.Any = None
+        self.triggers = True
+
+    def refuse_cascades(self) -> None:
+        """Raises where deleting would silently change rows of other tables; inside a transaction."""
+        self.triggers = self.session.row(TRIGGERS)["some"]
+        found = self.session.rows(CASCADES)
+        if found:
+            what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
+            raise NotReached(
+                "refused to move anything",
+                on=self.session.where,
+                said=f"deleting would cascade into tables no image is kept of: {what}",
+                next_step="make these foreign keys NO ACTION, or move those rows first",
+            )
+
+    def scan_kin(
+        self, relevant: sql.Composable, values: Mapping[str, t.Any], *, timeout_seconds: float, shared: bool = True
+    ) -> None:
+        """Notes which events name a transaction that `relevant`, a query of transaction ids, gives; only where several do,
+        if `shared`."""
+        session = self.session
+        with session.write(statement_timeout_seconds=timeout_seconds):
+            since = session.row(SINCE)["since"]
+            session.execute("SELECT set_config('work_mem', '256MB', true)")
+            session.execute(FORGET_KIN, run_id=self.run_id)
+            query = sql.SQL(KIN).format(relevant=relevant, sale=sale("b"))
+            session.execute(query, run_id=self.run_id, alone=int(shared), **values)
+        self.since = since
+
+    def forget_kin(self) -> None:
+        """Clears the notes of the scan; in the transaction that ends the run."""
+        self.session.execute(FORGET_KIN, run_id=self.run_id)
+
+    def left_traces(self, where: sql.Composable, values: Mapping[str, t.Any]) -> bool:
+        """Whether events of bronze (alias b) that fulfil `where` have more of a closure than themselves."""
+        return self.session.row(sql.SQL(LEFT_TRACES).format(where=where, sale=sale("b")), **values)["traces"]
+
+    def move_plain(self, where: sql.Composable, values: Mapping[str, t.Any], limit: Callable[[], None]) -> Done:
+        """Moves events that left no traces."""
+        session = self.session
+        query = sql.SQL(STORE_PLAIN).format(dlq_id=DLQ_ID, event=self._event("b"), where=where)
+        limit()
+        stored = session.row(query, **values, **self._constants)
+        limit()
+        query = self._removing("events", sql.SQL("DELETE FROM scout.bronze_events AS b WHERE {}").format(where), "b")
+        removed = session.row(query, **values)
+        self.prove(stored, removed)
+        if self.triggers:
+            limit()
+            there = sql.SQL("SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {}").format(where)
+            self._prove_in_the_end(removed, session.row(there, **values))
+        return Done(stored["events"], {"moved": {"events": stored["events"]}})
+
+    def move(self, batch: Batch, limit: Callable[[], None]) -> Done:
+        """Moves a batch with its closure."""
+        session = self.session
+        limit()
+        ids, silver = list(batch.ids), list(batch.silver)
+        touched = session.row(sql.SQL(TOUCHED).format(sale=sale("b")), ids=ids, silver=silver)
+        pairs = list(zip(touched["transactions"], touched["owners"], strict=True))
+        kept = self._kept(touched["transactions"] if batch.requeue else [], ids)
+        values: dict[str, t.Any] = {
+            **self._constants,
+            "ids": ids,
+            "transactions": touched["transactions"],
+            "owners": touched["owners"],
+            "orphans": [transaction for transaction, owner in pairs if owner is None],
+            "kept": kept["events"],
+            "kept_transactions": kept["transactions"],
+        }
+        stored: Counts = {}
+        for query, wanted, key, labels in (
+            (self._store_events, ids, "event_id", batch.labels),
+            (self._store_silver, values["orphans"], "transaction_id", batch.silver_labels),
+        ):
+            if wanted:
+                limit()
+                written = Jsonb([{key: name, **dataclasses.asdict(label)} for name, label in labels.items()])
+                for name, number in session.row(query, **values, labels=written).items():
+                    stored[name] = stored.get(name, 0) + int(number)
+        removed: Counts = {}
+        for name, statement in REMOVE:
+            limit()
+            removed |= session.row(self._removing(name, sql.SQL(t.cast("t.LiteralString", statement)), "r"), **values)
+        self.prove(stored, removed)
+        if self.triggers:
+            limit()
+            self._prove_in_the_end(removed, session.row(STILL_THERE, **values))
+        moved = {name: stored[name] for name in PARTS}
+        rows = moved["events"] + len(values["orphans"])
+        return Done(rows, {"moved": moved, "requeued": len(kept["events"]), "gold_days": touched["days"]})
+
+    def prove(self, stored: Mapping[str, t.Any], removed: Mapping[str, t.Any]) -> None:
+        """Raises, so that the batch is rolled back, unless what was stored is what was removed, by count and digest."""
+        differing = [name for name in removed if int(stored.get(name, 0)) != int(removed[name])]
+        if differing:
+            said = "; ".join(f"{name}: stored {stored.get(name, 0)}, removed {removed[name]}" for name in differing)
+            raise NotReached(
+                "stopped before a batch whose rows could not be proved safe; it was rolled back",
+                on=self.session.where,
+                said=said,
+                next_step="look for a trigger or rule on scout.bronze_events_dlq or on the tables it was taken from",
+            )
+
+    def _prove_in_the_end(self, removed: Mapping[str, t.Any], there: Mapping[str, t.Any]) -> None:
+        """The same proof once more by what the tables hold after all triggers have had their turn."""
+        self.prove(dict.fromkeys(there, 0), there)
+        query = sql.SQL("{} {}").format(sql.SQL(STORED_IN_THE_END), sql.SQL(SUMS))
+        self.prove(self.session.row(query, run=self.run_id), removed)
+
+    def _kept(self, transactions: list[str], ids: list[str]) -> dict[str, list[str]]:
+        if not transactions:
+            return {"transactions": [], "events": []}
+        query = sql.SQL(KEPT).format(sale=sale("b"))
+        return self.session.row(query, run_id=self.run_id, transactions=transactions, ids=ids, since=self.since)
+
+    @property
+    def _constants(self) -> dict[str, t.Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "document": Jsonb(self.document),
+            "prefix": ascending_prefix(),
+        }
+
+    def _event(self, alias: str) -> sql.Composed:
+        return self.tables.bronze.image(alias, without=("event_data",))
+
+    @functools.cached_property
+    def _store_events(self) -> sql.Composed:
+        tables = self.tables
+        return sql.SQL(STORE_EVENTS).format(
+            dlq_id=DLQ_ID,
+            event=self._event("b"),
+            ledger=tables.ledger.image("p"),
+            transaction=tables.transactions.image("t"),
+            lines_of=sql.SQL(LINES_OF).format(line=tables.lines.image("l")),
+            requeued_of=sql.SQL(REQUEUED_OF).format(ledger=tables.ledger.image("p")),
+            sums=sql.SQL(SUMS),
+        )
+
+    @functools.cached_property
+    def _store_silver(self) -> sql.Composed:
+        tables = self.tables
+        return sql.SQL(STORE_SILVER).format(
+            dlq_id=DLQ_ID,
+            transaction=tables.transactions.image("t"),
+            lines_of=sql.SQL(LINES_OF).format(line=tables.lines.image("l")),
+            requeued_of=sql.SQL(REQUEUED_OF).format(ledger=tables.ledger.image("p")),
+            sums=sql.SQL(SUMS),
+        )
+
+    def _removing(self, part: str, delete: sql.Composable, alias: str) -> sql.Composed:
+        """The statement with the count and digest of the rows as they went out."""
+        table: Table = getattr(self.tables, {"events": "bronze"}.get(part, part))
+        if part == "events":
+            image, payload = self._event(alias), sql.SQL("{}.event_data").format(sql.Identifier(alias))
+            more = sql.SQL(", {} AS payloads_digest").format(digest(sql.Identifier("payload")))
+            returning = sql.SQL("{} AS image, {} AS payload").format(image, payload)
+        else:
+            more, returning = sql.SQL("").format(), sql.SQL("{} AS image").format(table.image(alias))
+        return sql.SQL("WITH gone AS ({} RETURNING {}) SELECT count(*) AS {}, {} AS {}{} FROM gone").format(
+            delete,
+            returning,
+            sql.Identifier(part),
+            digest(sql.Identifier("image")),
+            sql.Identifier(f"{part}_digest"),
+            more,
+        )
+
+
+def ascending_prefix() -> str:
+    """The first four groups of a UUID of version 7: the time in milliseconds, then random bits."""
+    stamp, dice = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(26)
+    return f"{stamp[:8]}-{stamp[8:]}-7{dice & 0xFFF:03x}-{0x8000 | dice >> 12:04x}-"

@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of schema scout_ops, version by version."""
+
+from __future__ import annotations
+
+import typing as t
+
+#: One entry a version of the schema, applied in order; never edited after a release.
+VERSIONS: t.Final[tuple[t.LiteralString, ...]] = (
+    """
+CREATE TABLE scout_ops.versions (
+    version int PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    applied_by text NOT NULL DEFAULT current_user
+);
+COMMENT ON TABLE scout_ops.versions IS 'Versions of this schema that have been applied';
+COMMENT ON COLUMN scout_ops.versions.version IS 'Number of the version, from 1';
+COMMENT ON COLUMN scout_ops.versions.applied_at IS 'When it was applied';
+COMMENT ON COLUMN scout_ops.versions.applied_by IS 'The database role that applied it';
+
+CREATE TABLE scout_ops.runs (
+    run_id uuid PRIMARY KEY,
+    parent_run_id uuid,
+    action text NOT NULL,
+    incident text NOT NULL,
+    actor text NOT NULL,
+    controller text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    status text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'succeeded', 'failed', 'stopped')),
+    parameters jsonb NOT NULL DEFAULT '{}',
+    effects jsonb NOT NULL DEFAULT '{}',
+    error jsonb
+);
+CREATE INDEX runs_started_at ON scout_ops.runs (started_at);
+CREATE INDEX runs_incident ON scout_ops.runs (incident);
+COMMENT ON TABLE scout_ops.runs IS 'Every writing action of the toolkit: who, when, on whose behalf, with what effect';
+COMMENT ON COLUMN scout_ops.runs.run_id IS 'Identifies the run; named in results, in dead letters and in undo';
+COMMENT ON COLUMN scout_ops.runs.parent_run_id IS 'The run of the playbook this action belongs to, if one held the lease';
+COMMENT ON COLUMN scout_ops.runs.action IS 'What was done: pause, resume, clear, drain, refresh, lease';
+COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for, or adhoc';
+COMMENT ON COLUMN scout_ops.runs.actor IS 'The person: login@host';
+COMMENT ON COLUMN scout_ops.runs.controller IS 'The process: host and pid';
+COMMENT ON COLUMN scout_ops.runs.started_at IS 'When it began';
+COMMENT ON COLUMN scout_ops.runs.finished_at IS 'When it ended; NULL while running or if it was killed';
+COMMENT ON COLUMN scout_ops.runs.status IS 'running, succeeded, failed, stopped; running with a dead controller means killed';
+COMMENT ON COLUMN scout_ops.runs.parameters IS 'Its options, without secrets';
+COMMENT ON COLUMN scout_ops.runs.effects IS 'What it changed so far; committed together with each change';
+COMMENT ON COLUMN scout_ops.runs.error IS 'Why it failed: attempted, on, said, sqlstate, next_step';
+
+CREATE TABLE scout_ops.leases (
+    name text PRIMARY KEY,
+    token bigint NOT NULL,
+    run_id uuid,
+    incident text,
+    owner text,
+    host_key text,
+    pid int,
+    process_started text,
+    acquired_at timestamptz,
+    ttl_seconds int,
+    expires_at timestamptz
+);
+COMMENT ON TABLE scout_ops.leases IS 'One operator at a time';
+COMMENT ON COLUMN scout_ops.leases.name IS 'What is leased: pipeline';
+COMMENT ON COLUMN scout_ops.leases.token IS 'Fencing token: grows with every acquisition; every write checks it';
+COMMENT ON COLUMN scout_ops.leases.run_id IS 'The run that holds it';
+COMMENT ON COLUMN scout_ops.leases.incident IS 'The incident it is held for';
+COMMENT ON COLUMN scout_ops.leases.owner IS 'The person who holds it: login@host; NULL when free';
+COMMENT ON COLUMN scout_ops.leases.host_key IS 'The machine, boot and pid namespace of the holder; tells whether pid can be looked up';
+COMMENT ON COLUMN scout_ops.leases.pid IS 'The controller process of the holder';
+COMMENT ON COLUMN scout_ops.leases.process_started IS 'When that process started, in its kernel''s ticks: guards against pid reuse';
+COMMENT ON COLUMN scout_ops.leases.acquired_at IS 'When it was acquired';
+COMMENT ON COLUMN scout_ops.leases.ttl_seconds IS 'After how many seconds without a write it falls free';
+COMMENT ON COLUMN scout_ops.leases.expires_at IS 'When it falls free by itself unless renewed; every write renews it';
+
+CREATE TABLE scout_ops.pauses (
+    pause_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id uuid NOT NULL,
+    incident text NOT NULL,
+    actor text NOT NULL,
+    paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    jobs jsonb NOT NULL,
+    switched boolean NOT NULL,
+    resumed_at timestamptz,
+    resumed_by text,
+    resume_run_id uuid
+);
+CREATE UNIQUE INDEX pauses_one_open ON scout_ops.pauses ((true)) WHERE resumed_at IS NULL;
+COMMENT ON TABLE scout_ops.pauses IS 'What each pause changed, so that resume gives back exactly that';
+COMMENT ON COLUMN scout_ops.pauses.pause_id IS 'Identifies the pause';
+COMMENT ON COLUMN scout_ops.pauses.run_id IS 'The run that paused';
+COMMENT ON COLUMN scout_ops.pauses.incident IS 'The incident it was paused for';
+COMMENT ON COLUMN scout_ops.pauses.actor IS 'Who paused';
+COMMENT ON COLUMN scout_ops.pauses.paused_at IS 'When';
+COMMENT ON COLUMN scout_ops.pauses.jobs IS 'The jobs it deactivated: jobid, jobname, schedule, owner, command';
+COMMENT ON COLUMN scout_ops.pauses.switched IS 'Whether the pipeline''s own switch could be called';
+COMMENT ON COLUMN scout_ops.pauses.resumed_at IS 'When it was resumed; NULL while in force';
+COMMENT ON COLUMN scout_ops.pauses.resumed_by IS 'Who resumed';
+COMMENT ON COLUMN scout_ops.pauses.resume_run_id IS 'The run that resumed';
+""",
+    """
+ALTER TABLE scout_ops.runs ADD COLUMN asked jsonb, ADD COLUMN undoes uuid, ADD COLUMN undone_by uuid;
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo';
+COMMENT ON COLUMN scout_ops.runs.parameters IS 'Its options, without secrets; of a move the frozen selection';
+COMMENT ON COLUMN scout_ops.runs.asked IS 'The options of a move as they were given: the same options go on with an interrupted run';
+COMMENT ON COLUMN scout_ops.runs.undoes IS 'The run that this one takes back';
+COMMENT ON COLUMN scout_ops.runs.undone_by IS 'The run that has taken this one back';
+
+CREATE TABLE scout_ops.kin (
+    run_id uuid NOT NULL,
+    transaction_id text NOT NULL,
+    event_id uuid NOT NULL,
+    PRIMARY KEY (run_id, transaction_id, event_id)
+);
+COMMENT ON TABLE scout_ops.kin IS 'While a move lasts: the events of transactions that several events feed';
+COMMENT ON COLUMN scout_ops.kin.run_id IS 'The run that moves';
+COMMENT ON COLUMN scout_ops.kin.transaction_id IS 'The transaction';
+COMMENT ON COLUMN scout_ops.kin.event_id IS 'An event that names it';
+
+CREATE TABLE scout_ops.images (
+    item bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id uuid NOT NULL,
+    dlq_id uuid,
+    event_id uuid,
+    removed jsonb NOT NULL,
+    added jsonb NOT NULL,
+    taken_back_by uuid
+);
+CREATE INDEX images_run ON scout_ops.images (run_id, item);
+COMMENT ON TABLE scout_ops.images IS 'What redrive and undo removed and put back, item by item, so that they can be undone';
+COMMENT ON COLUMN scout_ops.images.item IS 'Identifies the item; in the order of the work';
+COMMENT ON COLUMN scout_ops.images.run_id IS 'The run that did it';
+COMMENT ON COLUMN scout_ops.images.dlq_id IS 'The dead letter it came from';
+COMMENT ON COLUMN scout_ops.images.event_id IS 'The event it is about';
+COMMENT ON COLUMN scout_ops.images.removed IS 'Images of the rows it removed, by table';
+COMMENT ON COLUMN scout_ops.images.added IS 'Images of the rows it put there, by table';
+COMMENT ON COLUMN scout_ops.images.taken_back_by IS 'The run that took this item back; NULL while it is in force';
+""",
+)
+
+TABLES: t.Final = ("versions", "runs", "leases", "pauses", "kin", "images")

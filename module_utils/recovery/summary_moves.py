@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a summary says of rows that moved, and of the runs that did it."""
+
+from __future__ import annotations
+
+import textwrap
+import typing as t
+
+from .progress import count
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Result = dict[str, t.Any]
+
+#: The steps that move rows; each is a role and a module of that name.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo")
+UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
+REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
+RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
+DEAD_LETTERS: t.Final = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
+
+#: The tables behind the names under which a move counts their rows.
+TABLES: t.Final = {
+    "events": "bronze_events",
+    "ledger": "etl_processed",
+    "transactions": "silver_transactions",
+    "lines": "silver_line_items",
+}
+
+#: What a redrive counts, in words.
+REDRIVEN: t.Final = {
+    "redriven": "back in bronze",
+    "already_there": "already there",
+    "failed": "failed again",
+    "parked": "parked",
+    "not_rebuildable": "cannot be rebuilt",
+}
+WHICH: t.Final = (
+    *("run_id", "window", "moved", "put_back", "taken", "requeued", "gold_days", "undone", "conflicts", "conflicting"),
+    *REDRIVEN,
+    "plan_file",
+)
+TABLE_WIDTH: t.Final = 100
+FEW: t.Final = 3
+
+
+def as_document(result: Mapping[str, t.Any]) -> Result | None:
+    """What a move chose, moved and met, for a machine; None where there was no move."""
+    return {name: _of(result, name) for name in WHICH if _of(result, name) is not None} if result else None
+
+
+def selected(result: Mapping[str, t.Any]) -> str:
+    """`ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC`; empty where no time was asked for."""
+    window: Mapping[str, t.Any] = _of(result, "window") or {}
+    start, end = (_moment(window.get(name)) for name in ("start", "end"))
+    if not start and not end:
+        return ""
+    words = [window.get("clock") or "", f"from {start}" if start else "", f"to {end}" if end else "", "UTC"]
+    return " ".join(word for word in words if word)
+
+
+def rows(result: Mapping[str, t.Any]) -> str:
+    """How many rows of which table moved, how many events wait to be loaded again, and which days of gold that changes."""
+    parts = counted(_of(result, "moved") or {})
+    parts += [
+        f"{_number(_of(result, name)):,} {words}" for name, words in REDRIVEN.items() if _number(_of(result, name))
+    ]
+    text = ", ".join(parts)
+    for name, words in (("put_back", "back"), ("taken", "out")):
+        if some := counted(_of(result, name) or {}):
+            text += f"; {words}: {', '.join(some)}"
+    if requeued := _number(_of(result, "requeued")):
+        text += f"; {count(requeued, 'kept event')} requeued"
+    days: list[t.Any] = _of(result, "gold_days") or []
+    if days:
+        more = f" and {len(days) - FEW} more" if len(days) > FEW else ""
+        text += f"; gold of {', '.join(str(day) for day in days[:FEW])}{more}"
+    return text.removeprefix("; ")
+
+
+def counted(moved: Mapping[str, t.Any]) -> list[str]:
+    """`bronze_events 1,234` for every table with rows."""
+    return [f"{TABLES.get(name, name)} {_number(n):,}" for name, n in moved.items() if _number(n)]
+
+
+def conflicts(result: Mapping[str, t.Any]) -> str:
+    """How many rows are not as they were left, and the first of them."""
+    found: list[t.Any] = _of(result, "conflicts") or []
+    if not found:
+        return ""
+    return f"{count(_of(result, 'conflicting') or len(found), 'conflict')}: {'; '.join(map(_plain, found[:FEW]))}"
+
+
+def way_back(result: Mapping[str, t.Any]) -> list[str]:
+    """The command that undoes it, too long to be broken over lines; none where nothing was written."""
+    return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
+
+
+def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
+    """What to do after a move that came to its end."""
+    if name == "undo":
+        return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
+    if name == "redrive":
+        return [DEAD_LETTERS] if _number(_of(result, "failed")) or _number(_of(result, "not_rebuildable")) else []
+    if not result.get("changed"):
+        return []
+    which = f" -e of_incident={incident}" if incident != "adhoc" else " with this run_id"
+    return [f"once the cause is mended, {REDRIVE}{which}"]
+
+
+def table(runs: list[Result]) -> list[str]:
+    """Two lines a run, of at most 100 columns: which, when, what, for what, by whom; then what moved and the way back."""
+    if not runs:
+        return ["  no run fits"]
+    made = [_columns("run id", "when (UTC)", "action", "incident", "actor")]
+    for run in runs:
+        when = _moment(run.get("started_at"))[:16]
+        run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))
+        made.append(_columns(run_id, when, action, incident, actor))
+        # Whether it can be undone is the last thing to be cut.
+        undone = _undone(run)
+        effects = textwrap.shorten(_effects(run), TABLE_WIDTH - 8 - len(undone), placeholder=" …")
+        made.append(f"      {effects}; {undone}"[:TABLE_WIDTH])
+    return made
+
+
+def _columns(run_id: str, when: str, action: str, incident: str, actor: str) -> str:
+    return f"  {run_id:<36}  {when:<16}  {action:<10}  {_cut(incident, 12):<12}  {_cut(actor, 16)}".rstrip()
+
+
+def _effects(run: Mapping[str, t.Any]) -> str:
+    """`1,234 events, 1,200 transactions, 12 requeued`, and before it whatever else became of the run than success."""
+    parts: list[str] = []
+    counts: Result = run.get("counts") or {}
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            some = ", ".join(f"{n:,} {table}" for table, n in t.cast("dict[str, int]", value).items() if n)
+            parts += [some if name == "moved" else f"{name.replace('_', ' ')} {some}"] if some else []
+        elif _number(value):
+            parts.append(f"{_number(value):,} {name.replace('_', ' ')}")
+    text = ", ".join(parts) or "nothing moved"
+    return text if run.get("status") in (None, "succeeded") else f"{run['status']}: {text}"
+
+
+def _undone(run: Mapping[str, t.Any]) -> str:
+    return "can be undone" if run.get("can_be_undone") else str(run.get("why_not") or "cannot be undone")
+
+
+def _of(result: Mapping[str, t.Any], name: str) -> t.Any:
+    """A field of a result, also of one that failed half way, which has it among its effects."""
+    value: t.Any = result.get(name)
+    # Every result of a task may have a field failed of its own.
+    if value is None or (name == "failed" and isinstance(value, bool)):
+        effects: Result = result.get("effects") or {}
+        return effects.get(name)
+    return value
+
+
+def _number(value: t.Any) -> int:
+    """A count, given as such or as what is to be counted."""
+    return int(value or 0) if value is None or isinstance(value, int | float | str) else len(value)
+
+
+def _moment(value: t.Any) -> str:
+    return str(value or "").replace("T", " ").removesuffix("+00:00").removesuffix("Z").partition(".")[0]
+
+
+def _plain(value: t.Any) -> str:
+    """A conflict in words, whichever way it is given."""
+    if not isinstance(value, dict):
+        return str(value)
+    fields: Result = t.cast("Result", value)
+    if {"table", "key", "why"} <= set(fields):
+        return f"{fields['table']} {fields['key']}: {fields['why']}"
+    return " ".join(str(part) for part in fields.values() if part is not None)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

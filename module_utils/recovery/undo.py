@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides, row by row, what taking a run back means: what goes, what returns, and what has changed since; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The tables of an item, in an order in which rows can be put in; the other way round they can be taken out.
+TABLES: t.Final = ("dead_letters", "events", "transactions", "lines", "ledger")
+CHOICES: t.Final = ("refuse", "keep_current", "restore")
+
+#: The rows of one side of an item: by table, the digest of each row by its key.
+Rows = dict[str, dict[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One unit of the run that is taken back: the rows it removed and the rows it put there."""
+
+    key: str
+    removed: Rows
+    added: Rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Current:
+    """What the database holds now of all that concerns a batch of items."""
+
+    #: Digests by table and key.
+    rows: Rows
+    #: Line items by transaction.
+    lines: dict[str, list[str]]
+    #: Events that are loaded and name a transaction, by transaction.
+    feeders: dict[str, set[str]]
+    #: What was made of events that go: by event, its silver transaction.
+    made_of: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Events that hold the hash of one that would return, by that one.
+    twins: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+
+
+@dataclasses.dataclass(frozen=True)
+class Conflict:
+    """A row that is not as the run left it."""
+
+    table: str
+    key: str
+    why: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For results."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass
+class Swap:
+    """What becomes of one item: keys to take out and to put in, by table, and what stands against it."""
+
+    key: str
+    take: dict[str, set[str]] = dataclasses.field(default_factory=lambda: {table: set[str]() for table in TABLES})
+    put: dict[str, set[str]] = dataclasses.field(default_factory=lambda: {table: set[str]() for table in TABLES})
+    conflicts: list[Conflict] = dataclasses.field(default_factory=list[Conflict])
+
+
+def plan(items: Iterable[Item], current: Current, on_conflict: str) -> list[Swap]:
+    """A swap for each item. With `refuse`, an item with conflicts says what would be done if they were overridden."""
+    return [_Planner(item, current, on_conflict).swap() for item in items]
+
+
+class _Planner:
+    def __init__(self, item: Item, current: Current, on_conflict: str) -> None:
+        self.item = item
+        self.current = current
+        self.keep = on_conflict == "keep_current"
+        self.made = Swap(item.key)
+        #: Events whose effect on silver belongs to this item.
+        self.own = {*item.removed.get("events", {}), *item.removed.get("ledger", {}), *item.added.get("events", {})}
+
+    def swap(self) -> Swap:
+        for table in TABLES:
+            for key, digest in self.item.added.get(table, {}).items():
+                self._take(table, key, digest)
+        for event in self.item.added.get("events", {}):
+            if event in self.made.take["events"]:
+                self._take_what_was_made_of(event)
+        for table in TABLES:
+            for key, digest in self.item.removed.get(table, {}).items():
+                self._put(table, key, digest)
+        return self.made
+
+    def _conflict(self, table: str, key: str, why: str) -> bool:
+        """Notes a conflict; says whether the current row stays."""
+        self.made.conflicts.append(Conflict(table, key, why))
+        return self.keep
+
+    def _now(self, table: str, key: str) -> str | None:
+        return self.current.rows.get(table, {}).get(key)
+
+    def _take(self, table: str, key: str, digest: str) -> None:
+        now = self._now(table, key)
+        if now is None:
+            self._conflict(table, key, "is gone")
+        elif now == digest or not self._conflict(table, key, "has changed since"):
+            self.made.take[table].add(key)
+
+    def _take_what_was_made_of(self, event: str) -> None:
+        """The pipeline may have loaded an event since it was put there: its closure goes with it."""
+        if self._now("ledger", event) is not None:
+            self.made.take["ledger"].add(event)
+        transaction = self.current.made_of.get(event)
+        if transaction is not None:
+            self._take_transaction(transaction)
+
+    def _take_transaction(self, transaction: str) -> None:
+        """A silver transaction as it is now, its line items, and the marks of all events that fed it."""
+        if self._now("transactions", transaction) is not None:
+            self.made.take["transactions"].add(transaction)
+        self.made.take["lines"] |= set(self.current.lines.get(transaction, ()))
+        self.made.take["ledger"] |= self.current.feeders.get(transaction, set())
+
+    def _put(self, table: str, key: str, digest: str) -> None:
+        now = self._now(table, key)
+        made = self.made
+        if table == "lines":
+            self._put_line(key, digest)
+            return
+        if now is None or key in made.take[table]:
+            twin = self.current.twins.get(key) if table == "events" else None
+            if twin is None or not self._conflict(table, key, f"exists again as event {twin}"):
+                made.put[table].add(key)
+            return
+        if now == digest and table != "transactions":
+            return
+        if table == "ledger":
+            # Loaded again since: the mark gives way to the one that was there.
+            if not self.keep or not made.conflicts:
+                made.take[table].add(key)
+                made.put[table].add(key)
+        elif table == "transactions":
+            self._put_transaction(key)
+        elif not self._conflict(table, key, "exists again, with other contents"):
+            made.take[table].add(key)
+            made.put[table].add(key)
+
+    def _put_transaction(self, transaction: str) -> None:
+        """A transaction that was made again of nothing but what this item left gives way; any other is a conflict."""
+        feeders = self.current.feeders.get(transaction, set())
+        strangers = feeders - self.own
+        if strangers or not feeders:
+            made_of = f"event {min(strangers)}" if strangers else "no event in bronze"
+            if self._conflict("transactions", transaction, f"has been made again since, of {made_of}"):
+                return
+        self._take_transaction(transaction)
+        self.made.put["transactions"].add(transaction)
+
+    def _put_line(self, key: str, digest: str) -> None:
+        """Line items return with their transaction, or not at all."""
+        made = self.made
+        now = self._now("lines", key)
+        if self.item.removed.get("transactions") and not made.put["transactions"]:
+            return
+        if now is None or key in made.take["lines"]:
+            made.put["lines"].add(key)
+        elif now != digest and not self._conflict("lines", key, "exists again, with other contents"):
+            made.take["lines"].add(key)
+            made.put["lines"].add(key)

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options shared by the modules that move data."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documentation of MOVING_SPEC in module_utils/recovery/moving.py."""
+
+    DOCUMENTATION = r"""
+options:
+  max_rows:
+    description: Refuse before the first write rather than move more events (or items of a run) than this.
+    type: int
+    default: 100000
+  plan_file:
+    description:
+      - In check mode, where to write the plan, that is what would be moved with counts and digests by table.
+      - Otherwise the plan to apply. The task refuses, naming the differences, when the database has drifted since; what arrived
+        after the plan is not touched. Options given besides must agree with it and can be left out.
+    type: path
+  stop_file:
+    description: The task ends after the current batch when this file is there. It goes on when started again without it.
+    type: path
+  target_seconds:
+    description: How long a transaction should take, in seconds. One that takes half as long again is rolled back and made smaller.
+    type: float
+    default: 0.5
+  max_replica_lag_seconds:
+    description: Between two batches, wait while a standby is further behind than this, in seconds.
+    type: float
+    default: 30.0
+  yield_to_waiters:
+    description: Make batches smaller, and pause after them, when other sessions waited for one.
+    type: bool
+    default: true
+  require_pause:
+    description: Refuse to start unless ingestion is paused and nothing else loads silver.
+    type: bool
+    default: false
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+  look:
+    description:
+      - In check mode, refuse all that a run would refuse, and keep to O(plan_file) instead of writing it. A playbook looks so
+        before it pauses anything.
+    type: bool
+    default: false
+"""
