@@ -247,7 +247,7 @@ def _cannot_use(session: Session) -> MissingPrivilege:
         next_step=(
             f"GRANT CREATE ON DATABASE {database} TO {role}; or, where scout_ops exists: "
             f"GRANT USAGE ON SCHEMA scout_ops TO {role}; "
-            f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
         ),
     )
 

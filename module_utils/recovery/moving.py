@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "max_rows": {"type": "int", "default": 100_000},
     "plan_file": {"type": "path"},
+    "look": {"type": "bool", "default": False},
     "stop_file": {"type": "path"},
     "target_seconds": {"type": "float", "default": 0.5},
     "max_replica_lag_seconds": {"type": "float", "default": 30.0},

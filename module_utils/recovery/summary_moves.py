@@ -28,13 +28,14 @@ TABLES: t.Final = {
     "ledger": "etl_processed",
     "transactions": "silver_transactions",
     "lines": "silver_line_items",
+    "dead_letters": "bronze_events_dlq",
 }
 
 #: What a redrive counts, in words.
 REDRIVEN: t.Final = {
     "redriven": "back in bronze",
     "already_there": "already there",
-    "failed": "failed again",
+    "failed_again": "failed again",
     "parked": "parked",
     "not_rebuildable": "cannot be rebuilt",
 }
@@ -104,7 +105,11 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
     if name == "redrive":
-        return [DEAD_LETTERS] if _number(_of(result, "failed")) or _number(_of(result, "not_rebuildable")) else []
+        return (
+            [DEAD_LETTERS]
+            if any(_number(_of(result, n)) for n in ("failed_again", "parked", "not_rebuildable"))
+            else []
+        )
     if not result.get("changed"):
         return []
     which = f" -e of_incident={incident}" if incident != "adhoc" else " with this run_id"
@@ -152,11 +157,8 @@ def _undone(run: Mapping[str, t.Any]) -> str:
 def _of(result: Mapping[str, t.Any], name: str) -> t.Any:
     """A field of a result, also of one that failed half way, which has it among its effects."""
     value: t.Any = result.get(name)
-    # Every result of a task may have a field failed of its own.
-    if value is None or (name == "failed" and isinstance(value, bool)):
-        effects: Result = result.get("effects") or {}
-        return effects.get(name)
-    return value
+    effects: Result = result.get("effects") or {}
+    return effects.get(name) if value is None else value
 
 
 def _number(value: t.Any) -> int:

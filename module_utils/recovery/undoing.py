@@ -89,14 +89,19 @@ class Survey:
         return round((sum(self.put_back.values()) + sum(self.taken.values())) / RATE + 0.1, 1)
 
 
-def find(session: Session, run_id: str) -> Row:
-    """The run to take back; refuses one that is not known or left nothing that could be taken back."""
+def as_run_id(text: str) -> str:
+    """A run's identifier as PostgreSQL writes it; refuses anything else."""
     try:
-        wanted = str(uuid.UUID(run_id.strip()))
+        return str(uuid.UUID(text.strip()))
     except ValueError as e:
         raise BadInput(
-            f"run_id {run_id[:80]!r} is not a run id", next_step="runs.yml lists the runs with their ids"
+            f"run_id {text[:80]!r} is not a run id", next_step="runs.yml lists the runs with their ids"
         ) from e
+
+
+def find(session: Session, run_id: str) -> Row:
+    """The run to take back; refuses one that is not known or left nothing that could be taken back."""
+    wanted = as_run_id(run_id)
     found = session.rows(RUN, run_id=wanted)
     if not found:
         raise BadInput(

@@ -92,6 +92,7 @@ class ActionModule(ActionBase):
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
     """The task's options by the module's own spec, as plain values; BadInput names each that cannot be used."""
+    args = {name: _as_list(module.SPEC.get(name, {}), value) for name, value in args.items()}
     checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args)
     if checked.error_messages:
         name = module.__name__.rpartition(".")[2]
@@ -103,6 +104,14 @@ def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
         raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
     # The controller's strings carry tags that other libraries need not know.
     return json.loads(json.dumps(checked.validated_parameters))
+
+
+def _as_list(option: dict[str, t.Any], value: t.Any) -> t.Any:
+    """A list that was typed as JSON after -e name=, which Ansible would take for one element with brackets."""
+    if option.get("type") == "list" and isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def _in_plain_words(message: str, args: dict[str, t.Any]) -> str:

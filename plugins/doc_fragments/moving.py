@@ -21,6 +21,10 @@ options:
       - Otherwise the plan to apply. The task refuses, naming the differences, when the database has drifted since; what arrived
         after the plan is not touched. Options given besides must agree with it and can be left out.
     type: path
+  look:
+    description: In check mode, compare the database with the plan in O(plan_file) rather than write one there.
+    type: bool
+    default: false
   stop_file:
     description: The task ends after the current batch when this file is there. It goes on when started again without it.
     type: path

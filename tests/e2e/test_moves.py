@@ -138,3 +138,56 @@ def test_a_plan_that_has_drifted_is_refused_before_anything_is_paused(healthy: P
     assert "drifted" in played.result["error"]["attempted"]
     assert healthy.active_jobs() >= JOBS
     assert not stage.evidence.exists()
+
+
+def test_an_undo_brings_all_of_it_back_and_runs_says_so(healthy: Pipeline, stage: Stage) -> None:
+    """The check lists what would come back; afterwards contents are as before, and a second undo changes nothing."""
+    before = healthy.contents()
+    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    run_id = made["move"]["run_id"]
+    moved = healthy.contents()
+    assert moved["bronze"] != before["bronze"]
+    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+    assert ran(check, "planned")["move"]["put_back"]["events"] == 40
+    assert "rows back: " in check.summary
+    assert "out: bronze_events_dlq 40" in check.summary
+    assert healthy.contents() == moved
+    played = stage.play("undo", healthy.dsn, run_id=run_id)
+    undone = ran(played, "done")
+    assert undone["ingestion"] == "running"
+    assert f"playbooks/undo.yml -e run_id={undone['move']['run_id']}" in played.summary
+    assert healthy.contents() == before
+    again = stage.play("undo", healthy.dsn, run_id=run_id)
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0
+    listed = stage.play("runs", healthy.dsn, of_action="quarantine")
+    [run] = ran(listed, "assessed")["runs"]
+    assert (run["run_id"], run["incident"], run["can_be_undone"]) == (run_id, "INC-1", False)
+    shown = [line for line in listed.lines if run_id in line or undone["move"]["run_id"] in line]
+    assert len(shown) == 2
+    assert max(map(len, shown)) <= 100
+    assert shown[1].endswith(f"undone by {undone['move']['run_id']}")
+
+
+def test_a_conflict_is_named_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
+    options = some_loaded(healthy)
+    run_id = ran(stage.play("quarantine", healthy.dsn, **options), "done")["move"]["run_id"]
+    healthy.execute(
+        "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
+        f"VALUES ('{options['event_ids'][0]}', 'transaction.v1', '{{}}')"
+    )
+    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+    assert ran(check, "planned")["move"]["conflicting"] == 1
+    assert "clash 1 conflict: " in check.summary
+    played = stage.play("undo", healthy.dsn, run_id=run_id)
+    assert played.rc == 2, played.text
+    assert "-e on_conflict=keep_current" in played.summary
+    assert healthy.active_jobs() >= JOBS
+
+
+def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, stage: Stage) -> None:
+    for options in ({}, {"run_id": "75fac115-3c73-473a-8942-05dc6dcdc27e"}):
+        played = stage.play("undo", healthy.dsn, **options)
+        assert played.rc == 2, played.text
+        assert "run_id" in played.summary or "75fac115" in played.summary
+        assert healthy.active_jobs() >= JOBS

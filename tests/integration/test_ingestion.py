@@ -519,3 +519,18 @@ def test_cancelling_needs_a_grant_and_never_touches_a_superuser(scout_db: str) -
             refused = pause(dsn, cancel_running=True, drain_timeout_seconds=5)
             assert refused["error"]["kind"] == "missing_privilege"
             assert "GRANT pg_signal_backend TO" in refused["msg"]
+
+
+def test_the_ledger_remembers_of_which_operation_a_pause_is_a_step(scout_db: str) -> None:
+    """A second pause of another operation changes nothing of that, and a resume of another gives nothing back."""
+    before = jobs(scout_db)
+    assert pause(scout_db, operation="quarantine")["changed"]
+    assert not pause(scout_db, operation="undo")["changed"]
+    for check in (True, False):
+        left = resume(scout_db, operation="undo", check=check)
+        assert (left["changed"], left["state"]) == (False, "paused")
+        assert left["warnings"][0].endswith("before, so it stays paused")
+    assert resume(scout_db, operation="quarantine", check=True)["changed"]
+    assert resume(scout_db, operation="quarantine")["state"] == "running"
+    assert jobs(scout_db) == before
+    assert not resume(scout_db, operation="quarantine")["changed"]

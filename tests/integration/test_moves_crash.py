@@ -51,7 +51,8 @@ ASLEEP = f"{OURS} AND wait_event = 'PgSleep'"
 #: A transaction whose event lies rather late on disk.
 LAST = """
 SELECT event_data ->> 'transaction_id' FROM scout.bronze_events AS b
-WHERE event_type = 'transaction.v1' AND event_id IN (SELECT source_event_id FROM scout.silver_transactions) ORDER BY ctid DESC OFFSET 300 LIMIT 1
+WHERE event_type = 'transaction.v1' AND event_id IN (SELECT source_event_id FROM scout.silver_transactions)
+ORDER BY ctid DESC OFFSET 300 LIMIT 1
 """
 
 HANG = """
@@ -155,7 +156,6 @@ def again(dsn: str, broken: Result, written: Written, name: str, **options: Any)
     assert (result["changed"], result["run_id"]) == (True, broken["run_id"])
     [(status, error)] = rows(dsn, "SELECT status, error FROM scout_ops.runs WHERE run_id = %s", broken["run_id"])
     assert (status, error) == ("succeeded", None)
-    assert not ran(name, dsn, **options)["changed"]
     return result
 
 
@@ -176,6 +176,7 @@ def test_a_quarantine_broken_off_inside_a_batch_goes_on(scout_db: str, sibling: 
     assert (result["moved"]["events"], set(bronze(scout_db))) == (EVENTS, {late})
     with connect(scout_db) as connection:
         connection.execute("DELETE FROM scout.bronze_events WHERE event_id = %s", [late])
+    assert not ran("scout_quarantine", scout_db, **WINDOW)["changed"]
     ran("scout_quarantine", sibling, **WINDOW)
     assert contents(scout_db) == contents(sibling)
 

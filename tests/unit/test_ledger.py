@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import getpass
 import os
@@ -93,6 +94,23 @@ def test_a_pause_of_someone_else_is_theirs_to_resume() -> None:
         ("bob@db", "INC-2", 0), ("bob@db", "adhoc", 0), ("bob@db", "INC-1", 1), ("ann@db", "INC-2", 1),
     ):  # fmt: skip
         assert len(ingestion.plan_resume(before, None, (actor, incident)).jobs) == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "expected"),
+    [("undo", "undo", 1), ("undo", None, 1), ("undo", "redrive", 0), (None, "undo", 0), (None, None, 1)],
+)
+def test_an_operation_resumes_only_what_it_paused_itself(made: str | None, wanted: str | None, expected: int) -> None:
+    before = state(job(1), taken=[job(1)])
+    assert before.pause
+    before = dataclasses.replace(before, pause=dataclasses.replace(before.pause, operation=made))
+    todo = ingestion.plan_resume(before, None, ("ann@db", "INC-1"), wanted)
+    assert (len(todo.jobs), todo.ends_pause) == (expected, bool(expected))
+    assert bool(expected) or todo.note == "ann@db had paused it for INC-1 before, so it stays paused"
+
+
+def test_an_operation_that_paused_nothing_resumes_nothing_even_by_name() -> None:
+    assert ingestion.plan_resume(state(job(1), taken=None), ["job-1"], None, "undo").jobs == ()
 
 
 def test_a_schedule_that_never_comes_is_ours_only_if_a_pause_says_so() -> None:

@@ -75,11 +75,11 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "clash 120 conflicts: silver_transactions T-0: changed since; silver_transactions T-1: changed since"]),
     "undone": ("undo", WHOLE | {"plan": PLAN, "quarantine": {}, "undo": did(
         "put back 1,234 events", put_back=MOVED, taken={"dead_letters": 1234}, conflicts=[], undone={"run_id": RUN})}, {}, "done", [
-        "rows back: bronze_events 1,234", "out: dead_letters 1,234", WAY_BACK]),
+        "rows back: bronze_events 1,234", "out: bronze_events_dlq 1,234", WAY_BACK]),
     "nothing to undo": ("undo", START | {"plan": NOTHING | {"summary": "undone before"}}, {}, "unchanged", [
         "did undone before", f"next {moves.RUNS} lists what can be undone"]),
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
-        "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failed=False, not_rebuildable=[{"dlq_id": RUN}])},
+        "10 events came back", redriven=10, already_there=2, effects={"failed_again": 1}, failed=False, not_rebuildable=[{"dlq_id": RUN}])},
         {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.DEAD_LETTERS}"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
         "next once the cause is mended, ansible-playbook playbooks/redrive.yml with this run_id"]),
