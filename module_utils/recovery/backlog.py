@@ -18,7 +18,7 @@ from . import contract
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from .connection import Row, Session
 
@@ -107,6 +107,37 @@ WITH free AS MATERIALIZED (
     ON CONFLICT DO NOTHING RETURNING event_id::text
 )
 SELECT EXISTS (SELECT FROM free WHERE event_id = %(event_id)s) AS free, ARRAY(SELECT event_id FROM held) AS held
+"""
+
+#: Marks whatever is pending and would come before the last of these events, but not them; those without a lock as well.
+HOLD_BACK_ALL_BUT = """
+INSERT INTO scout.etl_processed (event_id)
+SELECT b.event_id FROM scout.bronze_events AS b
+WHERE b.event_type = %(event_type)s
+  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+  AND b.ingested_at <= (SELECT max(i.ingested_at) FROM scout.bronze_events AS i WHERE i.event_id = ANY(%(ids)s::uuid[]))
+  AND NOT EXISTS (SELECT FROM unnest(%(ids)s::uuid[]) AS wanted WHERE wanted = b.event_id)
+RETURNING event_id::text AS event_id
+"""
+
+#: The events by turns: one of each transaction, in the order in which they came.
+TURNS = """
+SELECT turn, array_agg(event_id::text ORDER BY ingested_at, event_id) AS ids
+FROM (
+    SELECT b.event_id, b.ingested_at, row_number() OVER (
+        PARTITION BY CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END,
+                     CASE WHEN jsonb_typeof(b.event_data) <> 'object' OR b.event_data ->> 'transaction_id' IS NULL THEN b.event_id END
+        ORDER BY b.ingested_at, b.event_id) AS turn
+    FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])
+) AS o
+GROUP BY turn ORDER BY turn
+"""
+
+HOLD_BACK_THESE = "INSERT INTO scout.etl_processed (event_id) SELECT unnest(%(ids)s::uuid[])"
+
+NOT_TAKEN = """
+SELECT id::text AS event_id FROM unnest(%(ids)s::uuid[]) AS id
+WHERE NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = id) LIMIT 5
 """
 
 LET_GO = "DELETE FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[])"
@@ -213,6 +244,34 @@ def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
     row = session.row(HOLD_BACK_OTHERS, event_type=contract.TRANSACTION_EVENT, event_id=uuid.UUID(event_id))
     yield Held(1, int(row["free"]), (event_id,), len(row["held"]))
     session.execute(LET_GO, ids=row["held"])
+
+
+@contextlib.contextmanager
+def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[str]]]:
+    """Gives these pending events turn by turn; while one has its turn, nothing but it is pending before the last of them.
+
+    Call it inside a transaction in which nobody else can write the ETL's ledger, and load each turn as it comes.
+    """
+    turns = [row["ids"] for row in session.rows(TURNS, ids=event_ids)]
+    held = [
+        row["event_id"]
+        for row in session.rows(HOLD_BACK_ALL_BUT, event_type=contract.TRANSACTION_EVENT, ids=event_ids)
+    ]
+    session.execute(HOLD_BACK_THESE, ids=[event_id for turn in turns[1:] for event_id in turn])
+
+    def one_by_one() -> Iterator[list[str]]:
+        for number, turn in enumerate(turns):
+            if number:
+                session.execute(LET_GO, ids=turn)
+            yield turn
+
+    yield one_by_one()
+    session.execute(LET_GO, ids=held)
+
+
+def not_taken(session: Session, event_ids: list[str]) -> list[str]:
+    """Those of the events that the ETL has not marked; the first few."""
+    return [row["event_id"] for row in session.rows(NOT_TAKEN, ids=event_ids)]
 
 
 def load(session: Session, limit: int, timezone: str, *, marks: int = 0) -> int:

@@ -15,6 +15,7 @@ from .connection import translate
 from .errors import NotReached, RecoveryError, Stopped
 from .pg import errors, psycopg
 from .progress import count, in_words
+from .throttle import WAITING, Standbys
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,19 +33,6 @@ OVERTIME: t.Final = 1.5
 #: Passes over the path after the first one, for rows that came in late.
 SWEEPS: t.Final = 50
 AGAIN: t.Final = "run the same command again: it goes on from what was committed"
-
-LAG = """
-SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)::float8 AS seconds,
-       (array_agg(application_name ORDER BY replay_lag DESC NULLS LAST))[1] AS name
-FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'
-"""
-
-#: Sessions that wait for a lock this transaction holds.
-WAITING = """
-SELECT count(*) AS sessions FROM pg_catalog.pg_stat_activity AS a
-WHERE a.wait_event_type = 'Lock' AND a.datname = current_database()
-  AND pg_catalog.pg_backend_pid() = ANY(pg_catalog.pg_blocking_pids(a.pid))
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +90,7 @@ class Batches:
         self.retries = 0
         self.longest_seconds = 0.0
         self.began = time.monotonic()
+        self.standbys = Standbys(session, options.max_replica_lag_seconds, progress)
 
     def go(self, work: Work) -> None:
         """Has `work` do every span of the path, again where rows came in late, until nothing of it is left.
@@ -190,12 +179,13 @@ class Batches:
         self.rows += done
         self.batches += bool(done)
         self.longest_seconds = max(self.longest_seconds, seconds)
-        factor = min(4.0, max(0.3, self.options.target_seconds / max(seconds, 0.001)))
+        target = self.options.target_seconds
         if waiting:
             self.progress.sometimes(
-                f"giving way: {count(waiting, 'session')} waited for this batch, smaller ones follow"
+                f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
             )
-            factor = min(factor, 0.5)
+            target /= 2
+        factor = min(4.0, max(0.3, target / max(seconds, 0.001)))
         if span.full or factor < 1:
             self.size = max(self.path.least_size, span.size * factor)
         if done and self.total:
@@ -221,16 +211,7 @@ class Batches:
         stop_file = self.options.stop_file
         if stop_file and File(stop_file).expanduser().exists():
             raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
-        limit = self.options.max_replica_lag_seconds
-        while limit is not None:
-            with self.session.read():
-                lag = self.session.row(LAG)
-            if lag["seconds"] <= limit:
-                return
-            self.progress.sometimes(
-                f"waiting: standby {lag['name']} is {in_words(lag['seconds'])} behind (limit {in_words(limit)})"
-            )
-            self.progress.wait(0.5)
+        self.standbys.wait()
 
     def _stopped(self, why: str, next_step: str = AGAIN) -> Stopped:
         return Stopped(

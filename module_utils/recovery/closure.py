@@ -220,7 +220,9 @@ shared AS MATERIALIZED (
     GROUP BY 1 HAVING count(*) > %(alone)s
 )
 INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
-SELECT %(run_id)s, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
+SELECT %(run_id)s::uuid, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
+UNION ALL
+SELECT %(run_id)s::uuid, transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
 """
 
 #: Whatever was loaded by a transaction that began earlier was seen by the scan.
@@ -292,17 +294,23 @@ class Closure:
             )
 
     def scan_kin(
-        self, relevant: sql.Composable, values: Mapping[str, t.Any], *, timeout_seconds: float, shared: bool = True
+        self,
+        relevant: sql.Composable,
+        values: Mapping[str, t.Any],
+        *,
+        timeout_seconds: float,
+        shared: bool = True,
+        mark: bool = False,
     ) -> None:
         """Notes which events name a transaction that `relevant`, a query of transaction ids, gives; only where several do,
-        if `shared`."""
+        if `shared`. With `mark` each such transaction is noted itself as well, as named by the run's own id."""
         session = self.session
         with session.write(statement_timeout_seconds=timeout_seconds):
             since = session.row(SINCE)["since"]
             session.execute("SELECT set_config('work_mem', '256MB', true)")
             session.execute(FORGET_KIN, run_id=self.run_id)
             query = sql.SQL(KIN).format(relevant=relevant, sale=sale("b"))
-            session.execute(query, run_id=self.run_id, alone=int(shared), **values)
+            session.execute(query, run_id=self.run_id, alone=int(shared), mark=mark, **values)
         self.since = since
 
     def forget_kin(self) -> None:
@@ -365,6 +373,8 @@ class Closure:
             limit()
             self._prove_in_the_end(removed, session.row(STILL_THERE, **values))
         moved = {name: stored[name] for name in PARTS}
+        # Marks of events that stay count as requeued.
+        moved["ledger"] -= len(kept["events"])
         rows = moved["events"] + len(values["orphans"])
         return Done(rows, {"moved": moved, "requeued": len(kept["events"]), "gold_days": touched["days"]})
 

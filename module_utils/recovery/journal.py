@@ -103,6 +103,12 @@ FROM items AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') A
 JOIN scout.bronze_events AS b ON b.event_hash = (r.image ->> 'event_hash')::bytea AND b.event_id::text <> r.image ->> 'event_id'
 """
 
+RETURNING = """
+SELECT r.image ->> 'event_id' AS event_id
+FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)
+WHERE r.image ->> 'event_id' = ANY(%(absent)s)
+"""
+
 #: The journal of an exchange: the rows that go as they are now, the rows that come as the item has them.
 WRITE_DOWN = """
 WITH items AS ({items}), wanted AS (
@@ -243,7 +249,12 @@ class Journal:
             for rows in (item.removed, item.added):
                 for name, keys in rows.items():
                     wanted[name] |= set(keys)
-        events = sorted({event for item in items for event in item.added.get("events", {})})
+        keys = [item.key for item in items]
+        found = self.session.rows(sql.SQL(TWINS).format(items=self.items), items=keys)
+        twins = {row["event_id"]: row["twin"] for row in found}
+        events = sorted({event for item in items for event in item.added.get("events", {})} | set(twins.values()))
+        # Those that fed the same transactions have to be there as well.
+        wanted["events"] |= wanted["ledger"] | set(events)
         made_of: dict[str, str] = {}
         if events:
             touched = self.session.row(sql.SQL(TOUCHED).format(sale=sale("b")), ids=events, silver=[])
@@ -256,13 +267,17 @@ class Journal:
         wanted["transactions"] |= set(made_of.values())
         wanted["lines"] |= {key for keys in lines.values() for key in keys}
         wanted["ledger"] |= set(events) | {event for found in feeders.values() for event in found}
-        twins = self.session.rows(sql.SQL(TWINS).format(items=self.items), items=[item.key for item in items])
-        return Current(
-            rows={name: self._now(name, keys) for name, keys in wanted.items()},
-            lines=lines,
-            feeders=feeders,
-            made_of=made_of,
-            twins={row["event_id"]: row["twin"] for row in twins},
+        rows = {name: self._now(name, wanted[name]) for name in TABLES}
+        absent = wanted["ledger"] - set(rows["events"]) - {e for item in items for e in item.removed.get("events", {})}
+        return Current(rows, lines, feeders, made_of, twins, self._returning(absent))
+
+    def _returning(self, absent: set[str]) -> frozenset[str]:
+        """Those of the events that the run's items in force bring back."""
+        if not absent:
+            return frozenset()
+        query = sql.SQL(RETURNING).format(items=self.items_where(self.source.condition))
+        return frozenset(
+            row["event_id"] for row in self.session.rows(query, absent=sorted(absent), **self.source.values)
         )
 
     def _feeders(self, transactions: list[str]) -> dict[str, set[str]]:

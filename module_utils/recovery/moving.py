@@ -33,7 +33,6 @@ MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "yield_to_waiters": {"type": "bool", "default": True},
     "require_pause": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},
-    "look": {"type": "bool", "default": False},
 }
 
 #: Nobody else may write these while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays open.
@@ -168,7 +167,8 @@ class Job:
         if some:
             summary += f", in about {in_words(plan.estimated_seconds)}"
         return {
-            "changed": some,
+            # An interrupted run with nothing left still has to come to its end.
+            "changed": some or self.interrupted is not None,
             "run_id": None,
             "plan": {name: getattr(plan, name) for name in plans.SHOWN},
             "plan_file": name,

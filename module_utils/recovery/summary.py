@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import re
-import textwrap
 import typing as t
 from pathlib import Path
 
@@ -37,18 +36,8 @@ RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
 #: Outcomes that leave nothing for anybody to do at once; every other one makes the exit code differ from 0.
-GOOD: t.Final = frozenset(
-    [
-        "recovered",
-        "nothing_to_do",
-        "planned",
-        "done",
-        "unchanged",
-        "assessed",
-        "left_paused_as_told",
-        "left_paused_for_another",
-    ]
-)
+AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
+GOOD: t.Final = frozenset({"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", *AS_WANTED})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +195,7 @@ def lines(story: Story) -> list[str]:
         "undo": "; ".join(part for part in _undo(story) if part not in moves.way_back(story.move)),
         "next": "; then ".join(_next(story)),
     }
-    bodies = {name: textwrap.wrap(text, WIDTH - INDENT, break_on_hyphens=False) for name, text in parts.items()}
+    bodies = {name: moves.wrapped(text, WIDTH - INDENT) for name, text in parts.items()}
     bodies["undo"] = [*moves.way_back(story.move), *bodies["undo"]]
     bodies = {name: body for name, body in bodies.items() if body}
     room = {name: PART_LINES + {"causes": 3, "did": 1}.get(name, 0) for name in bodies}
@@ -262,8 +251,7 @@ def _did(story: Story) -> str:
 
 def _now(story: Story) -> str:
     if story.check:
-        plan = story.move.get("plan_file")
-        return f"nothing was written but the plan, in {plan}" if plan else "nothing was written"
+        return "nothing was written" + (" but the plan" if story.move.get("plan_file") else "")
     ingestion = story.after.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.operation == "preflight" and story.failure is None:
@@ -337,6 +325,7 @@ def _next(story: Story) -> list[str]:
         error: Result = failure.get("error") or {}
         step = str(error.get("next_step") or "run the same command again with -vvv")
         again = ["run the same command again"] if story.moving and "again" not in step else []
+        again += [f"{moves.RUNS} lists the runs"] if story.moving == "undo" and error.get("kind") == "bad_input" else []
         return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
     if story.check:
         plan = story.move.get("plan_file")

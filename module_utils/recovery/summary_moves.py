@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import typing as t
 
@@ -22,13 +23,13 @@ REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
 DEAD_LETTERS: t.Final = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
 
-#: The tables behind the names under which a move counts their rows.
+#: The names under which a move counts rows, in the order in which they are shown: their table, and one of its rows.
 TABLES: t.Final = {
-    "events": "bronze_events",
-    "ledger": "etl_processed",
-    "transactions": "silver_transactions",
-    "lines": "silver_line_items",
-    "dead_letters": "bronze_events_dlq",
+    "events": ("bronze_events", "event"),
+    "transactions": ("silver_transactions", "transaction"),
+    "lines": ("silver_line_items", "line"),
+    "ledger": ("etl_processed", "ledger row"),
+    "dead_letters": ("bronze_events_dlq", "dead letter"),
 }
 
 #: What a redrive counts, in words.
@@ -40,12 +41,21 @@ REDRIVEN: t.Final = {
     "not_rebuildable": "cannot be rebuilt",
 }
 WHICH: t.Final = (
-    *("run_id", "window", "moved", "put_back", "taken", "requeued", "gold_days", "undone", "conflicts", "conflicting"),
+    *("run_id", "window", "range", "not_found", "moved", "requeued", "gold_days", "rules", "report"),
+    *("undone", "put_back", "taken", "conflicts", "conflicting"),
     *REDRIVEN,
     "plan_file",
 )
+COMMAND: t.Final = re.compile(r"ansible-playbook \S+(?: -e [^\s;]+)*")
+GLUE: t.Final = "\u00a0"
 TABLE_WIDTH: t.Final = 100
 FEW: t.Final = 3
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of a text; a command that fits on one is not broken, so that it can be copied."""
+    kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= width else found[0], text)
+    return [line.replace(GLUE, " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
@@ -59,13 +69,14 @@ def selected(result: Mapping[str, t.Any]) -> str:
     start, end = (_moment(window.get(name)) for name in ("start", "end"))
     if not start and not end:
         return ""
-    words = [window.get("clock") or "", f"from {start}" if start else "", f"to {end}" if end else "", "UTC"]
+    until = f"{'to' if start else 'up to'} {end}" if end else ""
+    words = [window.get("clock") or "", f"from {start}" if start else "", until, "UTC"]
     return " ".join(word for word in words if word)
 
 
 def rows(result: Mapping[str, t.Any]) -> str:
     """How many rows of which table moved, how many events wait to be loaded again, and which days of gold that changes."""
-    parts = counted(_of(result, "moved") or {})
+    parts = [] if _of(result, "put_back") else counted(_of(result, "moved") or {})
     parts += [
         f"{_number(_of(result, name)):,} {words}" for name, words in REDRIVEN.items() if _number(_of(result, name))
     ]
@@ -84,7 +95,13 @@ def rows(result: Mapping[str, t.Any]) -> str:
 
 def counted(moved: Mapping[str, t.Any]) -> list[str]:
     """`bronze_events 1,234` for every table with rows."""
-    return [f"{TABLES.get(name, name)} {_number(n):,}" for name, n in moved.items() if _number(n)]
+    return [f"{TABLES.get(name, (name,))[0]} {_number(moved[name]):,}" for name in _ordered(moved)]
+
+
+def _ordered(moved: Mapping[str, t.Any]) -> list[str]:
+    """The names of what has rows, those of TABLES first."""
+    names = [*TABLES, *(name for name in moved if name not in TABLES)]
+    return [name for name in names if _number(moved.get(name))]
 
 
 def conflicts(result: Mapping[str, t.Any]) -> str:
@@ -128,7 +145,7 @@ def table(runs: list[Result]) -> list[str]:
         # Whether it can be undone is the last thing to be cut.
         undone = _undone(run)
         effects = textwrap.shorten(_effects(run), TABLE_WIDTH - 8 - len(undone), placeholder=" …")
-        made.append(f"      {effects}; {undone}"[:TABLE_WIDTH])
+        made.append(f"      {effects}{'; ' if effects else ''}{undone}"[:TABLE_WIDTH])
     return made
 
 
@@ -142,12 +159,16 @@ def _effects(run: Mapping[str, t.Any]) -> str:
     counts: Result = run.get("counts") or {}
     for name, value in counts.items():
         if isinstance(value, dict):
-            some = ", ".join(f"{n:,} {table}" for table, n in t.cast("dict[str, int]", value).items() if n)
-            parts += [some if name == "moved" else f"{name.replace('_', ' ')} {some}"] if some else []
+            moved = t.cast("dict[str, int]", value)
+            some = [
+                count(moved[each], TABLES[each][1]) if each in TABLES else f"{moved[each]:,} {each}"
+                for each in _ordered(moved)
+            ]
+            parts += [("" if name == "moved" else f"{name.replace('_', ' ')} ") + ", ".join(some)] if some else []
         elif _number(value):
             parts.append(f"{_number(value):,} {name.replace('_', ' ')}")
-    text = ", ".join(parts) or "nothing moved"
-    return text if run.get("status") in (None, "succeeded") else f"{run['status']}: {text}"
+    text = ", ".join(parts)
+    return text if run.get("status") in (None, "succeeded") else f"{run['status']}{': ' if text else ''}{text}"
 
 
 def _undone(run: Mapping[str, t.Any]) -> str:

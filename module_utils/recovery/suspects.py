@@ -114,15 +114,17 @@ def oldest(session: Session, limit: int) -> list[str]:
     return session.row(OLDEST, event_type=contract.TRANSACTION_EVENT, limit=limit)["ids"]
 
 
-def unconvertible(session: Session, ids: list[str], most: int) -> list[Suspect]:
-    """The first `most` of these events that cannot be converted."""
+def unconvertible(
+    session: Session, ids: list[str], most: int, *, probe: t.LiteralString = PROBE, **values: t.Any
+) -> list[Suspect]:
+    """The first `most` of these events that cannot be converted; `probe` may look for them elsewhere than in bronze."""
     found: list[Suspect] = []
     stack = [ids] if ids else []
     while stack and len(found) < most:
         part = stack.pop()
         try:
             with session.savepoint():
-                reasons = session.row(PROBE, ids=part)["problems"]
+                reasons = session.row(probe, ids=part, **values)["problems"]
         except errors.DataError as e:
             if len(part) == 1:
                 found.append(Suspect(part[0], e.diag.message_primary or str(e), e.sqlstate))

@@ -42,6 +42,8 @@ class Current:
     made_of: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     #: Events that hold the hash of one that would return, by that one.
     twins: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Events that are not in bronze and return with other items of the same run.
+    returning: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +80,11 @@ class _Planner:
         self.current = current
         self.keep = on_conflict == "keep_current"
         self.made = Swap(item.key)
+        events, ledger = item.removed.get("events", {}), item.removed.get("ledger", {})
         #: Events whose effect on silver belongs to this item.
-        self.own = {*item.removed.get("events", {}), *item.removed.get("ledger", {}), *item.added.get("events", {})}
+        self.own = {*events, *ledger, *item.added.get("events", {})}
+        #: Events that fed the silver of this item and are nowhere now.
+        self.missing = {e for e in ledger if e not in events and self._now("events", e) is None} - current.returning
 
     def swap(self) -> Swap:
         for table in TABLES:
@@ -88,7 +93,14 @@ class _Planner:
         for event in self.item.added.get("events", {}):
             if event in self.made.take["events"]:
                 self._take_what_was_made_of(event)
+        for event in sorted(self.missing):
+            self._conflict(
+                "events", event, "fed the same transaction and is not in bronze: undo or redrive what moved it first"
+            )
         for table in TABLES:
+            if self.missing and table in ("transactions", "lines", "ledger"):
+                # As it was it would hold what an absent event brought: its events wait for the ETL instead.
+                continue
             for key, digest in self.item.removed.get(table, {}).items():
                 self._put(table, key, digest)
         return self.made
@@ -113,8 +125,14 @@ class _Planner:
         if self._now("ledger", event) is not None:
             self.made.take["ledger"].add(event)
         transaction = self.current.made_of.get(event)
-        if transaction is not None:
-            self._take_transaction(transaction)
+        if transaction is None:
+            return
+        as_left = self.item.added.get("transactions", {}).get(transaction)
+        if as_left is not None and as_left == self._now("transactions", transaction):
+            # Nothing was loaded into it since: of the marks only those that came with it go.
+            self.made.take["lines"] |= set(self.current.lines.get(transaction, ()))
+            return
+        self._take_transaction(transaction)
 
     def _take_transaction(self, transaction: str) -> None:
         """A silver transaction as it is now, its line items, and the marks of all events that fed it."""
@@ -130,8 +148,7 @@ class _Planner:
             self._put_line(key, digest)
             return
         if now is None or key in made.take[table]:
-            twin = self.current.twins.get(key) if table == "events" else None
-            if twin is None or not self._conflict(table, key, f"exists again as event {twin}"):
+            if self._may_return(table, key):
                 made.put[table].add(key)
             return
         if now == digest and table != "transactions":
@@ -146,6 +163,19 @@ class _Planner:
         elif not self._conflict(table, key, "exists again, with other contents"):
             made.take[table].add(key)
             made.put[table].add(key)
+
+    def _may_return(self, table: str, key: str) -> bool:
+        """Whether a row that is not there may come back: an event unless another one holds its hash, a mark with its event."""
+        if table == "ledger" and key in self.item.removed.get("events", {}):
+            return key in self.made.put["events"] or self._now("events", key) is not None
+        twin = self.current.twins.get(key) if table == "events" else None
+        if twin is None or twin in self.made.take["events"]:
+            return True
+        if self._conflict(table, key, f"exists again as event {twin}"):
+            return False
+        self.made.take["events"].add(twin)
+        self._take_what_was_made_of(twin)
+        return True
 
     def _put_transaction(self, transaction: str) -> None:
         """A transaction that was made again of nothing but what this item left gives way; any other is a conflict."""

@@ -48,10 +48,4 @@ options:
     description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
     type: list
     elements: str
-  look:
-    description:
-      - In check mode, refuse all that a run would refuse, and keep to O(plan_file) instead of writing it. A playbook looks so
-        before it pauses anything.
-    type: bool
-    default: false
 """

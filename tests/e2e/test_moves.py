@@ -191,3 +191,20 @@ def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline,
         assert played.rc == 2, played.text
         assert "run_id" in played.summary or "75fac115" in played.summary
         assert healthy.active_jobs() >= JOBS
+
+
+def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> None:
+    """The rules it found broken are in the document; the same again changes nothing."""
+    healthy.execute(
+        "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
+    )
+    planned = ran(stage.play("quality_cleanup", healthy.dsn, "--check"), "planned")
+    assert planned["move"]["moved"]["transactions"] == 1
+    played = stage.play("quality_cleanup", healthy.dsn)
+    made = ran(played, "done")
+    assert [step["name"] for step in made["steps"] if step["name"] == "cleanup"] == ["cleanup"]
+    assert sum(rule["moved"] for rule in made["move"]["rules"]) >= 1
+    assert healthy.one("SELECT count(*) FROM scout.silver_transactions WHERE total_amount < 0") == 0
+    again = stage.play("quality_cleanup", healthy.dsn)
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0

@@ -150,12 +150,14 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
 def test_the_role_can_move_rows_and_take_them_back(scout_db: str, operator: str) -> None:
     """Every move, its undo, and the undo of that, by a role that owns nothing."""
     with connect(scout_db) as superuser:
-        superuser.execute("UPDATE scout.silver_transactions SET total_amount = -1 WHERE ctid = '(0,1)'")
+        superuser.execute(
+            "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
+        )
     event_id = str(one(scout_db, "SELECT event_id FROM scout.etl_processed ORDER BY processed_at, event_id LIMIT 1"))
     for name, options in (
         ("scout_quarantine", {"event_ids": [event_id]}),
         ("scout_redrive", {"event_ids": [event_id]}),
-        ("scout_cleanup", {"only": ["NEGATIVE_TOTAL"], "max_share": 1}),
+        ("scout_cleanup", {"only": ["negative_total"], "max_share": 1}),
     ):
         run = call(name, operator, **options)
         for _ in range(3):

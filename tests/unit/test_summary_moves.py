@@ -31,7 +31,7 @@ PAUSED = did("paused 3 jobs in 0.4 s", state="paused", paused_by="anna@bastion")
 RESUMED = did("resumed 3 jobs in 0.0 s", state="running")
 WHOLE = START | {"plan": PLAN, "pause": PAUSED, "quarantine": DONE, "drain": did("loaded 12 events in 0.2 s"),
                  "refresh": did("refreshed 2 gold views"), "resume": RESUMED}  # fmt: skip
-ROWS = ("rows bronze_events 1,234, etl_processed 1,200, silver_transactions 1,200, silver_line_items 3,611; "
+ROWS = ("rows bronze_events 1,234, silver_transactions 1,200, silver_line_items 3,611, etl_processed 1,200; "
         "12 kept events requeued; gold of 2026-11-21, 2026-11-22, 2026-11-23 and 2 more")  # fmt: skip
 WAY_BACK = f"undo ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 THEIRS = {"changed": False, "state": "paused", "paused_by": "ben@laptop", "summary": "ingestion already paused"}
@@ -48,7 +48,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "next once the cause is mended, ansible-playbook playbooks/redrive.yml -e of_incident=INC-7"]),
     "planned": ("quarantine", START | {"plan": PLAN | {"plan_file": "plan.json"}, "pause": did("would pause 3 jobs", state="running")},
                 {"check": True}, "planned", [
-        "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written but the plan, in plan.json",
+        "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written but the plan",
         "next run it without --check, with -e plan_file=plan.json"]),
     "nothing matches": ("quarantine", START | {"plan": NOTHING, "unfinished": RUNNING}, {}, "unchanged", [
         "did nothing selected is in bronze", "now ingestion is running"]),
@@ -81,6 +81,8 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed_again": 1}, failed=False, not_rebuildable=[{"dlq_id": RUN}])},
         {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.DEAD_LETTERS}"]),
+    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
+                               "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
         "next once the cause is mended, ansible-playbook playbooks/redrive.yml with this run_id"]),
 }  # fmt: skip
@@ -109,7 +111,8 @@ def test_every_end_of_a_move_is_told(name: str) -> None:
         assert max(len(line) for line in lines if moves.UNDO not in line) <= 79
         if not warnings:
             assert [part for part in words if part not in on_screen(lines)] == []
-        # The command that undoes it can be copied whole.
+        # Commands can be copied whole.
+        assert all("playbooks/" in line for line in lines if "ansible-playbook" in line)
         if WAY_BACK in words:
             assert f"  {WAY_BACK.replace(' ', '   ', 1)}" in lines
         document = summary.document(told)
@@ -146,12 +149,15 @@ def test_runs_are_a_table_of_a_hundred_columns() -> None:
     head, first, its_rows, second, its_end, third, last = lines[1:]
     assert head.split() == ["run", "id", "when", "(UTC)", "action", "incident", "actor"]
     assert first.split() == [RUN, "2026-11-25", "01:02", "quarantine", "INC-7", "anna@bastion"]
-    assert its_rows.strip() == "1,234 events, 1,200 ledger, 1,200 transactions, 3,611 lines, 12 requeued; can be undone"
+    assert (
+        its_rows.strip()
+        == "1,234 events, 1,200 transactions, 3,611 lines, 1,200 ledger rows, 12 requeued; can be undone"
+    )
     assert "INC-2041-pa…" in second
     assert its_end.strip().startswith("stopped: put back 1 table_1, 2 table_2")
     assert its_end.endswith(f" …; undone by {RUN}")
     assert third.split()[3] == "pause"
-    assert last.strip() == "nothing moved; moved no data"
+    assert last.strip() == "moved no data"
     document = summary.document(told)
     VALID.validate(document)
     assert (document["outcome"], document["runs"]) == ("assessed", LISTED)

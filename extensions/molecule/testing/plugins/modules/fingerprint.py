@@ -2,7 +2,10 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test only: remembers what a Scout database holds, row by row and object by object, or proves that it is still the same."""
+"""Test only: remembers what a Scout database holds, row by row and object by object, or proves that it is still the same.
+
+With `refreshed`, gold may have been refreshed since, if it says the same.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ SPEC = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["saved", "unchanged"], "required": True},
     "schemas": {"type": "list", "elements": "str"},
+    "refreshed": {"type": "bool", "default": False},
 }
 
 RELATIONS = """
@@ -46,20 +50,31 @@ SELECT md5(string_agg(line, E'\n' ORDER BY line)) FROM (
 """
 
 
+REFRESHED = " refreshed"
+
+
 def fingerprint(session: psycopg.Connection[Any]) -> dict[str, str]:
-    """Return one digest for every table, filled view and sequence, and one for the catalog."""
+    """Return one digest for every table, filled view and sequence, and one for the catalog; for a view also its clocks."""
     seen = {"catalog": str(session.execute(CATALOG).fetchone()[0])}
     for name, kind, populated in session.execute(RELATIONS).fetchall():
         seen[name] = _rows(session, name, kind) if populated else "not populated"
+        if kind == "m" and populated:
+            seen[name + REFRESHED] = _clock(session, name)
     return seen
+
+
+def _clock(session: psycopg.Connection[Any], name: str) -> str:
+    relation = sql.SQL(name)  # pyright: ignore[reportArgumentType] -- a regclass, quoted by the server
+    return str(session.execute(sql.SQL("SELECT max(created_at) FROM {}").format(relation)).fetchone())
 
 
 def _rows(session: psycopg.Connection[Any], name: str, kind: str) -> str:
     relation = sql.SQL(name)  # pyright: ignore[reportArgumentType] -- a regclass, quoted by the server
     if kind == "S":
         return str(session.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(relation)).fetchone())
-    rows = sql.SQL("SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {} AS t")
-    count, digest = session.execute(rows.format(relation)).fetchone()
+    row = sql.SQL("(to_jsonb(t) - '{created_at,updated_at}'::text[])" if kind == "m" else "t")
+    rows = sql.SQL("SELECT count(*), md5(string_agg(md5({0}::text), '' ORDER BY md5({0}::text))) FROM {1} AS t")
+    count, digest = session.execute(rows.format(row, relation)).fetchone()
     return f"{count} rows {digest}"
 
 
@@ -74,11 +89,13 @@ def main() -> None:
         store.write_text(json.dumps(now, indent=1))
         module.exit_json(changed=True, objects=len(now))
     before = json.loads(store.read_text())
-    schemas = module.params["schemas"]
+    schemas, refreshed = module.params["schemas"], module.params["refreshed"]
     differing = {
         name: f"{before.get(name, 'absent')} -> {now.get(name, 'absent')}"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and (schemas is None or name.partition(".")[0] in schemas)
+        if before.get(name) != now.get(name)
+        and (schemas is None or name.partition(".")[0] in schemas)
+        and not (refreshed and name.endswith(REFRESHED))
     }
     if differing:
         module.fail_json(msg=f"{len(differing)} objects changed", differing=differing)

@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Test only: the database becomes a fresh, healthy reference Scout.
 
-Beside it are pgTAP, the tables that `fault` notes events in, and scout_operator, a role with the privileges that the
-preflight asks for and no more.
+Beside it are pgTAP, the tables that `fault` and `sales` note events in, and scout_operator, a role with the privileges that
+the preflight asks for and no more.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CREATE SCHEMA tap;
 CREATE EXTENSION pgtap SCHEMA tap;
 CREATE TABLE tap.known (event_id uuid PRIMARY KEY);
 CREATE TABLE tap.poison (event_id uuid PRIMARY KEY, kind text NOT NULL);
+CREATE TABLE tap.marked (event_id uuid PRIMARY KEY, mark text NOT NULL, transaction_id text);
 """
 
 OPERATOR = """

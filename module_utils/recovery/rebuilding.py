@@ -1,0 +1,375 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a dead letter to the event it was: which entries are meant, which of them can be rebuilt, and what each would become."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import typing as t
+import uuid
+from decimal import Decimal
+
+from . import contract, selection
+from .dead_letters import FORMAT
+from .errors import BadInput
+from .paths import Keyset
+from .pg import Jsonb, sql
+from .selection import Window
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .connection import Session
+
+#: Identifiers of rebuilt events follow from their entries, so that a second try finds the first one's event.
+NAMESPACE: t.Final = uuid.UUID("5c0a7f0e-2d53-4d55-9f4e-8a4f6a3b1c77")
+
+#: Made by the runbook's statement; `kind` is what a redrive that failed wrote there.
+PLAIN = sql.SQL(
+    "(d.error_details IS NULL OR d.error_details ->> 'format' = 'scout-recovery/1' AND d.error_details ->> 'kind' = 'runbook')"
+)
+
+#: Why no event can be made of an entry; NULL where one can.
+WHY = sql.SQL(
+    """
+CASE WHEN d.error_details IS NULL OR d.error_details ->> 'format' = 'scout-recovery/1' AND d.error_details ->> 'kind' = 'runbook' THEN
+    CASE WHEN jsonb_typeof(d.original_payload) <> 'object' THEN 'its payload is no object, so nothing tells what event it was'
+         WHEN d.original_payload = '{}' THEN 'its payload is empty'
+         WHEN d.original_payload - 'transaction_id' = '{}' THEN 'its payload is nothing but a transaction id: the rest was not kept'
+         WHEN NOT d.original_payload ? 'transaction_id' AND d.original_payload ->> 'event_type' IS NULL
+             THEN 'its payload has no transaction_id, so nothing tells its event type' END
+WHEN jsonb_typeof(d.error_details) <> 'object' OR d.error_details ->> 'format' IS NULL
+     OR d.error_details ->> 'format' !~ '^scout-recovery/' THEN 'made by something else: its error_details are of an unknown shape'
+WHEN d.error_details ->> 'format' <> 'scout-recovery/1' THEN 'made by another version: format ' || (d.error_details ->> 'format')
+WHEN NOT d.error_details ? 'event' AND jsonb_typeof(d.error_details -> 'transaction') = 'object'
+     THEN 'it is a silver transaction without its event: undo.yml -e run_id=' || coalesce(d.error_details ->> 'run_id', '…') || ' brings it back'
+WHEN jsonb_typeof(d.error_details -> 'event') IS DISTINCT FROM 'object'
+     OR NOT d.error_details -> 'event' ?& '{event_id,event_type,event_ts,ingested_at,event_hash}'
+     OR (d.error_details #>> '{event,event_id}') !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+     THEN 'its image of the event is not whole' END
+"""
+)
+
+EVENT_ID = sql.SQL("d.error_details #>> '{event,event_id}'")
+
+NOT_FOUND = """
+SELECT id FROM unnest(%(ids)s::text[]) AS id
+WHERE NOT EXISTS (SELECT FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = id::uuid AND d.resolved_at IS NULL)
+UNION ALL
+SELECT id FROM unnest(%(events)s::text[]) AS id
+WHERE NOT EXISTS (SELECT FROM scout.bronze_events_dlq AS d WHERE {event_id} = id AND d.resolved_at IS NULL)
+"""
+
+READ = """
+SELECT d.dlq_id::text AS dlq_id, {plain} AS plain, {event_id} AS event_id, coalesce(d.failed_at, now())::text AS failed_at,
+       d.source_system, CASE WHEN {plain} THEN d.original_payload ->> 'ts' END AS ts,
+       CASE WHEN {plain} THEN d.original_payload ->> 'event_type' END AS type,
+       CASE WHEN %(repair_all)s OR d.dlq_id::text = ANY(%(repaired)s) OR {event_id} = ANY(%(repaired)s)
+                 OR {plain} AND cardinality(%(repaired)s::text[]) > 0 THEN d.original_payload::text END AS payload
+FROM scout.bronze_events_dlq AS d WHERE {where}
+ORDER BY d.failed_at, d.dlq_id {lock}
+"""
+
+#: What each entry would become, and the event that is it already, if there is one.
+BECOMES = """
+SELECT w.dlq_id::text AS dlq_id, x.type, x.sale AS transaction_id, x.hash, x.event_id,
+       ARRAY(SELECT jsonb_object_keys(x.event)) AS columns,
+       coalesce((SELECT b.event_id FROM scout.bronze_events AS b WHERE b.event_id = x.event_id::uuid),
+                (SELECT b.event_id FROM scout.bronze_events AS b WHERE b.event_hash = x.hash::bytea LIMIT 1))::text AS twin,
+       CASE WHEN x.sale IS NOT NULL THEN coalesce(
+           (SELECT t.date_key::text FROM scout.silver_transactions AS t WHERE t.transaction_id = x.sale),
+           substring(x.payload ->> 'ts' FROM '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'), left(x.event ->> 'ingested_at', 10)) END AS day
+FROM jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, event jsonb, payload text)
+JOIN scout.bronze_events_dlq AS d USING (dlq_id)
+CROSS JOIN LATERAL (
+    SELECT coalesce(w.event, d.error_details -> 'event') AS event, coalesce(w.payload::jsonb, d.original_payload) AS payload
+) AS made
+CROSS JOIN LATERAL (
+    SELECT event, payload, event ->> 'event_type' AS type, event ->> 'event_id' AS event_id,
+           CASE WHEN event ->> 'event_type' = 'transaction.v1' AND jsonb_typeof(payload) = 'object'
+                THEN payload ->> 'transaction_id' END AS sale,
+           CASE WHEN w.event IS NULL AND (w.payload IS NULL OR w.payload::jsonb = d.original_payload)
+                THEN event ->> 'event_hash' ELSE {hash}::text END AS hash
+) AS x
+"""
+
+HAS_HASH = "SELECT to_regprocedure('scout.canonical_event_hash(jsonb)') IS NOT NULL AS there"
+HASHES: t.Final = {True: sql.SQL("scout.canonical_event_hash(payload)"), False: sql.SQL("sha256(convert_to(payload::text, 'UTF8'))")}
+
+Patch = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Repairs:
+    """JSON merge patches: one for all, and by the id of an entry or of its event."""
+
+    all: Patch = dataclasses.field(default_factory=dict[str, t.Any])
+    by_id: Mapping[str, Patch] = dataclasses.field(default_factory=dict[str, Patch])
+
+    def for_ids(self, *ids: str) -> list[Patch]:
+        """The patches of an entry, in the order in which they are applied."""
+        return [patch for patch in (self.all, *(self.by_id.get(name) for name in ids)) if patch]
+
+    @property
+    def values(self) -> dict[str, t.Any]:
+        """What queries bind; `sales` are the transactions that patches name."""
+        named = {k: v["transaction_id"] for k, v in self.by_id.items() if isinstance(v.get("transaction_id"), str)}
+        for_all = self.all.get("transaction_id")
+        return {
+            "repair_all": bool(self.all),
+            "repaired": list(self.by_id),
+            "sales": Jsonb(named),
+            "sale_for_all": for_all if isinstance(for_all, str) else None,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Unresolved dead letters; conditions of different kinds must all hold, one of several values must."""
+
+    window: Window
+    of_incident: str | None = None
+    run_id: str | None = None
+    error_codes: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    dlq_ids: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    #: Entries that came, or were changed, later are not meant; so a run tries each at most once.
+    snapshot: str | None = None
+
+    def condition(self) -> sql.Composed:
+        """What a row d of the dead letter queue must fulfil."""
+        made: list[sql.Composable] = [sql.SQL("d.resolved_at IS NULL"), *self.window.condition("d")]
+        if self.of_incident is not None:
+            made.append(sql.SQL("d.error_details ->> 'incident' = %(of_incident)s"))
+        if self.run_id is not None:
+            made.append(sql.SQL("d.error_details ->> 'run_id' = %(of_run)s"))
+        if self.error_codes:
+            made.append(sql.SQL("d.error_code = ANY(%(error_codes)s)"))
+        if self.rules:
+            made.append(sql.SQL("jsonb_typeof(d.error_details -> 'rules') = 'array' AND d.error_details -> 'rules' ?| %(rules)s::text[]"))
+        if self.dlq_ids:
+            made.append(sql.SQL("d.dlq_id = ANY(%(dlq_ids)s::uuid[])"))
+        if self.event_ids:
+            made.append(sql.SQL("{} = ANY(%(event_ids)s)").format(EVENT_ID))
+        if self.snapshot is not None:
+            made.append(selection.seen_by_snapshot("d"))
+        return sql.SQL(" AND ").join(made)
+
+    def to_try(self) -> sql.Composed:
+        """The condition of those that can be rebuilt and have not failed too often."""
+        return sql.SQL("{} AND coalesce(d.retry_count, 0) < %(max_replays)s AND ({}) IS NULL").format(self.condition(), WHY)
+
+    @property
+    def values(self) -> dict[str, t.Any]:
+        """What its conditions bind, but for max_replays."""
+        return {
+            "start": self.window.start,
+            "end": self.window.end,
+            "of_incident": self.of_incident,
+            "of_run": self.run_id,
+            "error_codes": list(self.error_codes),
+            "rules": list(self.rules),
+            "dlq_ids": list(self.dlq_ids),
+            "event_ids": list(self.event_ids),
+            **selection.snapshot_values(self.snapshot),
+        }
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For the ledger and plan files; `from_dict` reads it."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return {**values, "window": self.window.as_dict()}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
+        """The selection that was kept."""
+        start, end = (datetime.datetime.fromisoformat(at) if at else None for at in (kept["window"]["start"], kept["window"]["end"]))
+        lists = {name: tuple(kept[name]) for name in ("error_codes", "rules", "dlq_ids", "event_ids")}
+        single = {name: kept[name] for name in ("of_incident", "run_id", "snapshot")}
+        return cls(Window("failed_at", start, end), **single, **lists)
+
+
+@dataclasses.dataclass(frozen=True)
+class Letter:
+    """A dead letter and the event it would become."""
+
+    dlq_id: str
+    event_id: str
+    type: str
+    transaction_id: str | None
+    hash: str | None
+    columns: tuple[str, ...]
+    #: An event in bronze that is this one.
+    twin: str | None
+    day: str | None
+    #: The patched payload, and the patches.
+    payload: str | None = None
+    patches: tuple[Patch, ...] = ()
+    #: The columns of a rebuilt event, and those that had to be made up.
+    event: dict[str, t.Any] | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """What is loaded together: the events of a transaction."""
+        return f"T {self.transaction_id}" if self.transaction_id is not None else self.dlq_id
+
+    def given(self) -> dict[str, t.Any]:
+        """What the queries that make the event have to be told."""
+        return {"dlq_id": self.dlq_id, "event": self.event, "payload": self.payload, "hash": self.hash}
+
+
+def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
+    """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
+    window = selection.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
+    run = identifiers([params["run_id"]], "run_id") if params["run_id"] else [None]
+    chosen = Selection(
+        window,
+        params["of_incident"] or None,
+        run[0],
+        tuple(params["error_codes"] or ()),
+        tuple(params["rules"] or ()),
+        tuple(identifiers(params["dlq_ids"] or (), "dlq_ids")),
+        tuple(identifiers(params["event_ids"] or (), "event_ids")),
+    )
+    if chosen == Selection(Window("failed_at")):
+        raise BadInput(
+            "refused to redrive everything: nothing says which dead letters are meant",
+            next_step="give of_incident, run_id, error_codes, rules, failed_from and failed_to, dlq_ids or event_ids",
+        )
+    now = session.row("SELECT pg_current_snapshot()::text AS snapshot")
+    return dataclasses.replace(chosen, snapshot=now["snapshot"])
+
+
+def repairs(params: Mapping[str, t.Any]) -> Repairs:
+    """The patches that options give; refuses what is no JSON or belongs to no id."""
+    by_id: dict[str, Patch] = {}
+    for name, patch in (params["repairs"] or {}).items():
+        if not isinstance(patch, dict):
+            raise BadInput(f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id")
+        by_id[identifiers([str(name)], "repairs")[0]] = _plain(t.cast("Patch", patch), f"repairs of {name}")
+    return Repairs(_plain(params["repair"] or {}, "repair"), by_id)
+
+
+def _plain(patch: Patch, name: str) -> Patch:
+    try:
+        return json.loads(json.dumps(patch, allow_nan=False))
+    except (TypeError, ValueError) as e:
+        raise BadInput(
+            f"{name} is no JSON", said=str(e), next_step="quote times and dates; a number is a number, null removes a field"
+        ) from e
+
+
+def identifiers(values: Iterable[str], name: str) -> list[str]:
+    """UUIDs as PostgreSQL writes them."""
+    made: list[str] = []
+    for value in values:
+        try:
+            made.append(str(uuid.UUID(value.strip())))
+        except ValueError as e:
+            raise BadInput(f"{name}: {value[:80]!r} is not an id", next_step="ids of runs, events and dead letters are UUIDs") from e
+    return list(dict.fromkeys(made))
+
+
+def merge_patch(target: t.Any, patch: t.Any) -> t.Any:
+    """RFC 7396: objects are merged, null removes, anything else replaces; neither argument is changed."""
+    if not isinstance(patch, dict):
+        return patch
+    made: dict[str, t.Any] = dict(t.cast("dict[str, t.Any]", target)) if isinstance(target, dict) else {}
+    for name, value in t.cast("dict[str, t.Any]", patch).items():
+        if value is None:
+            made.pop(name, None)
+        else:
+            made[name] = merge_patch(made.get(name), value)
+    return made
+
+
+def patched(text: str, patches: Sequence[Patch]) -> str:
+    """A JSON text with merge patches applied; numbers that no patch touches keep every digit."""
+    value: t.Any = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    for patch in patches:
+        value = merge_patch(value, patch)
+    return _dumps(value)
+
+
+def _dumps(value: t.Any) -> str:
+    if isinstance(value, dict):
+        return "{%s}" % ", ".join(f"{json.dumps(k)}: {_dumps(v)}" for k, v in t.cast("Patch", value).items())
+    if isinstance(value, list):
+        return "[%s]" % ", ".join(_dumps(v) for v in t.cast("list[t.Any]", value))
+    return format(value, "f") if isinstance(value, Decimal) else json.dumps(value)
+
+
+def path(chosen: Selection, values: dict[str, t.Any], *, undated: bool) -> Keyset:
+    """From the entry that failed first to the last; each has one turn."""
+    at = sql.SQL("coalesce(d.failed_at, '-infinity')") if undated else sql.Identifier("d", "failed_at")
+    columns = ((t.cast("sql.Identifier", at), "timestamptz"), (sql.Identifier("d", "dlq_id"), "uuid"))
+    table = sql.SQL("scout.bronze_events_dlq AS d")
+    return Keyset("failed_at", table, columns, chosen.to_try(), values, most_rows=5000, sweep=False)
+
+
+def not_found(session: Session, chosen: Selection) -> dict[str, t.Any]:
+    """How many of the given ids no unresolved entry has, and the first twenty of them."""
+    query = sql.SQL(NOT_FOUND).format(event_id=EVENT_ID)
+    ids = [row["id"] for row in session.rows(query, ids=list(chosen.dlq_ids), events=list(chosen.event_ids))]
+    return {"count": len(ids), "ids": ids[:20]}
+
+
+def read(session: Session, where: sql.Composable, values: Mapping[str, t.Any], mend: Repairs, *, lock: bool) -> list[Letter]:
+    """The entries that fulfil `where` and what each would become, oldest first; locked, if asked."""
+    query = sql.SQL(READ).format(
+        plain=PLAIN, event_id=EVENT_ID, where=where, lock=sql.SQL("FOR UPDATE OF d" if lock else "")
+    )
+    drafts: list[dict[str, t.Any]] = []
+    for row in session.rows(query, **values, **mend.values):
+        draft: dict[str, t.Any] = {"dlq_id": row["dlq_id"], "event": None, "payload": None, "missing": (), "patches": ()}
+        event_id = row["event_id"]
+        if row["plain"]:
+            draft["event"], draft["missing"] = rebuilt(row)
+            event_id = draft["event"]["event_id"]
+        patches = mend.for_ids(event_id, row["dlq_id"])
+        if patches:
+            draft.update(patches=tuple(patches), payload=patched(row["payload"], patches))
+        drafts.append(draft)
+    if not drafts:
+        return []
+    given = [{name: draft[name] for name in ("dlq_id", "event", "payload")} for draft in drafts]
+    hashed = HASHES[session.row(HAS_HASH)["there"]]
+    found = {row.pop("dlq_id"): row for row in session.rows(sql.SQL(BECOMES).format(hash=hashed), letters=Jsonb(given))}
+    return [
+        Letter(**draft, **{**found[draft["dlq_id"]], "columns": tuple(found[draft["dlq_id"]]["columns"])}) for draft in drafts
+    ]
+
+
+def rebuilt(row: Mapping[str, t.Any]) -> tuple[dict[str, t.Any], tuple[str, ...]]:
+    """The columns of an event of which only the payload was kept, and those among them that are made up."""
+    missing = ["event_id", "event_hash", "ingested_at"]
+    event_ts = _written_time(row["ts"])
+    if event_ts is None:
+        missing.append("event_ts")
+    if row["type"] is None:
+        missing.append("event_type")
+    event = {
+        "event_id": str(uuid.uuid5(NAMESPACE, row["dlq_id"])),
+        "event_type": row["type"] or contract.TRANSACTION_EVENT,
+        "event_ts": event_ts or row["failed_at"],
+        "source_system": row["source_system"],
+        "ingested_at": row["failed_at"],
+        "event_hash": None,
+    }
+    return event, tuple(missing)
+
+
+def _written_time(text: str | None) -> str | None:
+    """A time with an offset, as PostgreSQL reads it; None where the payload has none."""
+    try:
+        at = datetime.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return at.isoformat() if at.tzinfo is not None else None
+
+
+__all__ = ["FORMAT", "Letter", "Repairs", "Selection", "ask", "merge_patch", "not_found", "patched", "path", "read", "repairs"]

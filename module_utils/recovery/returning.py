@@ -1,0 +1,445 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one batch of a redrive does to the tables: all or, inside a savepoint, nothing; written down so that it can be undone."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from . import backlog, contract
+from .dead_letters import FORMAT
+from .errors import NotReached
+from .images import digest
+from .journal import THERE
+from .pg import Jsonb, errors, psycopg, sql
+from .selection import sale
+from .suspects import Refused, verdict_on
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .connection import Session
+    from .images import Tables
+    from .rebuilding import Letter
+
+GENERATED = """
+SELECT a.attname::text AS name FROM pg_catalog.pg_attribute AS a
+WHERE a.attrelid = 'scout.bronze_events'::regclass AND a.attnum > 0 AND a.attgenerated <> ''
+"""
+
+#: Puts events back as their images say; `wanted` is what they should be, `back` what they are. The isolation of poison
+#: keeps rows as PostgreSQL writes them as JSON, or as text where that would not be exact.
+PUT_BACK = """
+WITH wanted AS MATERIALIZED (
+    SELECT {image} AS image
+    FROM jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, event jsonb, payload text, hash text)
+    JOIN scout.bronze_events_dlq AS d USING (dlq_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(w.event, d.error_details -> 'event') AS image, coalesce(w.payload::jsonb, d.original_payload) AS payload,
+               CASE WHEN w.event IS NOT NULL OR coalesce(d.error_details ->> 'kind', '') <> 'poison' THEN 'image'
+                    WHEN d.error_details ? 'row' THEN 'row' ELSE 'json' END AS form
+    ) AS x
+    CROSS JOIN LATERAL (
+        SELECT {from_image} WHERE x.form = 'image'
+        UNION ALL
+        SELECT {from_record} FROM jsonb_populate_record(NULL::scout.bronze_events, x.image) AS k WHERE x.form = 'json'
+        UNION ALL
+        SELECT {from_record} FROM (SELECT ((d.error_details ->> 'row')::scout.bronze_events).*) AS k WHERE x.form = 'row'
+    ) AS k
+    CROSS JOIN LATERAL (SELECT {whole}) AS r
+), back AS (
+    INSERT INTO scout.bronze_events AS r ({targets}) OVERRIDING SYSTEM VALUE SELECT {values} FROM wanted RETURNING {image} AS image
+)
+SELECT (SELECT count(*) FROM wanted) AS wanted, (SELECT {digest} FROM wanted) AS wanted_digest,
+       (SELECT count(*) FROM back) AS back, (SELECT {digest} FROM back) AS back_digest
+"""
+
+#: Events that stay and name a transaction: noted by the scan, or loaded by somebody else since.
+SIBLINGS = """
+SELECT k.transaction_id, b.event_id::text AS event_id, p.event_id IS NOT NULL AS loaded
+FROM scout_ops.kin AS k JOIN scout.bronze_events AS b USING (event_id) LEFT JOIN scout.etl_processed AS p USING (event_id)
+WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s) AND b.event_type = %(event_type)s
+UNION
+SELECT {sale}, b.event_id::text, true
+FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
+WHERE p.processed_at >= %(since)s AND p.processed_at <> ALL(%(ours)s::timestamptz[]) AND {sale} = ANY(%(transactions)s)
+"""
+
+LOCK = "SELECT FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE"
+
+TAKE = """
+WITH lines AS (
+    DELETE FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(there)s) RETURNING r.transaction_id AS sale, {line} AS image
+), transactions AS (
+    DELETE FROM scout.silver_transactions AS r WHERE r.transaction_id = ANY(%(there)s) RETURNING r.transaction_id AS sale, {transaction} AS image
+), ledger AS (
+    DELETE FROM scout.etl_processed AS r USING unnest(%(marks)s::uuid[], %(marks_of)s::text[]) AS m (event_id, sale)
+    WHERE r.event_id = m.event_id RETURNING m.sale, {mark} AS image
+), gone AS (
+    SELECT 'lines' AS part, * FROM lines UNION ALL SELECT 'transactions', * FROM transactions UNION ALL SELECT 'ledger', * FROM ledger
+)
+SELECT sale, jsonb_object_agg(part, images)::text AS images, sum(rows)::int AS rows, sum(digest)::text AS digest,
+       coalesce(sum(rows) FILTER (WHERE part <> 'lines'), 0)::int AS certain
+FROM (SELECT sale, part, jsonb_agg(image) AS images, count(*) AS rows, {digest} AS digest FROM gone GROUP BY sale, part) AS g
+GROUP BY sale
+"""
+
+DAYS = "SELECT DISTINCT t.date_key::text AS day FROM scout.silver_transactions AS t WHERE t.transaction_id = ANY(%(transactions)s)"
+
+MADE = """
+SELECT (SELECT count(*) FROM scout.silver_transactions AS t WHERE t.transaction_id = ANY(%(transactions)s)) AS transactions,
+       (SELECT count(*) FROM scout.silver_line_items AS l WHERE l.transaction_id = ANY(%(transactions)s)) AS lines,
+       (SELECT count(*) FROM scout.etl_processed AS p WHERE p.event_id = ANY(%(ids)s::uuid[])) AS ledger
+"""
+
+#: The event that undo would take a transaction to be made of: it has to carry what silver had before.
+OWNERS = """
+SELECT DISTINCT ON ({sale}) {sale} AS transaction_id, b.event_id::text AS event_id
+FROM scout.bronze_events AS b LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = {sale}
+WHERE b.event_id = ANY(%(ids)s::uuid[])
+ORDER BY {sale}, (b.event_id = t.source_event_id) DESC NULLS LAST, b.ingested_at, b.event_id
+"""
+
+#: Marks entries, and writes down what they were, what they are, and what else went and came with them.
+MARK = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(letters)s)
+    AS w (place int, dlq_id uuid, event_id uuid, back uuid, resolved_by text, tried int, message text, details jsonb, closure text)
+), before AS MATERIALIZED (
+    SELECT d.dlq_id, {letter} AS image FROM scout.bronze_events_dlq AS d WHERE d.dlq_id IN (SELECT dlq_id FROM given)
+), after AS (
+    UPDATE scout.bronze_events_dlq AS d SET
+        resolved_at = CASE WHEN w.resolved_by IS NOT NULL THEN clock_timestamp() END,
+        resolved_by = coalesce(w.resolved_by, d.resolved_by),
+        retry_count = coalesce(d.retry_count, 0) + w.tried,
+        last_retry_at = CASE WHEN w.tried > 0 THEN clock_timestamp() ELSE d.last_retry_at END,
+        error_message = coalesce(w.message, d.error_message),
+        error_details = CASE
+            WHEN w.message IS NOT NULL THEN
+                coalesce(d.error_details, jsonb_build_object('format', %(format)s::text, 'kind', 'runbook'))
+                || jsonb_build_object('attempts', coalesce(d.error_details -> 'attempts', '[]') || jsonb_build_array(jsonb_build_object(
+                       'error', d.error_message, 'sqlstate', d.error_details -> 'sqlstate', 'until', clock_timestamp())))
+                || w.details
+            WHEN w.details IS NOT NULL THEN
+                coalesce(d.error_details, jsonb_build_object('format', %(format)s::text, 'kind', 'runbook')) || w.details
+            ELSE d.error_details END
+    FROM given AS w WHERE w.dlq_id = d.dlq_id AND d.resolved_at IS NULL
+    RETURNING d.dlq_id, {letter} AS image
+), written AS (
+    INSERT INTO scout_ops.images (run_id, dlq_id, event_id, removed, added)
+    SELECT %(run_id)s, w.dlq_id, w.event_id,
+           jsonb_build_object('dead_letters', jsonb_build_array(before.image)) || coalesce(w.closure::jsonb, '{{}}'),
+           jsonb_build_object('dead_letters', jsonb_build_array(after.image))
+           || CASE WHEN b.event_id IS NULL THEN '{{}}' ELSE jsonb_build_object('events', jsonb_build_array({event})) END
+    FROM given AS w JOIN before USING (dlq_id) JOIN after USING (dlq_id) LEFT JOIN scout.bronze_events AS b ON b.event_id = w.back
+    ORDER BY w.place
+    RETURNING removed, added
+)
+SELECT count(*) AS letters, coalesce(sum(jsonb_array_length(added -> 'events')), 0) AS events, coalesce(sum(rows), 0) AS rows,
+       coalesce(sum(digest), 0)::text AS digest
+FROM written LEFT JOIN LATERAL (
+    SELECT count(*) AS rows, {digest} AS digest
+    FROM jsonb_each(removed) AS part CROSS JOIN LATERAL jsonb_array_elements(part.value) AS r (image) WHERE part.key <> 'dead_letters'
+) AS r ON true
+"""
+
+IN_BRONZE = "SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """Entries that come back together: those of one transaction, or one that is about none."""
+
+    key: str
+    letters: tuple[Letter, ...]
+    #: Pending events of the transaction that the ETL refuses: they stay as they are.
+    skipped: frozenset[str] = frozenset()
+
+    @property
+    def loads(self) -> bool:
+        """Whether the ETL takes events of this type."""
+        return bool(self.letters) and self.letters[0].type == contract.TRANSACTION_EVENT
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction they are about."""
+        return self.letters[0].transaction_id if self.letters else None
+
+    def without(self, event_id: str) -> Unit:
+        """The unit without an event, of its own or a pending one."""
+        letters = tuple(letter for letter in self.letters if letter.event_id != event_id)
+        return dataclasses.replace(self, letters=letters, skipped=self.skipped | {event_id})
+
+
+@dataclasses.dataclass(frozen=True)
+class Sibling:
+    """An event in bronze of a transaction of which entries come back."""
+
+    transaction_id: str
+    event_id: str
+    loaded: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What came back, and what was made of it."""
+
+    moved: dict[str, int]
+    requeued: int
+    days: frozenset[str]
+
+
+class _Found(Exception):  # noqa: N818 no error: the answer of a search that is rolled back
+    def __init__(self, event_id: str, refused: Refused) -> None:
+        self.event_id = event_id
+        self.refused = refused
+        super().__init__(event_id)
+
+
+class Returning:
+    """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
+
+    def __init__(self, session: Session, tables: Tables, run_id: str, timezone: str) -> None:
+        self.session = session
+        self.tables = tables
+        self.run_id = run_id
+        self.timezone = timezone
+        #: Events loaded earlier than this were seen by the scan at the start.
+        self.since: t.Any = None
+        #: When the batches of this run began: what was loaded then was loaded by it.
+        self.ours: list[str] = []
+
+    def bring_back(self, units: Sequence[Unit]) -> Made:
+        """Puts the events of these units back and has the ETL load them; raises Refused, having changed nothing."""
+        letters = [letter for unit in units for letter in unit.letters]
+        try:
+            with self.session.savepoint():
+                self._put_back(letters)
+                siblings = self.siblings_of(units)
+                taken, days = self._take_silver(units, siblings)
+                ids = [letter.event_id for unit in units if unit.loads for letter in unit.letters]
+                self._load(ids, [sibling for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken])
+                made, more = self._made(units, ids)
+                self._resolve(letters, taken)
+        except psycopg.Error as e:
+            raise self._refused(e) from e
+        loaded = sum(sibling.loaded and sibling.transaction_id in taken for sibling in siblings)
+        return Made({"events": len(letters), **made}, loaded, frozenset(days | more))
+
+    def culprit(self, unit: Unit) -> tuple[str, Refused] | None:
+        """The first event of a unit that is refused, and why; leaves nothing behind."""
+        try:
+            with self.session.savepoint():
+                for letter in unit.letters:
+                    self._alone(letter.event_id, lambda letter=letter: self._put_back([letter]))
+                siblings = self.siblings_of([unit])
+                taken, _ = self._take_silver([unit], siblings)
+                ids = [letter.event_id for letter in unit.letters]
+                ids += [sibling.event_id for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken]
+                with backlog.exactly(self.session, ids) as turns:
+                    for turn in turns:
+                        self._alone(turn[0], lambda turn=turn: backlog.load(self.session, len(turn), self.timezone))
+                # Nothing was refused by itself; what was done is done again by the caller.
+                raise _Found("", Refused(psycopg.DataError()))
+        except _Found as found:
+            return (found.event_id, found.refused) if found.event_id else None
+
+    def _alone(self, event_id: str, attempt: t.Callable[[], t.Any]) -> None:
+        try:
+            with self.session.savepoint():
+                attempt()
+        except psycopg.Error as e:
+            raise _Found(event_id, self._refused(e)) from e
+
+    def _refused(self, error: psycopg.Error) -> Refused:
+        """The refusal an error is; raises the error where it is of the system."""
+        if verdict_on(error) != "event" or self.session.connection.closed:
+            raise error
+        return Refused(error)
+
+    def _put_back(self, letters: Sequence[Letter]) -> None:
+        generated = {row["name"] for row in self.session.rows(GENERATED)}
+        groups: dict[frozenset[str], list[Letter]] = {}
+        for letter in letters:
+            groups.setdefault(frozenset(letter.columns) - generated, []).append(letter)
+        for columns, group in groups.items():
+            found = self.session.row(self._put_statement(columns), letters=Jsonb([letter.given() for letter in group]))
+            if not len(group) == found["wanted"] == found["back"] or found["wanted_digest"] != found["back_digest"]:
+                raise NotReached(
+                    "stopped before a batch of events that could not be proved exact; it was rolled back",
+                    on=self.session.where,
+                    said=f"wanted {found['wanted']} events ({found['wanted_digest']}), got {found['back']} ({found['back_digest']})",
+                    next_step="look for a trigger or rule on scout.bronze_events",
+                )
+
+    def _put_statement(self, columns: frozenset[str]) -> sql.Composed:
+        table = self.tables.bronze.like(columns | {"event_data"})
+        names = [column.name for column in table.columns]
+        record = sql.SQL(", ").join(sql.SQL("k.{}").format(sql.Identifier(name)) for name in names)
+        replaced: dict[str, sql.Composable] = {
+            "event_data": sql.SQL("x.payload"),
+            "event_hash": sql.SQL("(w.hash)::{}").format(
+                sql.SQL(t.cast("t.Any", next((c.type for c in table.columns if c.name == "event_hash"), "bytea")))
+            ),
+        }
+        casts = [
+            sql.SQL("(x.image ->> {})::{} AS {}").format(
+                sql.Literal(c.name), sql.SQL(t.cast("t.Any", c.type)), sql.Identifier(c.name)
+            )
+            for c in table.columns
+        ]
+        whole = [
+            sql.SQL("{} AS {}").format(replaced.get(name, sql.SQL("k.{}").format(sql.Identifier(name))), sql.Identifier(name))
+            for name in names
+        ]
+        return sql.SQL(PUT_BACK).format(
+            image=table.image("r"),
+            from_image=sql.SQL(", ").join(casts),
+            from_record=record,
+            whole=sql.SQL(", ").join(whole),
+            targets=table.targets,
+            values=table.values("image"),
+            digest=digest(sql.Identifier("image")),
+        )
+
+    def siblings_of(self, units: Iterable[Unit]) -> list[Sibling]:
+        """The events that stay and are about the same transactions; locked, so that the ETL can take them."""
+        chosen = list(units)
+        transactions = [unit.transaction_id for unit in chosen if unit.transaction_id is not None]
+        own = {letter.event_id for unit in chosen for letter in unit.letters} | {e for unit in chosen for e in unit.skipped}
+        if not transactions:
+            return []
+        rows = self.session.rows(
+            sql.SQL(SIBLINGS).format(sale=sale("b")),
+            run_id=self.run_id, transactions=transactions, event_type=contract.TRANSACTION_EVENT, since=self.since, ours=self.ours,
+        )  # fmt: skip
+        found = [Sibling(**row) for row in rows if row["event_id"] not in own]
+        if found:
+            self.session.rows(LOCK, ids=[sibling.event_id for sibling in found])
+        return found
+
+    def is_pending(self, unit: Unit, event_id: str) -> bool:
+        """Whether an event that stays was waiting for the ETL anyway."""
+        return any(sibling.event_id == event_id and not sibling.loaded for sibling in self.siblings_of([unit]))
+
+    def _take_silver(self, units: Sequence[Unit], siblings: Sequence[Sibling]) -> tuple[dict[str, dict[str, t.Any]], set[str]]:
+        """Removes what silver has of these transactions, and the marks of the events that it was made of: their images by
+        transaction, and the days concerned."""
+        transactions = [unit.transaction_id for unit in units if unit.transaction_id is not None]
+        there = {row["transaction_id"] for row in self.session.rows(THERE, transactions=transactions)} if transactions else set[str]()
+        if not there:
+            return {}, set()
+        days = {row["day"] for row in self.session.rows(DAYS, transactions=list(there))}
+        marks = [sibling for sibling in siblings if sibling.loaded and sibling.transaction_id in there]
+        query = sql.SQL(TAKE).format(
+            line=self.tables.lines.image("r"),
+            transaction=self.tables.transactions.image("r"),
+            mark=self.tables.ledger.image("r"),
+            digest=digest(sql.Identifier("image")),
+        )
+        rows = self.session.rows(
+            query, there=list(there), marks=[s.event_id for s in marks], marks_of=[s.transaction_id for s in marks]
+        )
+        if sum(row["certain"] for row in rows) != len(there) + len(marks):
+            raise NotReached(
+                "stopped before a batch whose silver could not be taken out whole; it was rolled back",
+                on=self.session.where,
+                next_step="look for a trigger or rule on scout.silver_transactions or scout.etl_processed",
+            )
+        return {row["sale"]: row for row in rows}, days
+
+    def _load(self, ids: Sequence[str], siblings: Sequence[Sibling]) -> None:
+        wanted = [*ids, *(sibling.event_id for sibling in siblings)]
+        if not wanted:
+            return
+        with backlog.exactly(self.session, wanted) as turns:
+            for turn in turns:
+                backlog.load(self.session, len(turn), self.timezone)
+        left = backlog.not_taken(self.session, wanted)
+        if left:
+            raise NotReached(
+                "stopped before a batch that the ETL did not take whole; it was rolled back",
+                on=self.session.where,
+                said=f"{contract.ETL} skipped event {left[0]}",
+                next_step="see why it does not take it, then run the same command again",
+            )
+
+    def _made(self, units: Sequence[Unit], ids: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+        transactions = [unit.transaction_id for unit in units if unit.transaction_id is not None]
+        counts = self.session.row(MADE, transactions=transactions, ids=list(ids))
+        return counts, {row["day"] for row in self.session.rows(DAYS, transactions=transactions)}
+
+    def _resolve(self, letters: Sequence[Letter], taken: dict[str, dict[str, t.Any]]) -> None:
+        owners: dict[str, str] = {}
+        if taken:
+            ids = [letter.event_id for letter in letters]
+            rows = self.session.rows(sql.SQL(OWNERS).format(sale=sale("b")), ids=ids)
+            owners = {row["event_id"]: row["transaction_id"] for row in rows if row["transaction_id"] in taken}
+        marks = [
+            {
+                "back": letter.event_id,
+                "resolved_by": f"redrive {self.run_id}",
+                "tried": 1,
+                "details": {"repairs": list(letter.patches)} if letter.patches else None,
+                "closure": taken[owners[letter.event_id]]["images"] if letter.event_id in owners else None,
+            }
+            for letter in letters
+        ]
+        self._mark(letters, marks, list(taken.values()))
+
+    def already_there(self, pairs: Sequence[tuple[Letter, str]]) -> None:
+        """Resolves entries whose event is in bronze already."""
+        marks = [
+            {"tried": 0, "resolved_by": f"redrive {self.run_id}: already there as event {event_id}"} for _, event_id in pairs
+        ]
+        self._mark([letter for letter, _ in pairs], marks, [])
+
+    def failed(self, letters: Sequence[Letter], error: str, refused: Refused | None) -> None:
+        """Keeps entries as dead letters with their new error; the earlier ones are kept as well."""
+        diag = refused.error.diag if refused else None
+        details: dict[str, t.Any] = {
+            "sqlstate": refused.sqlstate if refused else None,
+            "detail": diag.message_detail if diag else None,
+            "constraint": diag.constraint_name if diag else None,
+            "column": diag.column_name if diag else None,
+            "redriven_by": self.run_id,
+        }
+        marks = [
+            {"tried": 1, "message": error, "details": details | ({"repairs": list(letter.patches)} if letter.patches else {})}
+            for letter in letters
+        ]
+        self._mark(letters, marks, [])
+
+    def _mark(self, letters: Sequence[Letter], marks: Sequence[dict[str, t.Any]], taken: Sequence[dict[str, t.Any]]) -> None:
+        if not letters:
+            return
+        given = [
+            {"place": place, "dlq_id": letter.dlq_id, "event_id": letter.event_id, **mark}
+            for place, (letter, mark) in enumerate(zip(letters, marks, strict=True))
+        ]
+        query = sql.SQL(MARK).format(
+            letter=self.tables.dead_letters.image("d"), event=self.tables.bronze.image("b"), digest=digest(sql.Identifier("image"))
+        )
+        found = self.session.row(query, letters=Jsonb(given), run_id=self.run_id, format=FORMAT)
+        wanted = {
+            "letters": len(letters),
+            "events": sum("back" in mark for mark in marks),
+            "rows": sum(row["rows"] for row in taken),
+            "digest": str(sum(int(row["digest"]) for row in taken)),
+        }
+        if any(str(found[name]) != str(value) for name, value in wanted.items()):
+            raise NotReached(
+                "stopped before a batch that could not be written down whole; it was rolled back",
+                on=self.session.where,
+                said="; ".join(f"{name}: wanted {value}, got {found[name]}" for name, value in wanted.items()),
+                next_step="look for a trigger or rule on scout.bronze_events_dlq or scout_ops.images",
+            )
+
+    def in_bronze(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of the events that are there."""
+        return {row["event_id"] for row in self.session.rows(IN_BRONZE, ids=list(event_ids))} if event_ids else set()
+
+
+__all__ = ["Made", "Returning", "Sibling", "Unit", "errors"]
