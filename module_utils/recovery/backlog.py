@@ -254,8 +254,7 @@ def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[s
     """
     turns = [row["ids"] for row in session.rows(TURNS, ids=event_ids)]
     held = [
-        row["event_id"]
-        for row in session.rows(HOLD_BACK_ALL_BUT, event_type=contract.TRANSACTION_EVENT, ids=event_ids)
+        row["event_id"] for row in session.rows(HOLD_BACK_ALL_BUT, event_type=contract.TRANSACTION_EVENT, ids=event_ids)
     ]
     session.execute(HOLD_BACK_THESE, ids=[event_id for turn in turns[1:] for event_id in turn])
 

@@ -126,6 +126,8 @@ class Batches:
             began, limited, before = time.monotonic(), True, self.run.effects
             try:
                 with self.progress.unbroken(), self.session.move(closed=self.closed):
+                    # What it waited for others says nothing about its size.
+                    began = time.monotonic()
                     span = self.path.span(self.session, self.cursor, self.size)
                     if span is None:
                         return False

@@ -13,11 +13,11 @@ import uuid
 from decimal import Decimal
 
 from . import contract, selection
-from .dead_letters import FORMAT
 from .errors import BadInput
 from .paths import Keyset
 from .pg import Jsonb, sql
 from .selection import Window
+from .suspects import PROBE, Suspect, unconvertible
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,8 +96,20 @@ CROSS JOIN LATERAL (
 ) AS x
 """
 
+#: The conversions the ETL makes, tried on what the entries hold, patched where they are to be.
+PROBE_LETTERS = PROBE.replace(
+    "scout.bronze_events AS b",
+    """(
+        SELECT d.dlq_id AS event_id, coalesce(w.payload::jsonb, d.original_payload) AS event_data
+        FROM scout.bronze_events_dlq AS d LEFT JOIN jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, payload text) USING (dlq_id)
+    ) AS b""",
+)
+
 HAS_HASH = "SELECT to_regprocedure('scout.canonical_event_hash(jsonb)') IS NOT NULL AS there"
-HASHES: t.Final = {True: sql.SQL("scout.canonical_event_hash(payload)"), False: sql.SQL("sha256(convert_to(payload::text, 'UTF8'))")}
+HASHES: t.Final = {
+    True: sql.SQL("scout.canonical_event_hash(payload)"),
+    False: sql.SQL("sha256(convert_to(payload::text, 'UTF8'))"),
+}
 
 Patch = dict[str, t.Any]
 
@@ -150,7 +162,11 @@ class Selection:
         if self.error_codes:
             made.append(sql.SQL("d.error_code = ANY(%(error_codes)s)"))
         if self.rules:
-            made.append(sql.SQL("jsonb_typeof(d.error_details -> 'rules') = 'array' AND d.error_details -> 'rules' ?| %(rules)s::text[]"))
+            made.append(
+                sql.SQL(
+                    "jsonb_typeof(d.error_details -> 'rules') = 'array' AND d.error_details -> 'rules' ?| %(rules)s::text[]"
+                )
+            )
         if self.dlq_ids:
             made.append(sql.SQL("d.dlq_id = ANY(%(dlq_ids)s::uuid[])"))
         if self.event_ids:
@@ -161,7 +177,9 @@ class Selection:
 
     def to_try(self) -> sql.Composed:
         """The condition of those that can be rebuilt and have not failed too often."""
-        return sql.SQL("{} AND coalesce(d.retry_count, 0) < %(max_replays)s AND ({}) IS NULL").format(self.condition(), WHY)
+        return sql.SQL("{} AND coalesce(d.retry_count, 0) < %(max_replays)s AND ({}) IS NULL").format(
+            self.condition(), WHY
+        )
 
     @property
     def values(self) -> dict[str, t.Any]:
@@ -186,7 +204,10 @@ class Selection:
     @classmethod
     def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
         """The selection that was kept."""
-        start, end = (datetime.datetime.fromisoformat(at) if at else None for at in (kept["window"]["start"], kept["window"]["end"]))
+        start, end = (
+            datetime.datetime.fromisoformat(at) if at else None
+            for at in (kept["window"]["start"], kept["window"]["end"])
+        )
         lists = {name: tuple(kept[name]) for name in ("error_codes", "rules", "dlq_ids", "event_ids")}
         single = {name: kept[name] for name in ("of_incident", "run_id", "snapshot")}
         return cls(Window("failed_at", start, end), **single, **lists)
@@ -249,7 +270,9 @@ def repairs(params: Mapping[str, t.Any]) -> Repairs:
     by_id: dict[str, Patch] = {}
     for name, patch in (params["repairs"] or {}).items():
         if not isinstance(patch, dict):
-            raise BadInput(f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id")
+            raise BadInput(
+                f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id"
+            )
         by_id[identifiers([str(name)], "repairs")[0]] = _plain(t.cast("Patch", patch), f"repairs of {name}")
     return Repairs(_plain(params["repair"] or {}, "repair"), by_id)
 
@@ -259,7 +282,9 @@ def _plain(patch: Patch, name: str) -> Patch:
         return json.loads(json.dumps(patch, allow_nan=False))
     except (TypeError, ValueError) as e:
         raise BadInput(
-            f"{name} is no JSON", said=str(e), next_step="quote times and dates; a number is a number, null removes a field"
+            f"{name} is no JSON",
+            said=str(e),
+            next_step="quote times and dates; a number is a number, null removes a field",
         ) from e
 
 
@@ -270,7 +295,9 @@ def identifiers(values: Iterable[str], name: str) -> list[str]:
         try:
             made.append(str(uuid.UUID(value.strip())))
         except ValueError as e:
-            raise BadInput(f"{name}: {value[:80]!r} is not an id", next_step="ids of runs, events and dead letters are UUIDs") from e
+            raise BadInput(
+                f"{name}: {value[:80]!r} is not an id", next_step="ids of runs, events and dead letters are UUIDs"
+            ) from e
     return list(dict.fromkeys(made))
 
 
@@ -318,14 +345,22 @@ def not_found(session: Session, chosen: Selection) -> dict[str, t.Any]:
     return {"count": len(ids), "ids": ids[:20]}
 
 
-def read(session: Session, where: sql.Composable, values: Mapping[str, t.Any], mend: Repairs, *, lock: bool) -> list[Letter]:
+def read(
+    session: Session, where: sql.Composable, values: Mapping[str, t.Any], mend: Repairs, *, lock: bool
+) -> list[Letter]:
     """The entries that fulfil `where` and what each would become, oldest first; locked, if asked."""
     query = sql.SQL(READ).format(
         plain=PLAIN, event_id=EVENT_ID, where=where, lock=sql.SQL("FOR UPDATE OF d" if lock else "")
     )
     drafts: list[dict[str, t.Any]] = []
     for row in session.rows(query, **values, **mend.values):
-        draft: dict[str, t.Any] = {"dlq_id": row["dlq_id"], "event": None, "payload": None, "missing": (), "patches": ()}
+        draft: dict[str, t.Any] = {
+            "dlq_id": row["dlq_id"],
+            "event": None,
+            "payload": None,
+            "missing": (),
+            "patches": (),
+        }
         event_id = row["event_id"]
         if row["plain"]:
             draft["event"], draft["missing"] = rebuilt(row)
@@ -340,7 +375,8 @@ def read(session: Session, where: sql.Composable, values: Mapping[str, t.Any], m
     hashed = HASHES[session.row(HAS_HASH)["there"]]
     found = {row.pop("dlq_id"): row for row in session.rows(sql.SQL(BECOMES).format(hash=hashed), letters=Jsonb(given))}
     return [
-        Letter(**draft, **{**found[draft["dlq_id"]], "columns": tuple(found[draft["dlq_id"]]["columns"])}) for draft in drafts
+        Letter(**draft, **{**found[draft["dlq_id"]], "columns": tuple(found[draft["dlq_id"]]["columns"])})
+        for draft in drafts
     ]
 
 
@@ -372,4 +408,8 @@ def _written_time(text: str | None) -> str | None:
     return at.isoformat() if at.tzinfo is not None else None
 
 
-__all__ = ["FORMAT", "Letter", "Repairs", "Selection", "ask", "merge_patch", "not_found", "patched", "path", "read", "repairs"]
+def suspicious(session: Session, letters: Iterable[Letter], most: int) -> list[Suspect]:
+    """Entries that the ETL could not convert, by dlq_id; found without writing."""
+    loadable = [letter for letter in letters if letter.type == contract.TRANSACTION_EVENT]
+    given = Jsonb([letter.given() for letter in loadable if letter.payload is not None])
+    return unconvertible(session, [letter.dlq_id for letter in loadable], most, probe=PROBE_LETTERS, letters=given)

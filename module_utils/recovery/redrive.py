@@ -16,12 +16,12 @@ import typing as t
 from . import rebuilding
 from .batches import Batches, Done
 from .closure import Closure
-from .errors import NotReached, Systemic
+from .errors import BadInput, Systemic
 from .moving import CLOSED, SCAN_SECONDS
 from .pg import sql
 from .progress import count
 from .returning import Returning, Unit
-from .suspects import Refused, Suspect, unconvertible
+from .suspects import Refused
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -107,6 +107,7 @@ class Ramp(Batches):
         self.committed = committed
         self.give_up = give_up
         self.tried = 0
+        self.told = False
 
     def _pause_where_asked(self) -> None:
         self.give_up()
@@ -114,7 +115,8 @@ class Ramp(Batches):
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
             line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
-            (self.progress.say if self.tried == self.rows else self.progress.sometimes)(line)
+            (self.progress.sometimes if self.told else self.progress.say)(line)
+            self.told = True
             self.progress.wait(ahead)
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
@@ -126,7 +128,7 @@ class Ramp(Batches):
         if not self.tried:
             self.size = size
         elif waiting or seconds > self.options.target_seconds:
-            self.size = max(min(LEAST_ROWS, size, most), size * 0.5)
+            self.size = max(min(LEAST_ROWS, most, size * 2), size * 0.5)
         else:
             self.size = min(most, size * 2, self.options.max_batch_rows)
 
@@ -249,7 +251,7 @@ class Redrive:
         there = [(letter, letter.twin or "") for letter in letters if letter.twin]
         self._settle(_units(fresh), tally)
         there += self._follow(doubled, tally)
-        self.returning.already_there(there)
+        self.returning.resolver.already_there(there)
         tally.add(already_there=len(there))
         self.last = tally
         days = tally.effects.pop("gold_days", set())
@@ -300,7 +302,12 @@ class Redrive:
             if letters:
                 self._fail(letters, refused, tally)
             elif not self.returning.is_pending(unit, event_id):
-                self._fail(unit.letters, refused, tally, f"event {event_id} of the same transaction cannot be loaded any more: ")
+                self._fail(
+                    unit.letters,
+                    refused,
+                    tally,
+                    f"event {event_id} of the same transaction cannot be loaded any more: ",
+                )
                 return
             unit = unit.without(event_id)
             try:
@@ -313,11 +320,12 @@ class Redrive:
     def _fail(self, letters: Sequence[Letter], refused: Refused, tally: Tally, prefix: str = "") -> None:
         """Keeps entries as dead letters, with the new error."""
         error = prefix + refused.said
-        self.returning.failed(letters, error, refused)
+        self.returning.resolver.failed(letters, error, refused)
         tally.tried += len(letters)
         tally.add(failed=len(letters))
         tally.failures += [
-            {"dlq_id": letter.dlq_id, "event_id": letter.event_id, "error": error, "sqlstate": refused.sqlstate} for letter in letters
+            {"dlq_id": letter.dlq_id, "event_id": letter.event_id, "error": error, "sqlstate": refused.sqlstate}
+            for letter in letters
         ]
 
     def _follow(self, doubled: list[tuple[Letter, Letter]], tally: Tally) -> list[tuple[Letter, str]]:
@@ -327,7 +335,7 @@ class Redrive:
         for letter, first in doubled:
             if first.event_id not in back and first.dlq_id in why:
                 failure = why[first.dlq_id]
-                self.returning.failed([letter], failure["error"], None)
+                self.returning.resolver.failed([letter], failure["error"], None)
                 tally.tried += 1
                 tally.add(failed=1)
                 tally.failures.append({**failure, "dlq_id": letter.dlq_id, "event_id": letter.event_id})
@@ -336,7 +344,7 @@ class Redrive:
     def _suspected(self, units: list[Unit], refused: Refused, *, probed: bool) -> set[str]:
         """The units that hold something suspicious; none when nothing points at anything."""
         letters = [letter for unit in units for letter in unit.letters if unit.loads]
-        found = [] if probed else suspicious(self.session, letters, len(letters))
+        found = [] if probed else rebuilding.suspicious(self.session, letters, len(letters))
         names = {suspect.event_id for suspect in found}
         if not names:
             said = refused.everything
@@ -347,14 +355,6 @@ class Redrive:
             }
         keys = {unit.key for unit in units if any(letter.dlq_id in names for letter in unit.letters)}
         return keys if not probed or len(keys) < len(units) else set()
-
-
-def suspicious(session: Session, letters: Iterable[Letter], most: int) -> list[Suspect]:
-    """Entries that the ETL could not convert, by dlq_id; found without writing."""
-    loadable = [letter for letter in letters if letter.type == rebuilding.contract.TRANSACTION_EVENT]
-    given = rebuilding.Jsonb([letter.given() for letter in loadable if letter.payload is not None])
-    ids = [letter.dlq_id for letter in loadable]
-    return unconvertible(session, ids, most, probe=rebuilding.PROBE_LETTERS, letters=given)
 
 
 def _units(letters: Iterable[Letter]) -> list[Unit]:
@@ -384,14 +384,9 @@ def _without_twins(letters: Sequence[Letter]) -> tuple[list[Letter], list[tuple[
 
 def refuse_unusable(pace: Pace) -> None:
     """Raises for numbers that make no sense."""
-    from .errors import BadInput
-
     if pace.canary_rows < 1 or pace.rate_per_second <= 0 or pace.max_failures < 0 or pace.max_replays < 1:
         raise BadInput(
             f"canary_rows {pace.canary_rows}, rate_per_second {pace.rate_per_second:g}, max_failures {pace.max_failures} and "
             f"max_replays {pace.max_replays} are not usable together",
             next_step="give canary_rows >= 1, rate_per_second > 0, max_failures >= 0 and max_replays >= 1",
         )
-
-
-__all__ = ["NotReached", "Pace", "Redrive", "refuse_unusable", "suspicious"]

@@ -9,18 +9,18 @@ import dataclasses
 import typing as t
 
 from . import backlog, contract
-from .dead_letters import FORMAT
 from .errors import NotReached
 from .images import digest
 from .journal import THERE
 from .pg import Jsonb, errors, psycopg, sql
+from .resolving import Resolver
 from .selection import sale
 from .suspects import Refused, verdict_on
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .connection import Session
+    from .connection import Row, Session
     from .images import Tables
     from .rebuilding import Letter
 
@@ -94,56 +94,8 @@ SELECT (SELECT count(*) FROM scout.silver_transactions AS t WHERE t.transaction_
        (SELECT count(*) FROM scout.etl_processed AS p WHERE p.event_id = ANY(%(ids)s::uuid[])) AS ledger
 """
 
-#: The event that undo would take a transaction to be made of: it has to carry what silver had before.
-OWNERS = """
-SELECT DISTINCT ON ({sale}) {sale} AS transaction_id, b.event_id::text AS event_id
-FROM scout.bronze_events AS b LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = {sale}
-WHERE b.event_id = ANY(%(ids)s::uuid[])
-ORDER BY {sale}, (b.event_id = t.source_event_id) DESC NULLS LAST, b.ingested_at, b.event_id
-"""
-
-#: Marks entries, and writes down what they were, what they are, and what else went and came with them.
-MARK = """
-WITH given AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(letters)s)
-    AS w (place int, dlq_id uuid, event_id uuid, back uuid, resolved_by text, tried int, message text, details jsonb, closure text)
-), before AS MATERIALIZED (
-    SELECT d.dlq_id, {letter} AS image FROM scout.bronze_events_dlq AS d WHERE d.dlq_id IN (SELECT dlq_id FROM given)
-), after AS (
-    UPDATE scout.bronze_events_dlq AS d SET
-        resolved_at = CASE WHEN w.resolved_by IS NOT NULL THEN clock_timestamp() END,
-        resolved_by = coalesce(w.resolved_by, d.resolved_by),
-        retry_count = coalesce(d.retry_count, 0) + w.tried,
-        last_retry_at = CASE WHEN w.tried > 0 THEN clock_timestamp() ELSE d.last_retry_at END,
-        error_message = coalesce(w.message, d.error_message),
-        error_details = CASE
-            WHEN w.message IS NOT NULL THEN
-                coalesce(d.error_details, jsonb_build_object('format', %(format)s::text, 'kind', 'runbook'))
-                || jsonb_build_object('attempts', coalesce(d.error_details -> 'attempts', '[]') || jsonb_build_array(jsonb_build_object(
-                       'error', d.error_message, 'sqlstate', d.error_details -> 'sqlstate', 'until', clock_timestamp())))
-                || w.details
-            WHEN w.details IS NOT NULL THEN
-                coalesce(d.error_details, jsonb_build_object('format', %(format)s::text, 'kind', 'runbook')) || w.details
-            ELSE d.error_details END
-    FROM given AS w WHERE w.dlq_id = d.dlq_id AND d.resolved_at IS NULL
-    RETURNING d.dlq_id, {letter} AS image
-), written AS (
-    INSERT INTO scout_ops.images (run_id, dlq_id, event_id, removed, added)
-    SELECT %(run_id)s, w.dlq_id, w.event_id,
-           jsonb_build_object('dead_letters', jsonb_build_array(before.image)) || coalesce(w.closure::jsonb, '{{}}'),
-           jsonb_build_object('dead_letters', jsonb_build_array(after.image))
-           || CASE WHEN b.event_id IS NULL THEN '{{}}' ELSE jsonb_build_object('events', jsonb_build_array({event})) END
-    FROM given AS w JOIN before USING (dlq_id) JOIN after USING (dlq_id) LEFT JOIN scout.bronze_events AS b ON b.event_id = w.back
-    ORDER BY w.place
-    RETURNING removed, added
-)
-SELECT count(*) AS letters, coalesce(sum(jsonb_array_length(added -> 'events')), 0) AS events, coalesce(sum(rows), 0) AS rows,
-       coalesce(sum(digest), 0)::text AS digest
-FROM written LEFT JOIN LATERAL (
-    SELECT count(*) AS rows, {digest} AS digest
-    FROM jsonb_each(removed) AS part CROSS JOIN LATERAL jsonb_array_elements(part.value) AS r (image) WHERE part.key <> 'dead_letters'
-) AS r ON true
-"""
+#: Constraints that another copy of an event violates.
+SAME_EVENT: t.Final = ("bronze_events_pkey", "bronze_events_event_hash_key", "unique_event_hash")
 
 IN_BRONZE = "SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
 
@@ -191,11 +143,10 @@ class Made:
     days: frozenset[str]
 
 
-class _Found(Exception):  # noqa: N818 no error: the answer of a search that is rolled back
-    def __init__(self, event_id: str, refused: Refused) -> None:
-        self.event_id = event_id
-        self.refused = refused
-        super().__init__(event_id)
+class _Found(Exception):
+    def __init__(self, answer: tuple[str, Refused] | None) -> None:
+        self.answer = answer
+        super().__init__(answer)
 
 
 class Returning:
@@ -206,6 +157,7 @@ class Returning:
         self.tables = tables
         self.run_id = run_id
         self.timezone = timezone
+        self.resolver = Resolver(session, tables, run_id)
         #: Events loaded earlier than this were seen by the scan at the start.
         self.since: t.Any = None
         #: When the batches of this run began: what was loaded then was loaded by it.
@@ -220,9 +172,11 @@ class Returning:
                 siblings = self.siblings_of(units)
                 taken, days = self._take_silver(units, siblings)
                 ids = [letter.event_id for unit in units if unit.loads for letter in unit.letters]
-                self._load(ids, [sibling for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken])
+                self._load(
+                    ids, [sibling for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken]
+                )
                 made, more = self._made(units, ids)
-                self._resolve(letters, taken)
+                self.resolver.resolve(letters, taken)
         except psycopg.Error as e:
             raise self._refused(e) from e
         loaded = sum(sibling.loaded and sibling.transaction_id in taken for sibling in siblings)
@@ -237,21 +191,22 @@ class Returning:
                 siblings = self.siblings_of([unit])
                 taken, _ = self._take_silver([unit], siblings)
                 ids = [letter.event_id for letter in unit.letters]
-                ids += [sibling.event_id for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken]
+                ids += [
+                    sibling.event_id for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken
+                ]
                 with backlog.exactly(self.session, ids) as turns:
                     for turn in turns:
                         self._alone(turn[0], lambda turn=turn: backlog.load(self.session, len(turn), self.timezone))
-                # Nothing was refused by itself; what was done is done again by the caller.
-                raise _Found("", Refused(psycopg.DataError()))
+                raise _Found(None)
         except _Found as found:
-            return (found.event_id, found.refused) if found.event_id else None
+            return found.answer
 
     def _alone(self, event_id: str, attempt: t.Callable[[], t.Any]) -> None:
         try:
             with self.session.savepoint():
                 attempt()
         except psycopg.Error as e:
-            raise _Found(event_id, self._refused(e)) from e
+            raise _Found((event_id, self._refused(e))) from e
 
     def _refused(self, error: psycopg.Error) -> Refused:
         """The refusal an error is; raises the error where it is of the system."""
@@ -265,7 +220,7 @@ class Returning:
         for letter in letters:
             groups.setdefault(frozenset(letter.columns) - generated, []).append(letter)
         for columns, group in groups.items():
-            found = self.session.row(self._put_statement(columns), letters=Jsonb([letter.given() for letter in group]))
+            found = self._put_group(columns, group)
             if not len(group) == found["wanted"] == found["back"] or found["wanted_digest"] != found["back_digest"]:
                 raise NotReached(
                     "stopped before a batch of events that could not be proved exact; it was rolled back",
@@ -273,6 +228,15 @@ class Returning:
                     said=f"wanted {found['wanted']} events ({found['wanted_digest']}), got {found['back']} ({found['back_digest']})",
                     next_step="look for a trigger or rule on scout.bronze_events",
                 )
+
+    def _put_group(self, columns: frozenset[str], group: Sequence[Letter]) -> Row:
+        try:
+            return self.session.row(self._put_statement(columns), letters=Jsonb([letter.given() for letter in group]))
+        except errors.UniqueViolation as e:
+            if e.diag.constraint_name not in SAME_EVENT:
+                raise
+            # The same event has come in since our snapshot was taken: the next attempt sees it.
+            raise errors.SerializationFailure(e.diag.message_primary) from e
 
     def _put_statement(self, columns: frozenset[str]) -> sql.Composed:
         table = self.tables.bronze.like(columns | {"event_data"})
@@ -291,7 +255,9 @@ class Returning:
             for c in table.columns
         ]
         whole = [
-            sql.SQL("{} AS {}").format(replaced.get(name, sql.SQL("k.{}").format(sql.Identifier(name))), sql.Identifier(name))
+            sql.SQL("{} AS {}").format(
+                replaced.get(name, sql.SQL("k.{}").format(sql.Identifier(name))), sql.Identifier(name)
+            )
             for name in names
         ]
         return sql.SQL(PUT_BACK).format(
@@ -308,7 +274,9 @@ class Returning:
         """The events that stay and are about the same transactions; locked, so that the ETL can take them."""
         chosen = list(units)
         transactions = [unit.transaction_id for unit in chosen if unit.transaction_id is not None]
-        own = {letter.event_id for unit in chosen for letter in unit.letters} | {e for unit in chosen for e in unit.skipped}
+        own = {letter.event_id for unit in chosen for letter in unit.letters} | {
+            e for unit in chosen for e in unit.skipped
+        }
         if not transactions:
             return []
         rows = self.session.rows(
@@ -324,11 +292,17 @@ class Returning:
         """Whether an event that stays was waiting for the ETL anyway."""
         return any(sibling.event_id == event_id and not sibling.loaded for sibling in self.siblings_of([unit]))
 
-    def _take_silver(self, units: Sequence[Unit], siblings: Sequence[Sibling]) -> tuple[dict[str, dict[str, t.Any]], set[str]]:
+    def _take_silver(
+        self, units: Sequence[Unit], siblings: Sequence[Sibling]
+    ) -> tuple[dict[str, dict[str, t.Any]], set[str]]:
         """Removes what silver has of these transactions, and the marks of the events that it was made of: their images by
         transaction, and the days concerned."""
         transactions = [unit.transaction_id for unit in units if unit.transaction_id is not None]
-        there = {row["transaction_id"] for row in self.session.rows(THERE, transactions=transactions)} if transactions else set[str]()
+        there = (
+            {row["transaction_id"] for row in self.session.rows(THERE, transactions=transactions)}
+            if transactions
+            else set[str]()
+        )
         if not there:
             return {}, set()
         days = {row["day"] for row in self.session.rows(DAYS, transactions=list(there))}
@@ -371,75 +345,6 @@ class Returning:
         counts = self.session.row(MADE, transactions=transactions, ids=list(ids))
         return counts, {row["day"] for row in self.session.rows(DAYS, transactions=transactions)}
 
-    def _resolve(self, letters: Sequence[Letter], taken: dict[str, dict[str, t.Any]]) -> None:
-        owners: dict[str, str] = {}
-        if taken:
-            ids = [letter.event_id for letter in letters]
-            rows = self.session.rows(sql.SQL(OWNERS).format(sale=sale("b")), ids=ids)
-            owners = {row["event_id"]: row["transaction_id"] for row in rows if row["transaction_id"] in taken}
-        marks = [
-            {
-                "back": letter.event_id,
-                "resolved_by": f"redrive {self.run_id}",
-                "tried": 1,
-                "details": {"repairs": list(letter.patches)} if letter.patches else None,
-                "closure": taken[owners[letter.event_id]]["images"] if letter.event_id in owners else None,
-            }
-            for letter in letters
-        ]
-        self._mark(letters, marks, list(taken.values()))
-
-    def already_there(self, pairs: Sequence[tuple[Letter, str]]) -> None:
-        """Resolves entries whose event is in bronze already."""
-        marks = [
-            {"tried": 0, "resolved_by": f"redrive {self.run_id}: already there as event {event_id}"} for _, event_id in pairs
-        ]
-        self._mark([letter for letter, _ in pairs], marks, [])
-
-    def failed(self, letters: Sequence[Letter], error: str, refused: Refused | None) -> None:
-        """Keeps entries as dead letters with their new error; the earlier ones are kept as well."""
-        diag = refused.error.diag if refused else None
-        details: dict[str, t.Any] = {
-            "sqlstate": refused.sqlstate if refused else None,
-            "detail": diag.message_detail if diag else None,
-            "constraint": diag.constraint_name if diag else None,
-            "column": diag.column_name if diag else None,
-            "redriven_by": self.run_id,
-        }
-        marks = [
-            {"tried": 1, "message": error, "details": details | ({"repairs": list(letter.patches)} if letter.patches else {})}
-            for letter in letters
-        ]
-        self._mark(letters, marks, [])
-
-    def _mark(self, letters: Sequence[Letter], marks: Sequence[dict[str, t.Any]], taken: Sequence[dict[str, t.Any]]) -> None:
-        if not letters:
-            return
-        given = [
-            {"place": place, "dlq_id": letter.dlq_id, "event_id": letter.event_id, **mark}
-            for place, (letter, mark) in enumerate(zip(letters, marks, strict=True))
-        ]
-        query = sql.SQL(MARK).format(
-            letter=self.tables.dead_letters.image("d"), event=self.tables.bronze.image("b"), digest=digest(sql.Identifier("image"))
-        )
-        found = self.session.row(query, letters=Jsonb(given), run_id=self.run_id, format=FORMAT)
-        wanted = {
-            "letters": len(letters),
-            "events": sum("back" in mark for mark in marks),
-            "rows": sum(row["rows"] for row in taken),
-            "digest": str(sum(int(row["digest"]) for row in taken)),
-        }
-        if any(str(found[name]) != str(value) for name, value in wanted.items()):
-            raise NotReached(
-                "stopped before a batch that could not be written down whole; it was rolled back",
-                on=self.session.where,
-                said="; ".join(f"{name}: wanted {value}, got {found[name]}" for name, value in wanted.items()),
-                next_step="look for a trigger or rule on scout.bronze_events_dlq or scout_ops.images",
-            )
-
     def in_bronze(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the events that are there."""
         return {row["event_id"] for row in self.session.rows(IN_BRONZE, ids=list(event_ids))} if event_ids else set()
-
-
-__all__ = ["Made", "Returning", "Sibling", "Unit", "errors"]

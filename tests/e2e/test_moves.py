@@ -208,3 +208,23 @@ def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> 
     again = stage.play("quality_cleanup", healthy.dsn)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
+
+
+def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:
+    """Events and what is made of them are as before; their dead letters are resolved, so the same again changes nothing."""
+    before = healthy.contents()
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    check = stage.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
+    assert ran(check, "planned")["changed"]
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    made = ran(played, "done")
+    assert made["ingestion"] == "running"
+    assert "playbooks/undo.yml -e run_id=" in played.summary
+    after = healthy.contents()
+    assert {name: after[name] for name in ("bronze", "processed", "transactions", "lines")} == {
+        name: before[name] for name in ("bronze", "processed", "transactions", "lines")
+    }
+    assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 0
+    again = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0
