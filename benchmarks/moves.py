@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -16,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,7 +27,6 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.timing import ROOT, environment
-from tests.integration.modules import call
 from tests.scout import generator, reference
 from tests.scout.server import Server
 
@@ -37,10 +40,11 @@ INSERT INTO scout.bronze_events (event_type, source_system, event_data, event_ha
 SELECT 'transaction.v1', 'edge', d, scout.canonical_event_hash(d) FROM (SELECT %s::jsonb AS d) AS given
 """
 
-#: How long each transaction has been going on that has written something.
-WRITING = """
-SELECT pid, xact_start, extract(epoch FROM clock_timestamp() - xact_start)::float8
-FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+#: What the sessions of a contender are at: how long a transaction has been going on that has written something, or nothing.
+SESSIONS = """
+SELECT pid, CASE WHEN backend_xid IS NULL THEN 0 ELSE extract(epoch FROM clock_timestamp() - xact_start) END::float8
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> 'bystander'
 """
 
 RUNBOOK = (
@@ -104,6 +108,7 @@ class Measured:
     rows: int
     seconds: float
     longest_seconds: float
+    cpu_seconds: float
     wal_bytes: int
     memory_bytes: int
     retries: int
@@ -195,7 +200,7 @@ def fresh(server: Server, template: str) -> str:
 
 def measure(dsn: str, contender: Contender, **options: Any) -> Measured:
     """Lets one contender work while a writer goes on, and says what both of them saw."""
-    with psycopg.connect(dsn, autocommit=True) as connection, writing(dsn) as latencies, sampling(dsn) as longest:
+    with bystander(dsn) as connection, writing(dsn) as latencies, sampling(dsn) as seen:
         time.sleep(CALM_SECONDS)
         lsn = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
         before = connection.execute(lsn).fetchone()
@@ -216,7 +221,8 @@ def measure(dsn: str, contender: Contender, **options: Any) -> Measured:
     return Measured(
         **said,
         seconds=ended - began,
-        longest_seconds=longest[0],
+        longest_seconds=seen.longest_seconds,
+        cpu_seconds=sum(seen.cpu.values()) / os.sysconf("SC_CLK_TCK"),
         wal_bytes=int(after[0] - before[0]),
         calm=(statistics.median(calm), percentile(calm)),
         under_load=(statistics.median(during), percentile(during)),
@@ -245,20 +251,37 @@ def writing(dsn: str) -> Iterator[list[tuple[float, float]]]:
             latencies += [(due, seconds) for due, seconds in json.loads(process.stdout.read())]
 
 
+def bystander(dsn: str) -> psycopg.Connection[Any]:
+    """A session that does not count as the contender's."""
+    return psycopg.connect(dsn, autocommit=True, application_name="bystander")
+
+
+@dataclasses.dataclass
+class Seen:
+    """What can be seen of a contender from outside: its longest writing transaction, and clock ticks by server process."""
+
+    longest_seconds: float = 0.0
+    cpu: dict[int, int] = dataclasses.field(default_factory=dict[int, int])
+
+
 @contextmanager
-def sampling(dsn: str) -> Iterator[list[float]]:
-    """The duration of the longest writing transaction, seen from outside every few milliseconds."""
-    longest, over = [0.0], threading.Event()
+def sampling(dsn: str) -> Iterator[Seen]:
+    """Looks at the contender's sessions every few milliseconds; the server is on this machine."""
+    seen, over = Seen(), threading.Event()
 
     def look() -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with bystander(dsn) as connection:
             while not over.wait(SAMPLE_SECONDS):
-                longest[0] = max([longest[0], *(seconds for _, _, seconds in connection.execute(WRITING))])
+                for pid, seconds in connection.execute(SESSIONS):
+                    seen.longest_seconds = max(seen.longest_seconds, seconds)
+                    with contextlib.suppress(OSError):
+                        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                        seen.cpu[pid] = int(fields[11]) + int(fields[12])
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
-        yield longest
+        yield seen
     finally:
         over.set()
         thread.join()
@@ -268,9 +291,9 @@ def table(made: Mapping[str, Sequence[Measured]]) -> str:
     """Markdown; medians, ratios by round to the first row."""
     base = next(iter(made.values()))
     rows = [
-        "| what | rows | rows/s | ratio to the first | lowest to highest | longest writing transaction | WAL a row "
+        "| what | rows | rows/s | ratio to the first | lowest to highest | longest writing transaction | server's CPU a row | WAL a row "
         "| writer's p50, p99 before | during | memory | retries | lost |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, measured in made.items():
         ratios = [one.rate / first.rate for one, first in zip(measured, base, strict=True)]
@@ -281,6 +304,7 @@ def table(made: Mapping[str, Sequence[Measured]]) -> str:
             f"{statistics.median(ratios):.2f}",
             f"{min(ratios):.2f} to {max(ratios):.2f}",
             f"{max(m.longest_seconds for m in measured):.2f} s",
+            f"{median(measured, lambda m: m.cpu_seconds / m.rows) * 1e6:,.1f} µs",
             f"{median(measured, lambda m: m.wal_bytes / m.rows):,.0f} B",
             latency(measured, lambda m: m.calm),
             latency(measured, lambda m: m.under_load),
@@ -310,7 +334,7 @@ def write(dsn: str) -> None:
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     latencies: list[tuple[float, float]] = []
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with bystander(dsn) as connection:
         began, number = time.monotonic(), 0
         while not over.is_set():
             due = began + number / RATE
@@ -333,9 +357,16 @@ def by_statements(dsn: str, statements: Sequence[str], *, together: bool, start:
     return {"rows": counts["INSERT"], "retries": 0, "lost": counts["DELETE"] - counts["INSERT"]}
 
 
+def modules() -> Any:
+    """How tests run a module in their own process."""
+    if (path := str(ROOT / ".collections")) not in sys.path:
+        sys.path.insert(1, path)
+    return importlib.import_module("tests.integration.modules")
+
+
 def by_module(name: str, dsn: str, **options: Any) -> dict[str, Any]:
     """Runs a module of ours in this process."""
-    result = call(name, dsn, max_rows=10**9, **options)
+    result = modules().call(name, dsn, max_rows=10**9, **options)
     if result.get("failed"):
         raise RuntimeError(json.dumps(result, default=str))
     return {"rows": result["batches"]["rows"], "retries": result["batches"]["retries"], "lost": 0}
@@ -356,6 +387,8 @@ def main(action: str, dsn: str, options: str = "{}") -> None:
         write(dsn)
         return
     given: dict[str, Any] = json.loads(options)
+    if action in {"quarantine", "undo"}:
+        modules()
     began = time.monotonic()
     if action == "quarantine":
         done = by_module("scout_quarantine", dsn, window_start=given.pop("start"), time_zone="UTC", **given)

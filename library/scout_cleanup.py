@@ -203,7 +203,11 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         raise
     whole = None
     if call.check or job.plan:
-        with attempting("could not read what would move", on=session.where), session.read():
+        limit = moving.SCAN_SECONDS
+        with (
+            attempting("could not read what would move", on=session.where),
+            session.read(statement_timeout_seconds=limit),
+        ):
             whole = cleanup.whole(session, tables, wanted)
     rows, noun = cleanup.size(report, whole)
     if call.check and whole:

@@ -25,9 +25,10 @@ if t.TYPE_CHECKING:
     from .paths import Path, Span
     from .progress import Progress
 
-#: How often something in the way of others is tried again, and how often a lock that somebody keeps.
+#: How often a batch that met others is tried again.
 TRIES: t.Final = 12
-LOCK_TRIES: t.Final = 4
+#: A lock that somebody keeps is tried for so many times the session's lock timeout.
+LOCK_PATIENCE: t.Final = 4
 #: A batch is cancelled when it takes this much longer than wanted.
 OVERTIME: t.Final = 1.5
 #: Passes over the path after the first one, for rows that came in late.
@@ -121,7 +122,7 @@ class Batches:
 
     def _batch(self, work: Work) -> bool:
         """One committed batch; False at the end of the path."""
-        tries = 0
+        tries, first = 0, time.monotonic()
         while True:
             began, limited, before = time.monotonic(), True, self.run.effects
             try:
@@ -131,30 +132,33 @@ class Batches:
                     span = self.path.span(self.session, self.cursor, self.size)
                     if span is None:
                         return False
-                    limited = span.divisible
+                    limited = span.divisible and self.size > self.path.least_size
                     done = work(span, self._limiter(began) if limited else _unlimited)
                     waiting = self._waiting() if done.rows else 0
                     self.run.effects = added(before, done.effects)
                     self.run.record(cursor={"path": self.path.name, "at": span.after})
             except BaseException as e:
                 self.run.effects = before
-                if not self._retried(e, began, limited, tries := tries + 1):
+                tries += 1
+                if not self._retried(e, began if limited else 0.0, time.monotonic() - first, tries):
                     raise
                 continue
             self.cursor = span.after
             self._account(span, done.rows, waiting, time.monotonic() - began)
             return True
 
-    def _retried(self, error: BaseException, began: float, limited: bool, tries: int) -> bool:
+    def _retried(self, error: BaseException, limited_since: float, seconds: float, tries: int) -> bool:
         """Whether the batch that failed is worth another attempt, after what makes that one more likely to succeed."""
         if isinstance(error, errors.QueryCanceled):
-            overtime = time.monotonic() - began >= self.options.target_seconds * OVERTIME * 0.8
-            if limited and overtime:
-                self._shrink(0.5 if tries == 1 else 0.25)
-            return limited and overtime
-        if not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)):
-            return False
-        if tries >= (LOCK_TRIES if isinstance(error, errors.LockNotAvailable) else TRIES):
+            took = time.monotonic() - limited_since if limited_since else 0.0
+            if took < self.options.target_seconds * OVERTIME * 0.8:
+                return False
+            self._shrink(0.5 if tries == 1 else 0.25)
+            return True
+        if isinstance(error, errors.LockNotAvailable):
+            if seconds >= self.session.settings.lock_timeout_seconds * LOCK_PATIENCE:
+                return False
+        elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
         self.progress.sometimes(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
@@ -166,7 +170,9 @@ class Batches:
         allowed = self.options.target_seconds * OVERTIME
 
         def limit() -> None:
-            self.session.limit_statements(max(0.05, allowed - (time.monotonic() - began)))
+            # Waiting for a lock ends first, so that it is not taken for being slow.
+            left = max(0.05, allowed - (time.monotonic() - began))
+            self.session.limit_statements(left, lock_timeout_seconds=0.8 * left)
 
         limit()
         return limit

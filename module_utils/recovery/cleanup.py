@@ -96,11 +96,12 @@ OF_THE_RUN = sql.SQL("k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::u
 SALES = """
 WITH scout_recovery_sales AS MATERIALIZED (
     SELECT t.transaction_id, t.source_event_id, {names} AS rules FROM scout.silver_transactions AS t
-    WHERE t.transaction_id = ANY(%(marked)s) AND {condition}
+    WHERE t.transaction_id = ANY(%(marked)s) AND {inside}
 )
 SELECT s.transaction_id, s.rules, b.event_id::text AS event_id
 FROM scout_recovery_sales AS s
 LEFT JOIN scout.bronze_events AS b ON b.event_id = s.source_event_id AND {sale} = s.transaction_id
+WHERE s.rules <> '{{}}'
 """
 
 EVENTS = """
@@ -139,13 +140,16 @@ class Selection:
         """Whether any rule moves sales `t` (or their lines), or events `b`."""
         return any(rule.moves and (rule.alias == "b") == (alias == "b") for rule in self.rules)
 
-    def condition(self, alias: str) -> sql.Composed:
-        """Whether a sale `t` or an event `b` is to be moved, for the query level of which it is the only relation."""
+    def inside(self, alias: str) -> sql.Composed:
+        """Whether a sale `t` or an event `b` is one of those that are judged."""
         made = dataclasses.replace(self.window, clock="event_ts" if alias == "b" else "ts").condition(alias)
         if self.snapshot is not None:
             made.append(seen_by_snapshot(alias))
-        made.append(sql.SQL("({})").format(quality.violates(self.rules, alias)))
-        return sql.SQL(" AND ").join(made)
+        return sql.SQL(" AND ").join(made) if made else sql.SQL("true").format()
+
+    def condition(self, alias: str) -> sql.Composed:
+        """Whether it is to be moved, for the query level of which it is the only relation."""
+        return sql.SQL("{} AND ({})").format(self.inside(alias), quality.violates(self.rules, alias))
 
     @property
     def values(self) -> dict[str, t.Any]:
@@ -210,7 +214,7 @@ def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
     digests = {name: str(row[f"{name}_digest"]) for name in names}
     digests["events"] += f"/{row['payloads_digest']}"
     return Whole(
-        extent=Extent(row["events"], row["ledger"], row["first"], row["last"]),
+        extent=Extent(row["events"], row["first"], row["last"]),
         counts={name: row[name] for name in names},
         digests=digests,
         gold_days=row["gold_days"],
@@ -343,7 +347,7 @@ class Cleanup:
         )
         limit()
         query = sql.SQL(SALES).format(
-            names=quality.violating(selection.rules, "t"), condition=selection.condition("t"), sale=sale("b")
+            names=quality.violating(selection.rules, "t"), inside=selection.inside("t"), sale=sale("b")
         )
         found = session.rows(query, marked=[row["transaction_id"] for row in marked], **self.values)
         events = self._naming([row["transaction_id"] for row in found], limit)

@@ -19,7 +19,6 @@ import typing as t
 from .batches import Done
 from .dead_letters import FORMAT
 from .errors import NotReached
-from .images import digest
 from .pg import Jsonb, sql
 from .selection import sale
 
@@ -52,9 +51,10 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal A
 #: The dead letters of this batch as they stand in the end.
 STORED_IN_THE_END = """
 WITH stored AS (
-    SELECT original_payload, error_details FROM scout.bronze_events_dlq
+    SELECT {row} FROM scout.bronze_events_dlq
     WHERE failed_at = transaction_timestamp() AND error_details ->> 'run_id' = %(run)s
 )
+{sums}
 """
 
 STILL_THERE = """
@@ -122,7 +122,7 @@ WITH stored AS (
     LEFT JOIN LATERAL ({requeued_of}) AS q ON o.transaction_id IS NOT NULL
     LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (event_id uuid, code text, message text, rules jsonb) ON w.event_id = b.event_id
     WHERE b.event_id = ANY(%(ids)s::uuid[])
-    RETURNING original_payload, error_details
+    RETURNING {row}
 )
 {sums}
 """
@@ -143,7 +143,7 @@ WITH stored AS (
     LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (transaction_id text, code text, message text, rules jsonb)
            ON w.transaction_id = t.transaction_id
     WHERE t.transaction_id = ANY(%(orphans)s)
-    RETURNING original_payload, error_details
+    RETURNING {row}
 )
 {sums}
 """
@@ -163,21 +163,27 @@ JOIN scout.etl_processed AS p ON p.event_id = k.event_id
 WHERE k.transaction_id = o.transaction_id
 """
 
-#: What was stored, read back from the rows as they went in; a payload counts with its event.
-SUMS = """
-SELECT count(error_details -> 'event') AS events,
-       coalesce(sum(jsonb_hash_extended(original_payload, 0)) FILTER (WHERE error_details ? 'event'), 0) AS payloads_digest,
-       coalesce(sum(jsonb_hash_extended(error_details -> 'event', 0)), 0) AS events_digest,
-       count(error_details -> 'ledger') + coalesce(sum(jsonb_array_length(error_details -> 'requeued')), 0) AS ledger,
-       coalesce(sum(jsonb_hash_extended(error_details -> 'ledger', 0)), 0)
-       + coalesce(sum((SELECT sum(jsonb_hash_extended(e, 0)) FROM jsonb_array_elements(error_details -> 'requeued') AS e)), 0)
-           AS ledger_digest,
-       count(error_details -> 'transaction') AS transactions,
-       coalesce(sum(jsonb_hash_extended(error_details -> 'transaction', 0)), 0) AS transactions_digest,
-       coalesce(sum(jsonb_array_length(error_details -> 'lines')), 0) AS lines,
-       coalesce(sum((SELECT sum(jsonb_hash_extended(e, 0)) FROM jsonb_array_elements(error_details -> 'lines') AS e)), 0) AS lines_digest
-FROM stored
+#: What a dead letter holds, read back from the row as it went in; a payload counts with its event. Digests are made here, row by
+#: row, so that the rows themselves need not be kept until they are summed.
+ROW = """
+(error_details ? 'event')::int AS events,
+CASE WHEN error_details ? 'event' THEN {payload} END AS payloads_digest,
+{event} AS events_digest,
+(error_details ? 'ledger')::int + coalesce(jsonb_array_length(error_details -> 'requeued'), 0) AS ledger,
+coalesce({ledger}, 0)::numeric + coalesce({requeued}, 0) AS ledger_digest,
+(error_details ? 'transaction')::int AS transactions,
+{transaction} AS transactions_digest,
+coalesce(jsonb_array_length(error_details -> 'lines'), 0) AS lines,
+{lines} AS lines_digest
 """
+
+SUMS = sql.SQL("SELECT {} FROM stored").format(
+    sql.SQL(", ").join(
+        sql.SQL("coalesce(sum({name}), 0) AS {name}").format(name=sql.Identifier(name))
+        for part in PARTS
+        for name in (part, f"{part}_digest", *(["payloads_digest"] if part == "events" else []))
+    )
+)
 
 #: Lines first: a cascade would take them without telling what they were.
 REMOVE: t.Final = (
@@ -196,11 +202,9 @@ WITH stored AS (
     INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
     SELECT {dlq_id}, b.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', {event}), b.source_system
     FROM scout.bronze_events AS b WHERE {where}
-    RETURNING original_payload, error_details
+    RETURNING {payload} AS payload, {image} AS image
 )
-SELECT count(*) AS events, coalesce(sum(jsonb_hash_extended(original_payload, 0)), 0) AS payloads_digest,
-       coalesce(sum(jsonb_hash_extended(error_details -> 'event', 0)), 0) AS events_digest
-FROM stored
+SELECT count(*) AS events, coalesce(sum(payload), 0) AS payloads_digest, coalesce(sum(image), 0) AS events_digest FROM stored
 """
 
 #: Whether any of these events left something in the ETL's ledger or in silver.
@@ -270,12 +274,14 @@ class Closure:
         code: str,
         message: str,
         document: dict[str, t.Any],
+        digests: bool = True,
     ) -> None:
         self.session = session
         self.tables = tables
         self.run_id = run_id
         self.code = code
         self.message = message
+        self.digests = digests
         self.document = {"format": FORMAT, "kind": kind, "run_id": run_id, **document}
         self.since: t.Any = None
         self.triggers = True
@@ -324,7 +330,13 @@ class Closure:
     def move_plain(self, where: sql.Composable, values: Mapping[str, t.Any], limit: Callable[[], None]) -> Done:
         """Moves events that left no traces."""
         session = self.session
-        query = sql.SQL(STORE_PLAIN).format(dlq_id=DLQ_ID, event=self._event("b"), where=where)
+        query = sql.SQL(STORE_PLAIN).format(
+            dlq_id=DLQ_ID,
+            event=self._event("b"),
+            where=where,
+            payload=self._hash(sql.SQL("original_payload")),
+            image=self._hash(sql.SQL("error_details -> 'event'")),
+        )
         limit()
         stored = session.row(query, **values, **self._constants)
         limit()
@@ -393,7 +405,7 @@ class Closure:
     def _prove_in_the_end(self, removed: Mapping[str, t.Any], there: Mapping[str, t.Any]) -> None:
         """The same proof once more by what the tables hold after all triggers have had their turn."""
         self.prove(dict.fromkeys(there, 0), there)
-        query = sql.SQL("{} {}").format(sql.SQL(STORED_IN_THE_END), sql.SQL(SUMS))
+        query = sql.SQL(STORED_IN_THE_END).format(row=self._row, sums=SUMS)
         self.prove(self.session.row(query, run=self.run_id), removed)
 
     def _kept(self, transactions: list[str], ids: list[str]) -> dict[str, list[str]]:
@@ -424,7 +436,8 @@ class Closure:
             transaction=tables.transactions.image("t"),
             lines_of=sql.SQL(LINES_OF).format(line=tables.lines.image("l")),
             requeued_of=sql.SQL(REQUEUED_OF).format(ledger=tables.ledger.image("p")),
-            sums=sql.SQL(SUMS),
+            row=self._row,
+            sums=SUMS,
         )
 
     @functools.cached_property
@@ -435,26 +448,45 @@ class Closure:
             transaction=tables.transactions.image("t"),
             lines_of=sql.SQL(LINES_OF).format(line=tables.lines.image("l")),
             requeued_of=sql.SQL(REQUEUED_OF).format(ledger=tables.ledger.image("p")),
-            sums=sql.SQL(SUMS),
+            row=self._row,
+            sums=SUMS,
         )
 
     def _removing(self, part: str, delete: sql.Composable, alias: str) -> sql.Composed:
         """The statement with the count and digest of the rows as they went out."""
         table: Table = getattr(self.tables, {"events": "bronze"}.get(part, part))
+        digests = {f"{part}_digest": self._hash(self._event(alias) if part == "events" else table.image(alias))}
         if part == "events":
-            image, payload = self._event(alias), sql.SQL("{}.event_data").format(sql.Identifier(alias))
-            more = sql.SQL(", {} AS payloads_digest").format(digest(sql.Identifier("payload")))
-            returning = sql.SQL("{} AS image, {} AS payload").format(image, payload)
-        else:
-            more, returning = sql.SQL("").format(), sql.SQL("{} AS image").format(table.image(alias))
-        return sql.SQL("WITH gone AS ({} RETURNING {}) SELECT count(*) AS {}, {} AS {}{} FROM gone").format(
+            digests["payloads_digest"] = self._hash(sql.Identifier(alias, "event_data"))
+        return sql.SQL("WITH gone AS ({} RETURNING {}) SELECT count(*) AS {}, {} FROM gone").format(
             delete,
-            returning,
+            sql.SQL(", ").join(
+                sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in digests.items()
+            ),
             sql.Identifier(part),
-            digest(sql.Identifier("image")),
-            sql.Identifier(f"{part}_digest"),
-            more,
+            sql.SQL(", ").join(
+                sql.SQL("coalesce(sum({0}), 0) AS {0}").format(sql.Identifier(name)) for name in digests
+            ),
         )
+
+    def _hash(self, image: sql.Composable) -> sql.Composed:
+        """What an image adds to the digest of its table; nothing where the proof is by count alone."""
+        return sql.SQL("jsonb_hash_extended({}, 0)" if self.digests else "0::bigint").format(image)
+
+    @functools.cached_property
+    def _row(self) -> sql.Composed:
+        one = {
+            name: self._hash(sql.SQL("error_details -> {}").format(name)) for name in ("event", "ledger", "transaction")
+        }
+        many = {
+            name: sql.SQL("(SELECT sum({}) FROM jsonb_array_elements(error_details -> {}) AS e)").format(
+                self._hash(sql.SQL("e")), name
+            )
+            if self.digests
+            else sql.SQL("0").format()
+            for name in ("requeued", "lines")
+        }
+        return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
 
 
 def ascending_prefix() -> str:

@@ -45,7 +45,7 @@ SELECT set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('DateStyle', 'ISO', true)
 """
 
-LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true)"
+LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(lock)s, true)"
 
 #: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly; a policy that would hide
 #: rows is an error; and large values are compressed the fast way where the server can.
@@ -212,9 +212,10 @@ class Session:
                 self.fence()
             yield self
 
-    def limit_statements(self, seconds: float) -> None:
-        """From now on until the transaction ends no statement may take longer."""
-        self.connection.execute(LIMIT, {"limit": _milliseconds(seconds)})
+    def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
+        """From now on until the transaction ends no statement may take longer, nor wait longer for a lock."""
+        lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
+        self.connection.execute(LIMIT, {"limit": _milliseconds(seconds), "lock": _milliseconds(lock)})
 
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:

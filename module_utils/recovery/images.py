@@ -67,12 +67,12 @@ class Table:
     @property
     def targets(self) -> sql.Composed:
         """The columns an INSERT names."""
-        return sql.SQL(", ").join(sql.Identifier(column.name) for column in self.columns)
+        return sql.SQL(", ").join(named(column.name) for column in self.columns)
 
     def image(self, alias: str, without: Collection[str] = ()) -> sql.Composed:
         """The expression that makes the image of the row `alias`."""
         pairs = [
-            sql.SQL("{}, {}::text").format(sql.Literal(column.name), sql.Identifier(alias, column.name))
+            sql.SQL("{}, {}::text").format(literal(column.name), named(alias, column.name))
             for column in self.columns
             if column.name not in without
         ]
@@ -84,7 +84,7 @@ class Table:
         return sql.SQL(", ").join(
             (replaced or {}).get(column.name)
             or sql.SQL("({} ->> {})::{}").format(
-                source, sql.Literal(column.name), sql.SQL(t.cast("t.Any", column.type))
+                source, literal(column.name), sql.SQL(t.cast("t.Any", column.type))
             )
             for column in self.columns
         )
@@ -111,6 +111,16 @@ class Tables:
     transactions: Table
     lines: Table
     dead_letters: Table
+
+
+def named(*parts: str) -> sql.SQL:
+    """A quoted name for a query with placeholders: a per cent sign in it is not the beginning of one."""
+    return sql.SQL(t.cast("t.LiteralString", sql.Identifier(*parts).as_string().replace("%", "%%")))
+
+
+def literal(text: str) -> sql.SQL:
+    """The same for a text."""
+    return sql.SQL(t.cast("t.LiteralString", sql.Literal(text).as_string().replace("%", "%%")))
 
 
 def read(session: Session) -> Tables:

@@ -268,8 +268,9 @@ class Journal:
         wanted["lines"] |= {key for keys in lines.values() for key in keys}
         wanted["ledger"] |= set(events) | {event for found in feeders.values() for event in found}
         rows = {name: self._now(name, wanted[name]) for name in TABLES}
-        absent = wanted["ledger"] - set(rows["events"]) - {e for item in items for e in item.removed.get("events", {})}
-        return Current(rows, lines, feeders, made_of, twins, self._returning(absent))
+        here = {event for item in items for event in item.removed.get("events", {})}
+        absent = wanted["ledger"] - set(rows["events"]) - here
+        return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here)
 
     def _returning(self, absent: set[str]) -> frozenset[str]:
         """Those of the events that the run's items in force bring back."""

@@ -93,6 +93,11 @@ class Job:
         self.call = call
         self.params = params
         self.action = action
+        if params["ledger"] == "off":
+            raise BadInput(
+                "refused to move data with ledger=off",
+                next_step="leave ledger at auto: what is moved has to be remembered, so that it can be undone",
+            )
         given = {name: params[name] for name in spec}
         self.asked: dict[str, t.Any] = given
         self.plan: plans.Plan | None = None
@@ -119,11 +124,6 @@ class Job:
     def operation(self, parameters: dict[str, t.Any], *, undoes: str | None = None) -> Generator[Run]:
         """The run under the lease; the ledger is not optional: a move that nobody remembers could not be undone."""
         call, params = self.call, self.params
-        if params["ledger"] == "off":
-            raise BadInput(
-                "refused to move data with ledger=off",
-                next_step="leave ledger at auto: what is moved has to be remembered, so that it can be undone",
-            )
         ledger = call.ensure("required")
         if params["require_pause"]:
             ingestion.require_barrier(call.session, ledger, params["jobs"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from .pg import sql
@@ -26,14 +27,17 @@ SELECT EXISTS (
 ) AS indexed
 """
 
-#: The greatest number of blocks of the table or one of its partitions, and how many rows a block holds.
+#: The greatest number of blocks of the table or one of its partitions.
 BLOCKS = """
-SELECT coalesce(max(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::int), 0)::bigint AS blocks,
-       coalesce(sum(greatest(c.reltuples, 0)) / nullif(sum(c.relpages), 0), 20)::float8 AS density
+SELECT coalesce(max(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::int), 0)::bigint AS blocks
 FROM pg_catalog.pg_class AS c
 WHERE c.oid = %(table)s::regclass
    OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(%(table)s::regclass) WHERE isleaf)
 """
+
+#: How many blocks are looked at together, to begin with, and how long looking for the next rows may take in one batch.
+FIRST_REACH: t.Final = 4096
+LOOK_SECONDS: t.Final = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,16 +191,15 @@ class Blocks:
         first_rows: int = 2000,
         most_rows: int = 150_000,
         end: int | None = None,
-        density: float = 20.0,
     ) -> None:
         self.table = table
         self.alias = sql.Identifier(alias)
         self.condition = condition
         self.values = values
         self.end = end
-        self.density = density
         self.most_rows = most_rows
-        self.first_size = max(1.0, first_rows / density)
+        self.first_size = float(first_rows)
+        self.reach = FIRST_REACH
 
     @property
     def source(self) -> sql.Composed:
@@ -204,30 +207,40 @@ class Blocks:
         return sql.SQL("{} AS {}").format(sql.Identifier(*self.table.split(".")), self.alias)
 
     def span(self, session: Session, cursor: t.Any, size: float) -> Span | None:
-        """The next blocks; fewer where they would hold too many rows of the selection."""
+        """The blocks up to the row of the selection that a look ahead finds; where there is none for long, they are passed."""
         if self.end is None:
-            measured = session.row(BLOCKS, table=self.table)
-            self.end, self.density = measured["blocks"], max(0.1, measured["density"])
-        start = cursor or 0
+            self.end = session.row(BLOCKS, table=self.table)["blocks"]
+        start = stop = cursor or 0
         if start >= self.end:
             self.end = None
             return None
-        blocks = max(1, int(size))
-        stop = min(self.end, start + blocks)
-        if (stop - start) * self.density > 2 * self.most_rows:
-            stop = self._guarded(session, start, stop)
-        where, values = self._between(start, stop)
-        return Span(where, values, stop, stop - start, stop - start >= blocks, stop - start > 1)
+        rows = min(self.most_rows, max(1, int(size)))
+        began = time.monotonic()
+        while stop < self.end and time.monotonic() - began < LOOK_SECONDS:
+            start, stop = stop, min(self.end, stop + self.reach)
+            found, last = self._look(session, start, stop, rows)
+            if found:
+                full = found == rows
+                stop = last + 1 if full else stop
+                where, values = self._between(start, stop)
+                return Span(where, values, stop, found, full, rows > 1)
+        return Span(sql.SQL("false").format(), {}, stop, rows, full=False)
 
-    def _guarded(self, session: Session, start: int, stop: int) -> int:
-        """Where to stop so that a dense part after a sparse one does not make a batch too large."""
+    def _look(self, session: Session, start: int, stop: int, rows: int) -> tuple[int, int]:
+        """How many rows of the selection these blocks hold, at most so many, and the block of the last of those."""
         where, values = self._between(start, stop)
         query = sql.SQL(
-            "SELECT ({alias}.ctid::text::point)[0]::bigint AS block FROM {source} WHERE {where} AND {condition}"
-            " OFFSET %(path_offset)s LIMIT 1"
+            "SELECT count(*) AS found, (max(place)::text::point)[0]::bigint AS block"
+            " FROM (SELECT {alias}.ctid AS place FROM {source} WHERE {where} AND {condition} LIMIT %(path_rows)s) AS places"
         ).format(alias=self.alias, source=self.source, where=where, condition=self.condition)
-        found = session.rows(query, **self.values, **values, path_offset=self.most_rows)
-        return max(start + 1, min(stop, found[0]["block"])) if found else stop
+        began = time.monotonic()
+        found = session.row(query, **self.values, **values, path_rows=rows)
+        seconds = time.monotonic() - began
+        if seconds > LOOK_SECONDS:
+            self.reach = max(1, self.reach // 2)
+        elif found["found"] < rows and seconds < LOOK_SECONDS / 4:
+            self.reach *= 2
+        return found["found"], found["block"] or 0
 
     def _between(self, start: int, stop: int) -> tuple[sql.Composed, dict[str, t.Any]]:
         where = sql.SQL("{a}.ctid >= %(path_from)s::tid AND {a}.ctid < %(path_to)s::tid").format(a=self.alias)

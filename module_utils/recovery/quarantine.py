@@ -34,9 +34,7 @@ PLAIN_RATE: t.Final = 120_000
 CLOSURE_RATE: t.Final = 6_000
 
 EXTENT = """
-SELECT count(*) AS events, min({clock}) AS first, max({clock}) AS last,
-       count(*) FILTER (WHERE EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)) AS loaded
-FROM scout.bronze_events AS b WHERE {condition}
+SELECT count(*) AS events, min({clock}) AS first, max({clock}) AS last FROM scout.bronze_events AS b WHERE {condition}
 """
 
 #: Everything that would go, by table, with digests of the images.
@@ -82,10 +80,9 @@ SELECT coalesce(array_agg(event_id::text), '{{}}') AS ids FROM (
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """How much a selection is: events, how many of them are loaded, and the first and last on its clock."""
+    """How much a selection is, and the first and last on its clock."""
 
     events: int
-    loaded: int
     first: datetime.datetime | None
     last: datetime.datetime | None
 
@@ -93,6 +90,10 @@ class Extent:
     def range(self) -> dict[str, str | None]:
         """First and last, as text."""
         return {k: v.isoformat() if v else None for k, v in (("first", self.first), ("last", self.last))}
+
+
+class Related(Exception):
+    """A batch met events that were loaded, before anyone looked for others of the same transactions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +143,7 @@ def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
     digests = {name: str(row[f"{name}_digest"]) for name in names}
     digests["events"] += f"/{row['payloads_digest']}"
     return Whole(
-        extent=Extent(row["events"], row["ledger"], row["first"], row["last"]),
+        extent=Extent(row["events"], row["first"], row["last"]),
         counts={name: row[name] for name in names},
         digests=digests,
         gold_days=row["gold_days"],
@@ -180,16 +181,22 @@ class Quarantine:
         with session.read():
             self.closure.refuse_cascades()
             path = self._path(options)
-        relevant = sql.SQL("SELECT {} AS transaction_id FROM scout.bronze_events AS b WHERE {}").format(
-            sale("b"), self.condition
-        )
-        self.progress.sometimes(f"looking for events that share a transaction, then moving by {path.name}")
-        self.closure.scan_kin(relevant, self.values, timeout_seconds=SCAN_SECONDS)
         batches = Batches(session, self.run, path, options, self.progress, closed=CLOSED, total=total, verb="moved")
-        batches.go(self._work)
+        try:
+            batches.go(self._work)
+        except Related:
+            self._look_for_kin()
+            batches.go(self._work)
         with session.write():
             self.closure.forget_kin()
         return batches
+
+    def _look_for_kin(self) -> None:
+        """Reads all of bronze, so it is not done before something that was loaded is met."""
+        self.progress.sometimes("looking for events that share a transaction")
+        query = sql.SQL("SELECT {} AS transaction_id FROM scout.bronze_events AS b WHERE {}")
+        relevant = query.format(sale("b"), self.condition)
+        self.closure.scan_kin(relevant, self.values, timeout_seconds=SCAN_SECONDS)
 
     def _path(self, options: Options) -> Path:
         """By keys, along an index on the clock, or block by block."""
@@ -214,6 +221,8 @@ class Quarantine:
         limit()
         if not self.closure.left_traces(where, values):
             return self.closure.move_plain(where, values, limit)
+        if self.closure.since is None:
+            raise Related
         limit()
         query = sql.SQL(PICK).format(sale=sale("b"), condition=self.condition, span=span.where)
         ids = self.session.row(query, **values, run_id=self.run.run_id)["ids"]

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import typing as t
 import uuid
-from decimal import Decimal
 
 from . import contract, selection
 from .errors import BadInput
+from .patches import Patch, Repairs, identifiers, patched
 from .paths import Keyset
 from .pg import Jsonb, sql
 from .selection import Window
 from .suspects import PROBE, Suspect, unconvertible
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from .connection import Session
 
@@ -45,7 +44,8 @@ WHEN jsonb_typeof(d.error_details) <> 'object' OR d.error_details ->> 'format' I
      OR d.error_details ->> 'format' !~ '^scout-recovery/' THEN 'made by something else: its error_details are of an unknown shape'
 WHEN d.error_details ->> 'format' <> 'scout-recovery/1' THEN 'made by another version: format ' || (d.error_details ->> 'format')
 WHEN NOT d.error_details ? 'event' AND jsonb_typeof(d.error_details -> 'transaction') = 'object'
-     THEN 'it is a silver transaction without its event: undo.yml -e run_id=' || coalesce(d.error_details ->> 'run_id', '…') || ' brings it back'
+     THEN 'it is a silver transaction without its event: undo.yml -e run_id='
+          || coalesce(d.error_details ->> 'run_id', '…') || ' brings it back'
 WHEN jsonb_typeof(d.error_details -> 'event') IS DISTINCT FROM 'object'
      OR NOT d.error_details -> 'event' ?& '{event_id,event_type,event_ts,ingested_at,event_hash}'
      OR (d.error_details #>> '{event,event_id}') !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
@@ -86,13 +86,14 @@ FROM jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, event jsonb, payload tex
 JOIN scout.bronze_events_dlq AS d USING (dlq_id)
 CROSS JOIN LATERAL (
     SELECT coalesce(w.event, d.error_details -> 'event') AS event, coalesce(w.payload::jsonb, d.original_payload) AS payload
+    OFFSET 0
 ) AS made
 CROSS JOIN LATERAL (
-    SELECT event, payload, event ->> 'event_type' AS type, event ->> 'event_id' AS event_id,
-           CASE WHEN event ->> 'event_type' = 'transaction.v1' AND jsonb_typeof(payload) = 'object'
-                THEN payload ->> 'transaction_id' END AS sale,
+    SELECT made.event, made.payload, made.event ->> 'event_type' AS type, made.event ->> 'event_id' AS event_id,
+           CASE WHEN made.event ->> 'event_type' = 'transaction.v1' AND jsonb_typeof(made.payload) = 'object'
+                THEN made.payload ->> 'transaction_id' END AS sale,
            CASE WHEN w.event IS NULL AND (w.payload IS NULL OR w.payload::jsonb = d.original_payload)
-                THEN event ->> 'event_hash' ELSE {hash}::text END AS hash
+                THEN made.event ->> 'event_hash' ELSE {hash}::text END AS hash
 ) AS x
 """
 
@@ -107,35 +108,12 @@ PROBE_LETTERS = PROBE.replace(
 
 HAS_HASH = "SELECT to_regprocedure('scout.canonical_event_hash(jsonb)') IS NOT NULL AS there"
 HASHES: t.Final = {
-    True: sql.SQL("scout.canonical_event_hash(payload)"),
-    False: sql.SQL("sha256(convert_to(payload::text, 'UTF8'))"),
+    True: sql.SQL("scout.canonical_event_hash(made.payload)"),
+    False: sql.SQL("sha256(convert_to(made.payload::text, 'UTF8'))"),
 }
 
-Patch = dict[str, t.Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Repairs:
-    """JSON merge patches: one for all, and by the id of an entry or of its event."""
-
-    all: Patch = dataclasses.field(default_factory=dict[str, t.Any])
-    by_id: Mapping[str, Patch] = dataclasses.field(default_factory=dict[str, Patch])
-
-    def for_ids(self, *ids: str) -> list[Patch]:
-        """The patches of an entry, in the order in which they are applied."""
-        return [patch for patch in (self.all, *(self.by_id.get(name) for name in ids)) if patch]
-
-    @property
-    def values(self) -> dict[str, t.Any]:
-        """What queries bind; `sales` are the transactions that patches name."""
-        named = {k: v["transaction_id"] for k, v in self.by_id.items() if isinstance(v.get("transaction_id"), str)}
-        for_all = self.all.get("transaction_id")
-        return {
-            "repair_all": bool(self.all),
-            "repaired": list(self.by_id),
-            "sales": Jsonb(named),
-            "sale_for_all": for_all if isinstance(for_all, str) else None,
-        }
+#: Conditions with several values.
+LISTS: t.Final = ("error_codes", "rules", "dlq_ids", "event_ids")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,19 +176,21 @@ class Selection:
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the ledger and plan files; `from_dict` reads it."""
-        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-        return {**values, "window": self.window.as_dict()}
+        values: dict[str, t.Any] = dataclasses.asdict(self)
+        lists = {name: list(values[name]) for name in LISTS}
+        return {**values, **lists, "window": self.window.as_dict()}
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
         """The selection that was kept."""
-        start, end = (
-            datetime.datetime.fromisoformat(at) if at else None
-            for at in (kept["window"]["start"], kept["window"]["end"])
+        start, end = kept["window"]["start"], kept["window"]["end"]
+        window = Window(
+            "failed_at",
+            datetime.datetime.fromisoformat(start) if start else None,
+            datetime.datetime.fromisoformat(end) if end else None,
         )
-        lists = {name: tuple(kept[name]) for name in ("error_codes", "rules", "dlq_ids", "event_ids")}
-        single = {name: kept[name] for name in ("of_incident", "run_id", "snapshot")}
-        return cls(Window("failed_at", start, end), **single, **lists)
+        values: dict[str, t.Any] = {**kept, **{name: tuple(kept[name]) for name in LISTS}, "window": window}
+        return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,71 +245,6 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     return dataclasses.replace(chosen, snapshot=now["snapshot"])
 
 
-def repairs(params: Mapping[str, t.Any]) -> Repairs:
-    """The patches that options give; refuses what is no JSON or belongs to no id."""
-    by_id: dict[str, Patch] = {}
-    for name, patch in (params["repairs"] or {}).items():
-        if not isinstance(patch, dict):
-            raise BadInput(
-                f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id"
-            )
-        by_id[identifiers([str(name)], "repairs")[0]] = _plain(t.cast("Patch", patch), f"repairs of {name}")
-    return Repairs(_plain(params["repair"] or {}, "repair"), by_id)
-
-
-def _plain(patch: Patch, name: str) -> Patch:
-    try:
-        return json.loads(json.dumps(patch, allow_nan=False))
-    except (TypeError, ValueError) as e:
-        raise BadInput(
-            f"{name} is no JSON",
-            said=str(e),
-            next_step="quote times and dates; a number is a number, null removes a field",
-        ) from e
-
-
-def identifiers(values: Iterable[str], name: str) -> list[str]:
-    """UUIDs as PostgreSQL writes them."""
-    made: list[str] = []
-    for value in values:
-        try:
-            made.append(str(uuid.UUID(value.strip())))
-        except ValueError as e:
-            raise BadInput(
-                f"{name}: {value[:80]!r} is not an id", next_step="ids of runs, events and dead letters are UUIDs"
-            ) from e
-    return list(dict.fromkeys(made))
-
-
-def merge_patch(target: t.Any, patch: t.Any) -> t.Any:
-    """RFC 7396: objects are merged, null removes, anything else replaces; neither argument is changed."""
-    if not isinstance(patch, dict):
-        return patch
-    made: dict[str, t.Any] = dict(t.cast("dict[str, t.Any]", target)) if isinstance(target, dict) else {}
-    for name, value in t.cast("dict[str, t.Any]", patch).items():
-        if value is None:
-            made.pop(name, None)
-        else:
-            made[name] = merge_patch(made.get(name), value)
-    return made
-
-
-def patched(text: str, patches: Sequence[Patch]) -> str:
-    """A JSON text with merge patches applied; numbers that no patch touches keep every digit."""
-    value: t.Any = json.loads(text, parse_float=Decimal, parse_int=Decimal)
-    for patch in patches:
-        value = merge_patch(value, patch)
-    return _dumps(value)
-
-
-def _dumps(value: t.Any) -> str:
-    if isinstance(value, dict):
-        return "{%s}" % ", ".join(f"{json.dumps(k)}: {_dumps(v)}" for k, v in t.cast("Patch", value).items())
-    if isinstance(value, list):
-        return "[%s]" % ", ".join(_dumps(v) for v in t.cast("list[t.Any]", value))
-    return format(value, "f") if isinstance(value, Decimal) else json.dumps(value)
-
-
 def path(chosen: Selection, values: dict[str, t.Any], *, undated: bool) -> Keyset:
     """From the entry that failed first to the last; each has one turn."""
     at = sql.SQL("coalesce(d.failed_at, '-infinity')") if undated else sql.Identifier("d", "failed_at")
@@ -373,11 +288,10 @@ def read(
         return []
     given = [{name: draft[name] for name in ("dlq_id", "event", "payload")} for draft in drafts]
     hashed = HASHES[session.row(HAS_HASH)["there"]]
-    found = {row.pop("dlq_id"): row for row in session.rows(sql.SQL(BECOMES).format(hash=hashed), letters=Jsonb(given))}
-    return [
-        Letter(**draft, **{**found[draft["dlq_id"]], "columns": tuple(found[draft["dlq_id"]]["columns"])})
-        for draft in drafts
-    ]
+    found: dict[str, dict[str, t.Any]] = {}
+    for row in session.rows(sql.SQL(BECOMES).format(hash=hashed), letters=Jsonb(given)):
+        found[row["dlq_id"]] = {**row, "columns": tuple(row["columns"])}
+    return [Letter(**{**draft, **found[draft["dlq_id"]]}) for draft in drafts]
 
 
 def rebuilt(row: Mapping[str, t.Any]) -> tuple[dict[str, t.Any], tuple[str, ...]]:

@@ -30,9 +30,10 @@ if t.TYPE_CHECKING:
     from .connection import Session
     from .images import Tables
     from .ledger import Run
+    from .patches import Repairs
     from .paths import Span
     from .progress import Progress
-    from .rebuilding import Letter, Repairs, Selection
+    from .rebuilding import Letter, Selection
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
 LEAST_ROWS: t.Final = 50
@@ -41,7 +42,8 @@ NAMED: t.Final = 100
 
 #: The transaction an entry is about, patches considered.
 SALE = sql.SQL(
-    """coalesce((SELECT value FROM jsonb_each_text(%(sales)s) WHERE key IN (d.dlq_id::text, d.error_details #>> '{event,event_id}') LIMIT 1),
+    """coalesce((SELECT value FROM jsonb_each_text(%(sales)s)
+              WHERE key IN (d.dlq_id::text, d.error_details #>> '{event,event_id}') LIMIT 1),
     %(sale_for_all)s::text, CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END)"""
 )
 SALES = "SELECT {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition}"

@@ -10,7 +10,7 @@ import typing as t
 
 from . import backlog, contract
 from .errors import NotReached
-from .images import digest
+from .images import digest, literal, named
 from .journal import THERE
 from .pg import Jsonb, errors, psycopg, sql
 from .resolving import Resolver
@@ -40,6 +40,7 @@ WITH wanted AS MATERIALIZED (
         SELECT coalesce(w.event, d.error_details -> 'event') AS image, coalesce(w.payload::jsonb, d.original_payload) AS payload,
                CASE WHEN w.event IS NOT NULL OR coalesce(d.error_details ->> 'kind', '') <> 'poison' THEN 'image'
                     WHEN d.error_details ? 'row' THEN 'row' ELSE 'json' END AS form
+        OFFSET 0
     ) AS x
     CROSS JOIN LATERAL (
         SELECT {from_image} WHERE x.form = 'image'
@@ -56,6 +57,8 @@ SELECT (SELECT count(*) FROM wanted) AS wanted, (SELECT {digest} FROM wanted) AS
        (SELECT count(*) FROM back) AS back, (SELECT {digest} FROM back) AS back_digest
 """
 
+IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
+
 #: Events that stay and name a transaction: noted by the scan, or loaded by somebody else since.
 SIBLINGS = """
 SELECT k.transaction_id, b.event_id::text AS event_id, p.event_id IS NOT NULL AS loaded
@@ -71,9 +74,11 @@ LOCK = "SELECT FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uui
 
 TAKE = """
 WITH lines AS (
-    DELETE FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(there)s) RETURNING r.transaction_id AS sale, {line} AS image
+    DELETE FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(there)s)
+    RETURNING r.transaction_id AS sale, {line} AS image
 ), transactions AS (
-    DELETE FROM scout.silver_transactions AS r WHERE r.transaction_id = ANY(%(there)s) RETURNING r.transaction_id AS sale, {transaction} AS image
+    DELETE FROM scout.silver_transactions AS r WHERE r.transaction_id = ANY(%(there)s)
+    RETURNING r.transaction_id AS sale, {transaction} AS image
 ), ledger AS (
     DELETE FROM scout.etl_processed AS r USING unnest(%(marks)s::uuid[], %(marks_of)s::text[]) AS m (event_id, sale)
     WHERE r.event_id = m.event_id RETURNING m.sale, {mark} AS image
@@ -143,6 +148,15 @@ class Made:
     days: frozenset[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Back:
+    """Events that were put back: the columns of their images, their ids and their digest."""
+
+    columns: frozenset[str]
+    ids: list[str]
+    digest: t.Any
+
+
 class _Found(Exception):
     def __init__(self, answer: tuple[str, Refused] | None) -> None:
         self.answer = answer
@@ -168,7 +182,7 @@ class Returning:
         letters = [letter for unit in units for letter in unit.letters]
         try:
             with self.session.savepoint():
-                self._put_back(letters)
+                back = self._put_back(letters)
                 siblings = self.siblings_of(units)
                 taken, days = self._take_silver(units, siblings)
                 ids = [letter.event_id for unit in units if unit.loads for letter in unit.letters]
@@ -177,6 +191,7 @@ class Returning:
                 )
                 made, more = self._made(units, ids)
                 self.resolver.resolve(letters, taken)
+                self._prove_in_the_end(back)
         except psycopg.Error as e:
             raise self._refused(e) from e
         loaded = sum(sibling.loaded and sibling.transaction_id in taken for sibling in siblings)
@@ -214,7 +229,9 @@ class Returning:
             raise error
         return Refused(error)
 
-    def _put_back(self, letters: Sequence[Letter]) -> None:
+    def _put_back(self, letters: Sequence[Letter]) -> list[Back]:
+        """Puts events back, and proves that they are what their images say."""
+        made: list[Back] = []
         generated = {row["name"] for row in self.session.rows(GENERATED)}
         groups: dict[frozenset[str], list[Letter]] = {}
         for letter in letters:
@@ -222,12 +239,30 @@ class Returning:
         for columns, group in groups.items():
             found = self._put_group(columns, group)
             if not len(group) == found["wanted"] == found["back"] or found["wanted_digest"] != found["back_digest"]:
-                raise NotReached(
-                    "stopped before a batch of events that could not be proved exact; it was rolled back",
-                    on=self.session.where,
-                    said=f"wanted {found['wanted']} events ({found['wanted_digest']}), got {found['back']} ({found['back_digest']})",
-                    next_step="look for a trigger or rule on scout.bronze_events",
+                raise self._inexact(
+                    f"wanted {found['wanted']} events ({found['wanted_digest']}), got {found['back']} ({found['back_digest']})"
                 )
+            made.append(Back(columns, [letter.event_id for letter in group], found["back_digest"]))
+        return made
+
+    def _prove_in_the_end(self, back: Sequence[Back]) -> None:
+        """The same proof once more, after all triggers have had their turn."""
+        for part in back:
+            table = self.tables.bronze.like(part.columns | {"event_data"})
+            query = sql.SQL(IN_THE_END).format(digest=digest(table.image("b")))
+            found = self.session.row(query, ids=part.ids)
+            if (found["events"], found["digest"]) != (len(part.ids), part.digest):
+                raise self._inexact(
+                    f"put back {len(part.ids)} events ({part.digest}), now {found['events']} ({found['digest']})"
+                )
+
+    def _inexact(self, said: str) -> NotReached:
+        return NotReached(
+            "stopped before a batch of events that could not be proved exact; it was rolled back",
+            on=self.session.where,
+            said=said,
+            next_step="look for a trigger or rule on scout.bronze_events",
+        )
 
     def _put_group(self, columns: frozenset[str], group: Sequence[Letter]) -> Row:
         try:
@@ -236,12 +271,12 @@ class Returning:
             if e.diag.constraint_name not in SAME_EVENT:
                 raise
             # The same event has come in since our snapshot was taken: the next attempt sees it.
-            raise errors.SerializationFailure(e.diag.message_primary) from e
+            raise errors.SerializationFailure(str(e.diag.message_primary)) from e
 
     def _put_statement(self, columns: frozenset[str]) -> sql.Composed:
         table = self.tables.bronze.like(columns | {"event_data"})
         names = [column.name for column in table.columns]
-        record = sql.SQL(", ").join(sql.SQL("k.{}").format(sql.Identifier(name)) for name in names)
+        record = sql.SQL(", ").join(named("k", name) for name in names)
         replaced: dict[str, sql.Composable] = {
             "event_data": sql.SQL("x.payload"),
             "event_hash": sql.SQL("(w.hash)::{}").format(
@@ -250,16 +285,11 @@ class Returning:
         }
         casts = [
             sql.SQL("(x.image ->> {})::{} AS {}").format(
-                sql.Literal(c.name), sql.SQL(t.cast("t.Any", c.type)), sql.Identifier(c.name)
+                literal(c.name), sql.SQL(t.cast("t.Any", c.type)), named(c.name)
             )
             for c in table.columns
         ]
-        whole = [
-            sql.SQL("{} AS {}").format(
-                replaced.get(name, sql.SQL("k.{}").format(sql.Identifier(name))), sql.Identifier(name)
-            )
-            for name in names
-        ]
+        whole = [sql.SQL("{} AS {}").format(replaced.get(name, named("k", name)), named(name)) for name in names]
         return sql.SQL(PUT_BACK).format(
             image=table.image("r"),
             from_image=sql.SQL(", ").join(casts),

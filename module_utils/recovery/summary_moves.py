@@ -36,7 +36,7 @@ TABLES: t.Final = {
 REDRIVEN: t.Final = {
     "redriven": "back in bronze",
     "already_there": "already there",
-    "failed_again": "failed again",
+    "failures": "failed again",
     "parked": "parked",
     "not_rebuildable": "cannot be rebuilt",
 }
@@ -77,9 +77,7 @@ def selected(result: Mapping[str, t.Any]) -> str:
 def rows(result: Mapping[str, t.Any]) -> str:
     """How many rows of which table moved, how many events wait to be loaded again, and which days of gold that changes."""
     parts = [] if _of(result, "put_back") else counted(_of(result, "moved") or {})
-    parts += [
-        f"{_number(_of(result, name)):,} {words}" for name, words in REDRIVEN.items() if _number(_of(result, name))
-    ]
+    parts += [f"{number:,} {words}" for name, words in REDRIVEN.items() if (number := _redriven(result, name))]
     text = ", ".join(parts)
     for name, words in (("put_back", "back"), ("taken", "out")):
         if some := counted(_of(result, name) or {}):
@@ -91,6 +89,12 @@ def rows(result: Mapping[str, t.Any]) -> str:
         more = f" and {len(days) - FEW} more" if len(days) > FEW else ""
         text += f"; gold of {', '.join(str(day) for day in days[:FEW])}{more}"
     return text.removeprefix("; ")
+
+
+def _redriven(result: Mapping[str, t.Any], name: str) -> int:
+    """How many entries came to this; of those that failed only the first are listed, and the ledger has the number."""
+    effects: Result = result.get("effects") or {}
+    return _number(effects["failed"] if name == "failures" and "failed" in effects else _of(result, name))
 
 
 def counted(moved: Mapping[str, t.Any]) -> list[str]:
@@ -123,9 +127,7 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
     if name == "redrive":
         return (
-            [DEAD_LETTERS]
-            if any(_number(_of(result, n)) for n in ("failed_again", "parked", "not_rebuildable"))
-            else []
+            [DEAD_LETTERS] if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable")) else []
         )
     if not result.get("changed"):
         return []

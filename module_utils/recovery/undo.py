@@ -71,7 +71,21 @@ class Swap:
 
 def plan(items: Iterable[Item], current: Current, on_conflict: str) -> list[Swap]:
     """A swap for each item. With `refuse`, an item with conflicts says what would be done if they were overridden."""
-    return [_Planner(item, current, on_conflict).swap() for item in items]
+    swaps = [_Planner(item, current, on_conflict).swap() for item in items]
+    _take_once(swaps)
+    return swaps
+
+
+def _take_once(swaps: Iterable[Swap]) -> None:
+    """What two items are about goes once: a mark with its event, anything else with the first of them."""
+    swaps = list(swaps)
+    owner = {event: swap.key for swap in swaps for event in swap.take["events"]}
+    taken: dict[str, set[str]] = {table: set() for table in TABLES}
+    for swap in swaps:
+        swap.take["ledger"] = {event for event in swap.take["ledger"] if owner.get(event, swap.key) == swap.key}
+        for table in TABLES:
+            swap.take[table] -= taken[table]
+            taken[table] |= swap.take[table]
 
 
 class _Planner:

@@ -1,230 +1,259 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks that move rows, as a person runs them: what is paused, moved, said, and left alone."""
+"""Moves from the command line: planned, done, done again, broken off anywhere and gone on with, and taken back."""
 
 from __future__ import annotations
 
-import json
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage
+from tests.e2e.play import PLUGINS, Played, Running, Stage, eventually
+from tests.scout import reference
+from tests.scout.sessions import holding
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
-NOTHING = {"window_start": "1999-01-01T00:00Z", "window_end": "1999-01-02T00:00Z"}
+PIPELINE = ("bronze_events", "bronze_events_dlq", "etl_processed", "silver_transactions", "silver_line_items")
+ROWS = "SELECT md5(string_agg(t::text, '/' ORDER BY t::text)) FROM scout.{} AS t"
+
+#: The sales of the back office correct earlier ones, so each shares its transaction with an event that stays.
+CORRECTIONS = {"source_systems": ["backoffice"]}
+
+#: Each event takes so long to leave bronze.
+SLOW = """
+CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({}); RETURN OLD; END $$;
+CREATE TRIGGER slowly BEFORE DELETE ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION public.slowly()
+"""
+FAST = "DROP TRIGGER slowly ON scout.bronze_events; DROP FUNCTION public.slowly()"
+
+CRASHING = {
+    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
+    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
+}
+
+#: Every event is in bronze or, unresolved, in the dead letter queue, and only in one of the two.
+ASTRAY = """
+SELECT e.event_id FROM unnest(%s::uuid[]) AS e (event_id)
+WHERE (SELECT count(*) FROM scout.bronze_events AS b WHERE b.event_id = e.event_id)
+    + (SELECT count(*) FROM scout.bronze_events_dlq AS d
+       WHERE d.error_details #>> '{event,event_id}' = e.event_id::text AND d.resolved_at IS NULL) <> 1
+"""
 
 
-def some_loaded(pipeline: Pipeline, events: int = 40) -> dict[str, Any]:
-    """Options that select a few loaded events."""
-    ids = pipeline.rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT %s", events)
-    return {"event_ids": [row[0] for row in ids]}
+def rows_of(pipeline: Pipeline) -> dict[str, str]:
+    """The tables of the pipeline, to the last microsecond."""
+    return {table: pipeline.one(ROWS.format(table)) for table in PIPELINE}
 
 
-def ran(played: Played, outcome: str) -> dict[str, Any]:
-    """The document of a run that came to a good end."""
-    assert played.rc == 0, played.text
-    assert played.result["outcome"] == outcome
-    return played.result
+def moved(played: Played) -> dict[str, Any]:
+    """What the move of a run says of itself."""
+    return played.result["move"]
 
 
-def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stage) -> None:
-    """The check writes nothing, the run moves and resumes, the same again changes nothing."""
-    options = some_loaded(broken) | {"incident": "INC-1"}
-    active, events, before = broken.active_jobs(), broken.events(), broken.fingerprint()
-    planned = ran(stage.play("quarantine", broken.dsn, "--check", **options), "planned")
-    assert planned["move"]["moved"]["events"] == 40
-    assert broken.fingerprint() == before
-    played = stage.play("quarantine", broken.dsn, **options)
-    made = ran(played, "done")
-    assert [step["name"] for step in made["steps"] if step["changed"]] == [
-        "pause",
-        "quarantine",
-        "drain",
-        "refresh",
-        "resume",
-    ]
-    assert made["move"]["moved"]["events"] == 40
-    assert made["ingestion"] == "running"
-    assert f"undo ansible-playbook playbooks/undo.yml -e run_id={made['move']['run_id']}" in played.summary
-    assert "once the cause is mended, ansible-playbook playbooks/redrive.yml -e of_incident=INC-1" in played.summary
-    assert len(list(stage.evidence.iterdir())) == 1
-    assert broken.active_jobs() == active
-    assert broken.lease_owner() is None
-    assert broken.unaccounted(events) == []
-    before = broken.fingerprint()
-    again = stage.play("quarantine", broken.dsn, **options)
-    assert ran(again, "unchanged")["move"]["moved"]["events"] == 0
-    assert again.recap()["changed"] == 0
-    del before["scout_ops.leases"]
-    after = broken.fingerprint()
-    assert {name: after[name] for name in before} == before
+@pytest.fixture
+def second_half(healthy: Pipeline) -> dict[str, str]:
+    """The window of the later half of all events."""
+    middle = healthy.one("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY ingested_at) FROM scout.bronze_events")
+    return {"window_start": middle.isoformat()}
 
 
-def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("quarantine", healthy.dsn, **NOTHING)
-    made = ran(played, "unchanged")
-    assert (played.recap()["changed"], made["ingestion"], made["evidence"]) == (0, "running", None)
-    assert not stage.evidence.exists()
-    assert healthy.one("SELECT count(*) FROM scout_ops.runs") == 0
-    assert played.result["next"] == []
-
-
-def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
-    """Also by the same person for the same incident: it was paused on purpose."""
-    ran(stage.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")
-    played = stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy))
-    made = ran(played, "done")
-    assert made["ingestion"] == "paused"
-    assert not JOBS & healthy.active_jobs()
-    assert "ansible-playbook playbooks/resume_ingestion.yml" in played.summary
-    ran(stage.play("resume_ingestion", healthy.dsn, incident="INC-1"), "done")
-    assert healthy.active_jobs() >= JOBS
-
-
-def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, stage: Stage) -> None:
-    made = ran(stage.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
-    assert not {"pause", "resume"} & {step["name"] for step in made["steps"]}
-    assert healthy.one("SELECT count(*) FROM scout_ops.pauses") == 0
-
-
-REFUSE = (
-    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$",
-    "CREATE TRIGGER refuse BEFORE INSERT ON scout.{table} FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
-)
-
-
-@pytest.mark.parametrize(("failing", "table"), [("quarantine", "bronze_events_dlq"), ("drain", "silver_transactions")])
-def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
-    broken: Pipeline, stage: Stage, failing: str, table: str
-) -> None:
-    """Whether the move itself failed, or what comes after it when there is nothing left to move."""
-    options, events = some_loaded(broken), broken.events()
-    broken.execute(*(statement.format(table=table) for statement in REFUSE))
-    played = stage.play("quarantine", broken.dsn, poison="stop", **options)
-    assert played.rc == 2, played.text
-    made = played.result
-    assert [step["name"] for step in made["steps"] if step["failed"]] == [failing]
-    assert made["ingestion"] == "paused"
-    assert "again" in played.result["next"][0]
-    assert "ansible-playbook playbooks/resume_ingestion.yml gives back the jobs" in played.summary
-    assert not JOBS & broken.active_jobs()
-    broken.execute(f"DROP TRIGGER refuse ON scout.{table}")
-    finished = ran(stage.play("quarantine", broken.dsn, **options), "done")
-    assert finished["ingestion"] == "running"
-    assert broken.active_jobs() >= JOBS
-    assert broken.unaccounted(events) == []
-
-
-def test_a_plan_is_what_is_applied(healthy: Pipeline, stage: Stage) -> None:
-    """The file holds the selection; a run with it needs no other option, and twice it changes nothing."""
+def test_planned_done_listed_and_taken_back(healthy: Pipeline, stage: Stage) -> None:
+    before, untouched, events = rows_of(healthy), healthy.fingerprint(), healthy.events()
     plan = stage.home / "plan.json"
-    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **some_loaded(healthy)), "planned")
-    assert json.loads(plan.read_text())["counts"]["events"] == 40
-    assert ran(stage.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 40
-    again = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
-    ran(again, "unchanged")
-    assert again.recap()["changed"] == 0
 
-
-def test_a_plan_that_has_drifted_is_refused_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
-    plan, options = stage.home / "plan.json", some_loaded(healthy)
-    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
-    healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{options['event_ids'][0]}'")
-    played = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
-    assert played.rc == 2, played.text
-    assert "drifted" in played.result["error"]["attempted"]
-    assert healthy.active_jobs() >= JOBS
-    assert not stage.evidence.exists()
-
-
-def test_an_undo_brings_all_of_it_back_and_runs_says_so(healthy: Pipeline, stage: Stage) -> None:
-    """The check lists what would come back; afterwards contents are as before, and a second undo changes nothing."""
-    before = healthy.contents()
-    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
-    run_id = made["move"]["run_id"]
-    moved = healthy.contents()
-    assert moved["bronze"] != before["bronze"]
-    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
-    assert ran(check, "planned")["move"]["put_back"]["events"] == 40
-    assert "rows back: " in check.summary
-    assert "out: bronze_events_dlq 40" in check.summary
-    assert healthy.contents() == moved
-    played = stage.play("undo", healthy.dsn, run_id=run_id)
-    undone = ran(played, "done")
-    assert undone["ingestion"] == "running"
-    assert f"playbooks/undo.yml -e run_id={undone['move']['run_id']}" in played.summary
-    assert healthy.contents() == before
-    again = stage.play("undo", healthy.dsn, run_id=run_id)
-    ran(again, "unchanged")
-    assert again.recap()["changed"] == 0
-    listed = stage.play("runs", healthy.dsn, of_action="quarantine")
-    [run] = ran(listed, "assessed")["runs"]
-    assert (run["run_id"], run["incident"], run["can_be_undone"]) == (run_id, "INC-1", False)
-    shown = [line for line in listed.lines if run_id in line or undone["move"]["run_id"] in line]
-    assert len(shown) == 2
-    assert max(map(len, shown)) <= 100
-    assert shown[1].endswith(f"undone by {undone['move']['run_id']}")
-
-
-def test_a_conflict_is_named_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
-    options = some_loaded(healthy)
-    run_id = ran(stage.play("quarantine", healthy.dsn, **options), "done")["move"]["run_id"]
-    healthy.execute(
-        "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
-        f"VALUES ('{options['event_ids'][0]}', 'transaction.v1', '{{}}')"
+    planned = stage.play(
+        "quarantine", healthy.dsn, "--check", "--diff", plan_file=str(plan), incident="INC-9", **CORRECTIONS
     )
-    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
-    assert ran(check, "planned")["move"]["conflicting"] == 1
-    assert "clash 1 conflict: " in check.summary
-    played = stage.play("undo", healthy.dsn, run_id=run_id)
-    assert played.rc == 2, played.text
-    assert "-e on_conflict=keep_current" in played.summary
+    assert planned.rc == 0, planned.text
+    assert healthy.fingerprint() == untouched
+    assert "nothing was written but the plan" in planned.summary
+
+    done = stage.play("quarantine", healthy.dsn, plan_file=str(plan), incident="INC-9")
+    assert done.rc == 0, done.text
+    assert moved(done)["moved"]["events"] == moved(planned)["moved"]["events"] == 10
+    assert moved(done)["requeued"] == 10
+    assert "10 events, 10 transactions" in done.summary
+    assert f"undo.yml -e run_id={moved(done)['run_id']}" in done.summary
+    assert (healthy.pending(), healthy.rows(ASTRAY, events), healthy.active_jobs() >= JOBS) == (0, [], True)
+
+    again = stage.play("quarantine", healthy.dsn, plan_file=str(plan), incident="INC-9")
+    assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
+    assert "has been applied by run" in again.summary
+
+    listed = stage.play("runs", healthy.dsn, of_incident="INC-9")
+    assert moved(done)["run_id"] in listed.text
+    assert "can be undone" in listed.text
+
+    undone = stage.play("undo", healthy.dsn, run_id=moved(done)["run_id"])
+    assert undone.rc == 0, undone.text
+    assert rows_of(healthy) == before
+    twice = stage.play("undo", healthy.dsn, run_id=moved(done)["run_id"])
+    assert (twice.rc, twice.recap()["changed"]) == (0, 0), twice.text
+    assert healthy.lease_owner() is None
+
+
+def test_without_a_pause(healthy: Pipeline, stage: Stage, second_half: dict[str, str]) -> None:
+    before = rows_of(healthy)
+    done = stage.play("quarantine", healthy.dsn, pause=False, refresh=False, **second_half)
+    assert done.rc == 0, done.text
+    assert "paused" not in done.summary
     assert healthy.active_jobs() >= JOBS
+    assert stage.play("undo", healthy.dsn, pause=False, run_id=moved(done)["run_id"]).rc == 0
+    assert rows_of(healthy) == before
 
 
-def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, stage: Stage) -> None:
-    for options in ({}, {"run_id": "75fac115-3c73-473a-8942-05dc6dcdc27e"}):
-        played = stage.play("undo", healthy.dsn, **options)
-        assert played.rc == 2, played.text
-        assert "run_id" in played.summary or "75fac115" in played.summary
-        assert healthy.active_jobs() >= JOBS
+def test_a_typed_list_and_an_unknown_id(healthy: Pipeline, stage: Stage) -> None:
+    known = str(healthy.events()[0])
+    unknown = "00000000-0000-4000-8000-000000000000"
+    typed = stage.play("quarantine", healthy.dsn, "-e", f"event_ids={known},{unknown}", pause=False)
+    assert typed.rc == 0, typed.text
+    assert moved(typed)["moved"]["events"] == 1
+    assert "1 given event id not in bronze" in typed.summary
+    as_json = stage.play("quarantine", healthy.dsn, "-e", 'source_systems=["backoffice"]', "--check")
+    assert moved(as_json)["moved"]["events"] > 0, as_json.text
 
 
-def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> None:
-    """The rules it found broken are in the document; the same again changes nothing."""
-    healthy.execute(
-        "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
-    )
-    planned = ran(stage.play("quality_cleanup", healthy.dsn, "--check"), "planned")
-    assert planned["move"]["moved"]["transactions"] == 1
-    played = stage.play("quality_cleanup", healthy.dsn)
-    made = ran(played, "done")
-    assert [step["name"] for step in made["steps"] if step["name"] == "cleanup"] == ["cleanup"]
-    assert sum(rule["moved"] for rule in made["move"]["rules"]) >= 1
-    assert healthy.one("SELECT count(*) FROM scout.silver_transactions WHERE total_amount < 0") == 0
-    again = stage.play("quality_cleanup", healthy.dsn)
-    ran(again, "unchanged")
-    assert again.recap()["changed"] == 0
-
-
-def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:
-    """Events and what is made of them are as before; their dead letters are resolved, so the same again changes nothing."""
-    before = healthy.contents()
-    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
-    check = stage.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
-    assert ran(check, "planned")["changed"]
-    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
-    made = ran(played, "done")
-    assert made["ingestion"] == "running"
-    assert "playbooks/undo.yml -e run_id=" in played.summary
-    after = healthy.contents()
-    assert {name: after[name] for name in ("bronze", "processed", "transactions", "lines")} == {
-        name: before[name] for name in ("bronze", "processed", "transactions", "lines")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "refused to select everything"),
+        ({"window_start": "2026-11-25T01:00"}, "has no offset"),
+        ({"window_start": "2026-11-25T02:00Z", "window_end": "2026-11-25T01:00Z"}, "the window ends before it starts"),
+        ({"window_start": "yesterday"}, "'yesterday' is not a time"),
+        ({"event_ids": ["4711"]}, "'4711' is not an event id"),
+        ({"payload_path": "$.total <"}, "is not a JSON path"),
+        ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 2,000 events: max_rows is 5"),
+        ({"window_start": "2000-01-01T00:00Z", "ledger": "off"}, "ledger=off"),
+        ({"plan_file": "/nowhere/plan.json"}, "could not read plan_file"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_changes_nothing(
+    healthy: Pipeline, stage: Stage, options: dict[str, Any], said: str
+) -> None:
+    before = healthy.fingerprint()
+    refused = stage.play("quarantine", healthy.dsn, **options)
+    assert refused.rc == 2, refused.text
+    assert said in refused.summary
+    after = healthy.fingerprint()
+    assert {k: v for k, v in after.items() if not k.startswith("scout_ops")} == {
+        k: v for k, v in before.items() if not k.startswith("scout_ops")
     }
-    assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 0
-    again = stage.play("redrive", healthy.dsn, of_incident="INC-1")
-    ran(again, "unchanged")
-    assert again.recap()["changed"] == 0
+    assert healthy.active_jobs() >= JOBS
+
+
+def test_a_move_that_fails_leaves_it_paused_and_says_how_to_go_on(healthy: Pipeline, stage: Stage) -> None:
+    events = healthy.events()
+    healthy.execute(
+        "CREATE FUNCTION public.drop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE TRIGGER drop BEFORE INSERT ON scout.bronze_events_dlq FOR EACH ROW EXECUTE FUNCTION public.drop()",
+    )
+    failed = stage.play("quarantine", healthy.dsn, **CORRECTIONS)
+    assert failed.rc == 2, failed.text
+    assert "could not be proved safe" in failed.summary
+    assert "ingestion is paused" in failed.summary
+    assert healthy.rows(ASTRAY, events) == []
+    assert healthy.active_jobs().isdisjoint({"bronze-to-silver-etl"})
+    healthy.execute("DROP TRIGGER drop ON scout.bronze_events_dlq")
+    mended = stage.play("quarantine", healthy.dsn, **CORRECTIONS)
+    assert mended.rc == 0, mended.text
+    assert healthy.active_jobs() >= JOBS
+    assert healthy.pending() == 0
+
+
+def test_beside_another_operator_it_is_refused(healthy: Pipeline, stage: Stage, second_half: dict[str, str]) -> None:
+    healthy.execute(SLOW.format(0.02))
+    with stage.start("quarantine", healthy.dsn, **second_half) as running:
+        eventually(healthy.lease_owner, 20, "the lease")
+        other = Stage(stage.home / "other")
+        other.home.mkdir()
+        refused = other.play("quarantine", healthy.dsn, **CORRECTIONS)
+        assert refused.rc == 2
+        assert "is at work" in refused.summary
+        healthy.execute(FAST)
+        assert running.wait(120).rc == 0
+
+
+def kill(running: Running) -> None:
+    os.kill(running.process.pid, signal.SIGKILL)
+
+
+def interrupt(running: Running) -> None:
+    os.killpg(running.process.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("end", [kill, interrupt])
+def test_broken_off_between_batches_it_goes_on(
+    healthy: Pipeline, stage: Stage, second_half: dict[str, str], end: Callable[[Running], None]
+) -> None:
+    """What was committed stays, whole batches only; the same command finishes the same window under the same run."""
+    before, events = rows_of(healthy), healthy.events()
+    wanted = healthy.one(
+        "SELECT count(*) FROM scout.bronze_events WHERE ingested_at >= %s", second_half["window_start"]
+    )
+    healthy.execute(SLOW.format(0.005))
+    with stage.start("quarantine", healthy.dsn, target_seconds=0.3, **second_half) as running:
+        eventually(lambda: healthy.one("SELECT count(*) FROM scout.bronze_events_dlq") > 0, 40, "the first batch")
+        end(running)
+        assert running.wait().rc != 0
+        eventually(lambda: not healthy.ours(), 10, "the end of its sessions")
+    left = healthy.one("SELECT count(*) FROM scout.bronze_events_dlq")
+    assert 0 < left < wanted
+    assert healthy.rows(ASTRAY, events) == []
+    assert healthy.active_jobs().isdisjoint({"bronze-to-silver-etl"})
+    healthy.execute(FAST)
+    resumed = stage.play("quarantine", healthy.dsn, **second_half, target_seconds=0.3)
+    assert resumed.rc == 0, resumed.text
+    assert "going on with run" in resumed.text
+    assert healthy.one("SELECT count(DISTINCT error_details ->> 'run_id') FROM scout.bronze_events_dlq") == 1
+    assert moved(resumed)["moved"]["events"] == wanted
+    assert (healthy.rows(ASTRAY, events), healthy.active_jobs() >= JOBS) == ([], True)
+    assert stage.play("undo", healthy.dsn, run_id=moved(resumed)["run_id"]).rc == 0
+    assert rows_of(healthy) == before
+
+
+def test_killed_at_every_task_boundary(scout_template: reference.Template, stage: Stage) -> None:
+    """One database for every boundary; each run dies there, and the same command finishes its work."""
+
+    def crash(at: int, pipeline: Pipeline) -> int:
+        alone = Stage(stage.home / f"crash{at}")
+        alone.home.mkdir()
+        return alone.play("quarantine", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}, **CORRECTIONS).rc
+
+    boundaries = range(3, 15)
+    pipelines = {at: Pipeline(scout_template.clone(f"move_crash_{at}")) for at in boundaries}
+    events = pipelines[3].events()
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(crash, boundaries, pipelines.values()))
+    assert codes == [-signal.SIGKILL] * len(boundaries)
+    hosts = {f"before_task_{at}": {"scout_dsn": pipeline.dsn} for at, pipeline in pipelines.items()}
+    played = stage.play("quarantine", None, "-i", stage.inventory(hosts), "--forks", "4", **CORRECTIONS)
+    assert played.rc == 0, played.text
+    for at, pipeline in pipelines.items():
+        assert pipeline.one("SELECT count(*) FROM scout.bronze_events_dlq") == 10, at
+        assert (pipeline.pending(), pipeline.rows(ASTRAY, events)) == (0, []), at
+        assert pipeline.active_jobs() >= JOBS, at
+        assert pipeline.lease_owner() is None, at
+
+
+def test_a_session_that_keeps_a_row_is_named(healthy: Pipeline, stage: Stage) -> None:
+    events = healthy.events()
+    with holding(healthy.dsn, "loader") as held:
+        held.hold("etl", "SELECT FROM scout.bronze_events WHERE source_system = 'backoffice' FOR UPDATE")
+        refused = stage.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS)
+        assert refused.rc == 2
+        assert "locks are held by pid" in refused.summary
+        held.close()
+    assert healthy.rows(ASTRAY, events) == []
+    assert stage.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS).rc == 0
+
+
+def test_evidence_is_kept_before_the_first_write(healthy: Pipeline, stage: Stage) -> None:
+    assert stage.play("quarantine", healthy.dsn, **CORRECTIONS).rc == 0
+    assert [path for path in Path(stage.evidence).iterdir() if path.is_dir()]

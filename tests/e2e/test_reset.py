@@ -53,7 +53,8 @@ def test_show(pg_server: Server, stage: Stage) -> None:
     assert pipeline.pending() == 0
     assert pipeline.unaccounted(events) == []
     kept = pipeline.rows(
-        """SELECT (error_details -> 'event') || jsonb_build_object('event_data', original_payload), error_code
+        """SELECT to_jsonb(jsonb_populate_record(NULL::scout.bronze_events,
+                      (error_details -> 'event') || jsonb_build_object('event_data', original_payload))), error_code
            FROM scout.bronze_events_dlq"""
     )
     assert {image["event_id"]: image for image, _ in kept} == images

@@ -6,8 +6,8 @@ others stand in the way of."""
 
 from __future__ import annotations
 
-import itertools
 import os
+import re
 import signal
 import threading
 import time
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -48,12 +49,12 @@ WHERE starts_with(application_name, 'scout-recovery/') AND datname = current_dat
 """
 ASLEEP = f"{OURS} AND wait_event = 'PgSleep'"
 
-#: A transaction whose event lies rather late on disk.
-LAST = """
-SELECT event_data ->> 'transaction_id' FROM scout.bronze_events AS b
-WHERE event_type = 'transaction.v1' AND event_id IN (SELECT source_event_id FROM scout.silver_transactions)
-ORDER BY ctid DESC OFFSET 300 LIMIT 1
+#: A transaction whose event is neither among the first nor among the last on disk, counted from the end or the beginning.
+SOME_SALE = """
+SELECT b.event_data ->> 'transaction_id', b.event_id FROM scout.bronze_events AS b
+WHERE event_id IN (SELECT source_event_id FROM scout.silver_transactions) ORDER BY ctid {} OFFSET 300 LIMIT 1
 """
+LATE, EARLY = SOME_SALE.format("DESC"), SOME_SALE.format("ASC")
 
 HANG = """
 CREATE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN coalesce(NEW, OLD); END $$;
@@ -84,7 +85,8 @@ BACK = {
     "WHEN (NEW.event_id = '{event}')",
 }
 
-_copies = itertools.count(1)
+#: What a line says after each batch.
+HOW_FAR = re.compile(r"[0-9,]+ of [0-9,]+ (event|item)s")
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +112,15 @@ def contents(dsn: str) -> tuple[dict[str, Any], list[Any]]:
     return tables | {"dead letters": letters[0]}, dead_letters(dsn)
 
 
-def hang(dsn: str, trigger: str) -> None:
+def hang(dsn: str, trigger: str, sale: tuple[str, UUID]) -> None:
     """From now on a move does not get past this place."""
-    last = one(dsn, LAST) if "{last}" in trigger or "{event}" in trigger else ""
-    event = (
-        one(dsn, "SELECT source_event_id FROM scout.silver_transactions WHERE transaction_id = %s", last)
-        if last
-        else ""
-    )
     with connect(dsn) as connection:
-        connection.execute(HANG.format(trigger=trigger.format(last=last, event=event)))  # type: ignore[call-overload]
+        connection.execute(HANG.format(trigger=trigger.format(last=sale[0], event=sale[1])))  # type: ignore[call-overload]
+
+
+def some(dsn: str, query: str) -> tuple[str, UUID]:
+    [sale] = rows(dsn, query)
+    return sale
 
 
 def unhang(dsn: str) -> None:
@@ -129,16 +130,19 @@ def unhang(dsn: str) -> None:
 
 def broken_off(dsn: str, name: str, end: Callable[[int], Any], **options: Any) -> Result:
     """The result of a module whose session is ended while it hangs."""
+    over = threading.Event()
 
     def finish() -> None:
         with connect(dsn) as connection:
-            wait_until(connection, ASLEEP, seconds=60)
-            [[pid]] = connection.execute(ASLEEP).fetchall()
-            end(pid)
+            while not over.wait(0.02):
+                if asleep := connection.execute(ASLEEP).fetchall():
+                    end(asleep[0][0])
+                    return
 
     watcher = threading.Thread(target=finish)
     watcher.start()
     result = call(name, dsn, **options)
+    over.set()
     watcher.join()
     return result
 
@@ -164,7 +168,7 @@ def again(dsn: str, broken: Result, written: Written, name: str, **options: Any)
 
 @pytest.mark.parametrize("place", AWAY)
 def test_a_quarantine_broken_off_inside_a_batch_goes_on(scout_db: str, sibling: str, place: str) -> None:
-    hang(scout_db, AWAY[place])
+    hang(scout_db, AWAY[place], some(scout_db, LATE))
     written = bronze(scout_db)
     broken = broken_off(scout_db, "scout_quarantine", terminated(scout_db), **WINDOW)
     unhang(scout_db)
@@ -184,11 +188,9 @@ def test_a_quarantine_broken_off_inside_a_batch_goes_on(scout_db: str, sibling: 
 @pytest.mark.parametrize("place", BACK)
 def test_an_undo_broken_off_inside_a_batch_goes_on(scout_db: str, place: str) -> None:
     before, written = scout_tables(scout_db), bronze(scout_db)
-    last = one(scout_db, LAST)
-    event = one(scout_db, "SELECT source_event_id FROM scout.silver_transactions WHERE transaction_id = %s", last)
+    sale = some(scout_db, EARLY)
     away = ran("scout_quarantine", scout_db, **WINDOW)
-    with connect(scout_db) as connection:
-        connection.execute(HANG.format(trigger=BACK[place].format(last=last, event=event)))  # type: ignore[call-overload]
+    hang(scout_db, BACK[place], sale)
     broken = broken_off(scout_db, "scout_undo", terminated(scout_db), run_id=away["run_id"])
     unhang(scout_db)
     again(scout_db, broken, written, "scout_undo", run_id=away["run_id"])
@@ -197,11 +199,9 @@ def test_an_undo_broken_off_inside_a_batch_goes_on(scout_db: str, place: str) ->
 
 def test_a_redrive_broken_off_inside_a_batch_goes_on(scout_db: str) -> None:
     written = bronze(scout_db)
-    last = one(scout_db, LAST)
-    event = one(scout_db, "SELECT source_event_id FROM scout.silver_transactions WHERE transaction_id = %s", last)
+    sale = some(scout_db, LATE)
     away = ran("scout_quarantine", scout_db, **WINDOW)
-    with connect(scout_db) as connection:
-        connection.execute(HANG.format(trigger=BACK["putting an event back"].format(event=event)))  # type: ignore[call-overload]
+    hang(scout_db, BACK["putting an event back"], sale)
     options = {"run_id": away["run_id"], "rate_per_second": 100_000}
     broken = broken_off(scout_db, "scout_redrive", terminated(scout_db), **options)
     unhang(scout_db)
@@ -215,7 +215,7 @@ def test_a_cleanup_broken_off_inside_a_batch_goes_on(scout_db: str, sibling: str
     for dsn in (scout_db, sibling):
         with connect(dsn) as connection:
             connection.execute("UPDATE scout.silver_transactions SET total_amount = -total_amount - 1")
-    hang(scout_db, AWAY["removing an event"])
+    hang(scout_db, AWAY["removing an event"], some(scout_db, LATE))
     written = bronze(scout_db)
     options = {"only": ["negative_total"], "max_share": 1.0, "target_seconds": 0.2, "incident": "INC-9"}
     broken = broken_off(scout_db, "scout_cleanup", terminated(scout_db), **options)
@@ -248,7 +248,7 @@ def test_broken_off_after_each_batch_it_goes_on_every_time(scout_db: str, siblin
 
         def end(line: str) -> None:
             nonlocal left
-            left -= " of " in line
+            left -= bool(HOW_FAR.search(line))
             if left == 0:
                 rows(scout_db, f"SELECT pg_terminate_backend(pid, 5000) FROM ({OURS}) AS ours")
 
@@ -272,7 +272,7 @@ def test_a_stop_file_ends_it_after_a_batch_and_the_same_command_goes_on(scout_db
     file = tmp_path / "stop"
     written = bronze(scout_db)
     options = WINDOW | {"stop_file": str(file)}
-    progress = Progress(lambda line: file.touch() if " of " in line else None, every_seconds=0)
+    progress = Progress(lambda line: file.touch() if HOW_FAR.search(line) else None, every_seconds=0)
     stopped = call("scout_quarantine", scout_db, progress=progress, **options)
     assert (stopped["failed"], stopped["error"]["kind"]) == (True, "stopped")
     assert "resume with" in stopped["msg"] or str(file) in stopped["msg"]
@@ -293,15 +293,13 @@ def test_the_server_dies_in_the_middle(tmp_path: Path, name: str) -> None:
     try:
         dsn = reference.build(server.start().create_database("crashing"), events=EVENTS)
         sibling = server.create_database("sibling", "crashing")
-        written, before, last = bronze(dsn), scout_tables(dsn), one(dsn, LAST)
-        event = one(dsn, "SELECT source_event_id FROM scout.silver_transactions WHERE transaction_id = %s", last)
+        written, before, late, early = bronze(dsn), scout_tables(dsn), some(dsn, LATE), some(dsn, EARLY)
         options: dict[str, Any] = WINDOW
-        trigger = AWAY["removing an event"]
         if name == "scout_undo":
             options = {"run_id": ran("scout_quarantine", dsn, **WINDOW)["run_id"]}
-            trigger = BACK["putting an event back"]
-        with connect(dsn) as connection:
-            connection.execute(HANG.format(trigger=trigger.format(last=last, event=event)))  # type: ignore[call-overload]
+            hang(dsn, BACK["putting an event back"], early)
+        else:
+            hang(dsn, AWAY["removing an event"], late)
         broken = broken_off(dsn, name, lambda _: server._pg_ctl("stop", "-m", "immediate", check=True), **options)
         server.start()
         unhang(dsn)
@@ -316,7 +314,7 @@ def test_the_server_dies_in_the_middle(tmp_path: Path, name: str) -> None:
 
 
 def test_the_controller_is_killed_in_the_middle(scout_db: str, sibling: str) -> None:
-    hang(scout_db, AWAY["removing an event"])
+    hang(scout_db, AWAY["removing an event"], some(scout_db, LATE))
     written = bronze(scout_db)
     with connect(scout_db) as connection:
         process = start_ad_hoc("scout_quarantine", dsn=scout_db, **WINDOW)

@@ -2,9 +2,9 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test only: sales, or corrections of earlier ones, are in bronze and noted in tap.marked; loaded, with gold anew, or waiting.
+"""Test only: groups of sales, or of corrections of them, are in bronze and noted in tap.marked; loaded, with gold anew, or waiting.
 
-They arrive evenly over the seconds from `start`, the first exactly then; without `start` all of them just now.
+A group arrives evenly over the seconds from `start`, the first exactly then; without `start` all of them just now.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from tests.scout import generator
 
-SPEC = {
-    "dsn": {"type": "str", "required": True},
+GROUP = {
     "mark": {"type": "str", "required": True},
     "corrects": {"type": "str"},
     "count": {"type": "int", "default": 1},
@@ -29,6 +28,11 @@ SPEC = {
     "seconds": {"type": "float", "default": 0},
     "fields": {"type": "dict", "default": {}},
     "loaded": {"type": "bool", "default": False},
+}
+
+SPEC = {
+    "dsn": {"type": "str", "required": True},
+    "groups": {"type": "list", "elements": "dict", "options": GROUP, "required": True},
 }
 
 CORRECTED = """
@@ -42,44 +46,44 @@ LOAD = "SELECT FROM scout.load_silver_from_bronze(NULL)"
 REFRESH = "SELECT FROM scout.refresh_gold_platinum() WHERE status <> 'SUCCESS'"
 
 
-def payloads(session: psycopg.Connection[Any], given: dict[str, Any], start: datetime) -> list[dict[str, Any]]:
+def payloads(session: psycopg.Connection[Any], group: dict[str, Any], start: datetime) -> list[dict[str, Any]]:
     """As many payloads as asked for, with the fields that were given."""
-    if given["corrects"]:
-        rows = session.execute(CORRECTED, [given["corrects"], given["count"]]).fetchall()
-        found = [row[0] for row in rows]
+    if group["corrects"]:
+        found = [row[0] for row in session.execute(CORRECTED, [group["corrects"], group["count"]])]
     else:
         seed = random.SystemRandom().randrange(10**6, 10**9)
-        found = [generator.transaction(seed, number, sold_at=start) for number in range(given["count"])]
-    if len(found) < given["count"]:
-        raise LookupError(f"only {len(found)} sales are marked {given['corrects']!r}")
-    return [payload | given["fields"] for payload in found]
+        found = [generator.transaction(seed, number, sold_at=start) for number in range(group["count"])]
+    if len(found) < group["count"]:
+        raise LookupError(f"only {len(found)} sales are marked {group['corrects']!r}")
+    return [payload | group["fields"] for payload in found]
 
 
-def insert(session: psycopg.Connection[Any], given: dict[str, Any]) -> None:
-    """Insert and note each event."""
-    start = datetime.fromisoformat(given["start"]) if given["start"] else datetime.now(UTC)
-    step = timedelta(seconds=given["seconds"] / given["count"])
-    for number, payload in enumerate(payloads(session, given, start)):
+def insert(session: psycopg.Connection[Any], group: dict[str, Any]) -> None:
+    """Insert and note each event, and load it if wanted."""
+    start = datetime.fromisoformat(group["start"]) if group["start"] else datetime.now(UTC)
+    step = timedelta(seconds=group["seconds"] / group["count"])
+    kind, source = group["event_type"], group["source_system"]
+    for number, payload in enumerate(payloads(session, group, start)):
         moment = start + number * step
-        kind, source = given["event_type"], given["source_system"]
         event = generator.insert(session, payload, event_type=kind, ingested_at=moment, source_system=source)
-        transaction = payload["transaction_id"]
-        session.execute(NOTE, {"event": event, "mark": given["mark"], "transaction": transaction})
+        noted = {"event": event, "mark": group["mark"], "transaction": payload["transaction_id"]}
+        session.execute(NOTE, noted)
+    if group["loaded"]:
+        session.execute(LOAD)
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC)
-    given = module.params
-    with psycopg.connect(given["dsn"], autocommit=True) as session:
+    groups = module.params["groups"]
+    with psycopg.connect(module.params["dsn"]) as session:
         try:
-            with session.transaction():
-                insert(session, given)
-            if given["loaded"]:
-                session.execute(LOAD)
-                if session.execute(REFRESH).fetchall():
-                    module.fail_json(msg="gold could not be refreshed")
+            for group in groups:
+                insert(session, group)
         except (LookupError, ValueError, psycopg.Error) as problem:
-            module.fail_json(msg=f"{given['mark']}: {problem}")
+            module.fail_json(msg=str(problem))
+        session.commit()
+        if any(group["loaded"] for group in groups) and session.execute(REFRESH).fetchall():
+            module.fail_json(msg="gold could not be refreshed")
     module.exit_json(changed=True)
 
 

@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks that move rows, as a person runs them: what is paused, moved, said, and left alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Played, Stage
+
+JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
+NOTHING = {"window_start": "1999-01-01T00:00Z", "window_end": "1999-01-02T00:00Z"}
+
+
+def some_loaded(pipeline: Pipeline, events: int = 40) -> dict[str, Any]:
+    """Options that select a few loaded events."""
+    ids = pipeline.rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT %s", events)
+    return {"event_ids": [row[0] for row in ids]}
+
+
+def ran(played: Played, outcome: str) -> dict[str, Any]:
+    """The document of a run that came to a good end."""
+    assert played.rc == 0, played.text
+    assert played.result["outcome"] == outcome
+    return played.result
+
+
+def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stage) -> None:
+    """The check writes nothing, the run moves and resumes, the same again changes nothing."""
+    options = some_loaded(broken) | {"incident": "INC-1"}
+    active, events, before = broken.active_jobs(), broken.events(), broken.fingerprint()
+    planned = ran(stage.play("quarantine", broken.dsn, "--check", **options), "planned")
+    assert planned["move"]["moved"]["events"] == 40
+    assert broken.fingerprint() == before
+    played = stage.play("quarantine", broken.dsn, **options)
+    made = ran(played, "done")
+    assert [step["name"] for step in made["steps"] if step["changed"]] == [
+        "pause",
+        "quarantine",
+        "drain",
+        "refresh",
+        "resume",
+    ]
+    assert made["move"]["moved"]["events"] == 40
+    assert made["ingestion"] == "running"
+    assert f"undo ansible-playbook playbooks/undo.yml -e run_id={made['move']['run_id']}" in played.summary
+    assert "once the cause is mended, ansible-playbook playbooks/redrive.yml -e of_incident=INC-1" in played.summary
+    assert len(list(stage.evidence.iterdir())) == 1
+    assert broken.active_jobs() == active
+    assert broken.lease_owner() is None
+    assert broken.unaccounted(events) == []
+    before = broken.fingerprint()
+    again = stage.play("quarantine", broken.dsn, **options)
+    assert ran(again, "unchanged")["move"]["moved"]["events"] == 0
+    assert again.recap()["changed"] == 0
+    del before["scout_ops.leases"]
+    after = broken.fingerprint()
+    assert {name: after[name] for name in before} == before
+
+
+def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stage: Stage) -> None:
+    played = stage.play("quarantine", healthy.dsn, **NOTHING)
+    made = ran(played, "unchanged")
+    assert (played.recap()["changed"], made["ingestion"], made["evidence"]) == (0, "running", None)
+    assert not stage.evidence.exists()
+    assert healthy.one("SELECT count(*) FROM scout_ops.runs") == 0
+    assert played.result["next"] == []
+
+
+def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+    """Also by the same person for the same incident: it was paused on purpose."""
+    ran(stage.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")
+    played = stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy))
+    made = ran(played, "done")
+    assert made["ingestion"] == "paused"
+    assert not JOBS & healthy.active_jobs()
+    assert "ansible-playbook playbooks/resume_ingestion.yml" in played.summary
+    ran(stage.play("resume_ingestion", healthy.dsn, incident="INC-1"), "done")
+    assert healthy.active_jobs() >= JOBS
+
+
+def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, stage: Stage) -> None:
+    made = ran(stage.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
+    assert not {"pause", "resume"} & {step["name"] for step in made["steps"]}
+    assert healthy.one("SELECT count(*) FROM scout_ops.pauses") == 0
+
+
+REFUSE = (
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$",
+    "CREATE TRIGGER refuse BEFORE INSERT ON scout.{table} FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
+)
+
+
+@pytest.mark.parametrize(("failing", "table"), [("quarantine", "bronze_events_dlq"), ("drain", "silver_transactions")])
+def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
+    broken: Pipeline, stage: Stage, failing: str, table: str
+) -> None:
+    """Whether the move itself failed, or what comes after it when there is nothing left to move."""
+    options, events = some_loaded(broken), broken.events()
+    broken.execute(*(statement.format(table=table) for statement in REFUSE))
+    played = stage.play("quarantine", broken.dsn, poison="stop", **options)
+    assert played.rc == 2, played.text
+    made = played.result
+    assert [step["name"] for step in made["steps"] if step["failed"]] == [failing]
+    assert made["ingestion"] == "paused"
+    assert "again" in played.result["next"][0]
+    assert "ansible-playbook playbooks/resume_ingestion.yml gives back the jobs" in played.summary
+    assert not JOBS & broken.active_jobs()
+    broken.execute(f"DROP TRIGGER refuse ON scout.{table}")
+    finished = ran(stage.play("quarantine", broken.dsn, **options), "done")
+    assert finished["ingestion"] == "running"
+    assert broken.active_jobs() >= JOBS
+    assert broken.unaccounted(events) == []
+
+
+def test_a_plan_is_what_is_applied(healthy: Pipeline, stage: Stage) -> None:
+    """The file holds the selection; a run with it needs no other option, and twice it changes nothing."""
+    plan = stage.home / "plan.json"
+    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **some_loaded(healthy)), "planned")
+    assert json.loads(plan.read_text())["counts"]["events"] == 40
+    assert ran(stage.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 40
+    again = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0
+
+
+def test_a_plan_that_has_drifted_is_refused_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
+    plan, options = stage.home / "plan.json", some_loaded(healthy)
+    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
+    healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{options['event_ids'][0]}'")
+    played = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
+    assert played.rc == 2, played.text
+    assert "drifted" in played.result["error"]["attempted"]
+    assert healthy.active_jobs() >= JOBS
+    assert not stage.evidence.exists()
+
+
+def test_an_undo_brings_all_of_it_back_and_runs_says_so(healthy: Pipeline, stage: Stage) -> None:
+    """The check lists what would come back; afterwards contents are as before, and a second undo changes nothing."""
+    before = healthy.contents()
+    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    run_id = made["move"]["run_id"]
+    moved = healthy.contents()
+    assert moved["bronze"] != before["bronze"]
+    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+    assert ran(check, "planned")["move"]["put_back"]["events"] == 40
+    assert "rows back: " in check.summary
+    assert "bronze_events_dlq 40 now nothing was written" in check.summary
+    assert healthy.contents() == moved
+    played = stage.play("undo", healthy.dsn, run_id=run_id)
+    undone = ran(played, "done")
+    assert undone["ingestion"] == "running"
+    assert f"playbooks/undo.yml -e run_id={undone['move']['run_id']}" in played.summary
+    assert healthy.contents() == before
+    again = stage.play("undo", healthy.dsn, run_id=run_id)
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0
+    listed = stage.play("runs", healthy.dsn, of_action="quarantine")
+    [run] = ran(listed, "assessed")["runs"]
+    assert (run["run_id"], run["incident"], run["can_be_undone"]) == (run_id, "INC-1", False)
+    shown = [line for line in listed.lines if run_id in line or undone["move"]["run_id"] in line]
+    assert len(shown) == 2
+    assert max(map(len, shown)) <= 100
+    assert shown[1].endswith(f"undone by {undone['move']['run_id']}")
+
+
+def test_a_conflict_is_named_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
+    options = some_loaded(healthy)
+    run_id = ran(stage.play("quarantine", healthy.dsn, **options), "done")["move"]["run_id"]
+    healthy.execute(
+        "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
+        f"VALUES ('{options['event_ids'][0]}', 'transaction.v1', '{{}}')"
+    )
+    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+    assert ran(check, "planned")["move"]["conflicting"] == 1
+    assert "clash 1 conflict: " in check.summary
+    played = stage.play("undo", healthy.dsn, run_id=run_id)
+    assert played.rc == 2, played.text
+    assert "-e on_conflict=keep_current" in played.summary
+    assert healthy.active_jobs() >= JOBS
+
+
+def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, stage: Stage) -> None:
+    for options in ({}, {"run_id": "75fac115-3c73-473a-8942-05dc6dcdc27e"}):
+        played = stage.play("undo", healthy.dsn, **options)
+        assert played.rc == 2, played.text
+        assert "run_id" in played.summary or "75fac115" in played.summary
+        assert healthy.active_jobs() >= JOBS
+
+
+def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> None:
+    """The rules it found broken are in the document; the same again changes nothing."""
+    healthy.execute(
+        "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
+    )
+    planned = ran(stage.play("quality_cleanup", healthy.dsn, "--check"), "planned")
+    assert planned["move"]["moved"]["transactions"] == 1
+    played = stage.play("quality_cleanup", healthy.dsn)
+    made = ran(played, "done")
+    assert [step["name"] for step in made["steps"] if step["name"] == "cleanup"] == ["cleanup"]
+    assert sum(rule["moved"] for rule in made["move"]["rules"]) >= 1
+    assert healthy.one("SELECT count(*) FROM scout.silver_transactions WHERE total_amount < 0") == 0
+    again = stage.play("quality_cleanup", healthy.dsn)
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0
+
+
+def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:
+    """Events and what is made of them are as before; their dead letters are resolved, so the same again changes nothing."""
+    before = healthy.contents()
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    check = stage.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
+    assert ran(check, "planned")["changed"]
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    made = ran(played, "done")
+    assert made["ingestion"] == "running"
+    assert "playbooks/undo.yml -e run_id=" in played.summary
+    after = healthy.contents()
+    # The lines are made anew, so the catalog has not been linked to them yet.
+    for table in ("bronze", "processed", "transactions"):
+        assert after[table] == before[table], table
+    assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 0
+    again = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    ran(again, "unchanged")
+    assert again.recap()["changed"] == 0
