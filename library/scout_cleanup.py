@@ -30,7 +30,7 @@ options:
   rules:
     description:
       - Rules besides the built-in ones. One with the name of a built-in rule replaces it; what it leaves out stays as built in,
-        so that V({name: empty_basket, action: report}) is enough to have empty baskets only reported.
+        so that C(name) and C(action) are enough to have, say, empty baskets only reported.
       - Each has C(name); C(table), one of silver_transactions, silver_line_items, bronze_events; C(predicate), an SQL condition
         that is true for a wrong row, which is called C(t), C(l) or C(b); C(severity), one of info, warning, critical;
         C(action), one of quarantine, report; and, for dead letters, C(error_code) and C(message).

@@ -14,8 +14,8 @@ version_added: 0.1.0
 description:
   - Moves the selected bronze events to C(scout.bronze_events_dlq), each with its closure (its line in the ETL's ledger, its
     silver transaction and all line items) in one row from which RV(run_id) can be undone exactly.
-  - Works in short transactions of adapting size. Each proves by count and digest, for every table, that what it removed is
-    what it stored, or is rolled back. What is committed stays; the same task started again goes on.
+  - Works in short transactions of adapting size. Each proves by count and digest (see O(proof)), for every table, that what it
+    removed is what it stored, or is rolled back. What is committed stays; the same task started again goes on.
   - Conditions of different kinds must all hold. Nothing is selected by default. A window is half open, its end is frozen at
     the start; rows that appear inside it while the task works are moved too.
   - Where other events fed the same transaction, these stay and go back to the ETL's queue, so that silver is made again of
@@ -64,6 +64,13 @@ options:
       - A JSON path on the payload, bound as a value. A predicate such as V($.total_amount < 0) selects what it is true for;
         any other path, such as V($.items[*] ? (@.qty > 100\)), what it finds something in.
     type: str
+  proof:
+    description:
+      - What each batch must show before it is committed. With V(digest) what was removed and what was stored are equal by count
+        and by a digest of every row with its payload; with V(count) by count alone, for emergencies of many millions of events.
+    type: str
+    choices: [digest, count]
+    default: digest
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -159,7 +166,9 @@ SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "payload_path": {"type": "str"},
 }
 
-SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **SELECTION_SPEC}
+PROOF_SPEC: dict[str, dict[str, t.Any]] = {"proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"}}
+
+SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **SELECTION_SPEC, **PROOF_SPEC}
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -190,7 +199,9 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     moving.refuse_too_many(extent.events, params, where=session.where)
     with job.operation({"selection": wanted.as_dict()}) as this_run:
         document = {"incident": call.incident, "actor": call.controller.actor}
-        mover = quarantine.Quarantine(session, this_run, tables, wanted, call.progress, document)
+        mover = quarantine.Quarantine(
+            session, this_run, tables, wanted, call.progress, document, digests=params["proof"] == "digest"
+        )
         batches = mover.go(options, extent.events)
     return result | job.done(this_run, batches, verb="moved")
 

@@ -281,7 +281,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     with job.operation({"selection": wanted.as_dict()}) as this_run:
         work = redrive.Redrive(session, this_run, tables, wanted, mend, pace, call.progress, timezone=timezone)
         try:
-            ramp = work.go(options, extent.entries, undated=extent.undated > 0)
+            ramp = work.go(options, extent.entries)
         except Systemic as e:
             e.result = {**result, **e.result}
             raise

@@ -126,7 +126,6 @@ class Selection:
 
     rules: tuple[Rule, ...]
     window: Window
-    #: Whether the event a sale came from stays in bronze.
     keep: bool = False
     #: Rows that came later, or were changed since, are not meant.
     snapshot: str | None = None
@@ -325,10 +324,9 @@ class Cleanup:
 
     def _sales_path(self) -> Keyset:
         """Along the sales the scan marked: the others need not be judged again."""
-        columns = ((sql.Identifier("k", "transaction_id"), "text"),)
-        table = sql.SQL("scout_ops.kin AS k")
-        values = {"run_id": self.run.run_id}
-        return Keyset("marked transactions", table, columns, OF_THE_RUN, values, first_rows=500, sweep=False)
+        table, columns = sql.SQL("scout_ops.kin AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
+        name, run = "marked transactions", {"run_id": self.run.run_id}
+        return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 
     def _events_path(self, options: Options) -> Blocks:
         return Blocks(contract.BRONZE, "b", self._wrong_events, self.values, most_rows=options.max_batch_rows)
@@ -342,9 +340,8 @@ class Cleanup:
         """Moves the sales of a span that still violate a rule."""
         session, selection = self.session, self.selection
         limit()
-        marked = session.rows(
-            sql.SQL(MARKED).format(condition=OF_THE_RUN, span=span.where), run_id=self.run.run_id, **span.values
-        )
+        query = sql.SQL(MARKED).format(condition=OF_THE_RUN, span=span.where)
+        marked = session.rows(query, run_id=self.run.run_id, **span.values)
         limit()
         query = sql.SQL(SALES).format(
             names=quality.violating(selection.rules, "t"), inside=selection.inside("t"), sale=sale("b")

@@ -20,12 +20,12 @@ from .batches import Done
 from .dead_letters import FORMAT
 from .errors import NotReached
 from .pg import Jsonb, sql
-from .selection import sale
+from .selection import sale, seen_by_snapshot, snapshot_values
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .connection import Session
+    from .connection import Row, Session
     from .images import Table, Tables
 
 #: Tables in the order of the closure, and the key of each in error_details.
@@ -68,7 +68,7 @@ SELECT (SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%(ids)s::u
 #: without having been loaded did not feed it.
 TOUCHED = """
 WITH member AS MATERIALIZED (
-    SELECT b.event_id, b.ingested_at, {sale} AS transaction_id, p.event_id IS NOT NULL AS loaded
+    SELECT b.event_id, b.ingested_at, {sale} AS transaction_id, p.event_id IS NOT NULL AS loaded, NOT ({seen}) AS fresh
     FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p USING (event_id)
     WHERE b.event_id = ANY(%(ids)s::uuid[])
 ), touched AS (
@@ -83,7 +83,8 @@ WITH member AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM member AS m WHERE m.transaction_id = t.transaction_id AND (m.loaded OR t.source_event_id = m.event_id))
 )
 SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(owner::text), '{{}}') AS owners,
-       coalesce(array_agg(DISTINCT date_key::text), '{{}}') AS days
+       coalesce(array_agg(DISTINCT date_key::text), '{{}}') AS days,
+       ARRAY(SELECT DISTINCT transaction_id FROM member WHERE transaction_id IS NOT NULL AND fresh) AS fresh
 FROM touched
 """
 
@@ -98,8 +99,15 @@ FROM (
     UNION
     SELECT {sale}, b.event_id FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
     WHERE p.processed_at >= %(since)s AND {sale} = ANY(%(transactions)s)
-) AS kept
+{fresh}) AS kept
 WHERE event_id <> ALL(%(ids)s::uuid[])
+"""
+
+#: An event that the scan had not seen may share its transaction with any older one.
+KEPT_OF_FRESH = """
+    UNION
+    SELECT {sale}, b.event_id FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id)
+    WHERE {sale} = ANY(%(fresh)s)
 """
 
 STORE_EVENTS = """
@@ -231,7 +239,7 @@ SELECT %(run_id)s::uuid, transaction_id, %(run_id)s::uuid FROM meant WHERE %(mar
 
 #: Whatever was loaded by a transaction that began earlier was seen by the scan.
 SINCE = """
-SELECT least(transaction_timestamp(), min(xact_start)) - interval '1 minute' AS since
+SELECT least(transaction_timestamp(), min(xact_start)) - interval '1 minute' AS since, pg_current_snapshot()::text AS snapshot
 FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type <> 'walsender'
 """
 
@@ -284,6 +292,8 @@ class Closure:
         self.digests = digests
         self.document = {"format": FORMAT, "kind": kind, "run_id": run_id, **document}
         self.since: t.Any = None
+        #: What the scan for kin could see.
+        self.snapshot: str | None = None
         self.triggers = True
 
     def refuse_cascades(self) -> None:
@@ -312,12 +322,12 @@ class Closure:
         if `shared`. With `mark` each such transaction is noted itself as well, as named by the run's own id."""
         session = self.session
         with session.write(statement_timeout_seconds=timeout_seconds):
-            since = session.row(SINCE)["since"]
+            before = session.row(SINCE)
             session.execute("SELECT set_config('work_mem', '256MB', true)")
             session.execute(FORGET_KIN, run_id=self.run_id)
             query = sql.SQL(KIN).format(relevant=relevant, sale=sale("b"))
             session.execute(query, run_id=self.run_id, alone=int(shared), mark=mark, **values)
-        self.since = since
+        self.since, self.snapshot = before["since"], before["snapshot"]
 
     def forget_kin(self) -> None:
         """Clears the notes of the scan; in the transaction that ends the run."""
@@ -354,9 +364,9 @@ class Closure:
         session = self.session
         limit()
         ids, silver = list(batch.ids), list(batch.silver)
-        touched = session.row(sql.SQL(TOUCHED).format(sale=sale("b")), ids=ids, silver=silver)
+        touched = read_touched(session, ids, silver, self.snapshot)
         pairs = list(zip(touched["transactions"], touched["owners"], strict=True))
-        kept = self._kept(touched["transactions"] if batch.requeue else [], ids)
+        kept = self._kept(touched["transactions"] if batch.requeue else [], ids, touched["fresh"])
         values: dict[str, t.Any] = {
             **self._constants,
             "ids": ids,
@@ -408,11 +418,14 @@ class Closure:
         query = sql.SQL(STORED_IN_THE_END).format(row=self._row, sums=SUMS)
         self.prove(self.session.row(query, run=self.run_id), removed)
 
-    def _kept(self, transactions: list[str], ids: list[str]) -> dict[str, list[str]]:
+    def _kept(self, transactions: list[str], ids: list[str], fresh: list[str]) -> dict[str, list[str]]:
         if not transactions:
             return {"transactions": [], "events": []}
-        query = sql.SQL(KEPT).format(sale=sale("b"))
-        return self.session.row(query, run_id=self.run_id, transactions=transactions, ids=ids, since=self.since)
+        unseen = sql.SQL(KEPT_OF_FRESH).format(sale=sale("b")) if fresh else sql.SQL("")
+        query = sql.SQL(KEPT).format(sale=sale("b"), fresh=unseen)
+        return self.session.row(
+            query, run_id=self.run_id, transactions=transactions, ids=ids, since=self.since, fresh=fresh
+        )
 
     @property
     def _constants(self) -> dict[str, t.Any]:
@@ -487,6 +500,13 @@ class Closure:
             for name in ("requeued", "lines")
         }
         return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
+
+
+def read_touched(session: Session, ids: Sequence[str], silver: Sequence[str], snapshot: str | None) -> Row:
+    """The silver transactions that go with these events or are named, the event that carries each, their days, and the
+    transactions of events that had not been there at `snapshot`."""
+    query = sql.SQL(TOUCHED).format(sale=sale("b"), seen=seen_by_snapshot("b") if snapshot else sql.SQL("true"))
+    return session.row(query, ids=list(ids), silver=list(silver), **snapshot_values(snapshot))
 
 
 def ascending_prefix() -> str:

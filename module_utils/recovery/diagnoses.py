@@ -20,6 +20,8 @@ if t.TYPE_CHECKING:
     from .gold import Freshness
 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
+CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
+REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
@@ -159,14 +161,15 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         what = f"silver violates {row['alert']}" if row["critical"] else "silver holds baskets without lines"
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
-        yield _cause(what, evidence, f"correct {samples} and the like in scout.silver_transactions and its lines")
+        yield _cause(what, evidence, f"{CLEANUP} --check shows what would be set aside, with all that it came from")
     if found.older and (found.older["negative"] or found.older["empty"]):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
             f"for example {found.older['sample']}; the acceptance gate refuses them at any age"
         )
-        correct = f"correct {found.older['sample']} and the like in scout.silver_transactions and its lines"
-        yield _cause(f"silver holds violations older than {hours}", evidence, correct)
+        yield _cause(
+            f"silver holds violations older than {hours}", evidence, f"{CLEANUP} --check shows what would be set aside"
+        )
     if status.get("bronze_staleness") in ("warn", "fail"):
         evidence = f"the newest is {in_words((found.bronze_minutes or 0) * 60)} old"
         yield _cause("no new event arrives", evidence, "look at the edge function and its sources, not at the database")
@@ -175,9 +178,8 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield _cause("products are not linked", evidence, "look at scout.dim_product and at the job product-linking")
     if found.dead_letters:
         evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
-        yield _cause(
-            "dead letters wait for someone", evidence, "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
-        )
+        look = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
+        yield _cause("dead letters wait for someone", evidence, f"{look}; once the cause is mended, {REDRIVE}")
 
 
 def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

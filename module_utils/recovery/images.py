@@ -83,9 +83,7 @@ class Table:
         source = sql.Identifier(image)
         return sql.SQL(", ").join(
             (replaced or {}).get(column.name)
-            or sql.SQL("({} ->> {})::{}").format(
-                source, literal(column.name), sql.SQL(t.cast("t.Any", column.type))
-            )
+            or sql.SQL("({} ->> {})::{}").format(source, literal(column.name), sql.SQL(t.cast("t.Any", column.type)))
             for column in self.columns
         )
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
-from .closure import TOUCHED
+from .closure import read_touched
 from .dead_letters import FORMAT
 from .errors import NotReached
 from .images import digest
@@ -28,32 +28,54 @@ if t.TYPE_CHECKING:
 DEAD_LETTER_ACTIONS: t.Final = ("quarantine", "cleanup", "drain")
 JOURNAL_ACTIONS: t.Final = ("redrive", "undo")
 
-#: A dead letter as an item: its image, and the rows it keeps.
+#: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
 OF_DEAD_LETTERS = """
-SELECT d.dlq_id::text AS item, d.dlq_id, (d.error_details #>> '{{event,event_id}}')::uuid AS event_id,
+SELECT d.dlq_id::text AS item, d.dlq_id, (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
        jsonb_build_object(
-           'events', CASE WHEN d.error_details ? 'event'
-                          THEN jsonb_build_array((d.error_details -> 'event') || jsonb_build_object('event_data', d.original_payload::text))
+           'events', CASE WHEN k.document ? 'event'
+                          THEN jsonb_build_array((k.document -> 'event') || jsonb_build_object('event_data', d.original_payload::text))
                           ELSE '[]' END,
-           'ledger', CASE WHEN d.error_details ? 'ledger' THEN jsonb_build_array(d.error_details -> 'ledger') ELSE '[]' END
-                     || coalesce(d.error_details -> 'requeued', '[]'),
-           'transactions', CASE WHEN d.error_details ? 'transaction'
-                                THEN jsonb_build_array(d.error_details -> 'transaction') ELSE '[]' END,
-           'lines', coalesce(d.error_details -> 'lines', '[]')) AS removed,
+           'ledger', CASE WHEN k.document ? 'ledger' THEN jsonb_build_array(k.document -> 'ledger') ELSE '[]' END
+                     || coalesce(k.document -> 'requeued', '[]'),
+           'transactions', CASE WHEN k.document ? 'transaction'
+                                THEN jsonb_build_array(k.document -> 'transaction') ELSE '[]' END,
+           'lines', coalesce(k.document -> 'lines', '[]')) AS removed,
        jsonb_build_object('dead_letters', jsonb_build_array({image})) AS added
-FROM scout.bronze_events_dlq AS d WHERE {where}
+FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL (SELECT d.error_details || '{{}}' AS document OFFSET 0) AS k WHERE {where}
 """
 
 OF_JOURNAL = """
-SELECT i.item::text AS item, i.dlq_id, i.event_id, i.removed, i.added
+SELECT i.item::text AS item, i.dlq_id, i.event_id, i.transaction_id, i.removed, i.added
 FROM scout_ops.images AS i WHERE {where}
 """
 
-#: Dead letters a run made that still are what they were.
-DEAD_LETTERS_OF = sql.SQL(
-    "d.failed_at >= %(since)s AND d.error_details ->> 'format' = %(format)s"
-    " AND d.error_details ->> 'run_id' = %(undone)s AND d.resolved_at IS NULL"
+#: The transaction a dead letter is about, whether it holds an event or a silver transaction alone.
+SALE_OF_LETTER = sql.SQL(
+    "CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END"
 )
+
+#: The items of a span, and the others of the same transactions: those of a run were moved in one transaction of the database.
+WITH_KIN_OF_DEAD_LETTERS = """
+WITH base AS MATERIALIZED (
+    SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span}
+)
+SELECT dlq_id::text AS key FROM base
+UNION
+SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
+WHERE {condition} AND d.failed_at BETWEEN (SELECT min(failed_at) FROM base) AND (SELECT max(failed_at) FROM base)
+  AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
+"""
+
+WITH_KIN_OF_JOURNAL = """
+WITH base AS MATERIALIZED (SELECT i.item, i.transaction_id FROM scout_ops.images AS i WHERE {condition} AND {span})
+SELECT item::text AS key FROM base
+UNION
+SELECT i.item::text FROM scout_ops.images AS i
+WHERE {condition} AND i.transaction_id IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
+"""
+
+#: Dead letters a run made that still are what they were.
+DEAD_LETTERS_OF = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
 JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.taken_back_by IS NULL")
 
 #: Keys and digests of all rows of the items.
@@ -114,8 +136,8 @@ WRITE_DOWN = """
 WITH items AS ({items}), wanted AS (
     SELECT * FROM jsonb_to_recordset(%(swaps)s) AS w (item text, take jsonb, put jsonb)
 )
-INSERT INTO scout_ops.images (run_id, dlq_id, event_id, removed, added)
-SELECT %(run_id)s, i.dlq_id, i.event_id, jsonb_build_object({removed}),
+INSERT INTO scout_ops.images (run_id, dlq_id, event_id, transaction_id, removed, added)
+SELECT %(run_id)s, i.dlq_id, i.event_id, i.transaction_id, jsonb_build_object({removed}),
        (SELECT coalesce(jsonb_object_agg(part.key, (
             SELECT coalesce(jsonb_agg(r.image), '[]') FROM jsonb_array_elements(part.value) AS r (image)
             WHERE w.put -> part.key ? (r.image ->> keys.name))), '{{}}')
@@ -173,7 +195,11 @@ class Source:
     @property
     def values(self) -> dict[str, t.Any]:
         """What its condition binds."""
-        return {"undone": self.run_id, "since": self.since, "format": FORMAT}
+        return {
+            "undone": self.run_id,
+            "since": self.since,
+            "made_by": Jsonb({"format": FORMAT, "run_id": self.run_id}),
+        }
 
     @property
     def table(self) -> sql.SQL:
@@ -193,6 +219,12 @@ class Source:
             else ((self.key, "bigint"),)
         )
         return Keyset("items", self.table, columns, self.condition, self.values, first_rows=500, descending=True)
+
+    def select_with_kin(self, span: sql.Composable) -> sql.Composed:
+        """The query of the keys of a span's items and of those that share a transaction with them: they go together."""
+        if self.dead_letters:
+            return sql.SQL(WITH_KIN_OF_DEAD_LETTERS).format(sale=SALE_OF_LETTER, condition=self.condition, span=span)
+        return sql.SQL(WITH_KIN_OF_JOURNAL).format(condition=self.condition, span=span)
 
     def select(self, where: sql.Composable) -> sql.Composed:
         """The query of the keys of the items in force that fulfil `where` as well."""
@@ -226,7 +258,8 @@ class Journal:
     def items_where(self, where: sql.Composable) -> sql.Composed:
         """The query of the items that fulfil a condition."""
         if self.source.dead_letters:
-            return sql.SQL(OF_DEAD_LETTERS).format(image=self.tables["dead_letters"].image("d"), where=where)
+            image = self.tables["dead_letters"].image("d")
+            return sql.SQL(OF_DEAD_LETTERS).format(image=image, sale=SALE_OF_LETTER, where=where)
         return sql.SQL(OF_JOURNAL).format(where=where)
 
     @property
@@ -257,7 +290,7 @@ class Journal:
         wanted["events"] |= wanted["ledger"] | set(events)
         made_of: dict[str, str] = {}
         if events:
-            touched = self.session.row(sql.SQL(TOUCHED).format(sale=sale("b")), ids=events, silver=[])
+            touched = read_touched(self.session, events, [], None)
             made_of = dict(zip(touched["owners"], touched["transactions"], strict=True))
         transactions = sorted(wanted["transactions"] | set(made_of.values()))
         lines: dict[str, list[str]] = {}

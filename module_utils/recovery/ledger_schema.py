@@ -126,16 +126,19 @@ CREATE TABLE scout_ops.images (
     run_id uuid NOT NULL,
     dlq_id uuid,
     event_id uuid,
+    transaction_id text,
     removed jsonb NOT NULL,
     added jsonb NOT NULL,
     taken_back_by uuid
 );
 CREATE INDEX images_run ON scout_ops.images (run_id, item);
+CREATE INDEX images_transaction ON scout_ops.images (run_id, transaction_id) WHERE transaction_id IS NOT NULL;
 COMMENT ON TABLE scout_ops.images IS 'What redrive and undo removed and put back, item by item, so that they can be undone';
 COMMENT ON COLUMN scout_ops.images.item IS 'Identifies the item; in the order of the work';
 COMMENT ON COLUMN scout_ops.images.run_id IS 'The run that did it';
 COMMENT ON COLUMN scout_ops.images.dlq_id IS 'The dead letter it came from';
 COMMENT ON COLUMN scout_ops.images.event_id IS 'The event it is about';
+COMMENT ON COLUMN scout_ops.images.transaction_id IS 'The transaction it is about; items of one go together';
 COMMENT ON COLUMN scout_ops.images.removed IS 'Images of the rows it removed, by table';
 COMMENT ON COLUMN scout_ops.images.added IS 'Images of the rows it put there, by table';
 COMMENT ON COLUMN scout_ops.images.taken_back_by IS 'The run that took this item back; NULL while it is in force';

@@ -198,8 +198,8 @@ class Job:
 
     def done(self, run: Run, batches: Batches, *, verb: str) -> dict[str, t.Any]:
         """The result of a run that came to its end; effects are those of the whole run, also where it was resumed."""
-        nothing: dict[str, t.Any] = {"moved": dict.fromkeys(NOUNS, 0), "requeued": 0, "gold_days": []}
-        effects = nothing | run.effects
+        moved: dict[str, int] = {**dict.fromkeys(NOUNS, 0), **run.effects.get("moved", {})}
+        effects: dict[str, t.Any] = {"requeued": 0, "gold_days": [], **run.effects, "moved": moved}
         figures = batches.figures()
         return {
             "changed": batches.rows > 0,

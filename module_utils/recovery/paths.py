@@ -27,6 +27,8 @@ SELECT EXISTS (
 ) AS indexed
 """
 
+IN_ORDER = "SELECT set_config('enable_sort', %(on)s, true), set_config('enable_bitmapscan', %(on)s, true)"
+
 #: The greatest number of blocks of the table or one of its partitions.
 BLOCKS = """
 SELECT coalesce(max(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::int), 0)::bigint AS blocks
@@ -154,7 +156,10 @@ class Keyset:
                 sql.SQL("{} {}").format(column, sql.SQL("DESC" if descending else "ASC")) for column, _ in self.columns
             ),
         )
+        # In the order of the index, however few rows are expected: fetching and sorting all that is left would repeat with each step.
+        session.execute(IN_ORDER, on="off")
         found = session.rows(query, **self.values, **bound, path_offset=offset)
+        session.execute(IN_ORDER, on="on")
         return found[0]["edge"] if found else None
 
     def _compare(self, operator: str, name: str) -> sql.Composed:

@@ -163,6 +163,8 @@ class Quarantine:
         selection: Selection,
         progress: Progress,
         document: dict[str, t.Any],
+        *,
+        digests: bool = True,
     ) -> None:
         self.session = session
         self.run = run
@@ -172,7 +174,7 @@ class Quarantine:
         self.values = selection.values
         self.closure = Closure(
             session, tables, run.run_id, kind="quarantine", code="QUARANTINE",
-            message=f"set aside by run {run.run_id}", document=document,
+            message=f"set aside by run {run.run_id}", document=document, digests=digests,
         )  # fmt: skip
 
     def go(self, options: Options, total: int) -> Batches:

@@ -13,7 +13,7 @@ import uuid
 from . import contract, selection
 from .errors import BadInput
 from .patches import Patch, Repairs, identifiers, patched
-from .paths import Keyset
+from .paths import Span
 from .pg import Jsonb, sql
 from .selection import Window
 from .suspects import PROBE, Suspect, unconvertible
@@ -63,6 +63,11 @@ SELECT id FROM unnest(%(events)s::text[]) AS id
 WHERE NOT EXISTS (SELECT FROM scout.bronze_events_dlq AS d WHERE {event_id} = id AND d.resolved_at IS NULL)
 """
 
+KEYS = """
+SELECT coalesce(string_agg(uuid_send(d.dlq_id), ''::bytea ORDER BY d.failed_at NULLS FIRST, d.dlq_id), ''::bytea) AS keys
+FROM scout.bronze_events_dlq AS d WHERE {condition}
+"""
+
 READ = """
 SELECT d.dlq_id::text AS dlq_id, {plain} AS plain, {event_id} AS event_id, coalesce(d.failed_at, now())::text AS failed_at,
        d.source_system, CASE WHEN {plain} THEN d.original_payload ->> 'ts' END AS ts,
@@ -70,7 +75,7 @@ SELECT d.dlq_id::text AS dlq_id, {plain} AS plain, {event_id} AS event_id, coale
        CASE WHEN %(repair_all)s OR d.dlq_id::text = ANY(%(repaired)s) OR {event_id} = ANY(%(repaired)s)
                  OR {plain} AND cardinality(%(repaired)s::text[]) > 0 THEN d.original_payload::text END AS payload
 FROM scout.bronze_events_dlq AS d WHERE {where}
-ORDER BY d.failed_at, d.dlq_id {lock}
+ORDER BY d.failed_at NULLS FIRST, d.dlq_id {lock}
 """
 
 #: What each entry would become, and the event that is it already, if there is one.
@@ -245,12 +250,29 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     return dataclasses.replace(chosen, snapshot=now["snapshot"])
 
 
-def path(chosen: Selection, values: dict[str, t.Any], *, undated: bool) -> Keyset:
-    """From the entry that failed first to the last; each has one turn."""
-    at = sql.SQL("coalesce(d.failed_at, '-infinity')") if undated else sql.Identifier("d", "failed_at")
-    columns = ((t.cast("sql.Identifier", at), "timestamptz"), (sql.Identifier("d", "dlq_id"), "uuid"))
-    table = sql.SQL("scout.bronze_events_dlq AS d")
-    return Keyset("failed_at", table, columns, chosen.to_try(), values, most_rows=5000, sweep=False)
+class Path:
+    """Through the entries to try as they were at the start, the one that failed first to the last; each has one turn."""
+
+    name = "failed_at"
+    least_size = 1.0
+    first_size = 10.0
+
+    def __init__(self, session: Session, chosen: Selection, values: Mapping[str, t.Any]) -> None:
+        #: Sixteen bytes each.
+        self.keys: bytes = session.row(sql.SQL(KEYS).format(condition=chosen.to_try()), **values)["keys"]
+
+    def span(self, session: Session, cursor: t.Any, size: float) -> Span | None:  # noqa: ARG002
+        """The next entries."""
+        start, rows = cursor or 0, max(1, int(size))
+        part = self.keys[16 * start : 16 * (start + rows)]
+        if not part:
+            return None
+        ids = [str(uuid.UUID(bytes=part[at : at + 16])) for at in range(0, len(part), 16)]
+        where = sql.SQL("d.dlq_id = ANY(%(path_keys)s::uuid[])").format()
+        return Span(where, {"path_keys": ids}, start + len(ids), rows, len(ids) == rows, len(ids) > 1)
+
+    def again(self, session: Session) -> None:
+        """Every entry has had its turn."""
 
 
 def not_found(session: Session, chosen: Selection) -> dict[str, t.Any]:

@@ -106,6 +106,8 @@ class Ramp(Batches):
         """To be called first: `committed` tells how many entries the last batch tried, `give_up` raises when it must."""
         self.limits = pace
         self.size = float(pace.canary_rows)
+        # The entries that had their turn before an interruption are not on the path any more.
+        self.cursor = None
         self.committed = committed
         self.give_up = give_up
         self.tried = 0
@@ -165,14 +167,15 @@ class Redrive:
         self.tried = 0
         self.last = Tally()
 
-    def go(self, options: BatchOptions, total: int, *, undated: bool) -> Ramp:
+    def go(self, options: BatchOptions, total: int) -> Ramp:
         """Tries all of it; what is committed stays when it is interrupted."""
         session = self.session
         with session.read():
             self.closure.refuse_cascades()
+        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+            path = rebuilding.Path(session, self.selection, self.values)
         self._note_kin()
         self.returning.since = self.closure.since
-        path = rebuilding.path(self.selection, self.values, undated=undated)
         ramp = Ramp(
             session, self.run, path, options, self.progress,
             closed=CLOSED, total=total, verb="redriven", noun="dead letter",

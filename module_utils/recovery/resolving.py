@@ -55,8 +55,9 @@ WITH given AS MATERIALIZED (
     FROM given AS w WHERE w.dlq_id = d.dlq_id AND d.resolved_at IS NULL
     RETURNING d.dlq_id, {letter} AS image
 ), written AS (
-    INSERT INTO scout_ops.images (run_id, dlq_id, event_id, removed, added)
+    INSERT INTO scout_ops.images (run_id, dlq_id, event_id, transaction_id, removed, added)
     SELECT %(run_id)s, w.dlq_id, w.event_id,
+           CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END,
            jsonb_build_object('dead_letters', jsonb_build_array(before.image)) || coalesce(w.closure::jsonb, '{{}}'),
            jsonb_build_object('dead_letters', jsonb_build_array(after.image))
            || CASE WHEN b.event_id IS NULL THEN '{{}}' ELSE jsonb_build_object('events', jsonb_build_array({event})) END

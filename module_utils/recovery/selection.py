@@ -122,10 +122,15 @@ class Selection:
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the ledger and plan files; `from_dict` reads it."""
-        values = dataclasses.asdict(self)
         return {
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
             "window": self.window.as_dict(),
+            "source_systems": list(self.source_systems),
+            "event_types": list(self.event_types),
+            "stores": list(self.stores),
+            "transactions": list(self.transactions),
+            "event_ids": list(self.event_ids),
+            "payload_path": self.payload_path,
+            "snapshot": self.snapshot,
         }
 
     @classmethod

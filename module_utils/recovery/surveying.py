@@ -36,7 +36,7 @@ RATE: t.Final = 1500
 EXTENT = """
 SELECT count(*) FILTER (WHERE tried) AS entries, min(failed_at) FILTER (WHERE tried) AS first, max(failed_at) FILTER (WHERE tried) AS last,
        count(*) FILTER (WHERE why IS NULL AND NOT tried) AS parked, max(retries) FILTER (WHERE why IS NULL) AS most_retries,
-       count(why) AS not_rebuildable, count(*) FILTER (WHERE tried AND failed_at IS NULL) AS undated
+       count(why) AS not_rebuildable
 FROM (
     SELECT failed_at, retries, why, why IS NULL AND retries < %(max_replays)s AS tried
     FROM (
@@ -72,7 +72,6 @@ class Extent:
     parked: int
     most_retries: int | None
     not_rebuildable: int
-    undated: int
     first: datetime.datetime | None
     last: datetime.datetime | None
 
@@ -130,7 +129,7 @@ def extent(session: Session, selection: Selection, values: Mapping[str, t.Any]) 
 
 
 def left_alone(
-    session: Session, selection: Selection, values: Mapping[str, t.Any]
+    session: Session, selection: Selection, values: Mapping[str, t.Any], found: Extent
 ) -> dict[str, list[dict[str, t.Any]]]:
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
     made: dict[str, list[dict[str, t.Any]]] = {}
@@ -161,7 +160,7 @@ def survey(
     )
     row = session.row(query, **values)
     made = Survey(found, row["snapshot"], row["now"], row["digest"], rate)
-    path = rebuilding.path(selection, values, undated=found.undated > 0)
+    path = rebuilding.Path(session, selection, values)
     cursor: t.Any = None
     while (span := path.span(session, cursor, CHUNK_ROWS)) is not None:
         progress.checkpoint()

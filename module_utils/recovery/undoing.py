@@ -148,9 +148,9 @@ class Undo:
             self.progress.sometimes(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
         return survey
 
-    def _keys(self, span: Span) -> list[str]:
-        rows = self.session.rows(self.source.select(span.where), **self.source.values, **span.values)
-        return [row["key"] for row in rows]
+    def _keys(self, span: Span, *, with_kin: bool = False) -> list[str]:
+        query = self.source.select_with_kin(span.where) if with_kin else self.source.select(span.where)
+        return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values)]
 
     def _count(self, journal: Journal, keys: Sequence[str], survey: Survey) -> None:
         items = journal.read(keys)
@@ -207,7 +207,7 @@ class Undo:
 
         def work(span: Span, limit: Callable[[], None]) -> Done:
             limit()
-            found = journal.read(self._keys(span))
+            found = journal.read(self._keys(span, with_kin=True))
             limit()
             swaps = plan(found, journal.current(found), self.on_conflict)
             conflicts = [conflict for swap in swaps for conflict in swap.conflicts]

@@ -162,6 +162,20 @@ def test_nothing_is_moved_unless_what_is_stored_equals_what_is_removed(scout_db:
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events WHERE event_id = %s", event) == 1
 
 
+@pytest.mark.parametrize("proof", ["digest", "count"])
+@pytest.mark.parametrize("how", TAMPERING)
+def test_a_quarantine_moves_nothing_it_cannot_prove(scout_db: str, how: str, proof: str) -> None:
+    with connect(scout_db) as connection:
+        event = str(spoil(connection))
+        connection.execute(TAMPERING[how])  # type: ignore[call-overload]
+    result = call("scout_quarantine", scout_db, event_ids=[event], proof=proof)
+    # A count tells that a row is missing, not that it is another one.
+    proved = (how, proof) == ("altered on its way in", "count")
+    assert (result.get("failed", False), result.get("error", {}).get("kind")) == (not proved, None if proved else "not_reached")
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == int(proved)
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events WHERE event_id = %s", event) == int(not proved)
+
+
 def test_a_queue_that_refuses_an_event_is_named(scout_db: str) -> None:
     with connect(scout_db) as connection:
         event = spoil(connection)

@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a quarantine takes along, what it leaves, and what becomes of transactions that several events feed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import closure
+from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.oracle import START, arrive
+from tests.scout import generator
+
+SEED = 70_707
+AFTER = (START - timedelta(seconds=1)).isoformat()
+
+DOCUMENT = """
+SELECT original_payload, error_code, error_message, source_system, error_details FROM scout.bronze_events_dlq
+WHERE error_details #>> '{event,event_id}' = %s
+"""
+
+
+def quarantine(dsn: str, **options: Any) -> Result:
+    """The result; no window unless one is given."""
+    result = call("scout_quarantine", dsn, **options)
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def sale(number: int, **fields: Any) -> dict[str, Any]:
+    """The payload of a sale nobody made before."""
+    return generator.transaction(SEED, number, sold_at=START, **fields)
+
+
+def loaded(dsn: str, *payloads: dict[str, Any]) -> list[UUID]:
+    """Events that the ETL has been through, one after another."""
+    ids = arrive(dsn, payloads)
+    call("scout_etl", dsn)
+    return ids
+
+
+def marked(dsn: str, event: UUID) -> bool:
+    """Whether the ETL's ledger has the event."""
+    return one(dsn, "SELECT count(*) FROM scout.etl_processed WHERE event_id = %s", event) == 1
+
+
+def silver(dsn: str, payload: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Total and number of line items of a sale."""
+    query = """SELECT total_amount, (SELECT count(*) FROM scout.silver_line_items AS l WHERE l.transaction_id = t.transaction_id)
+               FROM scout.silver_transactions AS t WHERE transaction_id = %s"""
+    return rows(dsn, query, payload["transaction_id"])
+
+
+def test_an_event_takes_its_closure_along(scout_db: str) -> None:
+    [event] = loaded(scout_db, sale(1))
+    lines = silver(scout_db, sale(1))[0][1]
+    result = quarantine(scout_db, event_ids=[str(event)], incident="INC-3")
+    assert result["moved"] == {"events": 1, "ledger": 1, "transactions": 1, "lines": lines}
+    [(payload, code, message, source, details)] = rows(scout_db, DOCUMENT, str(event))
+    assert (payload, code, source) == (sale(1), "QUARANTINE", "edge")
+    assert result["run_id"] in message
+    expected = {"format": "scout-recovery/1", "kind": "quarantine", "run_id": result["run_id"], "incident": "INC-3"}
+    assert {name: details[name] for name in expected} == expected
+    assert details["transaction"]["transaction_id"] == payload["transaction_id"]
+    assert (len(details["lines"]), details["ledger"]["event_id"]) == (lines, str(event))
+    assert "requeued" not in details
+    assert (silver(scout_db, sale(1)), marked(scout_db, event)) == ([], False)
+    assert result["gold_days"] == [START.date().isoformat()]
+
+
+def test_what_stays_is_loaded_again(scout_db: str) -> None:
+    first, second = loaded(scout_db, sale(1), sale(1, total_amount=1.0, net_amount=1.0, items=[]))
+    result = quarantine(scout_db, event_ids=[str(first)])
+    assert result["requeued"] == 1
+    assert "1 event of the same transactions went back to the queue" in result["summary"]
+    assert (marked(scout_db, second), silver(scout_db, sale(1))) == (False, [])
+    call("scout_etl", scout_db)
+    assert [(float(total), count) for total, count in silver(scout_db, sale(1))] == [(1.0, 0)]
+
+
+def test_an_event_that_was_not_loaded_takes_nothing_along(scout_db: str) -> None:
+    loaded(scout_db, sale(1))
+    before = silver(scout_db, sale(1))
+    [pending] = arrive(scout_db, [sale(1, net_amount=1.0)])
+    assert quarantine(scout_db, event_ids=[str(pending)])["moved"]["transactions"] == 0
+    assert silver(scout_db, sale(1)) == before
+
+
+def test_silver_that_lost_its_mark_goes_with_its_source(scout_db: str) -> None:
+    [event] = loaded(scout_db, sale(1))
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout.etl_processed WHERE event_id = %s", [event])
+    assert quarantine(scout_db, event_ids=[str(event)])["moved"]["transactions"] == 1
+    assert silver(scout_db, sale(1)) == []
+
+
+@pytest.mark.parametrize("payload", [[1, 2], "text", 4711, None, {"transaction_id": None}, {}])
+def test_payloads_that_are_no_sale(scout_db: str, payload: Any) -> None:
+    with connect(scout_db) as connection:
+        event = generator.insert(connection, payload, ingested_at=START)
+    result = quarantine(scout_db, event_ids=[str(event)])
+    assert result["moved"]["events"] == 1
+    assert rows(scout_db, DOCUMENT, str(event))[0][0] == payload
+    assert not call("scout_undo", scout_db, run_id=result["run_id"]).get("failed")
+    assert one(scout_db, "SELECT event_data FROM scout.bronze_events WHERE event_id = %s", event) == payload
+
+
+SELECTED = {
+    "by store": ({"stores": ["S-A"]}, [1]),
+    "by type": ({"event_types": ["other.v1"]}, [3]),
+    "by source": ({"source_systems": ["pos-x"]}, [2]),
+    "by transaction": ({"transactions": [f"{SEED}-00000001"]}, [1]),
+    "by two kinds": ({"stores": ["S-A", "S-B"], "source_systems": ["pos-x"]}, [2]),
+    "by a predicate": ({"payload_path": "$.total_amount < 0"}, [2]),
+    "by a filter": ({"payload_path": "$.items[*] ? (@.qty > 99)"}, [1]),
+    "by a path that finds false": ({"payload_path": "$.flag"}, [2]),
+    "by a strict path": ({"payload_path": "strict $.flag"}, [2]),
+    "by a window": ({"window_start": START.isoformat(), "window_end": (START + timedelta(seconds=1)).isoformat()}, [1]),
+    "by the other clock": ({"clock": "event_ts", "window_end": START.isoformat()}, [3]),
+    "by nothing there": ({"stores": ["S-NONE"]}, []),
+}
+
+
+@pytest.mark.parametrize("how", SELECTED)
+def test_what_is_selected(scout_db: str, how: str) -> None:
+    options, expected = SELECTED[how]
+    item = {"product_id": "P-1", "qty": 100, "unit_price": 1, "line_amount": 100}
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout.bronze_events")
+        made = [
+            generator.insert(connection, sale(1, store_id="S-A", items=[item]), ingested_at=START),
+            generator.insert(
+                connection,
+                sale(2, store_id="S-B", total_amount=-5, flag=False),
+                ingested_at=START + timedelta(seconds=1),
+                source_system="pos-x",
+            ),
+            generator.insert(connection, {"n": 3}, ingested_at=START + timedelta(seconds=2), event_type="other.v1"),
+        ]
+        connection.execute("UPDATE scout.bronze_events SET event_ts = '2020-01-01+00' WHERE event_type = 'other.v1'")
+    planned = quarantine(scout_db, check=True, **options)
+    assert planned["moved"]["events"] == len(expected)
+    quarantine(scout_db, **options)
+    gone = {
+        row[0] for row in rows(scout_db, "SELECT error_details #>> '{event,event_id}' FROM scout.bronze_events_dlq")
+    }
+    assert gone == {str(made[number - 1]) for number in expected}
+
+
+def test_a_correction_that_came_and_was_loaded_after_the_scan(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow writer's event lies inside the window; the older event of its transaction is not selected and not in the notes."""
+    [older] = loaded(scout_db, sale(1))
+    middle: datetime = START + timedelta(seconds=10)
+    arrive(scout_db, [sale(2)], start=middle)
+    scan = closure.Closure.scan_kin
+    late: list[UUID] = []
+
+    def scan_then_arrive(*arguments: Any, **options: Any) -> None:
+        scan(*arguments, **options)
+        late.extend(arrive(scout_db, [sale(1, net_amount=1.0)], start=middle + timedelta(seconds=1)))
+        with connect(scout_db) as connection:
+            connection.execute("SELECT scout.load_silver_from_bronze(100)")
+
+    monkeypatch.setattr(closure.Closure, "scan_kin", scan_then_arrive)
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout.bronze_events WHERE ingested_at > %s", [middle + timedelta(seconds=5)])
+    result = quarantine(scout_db, window_start=middle.isoformat())
+    assert len(rows(scout_db, DOCUMENT, str(late[0]))) == 1
+    assert (result["requeued"], marked(scout_db, older)) == (1, False)
+    call("scout_etl", scout_db)
+    assert len(silver(scout_db, sale(1))) == 1
