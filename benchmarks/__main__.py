@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import rivals
+from benchmarks import moves, rivals
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 from tests.scout import faults, generator, reference
 from tests.scout.server import Server
@@ -29,10 +29,11 @@ REPORT = ROOT / "docs" / "performance.md"
 class Bench:
     """A server, a scratch folder, and what every measurement needs."""
 
-    def __init__(self, server: Server, folder: Path, rounds: int) -> None:
+    def __init__(self, server: Server, folder: Path, rounds: int, events: int | None = None) -> None:
         self.server = server
         self.folder = folder
         self.rounds = rounds
+        self.events = events
         self.number = 0
 
     def database(self, **options: int) -> str:
@@ -265,7 +266,12 @@ TITLES = {
     "broken": "The whole reset with 2,000 events behind three poison events",
     "fleet": "Many databases at once, none of them broken",
     "drain": "A backlog of 100,000 events",
+    "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
+    "closure": "Half of {events:,} loaded events, moved with their silver while a writer goes on, and back",
 }
+
+#: How many events the moves are measured on unless said otherwise.
+EVENTS = {"quarantine": 2_000_000, "closure": 200_000}
 
 
 def run(name: str, bench: Bench) -> str:
@@ -274,16 +280,20 @@ def run(name: str, bench: Bench) -> str:
     if name == "fleet":
         parts = [table(lines, f"{size} database{'s' * (size > 1)}") for size, lines in fleet(bench).items()]
         return f"### {TITLES[name]}\n\n" + "\n\n".join(parts)
+    if name in EVENTS:
+        events = bench.events or EVENTS[name]
+        measured = moves.quarantine if name == "quarantine" else moves.closure
+        return f"### {TITLES[name].format(events=events)}\n\n{measured(bench.server, bench.rounds, events)}"
     return f"### {TITLES[name]}\n\n{table(made[name](bench))}"
 
 
 @contextmanager
-def prepared(rounds: int) -> Iterator[Bench]:
+def prepared(rounds: int, events: int | None = None) -> Iterator[Bench]:
     """A bench on a server of its own."""
     with ExitStack() as stack:
         server = stack.enter_context(Server())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        yield Bench(server, folder, rounds)
+        yield Bench(server, folder, rounds, events)
 
 
 def write(name: str, section: str) -> None:
@@ -300,12 +310,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"among {', '.join(TITLES)}; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each comparison (default 5)")
+    parser.add_argument("--events", type=int, help="how many events quarantine and closure are measured on")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     given = parser.parse_args()
     if unknown := set(given.names) - set(TITLES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     for name in given.names or TITLES:
-        with prepared(given.rounds) as bench:
+        with prepared(given.rounds, given.events) as bench:
             section = run(name, bench)
         print(f"{section}\n", flush=True)
         if given.write:

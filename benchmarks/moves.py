@@ -145,10 +145,15 @@ WITH_CLOSURE = (
     Contender("scout_quarantine, proved by count and digest", "quarantine"),
 )
 
+HEADER = (
+    "what", "rows", "rows/s", "ratio to the first", "lowest to highest", "longest writing transaction",
+    "server's CPU a row", "WAL a row", "writer's p50, p99 before", "during", "memory", "retries", "lost",
+)  # fmt: skip
+
 UNDO = Contender("scout_undo of the last", "undo")
 
 
-def quarantine(server: Server, rounds: int, events: int = 2_000_000) -> str:
+def quarantine(server: Server, rounds: int, events: int) -> str:
     """Half of the events, none of them loaded."""
     dsn = reference.build(server.create_database("plain_source"), events=0)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -158,7 +163,7 @@ def quarantine(server: Server, rounds: int, events: int = 2_000_000) -> str:
     return table(compare(server, dsn, PLAIN, rounds))
 
 
-def closure(server: Server, rounds: int, events: int = 200_000) -> str:
+def closure(server: Server, rounds: int, events: int) -> str:
     """Half of the events, all loaded, with silver and line items; then all of it back."""
     dsn = reference.build(server.create_database("loaded_source"), events=events)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -290,11 +295,7 @@ def sampling(dsn: str) -> Iterator[Seen]:
 def table(made: Mapping[str, Sequence[Measured]]) -> str:
     """Markdown; medians, ratios by round to the first row."""
     base = next(iter(made.values()))
-    rows = [
-        "| what | rows | rows/s | ratio to the first | lowest to highest | longest writing transaction | server's CPU a row | WAL a row "
-        "| writer's p50, p99 before | during | memory | retries | lost |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    rows = [f"| {' | '.join(HEADER)} |", f"|---{'|---:' * (len(HEADER) - 1)}|"]
     for name, measured in made.items():
         ratios = [one.rate / first.rate for one, first in zip(measured, base, strict=True)]
         cells = [

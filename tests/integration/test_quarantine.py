@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import closure
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 from tests.integration.oracle import START, arrive
 from tests.scout import generator
 
@@ -174,3 +175,47 @@ def test_a_correction_that_came_and_was_loaded_after_the_scan(scout_db: str, mon
     assert (result["requeued"], marked(scout_db, older)) == (1, False)
     call("scout_etl", scout_db)
     assert len(silver(scout_db, sale(1))) == 1
+
+
+UNUSABLE: list[tuple[dict[str, Any], str]] = [
+    ({}, "refused to select everything"),
+    ({"window_start": "2026-11-25T01:00"}, "window_start '2026-11-25T01:00' has no offset"),
+    ({"window_start": "2026-11-25T02:00Z", "window_end": "2026-11-25T01:00Z"}, "the window ends before it starts"),
+    ({"window_start": "yesterday"}, "window_start 'yesterday' is not a time"),
+    ({"window_start": "2026-11-25T01:00", "time_zone": "Mars/Olympus"}, "time_zone 'Mars/Olympus' is not known"),
+    ({"window_start": "2026-10-25T02:30", "time_zone": "Europe/Berlin"}, "exists twice in Europe/Berlin"),
+    ({"window_start": "2026-03-29T02:30", "time_zone": "Europe/Berlin"}, "exists never in Europe/Berlin"),
+    ({"event_ids": ["4711"]}, "event_ids: '4711' is not an event id"),
+    ({"event_ids_file": "/nowhere/ids"}, "could not read event_ids_file /nowhere/ids: No such file"),
+    ({"payload_path": "$.total <"}, "payload_path '$.total <' is not a JSON path: syntax error"),
+    ({"stores": ["S-1"], "max_rows": -1}, "max_rows -1 is not usable"),
+    ({"stores": ["S-1"], "ledger": "off"}, "refused to move data with ledger=off"),
+    ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 2,000 events: max_rows is 5"),
+    ({"plan_file": "/proc/nowhere/plan.json", "stores": ["S-1"]}, "plan_file /proc/nowhere/plan.json"),
+]
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(("options", "said"), UNUSABLE)
+def test_what_cannot_be_used_is_named_and_changes_nothing(
+    scout_db: str, options: dict[str, Any], said: str, check: bool
+) -> None:
+    before = fingerprint(scout_db)
+    refused = call("scout_quarantine", scout_db, check=check, **options)
+    assert refused["failed"]
+    assert said in refused["msg"]
+    assert refused["error"]["next_step"]
+    assert fingerprint(scout_db) == before
+
+
+def test_a_file_of_ids(scout_db: str, tmp_path: Path) -> None:
+    ids = [str(row[0]) for row in rows(scout_db, "SELECT event_id FROM scout.bronze_events LIMIT 3")]
+    listed = tmp_path / "ids.txt"
+    unknown = "00000000-0000-4000-8000-000000000000"
+    listed.write_text("# from the ticket\n\n" + "\n".join([*ids, unknown]) + "\n")
+    result = quarantine(scout_db, event_ids_file=str(listed))
+    assert (result["moved"]["events"], result["not_found"]) == (3, {"count": 1, "ids": [unknown]})
+    listed.write_text("nonsense\n")
+    assert "'nonsense' is not an event id" in call("scout_quarantine", scout_db, event_ids_file=str(listed))["msg"]
+    listed.write_text("# nothing\n")
+    assert "names no event" in call("scout_quarantine", scout_db, event_ids_file=str(listed))["msg"]

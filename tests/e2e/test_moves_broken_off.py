@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves from the command line: planned, done, done again, broken off anywhere and gone on with, and taken back."""
+"""Moves from the command line that are broken off anywhere, meet others, and are gone on with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,51 +63,6 @@ def second_half(healthy: Pipeline) -> dict[str, str]:
     return {"window_start": middle.isoformat()}
 
 
-def test_planned_done_listed_and_taken_back(healthy: Pipeline, stage: Stage) -> None:
-    before, untouched, events = rows_of(healthy), healthy.fingerprint(), healthy.events()
-    plan = stage.home / "plan.json"
-
-    planned = stage.play(
-        "quarantine", healthy.dsn, "--check", "--diff", plan_file=str(plan), incident="INC-9", **CORRECTIONS
-    )
-    assert planned.rc == 0, planned.text
-    assert healthy.fingerprint() == untouched
-    assert "nothing was written but the plan" in planned.summary
-
-    done = stage.play("quarantine", healthy.dsn, plan_file=str(plan), incident="INC-9")
-    assert done.rc == 0, done.text
-    assert moved(done)["moved"]["events"] == moved(planned)["moved"]["events"] == 10
-    assert moved(done)["requeued"] == 10
-    assert "10 events, 10 transactions" in done.summary
-    assert f"undo.yml -e run_id={moved(done)['run_id']}" in done.summary
-    assert (healthy.pending(), healthy.rows(ASTRAY, events), healthy.active_jobs() >= JOBS) == (0, [], True)
-
-    again = stage.play("quarantine", healthy.dsn, plan_file=str(plan), incident="INC-9")
-    assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
-    assert "has been applied by run" in again.summary
-
-    listed = stage.play("runs", healthy.dsn, of_incident="INC-9")
-    assert moved(done)["run_id"] in listed.text
-    assert "can be undone" in listed.text
-
-    undone = stage.play("undo", healthy.dsn, run_id=moved(done)["run_id"])
-    assert undone.rc == 0, undone.text
-    assert rows_of(healthy) == before
-    twice = stage.play("undo", healthy.dsn, run_id=moved(done)["run_id"])
-    assert (twice.rc, twice.recap()["changed"]) == (0, 0), twice.text
-    assert healthy.lease_owner() is None
-
-
-def test_without_a_pause(healthy: Pipeline, stage: Stage, second_half: dict[str, str]) -> None:
-    before = rows_of(healthy)
-    done = stage.play("quarantine", healthy.dsn, pause=False, refresh=False, **second_half)
-    assert done.rc == 0, done.text
-    assert "paused" not in done.summary
-    assert healthy.active_jobs() >= JOBS
-    assert stage.play("undo", healthy.dsn, pause=False, run_id=moved(done)["run_id"]).rc == 0
-    assert rows_of(healthy) == before
-
-
 def test_a_typed_list_and_an_unknown_id(healthy: Pipeline, stage: Stage) -> None:
     known = str(healthy.events()[0])
     unknown = "00000000-0000-4000-8000-000000000000"
@@ -118,53 +72,6 @@ def test_a_typed_list_and_an_unknown_id(healthy: Pipeline, stage: Stage) -> None
     assert "1 given event id not in bronze" in typed.summary
     as_json = stage.play("quarantine", healthy.dsn, "-e", 'source_systems=["backoffice"]', "--check")
     assert moved(as_json)["moved"]["events"] > 0, as_json.text
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({}, "refused to select everything"),
-        ({"window_start": "2026-11-25T01:00"}, "has no offset"),
-        ({"window_start": "2026-11-25T02:00Z", "window_end": "2026-11-25T01:00Z"}, "the window ends before it starts"),
-        ({"window_start": "yesterday"}, "'yesterday' is not a time"),
-        ({"event_ids": ["4711"]}, "'4711' is not an event id"),
-        ({"payload_path": "$.total <"}, "is not a JSON path"),
-        ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 2,000 events: max_rows is 5"),
-        ({"window_start": "2000-01-01T00:00Z", "ledger": "off"}, "ledger=off"),
-        ({"plan_file": "/nowhere/plan.json"}, "could not read plan_file"),
-    ],
-)
-def test_what_cannot_be_used_is_named_and_changes_nothing(
-    healthy: Pipeline, stage: Stage, options: dict[str, Any], said: str
-) -> None:
-    before = healthy.fingerprint()
-    refused = stage.play("quarantine", healthy.dsn, **options)
-    assert refused.rc == 2, refused.text
-    assert said in refused.summary
-    after = healthy.fingerprint()
-    assert {k: v for k, v in after.items() if not k.startswith("scout_ops")} == {
-        k: v for k, v in before.items() if not k.startswith("scout_ops")
-    }
-    assert healthy.active_jobs() >= JOBS
-
-
-def test_a_move_that_fails_leaves_it_paused_and_says_how_to_go_on(healthy: Pipeline, stage: Stage) -> None:
-    events = healthy.events()
-    healthy.execute(
-        "CREATE FUNCTION public.drop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
-        "CREATE TRIGGER drop BEFORE INSERT ON scout.bronze_events_dlq FOR EACH ROW EXECUTE FUNCTION public.drop()",
-    )
-    failed = stage.play("quarantine", healthy.dsn, **CORRECTIONS)
-    assert failed.rc == 2, failed.text
-    assert "could not be proved safe" in failed.summary
-    assert "ingestion is paused" in failed.summary
-    assert healthy.rows(ASTRAY, events) == []
-    assert healthy.active_jobs().isdisjoint({"bronze-to-silver-etl"})
-    healthy.execute("DROP TRIGGER drop ON scout.bronze_events_dlq")
-    mended = stage.play("quarantine", healthy.dsn, **CORRECTIONS)
-    assert mended.rc == 0, mended.text
-    assert healthy.active_jobs() >= JOBS
-    assert healthy.pending() == 0
 
 
 def test_beside_another_operator_it_is_refused(healthy: Pipeline, stage: Stage, second_half: dict[str, str]) -> None:
@@ -252,8 +159,3 @@ def test_a_session_that_keeps_a_row_is_named(healthy: Pipeline, stage: Stage) ->
         held.close()
     assert healthy.rows(ASTRAY, events) == []
     assert stage.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS).rc == 0
-
-
-def test_evidence_is_kept_before_the_first_write(healthy: Pipeline, stage: Stage) -> None:
-    assert stage.play("quarantine", healthy.dsn, **CORRECTIONS).rc == 0
-    assert [path for path in Path(stage.evidence).iterdir() if path.is_dir()]
