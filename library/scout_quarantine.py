@@ -166,7 +166,9 @@ SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "payload_path": {"type": "str"},
 }
 
-PROOF_SPEC: dict[str, dict[str, t.Any]] = {"proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"}}
+PROOF_SPEC: dict[str, dict[str, t.Any]] = {
+    "proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"}
+}
 
 SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **SELECTION_SPEC, **PROOF_SPEC}
 

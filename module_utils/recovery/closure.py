@@ -231,10 +231,17 @@ shared AS MATERIALIZED (
     WHERE {sale} IN (SELECT transaction_id FROM meant)
     GROUP BY 1 HAVING count(*) > %(alone)s
 )
-INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
-SELECT %(run_id)s::uuid, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
+SELECT transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
 UNION ALL
-SELECT %(run_id)s::uuid, transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
+SELECT transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
+"""
+
+#: The scan only reads and keeps its rows with the server, so that no lock is held while it lasts; they are noted in small parts.
+SCAN: t.Final = "kin_of_a_move"
+FETCH_KIN = sql.SQL("FETCH {} FROM {}").format(sql.Literal(20_000), sql.Identifier(SCAN))
+NOTE_KIN = """
+INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
+SELECT %(run_id)s, transaction_id, event_id FROM unnest(%(transactions)s::text[], %(events)s::uuid[]) AS k (transaction_id, event_id)
 """
 
 #: Whatever was loaded by a transaction that began earlier was seen by the scan.
@@ -323,10 +330,19 @@ class Closure:
         session = self.session
         with session.write(statement_timeout_seconds=timeout_seconds):
             before = session.row(SINCE)
-            session.execute("SELECT set_config('work_mem', '256MB', true)")
             session.execute(FORGET_KIN, run_id=self.run_id)
+        with session.read(statement_timeout_seconds=timeout_seconds):
+            session.execute("SELECT set_config('work_mem', '256MB', true)")
             query = sql.SQL(KIN).format(relevant=relevant, sale=sale("b"))
+            query = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(sql.Identifier(SCAN), query)
             session.execute(query, run_id=self.run_id, alone=int(shared), mark=mark, **values)
+        try:
+            while found := session.rows(FETCH_KIN):
+                noted = {f"{name}s": [row[f"{name}_id"] for row in found] for name in ("transaction", "event")}
+                with session.write():
+                    session.execute(NOTE_KIN, run_id=self.run_id, **noted)
+        finally:
+            session.execute(sql.SQL("CLOSE {}").format(sql.Identifier(SCAN)))
         self.since, self.snapshot = before["since"], before["snapshot"]
 
     def forget_kin(self) -> None:

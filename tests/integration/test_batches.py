@@ -70,7 +70,9 @@ def unloaded(dsn: str) -> None:
 
 
 def test_the_path_follows_what_there_is(scout_db: str) -> None:
-    ids = [str(row[0]) for row in rows(scout_db, "SELECT event_id FROM scout.bronze_events ORDER BY ingested_at LIMIT 700")]
+    ids = [
+        str(row[0]) for row in rows(scout_db, "SELECT event_id FROM scout.bronze_events ORDER BY ingested_at LIMIT 700")
+    ]
     by_keys = quarantine(scout_db, event_ids=ids)
     assert (by_keys["batches"]["path"], by_keys["moved"]["events"]) == ("keys", 700)
     middle = one(scout_db, "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY ingested_at) FROM scout.bronze_events")
@@ -118,7 +120,9 @@ def test_a_single_row_may_take_its_time(scout_db: str) -> None:
 
 def test_a_dense_part_after_a_sparse_one_is_cut(scout_db: str) -> None:
     with open_session(Settings(scout_db)) as session, session.read():
-        path = Blocks("scout.bronze_events", "b", sql.SQL("b.ingested_at > %(since)s"), {"since": "2000-01-01+00"}, most_rows=100)
+        path = Blocks(
+            "scout.bronze_events", "b", sql.SQL("b.ingested_at > %(since)s"), {"since": "2000-01-01+00"}, most_rows=100
+        )
         spans = []
         cursor = None
         while (span := path.span(session, cursor, 10_000)) is not None:

@@ -171,7 +171,10 @@ def test_a_quarantine_moves_nothing_it_cannot_prove(scout_db: str, how: str, pro
     result = call("scout_quarantine", scout_db, event_ids=[event], proof=proof)
     # A count tells that a row is missing, not that it is another one.
     proved = (how, proof) == ("altered on its way in", "count")
-    assert (result.get("failed", False), result.get("error", {}).get("kind")) == (not proved, None if proved else "not_reached")
+    assert (result.get("failed", False), result.get("error", {}).get("kind")) == (
+        not proved,
+        None if proved else "not_reached",
+    )
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == int(proved)
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events WHERE event_id = %s", event) == int(not proved)
 

@@ -14,7 +14,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import controller, ingestion, ledger, ledger_schema
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
+    controller,
+    ingestion,
+    ledger_schema,
+)
 from tests.integration.modules import (
     Result,
     ad_hoc,

@@ -88,7 +88,13 @@ def test_what_fed_it_as_well_returns_with_the_same_run() -> None:
     ("there", "on_conflict", "taken", "put", "conflicts"),
     [
         ({"events": {"E": "1"}}, "refuse", GONE, {"ledger": {"E", "K"}, "transactions": {"T"}, "lines": {"L"}}, []),
-        ({"events": {"E": "9"}}, "restore", GONE | {"events": {"E"}}, BACK, ["events E exists again, with other contents"]),
+        (
+            {"events": {"E": "9"}},
+            "restore",
+            GONE | {"events": {"E"}},
+            BACK,
+            ["events E exists again, with other contents"],
+        ),
         (
             {"events": {"E": "9"}},
             "keep_current",
@@ -139,7 +145,13 @@ def test_a_line_has_changed_since_the_undo(on_conflict: str) -> None:
 
 def test_an_event_that_was_put_back_has_been_loaded_since() -> None:
     item = Item("1", {"dead_letters": {"D": "6"}}, {"events": {"E": "1"}, "dead_letters": {"D": "8"}})
-    rows = {"events": {"E": "1"}, "ledger": {"E": "20"}, "transactions": {"T": "40"}, "lines": {}, "dead_letters": {"D": "8"}}
+    rows = {
+        "events": {"E": "1"},
+        "ledger": {"E": "20"},
+        "transactions": {"T": "40"},
+        "lines": {},
+        "dead_letters": {"D": "8"},
+    }
     current = Current(rows, {"T": ["M"]}, {"T": {"E"}}, {"E": "T"})
     taken = {"events": {"E"}, "ledger": {"E"}, "transactions": {"T"}, "lines": {"M"}, "dead_letters": {"D"}}
     assert swapped(current, item=item) == (taken, GONE, [])
