@@ -117,7 +117,7 @@ already_there:
   returned: success, and when too much failed
   type: int
 failures:
-  description: The first hundred entries that failed again, each with dlq_id, event_id, error and sqlstate. RV(effects.failed) counts all.
+  description: The first hundred entries that failed again, each with dlq_id, event_id, error and sqlstate. C(effects.failed) counts all.
   returned: success, and when too much failed
   type: list
   elements: dict

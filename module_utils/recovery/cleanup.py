@@ -14,7 +14,7 @@ from .batches import Batches, Done
 from .closure import Batch, Closure, Label
 from .connection import attempting
 from .images import digest
-from .moving import CLOSED, SCAN_SECONDS, in_numbers
+from .moving import CLOSED, SCAN_SECONDS, about_requeued, in_numbers
 from .paths import Blocks, Keyset
 from .pg import sql
 from .progress import count
@@ -254,8 +254,7 @@ def told(verb: str, effects: Mapping[str, t.Any], found: Sequence[Mapping[str, t
     names = [f"{rule['name']} {rule['moved']:,}" for rule in found if rule["moved"]]
     if names and moved != "nothing":
         text += f": {', '.join(names)}"
-    if effects.get("requeued"):
-        text += f"; {count(effects['requeued'], 'event')} of the same transactions went back to the queue"
+    text += about_requeued(verb, effects)
     reported = sum(bool(rule["violations"]) for rule in found if rule["action"] == "report")
     return text + (f"; {count(reported, 'rule')} only reported" if reported else "")
 

@@ -231,17 +231,10 @@ shared AS MATERIALIZED (
     WHERE {sale} IN (SELECT transaction_id FROM meant)
     GROUP BY 1 HAVING count(*) > %(alone)s
 )
-SELECT transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
-UNION ALL
-SELECT transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
-"""
-
-#: The scan only reads and keeps its rows with the server, so that no lock is held while it lasts; they are noted in small parts.
-SCAN: t.Final = "kin_of_a_move"
-FETCH_KIN = sql.SQL("FETCH {} FROM {}").format(sql.Literal(20_000), sql.Identifier(SCAN))
-NOTE_KIN = """
 INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
-SELECT %(run_id)s, transaction_id, event_id FROM unnest(%(transactions)s::text[], %(events)s::uuid[]) AS k (transaction_id, event_id)
+SELECT %(run_id)s::uuid, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
+UNION ALL
+SELECT %(run_id)s::uuid, transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
 """
 
 #: Whatever was loaded by a transaction that began earlier was seen by the scan.
@@ -305,7 +298,7 @@ class Closure:
 
     def refuse_cascades(self) -> None:
         """Raises where deleting would silently change rows of other tables; inside a transaction."""
-        self.triggers = self.session.row(TRIGGERS)["some"]
+        self.triggers = has_triggers(self.session)
         found = self.session.rows(CASCADES)
         if found:
             what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
@@ -328,21 +321,13 @@ class Closure:
         """Notes which events name a transaction that `relevant`, a query of transaction ids, gives; only where several do,
         if `shared`. With `mark` each such transaction is noted itself as well, as named by the run's own id."""
         session = self.session
-        with session.write(statement_timeout_seconds=timeout_seconds):
+        # The lease is proved in the end: nobody who asks for it has to wait for the scan.
+        with session.write(statement_timeout_seconds=timeout_seconds, fence_last=True):
             before = session.row(SINCE)
-            session.execute(FORGET_KIN, run_id=self.run_id)
-        with session.read(statement_timeout_seconds=timeout_seconds):
             session.execute("SELECT set_config('work_mem', '256MB', true)")
+            session.execute(FORGET_KIN, run_id=self.run_id)
             query = sql.SQL(KIN).format(relevant=relevant, sale=sale("b"))
-            query = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(sql.Identifier(SCAN), query)
             session.execute(query, run_id=self.run_id, alone=int(shared), mark=mark, **values)
-        try:
-            while found := session.rows(FETCH_KIN):
-                noted = {f"{name}s": [row[f"{name}_id"] for row in found] for name in ("transaction", "event")}
-                with session.write():
-                    session.execute(NOTE_KIN, run_id=self.run_id, **noted)
-        finally:
-            session.execute(sql.SQL("CLOSE {}").format(sql.Identifier(SCAN)))
         self.since, self.snapshot = before["since"], before["snapshot"]
 
     def forget_kin(self) -> None:
@@ -516,6 +501,11 @@ class Closure:
             for name in ("requeued", "lines")
         }
         return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
+
+
+def has_triggers(session: Session) -> bool:
+    """Whether users have triggers on the tables of a move; inside a transaction."""
+    return session.row(TRIGGERS)["some"]
 
 
 def read_touched(session: Session, ids: Sequence[str], silver: Sequence[str], snapshot: str | None) -> Row:

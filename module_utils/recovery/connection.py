@@ -184,15 +184,22 @@ class Session:
 
     @contextlib.contextmanager
     def write(
-        self, *, statement_timeout_seconds: float | None = None, lock_timeout_seconds: float | None = None
+        self,
+        *,
+        statement_timeout_seconds: float | None = None,
+        lock_timeout_seconds: float | None = None,
+        fence_last: bool = False,
     ) -> Generator[Session]:
-        """A READ COMMITTED transaction, fenced by the lease when one is held."""
+        """A READ COMMITTED transaction, fenced by the lease when one is held; from its start, which locks the lease, or just
+        before it commits."""
         with self.connection.transaction():
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
-            if self.fence is not None:
+            if self.fence is not None and not fence_last:
                 self.fence()
             yield self
+            if self.fence is not None and fence_last:
+                self.fence()
 
     @contextlib.contextmanager
     def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:

@@ -1,82 +1,26 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The items of a run and the exchange of rows: written down first, then done, then both proved equal."""
+"""Exchanges the rows of items: written down first, then done, then both proved equal."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import typing as t
 
 from .closure import read_touched
-from .dead_letters import FORMAT
 from .errors import NotReached
 from .images import digest
-from .paths import Keyset
 from .pg import Jsonb, sql
 from .selection import sale
 from .undo import TABLES, Current, Item, Rows, Swap
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .connection import Row, Session
     from .images import Table, Tables
-
-#: Runs whose items are dead letters, and runs that keep a journal.
-DEAD_LETTER_ACTIONS: t.Final = ("quarantine", "cleanup", "drain")
-JOURNAL_ACTIONS: t.Final = ("redrive", "undo")
-
-#: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
-OF_DEAD_LETTERS = """
-SELECT d.dlq_id::text AS item, d.dlq_id, (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
-       jsonb_build_object(
-           'events', CASE WHEN k.document ? 'event'
-                          THEN jsonb_build_array((k.document -> 'event') || jsonb_build_object('event_data', d.original_payload::text))
-                          ELSE '[]' END,
-           'ledger', CASE WHEN k.document ? 'ledger' THEN jsonb_build_array(k.document -> 'ledger') ELSE '[]' END
-                     || coalesce(k.document -> 'requeued', '[]'),
-           'transactions', CASE WHEN k.document ? 'transaction'
-                                THEN jsonb_build_array(k.document -> 'transaction') ELSE '[]' END,
-           'lines', coalesce(k.document -> 'lines', '[]')) AS removed,
-       jsonb_build_object('dead_letters', jsonb_build_array({image})) AS added
-FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL (SELECT d.error_details || '{{}}' AS document OFFSET 0) AS k WHERE {where}
-"""
-
-OF_JOURNAL = """
-SELECT i.item::text AS item, i.dlq_id, i.event_id, i.transaction_id, i.removed, i.added
-FROM scout_ops.images AS i WHERE {where}
-"""
-
-#: The transaction a dead letter is about, whether it holds an event or a silver transaction alone.
-SALE_OF_LETTER = sql.SQL(
-    "CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END"
-)
-
-#: The items of a span, and the others of the same transactions: those of a run were moved in one transaction of the database.
-WITH_KIN_OF_DEAD_LETTERS = """
-WITH base AS MATERIALIZED (
-    SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span}
-)
-SELECT dlq_id::text AS key FROM base
-UNION
-SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
-WHERE {condition} AND d.failed_at BETWEEN (SELECT min(failed_at) FROM base) AND (SELECT max(failed_at) FROM base)
-  AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
-"""
-
-WITH_KIN_OF_JOURNAL = """
-WITH base AS MATERIALIZED (SELECT i.item, i.transaction_id FROM scout_ops.images AS i WHERE {condition} AND {span})
-SELECT item::text AS key FROM base
-UNION
-SELECT i.item::text FROM scout_ops.images AS i
-WHERE {condition} AND i.transaction_id IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
-"""
-
-#: Dead letters a run made that still are what they were.
-DEAD_LETTERS_OF = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
-JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.taken_back_by IS NULL")
+    from .items import Source
 
 #: Keys and digests of all rows of the items.
 ROWS = """
@@ -179,60 +123,6 @@ TAKEN_BACK = "UPDATE scout_ops.images SET taken_back_by = %(run_id)s WHERE item 
 TYPES: t.Final = {"dead_letters": "uuid", "events": "uuid", "transactions": "text", "lines": "uuid", "ledger": "uuid"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where the items of a run are: among the dead letters, or in the journal."""
-
-    run_id: str
-    since: t.Any
-    dead_letters: bool
-
-    @property
-    def condition(self) -> sql.Composable:
-        """Items in force, over d (dead letters) or i (journal)."""
-        return DEAD_LETTERS_OF if self.dead_letters else JOURNAL_OF
-
-    @property
-    def values(self) -> dict[str, t.Any]:
-        """What its condition binds."""
-        return {
-            "undone": self.run_id,
-            "since": self.since,
-            "made_by": Jsonb({"format": FORMAT, "run_id": self.run_id}),
-        }
-
-    @property
-    def table(self) -> sql.SQL:
-        """The table the items are in."""
-        return sql.SQL("scout.bronze_events_dlq AS d" if self.dead_letters else "scout_ops.images AS i")
-
-    @property
-    def key(self) -> sql.Identifier:
-        """What tells items apart."""
-        return sql.Identifier("d", "dlq_id") if self.dead_letters else sql.Identifier("i", "item")
-
-    def path(self) -> Keyset:
-        """From the last item to the first."""
-        columns: tuple[tuple[sql.Identifier, str], ...] = (
-            ((sql.Identifier("d", "failed_at"), "timestamptz"), (self.key, "uuid"))
-            if self.dead_letters
-            else ((self.key, "bigint"),)
-        )
-        return Keyset("items", self.table, columns, self.condition, self.values, first_rows=500, descending=True)
-
-    def select_with_kin(self, span: sql.Composable) -> sql.Composed:
-        """The query of the keys of a span's items and of those that share a transaction with them: they go together."""
-        if self.dead_letters:
-            return sql.SQL(WITH_KIN_OF_DEAD_LETTERS).format(sale=SALE_OF_LETTER, condition=self.condition, span=span)
-        return sql.SQL(WITH_KIN_OF_JOURNAL).format(condition=self.condition, span=span)
-
-    def select(self, where: sql.Composable) -> sql.Composed:
-        """The query of the keys of the items in force that fulfil `where` as well."""
-        return sql.SQL("SELECT {}::text AS key FROM {} WHERE {} AND {}").format(
-            self.key, self.table, self.condition, where
-        )
-
-
 class Journal:
     """Exchanges the rows of items on behalf of the run `run_id`."""
 
@@ -248,6 +138,8 @@ class Journal:
             "ledger": tables.ledger,
         }
         self.since: t.Any = None
+        #: Whether triggers of users may do more than a statement's RETURNING tells.
+        self.triggers = True
 
     @functools.cached_property
     def items(self) -> sql.Composed:
@@ -257,10 +149,7 @@ class Journal:
 
     def items_where(self, where: sql.Composable) -> sql.Composed:
         """The query of the items that fulfil a condition."""
-        if self.source.dead_letters:
-            image = self.tables["dead_letters"].image("d")
-            return sql.SQL(OF_DEAD_LETTERS).format(image=image, sale=SALE_OF_LETTER, where=where)
-        return sql.SQL(OF_JOURNAL).format(where=where)
+        return self.source.items(where, self.tables["dead_letters"])
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -339,6 +228,7 @@ class Journal:
         limit()
         written = self._write_down(swaps)
         counts: dict[str, t.Any] = {"taken": {}, "put_back": {}}
+        digests: dict[tuple[str, str], t.Any] = {}
         for side, statement, names in (("taken", TAKE, reversed(TABLES)), ("put_back", PUT, TABLES)):
             for name in names:
                 if not any((swap.take if side == "taken" else swap.put)[name] for swap in swaps):
@@ -347,10 +237,32 @@ class Journal:
                 found = session.row(self._statement(statement, name, written), written=written)
                 _prove(found, self.tables[name].name, side, session.where)
                 counts[side][name] = found["done"]
+                digests[side, name] = found["done_digest"]
+        if self.triggers:
+            limit()
+            self._prove_in_the_end(swaps, counts["put_back"], digests)
         counts["gold_days"] = [row["day"] for row in session.rows(DAYS, written=written)]
         if not self.source.dead_letters:
             session.execute(TAKEN_BACK, run_id=self.run_id, items=[swap.key for swap in swaps])
         return counts
+
+    def _prove_in_the_end(
+        self, swaps: Sequence[Swap], put_back: Mapping[str, int], digests: Mapping[tuple[str, str], t.Any]
+    ) -> None:
+        """The same proof once more by what the tables hold after all triggers have had their turn."""
+        for name in TABLES:
+            put = {key for swap in swaps for key in swap.put[name]}
+            taken = {key for swap in swaps for key in swap.take[name]} - put
+            now = self._now(name, put)
+            found = {
+                "written": put_back.get(name, 0),
+                "written_digest": digests.get(("put_back", name), 0),
+                "done": len(now),
+                "done_digest": sum(map(int, now.values())),
+            }
+            _prove(found, self.tables[name].name, "put_back", self.session.where)
+            left = {"written": 0, "written_digest": 0, "done": len(self._now(name, taken)), "done_digest": 0}
+            _prove(left, self.tables[name].name, "left", self.session.where)
 
     def _write_down(self, swaps: Sequence[Swap]) -> list[int]:
         parts = [

@@ -236,7 +236,13 @@ def in_numbers(moved: Mapping[str, int]) -> str:
 
 def sentence(verb: str, effects: Mapping[str, t.Any], seconds: float | None = None) -> str:
     """One line for a person about a move of events out of the pipeline."""
-    text = f"{verb} {in_numbers(effects.get('moved') or {})}"
-    if effects.get("requeued"):
-        text += f"; {count(effects['requeued'], 'event')} of the same transactions went back to the queue"
+    text = f"{verb} {in_numbers(effects.get('moved') or {})}{about_requeued(verb, effects)}"
     return text if seconds is None else f"{text} ({in_words(seconds)})"
+
+
+def about_requeued(verb: str, effects: Mapping[str, t.Any]) -> str:
+    """The part of the sentence about events that stay; empty where there are none."""
+    if not effects.get("requeued"):
+        return ""
+    goes = "would go" if verb.startswith("would") else "went"
+    return f"; {count(effects['requeued'], 'event')} of the same transactions {goes} back to the queue"

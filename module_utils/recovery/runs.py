@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .journal import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
+from .items import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 
 if t.TYPE_CHECKING:
     from .connection import Row, Session

@@ -10,9 +10,10 @@ import typing as t
 import uuid
 
 from .batches import Batches, Done
-from .closure import FORGET_KIN, Closure
+from .closure import FORGET_KIN, Closure, has_triggers
 from .errors import BadInput, NotReached
-from .journal import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS, Journal, Source
+from .items import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS, Source
+from .journal import Journal
 from .moving import CLOSED, SCAN_SECONDS
 from .pg import sql
 from .progress import count
@@ -193,6 +194,8 @@ class Undo:
         relevant = sql.SQL(RELEVANT).format(items=journal.items_where(self.source.condition))
         closure.scan_kin(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
         journal.since = closure.since
+        with session.read():
+            journal.triggers = has_triggers(session)
         batches = Batches(
             session,
             run,

@@ -43,13 +43,13 @@ RETURNING b.event_id, b::text
 
 IN_BRONZE = "SELECT b.event_id, b::text FROM scout.bronze_events AS b"
 
-#: Entries that others made say `event` too, but mean something else.
+#: Entries that others made say `event` too, but mean something else. A payload may be a JSON null, which is not NULL.
 IN_THE_QUEUE = """
 SELECT (d.error_details -> 'event' ->> 'event_id')::uuid, b::text
 FROM (SELECT * FROM scout.bronze_events_dlq WHERE error_details ->> 'format' = 'scout-recovery/1' AND error_details ? 'event'
         AND resolved_at IS NULL) AS d
 CROSS JOIN LATERAL jsonb_populate_record(
-    NULL::scout.bronze_events, d.error_details -> 'event' || jsonb_build_object('event_data', d.original_payload)) AS b
+    ROW(NULL, NULL, NULL, NULL, d.original_payload, NULL, NULL)::scout.bronze_events, d.error_details -> 'event') AS b
 """
 
 #: Cleaned away although their events were kept: silver is meant to differ from what bronze would make.

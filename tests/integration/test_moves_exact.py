@@ -62,7 +62,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "json": ("""'{"b":  1, "a": 2, "b": 3}'""", "'null'"),
     "jsonb": ("'null'", """'{"n": 1.50, "big": 12345678901234567890.123, "a": [null, {}]}'""", "'\"text\"'", "NULL"),
     "jsonb[]": ("""ARRAY['null', '{"a": 1}', NULL]::jsonb[]""",),
-    "text": ("''", "'null'", "E'tab\\t newline\\n back\\\\slash'", "repeat('läng', 100000)"),
+    "text": ("''", "'null'", "E'tab\\t newline\\n back\\\\slash'", "repeat('läng', 10000)"),
     "text[]": ("ARRAY['a,b', '\"', NULL, 'NULL', '', '\\']", "'{}'", "'[2:3]={a,b}'", "'{{a,b},{c,d}}'"),
     "char(5)": ("'a'", "''"),
     '"char"': ("'\\200'", "''"),
@@ -157,11 +157,8 @@ ALTER DATABASE {0} SET default_transaction_isolation = 'serializable';
 
 @pytest.mark.parametrize("odd", [False, True], ids=["", "odd settings"])
 def test_columns_of_every_type_come_back_exactly(scout_db: str, odd: bool) -> None:
-    with connect(scout_db) as connection:
-        # The value of xml needs a server that was built with it.
-        missing = (
-            () if rows(scout_db, "SELECT FROM pg_config() WHERE setting LIKE '%%--with-libxml%%'", 1) else ("xml",)
-        )
+    # Values of xml need a server that was built with it.
+    missing = () if rows(scout_db, "SELECT FROM pg_config() WHERE setting LIKE '%--with-libxml%'") else ("xml",)
     widen(scout_db, without=missing)
     loaded(scout_db)
     fill(scout_db, without=missing)
@@ -234,7 +231,6 @@ TAMPERING = {
         "bronze_events_dlq", "BEFORE INSERT", "NEW.error_details := NEW.error_details - 'requeued'; RETURN NEW;"
     ),
     "dropped": on("bronze_events_dlq", "BEFORE INSERT", "RETURN NULL;"),
-    "resolved at once": on("bronze_events_dlq", "BEFORE INSERT", "NEW.resolved_at := now(); RETURN NEW;"),
     "stored twice": on(
         "bronze_events_dlq", "AFTER INSERT",
         "IF pg_trigger_depth() = 1 THEN INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details)"

@@ -725,6 +725,34 @@ def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 
+# --- proof
+
+TAMPERED = {
+    "altered": "BEFORE INSERT: NEW.ingested_at := now(); RETURN NEW;",
+    "dropped": "BEFORE INSERT: RETURN NULL;",
+    "altered afterwards": "AFTER INSERT: UPDATE scout.bronze_events SET source_system = 'x' WHERE event_id = NEW.event_id; RETURN NULL;",
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_nothing_comes_back_unless_it_is_the_very_same(scout_db: str, how: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2)])
+    written = bronze(scout_db)
+    run = away(scout_db, ids)
+    when, body = TAMPERED[how].split(": ", 1)
+    with connect(scout_db) as connection:
+        connection.execute(f"""
+            CREATE FUNCTION public.tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+            CREATE TRIGGER tamper {when} ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION public.tamper()
+        """)  # type: ignore[call-overload]
+    result = refused("scout_redrive", scout_db, run_id=run["run_id"])
+    assert "could not be proved exact" in result["msg"]
+    with connect(scout_db) as connection:
+        connection.execute("DROP FUNCTION public.tamper CASCADE")
+    assert ran("scout_redrive", scout_db, run_id=run["run_id"])["redriven"] == 2
+    assert bronze(scout_db) == written
+
+
 # --- the fronts
 
 
