@@ -77,8 +77,8 @@ SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS
        (SELECT count(*) FROM lines) AS lines, (SELECT {digest} FROM lines) AS lines_digest,
        (SELECT count(*) FROM requeued) AS requeued, (SELECT {digest} FROM requeued) AS requeued_digest,
        (SELECT coalesce(array_agg(DISTINCT date_key::text ORDER BY date_key::text), '{{}}') FROM touched) AS gold_days,
-       coalesce((SELECT min(ts) FROM touched), (SELECT min(at) FROM picked)) AS first,
-       coalesce((SELECT max(ts) FROM touched), (SELECT max(at) FROM picked)) AS last,
+       to_jsonb(coalesce((SELECT min(ts) FROM touched), (SELECT min(at) FROM picked))) #>> '{{}}' AS first,
+       to_jsonb(coalesce((SELECT max(ts) FROM touched), (SELECT max(at) FROM picked))) #>> '{{}}' AS last,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
 """
 

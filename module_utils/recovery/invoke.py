@@ -81,6 +81,7 @@ def invoke(
     try:
         check_incident(params["incident"])
         _check_positive(params)
+        _check_texts(params)
         dsn, source = choose_dsn(params["dsn"], os.environ)
         settings = Settings(
             dsn=dsn,
@@ -128,6 +129,25 @@ def _check_positive(params: dict[str, t.Any]) -> None:
             raise BadInput(
                 f"{name} {value!r} is not usable", next_step=f"give {name} in seconds, above 0 and at most 604800"
             )
+
+
+def _check_texts(params: dict[str, t.Any]) -> None:
+    """Refuses texts that PostgreSQL cannot hold, by the name of their option."""
+    for name, value in params.items():
+        if name not in ("dsn", "password") and not _storable(value):
+            raise BadInput(
+                f"{name} {str(value)[:80]!r} holds a character that no text in PostgreSQL can hold",
+                next_step=f"give {name} without NUL characters and halves of surrogate pairs",
+            )
+
+
+def _storable(value: t.Any) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, dict):
+        entries = t.cast("dict[t.Any, t.Any]", value)
+        return all(_storable(part) for entry in entries.items() for part in entry)
+    return all(map(_storable, t.cast("list[t.Any]", value))) if isinstance(value, list) else True
 
 
 def secrets(params: dict[str, t.Any]) -> set[str]:

@@ -34,7 +34,8 @@ PLAIN_RATE: t.Final = 120_000
 CLOSURE_RATE: t.Final = 6_000
 
 EXTENT = """
-SELECT count(*) AS events, min({clock}) AS first, max({clock}) AS last FROM scout.bronze_events AS b WHERE {condition}
+SELECT count(*) AS events, to_jsonb(min({clock})) #>> '{{}}' AS first, to_jsonb(max({clock})) #>> '{{}}' AS last
+FROM scout.bronze_events AS b WHERE {condition}
 """
 
 #: Everything that would go, by table, with digests of the images.
@@ -62,7 +63,7 @@ SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS
        (SELECT count(*) FROM lines) AS lines, (SELECT {digest} FROM lines) AS lines_digest,
        (SELECT count(*) FROM requeued) AS requeued, (SELECT {digest} FROM requeued) AS requeued_digest,
        (SELECT coalesce(array_agg(DISTINCT date_key::text ORDER BY date_key::text), '{{}}') FROM touched) AS gold_days,
-       (SELECT min(at) FROM picked) AS first, (SELECT max(at) FROM picked) AS last,
+       (SELECT to_jsonb(min(at)) #>> '{{}}' FROM picked) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM picked) AS last,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
 """
 
@@ -83,13 +84,13 @@ class Extent:
     """How much a selection is, and the first and last on its clock."""
 
     events: int
-    first: datetime.datetime | None
-    last: datetime.datetime | None
+    first: str | None
+    last: str | None
 
     @property
     def range(self) -> dict[str, str | None]:
         """First and last, as text."""
-        return {k: v.isoformat() if v else None for k, v in (("first", self.first), ("last", self.last))}
+        return {"first": self.first, "last": self.last}
 
 
 class Related(Exception):

@@ -98,7 +98,8 @@ class Selection:
             made.append(sql.SQL("{}.event_id = ANY(%(event_ids)s::uuid[])").format(b))
         if self.payload_path is not None:
             # A predicate gives true or false for every payload; any other path selects by what it finds.
-            function = "match" if self.payload_path.removeprefix("strict ").startswith("(") else "exists"
+            predicate = self.payload_path.removeprefix("strict ").startswith(("(", "!", "exists ("))
+            function = "match" if predicate else "exists"
             name = sql.Identifier("pg_catalog", f"jsonb_path_{function}")
             made.append(sql.SQL("{}({}.event_data, %(payload_path)s::jsonpath, '{{}}', true)").format(name, b))
         if self.snapshot is not None:
@@ -230,12 +231,13 @@ def moment(session: Session, text: str, zone: str | None, name: str) -> datetime
     """A point of time; a naive one is refused unless a zone is given in which it exists exactly once."""
     try:
         at = datetime.datetime.fromisoformat(text.strip())
-    except ValueError as e:
+        if at.tzinfo is not None:
+            return at.astimezone(datetime.UTC)
+    except (ValueError, OverflowError) as e:
         raise BadInput(
-            f"{name} {text[:80]!r} is not a time", next_step="write it as 2026-11-25T01:00:00+08:00 or …Z"
+            f"{name} {text[:80]!r} is not a time, or not one between the years 1 and 9999",
+            next_step="write it as 2026-11-25T01:00:00+08:00 or …Z",
         ) from e
-    if at.tzinfo is not None:
-        return at.astimezone(datetime.UTC)
     if zone is None:
         raise BadInput(
             f"{name} {text!r} has no offset, so it could mean any of a day's hours",

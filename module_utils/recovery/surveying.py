@@ -34,7 +34,8 @@ RATE: t.Final = 1500
 
 #: Why is told once for each entry: it reads a document that may be large.
 EXTENT = """
-SELECT count(*) FILTER (WHERE tried) AS entries, min(failed_at) FILTER (WHERE tried) AS first, max(failed_at) FILTER (WHERE tried) AS last,
+SELECT count(*) FILTER (WHERE tried) AS entries, 
+       to_jsonb(min(failed_at) FILTER (WHERE tried)) #>> '{{}}' AS first, to_jsonb(max(failed_at) FILTER (WHERE tried)) #>> '{{}}' AS last,
        count(*) FILTER (WHERE why IS NULL AND NOT tried) AS parked, max(retries) FILTER (WHERE why IS NULL) AS most_retries,
        count(why) AS not_rebuildable
 FROM (
@@ -72,13 +73,13 @@ class Extent:
     parked: int
     most_retries: int | None
     not_rebuildable: int
-    first: datetime.datetime | None
-    last: datetime.datetime | None
+    first: str | None
+    last: str | None
 
     @property
     def range(self) -> dict[str, str | None]:
         """When the first and the last of them failed, as text."""
-        return {k: v.isoformat() if v else None for k, v in (("first", self.first), ("last", self.last))}
+        return {"first": self.first, "last": self.last}
 
 
 @dataclasses.dataclass

@@ -330,7 +330,7 @@ def _playbook(screen: Screen, dsn: str, name: str, result: str, *options: str, w
     screen.command("ansible-playbook", f"playbooks/{name}.yml", *shown)
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{name}.yml", *extra],
-        cwd=CHECKOUT, env=_environment(screen, dsn), text=True,
+        cwd=CHECKOUT, env=environment(screen, dsn), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     with process:
@@ -356,7 +356,7 @@ def _ending(output: Iterable[str]) -> Iterator[str]:
     yield from lines[start:]
 
 
-def _environment(screen: Screen, dsn: str) -> dict[str, str]:
+def environment(screen: Screen, dsn: str) -> dict[str, str]:
     """What `. ./activate` and the exports shown would give, whatever the caller's own settings are."""
     kept = {
         name: value
@@ -401,7 +401,7 @@ def _alone(connection: psycopg.Connection[Any], statement: Any) -> str:
 
 
 @contextmanager
-def _running(server: Server) -> Iterator[Server]:
+def running(server: Server) -> Iterator[Server]:
     """The server accepting connections; stopped again unless it ran before or somebody else came to use it."""
     ran = server.running()
     server.start()
@@ -427,7 +427,7 @@ def _unused(server: Server) -> bool:
 
 def shell(arguments: list[str]) -> int:
     """psql on the demonstration's database, with a server only for as long as it is open."""
-    with _running(persistent()) as server:
+    with running(persistent()) as server:
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
             if not _one(connection, "SELECT count(*) FROM pg_database WHERE datname = %(name)s", name=DATABASE):
                 raise RuntimeError("there is no database of the demonstration yet; make it with: make demo")
@@ -448,7 +448,7 @@ def main(arguments: list[str] | None = None) -> int:
             return shell(words[1:])
         given = parser.parse_args(words)
         screen = Screen()
-        with Server() if given.throwaway else _running(persistent()) as server:
+        with Server() if given.throwaway else running(persistent()) as server:
             demonstrate(server, screen, given.events, given.backlog)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
