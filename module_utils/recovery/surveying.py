@@ -34,7 +34,7 @@ RATE: t.Final = 1500
 
 #: Why is told once for each entry: it reads a document that may be large.
 EXTENT = """
-SELECT count(*) FILTER (WHERE tried) AS entries, 
+SELECT count(*) FILTER (WHERE tried) AS entries,
        to_jsonb(min(failed_at) FILTER (WHERE tried)) #>> '{{}}' AS first, to_jsonb(max(failed_at) FILTER (WHERE tried)) #>> '{{}}' AS last,
        count(*) FILTER (WHERE why IS NULL AND NOT tried) AS parked, max(retries) FILTER (WHERE why IS NULL) AS most_retries,
        count(why) AS not_rebuildable

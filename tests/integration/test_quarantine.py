@@ -158,6 +158,7 @@ def test_a_correction_that_came_and_was_loaded_after_the_scan(scout_db: str, mon
     [older] = loaded(scout_db, sale(1))
     middle: datetime = START + timedelta(seconds=10)
     arrive(scout_db, [sale(2)], start=middle)
+    call("scout_etl", scout_db)
     scan = closure.Closure.scan_kin
     late: list[UUID] = []
 
