@@ -36,6 +36,62 @@ STATEMENTS = (
 )
 
 
+#: How the runbook sets events aside.
+RUNBOOK = (
+    """
+    INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, source_system)
+    SELECT event_data, 'QUARANTINE', 'Emergency quarantine during incident response', source_system
+    FROM scout.bronze_events WHERE ingested_at >= %(start)s
+    """,
+    "DELETE FROM scout.bronze_events WHERE ingested_at >= %(start)s",
+)
+
+#: The same, keeping what it would take to bring the events back.
+ALL_COLUMNS = (
+    """
+    INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details, source_system)
+    SELECT event_data, 'QUARANTINE', 'Emergency quarantine during incident response',
+           jsonb_build_object('event_id', event_id, 'event_type', event_type, 'event_ts', event_ts, 'source_system', source_system,
+                              'event_hash', event_hash, 'ingested_at', ingested_at), source_system
+    FROM scout.bronze_events WHERE ingested_at >= %(start)s
+    """,
+    RUNBOOK[1],
+)
+
+#: The same effect as a quarantine with closure: images, deletes, and events that stay go back to the queue.
+BY_HAND = (
+    """
+    CREATE TEMPORARY TABLE going ON COMMIT DROP AS
+    SELECT event_id, event_data ->> 'transaction_id' AS transaction_id FROM scout.bronze_events WHERE ingested_at >= %(start)s
+    """,
+    "ANALYZE going",
+    """
+    CREATE TEMPORARY TABLE staying ON COMMIT DROP AS
+    SELECT b.event_id, b.event_data ->> 'transaction_id' AS transaction_id FROM scout.bronze_events AS b
+    WHERE b.ingested_at < %(start)s AND b.event_data ->> 'transaction_id' IN (SELECT transaction_id FROM going)
+    """,
+    "ANALYZE staying",
+    """
+    INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details, source_system)
+    SELECT b.event_data, 'QUARANTINE', 'set aside', jsonb_build_object(
+               'event', to_jsonb(b) - 'event_data', 'ledger', to_jsonb(p), 'transaction', to_jsonb(t),
+               'lines', (SELECT jsonb_agg(to_jsonb(l)) FROM scout.silver_line_items AS l WHERE l.transaction_id = t.transaction_id),
+               'requeued', (SELECT jsonb_agg(to_jsonb(q)) FROM scout.etl_processed AS q JOIN staying AS s USING (event_id)
+                            WHERE s.transaction_id = t.transaction_id)), b.source_system
+    FROM going AS g JOIN scout.bronze_events AS b USING (event_id)
+    LEFT JOIN scout.etl_processed AS p USING (event_id)
+    LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = g.transaction_id
+    """,
+    "DELETE FROM scout.silver_line_items AS l USING going AS g WHERE l.transaction_id = g.transaction_id",
+    "DELETE FROM scout.silver_transactions AS t USING going AS g WHERE t.transaction_id = g.transaction_id",
+    """
+    DELETE FROM scout.etl_processed AS p
+    USING (SELECT event_id FROM going UNION ALL SELECT event_id FROM staying) AS g WHERE p.event_id = g.event_id
+    """,
+    "DELETE FROM scout.bronze_events AS b USING going AS g WHERE b.event_id = g.event_id",
+)
+
+
 #: The embedded server's socket, taken apart into host variables by `hosts`.
 LOGIN = {
     "login_unix_socket": "{{ pg_host }}",

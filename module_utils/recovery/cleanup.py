@@ -286,21 +286,21 @@ class Cleanup:
         """Moves all of it; what is committed stays when it is interrupted."""
         session, selection = self.session, self.selection
         with session.read():
-            self.closure.refuse_cascades()
+            self.closure.look()
         relevant = sql.SQL(RELEVANT).format(
             sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
         self.progress.sometimes("looking for what violates the rules, and for all events of the same transactions")
         with attempting("could not look for what violates the rules", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
-            self.closure.scan_kin(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
+            self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
         batches: Batches | None = None
         if selection.judges("t") or not selection.judges("b"):
             batches = self._walk(self._sales_path(), self._sales, options, total, None)
         if batches is None or selection.judges("b"):
             batches = self._walk(self._events_path(options), self._events, options, total, batches)
         with session.write():
-            self.closure.forget_kin()
+            self.closure.kin.forget()
         return batches
 
     def _walk(

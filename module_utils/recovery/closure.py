@@ -19,13 +19,14 @@ import typing as t
 from .batches import Done
 from .dead_letters import FORMAT
 from .errors import NotReached
+from .kin import Kin, touched_by
 from .pg import Jsonb, sql
-from .selection import sale, seen_by_snapshot, snapshot_values
+from .selection import sale
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .connection import Row, Session
+    from .connection import Session
     from .images import Table, Tables
 
 #: Tables in the order of the closure, and the key of each in error_details.
@@ -62,52 +63,6 @@ SELECT (SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%(ids)s::u
        (SELECT count(*) FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[]) OR event_id = ANY(%(kept)s::uuid[])) AS ledger,
        (SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = ANY(%(transactions)s)) AS transactions,
        (SELECT count(*) FROM scout.silver_line_items WHERE transaction_id = ANY(%(transactions)s)) AS lines
-"""
-
-#: The silver transactions that go with these events, each with the event that carries it. An event that names a transaction
-#: without having been loaded did not feed it.
-TOUCHED = """
-WITH member AS MATERIALIZED (
-    SELECT b.event_id, b.ingested_at, {sale} AS transaction_id, p.event_id IS NOT NULL AS loaded, NOT ({seen}) AS fresh
-    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p USING (event_id)
-    WHERE b.event_id = ANY(%(ids)s::uuid[])
-), touched AS (
-    SELECT t.transaction_id, t.date_key, (array_agg(m.event_id ORDER BY m.event_id = t.source_event_id DESC NULLS LAST,
-                                        m.ingested_at, m.event_id))[1] AS owner
-    FROM member AS m JOIN scout.silver_transactions AS t USING (transaction_id)
-    WHERE m.loaded OR t.source_event_id = m.event_id
-    GROUP BY t.transaction_id, t.date_key
-    UNION ALL
-    SELECT t.transaction_id, t.date_key, NULL FROM scout.silver_transactions AS t
-    WHERE t.transaction_id = ANY(%(silver)s)
-      AND NOT EXISTS (SELECT FROM member AS m WHERE m.transaction_id = t.transaction_id AND (m.loaded OR t.source_event_id = m.event_id))
-)
-SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(owner::text), '{{}}') AS owners,
-       coalesce(array_agg(DISTINCT date_key::text), '{{}}') AS days,
-       ARRAY(SELECT DISTINCT transaction_id FROM member WHERE transaction_id IS NOT NULL AND fresh) AS fresh
-FROM touched
-"""
-
-#: Events that stay, fed one of these transactions, and are marked in the ETL's ledger: known from the scan at the start, or
-#: loaded since then.
-KEPT = """
-SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(event_id::text), '{{}}') AS events
-FROM (
-    SELECT k.transaction_id, k.event_id FROM scout_ops.kin AS k
-    JOIN scout.etl_processed AS p USING (event_id) JOIN scout.bronze_events AS b USING (event_id)
-    WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
-    UNION
-    SELECT {sale}, b.event_id FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
-    WHERE p.processed_at >= %(since)s AND {sale} = ANY(%(transactions)s)
-{fresh}) AS kept
-WHERE event_id <> ALL(%(ids)s::uuid[])
-"""
-
-#: An event that the scan had not seen may share its transaction with any older one.
-KEPT_OF_FRESH = """
-    UNION
-    SELECT {sale}, b.event_id FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id)
-    WHERE {sale} = ANY(%(fresh)s)
 """
 
 STORE_EVENTS = """
@@ -223,28 +178,6 @@ SELECT EXISTS (SELECT FROM scout.bronze_events AS b JOIN scout.etl_processed AS 
                WHERE {where}) AS traces
 """
 
-KIN = """
-WITH meant AS MATERIALIZED (SELECT DISTINCT transaction_id FROM ({relevant}) AS r WHERE transaction_id IS NOT NULL),
-shared AS MATERIALIZED (
-    SELECT {sale} AS transaction_id, array_agg(b.event_id) AS events
-    FROM scout.bronze_events AS b
-    WHERE {sale} IN (SELECT transaction_id FROM meant)
-    GROUP BY 1 HAVING count(*) > %(alone)s
-)
-INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
-SELECT %(run_id)s::uuid, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
-UNION ALL
-SELECT %(run_id)s::uuid, transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
-"""
-
-#: Whatever was loaded by a transaction that began earlier was seen by the scan.
-SINCE = """
-SELECT least(transaction_timestamp(), min(xact_start)) - interval '1 minute' AS since, pg_current_snapshot()::text AS snapshot
-FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type <> 'walsender'
-"""
-
-FORGET_KIN = "DELETE FROM scout_ops.kin WHERE run_id = %(run_id)s"
-
 Counts = dict[str, int]
 
 
@@ -291,48 +224,14 @@ class Closure:
         self.message = message
         self.digests = digests
         self.document = {"format": FORMAT, "kind": kind, "run_id": run_id, **document}
-        self.since: t.Any = None
-        #: What the scan for kin could see.
-        self.snapshot: str | None = None
+        self.kin = Kin(session, run_id)
+        #: Whether triggers of users may do more than a statement's RETURNING tells.
         self.triggers = True
 
-    def refuse_cascades(self) -> None:
-        """Raises where deleting would silently change rows of other tables; inside a transaction."""
+    def look(self) -> None:
+        """Refuses where rows would be lost, and notices triggers; once for a run, inside a transaction."""
+        refuse_cascades(self.session)
         self.triggers = has_triggers(self.session)
-        found = self.session.rows(CASCADES)
-        if found:
-            what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
-            raise NotReached(
-                "refused to move anything",
-                on=self.session.where,
-                said=f"deleting would cascade into tables no image is kept of: {what}",
-                next_step="make these foreign keys NO ACTION, or move those rows first",
-            )
-
-    def scan_kin(
-        self,
-        relevant: sql.Composable,
-        values: Mapping[str, t.Any],
-        *,
-        timeout_seconds: float,
-        shared: bool = True,
-        mark: bool = False,
-    ) -> None:
-        """Notes which events name a transaction that `relevant`, a query of transaction ids, gives; only where several do,
-        if `shared`. With `mark` each such transaction is noted itself as well, as named by the run's own id."""
-        session = self.session
-        # The lease is proved in the end: nobody who asks for it has to wait for the scan.
-        with session.write(statement_timeout_seconds=timeout_seconds, fence_last=True):
-            before = session.row(SINCE)
-            session.execute("SELECT set_config('work_mem', '256MB', true)")
-            session.execute(FORGET_KIN, run_id=self.run_id)
-            query = sql.SQL(KIN).format(relevant=relevant, sale=sale("b"))
-            session.execute(query, run_id=self.run_id, alone=int(shared), mark=mark, **values)
-        self.since, self.snapshot = before["since"], before["snapshot"]
-
-    def forget_kin(self) -> None:
-        """Clears the notes of the scan; in the transaction that ends the run."""
-        self.session.execute(FORGET_KIN, run_id=self.run_id)
 
     def left_traces(self, where: sql.Composable, values: Mapping[str, t.Any]) -> bool:
         """Whether events of bronze (alias b) that fulfil `where` have more of a closure than themselves."""
@@ -365,9 +264,9 @@ class Closure:
         session = self.session
         limit()
         ids, silver = list(batch.ids), list(batch.silver)
-        touched = read_touched(session, ids, silver, self.snapshot)
+        touched = touched_by(session, ids, silver, self.kin.snapshot)
         pairs = list(zip(touched["transactions"], touched["owners"], strict=True))
-        kept = self._kept(touched["transactions"] if batch.requeue else [], ids, touched["fresh"])
+        kept = self.kin.kept(touched["transactions"] if batch.requeue else [], ids, touched["fresh"])
         values: dict[str, t.Any] = {
             **self._constants,
             "ids": ids,
@@ -418,15 +317,6 @@ class Closure:
         self.prove(dict.fromkeys(there, 0), there)
         query = sql.SQL(STORED_IN_THE_END).format(row=self._row, sums=SUMS)
         self.prove(self.session.row(query, run=self.run_id), removed)
-
-    def _kept(self, transactions: list[str], ids: list[str], fresh: list[str]) -> dict[str, list[str]]:
-        if not transactions:
-            return {"transactions": [], "events": []}
-        unseen = sql.SQL(KEPT_OF_FRESH).format(sale=sale("b")) if fresh else sql.SQL("")
-        query = sql.SQL(KEPT).format(sale=sale("b"), fresh=unseen)
-        return self.session.row(
-            query, run_id=self.run_id, transactions=transactions, ids=ids, since=self.since, fresh=fresh
-        )
 
     @property
     def _constants(self) -> dict[str, t.Any]:
@@ -503,16 +393,22 @@ class Closure:
         return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
 
 
+def refuse_cascades(session: Session) -> None:
+    """Raises where deleting would silently change rows of other tables; inside a transaction."""
+    found = session.rows(CASCADES)
+    if found:
+        what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
+        raise NotReached(
+            "refused to move anything",
+            on=session.where,
+            said=f"deleting would cascade into tables no image is kept of: {what}",
+            next_step="make these foreign keys NO ACTION, or move those rows first",
+        )
+
+
 def has_triggers(session: Session) -> bool:
     """Whether users have triggers on the tables of a move; inside a transaction."""
     return session.row(TRIGGERS)["some"]
-
-
-def read_touched(session: Session, ids: Sequence[str], silver: Sequence[str], snapshot: str | None) -> Row:
-    """The silver transactions that go with these events or are named, the event that carries each, their days, and the
-    transactions of events that had not been there at `snapshot`."""
-    query = sql.SQL(TOUCHED).format(sale=sale("b"), seen=seen_by_snapshot("b") if snapshot else sql.SQL("true"))
-    return session.row(query, ids=list(ids), silver=list(silver), **snapshot_values(snapshot))
 
 
 def ascending_prefix() -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from .closure import read_touched
 from .errors import NotReached
 from .images import digest
+from .kin import touched_by
 from .pg import Jsonb, sql
 from .selection import sale
 from .undo import TABLES, Current, Item, Rows, Swap
@@ -179,7 +179,7 @@ class Journal:
         wanted["events"] |= wanted["ledger"] | set(events)
         made_of: dict[str, str] = {}
         if events:
-            touched = read_touched(self.session, events, [], None)
+            touched = touched_by(self.session, events, [], None)
             made_of = dict(zip(touched["owners"], touched["transactions"], strict=True))
         transactions = sorted(wanted["transactions"] | set(made_of.values()))
         lines: dict[str, list[str]] = {}

@@ -182,7 +182,7 @@ class Quarantine:
         """Moves all of it; what is committed stays when it is interrupted."""
         session = self.session
         with session.read():
-            self.closure.refuse_cascades()
+            self.closure.look()
             path = self._path(options)
         batches = Batches(session, self.run, path, options, self.progress, closed=CLOSED, total=total, verb="moved")
         try:
@@ -191,7 +191,7 @@ class Quarantine:
             self._look_for_kin()
             batches.go(self._work)
         with session.write():
-            self.closure.forget_kin()
+            self.closure.kin.forget()
         return batches
 
     def _look_for_kin(self) -> None:
@@ -199,7 +199,7 @@ class Quarantine:
         self.progress.sometimes("looking for events that share a transaction")
         query = sql.SQL("SELECT {} AS transaction_id FROM scout.bronze_events AS b WHERE {}")
         relevant = query.format(sale("b"), self.condition)
-        self.closure.scan_kin(relevant, self.values, timeout_seconds=SCAN_SECONDS)
+        self.closure.kin.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
 
     def _path(self, options: Options) -> Path:
         """By keys, along an index on the clock, or block by block."""
@@ -224,7 +224,7 @@ class Quarantine:
         limit()
         if not self.closure.left_traces(where, values):
             return self.closure.move_plain(where, values, limit)
-        if self.closure.since is None:
+        if self.closure.kin.since is None:
             raise Related
         limit()
         query = sql.SQL(PICK).format(sale=sale("b"), condition=self.condition, span=span.where)

@@ -15,8 +15,9 @@ import typing as t
 
 from . import rebuilding
 from .batches import Batches, Done
-from .closure import Closure
+from .closure import refuse_cascades
 from .errors import BadInput, Systemic
+from .kin import Kin
 from .moving import CLOSED, SCAN_SECONDS
 from .pg import sql
 from .progress import count
@@ -161,7 +162,7 @@ class Redrive:
         self.progress = progress
         self.condition = selection.to_try()
         self.values: dict[str, t.Any] = {**selection.values, "max_replays": pace.max_replays}
-        self.closure = Closure(session, tables, run.run_id, kind="redrive", code="", message="", document={})
+        self.kin = Kin(session, run.run_id)
         self.returning = Returning(session, tables, run.run_id, timezone)
         self.failures: list[dict[str, t.Any]] = []
         self.tried = 0
@@ -171,11 +172,11 @@ class Redrive:
         """Tries all of it; what is committed stays when it is interrupted."""
         session = self.session
         with session.read():
-            self.closure.refuse_cascades()
+            refuse_cascades(session)
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             path = rebuilding.Path(session, self.selection, self.values)
         self._note_kin()
-        self.returning.since = self.closure.since
+        self.returning.since = self.kin.since
         ramp = Ramp(
             session, self.run, path, options, self.progress,
             closed=CLOSED, total=total, verb="redriven", noun="dead letter",
@@ -183,7 +184,7 @@ class Redrive:
         ramp.pace(self.pace, self._committed, self._give_up)
         ramp.go(self._work)
         with session.write():
-            self.closure.forget_kin()
+            self.kin.forget()
         return ramp
 
     def _note_kin(self) -> None:
@@ -191,7 +192,7 @@ class Redrive:
         values = {**self.values, **self.mend.values}
         relevant = sql.SQL(SALES).format(sale=SALE, condition=self.condition)
         self.progress.sometimes("looking for events that share a transaction")
-        self.closure.scan_kin(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
+        self.kin.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
         with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
             query = sql.SQL(KIN).format(sale=SALE, condition=self.condition)
             self.session.execute(query, **values, run_id=self.run.run_id)
@@ -219,7 +220,7 @@ class Redrive:
         effects = self.run.effects
         loaded, failed = effects.get("redriven", 0), self.failed
         with self.session.write():
-            self.closure.forget_kin()
+            self.kin.forget()
             self.session.execute(CLOSE, run_id=self.run.run_id)
         first = self.failures[0] if self.failures else None
         raise Systemic(

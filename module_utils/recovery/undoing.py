@@ -10,10 +10,11 @@ import typing as t
 import uuid
 
 from .batches import Batches, Done
-from .closure import FORGET_KIN, Closure, has_triggers
+from .closure import has_triggers, refuse_cascades
 from .errors import BadInput, NotReached
 from .items import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS, Source
 from .journal import Journal
+from .kin import Kin
 from .moving import CLOSED, SCAN_SECONDS
 from .pg import sql
 from .progress import count
@@ -190,11 +191,12 @@ class Undo:
         """Takes all of it back; what is committed stays when it is interrupted."""
         session = self.session
         journal = Journal(session, self.tables, run.run_id, self.source)
-        closure = Closure(session, self.tables, run.run_id, kind="undo", code="", message="", document={})
+        kin = Kin(session, run.run_id)
         relevant = sql.SQL(RELEVANT).format(items=journal.items_where(self.source.condition))
-        closure.scan_kin(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
-        journal.since = closure.since
+        kin.scan(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
+        journal.since = kin.since
         with session.read():
+            refuse_cascades(session)
             journal.triggers = has_triggers(session)
         batches = Batches(
             session,
@@ -219,7 +221,7 @@ class Undo:
 
         batches.go(work)
         with session.write():
-            session.execute(FORGET_KIN, run_id=run.run_id)
+            kin.forget()
             session.execute(UNDONE, by=run.run_id, run_id=self.undone["run_id"])
             if self.undone["undoes"]:
                 # The run that had been undone is in force again.

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import closure
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import kin
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 from tests.integration.oracle import START, arrive
 from tests.scout import generator
@@ -159,7 +159,7 @@ def test_a_correction_that_came_and_was_loaded_after_the_scan(scout_db: str, mon
     middle: datetime = START + timedelta(seconds=10)
     arrive(scout_db, [sale(2)], start=middle)
     call("scout_etl", scout_db)
-    scan = closure.Closure.scan_kin
+    scan = kin.Kin.scan
     late: list[UUID] = []
 
     def scan_then_arrive(*arguments: Any, **options: Any) -> None:
@@ -168,7 +168,7 @@ def test_a_correction_that_came_and_was_loaded_after_the_scan(scout_db: str, mon
         with connect(scout_db) as connection:
             connection.execute("SELECT scout.load_silver_from_bronze(100)")
 
-    monkeypatch.setattr(closure.Closure, "scan_kin", scan_then_arrive)
+    monkeypatch.setattr(kin.Kin, "scan", scan_then_arrive)
     with connect(scout_db) as connection:
         connection.execute("DELETE FROM scout.bronze_events WHERE ingested_at > %s", [middle + timedelta(seconds=5)])
     result = quarantine(scout_db, window_start=middle.isoformat())

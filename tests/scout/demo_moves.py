@@ -186,7 +186,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
 
 def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) -> tuple[dict[UUID, str], datetime]:
     """A pipeline at rest with a busy last hour; gives sales that are written and not yet committed, and the end of that hour."""
-    hour = events // 40
+    hour = events // 100
     reference.build(dsn, events=events - hour)
     faults.backlog(dsn, hour, age_seconds=3500)
     connection.execute(OLD_LETTER)
