@@ -163,7 +163,7 @@ REMOVE: t.Final = (
 STORE_PLAIN = """
 WITH stored AS (
     INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
-    SELECT {dlq_id}, b.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', {event}), b.source_system
+    SELECT {dlq_id}, b.event_data, %(code)s, %(message)s, jsonb_set(%(document)s::jsonb, '{{event}}', {event}), b.source_system
     FROM scout.bronze_events AS b WHERE {where}
     RETURNING {payload} AS payload, {image} AS image
 )

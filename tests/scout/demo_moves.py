@@ -304,7 +304,7 @@ def _figures(screen: demo.Screen, hands: Hands, watch: Watch) -> None:
         rows = sum(sum(ran.move.get(name, {}).values()) for name in ("moved", "put_back"))
         screen.pair(ran.name, f"{rows:>7,} rows in {ran.seconds:4.1f} s")
     second = [ran.seconds for ran in hands.again]
-    screen.pair("second runs", f"{min(second):.1f} to {max(second):.1f} s each")
+    screen.pair("second runs", f"{min(second, default=0):.1f} to {max(second, default=0):.1f} s each")
     screen.pair("longest transaction", f"{watch.moving_seconds:.2f} s of those that keep the ETL waiting")
     screen.pair("longest of all", f"{watch.other_seconds:.2f} s ({watch.other_action}), which keeps nobody waiting")
 

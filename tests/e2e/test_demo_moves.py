@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demonstration of moves: its facts hold, its commands are those a person types, and it fails where a fact does not hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.scout import demo_moves
+from tests.scout.server import CHECKOUT
+from tests.scout.shop import Shop
+
+SMALL = ("--throwaway", "--events", "4000")
+FACTS = 8
+UNFOLDED = re.compile("postgresql://|playbooks/undo.yml")
+TYPED = ["quarantine"] * 3 + ["quality_cleanup"] * 2 + ["redrive"] * 2 + ["undo"] * 6
+
+LOSE = """
+WITH lost AS (
+    DELETE FROM scout.bronze_events WHERE event_id = (SELECT min(source_event_id::text)::uuid FROM scout.silver_transactions)
+    RETURNING event_id
+)
+DELETE FROM scout.etl_processed WHERE event_id IN (SELECT event_id FROM lost)
+"""
+
+
+@pytest.fixture(scope="module")
+def screens() -> str:
+    """What a small demonstration writes where nobody looks at it with colours."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.scout.demo_moves", *SMALL],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT / ".collections"), "ANSIBLE_STDOUT_CALLBACK": "nonsense"},
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_every_fact_holds(screens: str) -> None:
+    assert len(re.findall(r"^   yes  ", screens, re.MULTILINE)) == FACTS
+    assert "   NO   " not in screens
+    said = " ".join(screens.split())
+    assert "0 lost, 0 duplicated, 0 unexpected, 0 altered" in said
+    assert "quarantine 0, quality_cleanup 0, redrive 0, undo 0, undo 0, undo 0" in said
+    assert "Every fact holds" in said
+
+
+def test_screens_are_for_80_columns_without_colour(screens: str) -> None:
+    assert max(len(line) for line in screens.splitlines() if not UNFOLDED.search(line)) <= 80
+    assert "\x1b" not in screens
+
+
+def test_commands_shown_are_those_a_person_types(screens: str) -> None:
+    shown = re.findall(r"^\$ ansible-playbook playbooks/(\w+)\.yml", screens, re.MULTILINE)
+    assert shown == TYPED
+    assert all((CHECKOUT / "playbooks" / f"{name}.yml").is_file() for name in shown)
+
+
+def test_a_fact_that_does_not_hold_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(_: object, __: object, shop: Shop, ___: object, slow: psycopg.Connection[Any], late: Any) -> None:
+        slow.commit()
+        shop.written.update(late)
+        with psycopg.connect(shop.dsn) as connection:
+            connection.execute(LOSE)
+
+    monkeypatch.setattr(demo_moves, "_move", lose)
+    assert demo_moves.main(["--throwaway", "--events", "400"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"NO \S+ events written, .* 1 lost, 0 duplicated, 0 unexpected, 0 altered", said)
+    assert "NO what was there before the first playbook is there" in said
+    assert "do not hold" in said
