@@ -18,7 +18,7 @@ from .moving import CLOSED, SCAN_SECONDS, about_requeued, in_numbers
 from .paths import Blocks, Keyset
 from .pg import sql
 from .progress import count
-from .quarantine import Extent, Whole
+from .quarantine import Whole
 from .rules import Rule
 from .selection import Window, sale, seen_by_snapshot, snapshot_values, window_of
 from .verdicts import Scope
@@ -208,18 +208,7 @@ def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
         digest=digest(sql.Identifier("image")),
         payload_digest=digest(sql.Identifier("payload")),
     )
-    row = session.row(query, **selection.values)
-    names = ("events", "ledger", "transactions", "lines", "requeued")
-    digests = {name: str(row[f"{name}_digest"]) for name in names}
-    digests["events"] += f"/{row['payloads_digest']}"
-    return Whole(
-        extent=Extent(row["events"], row["first"], row["last"]),
-        counts={name: row[name] for name in names},
-        digests=digests,
-        gold_days=row["gold_days"],
-        snapshot=row["snapshot"],
-        now=row["now"],
-    )
+    return Whole.of(session.row(query, **selection.values))
 
 
 def size(report: Report, found: Whole | None) -> tuple[int, str]:

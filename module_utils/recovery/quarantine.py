@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .batches import Options
-    from .connection import Session
+    from .connection import Row, Session
     from .images import Tables
     from .ledger import Run
     from .paths import Path, Span
@@ -108,6 +108,16 @@ class Whole:
     snapshot: str
     now: datetime.datetime
 
+    @classmethod
+    def of(cls, row: Row) -> Whole:
+        """What a query of counts and digests by table found."""
+        names = ("events", "ledger", "transactions", "lines", "requeued")
+        digests = {name: str(row[f"{name}_digest"]) for name in names}
+        digests["events"] += f"/{row['payloads_digest']}"
+        counts = {name: row[name] for name in names}
+        extent = Extent(row["events"], row["first"], row["last"])
+        return cls(extent, counts, digests, row["gold_days"], row["snapshot"], row["now"])
+
     @property
     def range(self) -> dict[str, str | None]:
         """The first and last moment of the events."""
@@ -139,18 +149,7 @@ def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
         digest=digest(sql.Identifier("image")),
         payload_digest=digest(sql.Identifier("payload")),
     )
-    row = session.row(query, **selection.values)
-    names = ("events", "ledger", "transactions", "lines", "requeued")
-    digests = {name: str(row[f"{name}_digest"]) for name in names}
-    digests["events"] += f"/{row['payloads_digest']}"
-    return Whole(
-        extent=Extent(row["events"], row["first"], row["last"]),
-        counts={name: row[name] for name in names},
-        digests=digests,
-        gold_days=row["gold_days"],
-        snapshot=row["snapshot"],
-        now=row["now"],
-    )
+    return Whole.of(session.row(query, **selection.values))
 
 
 class Quarantine:
