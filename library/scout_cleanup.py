@@ -187,7 +187,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves what violates the rules."""
     session, options = call.session, moving.options(params)
     job = moving.Job(call, params, "cleanup", CLEANUP_SPEC)
-    with attempting("could not read the selection", on=session.where), session.read():
+    with moving.reading(session, "could not read the selection"):
         tables = images.read(session)
         wanted = _wanted(call, job)
     quality.check(session, wanted.rules)

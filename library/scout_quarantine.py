@@ -147,7 +147,6 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery import images, moving, quarantine, selection
-from ..module_utils.recovery.connection import attempting
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moving import MOVING_SPEC
 from ..module_utils.recovery.progress import count
@@ -177,7 +176,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves the selection."""
     session, options = call.session, moving.options(params)
     job = moving.Job(call, params, "quarantine", SELECTION_SPEC)
-    with attempting("could not read the selection", on=session.where), session.read():
+    with moving.reading(session, "could not read the selection"):
         tables = images.read(session)
         wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)
         if job.interrupted:

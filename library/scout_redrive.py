@@ -209,7 +209,6 @@ from ..module_utils.recovery import (
     scheduler,
     surveying,
 )
-from ..module_utils.recovery.connection import attempting
 from ..module_utils.recovery.errors import Systemic
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moving import MOVING_SPEC
@@ -242,7 +241,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     _how(params)
     job = moving.Job(call, params, "redrive", REDRIVE_SPEC)
     pace, mend = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
-    with attempting("could not read the dead letters", on=session.where), session.read(statement_timeout_seconds=1800):
+    with moving.reading(session, "could not read the dead letters"):
         tables = images.read(session)
         kept = (
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None

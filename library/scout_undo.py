@@ -105,7 +105,6 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery import images, moving, undoing
-from ..module_utils.recovery.connection import attempting
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moving import MOVING_SPEC
@@ -123,7 +122,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a run back."""
     session, options = call.session, moving.options(params)
     job = moving.Job(call, params, "undo", UNDO_SPEC)
-    with attempting("could not read the run to undo", on=session.where), session.read(statement_timeout_seconds=1800):
+    with moving.reading(session, "could not read the run to undo"):
         if not call.look().present:
             raise BadInput(
                 f"nothing is known of run {params['run_id']}",

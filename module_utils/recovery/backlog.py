@@ -172,7 +172,9 @@ SELECT coalesce(
     (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone')) AS timezone
 """
 
-WRITTEN: t.Final = (contract.BRONZE, contract.ETL_LEDGER, contract.TRANSACTIONS, contract.LINE_ITEMS)
+WRITTEN: t.Final = (
+    contract.BRONZE, contract.DEAD_LETTERS, contract.ETL_LEDGER, contract.TRANSACTIONS, contract.LINE_ITEMS,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -175,11 +175,13 @@ class Session:
         return self.connection.execute(query, values).rowcount
 
     @contextlib.contextmanager
-    def read(self, *, statement_timeout_seconds: float | None = None) -> Generator[Session]:
+    def read(
+        self, *, statement_timeout_seconds: float | None = None, lock_timeout_seconds: float | None = None
+    ) -> Generator[Session]:
         """A READ ONLY transaction on one snapshot: PostgreSQL itself refuses any write in it."""
         with self.connection.transaction():
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            self._guard(statement_timeout_seconds, None)
+            self._guard(statement_timeout_seconds, lock_timeout_seconds)
             yield self
 
     @contextlib.contextmanager

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from . import contract, ingestion, plans
+from . import backlog, contract, ingestion, plans
 from . import ledger as ledgers
-from .batches import Options
+from .batches import LOCK_PATIENCE, Options
+from .connection import translate
 from .errors import BadInput
+from .pg import errors, psycopg
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
@@ -19,6 +21,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from .batches import Batches
+    from .connection import Session
     from .invoke import Call
     from .ledger import Run
 
@@ -63,6 +66,21 @@ def options(params: Mapping[str, t.Any]) -> Options:
         yield_to_waiters=params["yield_to_waiters"],
         stop_file=params["stop_file"],
     )
+
+
+@contextlib.contextmanager
+def reading(session: Session, attempted: str) -> Generator[None]:
+    """A READ ONLY transaction for the first look, which may be long; waits for who keeps a lock, and names them in the end."""
+    patience = session.settings.lock_timeout_seconds * LOCK_PATIENCE
+    try:
+        with session.read(statement_timeout_seconds=SCAN_SECONDS, lock_timeout_seconds=patience):
+            yield
+    except psycopg.Error as e:
+        raised = translate(e, attempted, on=session.where)
+        if isinstance(e, errors.LockNotAvailable):
+            with session.read():
+                raised.said += f"; locks are held by {backlog.describe(backlog.in_the_way(session))}"
+        raise raised from e
 
 
 class Whole(t.Protocol):

@@ -334,6 +334,52 @@ def test_more_rows_than_allowed_are_refused_before_the_first_write(scout_db: str
     assert ran("scout_quarantine", scout_db, **EVERYTHING, max_rows=120)["moved"]["events"] == 120
 
 
+# --- sent once more
+
+
+def sent_again(dsn: str, payload: dict[str, Any]) -> tuple[Result, UUID, UUID]:
+    """A quarantine, its event, and the same event as its store sent it once more, under another id and loaded."""
+    [event] = loaded(dsn, [payload])
+    away = ran("scout_quarantine", dsn, event_ids=[str(event)])
+    [twin] = loaded(dsn, [payload])
+    return away, event, twin
+
+
+def test_an_event_that_was_sent_again_is_not_doubled_by_a_redrive(scout_db: str) -> None:
+    away, event, twin = sent_again(scout_db, sale(1))
+    before = bronze(scout_db)
+    back = ran("scout_redrive", scout_db, run_id=away["run_id"])
+    assert (back["redriven"], back["already_there"], bronze(scout_db)) == (0, 1, before)
+    assert (event in before, twin in before) == (False, True)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    again = ran("scout_redrive", scout_db, run_id=away["run_id"])
+    assert (again["changed"], again["already_there"]) == (False, 0)
+    assert rows(scout_db, "SELECT resolved_at IS NOT NULL, resolved_by IS NOT NULL FROM scout.bronze_events_dlq") == [
+        (True, True)
+    ]
+
+
+def test_an_event_that_was_sent_again_stands_against_an_undo(scout_db: str) -> None:
+    away, event, twin = sent_again(scout_db, sale(1))
+    result = refused("scout_undo", scout_db, run_id=away["run_id"])
+    assert str(twin) in json.dumps(result["conflicts"])
+    kept = ran("scout_undo", scout_db, run_id=away["run_id"], on_conflict="keep_current")
+    assert (set(bronze(scout_db)) & {event, twin}) == {twin}
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    ran("scout_undo", scout_db, run_id=kept["run_id"])
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 1
+
+
+def test_an_undo_that_restores_replaces_what_was_sent_again_and_can_be_undone(scout_db: str) -> None:
+    away, event, twin = sent_again(scout_db, sale(1))
+    before = scout_tables(scout_db)
+    restored = ran("scout_undo", scout_db, run_id=away["run_id"], on_conflict="restore")
+    assert (set(bronze(scout_db)) & {event, twin}) == {event}
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    ran("scout_undo", scout_db, run_id=restored["run_id"])
+    assert scout_tables(scout_db) == before
+
+
 # --- the dead letters of others
 
 OTHERS = """

@@ -43,7 +43,7 @@ STUCK_AFTER_SECONDS = 3
 INGESTION_JOBS = ("bronze-to-silver-etl", "product-linking", "smart-gold-refresh")
 DISABLED_JOB = "product-linking"
 
-IMAGES = "SELECT b.event_id::text, to_jsonb(b)::text FROM scout.bronze_events b WHERE event_id = ANY (%(poison)s)"
+IMAGES = "SELECT b.event_id::text, b::text FROM scout.bronze_events b WHERE event_id = ANY (%(poison)s)"
 
 GOOD = """
 SELECT array_agg(event_id) FROM scout.bronze_events b
@@ -80,7 +80,9 @@ SELECT (SELECT count(DISTINCT event_data ->> 'transaction_id') FROM scout.bronze
 KEPT = """
 SELECT count(*) FROM scout.bronze_events_dlq d
 JOIN jsonb_each_text(%(images)s) AS i ON i.key = d.error_details -> 'event' ->> 'event_id'
-WHERE ((d.error_details -> 'event') || jsonb_build_object('event_data', d.original_payload))::text = i.value
+CROSS JOIN LATERAL jsonb_populate_record(
+    NULL::scout.bronze_events, d.error_details -> 'event' || jsonb_build_object('event_data', d.original_payload)) AS r
+WHERE r::text = i.value
   AND NOT EXISTS (SELECT FROM scout.bronze_events b WHERE b.event_id::text = i.key)
 """
 

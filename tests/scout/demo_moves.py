@@ -37,7 +37,11 @@ RATE = 200.0
 LATE_SALES = 3
 LATE_SEED = 9_000_001
 
-LOAD_ALL = "SELECT FROM scout.load_silver_from_bronze(NULL)"
+#: Two loaders at the same time would collide, and the scheduler may be one.
+LOAD_ALL = """
+LOCK TABLE scout.etl_processed IN SHARE ROW EXCLUSIVE MODE;
+SELECT FROM scout.load_silver_from_bronze(NULL)
+"""
 
 #: What the scheduler would still do to rows that are there is done before they are looked at.
 SETTLE = """
