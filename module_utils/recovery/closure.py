@@ -97,12 +97,18 @@ WITH stored AS (
            %(document)s::jsonb
            || CASE WHEN w.rules IS NULL THEN '{{}}' ELSE jsonb_build_object('rules', w.rules) END
            || jsonb_build_object('transaction', {transaction}, 'lines', coalesce(i.lines, '[]'))
-           || CASE WHEN q.requeued IS NULL THEN '{{}}' ELSE jsonb_build_object('requeued', q.requeued) END,
+           || CASE WHEN q.requeued IS NULL THEN '{{}}' ELSE jsonb_build_object('requeued', q.requeued) END
+           || CASE WHEN m.marked IS NULL THEN '{{}}' ELSE jsonb_build_object('marked', m.marked) END,
            NULL
     FROM scout.silver_transactions AS t
     CROSS JOIN LATERAL (SELECT t.transaction_id) AS o
     LEFT JOIN LATERAL ({lines_of}) AS i ON true
     LEFT JOIN LATERAL ({requeued_of}) AS q ON true
+    LEFT JOIN LATERAL (
+        SELECT jsonb_agg(k.event_id ORDER BY k.event_id) AS marked
+        FROM unnest(%(marked_transactions)s::text[], %(marked)s::uuid[]) AS k (transaction_id, event_id)
+        WHERE k.transaction_id = t.transaction_id
+    ) AS m ON true
     LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (transaction_id text, code text, message text, rules jsonb)
            ON w.transaction_id = t.transaction_id
     WHERE t.transaction_id = ANY(%(orphans)s)
@@ -177,6 +183,9 @@ SELECT EXISTS (SELECT FROM scout.bronze_events AS b JOIN scout.etl_processed AS 
                JOIN scout.silver_transactions AS t ON t.transaction_id = {sale} AND t.source_event_id = b.event_id
                WHERE {where}) AS traces
 """
+
+#: No event that stays.
+NOBODY: t.Final[dict[str, list[str]]] = {"transactions": [], "events": []}
 
 Counts = dict[str, int]
 
@@ -266,7 +275,8 @@ class Closure:
         ids, silver = list(batch.ids), list(batch.silver)
         touched = touched_by(session, ids, silver, self.kin.snapshot)
         pairs = list(zip(touched["transactions"], touched["owners"], strict=True))
-        kept = self.kin.kept(touched["transactions"] if batch.requeue else [], ids, touched["fresh"])
+        stay = self.kin.kept(touched["transactions"], ids, touched["fresh"])
+        kept, marked = (stay, NOBODY) if batch.requeue else (NOBODY, stay)
         values: dict[str, t.Any] = {
             **self._constants,
             "ids": ids,
@@ -275,6 +285,8 @@ class Closure:
             "orphans": [transaction for transaction, owner in pairs if owner is None],
             "kept": kept["events"],
             "kept_transactions": kept["transactions"],
+            "marked": marked["events"],
+            "marked_transactions": marked["transactions"],
         }
         stored: Counts = {}
         for query, wanted, key, labels in (

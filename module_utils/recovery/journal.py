@@ -25,12 +25,19 @@ if t.TYPE_CHECKING:
 #: Keys and digests of all rows of the items.
 ROWS = """
 WITH items AS ({items})
-SELECT i.item, side.name AS side, part.key AS table, r.image ->> keys.name AS key, jsonb_hash_extended(r.image, 0)::text AS digest
+SELECT i.item, side.name AS side, part.key AS table, r.image ->> keys.name AS key, jsonb_hash_extended(r.image, 0)::text AS digest,
+       CASE WHEN i.removed #>> '{{events,0,event_type}}' = 'transaction.v1' THEN i.transaction_id END AS transaction
 FROM items AS i
 CROSS JOIN LATERAL (VALUES ('removed', i.removed), ('added', i.added)) AS side (name, parts)
 CROSS JOIN LATERAL jsonb_each(side.parts) AS part
 CROSS JOIN LATERAL jsonb_array_elements(part.value) AS r (image)
 JOIN unnest(%(tables)s::text[], %(keys)s::text[]) AS keys (part, name) ON keys.part = part.key
+"""
+
+#: Events that stayed, still marked, while the silver made of them was moved.
+NEEDS = """
+SELECT d.dlq_id::text AS item, ARRAY(SELECT jsonb_array_elements_text(d.error_details -> 'marked')) AS events
+FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = ANY(%(items)s::uuid[]) AND d.error_details ? 'marked'
 """
 
 NOW = "SELECT {key}::text AS key, jsonb_hash_extended({image}, 0)::text AS digest FROM {table} AS r WHERE {key} = ANY(%(wanted)s::{type}[])"
@@ -158,11 +165,18 @@ class Journal:
 
     def read(self, keys: Sequence[str]) -> list[Item]:
         """A batch of items, as keys and digests."""
-        made: dict[str, Item] = {key: Item(key, {}, {}) for key in keys}
+        sides: dict[str, dict[str, Rows]] = {key: {"removed": {}, "added": {}} for key in keys}
+        transactions: dict[str, str | None] = {}
         for row in self.session.rows(sql.SQL(ROWS).format(items=self.items), items=list(keys), **self.names):
-            side: Rows = getattr(made[row["item"]], row["side"])
-            side.setdefault(row["table"], {})[row["key"]] = row["digest"]
-        return list(made.values())
+            sides[row["item"]][row["side"]].setdefault(row["table"], {})[row["key"]] = row["digest"]
+            transactions[row["item"]] = row["transaction"]
+        needs: dict[str, tuple[str, ...]] = {}
+        if self.source.dead_letters:
+            needs = {row["item"]: tuple(row["events"]) for row in self.session.rows(NEEDS, items=list(keys))}
+        return [
+            Item(key, made["removed"], made["added"], transactions.get(key), needs.get(key, ()))
+            for key, made in sides.items()
+        ]
 
     def current(self, items: Sequence[Item]) -> Current:
         """What the database holds now of all that concerns these items."""
@@ -171,12 +185,14 @@ class Journal:
             for rows in (item.removed, item.added):
                 for name, keys in rows.items():
                     wanted[name] |= set(keys)
+            wanted["transactions"] |= {item.transaction} if item.transaction and item.returns_pending else set()
+        needs = {event for item in items for event in item.needs}
         keys = [item.key for item in items]
         found = self.session.rows(sql.SQL(TWINS).format(items=self.items), items=keys)
         twins = {row["event_id"]: row["twin"] for row in found}
         events = sorted({event for item in items for event in item.added.get("events", {})} | set(twins.values()))
         # Those that fed the same transactions have to be there as well.
-        wanted["events"] |= wanted["ledger"] | set(events)
+        wanted["events"] |= wanted["ledger"] | set(events) | needs
         made_of: dict[str, str] = {}
         if events:
             touched = touched_by(self.session, events, [], None)
@@ -191,7 +207,7 @@ class Journal:
         wanted["ledger"] |= set(events) | {event for found in feeders.values() for event in found}
         rows = {name: self._now(name, wanted[name]) for name in TABLES}
         here = {event for item in items for event in item.removed.get("events", {})}
-        absent = wanted["ledger"] - set(rows["events"]) - here
+        absent = (wanted["ledger"] | needs) - set(rows["events"]) - here
         return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here)
 
     def _returning(self, absent: set[str]) -> frozenset[str]:

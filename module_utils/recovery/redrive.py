@@ -37,7 +37,7 @@ if t.TYPE_CHECKING:
     from .rebuilding import Letter, Selection
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
-LEAST_ROWS: t.Final = 50
+LEAST_ROWS: t.Final = 500
 #: How many failures a result names.
 NAMED: t.Final = 100
 

@@ -333,10 +333,11 @@ class Returning:
             if transactions
             else set[str]()
         )
-        if not there:
+        # A mark of an event whose silver was moved alone would keep it out of what is made now.
+        marks = [sibling for sibling in siblings if sibling.loaded]
+        if not there and not marks:
             return {}, set()
         days = {row["day"] for row in self.session.rows(DAYS, transactions=list(there))}
-        marks = [sibling for sibling in siblings if sibling.loaded and sibling.transaction_id in there]
         query = sql.SQL(TAKE).format(
             line=self.tables.lines.image("r"),
             transaction=self.tables.transactions.image("r"),

@@ -26,6 +26,16 @@ class Item:
     key: str
     removed: Rows
     added: Rows
+    #: The transaction an event that it removed is about, where the ETL would load it.
+    transaction: str | None = None
+    #: Events that stayed in bronze and that its silver was made of.
+    needs: tuple[str, ...] = ()
+
+    @property
+    def returns_pending(self) -> bool:
+        """Whether an event comes back that had not been loaded."""
+        events = self.removed.get("events", {})
+        return bool(events) and not any(event in self.removed.get("ledger", {}) for event in events)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,26 +108,46 @@ class _Planner:
         #: Events whose effect on silver belongs to this item.
         self.own = {*events, *ledger, *item.added.get("events", {})}
         #: Events that fed the silver of this item and are nowhere now.
-        self.missing = {e for e in ledger if e not in events and self._now("events", e) is None} - current.returning
+        others = {e for e in ledger if e not in events} | set(item.needs)
+        self.missing = {e for e in others if self._now("events", e) is None} - current.returning
 
     def swap(self) -> Swap:
+        if self._stays_as_it_is():
+            return self.made
         for table in TABLES:
             for key, digest in self.item.added.get(table, {}).items():
                 self._take(table, key, digest)
-        for event in self.item.added.get("events", {}):
-            if event in self.made.take["events"]:
-                self._take_what_was_made_of(event)
+        for event in sorted(self.made.take["events"]):
+            self._take_what_was_made_of(event)
+        # As it was, silver would hold what an absent event brought: the events that return wait for the ETL instead.
+        for table in ("dead_letters", "events") if self.missing else TABLES:
+            for key, digest in self.item.removed.get(table, {}).items():
+                self._put(table, key, digest)
+        self._make_room_for_pending()
+        return self.made
+
+    def _stays_as_it_is(self) -> bool:
+        """Notes which events are missing, and says whether nothing of the item can be taken back because of that."""
+        added = self.item.added.get("events", {})
+        gone = sorted(event for event in added if self._now("events", event) is None)
+        for event in gone:
+            # Wherever it is now, its dead letter must not be in force beside that.
+            self._conflict("events", event, "is gone")
         for event in sorted(self.missing):
             self._conflict(
                 "events", event, "fed the same transaction and is not in bronze: undo or redrive what moved it first"
             )
-        for table in TABLES:
-            if self.missing and table in ("transactions", "lines", "ledger"):
-                # As it was it would hold what an absent event brought: its events wait for the ETL instead.
-                continue
-            for key, digest in self.item.removed.get(table, {}).items():
-                self._put(table, key, digest)
-        return self.made
+        return bool(gone) or (bool(self.missing) and not added and not self.item.removed.get("events"))
+
+    def _make_room_for_pending(self) -> None:
+        """An event that returns without a mark is loaded again, in its turn: before those of its transaction that were loaded
+        since, so these are sent back to the queue with what was made of them."""
+        transaction = self.item.transaction
+        pending = self.made.put["events"] - self.made.put["ledger"]
+        if transaction is None or not pending or self._now("transactions", transaction) is None:
+            return
+        if transaction not in self.made.take["transactions"] | self.made.put["transactions"]:
+            self._take_transaction(transaction)
 
     def _conflict(self, table: str, key: str, why: str) -> bool:
         """Notes a conflict; says whether the current row stays."""

@@ -45,6 +45,10 @@ FROM scout_ops.runs WHERE run_id = %(run_id)s
 
 UNDONE = "UPDATE scout_ops.runs SET undone_by = %(by)s WHERE run_id = %(run_id)s"
 
+IN_FORCE_AGAIN = """
+UPDATE scout_ops.images SET taken_back_by = NULL WHERE run_id = %(run_id)s AND taken_back_by = %(by)s
+"""
+
 #: Of the transactions of a run's items those that silver has now.
 RELEVANT = """
 SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE t.transaction_id IN (
@@ -55,6 +59,8 @@ SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE t.transaction_
     CROSS JOIN LATERAL jsonb_array_elements(i.added -> 'events') AS image
     JOIN scout.bronze_events AS b ON b.event_id = (image ->> 'event_id')::uuid
     WHERE jsonb_typeof(b.event_data) = 'object'
+    UNION
+    SELECT i.transaction_id FROM ({items}) AS i
 )
 """
 
@@ -224,6 +230,7 @@ class Undo:
             kin.forget()
             session.execute(UNDONE, by=run.run_id, run_id=self.undone["run_id"])
             if self.undone["undoes"]:
-                # The run that had been undone is in force again.
+                # The run that had been undone is in force again, item by item.
                 session.execute(UNDONE, by=None, run_id=self.undone["undoes"])
+                session.execute(IN_FORCE_AGAIN, run_id=self.undone["undoes"], by=self.undone["run_id"])
         return batches

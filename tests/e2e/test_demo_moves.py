@@ -19,7 +19,7 @@ from tests.scout.server import CHECKOUT
 from tests.scout.shop import Shop
 
 SMALL = ("--throwaway", "--events", "4000")
-FACTS = 8
+FACTS = 7
 UNFOLDED = re.compile("postgresql://|playbooks/undo.yml")
 TYPED = ["quarantine"] * 3 + ["quality_cleanup"] * 2 + ["redrive"] * 2 + ["undo"] * 6
 

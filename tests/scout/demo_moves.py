@@ -177,11 +177,15 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
             _introduce(screen, shop, before, dsn, time.monotonic() - began)
             _move(screen, hands, shop, end, slow, late)
             _take_back(screen, hands)
+            given_back = _scheduler_goes_on(shop)
         connection.execute(LOAD_ALL)
         screen.title("The facts")
         _check(screen, connection, shop, late)
         _compare(screen, before, _prints(connection))
-        screen.promise(jobs == _rows(connection, demo.JOBS), "every job is as it was")
+        screen.promise(
+            given_back and jobs == _rows(connection, demo.JOBS),
+            "every job is as it was" + ("" if shop.scheduler else ", and the ETL's has run since the last undo"),
+        )
         again = ", ".join(f"{ran.name} {ran.changed}" for ran in hands.again)
         screen.promise(all(ran.changed == 0 for ran in hands.again), f"changed by the second run of each: {again}")
     _figures(screen, hands, watch)
@@ -262,6 +266,14 @@ def _take_back(screen: demo.Screen, hands: Hands) -> None:
         hands.types_again("undo", "incident=DEMO-5", f"run_id={ran.run_id}")
 
 
+def _scheduler_goes_on(shop: Shop) -> bool:
+    """Whether the ETL's job runs once more; a real scheduler is not waited for, its minute is long."""
+    before, deadline = shop.loads, time.monotonic() + 20 * MINUTE_SECONDS
+    while not shop.scheduler and shop.loads == before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return shop.scheduler or shop.loads > before
+
+
 def _check(screen: demo.Screen, connection: Connection, shop: Shop, late: dict[UUID, str]) -> None:
     """Every event ever written is in one place, as it was written, and silver has what bronze says."""
     found = where(shop.dsn, shop.written)
@@ -270,10 +282,6 @@ def _check(screen: demo.Screen, connection: Connection, shop: Shop, late: dict[U
         f"{len(shop.written):,} events written, {shop.arrived:,} of them meanwhile ({shop.corrections:,} corrections): "
         f"{len(found.lost)} lost, {len(found.duplicated)} duplicated, {len(found.unexpected)} unexpected, {len(found.altered)} altered",
     )
-    if not shop.scheduler:
-        screen.promise(
-            shop.loads > 0, f"the scheduler went on: the ETL's job ran {shop.loads} times between the pauses"
-        )
     loaded = _rows(connection, LOADED, events=list(late))[0][0]
     screen.promise(
         loaded == len(late),

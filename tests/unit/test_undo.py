@@ -157,11 +157,29 @@ def test_an_event_that_was_put_back_has_been_loaded_since() -> None:
     assert swapped(current, item=item) == (taken, GONE, [])
 
 
-def test_a_row_that_was_put_back_is_gone() -> None:
-    current = now()
-    conflicts = [
-        "events E is gone", "transactions T is gone", "lines L is gone", "ledger E is gone", "ledger K is gone",
-        "dead_letters D exists again, with other contents",
-    ]  # fmt: skip
-    item = Item("1", {"dead_letters": {"D": "0"}}, REMOVED)
-    assert swapped(current, "keep_current", item) == ({}, {}, conflicts)
+@pytest.mark.parametrize("on_conflict", ["restore", "keep_current"])
+def test_an_event_that_was_put_back_is_somewhere_else_now(on_conflict: str) -> None:
+    item = Item("1", {"dead_letters": {"D": "6"}}, REMOVED)
+    assert swapped(now(), on_conflict, item) == ({}, {}, ["events E is gone"])
+
+
+PENDING = Item("D", {"events": {"E": "1"}}, LETTER, "T")
+
+
+def test_an_event_that_was_pending_comes_back_before_a_later_one_that_was_loaded() -> None:
+    made = {"transactions": {"T": "40"}, "lines": {"M": "50"}, "ledger": {"S": "31"}}
+    current = now(made, lines={"T": ["M"]}, feeders={"T": {"S"}})
+    taken = GONE | {"transactions": {"T"}, "lines": {"M"}, "ledger": {"S"}}
+    assert swapped(current, item=PENDING) == (taken, {"events": {"E"}}, [])
+    assert swapped(now(), item=PENDING) == (GONE, {"events": {"E"}}, [])
+
+
+KEPT_EVENT = Item("D", {"transactions": {"T": "4"}, "lines": {"L": "5"}}, LETTER, None, ("K",))
+
+
+@pytest.mark.parametrize("on_conflict", ["restore", "keep_current"])
+def test_silver_whose_event_was_kept_does_not_come_back_without_it(on_conflict: str) -> None:
+    assert swapped(now(), item=KEPT_EVENT) == (GONE, {"transactions": {"T"}, "lines": {"L"}}, [])
+    away = Current({table: LETTER.get(table, {}) for table in TABLES}, {}, {})
+    conflict = "events K fed the same transaction and is not in bronze: undo or redrive what moved it first"
+    assert swapped(away, on_conflict, KEPT_EVENT) == ({}, {}, [conflict])
