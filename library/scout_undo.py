@@ -172,6 +172,10 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _rows(rows: dict[str, int]) -> str:
+    """The rows that return; of what had come back from the dead letter queue, its entries."""
+    letters = rows.get("dead_letters")
+    if letters and not rows.get("events"):
+        return count(letters, "dead letter")
     return moving.in_numbers(rows)
 
 

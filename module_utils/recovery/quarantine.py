@@ -30,8 +30,8 @@ if t.TYPE_CHECKING:
     from .selection import Selection
 
 #: Rows a second that were measured; with silver each event takes its lines and their indexes along.
-PLAIN_RATE: t.Final = 120_000
-CLOSURE_RATE: t.Final = 6_000
+PLAIN_RATE: t.Final = 60_000
+CLOSURE_RATE: t.Final = 4_000
 
 EXTENT = """
 SELECT count(*) AS events, to_jsonb(min({clock})) #>> '{{}}' AS first, to_jsonb(max({clock})) #>> '{{}}' AS last
