@@ -181,7 +181,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)
         if job.interrupted:
             wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
-        whole = quarantine.whole(session, tables, wanted) if call.check or job.plan else None
+        whole = quarantine.whole(session, tables, wanted) if job.wants_all else None
         extent = whole.extent if whole else quarantine.extent(session, wanted)
         not_found = selection.not_found(session, wanted.event_ids)
     result: dict[str, t.Any] = {
@@ -193,6 +193,9 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     if call.check and whole:
         moving.refuse_too_many(extent.events, params, where=session.where)
         return result | job.planned(wanted.as_dict(), whole, verb="would move")
+    if call.check:
+        moving.refuse_too_many(extent.events, params, where=session.where)
+        return result | job.looked(extent.events, "would move")
     if job.applied or not (extent.events or job.interrupted):
         return result | job.nothing("nothing selected is in bronze")
     if whole and not job.interrupted:

@@ -119,7 +119,8 @@ CREATE TABLE scout_ops.kin (
 COMMENT ON TABLE scout_ops.kin IS 'While a move lasts: the events of transactions that several events feed';
 COMMENT ON COLUMN scout_ops.kin.run_id IS 'The run that moves';
 COMMENT ON COLUMN scout_ops.kin.transaction_id IS 'The transaction';
-COMMENT ON COLUMN scout_ops.kin.event_id IS 'An event that names it';
+COMMENT ON COLUMN scout_ops.kin.event_id IS
+    'An event that names it; the run''s own id marks the transaction itself, a dead letter''s id one that comes back';
 
 CREATE TABLE scout_ops.images (
     item bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

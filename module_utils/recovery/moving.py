@@ -151,6 +151,19 @@ class Job:
         ) as run:
             yield run
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether everything that would move is to be counted and digested: to write a plan, or to compare with one."""
+        return self.plan is not None or (self.call.check and not self.params["look"])
+
+    def looked(self, rows: int, verb: str) -> dict[str, t.Any]:
+        """The result of a look that only has to know whether there is anything to do."""
+        some = rows > 0
+        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "nothing selected is there") | {
+            "changed": some or self.interrupted is not None,
+            "moved": {**dict.fromkeys(NOUNS, 0), "events": rows},
+        }
+
     def refuse_drift(self, whole: Whole) -> None:
         """Raises unless the database holds exactly what was planned."""
         if self.plan:

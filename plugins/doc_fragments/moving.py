@@ -22,7 +22,9 @@ options:
         after the plan is not touched. Options given besides must agree with it and can be left out.
     type: path
   look:
-    description: In check mode, compare the database with the plan in O(plan_file) rather than write one there.
+    description:
+      - In check mode, only look whether there is anything to do, and compare the database with the plan in O(plan_file), if one
+        is given, rather than write one there.
     type: bool
     default: false
   stop_file:
