@@ -49,7 +49,13 @@ SELECT (d.error_details -> 'event' ->> 'event_id')::uuid, b::text
 FROM (SELECT * FROM scout.bronze_events_dlq WHERE error_details ->> 'format' = 'scout-recovery/1' AND error_details ? 'event'
         AND resolved_at IS NULL) AS d
 CROSS JOIN LATERAL jsonb_populate_record(
-    ROW(NULL, NULL, NULL, NULL, d.original_payload, NULL, NULL)::scout.bronze_events, d.error_details -> 'event') AS b
+    ROW({columns})::scout.bronze_events, d.error_details -> 'event') AS b
+"""
+
+#: The payload among the other columns, in the order of the table.
+COLUMNS = """
+SELECT string_agg(CASE attname WHEN 'event_data' THEN 'd.original_payload' ELSE 'NULL' END, ', ' ORDER BY attnum)
+FROM pg_attribute WHERE attrelid = 'scout.bronze_events'::regclass AND attnum > 0 AND NOT attisdropped
 """
 
 #: Cleaned away although their events were kept: silver is meant to differ from what bronze would make.
@@ -225,7 +231,9 @@ def where(dsn: str, written: Mapping[UUID, str]) -> Whereabouts:
     """Compares bronze and the unresolved dead letters, as one snapshot shows them, with every event ever written."""
     with _plain(dsn) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        found = connection.execute(IN_BRONZE).fetchall() + connection.execute(IN_THE_QUEUE).fetchall()  # type: ignore[call-overload]
+        [[columns]] = connection.execute(COLUMNS)
+        queue = IN_THE_QUEUE.format(columns=columns)
+        found = connection.execute(IN_BRONZE).fetchall() + connection.execute(queue).fetchall()  # type: ignore[call-overload]
     places = Counter(event for event, _ in found)
     return Whereabouts(
         lost=set(written) - set(places),
