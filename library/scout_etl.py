@@ -133,7 +133,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import contract, etl, ingestion, scheduler
+from ..module_utils.recovery import etl, ingestion
 from ..module_utils.recovery.connection import attempting
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
@@ -198,7 +198,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 max_poison_share=params["max_poison_share"],
                 hidden_wait_seconds=params["hidden_wait_seconds"],
             )
-            drain = etl.Drain(session, this_run, options, call.progress, owner=_owner(call), document=document)
+            drain = etl.Drain(session, this_run, options, call.progress, document=document)
             done = drain.drain()
         warnings = ledger.warnings
     result: dict[str, t.Any] = {
@@ -217,15 +217,6 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         if suspected:
             result["summary"] += f", of which {count(len(suspected), 'event')} would go to the dead letter queue"
     return result
-
-
-def _owner(call: Call) -> str:
-    """The role whose scheduler sessions usually load silver; their time zone decides what a naive time means."""
-    with call.session.read():
-        if not scheduler.present(call.session):
-            return call.session.facts.role
-        jobs = [job for job in scheduler.jobs(call.session) if scheduler.calls(job.command, contract.ETL_FUNCTIONS[:1])]
-    return jobs[0].owner if jobs else call.session.facts.role
 
 
 def main() -> None:

@@ -200,7 +200,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery import (
     backlog,
-    contract,
     images,
     moving,
     patches,
@@ -256,7 +255,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             survey = surveying.survey(
                 session, tables, wanted, values, mend, extent, call.progress, rate=pace.rate_per_second
             )
-        timezone = backlog.pipeline_timezone(session, _owner(call))
+        timezone = backlog.pipeline_timezone(session, scheduler.etl_owner(session))
     result: dict[str, t.Any] = {
         "redriven": 0,
         "already_there": 0,
@@ -348,14 +347,6 @@ def _warnings(not_found: dict[str, t.Any], parked: int, retries: int | None, max
             f"{count(parked, 'dead letter')} parked after {max_replays} attempts; to try anyway: -e max_replays={(retries or 0) + 1}"
         )
     return made
-
-
-def _owner(call: Call) -> str:
-    """The role whose scheduler sessions usually load silver; their time zone decides what a naive time means."""
-    if not scheduler.present(call.session):
-        return call.session.facts.role
-    jobs = [job for job in scheduler.jobs(call.session) if scheduler.calls(job.command, contract.ETL_FUNCTIONS[:1])]
-    return jobs[0].owner if jobs else call.session.facts.role
 
 
 def main() -> None:

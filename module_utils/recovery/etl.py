@@ -9,11 +9,12 @@ import dataclasses
 import time
 import typing as t
 
-from . import backlog, contract, dead_letters
+from . import backlog, contract, scheduler
 from .backlog import Backlog, read
 from .connection import translate
-from .errors import NotReached, RecoveryError, Systemic
+from .errors import NotReached, RecoveryError
 from .pg import errors, psycopg
+from .poison import Tolerance, set_aside
 from .progress import count, in_words
 from .suspects import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
 
@@ -31,8 +32,6 @@ LOCK_TRIES: t.Final = 3
 MAX_BATCH_ROWS: t.Final = 100_000
 #: How many suspects are held back at once.
 SUSPECTS: t.Final = 50
-#: The share of poison is judged from this many on.
-SHARE_SAMPLE: t.Final = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,6 @@ class Drain:
         options: Options,
         progress: Progress,
         *,
-        owner: str,
         document: dict[str, t.Any],
     ) -> None:
         self.session = session
@@ -98,7 +96,7 @@ class Drain:
         self.document = document
         with session.read():
             before = read(session)
-            self.timezone = backlog.pipeline_timezone(session, owner)
+            self.timezone = backlog.pipeline_timezone(session, scheduler.etl_owner(session))
         self.started_at = before.now
         self.done = Drained(before.events)
         self.began = time.monotonic()
@@ -259,50 +257,11 @@ class Drain:
         return dataclasses.replace(done, loaded=done.loaded + loaded)
 
     def _move(self, event_id: str, refused: Refused) -> dict[str, t.Any]:
-        self._refuse_if_told(event_id, refused)
-        document = {
-            **self.document,
-            "run_id": self.run.run_id,
-            "kind": "poison",
-            "sqlstate": refused.sqlstate,
-            "detail": refused.error.diag.message_detail,
-            "constraint": refused.error.diag.constraint_name,
-            "column": refused.error.diag.column_name,
-        }
-        moved = dead_letters.move_event(
-            self.session, event_id, code="POISON_EVENT", message=refused.said, document=document
+        options, done = self.options, self.done
+        Tolerance(options.poison, options.max_poison, options.max_poison_share).refuse(
+            "the drain", event_id, refused, isolated=len(done.poison), loaded=done.loaded, where=self.session.where
         )
-        return moved | {"error": refused.said, "sqlstate": refused.sqlstate}
-
-    def _refuse_if_told(self, event_id: str, refused: Refused) -> None:
-        """Raises where moving this event is not allowed: told to stop, or too many have been moved."""
-        poison, options = len(self.done.poison), self.options
-        what = f"event {event_id}: {refused.said}"
-        if options.poison == "stop":
-            raise NotReached(
-                "the drain stopped at a poison event, as told",
-                on=self.session.where,
-                said=what,
-                sqlstate=refused.sqlstate,
-                next_step="run again with -e poison=isolate to move it to the dead letter queue, or correct it",
-            )
-        share = (poison + 1) / (poison + 1 + self.done.loaded)
-        too_many = poison >= options.max_poison
-        if too_many or (poison + 1 >= SHARE_SAMPLE and share > options.max_poison_share):
-            name, limit = (
-                ("max_poison", options.max_poison) if too_many else ("max_poison_share", options.max_poison_share)
-            )
-            raise Systemic(
-                f"the drain stopped as at a systemic failure after {count(poison, 'poison event')}: "
-                f"more would exceed {name}={limit}",
-                on=self.session.where,
-                said=f"next would be {what}",
-                sqlstate=refused.sqlstate,
-                next_step=(
-                    "so many failures mean a changed event format or a broken ETL rather than bad events: "
-                    f"look at the errors, then raise {name} if they really are bad"
-                ),
-            )
+        return set_aside(self.session, self.run.run_id, event_id, refused, self.document)
 
     def _finished(self, *, full: bool) -> bool:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""

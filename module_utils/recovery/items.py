@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
 #: Runs whose items are dead letters, and runs that keep a journal.
 DEAD_LETTER_ACTIONS: t.Final = ("quarantine", "cleanup", "drain")
-JOURNAL_ACTIONS: t.Final = ("redrive", "undo")
+JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window")
 
 #: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
 OF_DEAD_LETTERS = """

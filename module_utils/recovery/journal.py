@@ -190,7 +190,7 @@ class Journal:
         keys = [item.key for item in items]
         found = self.session.rows(sql.SQL(TWINS).format(items=self.items), items=keys)
         twins = {row["event_id"]: row["twin"] for row in found}
-        events = sorted({event for item in items for event in item.added.get("events", {})} | set(twins.values()))
+        events = sorted({event for item in items for event in item.loaded} | set(twins.values()))
         # Those that fed the same transactions have to be there as well.
         wanted["events"] |= wanted["ledger"] | set(events) | needs
         made_of: dict[str, str] = {}
@@ -306,19 +306,7 @@ class Journal:
 
     def _statement(self, statement: str, name: str, written: list[int]) -> sql.Composed:
         table = self.tables[name]
-        if statement is PUT:
-            table = self._as_written(name, written)
-        return sql.SQL(t.cast("t.LiteralString", statement)).format(
-            name=sql.Literal(name),
-            table=table.identifier,
-            key=sql.Identifier("r", table.key),
-            key_name=sql.Literal(table.key),
-            type=_type(name),
-            image=table.image("r"),
-            digest=digest(sql.Identifier("image")),
-            targets=table.targets,
-            values=table.values("image"),
-        )
+        return _of(statement, name, self._as_written(name, written) if statement is PUT else table)
 
     def _as_written(self, name: str, written: list[int]) -> Table:
         """The table with the columns the images have: one that was added since takes its default."""
@@ -328,6 +316,28 @@ class Journal:
         ).format(name=sql.Literal(name))
         found = self.session.rows(query, written=written)
         return self.tables[name].like(found[0]["columns"]) if found else self.tables[name]
+
+
+def take_written(session: Session, tables: Tables, name: str, written: list[int]) -> int:
+    """Takes out the rows of one table that these items of the journal have as removed; proves that they were just that."""
+    table: Table = getattr(tables, {"events": "bronze"}.get(name, name))
+    found = session.row(_of(TAKE, name, table), written=written)
+    _prove(found, table.name, "taken", session.where)
+    return found["done"]
+
+
+def _of(statement: str, name: str, table: Table) -> sql.Composed:
+    return sql.SQL(t.cast("t.LiteralString", statement)).format(
+        name=sql.Literal(name),
+        table=table.identifier,
+        key=sql.Identifier("r", table.key),
+        key_name=sql.Literal(table.key),
+        type=_type(name),
+        image=table.image("r"),
+        digest=digest(sql.Identifier("image")),
+        targets=table.targets,
+        values=table.values("image"),
+    )
 
 
 def _prove(found: Row, table: str, side: str, where: str) -> None:

@@ -34,7 +34,7 @@ WITH tables AS (
            count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-                                       AND (c.relname <> 'kin' OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
+                                       AND (c.relname NOT IN ('kin', 'todo') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
 )
@@ -300,6 +300,20 @@ def operation(
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
                 leases.release(ledger, own.token)
+
+
+def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
+    """The line of a run that changes nothing of the pipeline: it takes no lease, however long it lasts. `end` closes it."""
+    run = Run(ledger, str(uuid.uuid4()))
+    if ledger.present:
+        with attempting("could not write to the ledger", on=ledger.session.where), ledger.session.write():
+            _start(run, action, parameters, None, None, joined=False)
+    return run
+
+
+def end(run: Run, error: BaseException | None) -> None:
+    """Closes the line of such a run, on the session its ledger has by now."""
+    _finish(run, error)
 
 
 def _start(

@@ -144,6 +144,49 @@ COMMENT ON COLUMN scout_ops.images.removed IS 'Images of the rows it removed, by
 COMMENT ON COLUMN scout_ops.images.added IS 'Images of the rows it put there, by table';
 COMMENT ON COLUMN scout_ops.images.taken_back_by IS 'The run that took this item back; NULL while it is in force';
 """,
+    """
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window';
+
+CREATE TABLE scout_ops.todo (
+    run_id uuid NOT NULL,
+    place bigint NOT NULL,
+    unit text,
+    events uuid[] NOT NULL,
+    PRIMARY KEY (run_id, place)
+);
+COMMENT ON TABLE scout_ops.todo IS 'While a window is recovered: what is still to be made again';
+COMMENT ON COLUMN scout_ops.todo.run_id IS 'The run that recovers';
+COMMENT ON COLUMN scout_ops.todo.place IS 'Its turn, in the order in which the events came';
+COMMENT ON COLUMN scout_ops.todo.unit IS 'The transaction; NULL for events that are not about one, or that look malformed';
+COMMENT ON COLUMN scout_ops.todo.events IS 'The events it is made of, first to last';
+""",
+    """
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window, watch';
+
+CREATE TABLE scout_ops.samples (
+    run_id uuid NOT NULL,
+    number int NOT NULL,
+    at timestamptz NOT NULL,
+    verdict text NOT NULL CHECK (verdict IN ('healthy', 'degraded', 'failing', 'inconclusive', 'paused')),
+    reason text NOT NULL,
+    state text NOT NULL,
+    figures jsonb NOT NULL,
+    statuses jsonb NOT NULL,
+    PRIMARY KEY (run_id, number)
+);
+COMMENT ON TABLE scout_ops.samples IS 'What a watch saw, look by look';
+COMMENT ON COLUMN scout_ops.samples.run_id IS 'The run that watched';
+COMMENT ON COLUMN scout_ops.samples.number IS 'Its place among the samples of the run, from 1';
+COMMENT ON COLUMN scout_ops.samples.at IS 'When it was taken, by the clock of the database';
+COMMENT ON COLUMN scout_ops.samples.verdict IS
+    'healthy, degraded, failing, paused; inconclusive where the pipeline could not be judged, or not be reached';
+COMMENT ON COLUMN scout_ops.samples.reason IS 'What was not as it should be, or why nothing could be seen';
+COMMENT ON COLUMN scout_ops.samples.state IS 'Of ingestion: running, paused or unknown';
+COMMENT ON COLUMN scout_ops.samples.figures IS 'Every indicator by name, in its unit; null where it could not be had';
+COMMENT ON COLUMN scout_ops.samples.statuses IS 'The judgement of each: ok, warn, fail, unknown';
+""",
 )
 
-TABLES: t.Final = ("versions", "runs", "leases", "pauses", "kin", "images")
+TABLES: t.Final = ("versions", "runs", "leases", "pauses", "kin", "images", "todo", "samples")

@@ -21,8 +21,8 @@ if t.TYPE_CHECKING:
 
     from .connection import Session
 
-#: What moves rows: out of the pipeline into the dead letter queue, and back.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo")
+#: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
 RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
 ACTIONS: t.Final = (*RESET, *MOVES)
 
@@ -31,13 +31,13 @@ ACTIONS: t.Final = (*RESET, *MOVES)
 #: undo removes again.
 TABLE_NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *((table, "SELECT", ("assess",)) for table in contract.REQUIRED_TABLES),
-    (contract.BRONZE, "UPDATE", ("drain", "redrive")),
+    (contract.BRONZE, "UPDATE", ("drain", "redrive", "window")),
     (contract.BRONZE, "DELETE", ("drain", *MOVES)),
     (contract.BRONZE, "INSERT", ("redrive", "undo")),
     (contract.DEAD_LETTERS, "INSERT", ("drain", *MOVES)),
     (contract.DEAD_LETTERS, "UPDATE", ("redrive", "undo")),
     (contract.DEAD_LETTERS, "DELETE", ("redrive", "undo")),
-    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo")),
+    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo", "window")),
     (contract.ETL_LEDGER, "DELETE", ("drain", *MOVES)),
     (contract.TRANSACTIONS, "INSERT", ("undo",)),
     (contract.TRANSACTIONS, "DELETE", MOVES),

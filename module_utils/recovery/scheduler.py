@@ -196,6 +196,14 @@ def jobs(session: Session) -> list[Job]:
     return [found[jobid] for jobid in sorted(found)]
 
 
+def etl_owner(session: Session) -> str:
+    """The role whose scheduler sessions usually load silver; their time zone decides what a naive time means."""
+    if not present(session):
+        return session.facts.role
+    found = [job for job in jobs(session) if calls(job.command, contract.ETL_FUNCTIONS[:1])]
+    return found[0].owner if found else session.facts.role
+
+
 def runs_in_flight(session: Session, of: Iterable[Job]) -> list[JobRun]:
     """Runs of these jobs that a live server process is executing now."""
     wanted = {job.jobid for job in of}

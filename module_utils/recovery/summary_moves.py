@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 #: The steps that move rows; each is a role and a module of that name.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo")
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
@@ -44,6 +44,7 @@ WHICH: t.Final = (
     *("run_id", "window", "range", "not_found", "moved", "requeued", "gold_days", "rules", "report"),
     *("undone", "put_back", "taken", "conflicts", "conflicting"),
     *REDRIVEN,
+    *("mode", "loaded", "poison", "plan", "reconciliation"),
     "plan_file",
 )
 COMMAND: t.Final = re.compile(r"ansible-playbook \S+(?: -e [^\s;]+)*")
@@ -125,6 +126,8 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
     """What to do after a move that came to its end."""
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
+    if name == "window":
+        return [DEAD_LETTERS] if result.get("poison") else []
     if name == "redrive":
         return (
             [DEAD_LETTERS] if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable")) else []

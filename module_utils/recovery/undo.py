@@ -32,6 +32,11 @@ class Item:
     needs: tuple[str, ...] = ()
 
     @property
+    def loaded(self) -> set[str]:
+        """Events that the run put there or marked: what was made of them goes with them."""
+        return {*self.added.get("events", {}), *self.added.get("ledger", {})}
+
+    @property
     def returns_pending(self) -> bool:
         """Whether an event comes back that had not been loaded."""
         events = self.removed.get("events", {})
@@ -106,7 +111,7 @@ class _Planner:
         self.made = Swap(item.key)
         events, ledger = item.removed.get("events", {}), item.removed.get("ledger", {})
         #: Events whose effect on silver belongs to this item.
-        self.own = {*events, *ledger, *item.added.get("events", {})}
+        self.own = {*events, *ledger, *item.loaded}
         #: Events that fed the silver of this item and are nowhere now.
         others = {e for e in ledger if e not in events} | set(item.needs)
         self.missing = {e for e in others if self._now("events", e) is None} - current.returning
@@ -117,7 +122,7 @@ class _Planner:
         for table in TABLES:
             for key, digest in self.item.added.get(table, {}).items():
                 self._take(table, key, digest)
-        for event in sorted(self.made.take["events"]):
+        for event in sorted(self.made.take["events"] | (self.made.take["ledger"] & self.item.loaded)):
             self._take_what_was_made_of(event)
         # As it was, silver would hold what an absent event brought: the events that return wait for the ETL instead.
         for table in ("dead_letters", "events") if self.missing else TABLES:
@@ -172,6 +177,9 @@ class _Planner:
         if transaction is None:
             return
         as_left = self.item.added.get("transactions", {}).get(transaction)
+        if as_left is not None and transaction not in self.made.take["transactions"]:
+            # It has changed since, and stays.
+            return
         if as_left is not None and as_left == self._now("transactions", transaction):
             # Nothing was loaded into it since: of the marks only those that came with it go.
             self.made.take["lines"] |= set(self.current.lines.get(transaction, ()))

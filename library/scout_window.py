@@ -1,0 +1,248 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recovering a window as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_window
+short_description: Recover a window of a Scout pipeline, and account for every event of it
+version_added: 0.1.0
+description:
+  - Judges every event of the window by bronze alone. An event is recovered when it is in the ETL's ledger and silver has of its
+    transaction, line items included, what the ETL makes of all its events on an empty silver.
+  - Makes silver again, through the pipeline's own ETL, of whatever is not so. Within each batch the old rows go, with their
+    image kept, and the new ones come in one transaction; no reader sees the window half empty, and RV(run_id) can be undone.
+  - Loads only events of this window, and those outside that had been loaded into the same transactions. Pending events
+    elsewhere neither take their place nor are touched.
+  - Ends with an account of every event and, hour by hour, of transactions and amounts before and after. Whatever cannot be
+    explained fails the task, with the events named.
+  - Needs the ledger C(scout_ops).
+options:
+  clock:
+    description: Which time of an event the window is about.
+    type: str
+    choices: [ingested_at, event_ts]
+    default: ingested_at
+  window_start:
+    description: The first moment of the window, with an offset, or a local time in O(time_zone).
+    type: str
+  window_end:
+    description: The first moment after the window. By default the moment the task starts.
+    type: str
+  time_zone:
+    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
+    type: str
+  last:
+    description: In place of the bounds, the time before the task starts, such as V(1h), V(30m), V(90s) or V(2d).
+    type: str
+  mode:
+    description:
+      - With V(missing) only what is not as its events say is made again.
+      - With V(all) everything is. Once that has been done, it is not done again until the events or the ETL change.
+    type: str
+    choices: [missing, all]
+    default: missing
+  poison:
+    description: Whether an event that the ETL refuses is moved to the dead letter queue, or ends the task.
+    type: str
+    choices: [isolate, stop]
+    default: isolate
+  max_poison:
+    description: More poison events than this stop the task as a systemic failure.
+    type: int
+    default: 100
+  max_poison_share:
+    description: A larger share of poison among the events loaded stops the task, from 20 poison events on.
+    type: float
+    default: 0.1
+  target_seconds:
+    description:
+      - How long a batch should take. Because each call of the ETL reads all of bronze, a batch takes at least six times as long
+        as that.
+    type: float
+    default: 3.0
+  batch_timeout_seconds:
+    description: When a statement of a batch is cancelled and the batch tried with fewer rows.
+    type: float
+    default: 120.0
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.moving
+  - scout.recovery.attributes
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Recover two hours
+  scout.recovery.scout_window:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    window_start: 2026-11-25T14:00:00+08:00
+    window_end: 2026-11-25T16:00:00+08:00
+
+- name: See what is wrong with the last hour
+  scout.recovery.scout_window:
+    dsn: "{{ scout_dsn }}"
+    last: 1h
+  check_mode: true
+"""
+
+RETURN = r"""
+run_id:
+  description: The run in the ledger, by which all this can be undone; null when nothing had to be made again.
+  returned: success
+  type: str
+window:
+  description: The clock, start and end that were used.
+  returned: success
+  type: dict
+mode:
+  description: As given.
+  returned: success
+  type: str
+plan:
+  description:
+    - What was found at the start, in events by class (events, loaded, pending, missing, wrong, poison_suspects,
+      not_transactional), transactions that are extra, units to_rebuild, pending events elsewhere that share a transaction and
+      came earlier (elsewhere), days of gold, seconds expected, fields that were not judged, and samples.
+    - In check mode also what O(plan_file) holds.
+  returned: success
+  type: dict
+moved:
+  description: Rows removed and made again by table (transactions, lines, ledger), and events set aside.
+  returned: success
+  type: dict
+loaded:
+  description: Events that the ETL loaded.
+  returned: success
+  type: int
+poison:
+  description: Events set aside, each with event_id, dlq_id, error and sqlstate.
+  returned: success
+  type: list
+  elements: dict
+gold_days:
+  description: Days of gold that do not say any more what silver says.
+  returned: success
+  type: list
+  elements: str
+reconciliation:
+  description:
+    - The account in events (expected, arrived meanwhile, loaded, quarantined, not_transactional, unexplained, vanished), extra
+      transactions, whether it is balanced, the unexplained_events with why, hours with transactions and amounts before and
+      after, and a table for a person.
+  returned: success
+  type: dict
+batches:
+  description: Path, rows, batches, retries, seconds in all and of the longest batch.
+  returned: when something was made again
+  type: dict
+resumed:
+  description: Whether an interrupted run was gone on with.
+  returned: success
+  type: bool
+effects:
+  description: What the run did in all, as the ledger has it.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import backlog, images, moving, scheduler, selection, window
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.moving import MOVING_SPEC
+from ..module_utils.recovery.poison import Tolerance
+from ..module_utils.recovery.reconciliation import Reconciliation
+from ..module_utils.recovery.surveyed import Surveyor
+
+WINDOW_SPEC: dict[str, dict[str, t.Any]] = {
+    "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
+    "window_start": {"type": "str"},
+    "window_end": {"type": "str"},
+    "time_zone": {"type": "str"},
+    "last": {"type": "str"},
+    "mode": {"type": "str", "choices": ["missing", "all"], "default": "missing"},
+}
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    **MOVING_SPEC,
+    **WINDOW_SPEC,
+    "target_seconds": {"type": "float", "default": 3.0},
+    "poison": {"type": "str", "choices": ["isolate", "stop"], "default": "isolate"},
+    "max_poison": {"type": "int", "default": 100},
+    "max_poison_share": {"type": "float", "default": 0.1},
+    "batch_timeout_seconds": {"type": "float", "default": 120.0},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Recovers the window."""
+    session, options = call.session, moving.options(params)
+    if params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1 or params["batch_timeout_seconds"] <= 0:
+        raise BadInput(
+            f"max_poison {params['max_poison']}, max_poison_share {params['max_poison_share']} and batch_timeout_seconds "
+            f"{params['batch_timeout_seconds']:g} are not usable together",
+            next_step="give max_poison >= 0, max_poison_share between 0 and 1, and batch_timeout_seconds > 0",
+        )
+    job = moving.Job(call, params, "window", WINDOW_SPEC)
+    with moving.reading(session, "could not read the window"):
+        tables = images.read(session)
+        if job.interrupted:
+            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
+        else:
+            wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else window.ask(session, params)
+        timezone = backlog.pipeline_timezone(session, scheduler.etl_owner(session))
+        surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
+        first = surveyor.look()
+        ledger = call.look()
+        rebuilt = window.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
+        account = Reconciliation.of(session, None, surveyor, first, {})
+    result: dict[str, t.Any] = {
+        "window": wanted.window.as_dict(),
+        "mode": job.asked["mode"],
+        "plan": first.as_plan(),
+        "loaded": 0,
+        "poison": [],
+    }
+    settled = job.applied or rebuilt or first.clean
+    if settled and not job.interrupted:
+        why = f"rebuilt by run {rebuilt}, and nothing of it has changed since" if rebuilt else window.healthy(first)
+        return result | job.nothing(why) | {"reconciliation": account.as_dict()}
+    moving.refuse_too_many(first.todo_events, params, where=session.where)
+    if call.check:
+        return result | window.planned(job, first, wanted)
+    if not job.interrupted:
+        job.refuse_drift(first)
+    with job.operation({"selection": wanted.as_dict(), "mode": job.asked["mode"]}) as this_run:
+        document = {"incident": call.incident, "actor": call.controller.actor}
+        tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
+        recovery = window.Recovery(session, this_run, tables, surveyor, tolerance, call.progress, document)
+        batches = recovery.go(options, first, batch_timeout_seconds=params["batch_timeout_seconds"])
+        return result | recovery.outcome(batches, first)
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_window", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges every event of a window: whether silver has of it what it says, and what has to be made again where not."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from . import backlog
+from .expected import ASSUMED, UNJUDGED, Model
+from .pg import sql
+from .selection import sale
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from .connection import Row, Session
+    from .images import Tables
+    from .selection import Selection
+
+#: How many events, and differences, a result shows of each class.
+SHOWN: t.Final = 20
+#: Events made again a second, as measured.
+RATE: t.Final = 2500
+
+#: Every event of the window with its class, and the units to be made again, each with the events it is made of: those of the
+#: window, and those outside that have been loaded. A unit is a transaction, or an event by itself: one that is about none, looks
+#: malformed, or shares its transaction with one that looks so but was loaded. Silver is extra where it says to come from an event of
+#: the window which is about something else, and no event is about it.
+JUDGED = """
+WITH inside AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at, {clock} AS at, {sale} AS sale, p.event_id IS NOT NULL AS marked,
+           b.event_type = 'transaction.v1' AS taken,
+           b.event_type = 'transaction.v1' AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id' AS sells,
+           {malformed} AS malformed
+    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    WHERE {condition}
+), strays AS MATERIALIZED (
+    SELECT t.transaction_id AS sale FROM scout.silver_transactions AS t JOIN inside AS i ON i.event_id = t.source_event_id
+    WHERE i.sale IS DISTINCT FROM t.transaction_id
+), named AS MATERIALIZED (
+    SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, i.event_id IS NOT NULL AS inside,
+           CASE WHEN i.event_id IS NULL THEN p.event_id IS NOT NULL ELSE i.marked END AS marked, {malformed} AS malformed
+    FROM scout.bronze_events AS b
+    LEFT JOIN inside AS i ON i.event_id = b.event_id LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    WHERE {sale} IN (SELECT sale FROM inside WHERE sale IS NOT NULL UNION SELECT sale FROM strays)
+), fed AS MATERIALIZED (
+    SELECT sale, event_id, ingested_at, e, inside, marked FROM named WHERE (inside OR marked) AND NOT malformed
+), sales AS MATERIALIZED (
+    SELECT DISTINCT sale, false AS stray FROM inside WHERE sale IS NOT NULL
+    UNION ALL SELECT DISTINCT sale, true FROM strays WHERE NOT EXISTS (SELECT FROM named WHERE named.sale = strays.sale)
+),
+{compared},
+{unjudged},
+units AS MATERIALIZED (
+    SELECT c.sale, c.made, c.there, c.day_there, c.day_made, s.stray, x.sale IS NOT NULL AS unreadable,
+           CASE WHEN cardinality(c.differing) = 0 OR x.sale IS NOT NULL OR NOT (c.made OR s.stray) THEN '{{}}'
+                ELSE ARRAY(SELECT unnest(c.differing) EXCEPT SELECT unnest(u.fields)) END AS differing,
+           f.events, f.since, coalesce(f.pending, false) AS pending, f.marks
+    FROM compared AS c JOIN sales AS s ON s.sale = c.sale CROSS JOIN unjudged AS u LEFT JOIN (
+        SELECT sale, array_agg(event_id ORDER BY ingested_at, event_id) AS events, min(ingested_at) AS since,
+               bool_or(inside AND NOT marked) AS pending, count(*) FILTER (WHERE marked) AS marks
+        FROM fed GROUP BY sale
+    ) AS f ON f.sale = c.sale
+    LEFT JOIN (SELECT DISTINCT sale FROM named WHERE malformed AND marked) AS x ON x.sale = c.sale
+), judged AS MATERIALIZED (
+    SELECT i.event_id, i.at, i.sale, i.ingested_at,
+           CASE WHEN NOT i.taken OR (NOT i.sells AND i.marked) THEN 'not_transactional'
+                WHEN i.malformed AND NOT (i.marked AND coalesce(u.there, false)) THEN 'suspect'
+                WHEN NOT i.marked THEN 'pending'
+                WHEN i.malformed THEN 'loaded'
+                WHEN NOT u.there THEN 'missing'
+                WHEN cardinality(u.differing) > 0 THEN 'wrong'
+                ELSE 'loaded' END AS class,
+           u.differing, coalesce(u.unreadable, false) AS unreadable
+    FROM inside AS i LEFT JOIN units AS u ON u.sale = i.sale
+), todo AS MATERIALIZED (
+    SELECT u.sale AS unit, coalesce(u.events, '{{}}') AS events, u.since, u.there, u.day_there, u.day_made, u.marks, u.differing
+    FROM units AS u
+    WHERE NOT u.unreadable AND (u.pending OR cardinality(u.differing) > 0 OR (%(everything)s AND u.made))
+    UNION ALL
+    SELECT NULL, ARRAY[event_id], ingested_at, false, NULL, NULL, 0, '{{}}'
+    FROM judged WHERE class = 'suspect' OR (class = 'pending' AND (sale IS NULL OR unreadable))
+)
+"""
+
+COUNTS = """
+, counts AS (
+    SELECT class, count(*) AS events FROM judged GROUP BY class
+), hours AS (
+    SELECT date_trunc('hour', first.at, 'UTC') AS hour, count(*) AS transactions,
+           sum(t.total_amount) AS total, sum(t.net_amount) AS net
+    FROM (SELECT sale, min(at) AS at FROM judged WHERE sale IS NOT NULL GROUP BY sale) AS first
+    JOIN scout.silver_transactions AS t ON t.transaction_id = first.sale
+    GROUP BY 1
+)
+SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS classes,
+       (SELECT count(*) FROM units WHERE stray AND there) AS extra,
+       (SELECT fields FROM unjudged) AS unjudged,
+       (SELECT count(*) FROM todo) AS units,
+       (SELECT coalesce(sum(cardinality(events)), 0)::bigint FROM todo) AS events,
+       (SELECT count(*) FROM todo WHERE there) AS transactions,
+       (SELECT count(*) FROM scout.silver_line_items AS l WHERE l.transaction_id IN (SELECT unit FROM todo WHERE there)) AS lines,
+       (SELECT coalesce(sum(marks), 0)::bigint FROM todo) AS ledger,
+       (SELECT coalesce(sum(hashtextextended(concat_ws('/', unit, events::text, differing::text, there::text), 0)), 0)::text
+        FROM todo) AS digest,
+       (SELECT coalesce(array_agg(DISTINCT day ORDER BY day), '{{}}')
+        FROM todo CROSS JOIN LATERAL unnest(ARRAY[day_there, day_made]) AS day WHERE day IS NOT NULL) AS gold_days,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id, 'transaction_id', sale, 'class', class,
+                                                     'differing', differing) ORDER BY class, at, event_id), '[]')
+        FROM (SELECT *, row_number() OVER (PARTITION BY class ORDER BY at, event_id) AS nth FROM judged
+              WHERE class NOT IN ('loaded', 'not_transactional')) AS j WHERE nth <= %(shown)s) AS samples,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('transaction_id', sale) ORDER BY sale), '[]')
+        FROM (SELECT sale FROM units WHERE stray AND there ORDER BY sale LIMIT %(shown)s) AS x) AS extras,
+       (SELECT coalesce(jsonb_object_agg(to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"'), jsonb_build_object(
+               'transactions', transactions, 'total', total::text, 'net', net::text)), '{{}}') FROM hours) AS hours,
+       (SELECT count(*) FROM named WHERE NOT inside AND NOT marked
+        AND EXISTS (SELECT FROM fed WHERE fed.sale = named.sale AND fed.inside AND fed.ingested_at >= named.ingested_at)) AS elsewhere,
+       (SELECT coalesce(sum(hashtextextended(j.event_id::text, 0)), 0)::text FROM judged AS j WHERE class = 'loaded') AS loaded_digest,
+       (SELECT to_jsonb(min(at)) #>> '{{}}' FROM judged) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM judged) AS last,
+       (SELECT md5(string_agg(p.prosrc, '/')) FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = to_regprocedure('scout.load_silver_from_bronze(integer)')) AS etl,
+       pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+"""
+
+NOTE = """
+INSERT INTO scout_ops.todo (run_id, place, unit, events)
+SELECT %(run_id)s, row_number() OVER (ORDER BY since NULLS LAST, unit, events), unit, events FROM todo
+"""
+
+FORGET = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s"
+
+#: Everything is judged at once: sorting and hashing on disk would take most of the time.
+MEMORY = "SELECT set_config('work_mem', '256MB', true), set_config('jit', 'off', true)"
+AS_THE_PIPELINE = "SELECT set_config('TimeZone', %(timezone)s, true)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What is known of a window on one snapshot; counts are of events unless they say otherwise."""
+
+    row: Row
+    seconds: float
+
+    def count(self, name: str) -> int:
+        """Events of a class."""
+        classes: dict[str, int] = self.row["classes"]
+        return classes.get(name, 0)
+
+    @property
+    def events(self) -> int:
+        """All events of the window."""
+        classes: dict[str, int] = self.row["classes"]
+        return sum(classes.values())
+
+    @property
+    def todo_events(self) -> int:
+        """Events that would be loaded or set aside, those outside the window that share a transaction included."""
+        return self.row["events"]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is to be made again."""
+        return self.row["units"] == 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether every event is as it should be, and silver has nothing more."""
+        return self.row["extra"] == 0 and self.count("loaded") + self.count("not_transactional") == self.events
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What would be made again, and the rows that would be removed for it by table."""
+        classes = {name: self.count(name) for name in ("pending", "missing", "wrong", "suspect")}
+        return {"units": self.row["units"], **classes, "extra": self.row["extra"], **self.removed}
+
+    @property
+    def removed(self) -> dict[str, int]:
+        """Rows that would be removed, and made anew, by table."""
+        return {name: self.row[name] for name in ("transactions", "lines", "ledger")}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of what would be made again."""
+        return {"units": self.row["digest"]}
+
+    @property
+    def gold_days(self) -> list[str]:
+        """Days of silver that would change."""
+        return self.row["gold_days"]
+
+    @property
+    def range(self) -> dict[str, str | None]:
+        """The first and the last event on the window's clock."""
+        return {"first": self.row["first"], "last": self.row["last"]}
+
+    @property
+    def snapshot(self) -> str:
+        """What it could see."""
+        return self.row["snapshot"]
+
+    @property
+    def now(self) -> datetime.datetime:
+        """When it was made."""
+        return self.row["now"]
+
+    @property
+    def state(self) -> str:
+        """Tells whether the window, and the ETL, are what they were: events that are loaded, and the ETL's text."""
+        return f"{self.count('loaded')}/{self.row['loaded_digest']}/{self.row['etl']}"
+
+    @property
+    def estimated_seconds(self) -> float:
+        """How long it would take, by a rate that was measured and by what this look took."""
+        return round(self.todo_events / RATE + 2 * self.seconds + 0.1, 1)
+
+    def as_plan(self) -> dict[str, t.Any]:
+        """For results."""
+        return {
+            "events": self.events,
+            "loaded": self.count("loaded"),
+            "pending": self.count("pending"),
+            "missing": self.count("missing"),
+            "wrong": self.count("wrong"),
+            "extra": self.row["extra"],
+            "poison_suspects": self.count("suspect"),
+            "not_transactional": self.count("not_transactional"),
+            "to_rebuild": self.row["units"],
+            "elsewhere": self.row["elsewhere"],
+            "unjudged_fields": self.row["unjudged"],
+            "gold_days": self.gold_days,
+            "estimated_seconds": 0.0 if self.clean else self.estimated_seconds,
+            "samples": self.row["samples"] + [{"class": "extra", **extra} for extra in self.row["extras"]],
+        }
+
+
+class Surveyor:
+    """Looks at one window with the eyes of this deployment's ETL."""
+
+    def __init__(
+        self, session: Session, tables: Tables, selection: Selection, *, everything: bool, timezone: str
+    ) -> None:
+        self.session = session
+        self.selection = selection
+        self.everything = everything
+        self.timezone = timezone
+        self.model = Model(tables, session.facts.server_version)
+
+    def look(self) -> Survey:
+        """Judges the window; inside the caller's transaction."""
+        began = time.monotonic()
+        row = self._run(COUNTS, shown=SHOWN, only=self.session.row)
+        return Survey(row, time.monotonic() - began)
+
+    def note(self, run_id: str) -> None:
+        """Writes down, in place of what was there, what is to be made again for this run; inside the caller's transaction."""
+        self.session.execute(FORGET, run_id=run_id)
+        self._run(NOTE, run_id=run_id, only=self.session.execute)
+
+    def _run(self, tail: t.LiteralString, *, only: t.Callable[..., t.Any], **values: t.Any) -> t.Any:
+        """`only` runs the query; an event's naive times mean what they mean to the ETL while it does."""
+        judged = sql.SQL(JUDGED).format(
+            clock=sql.Identifier("b", self.selection.window.clock),
+            sale=sale("b"),
+            malformed=self.model.malformed,
+            condition=self.selection.condition(),
+            compared=self.model.compared,
+            unjudged=sql.SQL(UNJUDGED).format(),
+        )
+        self.session.execute(MEMORY)
+        self.session.execute(AS_THE_PIPELINE, timezone=self.timezone)
+        made = only(
+            judged + sql.SQL(tail).format(),
+            **self.selection.values,
+            **values,
+            assumed=list(ASSUMED),
+            everything=self.everything,
+        )
+        self.session.execute(backlog.AS_OURSELVES)
+        return made
