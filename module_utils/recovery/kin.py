@@ -125,6 +125,8 @@ class Kin:
         transactions of events that the scan had not seen."""
         if not transactions:
             return {"transactions": [], "events": []}
+        # A fresh event may name a transaction that nothing was made of: the marks of that are none of ours.
+        fresh = sorted({*fresh} & {*transactions})
         unseen = sql.SQL(KEPT_OF_FRESH).format(sale=sale("b")) if fresh else sql.SQL("")
         query = sql.SQL(KEPT).format(sale=sale("b"), fresh=unseen)
         return self.session.row(

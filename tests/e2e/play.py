@@ -173,6 +173,8 @@ class Running:
             stdout=self._screen,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Whoever runs the tests may have made them deaf to it (nohup), and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 no thread is running yet
         )
 
     def __enter__(self) -> Self:
