@@ -56,7 +56,7 @@ options:
     type: int
     default: 100
   max_poison_share:
-    description: A larger share of poison among the events loaded stops the task, from 20 poison events on.
+    description: A larger share of poison among the events of the window that are loaded stops the task, from 20 poison events on.
     type: float
     default: 0.1
   target_seconds:

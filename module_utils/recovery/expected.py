@@ -5,7 +5,7 @@
 
 The facts are those measured of the deployed ETL: which field is taken from which key, that the first event of a transaction
 gives what is written once, and the last one what an update repairs. Where a deployment's ETL does not fill a field this way
-(most transactions of a survey differ in it), the field is not judged. No event can make these queries fail: values that the
+(most of a sample of silver differ in it), the field is not judged. No event can make these queries fail: values that the
 ETL could not convert are told apart first, and never cast.
 """
 
@@ -21,6 +21,10 @@ from .selection import sale
 if t.TYPE_CHECKING:
     from .connection import Session
     from .images import Table, Tables
+    from .selection import Selection
+
+#: The hour by which the ETL tells the time of day.
+HOUR: t.Final = "extract(hour FROM coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) AT TIME ZONE 'Asia/Manila')"
 
 #: Columns of silver, what they are made of (`f` is a transaction's first event, `l` its last), and whether that was measured
 #: of every deployed ETL; the others are judged where this deployment fills them so.
@@ -41,6 +45,31 @@ FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
     ("region", "f.e ->> 'region'", False),
     ("province", "f.e ->> 'province'", False),
     ("city", "f.e ->> 'city'", False),
+    (
+        "customer_type",
+        "CASE WHEN f.e ->> 'customer_type' IN ('new', 'returning', 'vip') THEN f.e ->> 'customer_type' END",
+        False,
+    ),
+    (
+        "time_of_day",
+        (
+            f"CASE WHEN {HOUR} BETWEEN 5 AND 11 THEN 'morning' WHEN {HOUR} BETWEEN 12 AND 16 THEN 'afternoon'"
+            f" WHEN {HOUR} BETWEEN 17 AND 20 THEN 'evening' ELSE 'night' END"
+        ),
+        False,
+    ),
+    ("units_per_transaction", "f.units", False),
+    ("peso_value", "coalesce((f.e ->> 'total_amount')::numeric, 0)", False),
+    ("product_category", "f.e -> 'items' -> 0 ->> 'category'", False),
+    ("handshake_triggered", "coalesce(f.e -> 'handshake_triggered' = 'true'::jsonb, false)", False),
+    (
+        "handshake_score",
+        "CASE WHEN jsonb_typeof(f.e -> 'handshake_score') = 'number' THEN (f.e ->> 'handshake_score')::numeric END",
+        False,
+    ),
+    ("campaign_influenced", "f.e ->> 'campaign_id' IS NOT NULL", False),
+    ("quality_score", "1.0", False),
+    ("source_event_id", "f.event_id", False),
 )
 
 #: The same of line items; `f` is the first event with this product at this place, `l` the last, `item` what they hold there.
@@ -109,11 +138,12 @@ MALFORMED = """
 #: are asked for: what differs by name, empty where all is as it should be.
 COMPARED = """
 ordered AS MATERIALIZED (
-    SELECT f.sale, f.event_id, f.ingested_at, f.e, i.items, i.products,
+    SELECT f.sale, f.event_id, f.ingested_at, f.e, i.items, i.products, i.units,
            row_number() OVER (PARTITION BY f.sale ORDER BY f.ingested_at, f.event_id) AS nth,
            count(*) OVER (PARTITION BY f.sale) AS of
     FROM fed AS f CROSS JOIN LATERAL (
-        SELECT count(*)::int AS items, count(DISTINCT item ->> 'product_id')::int AS products
+        SELECT count(*)::int AS items, count(DISTINCT item ->> 'product_id')::int AS products,
+               coalesce(sum(greatest(coalesce((item ->> 'qty')::int, (item ->> 'quantity')::int, 1), 1)), 0) AS units
         FROM jsonb_array_elements(CASE WHEN jsonb_typeof(f.e -> 'items') = 'array' THEN f.e -> 'items' ELSE '[]' END) AS item
     ) AS i
 ), lines_made AS (
@@ -154,16 +184,18 @@ ordered AS MATERIALIZED (
 )
 """
 
-#: Fields in which most transactions differ that have more than one thing to compare: here the ETL makes them otherwise.
-UNJUDGED = """
-unjudged AS MATERIALIZED (
-    SELECT coalesce(array_agg(field), '{{}}') AS fields FROM (
-        SELECT field FROM compared CROSS JOIN LATERAL unnest(differing) AS field
-        WHERE made AND there AND field = ANY(%(assumed)s)
-        GROUP BY field
-        HAVING count(*) > (SELECT count(*) FROM compared WHERE made AND there) / 2.0
-    ) AS f
+#: Transactions loaded first and last, each with the event it was made of; those outside the window where there are enough.
+SAMPLE = """
+WITH ends AS (
+    (SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t ORDER BY t.processed_at LIMIT %(rows)s)
+    UNION
+    (SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
+), known AS (
+    SELECT s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside
+    FROM ends AS s JOIN scout.bronze_events AS b ON b.event_id = s.source_event_id WHERE {sale} = s.transaction_id
 )
+SELECT transaction_id, event_id FROM known
+WHERE NOT inside OR (SELECT count(*) FROM known WHERE NOT inside) < %(enough)s
 """
 
 #: Whether events that are known by their ids have been made into what they say.
@@ -178,6 +210,11 @@ SELECT sale, differing FROM (
     SELECT sale, ARRAY(SELECT unnest(differing) EXCEPT SELECT unnest(%(unjudged)s::text[])) AS differing FROM compared
 ) AS c WHERE cardinality(differing) > 0 ORDER BY sale
 """
+
+
+#: How much of silver is looked at from both its ends, and how many transactions outside the window are enough to judge by.
+SAMPLE_ROWS: t.Final = 200
+ENOUGH: t.Final = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +263,14 @@ class Model:
             day_made=sql.SQL("({})::text").format(sql.SQL(t.cast("t.LiteralString", day))),
         )
 
+    def unjudged(self, session: Session, selection: Selection) -> list[str]:
+        """The fields in which most of a sample of silver differ from the events it was made of: here the ETL fills them otherwise."""
+        query = sql.SQL(SAMPLE).format(condition=selection.condition(), sale=sale("b"))
+        rows = session.rows(query, **selection.values, rows=SAMPLE_ROWS, enough=ENOUGH)
+        pairs = {row["transaction_id"]: row["event_id"] for row in rows}
+        differing = self.wrong(session, list(pairs), list(pairs.values()), [])
+        return [field for field in ASSUMED if 2 * sum(field in found for found in differing.values()) > len(pairs)]
+
     def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
         """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""
         query = sql.SQL(OF_MEMBERS).format(sale=sale("b"), malformed=self.malformed, compared=self.compared)
@@ -237,15 +282,32 @@ def _type(table: Table, column: str) -> str | None:
     return next((c.type for c in table.columns if c.name == column), None)
 
 
+#: Types in which a value is compared as such; of any other (an enumeration, a domain) by its text.
+COMPARABLE: t.Final = ("text", "character varying", "date", "boolean", "uuid", "timestamp")
+
+
 def _differences(
     fields: tuple[tuple[str, t.LiteralString, bool], ...], table: Table, alias: str, prefix: str
 ) -> sql.Composed:
     """An expression for each field that the table has: its name where silver differs from what the events say."""
     parts = [
-        sql.SQL("CASE WHEN {} IS DISTINCT FROM ({})::{} THEN {} END").format(
-            named(alias, name), sql.SQL(source), sql.SQL(t.cast("t.LiteralString", kind)), literal(prefix + name)
+        sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(
+            *_sides(named(alias, name), sql.SQL(source), kind), literal(prefix + name)
         )
         for name, source, _ in fields
         if (kind := _type(table, name)) is not None
     ]
     return sql.SQL(", ").join(parts)
+
+
+def _sides(column: sql.Composable, source: sql.Composable, kind: str) -> tuple[sql.Composable, sql.Composable]:
+    """Both sides of a comparison; no value is too large for it, even one that would not fit into the column."""
+    if kind.startswith("numeric"):
+        _, _, scale = kind.removesuffix(")").partition(",")
+        rounded = "round(({})::numeric, {})" if scale else "({})::numeric"
+        return column, sql.SQL(t.cast("t.LiteralString", rounded)).format(source, sql.Literal(int(scale or 0)))
+    if kind in ("smallint", "integer", "bigint"):
+        return column, sql.SQL("({})").format(source)
+    if kind.startswith(COMPARABLE):
+        return column, sql.SQL("({})::{}").format(source, sql.SQL(t.cast("t.LiteralString", kind)))
+    return sql.SQL("{}::text").format(column), sql.SQL("({})::text").format(source)

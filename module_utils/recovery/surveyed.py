@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from . import backlog
-from .expected import ASSUMED, UNJUDGED, Model
+from .expected import Model
 from .pg import sql
 from .selection import sale
 
@@ -39,7 +39,7 @@ WITH inside AS MATERIALIZED (
     FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
     WHERE {condition}
 ), strays AS MATERIALIZED (
-    SELECT t.transaction_id AS sale FROM scout.silver_transactions AS t JOIN inside AS i ON i.event_id = t.source_event_id
+    SELECT t.transaction_id AS sale, i.at FROM scout.silver_transactions AS t JOIN inside AS i ON i.event_id = t.source_event_id
     WHERE i.sale IS DISTINCT FROM t.transaction_id
 ), named AS MATERIALIZED (
     SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, i.event_id IS NOT NULL AS inside,
@@ -54,13 +54,12 @@ WITH inside AS MATERIALIZED (
     UNION ALL SELECT DISTINCT sale, true FROM strays WHERE NOT EXISTS (SELECT FROM named WHERE named.sale = strays.sale)
 ),
 {compared},
-{unjudged},
 units AS MATERIALIZED (
     SELECT c.sale, c.made, c.there, c.day_there, c.day_made, s.stray, x.sale IS NOT NULL AS unreadable,
            CASE WHEN cardinality(c.differing) = 0 OR x.sale IS NOT NULL OR NOT (c.made OR s.stray) THEN '{{}}'
-                ELSE ARRAY(SELECT unnest(c.differing) EXCEPT SELECT unnest(u.fields)) END AS differing,
+                ELSE ARRAY(SELECT unnest(c.differing) EXCEPT SELECT unnest(%(unjudged)s::text[])) END AS differing,
            f.events, f.since, coalesce(f.pending, false) AS pending, f.marks
-    FROM compared AS c JOIN sales AS s ON s.sale = c.sale CROSS JOIN unjudged AS u LEFT JOIN (
+    FROM compared AS c JOIN sales AS s ON s.sale = c.sale LEFT JOIN (
         SELECT sale, array_agg(event_id ORDER BY ingested_at, event_id) AS events, min(ingested_at) AS since,
                bool_or(inside AND NOT marked) AS pending, count(*) FILTER (WHERE marked) AS marks
         FROM fed GROUP BY sale
@@ -93,13 +92,16 @@ COUNTS = """
 ), hours AS (
     SELECT date_trunc('hour', first.at, 'UTC') AS hour, count(*) AS transactions,
            sum(t.total_amount) AS total, sum(t.net_amount) AS net
-    FROM (SELECT sale, min(at) AS at FROM judged WHERE sale IS NOT NULL GROUP BY sale) AS first
+    FROM (
+        SELECT sale, min(at) AS at FROM judged WHERE sale IS NOT NULL GROUP BY sale
+        UNION ALL SELECT s.sale, s.at FROM strays AS s JOIN units AS u ON u.sale = s.sale WHERE u.stray
+    ) AS first
     JOIN scout.silver_transactions AS t ON t.transaction_id = first.sale
     GROUP BY 1
 )
 SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS classes,
        (SELECT count(*) FROM units WHERE stray AND there) AS extra,
-       (SELECT fields FROM unjudged) AS unjudged,
+       %(unjudged)s::text[] AS unjudged,
        (SELECT count(*) FROM todo) AS units,
        (SELECT coalesce(sum(cardinality(events)), 0)::bigint FROM todo) AS events,
        (SELECT count(*) FROM todo WHERE there) AS transactions,
@@ -248,6 +250,8 @@ class Surveyor:
         self.everything = everything
         self.timezone = timezone
         self.model = Model(tables, session.facts.server_version)
+        #: Fields that this deployment's ETL fills in its own way; known from the first look on.
+        self.unjudged: list[str] | None = None
 
     def look(self) -> Survey:
         """Judges the window; inside the caller's transaction."""
@@ -268,15 +272,16 @@ class Surveyor:
             malformed=self.model.malformed,
             condition=self.selection.condition(),
             compared=self.model.compared,
-            unjudged=sql.SQL(UNJUDGED).format(),
         )
         self.session.execute(MEMORY)
         self.session.execute(AS_THE_PIPELINE, timezone=self.timezone)
+        if self.unjudged is None:
+            self.unjudged = self.model.unjudged(self.session, self.selection)
         made = only(
             judged + sql.SQL(tail).format(),
             **self.selection.values,
             **values,
-            assumed=list(ASSUMED),
+            unjudged=self.unjudged,
             everything=self.everything,
         )
         self.session.execute(backlog.AS_OURSELVES)

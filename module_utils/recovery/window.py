@@ -158,6 +158,8 @@ class Recovery:
         #: What the ETL makes otherwise than its events say, or refuses for the sake of an event that is not of the window.
         self.given_up: dict[str, str] = {}
         self.final: Survey | None = None
+        #: Events that were as they should be at the start.
+        self.sound = 0
         self.timeout_seconds = 120.0
 
     def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
@@ -168,6 +170,7 @@ class Recovery:
             refuse_cascades(session)
         self._note(first)
         self.remaking.unjudged = first.row["unjudged"]
+        self.sound = first.count("loaded")
         path = Todo(self.run.run_id, self._again)
         target = max(options.target_seconds, SHARE_OF_SCAN * self._scan_seconds())
         batches = Batches(
@@ -229,7 +232,7 @@ class Recovery:
         session.execute(DONE, run_id=self.run.run_id, places=[unit.place for unit in noted])
         at = session.row("SELECT transaction_timestamp()::text AS at")["at"]
         self.remaking.ours.append(at)
-        return Done(sum(len(unit.events) for unit in noted), effects)
+        return Done(sum(max(1, len(unit.events)) for unit in noted), effects)
 
     def _settle(self, units: list[Unit], effects: dict[str, t.Any]) -> None:
         """Makes again all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving."""
@@ -310,7 +313,7 @@ class Recovery:
     def _set_aside(self, event_id: str, refused: Refused, effects: dict[str, t.Any]) -> None:
         so_far = self.run.effects
         isolated = len(so_far.get("isolated", [])) + len(effects["isolated"])
-        loaded = so_far.get("loaded", 0) + effects["loaded"]
+        loaded = self.sound + so_far.get("loaded", 0) + effects["loaded"]
         self.tolerance.refuse(
             "the recovery", event_id, refused, isolated=isolated, loaded=loaded, where=self.session.where
         )
