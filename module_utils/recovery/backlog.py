@@ -23,8 +23,8 @@ if t.TYPE_CHECKING:
     from .connection import Row, Session
 
 PENDING = """
-SELECT count(*) AS events, min(b.ingested_at) AS oldest, clock_timestamp() AS now,
-       extract(epoch FROM clock_timestamp() - min(b.ingested_at))::float8 AS oldest_seconds
+SELECT count(*) AS events, min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)) AS oldest, clock_timestamp() AS now,
+       extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS oldest_seconds
 FROM scout.bronze_events AS b
 WHERE b.event_type = %(event_type)s
   AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)

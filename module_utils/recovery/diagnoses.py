@@ -28,6 +28,12 @@ REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
 
 #: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
 GOLD_LATE_SECONDS: t.Final = 600.0
+#: What breaks no rule of v_quality_alerts, in words.
+SPOILED: t.Final = {
+    "EMPTY_BASKET": "silver holds baskets without lines",
+    "MISSING_LINES": "silver lacks lines of sales",
+    "NOT_A_NUMBER": "silver holds amounts that are no numbers",
+}
 #: The runbook's stuck_after_seconds; another one has to be said again in a command.
 STUCK_AFTER_SECONDS: t.Final = 600.0
 
@@ -158,7 +164,7 @@ def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]
 def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
     for row in found.alerts:
-        what = f"silver violates {row['alert']}" if row["critical"] else "silver holds baskets without lines"
+        what = f"silver violates {row['alert']}" if row["critical"] else SPOILED.get(row["alert"], row["alert"])
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
         yield _cause(what, evidence, f"{CLEANUP} --check shows what would be set aside, with all that it came from")

@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
     from .images import Table, Tables
     from .selection import Selection
 
+#: A time that means another moment whenever it is read: silver has the moment at which it was loaded.
+MOVING: t.Final = "f.e ->> 'ts' ~* '(now|today|tomorrow|yesterday)'"
+
 #: The hour by which the ETL tells the time of day.
 HOUR: t.Final = "extract(hour FROM coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) AT TIME ZONE 'Asia/Manila')"
 
@@ -31,8 +34,12 @@ HOUR: t.Final = "extract(hour FROM coalesce((f.e ->> 'ts')::timestamptz, f.inges
 FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
     ("total_amount", "coalesce((f.e ->> 'total_amount')::numeric, 0)", True),
     ("net_amount", "coalesce((l.e ->> 'net_amount')::numeric, (l.e ->> 'total_amount')::numeric)", True),
-    ("ts", "coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at)", True),
-    ("date_key", "coalesce((f.e ->> 'ts')::date, f.ingested_at::date)", True),
+    ("ts", f"CASE WHEN {MOVING} THEN s.ts ELSE coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) END", True),
+    (
+        "date_key",
+        f"CASE WHEN {MOVING} THEN s.date_key ELSE coalesce((f.e ->> 'ts')::date, f.ingested_at::date) END",
+        True,
+    ),
     ("store_id", "f.e ->> 'store_id'", True),
     ("payment_method", "coalesce(f.e ->> 'payment_method', 'unknown')", True),
     ("item_count", "l.items", True),
@@ -53,8 +60,8 @@ FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
     (
         "time_of_day",
         (
-            f"CASE WHEN {HOUR} BETWEEN 5 AND 11 THEN 'morning' WHEN {HOUR} BETWEEN 12 AND 16 THEN 'afternoon'"
-            f" WHEN {HOUR} BETWEEN 17 AND 20 THEN 'evening' ELSE 'night' END"
+            f"CASE WHEN {MOVING} THEN s.time_of_day::text WHEN {HOUR} BETWEEN 5 AND 11 THEN 'morning'"
+            f" WHEN {HOUR} BETWEEN 12 AND 16 THEN 'afternoon' WHEN {HOUR} BETWEEN 17 AND 20 THEN 'evening' ELSE 'night' END"
         ),
         False,
     ),

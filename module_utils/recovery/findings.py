@@ -14,8 +14,10 @@ from .budget import Budget, Problem
 
 if t.TYPE_CHECKING:
     import datetime
+    from collections.abc import Callable
 
     from .connection import Row, Session
+    from .gate_facts import Wider
     from .ledger import Ledger, Pause
 
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.
@@ -58,21 +60,24 @@ FROM (SELECT product_key, updated_at < clock_timestamp() - interval '10 minutes'
 """
 
 #: The rules of v_quality_alerts, without its division and with discounts taken into account. What an upsert touches
-#: keeps its processed_at, so lines tell of it. An empty basket breaks no rule of that view, but spoils the figures.
+#: keeps its processed_at, so other clocks tell of it. What is not critical breaks no rule of that view, but spoils figures.
 ALERTS = """
 WITH since AS (SELECT clock_timestamp() - make_interval(hours => %(hours)s) AS at),
 recent AS (
-    SELECT transaction_id FROM scout.silver_transactions WHERE processed_at >= (SELECT at FROM since)
+    SELECT transaction_id FROM scout.silver_transactions
+    WHERE processed_at >= (SELECT at FROM since) OR updated_at >= (SELECT at FROM since)
     UNION SELECT transaction_id FROM scout.silver_line_items WHERE updated_at >= (SELECT at FROM since)
 ),
 sales AS (
     SELECT t.transaction_id, t.total_amount AS total, coalesce(t.discount_amount, 0) AS off, t.item_count,
-           l.gross, l.lines_off, l.invalid
+           l.gross, l.lines_off, l.invalid, l.lines,
+           t.total_amount = 'NaN' OR t.net_amount = 'NaN' OR coalesce(l.spoiled, false) AS spoiled
     FROM recent AS r
     JOIN scout.silver_transactions AS t ON t.transaction_id = r.transaction_id
     LEFT JOIN LATERAL (
         SELECT sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS lines_off,
-               count(*) FILTER (WHERE i.quantity <= 0 OR i.unit_price < 0) AS invalid
+               count(*) FILTER (WHERE i.quantity <= 0 OR i.unit_price < 0) AS invalid, count(*) AS lines,
+               bool_or(i.unit_price = 'NaN' OR i.line_amount = 'NaN') AS spoiled
         FROM scout.silver_line_items AS i WHERE i.transaction_id = r.transaction_id
     ) AS l ON true
 ),
@@ -87,6 +92,10 @@ broken AS (
     SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid > 0
     UNION ALL
     SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE item_count <= 0
+    UNION ALL
+    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE lines < item_count
+    UNION ALL
+    SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
 ),
 ranked AS (SELECT *, row_number() OVER (PARTITION BY alert ORDER BY transaction_id) AS nth FROM broken)
 SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples
@@ -157,6 +166,8 @@ class Findings:
     silver_minutes: float | None = None
     dead_letters: int | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
+    #: What only the acceptance gate asks for.
+    wider: Wider | None = None
     problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
 
     @property
@@ -185,8 +196,10 @@ def read(
     stuck_after_seconds: float = 600.0,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
+    more: Callable[[Budget, Findings], None] | None = None,
 ) -> Findings:
-    """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first."""
+    """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, and what the
+    caller wants besides last."""
     found = Findings(stuck_after_seconds, alert_hours)
     with session.read():
         budget = Budget(session, budget_seconds)
@@ -209,6 +222,8 @@ def read(
         if found.backlog and found.backlog.events:
             _read_head(budget, found)
         found.older = budget.read("older", lambda s: s.row(OLDER, hours=alert_hours))
+        if more is not None:
+            more(budget, found)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
             found.exclusive = budget.read("exclusive", lambda s: s.rows(EXCLUSIVE)) or []
     return found

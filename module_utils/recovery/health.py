@@ -14,7 +14,7 @@ from .errors import BadInput
 from .progress import in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .findings import Findings
 
@@ -201,12 +201,12 @@ ESSENTIAL: t.Final = frozenset(f.name for f in FIGURES if f.essential) | {"inges
 WORSE: t.Final = ("unknown", "ok", "warn", "fail")
 
 
-def check_thresholds(given: Mapping[str, t.Any]) -> dict[str, Figures]:
+def check_thresholds(given: Mapping[str, t.Any], among: Sequence[Figure] = FIGURES) -> dict[str, Figures]:
     """The default figures with those given in their place; names any that cannot be used."""
-    thresholds = {name: dict(figures) for name, figures in THRESHOLDS.items()}
+    thresholds: dict[str, Figures] = {figure.name: {"ok": figure.ok, "fail": figure.fail} for figure in among}
     for name, figures in given.items():
         if name not in thresholds:
-            raise BadInput(f"threshold {name[:80]!r} is unknown", next_step=f"choose among {', '.join(THRESHOLDS)}")
+            raise BadInput(f"threshold {name[:80]!r} is unknown", next_step=f"choose among {', '.join(thresholds)}")
         if not isinstance(figures, dict) or set(t.cast("dict[str, t.Any]", figures)) - {"ok", "fail"}:
             raise BadInput(
                 f"threshold {name} {str(given[name])[:80]!r} is not usable",
@@ -214,7 +214,7 @@ def check_thresholds(given: Mapping[str, t.Any]) -> dict[str, Figures]:
             )
         for key, value in t.cast("dict[str, t.Any]", figures).items():
             thresholds[name][key] = _number(f"{name}.{key}", value)
-    for figure in FIGURES:
+    for figure in among:
         ok, fail = thresholds[figure.name]["ok"], thresholds[figure.name]["fail"]
         if ok < fail if figure.higher_is_better else ok > fail:
             way = "below" if figure.higher_is_better else "above"
@@ -283,6 +283,15 @@ def _ingestion(found: Findings) -> Indicator:
         idle = not any(job.active and not job.parked for job in found.etl_jobs)
         status = "warn" if idle and state == "running" else status
     return Indicator("ingestion", state, "state", status, "cron.job", reason)
+
+
+def shown(value: float | str | None, unit: str) -> str:
+    """A figure as a person says it; empty where it is unknown."""
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if unit in ("minutes", "seconds"):
+        return in_words(value * (60 if unit == "minutes" else 1))
+    return f"{value:,.1f} %" if unit == "percent" else f"{value:,.0f}"
 
 
 def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ WHERE nth = 1 AND status <> 'succeeded' AND effects <> '{}' AND undone_by IS NUL
 
 RECORD_EFFECTS = "UPDATE scout_ops.runs SET effects = %(effects)s WHERE run_id = %(run_id)s"
 
+CLOSE_RUN = "UPDATE scout_ops.runs SET asked = NULL WHERE run_id = %(run_id)s"
+
 FINISH_RUN = """
 UPDATE scout_ops.runs
 SET finished_at = clock_timestamp(), status = %(status)s, effects = %(effects)s, error = %(error)s
@@ -178,6 +180,10 @@ class Run:
         self.effects.update(effects)
         if self.ledger.present:
             self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(self.effects))
+
+    def close(self) -> None:
+        """From now on the same words begin a new run instead of going on with this one; inside the caller's transaction."""
+        self.ledger.session.execute(CLOSE_RUN, run_id=self.run_id)
 
 
 def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:

@@ -24,7 +24,9 @@ if t.TYPE_CHECKING:
 #: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
 MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
 RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
-ACTIONS: t.Final = (*RESET, *MOVES)
+#: What judges, and the synthetic sale that may go with it.
+GATE: t.Final = ("gate", "smoke")
+ACTIONS: t.Final = (*RESET, *MOVES, *GATE)
 
 #: Table privileges and the actions that need them. FOR UPDATE needs UPDATE, the drain masks events within a batch, and a
 #: move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits. Whatever undo puts back, an undo of that
@@ -33,16 +35,17 @@ TABLE_NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *((table, "SELECT", ("assess",)) for table in contract.REQUIRED_TABLES),
     (contract.BRONZE, "UPDATE", ("drain", "redrive", "window")),
     (contract.BRONZE, "DELETE", ("drain", *MOVES)),
-    (contract.BRONZE, "INSERT", ("redrive", "undo")),
+    (contract.BRONZE, "INSERT", ("redrive", "undo", "smoke")),
     (contract.DEAD_LETTERS, "INSERT", ("drain", *MOVES)),
     (contract.DEAD_LETTERS, "UPDATE", ("redrive", "undo")),
     (contract.DEAD_LETTERS, "DELETE", ("redrive", "undo")),
-    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo", "window")),
-    (contract.ETL_LEDGER, "DELETE", ("drain", *MOVES)),
+    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
+    (contract.ETL_LEDGER, "DELETE", ("drain", *MOVES, "smoke")),
     (contract.TRANSACTIONS, "INSERT", ("undo",)),
     (contract.TRANSACTIONS, "DELETE", MOVES),
     (contract.LINE_ITEMS, "INSERT", ("undo",)),
     (contract.LINE_ITEMS, "DELETE", MOVES),
+    (contract.ALERTS, "SELECT", ("gate",)),
 )
 
 TABLES = """
@@ -151,7 +154,7 @@ def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
     for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges)):
         what = f"{row['privilege']} ON {row['relation']}"
         missing.append(Missing(needs[row["relation"], row["privilege"]], what, f"GRANT {what} TO {me}"))
-    loading = [action for action in wanted if action in ("drain", "redrive")]
+    loading = [action for action in wanted if action in ("drain", "redrive", "smoke")]
     for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0]) if loading else []:
         if not row["may"]:
             function = sql.Identifier(row["schema"], row["name"]).as_string()

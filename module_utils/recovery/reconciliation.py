@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 
     from .connection import Session
     from .ledger import Run
+    from .selection import Window
     from .surveyed import Survey, Surveyor
 
 #: Of the events that had been there at the start: how many still are.
@@ -52,7 +53,10 @@ class Hour:
 
 @dataclasses.dataclass(frozen=True)
 class Reconciliation:
-    """Expected = loaded + quarantined + not transactional + unexplained; all in events but `extra`, in transactions."""
+    """Expected = loaded + quarantined + not transactional + unexplained; all in events but `extra`, in transactions.
+
+    Quarantined are those this run has set aside, and those whose silver a cleanup has, which kept the event.
+    """
 
     expected: int
     arrived: int
@@ -98,7 +102,7 @@ class Reconciliation:
             expected=final.events + len(poison) + vanished,
             arrived=max(0, final.events - still_there),
             loaded=final.count("loaded"),
-            quarantined=len(poison),
+            quarantined=len(poison) + final.count("cleaned"),
             not_transactional=final.count("not_transactional"),
             unexplained=unexplained + vanished,
             extra=final.row["extra"],
@@ -159,20 +163,22 @@ class Reconciliation:
             made.append(f"  and {len(self.hours) - SHOWN_HOURS} more hours, which the result has")
         return made
 
-    def refuse(self, where: str, result: dict[str, t.Any]) -> None:
+    def refuse(self, where: str, window: Window, result: dict[str, t.Any]) -> None:
         """Raises where something is not accounted for, with the events and why."""
         if self.balanced:
             return
         what = "; ".join(_named(event) for event in self.unexplained_events[:5])
         what += " …" if len(self.unexplained_events) > 5 else ""
+        start = f" -e window_start={window.start.isoformat()}" if window.start else ""
+        end = f" -e window_end={window.end.isoformat()}" if window.end else ""
         gone = f"{count(self.vanished, 'event')} vanished from bronze meanwhile" if self.vanished else ""
         raise NotReached(
             f"the window could not be recovered whole: {self.sentence()}",
             on=where,
             said="; ".join(part for part in (what, gone) if part),
             next_step=(
-                "look at these events (reconciliation.unexplained_events of the result has more); mend the cause, "
-                "then run the same command again"
+                "look at these events (reconciliation.unexplained_events of the result has more); mend the cause, then run it "
+                f"again for the same window: window_recovery.yml -e window_clock={window.clock}{start}{end}"
             ),
             result=result,
         )

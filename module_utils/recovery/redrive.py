@@ -71,9 +71,6 @@ SELECT coalesce(array_agg(dlq_id::text), '{{}}') AS ids FROM (
 ) AS picked
 """
 
-#: A run that gave up is not gone on with: the next one begins with a canary again, and with what had failed.
-CLOSE = "UPDATE scout_ops.runs SET asked = NULL WHERE run_id = %(run_id)s"
-
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
@@ -221,7 +218,8 @@ class Redrive:
         loaded, failed = effects.get("redriven", 0), self.failed
         with self.session.write():
             self.kin.forget()
-            self.session.execute(CLOSE, run_id=self.run.run_id)
+            # The next one begins with a canary again, and with what had failed.
+            self.run.close()
         first = self.failures[0] if self.failures else None
         raise Systemic(
             f"the redrive stopped: {count(failed, 'event')} failed again, max_failures is {self.pace.max_failures}; "

@@ -13,7 +13,9 @@ import re
 import typing as t
 from pathlib import Path
 
+from . import summary_gate as gates
 from . import summary_moves as moves
+from . import summary_watch as watches
 from .errors import BadInput
 from .progress import count, in_words
 from .summary_moves import MOVES
@@ -29,7 +31,24 @@ HEIGHT: t.Final = 15
 INDENT: t.Final = 9
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
-SHORTENED_FIRST: t.Final = ("warn", "was", "did", "would", "chose", "clash", "rows", "undo", "now", "failed", "causes")
+SHORTENED_FIRST: t.Final = (
+    *(
+        "smoke",
+        "warns",
+        "unsure",
+        "warn",
+        "was",
+        "did",
+        "would",
+        "chose",
+        "clash",
+        "rows",
+        "undo",
+        "now",
+        "failed",
+        "causes",
+    ),
+)
 #: A playbook that an error names, as a person types it.
 PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
@@ -37,7 +56,9 @@ RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
 #: Outcomes that leave nothing for anybody to do at once; every other one makes the exit code differ from 0.
 AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
-GOOD: t.Final = frozenset({"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", *AS_WANTED})
+GOOD: t.Final = frozenset(
+    {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", gates.PASSED, *AS_WANTED}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +94,8 @@ class Story:
 
     @property
     def failure(self) -> Result | None:
-        """The first step that failed."""
-        return next((r for r in self.ran.values() if r.get("failed")), None)
+        """The first step that failed, or that ended without what it was for."""
+        return next((r for r in self.ran.values() if _went_wrong(r)), None)
 
     @property
     def before(self) -> Result:
@@ -84,16 +105,28 @@ class Story:
     @property
     def after(self) -> Result:
         """The last assessment."""
-        return self.ran.get("assess_again", {}) or self.before
+        return self.ran.get("assess_again", {}) or self.before or self.watch
+
+    @property
+    def gate(self) -> Result:
+        """What an acceptance gate said."""
+        return self.ran.get("gate", {})
+
+    @property
+    def watch(self) -> Result:
+        """What a watch saw."""
+        return self.ran.get("watch", {})
 
     @property
     def outcome(self) -> str:
         """One word for a machine; see GOOD."""
         if self.failure is not None:
             return "failed"
+        if self.operation == gates.OPERATION:
+            return gates.outcome(self.gate)
         if self.check:
             return "planned"
-        if self.operation in ("assess", "runs"):
+        if self.operation in ("assess", "runs", "watch_recovery"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
@@ -113,11 +146,11 @@ class Story:
     @property
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
-        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess"):
+        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess", "watch", "gate"):
             result = self.ran.get(name)
             if result is None:
                 continue
-            if name.startswith("assess") and "ingestion" in result:
+            if name.startswith(("assess", "gate")) and "ingestion" in result:
                 return result["ingestion"]["state"]
             if "state" in result:
                 return result["state"]
@@ -147,7 +180,8 @@ def document(story: Story) -> Result:
         "changed": story.changed,
         "ingestion": story.state,
         "verdict_before": story.before.get("verdict"),
-        "verdict_after": story.after.get("verdict_when_running" if story.state == "running" else "verdict"),
+        "verdict_after": story.watch.get("verdict")
+        or story.after.get("verdict_when_running" if story.state == "running" else "verdict"),
         "seconds": None if story.seconds is None else round(story.seconds, 3),
         "steps": [
             {
@@ -161,11 +195,14 @@ def document(story: Story) -> Result:
             for name, r in sorted(story.ran.items(), key=lambda item: names.index(item[0]))
         ],
         "indicators": story.after.get("indicators", []),
-        "diagnoses": story.after.get("diagnoses", []),
+        "diagnoses": story.after.get("diagnoses", []) or story.gate.get("diagnoses", []),
         "blockers": story.after.get("blockers", []),
-        "poison": story.ran.get("drain", {}).get("poison", []),
+        "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": moves.as_document(story.move),
         "runs": _list(story.ran.get("runs", {}).get("runs")),
+        "watch": watches.as_document(story.watch),
+        "gate": gates.as_document(story.gate),
+        "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -185,10 +222,13 @@ def lines(story: Story) -> list[str]:
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
+        **gates.parts(story.gate),
+        "saw": watches.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
         "rows": moves.rows(story.move),
         "clash": moves.conflicts(story.move),
+        "chart": "",
         "now": _now(story),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -197,6 +237,7 @@ def lines(story: Story) -> list[str]:
     }
     bodies = {name: moves.wrapped(text, WIDTH - INDENT) for name, text in parts.items()}
     bodies["undo"] = [*moves.way_back(story.move), *bodies["undo"]]
+    bodies["chart"] = watches.chart(story.watch)
     bodies = {name: body for name, body in bodies.items() if body}
     room = {name: PART_LINES + {"causes": 3, "did": 1}.get(name, 0) for name in bodies}
     for name in SHORTENED_FIRST:
@@ -235,9 +276,9 @@ def _causes(story: Story) -> str:
 
 
 def _did(story: Story) -> str:
-    if story.operation == "assess" or story.operation == "preflight":
+    if story.operation in ("assess", "preflight", gates.OPERATION):
         return ""
-    silent = {"preflight", "lease", "assess", "assess_again", "complete_pause", "unfinished"}
+    silent = {"preflight", "lease", "assess", "assess_again", "complete_pause", "unfinished", "watch"}
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
@@ -252,7 +293,7 @@ def _did(story: Story) -> str:
 def _now(story: Story) -> str:
     if story.check:
         return "nothing was written" + (" but the plan" if story.move.get("plan_file") else "")
-    ingestion = story.after.get("ingestion", {})
+    ingestion = story.after.get("ingestion") or story.gate.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.operation == "preflight" and story.failure is None:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
@@ -278,9 +319,17 @@ def _now(story: Story) -> str:
 
 
 def _failed(story: Story) -> str:
-    failure = story.failure
-    if failure is None:
-        return ""
+    """Each step that failed, a pause that could not be made because of another first."""
+    wrong = [_failure(r) for r in story.ran.values() if _went_wrong(r)]
+    return "; ".join(dict.fromkeys(reversed(wrong) if watches.urgent(story.ran) else wrong))
+
+
+def _went_wrong(result: Result) -> bool:
+    """A watch comes to its end and says in `error` why the pipeline has not recovered."""
+    return bool(result.get("failed") or result.get("error"))
+
+
+def _failure(failure: Result) -> str:
     error = failure.get("error")
     if not error:
         return str(failure.get("msg", "a step failed"))
@@ -326,7 +375,9 @@ def _next(story: Story) -> list[str]:
         step = str(error.get("next_step") or "run the same command again with -vvv")
         again = ["run the same command again"] if story.moving and "again" not in step else []
         again += [f"{moves.RUNS} lists the runs"] if story.moving == "undo" and error.get("kind") == "bad_input" else []
-        return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+        return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+    if story.gate:
+        return gates.what_next(story.gate)
     if story.check:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []

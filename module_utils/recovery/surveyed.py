@@ -28,7 +28,8 @@ RATE: t.Final = 2500
 
 #: Every event of the window with its class, and the units to be made again, each with the events it is made of: those of the
 #: window, and those outside that have been loaded. A unit is a transaction, or an event by itself: one that is about none, looks
-#: malformed, or shares its transaction with one that looks so but was loaded. Silver is extra where it says to come from an event of
+#: malformed, or shares a transaction that cannot be made again whole: with an event that looks so but was loaded, or after a
+#: cleanup that set its silver aside and kept the event. Silver is extra where it says to come from an event of
 #: the window which is about something else, and no event is about it.
 JUDGED = """
 WITH inside AS MATERIALIZED (
@@ -54,8 +55,12 @@ WITH inside AS MATERIALIZED (
     UNION ALL SELECT DISTINCT sale, true FROM strays WHERE NOT EXISTS (SELECT FROM named WHERE named.sale = strays.sale)
 ),
 {compared},
-units AS MATERIALIZED (
-    SELECT c.sale, c.made, c.there, c.day_there, c.day_made, s.stray, x.sale IS NOT NULL AS unreadable,
+cleaned AS MATERIALIZED (
+    SELECT DISTINCT d.original_payload ->> 'transaction_id' AS sale FROM scout.bronze_events_dlq AS d
+    WHERE cardinality(%(cleanups)s::text[]) > 0 AND d.resolved_at IS NULL
+      AND d.error_details ->> 'run_id' = ANY(%(cleanups)s::text[]) AND NOT d.error_details ? 'event'
+), units AS MATERIALIZED (
+    SELECT c.sale, c.made, c.there, c.day_there, c.day_made, s.stray, x.sale IS NOT NULL AS closed, x.cleaned,
            CASE WHEN cardinality(c.differing) = 0 OR x.sale IS NOT NULL OR NOT (c.made OR s.stray) THEN '{{}}'
                 ELSE ARRAY(SELECT unnest(c.differing) EXCEPT SELECT unnest(%(unjudged)s::text[])) END AS differing,
            f.events, f.since, coalesce(f.pending, false) AS pending, f.marks
@@ -64,25 +69,30 @@ units AS MATERIALIZED (
                bool_or(inside AND NOT marked) AS pending, count(*) FILTER (WHERE marked) AS marks
         FROM fed GROUP BY sale
     ) AS f ON f.sale = c.sale
-    LEFT JOIN (SELECT DISTINCT sale FROM named WHERE malformed AND marked) AS x ON x.sale = c.sale
+    LEFT JOIN (
+        SELECT sale, bool_or(cleaned) AS cleaned FROM (
+            SELECT sale, false AS cleaned FROM named WHERE malformed AND marked UNION ALL SELECT sale, true FROM cleaned
+        ) AS either GROUP BY sale
+    ) AS x ON x.sale = c.sale
 ), judged AS MATERIALIZED (
     SELECT i.event_id, i.at, i.sale, i.ingested_at,
            CASE WHEN NOT i.taken OR (NOT i.sells AND i.marked) THEN 'not_transactional'
                 WHEN i.malformed AND NOT (i.marked AND coalesce(u.there, false)) THEN 'suspect'
                 WHEN NOT i.marked THEN 'pending'
                 WHEN i.malformed THEN 'loaded'
+                WHEN NOT u.there AND u.cleaned THEN 'cleaned'
                 WHEN NOT u.there THEN 'missing'
                 WHEN cardinality(u.differing) > 0 THEN 'wrong'
                 ELSE 'loaded' END AS class,
-           u.differing, coalesce(u.unreadable, false) AS unreadable
+           u.differing, coalesce(u.closed, false) AS closed
     FROM inside AS i LEFT JOIN units AS u ON u.sale = i.sale
 ), todo AS MATERIALIZED (
     SELECT u.sale AS unit, coalesce(u.events, '{{}}') AS events, u.since, u.there, u.day_there, u.day_made, u.marks, u.differing
     FROM units AS u
-    WHERE NOT u.unreadable AND (u.pending OR cardinality(u.differing) > 0 OR (%(everything)s AND u.made))
+    WHERE NOT u.closed AND (u.pending OR cardinality(u.differing) > 0 OR (%(everything)s AND u.made))
     UNION ALL
     SELECT NULL, ARRAY[event_id], ingested_at, false, NULL, NULL, 0, '{{}}'
-    FROM judged WHERE class = 'suspect' OR (class = 'pending' AND (sale IS NULL OR unreadable))
+    FROM judged WHERE class = 'suspect' OR (class = 'pending' AND (sale IS NULL OR closed))
 )
 """
 
@@ -114,7 +124,7 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id, 'transaction_id', sale, 'class', class,
                                                      'differing', differing) ORDER BY class, at, event_id), '[]')
         FROM (SELECT *, row_number() OVER (PARTITION BY class ORDER BY at, event_id) AS nth FROM judged
-              WHERE class NOT IN ('loaded', 'not_transactional')) AS j WHERE nth <= %(shown)s) AS samples,
+              WHERE class NOT IN ('loaded', 'not_transactional', 'cleaned')) AS j WHERE nth <= %(shown)s) AS samples,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('transaction_id', sale) ORDER BY sale), '[]')
         FROM (SELECT sale FROM units WHERE stray AND there ORDER BY sale LIMIT %(shown)s) AS x) AS extras,
        (SELECT coalesce(jsonb_object_agg(to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"'), jsonb_build_object(
@@ -126,6 +136,11 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        (SELECT md5(string_agg(p.prosrc, '/')) FROM pg_catalog.pg_proc AS p
         WHERE p.oid = to_regprocedure('scout.load_silver_from_bronze(integer)')) AS etl,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+"""
+
+CLEANUPS = """
+SELECT run_id::text AS run_id FROM scout_ops.runs
+WHERE action = 'cleanup' AND undone_by IS NULL AND parameters #>> '{selection,source_event}' = 'keep'
 """
 
 NOTE = """
@@ -171,7 +186,9 @@ class Survey:
     @property
     def sound(self) -> bool:
         """Whether every event is as it should be, and silver has nothing more."""
-        return self.row["extra"] == 0 and self.count("loaded") + self.count("not_transactional") == self.events
+        return (
+            self.row["extra"] == 0 and sum(map(self.count, ("loaded", "not_transactional", "cleaned"))) == self.events
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -230,6 +247,7 @@ class Survey:
             "extra": self.row["extra"],
             "poison_suspects": self.count("suspect"),
             "not_transactional": self.count("not_transactional"),
+            "cleaned": self.count("cleaned"),
             "to_rebuild": self.row["units"],
             "elsewhere": self.row["elsewhere"],
             "unjudged_fields": self.row["unjudged"],
@@ -252,6 +270,8 @@ class Surveyor:
         self.model = Model(tables, session.facts.server_version)
         #: Fields that this deployment's ETL fills in its own way; known from the first look on.
         self.unjudged: list[str] | None = None
+        #: Cleanups that kept the events of what they set aside.
+        self.cleanups: list[str] | None = None
 
     def look(self) -> Survey:
         """Judges the window; inside the caller's transaction."""
@@ -277,11 +297,15 @@ class Surveyor:
         self.session.execute(AS_THE_PIPELINE, timezone=self.timezone)
         if self.unjudged is None:
             self.unjudged = self.model.unjudged(self.session, self.selection)
+        if self.cleanups is None:
+            there = self.session.row("SELECT to_regclass('scout_ops.runs') IS NOT NULL AS there")["there"]
+            self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
         made = only(
             judged + sql.SQL(tail).format(),
             **self.selection.values,
             **values,
             unjudged=self.unjudged,
+            cleanups=self.cleanups,
             everything=self.everything,
         )
         self.session.execute(backlog.AS_OURSELVES)

@@ -56,6 +56,8 @@ ACCOUNT: t.Final = (
 #: One call of the ETL reads all of bronze, however little it loads: a batch should take at least so many times that long.
 SHARE_OF_SCAN: t.Final = 6.0
 FIRST_ROWS: t.Final = 2000
+#: How often the window is looked at again for what came in meanwhile.
+LOOKS: t.Final = 10
 MOST_ROWS: t.Final = 50_000
 LAST: t.Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>s|m|min|h|d)")
 SECONDS: t.Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -69,7 +71,9 @@ GIVEN_UP = """
 DELETE FROM scout_ops.todo
 WHERE run_id = %(run_id)s AND (unit = ANY(%(units)s) OR (unit IS NULL AND events <@ %(events)s::uuid[]))
 """
-LEFT = "SELECT EXISTS (SELECT FROM scout_ops.todo WHERE run_id = %(run_id)s) AS some"
+LEFT = """
+SELECT coalesce(unit, events[1]::text) AS name FROM scout_ops.todo WHERE run_id = %(run_id)s ORDER BY place LIMIT 1000
+"""
 
 REBUILT = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
@@ -161,6 +165,7 @@ class Recovery:
         #: Events that were as they should be at the start.
         self.sound = 0
         self.timeout_seconds = 120.0
+        self.looks = 0
 
     def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
         """Makes again all that has to be; what is committed stays when it is interrupted."""
@@ -214,7 +219,12 @@ class Recovery:
                 names = list(self.given_up)
                 events = [name for name in names if _is_id(name)]
                 session.execute(GIVEN_UP, run_id=self.run.run_id, units=names, events=events)
-                return session.row(LEFT, run_id=self.run.run_id)["some"]
+                left = [row["name"] for row in session.rows(LEFT, run_id=self.run.run_id)]
+            self.looks += 1
+            if left and self.looks >= LOOKS:
+                self.given_up |= dict.fromkeys(left, f"made again {LOOKS} times, it was never what its events say")
+                return False
+            return bool(left)
         finally:
             self.surveyor.everything = everything
 
@@ -338,6 +348,9 @@ class Recovery:
         with session.write():
             shown = account.as_dict()
             run.record(reconciliation={name: shown[name] for name in ACCOUNT}, state=final.state)
+            if not account.balanced:
+                # It came to its end: the same words mean a window of their own again (last=1h).
+                run.close()
         moved = {**dict.fromkeys(("events", "transactions", "lines", "ledger"), 0), **run.effects.get("moved", {})}
         figures = batches.figures()
         effects = {name: value for name, value in run.effects.items() if name not in ("before", "cursor")}
@@ -356,7 +369,7 @@ class Recovery:
             "summary": f"{sentence('recovered', first.as_plan(), figures['seconds'])}; {account.sentence()}",
             "diff": {"before": first.counts, "after": final.counts},
         }
-        account.refuse(session.where, result)
+        account.refuse(session.where, self.surveyor.selection.window, result)
         return result
 
 

@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An acceptance gate as JUnit XML, which every build server shows: a suite for each database, a case for each check."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import re
+import typing as t
+from pathlib import Path
+
+from . import summary_gate
+from .errors import BadInput
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Of which run of ansible-playbook a suite is: hosts of one run share the file, an older run's is replaced.
+RUN_KEY: t.Final = "run_key"
+SUITES: t.Final = "scout acceptance gate"
+#: What no XML can hold.
+UNFIT: t.Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
+    """Writes the document of a gate as one of the suites of this run."""
+    library = _library()
+    suite = _suite(library, made, run_key)
+    try:
+        path = path.expanduser()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            kept = [s for s in _of_this_run(library, file.read(), run_key) if s.name != suite.name]
+            whole = library.JUnitXml(SUITES)
+            for each in (*kept, suite):
+                whole.add_testsuite(each)
+            whole.update_statistics()
+            text = io.BytesIO()
+            whole.write(text)
+            file.seek(0)
+            file.truncate()
+            file.write(text.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, ValueError) as e:
+        raise BadInput(
+            f"could not write junit_file {path}",
+            said=getattr(e, "strerror", None) or str(e),
+            next_step="give a path that can be written",
+        ) from e
+
+
+def _library() -> t.Any:
+    try:
+        import junitparser
+    except ImportError as e:
+        raise BadInput(
+            "cannot write junit_file: this Python has no junitparser",
+            next_step="python -m pip install junitparser for the interpreter of ansible-playbook",
+        ) from e
+    return junitparser
+
+
+def _of_this_run(library: t.Any, text: bytes, run_key: str) -> list[t.Any]:
+    """The suites in the file, if this run wrote them."""
+    try:
+        found: list[t.Any] = list(library.JUnitXml.fromstring(text))
+    except (SyntaxError, ValueError, TypeError, library.JUnitXmlError):
+        return []
+    return [suite for suite in found if any(p.name == RUN_KEY and p.value == run_key for p in suite.properties())]
+
+
+def _suite(library: t.Any, made: Mapping[str, t.Any], run_key: str) -> t.Any:
+    gate: Mapping[str, t.Any] = made["gate"] or {}
+    suite = library.TestSuite(_fit(f"{made['operation']} of {made['database']}"))
+    suite.hostname = _fit(made["host"])
+    for name, value in (
+        (RUN_KEY, run_key),
+        ("incident", made["incident"]),
+        ("verdict", gate.get("verdict", "none")),
+        ("exit_code", gate.get("exit_code", "none")),
+    ):
+        suite.add_property(name, _fit(str(value)))
+    warnings_pass = bool(gate.get("ok"))
+    suite.add_testcases([_verdict(library, made, gate)])
+    suite.add_testcases([_case(library, made, check, warnings_pass) for check in gate.get("checks", [])])
+    return suite
+
+
+def _verdict(library: t.Any, made: Mapping[str, t.Any], gate: Mapping[str, t.Any]) -> t.Any:
+    """A case of its own: a pipeline may pass every check that counts and still be paused."""
+    case = library.TestCase("verdict", classname=_class(made), time=made["seconds"])
+    if made["ok"]:
+        return case
+    error: Mapping[str, t.Any] = made["error"] or {}
+    said = "; ".join(str(error[part]) for part in ("attempted", "on", "said", "next_step") if error.get(part))
+    kind = str(gate.get("verdict") or error.get("kind") or "none")
+    case.result = [(library.Error if error else library.Failure)(_fit(said or summary_gate.message(gate)), kind)]
+    return case
+
+
+def _case(library: t.Any, made: Mapping[str, t.Any], check: Mapping[str, t.Any], warnings_pass: bool) -> t.Any:
+    case = library.TestCase(check["name"], classname=_class(made), time=0)
+    status, value = check["status"], check["value"]
+    threshold: Mapping[str, float] = check["threshold"] or {}
+    figure = "unknown" if value is None else f"{value} {check['unit']}"
+    bounds = f" (ok {threshold['ok']:g}, fail {threshold['fail']:g})" if threshold else ""
+    text = _fit(f"{figure}{bounds}{': ' if check['reason'] else ''}{check['reason']}")
+    if status == "pass" or not check["counts"]:
+        case.result = (
+            [] if status == "pass" else [library.Skipped(text, "info" if check["severity"] == "info" else status)]
+        )
+    elif status == "inconclusive":
+        case.result = [library.Error(text, status)]
+    elif status == "fail" or not warnings_pass:
+        case.result = [library.Failure(text, f"{status}, exit code {check['code']}")]
+    case.system_out = _fit(f"{status}: {text} [{check['source']}]")
+    return case
+
+
+def _class(made: Mapping[str, t.Any]) -> str:
+    return _fit(f"scout.{made['operation']}.{made['host']}")
+
+
+def _fit(text: t.Any) -> str:
+    return UNFIT.sub("\ufffd", str(text))
