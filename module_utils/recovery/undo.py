@@ -122,6 +122,8 @@ class _Planner:
         for table in TABLES:
             for key, digest in self.item.added.get(table, {}).items():
                 self._take(table, key, digest)
+        if self._silver_stays():
+            return Swap(self.item.key, conflicts=self.made.conflicts)
         for event in sorted(self.made.take["events"] | (self.made.take["ledger"] & self.item.loaded)):
             self._take_what_was_made_of(event)
         # As it was, silver would hold what an absent event brought: the events that return wait for the ETL instead.
@@ -143,6 +145,13 @@ class _Planner:
                 "events", event, "fed the same transaction and is not in bronze: undo or redrive what moved it first"
             )
         return bool(gone) or (bool(self.missing) and not added and not self.item.removed.get("events"))
+
+    def _silver_stays(self) -> bool:
+        """Whether this is about silver alone, which has changed since and is kept: then its line items and marks are, too."""
+        added = self.item.added
+        stays = added.get("transactions", {}).keys() - self.made.take["transactions"]
+        there = any(self._now("transactions", transaction) is not None for transaction in stays)
+        return there and not added.get("events") and not added.get("dead_letters")
 
     def _make_room_for_pending(self) -> None:
         """An event that returns without a mark is loaded again, in its turn: before those of its transaction that were loaded
@@ -177,9 +186,6 @@ class _Planner:
         if transaction is None:
             return
         as_left = self.item.added.get("transactions", {}).get(transaction)
-        if as_left is not None and transaction not in self.made.take["transactions"]:
-            # It has changed since, and stays.
-            return
         if as_left is not None and as_left == self._now("transactions", transaction):
             # Nothing was loaded into it since: of the marks only those that came with it go.
             self.made.take["lines"] |= set(self.current.lines.get(transaction, ()))

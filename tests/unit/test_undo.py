@@ -183,3 +183,38 @@ def test_silver_whose_event_was_kept_does_not_come_back_without_it(on_conflict: 
     away = Current({table: LETTER.get(table, {}) for table in TABLES}, {}, {})
     conflict = "events K fed the same transaction and is not in bronze: undo or redrive what moved it first"
     assert swapped(away, on_conflict, KEPT_EVENT) == ({}, {}, [conflict])
+
+
+#: A transaction T that a recovery made again of E and K: only its row and the marks are written down of what came.
+REMADE = Item(
+    "1",
+    {"transactions": {"T": "4"}, "lines": {"L": "5"}, "ledger": {"E": "2"}},
+    {"transactions": {"T": "40"}, "ledger": {"E": "20", "K": "30"}},
+)
+AS_REMADE = {
+    "transactions": {"T": "40"},
+    "lines": {"M": "50", "N": "51"},
+    "ledger": {"E": "20", "K": "30"},
+    "events": {"E": "1"},
+}
+REMADE_GOES = {"transactions": {"T"}, "lines": {"M", "N"}, "ledger": {"E", "K"}}
+REMADE_COMES = {"transactions": {"T"}, "lines": {"L"}, "ledger": {"E"}}
+
+
+def test_what_a_recovery_made_again_is_what_it_was_whatever_was_written_into_its_line_items() -> None:
+    current = now(AS_REMADE, lines={"T": ["M", "N"]}, feeders={"T": {"E", "K"}}, made_of={"E": "T", "K": "T"})
+    assert swapped(current, item=REMADE) == (REMADE_GOES, REMADE_COMES, [])
+
+
+@pytest.mark.parametrize(
+    ("on_conflict", "taken", "put"),
+    [
+        ("refuse", REMADE_GOES, REMADE_COMES),
+        ("restore", REMADE_GOES, REMADE_COMES),
+        ("keep_current", {}, {}),
+    ],
+)
+def test_what_a_recovery_made_again_has_changed_since(on_conflict: str, taken: Any, put: Any) -> None:
+    changed = AS_REMADE | {"transactions": {"T": "41"}}
+    current = now(changed, lines={"T": ["M", "N"]}, feeders={"T": {"E", "K"}}, made_of={"E": "T", "K": "T"})
+    assert swapped(current, on_conflict, REMADE) == (taken, put, ["transactions T has changed since"])
