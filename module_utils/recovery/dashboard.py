@@ -68,6 +68,8 @@ class Query:
     gravest: str = ""
 
 
+#: Critical violations of as many hours as were asked for, under a name that has the number in it.
+PERIOD: t.Final = "critical_alerts_in_{hours}_hours"
 HEALTH, QUALITY, LINKING = "Pipeline health", "Quality monitoring", "Product linking"
 QUERIES: t.Final = (
     Query(
@@ -95,7 +97,7 @@ QUERIES: t.Final = (
         "v_quality_alerts",
         QUALITY,
         "sees one hour, takes a discount for a mismatch, and fails as a whole where a sale has a total of 0",
-        ("critical_alerts", "older_violations"),
+        ("critical_alerts", PERIOD, "older_violations"),
         gravest="severity",
         newest="processed_at",
     ),
@@ -104,7 +106,7 @@ QUERIES: t.Final = (
         QUALITY,
         "an hour without sales is degraded, failure_count is 0 where linking or latency is degraded, and a backdated event "
         "counts as latency",
-        ("critical_alerts", "backlog_age", "linking_coverage"),
+        (PERIOD, "backlog_age", "linking_coverage"),
         gravest="check_category",
     ),
     Query(
@@ -149,11 +151,15 @@ class Dashboard:
     answers: tuple[Answer, ...]
     figures: Mapping[str, health.Indicator]
     verdict: str
+    hours: int
 
     def as_dicts(self) -> list[dict[str, t.Any]]:
         """For results: each answer with the figures that belong beside it."""
         return [
-            {**answer.as_dict(), "ours": [self.figures[name].as_dict() for name in answer.query.ours]}
+            {
+                **answer.as_dict(),
+                "ours": [self.figures[name.format(hours=self.hours)].as_dict() for name in answer.query.ours],
+            }
             for answer in self.answers
         ]
 
@@ -171,21 +177,13 @@ def read(
 ) -> Dashboard:
     """Every query and our figures, in READ ONLY transactions; each query, and the figures together, get so many seconds."""
     found = findings.read(
-        session,
-        ledger,
-        budget_seconds=query_seconds,
-        stuck_after_seconds=stuck_after_seconds,
-        alert_hours=hours,
-        jobs=jobs,
+        session, ledger, budget_seconds=query_seconds, stuck_after_seconds=stuck_after_seconds, jobs=jobs
     )
     report = health.assess(found, thresholds or health.THRESHOLDS)
     with session.read():
-        budget = Budget(session, query_seconds)
-        flow = budget.read("flow", lambda s: s.row(FLOW))
-        last = budget.read("last_load", lambda s: s.row(LAST_LOAD)["minutes"])
+        extra = _extra(Budget(session, query_seconds), found, hours)
         answers = tuple(_ask(session, query, hours, rows, query_seconds) for query in QUERIES)
-    extra = _figures(found, flow, last, {name: problem.said for name, problem in budget.problems.items()})
-    return Dashboard(answers, {i.name: i for i in (*report.indicators, *extra)}, report.verdict)
+    return Dashboard(answers, {i.name: i for i in (*report.indicators, *extra)}, report.verdict, hours)
 
 
 def _ask(session: Session, query: Query, hours: int, rows: int, seconds: float) -> Answer:
@@ -215,41 +213,37 @@ def _statement(query: Query, hours: int, rows: int) -> Callable[[Session], list[
     return lambda session: session.rows(statement, rows=rows, longest=LONGEST)
 
 
-def _figures(
-    found: findings.Findings, flow: Row | None, last_load: float | None, problems: Mapping[str, str]
-) -> list[health.Indicator]:
-    """Figures that no verdict is made of, and that have no threshold."""
-    unread = {**problems, **{name: problem.said for name, problem in found.problems.items()}}
-    runs = None if {"jobs", "runs"} & set(found.problems) else found.runs
-    why_runs = unread.get("jobs") or unread.get("runs", "")
-    older = found.older
-    made = (
-        ("last_load", last_load, "minutes", "max(scout.etl_processed.processed_at)", unread.get("last_load", "")),
-        *(
-            (name, flow[key] if flow else None, "events", source, unread.get("flow", ""))
-            for name, key, source in (
-                ("ingested_in_15_minutes", "ingested", contract.BRONZE),
-                ("loaded_in_15_minutes", "loaded", contract.ETL_LEDGER),
-                ("loaded_in_24_hours", "loaded_24_hours", contract.ETL_LEDGER),
-            )
-        ),
-        ("etl_runs_in_1_hour", _count(runs, ""), "runs", "cron.job_run_details", why_runs),
-        ("failed_etl_runs_in_1_hour", _count(runs, "failed"), "runs", "cron.job_run_details", why_runs),
-        (
-            "older_violations",
-            float(older["negative"] + older["empty"]) if older else None,
-            "sales",
-            contract.TRANSACTIONS,
-            unread.get("older", ""),
-        ),
+def _extra(budget: Budget, found: findings.Findings, hours: int) -> list[health.Indicator]:
+    """Figures that no verdict is made of, and that have no threshold; what costs most is read last."""
+    flow: Row = budget.read("flow", lambda s: s.row(FLOW)) or {}
+    last_load = budget.read("last_load", lambda s: s.row(LAST_LOAD)["minutes"])
+    older: Row = budget.read("before", lambda s: s.row(findings.OLDER, hours=hours)) or {}
+    alerts = budget.read("period", lambda s: s.rows(findings.ALERTS, hours=hours)) or []
+    critical = [row for row in alerts if row["critical"]]
+    named = ", ".join(f"{row['alert']} {row['found']:,}" for row in critical)
+    failed = sum(run["status"] == "failed" for run in found.runs)
+    period, sales, history = (
+        PERIOD.format(hours=hours),
+        f"{contract.TRANSACTIONS}, {contract.LINE_ITEMS}",
+        "cron.job_run_details",
     )
+    problems = {**found.problems, **budget.problems}
+
+    def figure(
+        name: str, value: float | None, unit: str, source: str, *reads: str, reason: str = ""
+    ) -> health.Indicator:
+        problem = next((problems[read].said for read in reads if read in problems), None)
+        if problem or value is None:
+            return health.Indicator(name, None, unit, "unknown", source, problem or "there is none")
+        return health.Indicator(name, float(value), unit, UNJUDGED, source, reason)
+
     return [
-        health.Indicator(name, None, unit, "unknown", source, why)
-        if value is None
-        else health.Indicator(name, float(value), unit, UNJUDGED, source)
-        for name, value, unit, source, why in made
+        figure("last_load", last_load, "minutes", f"max({contract.ETL_LEDGER}.processed_at)", "last_load"),
+        figure("ingested_in_15_minutes", flow.get("ingested"), "events", contract.BRONZE, "flow"),
+        figure("loaded_in_15_minutes", flow.get("loaded"), "events", contract.ETL_LEDGER, "flow"),
+        figure("loaded_in_24_hours", flow.get("loaded_24_hours"), "events", contract.ETL_LEDGER, "flow"),
+        figure("etl_runs_in_1_hour", len(found.runs), "runs", history, "jobs", "runs"),
+        figure("failed_etl_runs_in_1_hour", failed, "runs", history, "jobs", "runs"),
+        figure(period, sum(row["found"] for row in critical), "alerts", sales, "period", reason=named),
+        figure("older_violations", sum(older.get(k, 0) for k in ("negative", "empty")), "sales", sales, "before"),
     ]
-
-
-def _count(runs: list[Row] | None, status: str) -> float | None:
-    return None if runs is None else float(sum(not status or run["status"] == status for run in runs))

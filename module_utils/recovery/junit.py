@@ -35,7 +35,7 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            kept = [s for s in _of_this_run(library, file.read(), run_key) if s.name != suite.name]
+            kept = [s for s in _of_this_run(library, file.read(), run_key) if s.hostname != suite.hostname]
             whole = library.JUnitXml(SUITES)
             for each in (*kept, suite):
                 whole.add_testsuite(each)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import textwrap
@@ -23,6 +24,8 @@ INDENT: t.Final = "    "
 #: Narrower than this no column of texts is made, whatever stands in the others, and no text is longer than so many lines.
 NARROWEST: t.Final = 10
 TALLEST: t.Final = 4
+#: So much is told of why a figure is bad.
+REASON: t.Final = 120
 #: Words up to this length, such as identifiers, are not broken while there is room elsewhere.
 WORD: t.Final = 36
 MOMENT: t.Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:\+00(?::00)?)?")
@@ -35,9 +38,8 @@ SHORT: t.Final = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d")
 def page(result: Mapping[str, t.Any]) -> list[str]:
     """The page of scout_dashboard_info's result; no line is wider than a terminal, and nothing in it controls one."""
     asked = _moment(str(result.get("asked_at", "")))
-    lines = [
-        _cut(f"dashboard of {_plain(result.get('database', ''))}, {asked} UTC, {result.get('verdict', '')}", WIDTH)
-    ]
+    head, tail = "dashboard of ", f", {asked} UTC, {result.get('verdict', '')}"
+    lines = [head + _cut(_plain(result.get("database", "")), WIDTH - len(head) - len(tail)) + tail]
     heading = ""
     queries: Sequence[Result] = result.get("queries") or ()
     for query in queries:
@@ -59,7 +61,7 @@ def _query(query: Result, year: str) -> list[str]:
         lines += _labelled("failed", why)
     else:
         lines += table(rows, year) if rows else [f"{INDENT}no row"]
-    lines += _labelled("ours", "; ".join(_figure(figure) for figure in query["ours"]))
+    lines += _labelled("ours", _figures(query["ours"]))
     return lines + _labelled("mind", query["caution"])
 
 
@@ -69,13 +71,23 @@ def _labelled(label: str, text: str) -> list[str]:
     return [f"{head if not place else ' ' * len(head)}{line}" for place, line in enumerate(lines)]
 
 
-def _figure(figure: Mapping[str, t.Any]) -> str:
-    """`silver staleness 2 min 5 s (warn)`; the reason where it is unknown."""
-    name, value, status = str(figure["name"]).replace("_", " "), figure["value"], figure["status"]
-    text = f"{name} {shown(value, figure['unit']) or '?'}"
+def _figures(figures: Sequence[Mapping[str, t.Any]]) -> str:
+    """`bronze staleness 11 s, silver staleness 2 min (ok); critical alerts 3 (fail: NEGATIVE_TOTAL 3)`."""
+    parts: list[str] = []
+    for remark, group in itertools.groupby(figures, _remark):
+        names = [f"{str(f['name']).replace('_', ' ')} {shown(f['value'], f['unit']) or '?'}" for f in group]
+        parts.append(", ".join(names) + (f" ({remark})" if remark else ""))
+    return "; ".join(parts)
+
+
+def _remark(figure: Mapping[str, t.Any]) -> str:
+    """How a figure is judged, and why where that is not well."""
+    status, reason = str(figure["status"]), _cut(_plain(figure["reason"]), REASON)
     if status == "unknown":
-        return f"{text} ({_plain(figure['reason']) or status})"
-    return text if status == "unjudged" else f"{text} ({status})"
+        return reason or status
+    if status == "unjudged":
+        return reason
+    return f"{status}: {reason}" if reason and status != "ok" else status
 
 
 def table(rows: list[Result], year: str = "") -> list[str]:
@@ -95,7 +107,10 @@ def table(rows: list[Result], year: str = "") -> list[str]:
             for place, (width, fixed) in enumerate(zip(data, firm, strict=True))
         ]
         _narrow(widths, least, WIDTH - len(INDENT) - 2 * (len(widths) - 1))
-    heads = [_folded(HEAD.findall(_plain(name)), width, "_") for name, width in zip(names, widths, strict=True)]
+    heads = [
+        _folded([_cut(word, width) for word in HEAD.findall(_plain(name))], width, "_")
+        for name, width in zip(names, widths, strict=True)
+    ]
     height = max(map(len, heads))
     lines = [
         [head[place] for head in ([""] * (height - len(head)) + head for head in heads)] for place in range(height)

@@ -44,7 +44,7 @@ WITH inside AS MATERIALIZED (
     WHERE i.sale IS DISTINCT FROM t.transaction_id
 ), named AS MATERIALIZED (
     SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, i.event_id IS NOT NULL AS inside,
-           CASE WHEN i.event_id IS NULL THEN p.event_id IS NOT NULL ELSE i.marked END AS marked, {malformed} AS malformed
+           p.event_id IS NOT NULL AS marked, coalesce(i.malformed, {malformed}) AS malformed
     FROM scout.bronze_events AS b
     LEFT JOIN inside AS i ON i.event_id = b.event_id LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
     WHERE {sale} IN (SELECT sale FROM inside WHERE sale IS NOT NULL UNION SELECT sale FROM strays)
