@@ -43,6 +43,17 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE view.relkind = 'm' AND view.relnamespace = 'scout'::regnamespace
 \gexec
 
+-- Ask what the runbook's dashboards show, as far as there are such views.
+SELECT format('GRANT SELECT ON scout.%I TO %I', relname, :'role')
+FROM pg_class
+WHERE relkind = 'v' AND relnamespace = 'scout'::regnamespace
+  AND relname IN ('v_ingest_freshness', 'v_pipeline_throughput', 'v_etl_performance', 'v_quality_alerts', 'v_product_linking_stats')
+\gexec
+
+-- Judge: the acceptance gate looks for alerts that nobody has resolved.
+SELECT format('GRANT SELECT ON scout.alerts TO %I', :'role') WHERE to_regclass('scout.alerts') IS NOT NULL
+\gexec
+
 -- Drain: the ETL reads FOR UPDATE what it loads; a poison event leaves bronze for the dead letter queue; the ETL's ledger
 -- hides the other events of a batch while the bad one is being found.
 GRANT UPDATE, DELETE ON scout.bronze_events TO :"role";

@@ -99,6 +99,11 @@ suspects:
   returned: success
   type: list
   elements: dict
+unread:
+  description: Names of the facts that could not be read; what depends on them is unknown.
+  returned: success
+  type: list
+  elements: str
 seconds:
   description: How long the assessment took.
   returned: success
@@ -172,6 +177,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
         },
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
+        "unread": sorted(found.problems),
         "seconds": round(time.monotonic() - began, 3),
         "summary": _summary(report, found),
         "warnings": [
@@ -185,19 +191,10 @@ def _summary(report: health.Report, found: findings.Findings) -> str:
     if found.pause and report.verdict == "paused":
         text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
     for status in ("fail", "warn"):
-        named = [f"{i.name} {_shown(i)}".rstrip() for i in report.indicators if i.status == status]
+        named = [f"{i.name} {health.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status]
         if named:
             return f"{text}: {', '.join(named)}"
     return text
-
-
-def _shown(indicator: health.Indicator) -> str:
-    value = indicator.value
-    if not isinstance(value, float):
-        return "" if value is None else str(value)
-    if indicator.unit in ("minutes", "seconds"):
-        return in_words(value * (60 if indicator.unit == "minutes" else 1))
-    return f"{value:,.1f} %" if indicator.unit == "percent" else f"{value:,.0f}"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ options:
     description: What is going to be done.
     type: list
     elements: str
-    choices: [assess, pause, clear, drain, refresh, quarantine, cleanup, redrive, undo, window]
+    choices: [assess, pause, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, gate, smoke]
     default: [assess, pause, clear, drain, refresh]
   required:
     description: Fail when a privilege is missing.

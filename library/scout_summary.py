@@ -28,7 +28,7 @@ options:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, clear, complete_pause, quarantine, cleanup, redrive, undo,
-        drain, refresh, assess_again, resume, runs. Steps that did not run are empty.
+        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate. Steps that did not run are empty.
     type: list
     elements: dict
     required: true
@@ -39,10 +39,15 @@ options:
   result_file:
     description: Write the document here. All hosts of a run share the file.
     type: path
+  junit_file:
+    description:
+      - Write the checks of an acceptance gate here as JUnit XML, a suite for each database. All hosts of a run share the file.
+      - Needs junitparser on the host that runs the module.
+    type: path
 attributes:
   check_mode:
     support: full
-    description: Says what would be done; O(result_file) is written, because a plan is a result.
+    description: Says what would be done; O(result_file) and O(junit_file) are written, because a plan is a result.
   diff_mode:
     support: N/A
     description: Changes nothing in the database.
@@ -80,7 +85,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import summary
+from ..module_utils.recovery import junit, summary, summary_dashboard, summary_gate
 from ..module_utils.recovery.connection import INCIDENT
 from ..module_utils.recovery.errors import RecoveryError
 from ..module_utils.recovery.invoke import failure
@@ -91,6 +96,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "steps": {"type": "list", "elements": "dict", "required": True},
     "resume": {"type": "bool", "default": True},
     "result_file": {"type": "path"},
+    "junit_file": {"type": "path"},
 }
 
 
@@ -103,23 +109,40 @@ def run(
     steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
     story = summary.Story(params["operation"], host, incident, check, params["resume"], steps, seconds)
     made = summary.document(story)
-    if params["result_file"]:
-        try:
-            summary.save(Path(params["result_file"]), made, run_key)
-        except RecoveryError as e:
-            story = dataclasses.replace(story, steps={**steps, "result_file": failure(e)})
-            made = summary.document(story)
+    for name, save in (("result_file", summary.save), ("junit_file", junit.save)):
+        if params.get(name):
+            try:
+                save(Path(params[name]), made, run_key)
+            except RecoveryError as e:
+                story = dataclasses.replace(story, steps={**story.steps, name: failure(e)})
+                made = summary.document(story)
     result: dict[str, t.Any] = {
         "changed": False,
-        "lines": summary.lines(story),
+        "lines": [*_page(story), *summary.lines(story)],
         "document": made,
         "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
     }
-    if "result_file" in story.steps:
-        result.update(failed=True, msg=story.steps["result_file"]["msg"])
-    elif not made["ok"] and story.failure is None:
-        result.update(failed=True, msg=f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}")
+    unwritten = next((story.steps[name] for name in ("result_file", "junit_file") if name in story.steps), None)
+    if unwritten is not None:
+        result.update(failed=True, msg=unwritten["msg"])
+    elif not made["ok"] and not any(step.get("failed") for step in story.ran.values()):
+        result.update(failed=True, msg=_why(made))
     return result
+
+
+def _why(made: dict[str, t.Any]) -> str:
+    """What was not reached although no step failed."""
+    if made["error"]:
+        return f"{made['error']['attempted']}: {made['error']['said']}"
+    if made["operation"] == summary_gate.OPERATION:
+        return summary_gate.message(made["gate"] or {})
+    return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
+
+
+def _page(story: summary.Story) -> list[str]:
+    """The dashboard, where it was asked for, and an empty line."""
+    answered = story.ran.get("dashboard", {})
+    return [*summary_dashboard.page(answered), ""] if "queries" in answered else []
 
 
 def main() -> None:

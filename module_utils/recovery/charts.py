@@ -47,10 +47,10 @@ VERDICTS: t.Final = {
 }
 LIMITS: t.Final = {"ok": ("#C08A00", "warn above"), "fail": ("#B5172F", "fail above")}
 STYLE: t.Final = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9.5,
     "svg.fonttype": "none",
-    "svg.hashsalt": "scout-recovery",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#888888",
@@ -91,7 +91,7 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
             with importlib.import_module("matplotlib").rc_context(STYLE), warnings.catch_warnings():
                 # A letter that the font does not have is no reason to say anything.
                 warnings.simplefilter("ignore")
-                figure.savefig(part, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+                figure.savefig(part, format=kind, dpi=DPI)
             part.replace(name)
     except (OSError, ValueError) as e:
         raise BadInput(

@@ -200,8 +200,7 @@ class Course:
         row = {"failing": self.failing, "paused": self.paused, "inconclusive": self.unknown}.get(last.verdict, 0)
         text += f" {row} of {wanted.consecutive}" if row else ""
         followed = ", ".join(part for name, label, _ in SHOWN[1:] if (part := self._followed(name, label)))
-        parts = [last.reason, followed] if last.verdict in ("failing", "inconclusive") else [followed, last.reason]
-        text += "".join(f"  {part}" for part in parts if part)
+        text += "".join(f"  {part}" for part in (last.reason, followed) if part)
         return text if len(text) <= LINE_WIDTH else text[: LINE_WIDTH - 1] + "…"
 
     def _followed(self, name: str, label: str) -> str:
@@ -249,7 +248,7 @@ def valued(name: str, value: float) -> str:
     """A value of a figure as a person says it."""
     if name.endswith("_staleness"):
         return in_words(value * 60)
-    return f"{value:,.0f}/min" if name.endswith("_per_minute") else f"{value:,.0f}"
+    return f"{value:,.0f} a min" if name.endswith("_per_minute") else f"{value:,.0f}"
 
 
 def _clock(seconds: float) -> str:

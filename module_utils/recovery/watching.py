@@ -12,6 +12,8 @@ import functools
 import json
 import math
 import os
+import socket
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -25,7 +27,7 @@ from .pg import Jsonb, conninfo, psycopg
 from .progress import count
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from .connection import Row, Session, Settings
     from .health import Figures, Indicator, Report
@@ -62,8 +64,12 @@ NEXT: t.Final = {
     "inconclusive": "assess.yml says what can be seen now; then watch again",
 }
 
+KEEP_SECONDS: t.Final = 3.0
+
 #: A host that vanished is noticed by TCP itself after a quarter of an hour only.
 UNANSWERED_MILLISECONDS: t.Final = 15_000
+#: How much longer than its budget a look may take: a server that hangs does not keep its own timeouts either.
+PATIENCE_SECONDS: t.Final = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +204,7 @@ class Watch:
         """One more sample; a database that cannot be reached makes it inconclusive."""
         before = len(self.course.samples)
         try:
-            with open_session(self.settings, self.source) as session:
+            with open_session(self.settings, self.source) as session, _answering(session, self.judge.budget_seconds):
                 self._take(session)
                 self._keep(session)
         except Stopped:
@@ -268,7 +274,7 @@ class Watch:
         if run is None or not run.ledger.present:
             return
         run.ledger = dataclasses.replace(run.ledger, session=session)
-        with session.write():
+        with session.write(statement_timeout_seconds=KEEP_SECONDS, lock_timeout_seconds=KEEP_SECONDS / 2):
             samples = Jsonb([sample.as_dict() for sample in self._not_kept])
             session.execute(KEEP, run_id=run.run_id, samples=samples)
             come_to = {"verdict": self.course.verdict} if self.course.complete else {}
@@ -285,7 +291,7 @@ class Watch:
         if run is None or not run.ledger.present:
             return
         try:
-            with open_session(self.settings, self.source) as session:
+            with open_session(self.settings, self.source) as session, _answering(session, 0.0):
                 self._keep(session)
                 ledgers.end(run, ended or self.failure)
         except (psycopg.Error, RecoveryError) as e:
@@ -319,6 +325,26 @@ def _loaded(session: Session) -> Row:
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+@contextlib.contextmanager
+def _answering(session: Session, seconds: float) -> Generator[None]:
+    """Hangs up on a server that takes much longer than that; whoever waits for it gets an error."""
+
+    def hang_up() -> None:
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(session.connection.fileno())) as line,
+        ):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds + PATIENCE_SECONDS, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _impatient(settings: Settings) -> Settings:

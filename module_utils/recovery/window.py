@@ -13,7 +13,7 @@ import typing as t
 from . import backlog
 from .batches import Batches, Done
 from .closure import refuse_cascades
-from .errors import BadInput
+from .errors import BadInput, RecoveryError
 from .moving import CLOSED, SCAN_SECONDS
 from .paths import Keyset
 from .pg import Jsonb, sql
@@ -182,7 +182,11 @@ class Recovery:
             session, self.run, path, dataclasses.replace(options, target_seconds=target), self.progress,
             closed=CLOSED, total=first.todo_events, verb="recovered",
         )  # fmt: skip
-        batches.go(self._work)
+        try:
+            batches.go(self._work)
+        except RecoveryError as e:
+            e.result.setdefault("changed", bool(self.run.effects.get("loaded") or self.run.effects.get("moved")))
+            raise
         with session.write():
             session.execute(FORGET, run_id=self.run.run_id)
         return batches

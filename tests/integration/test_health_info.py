@@ -379,7 +379,8 @@ def test_quirk_8_older_violations_are_seen_although_they_block_nothing(scout_db:
     faults.negative_totals(scout_db, count=2)
     run(
         scout_db,
-        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours' WHERE total_amount < 0",
+        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours', updated_at = now() - interval '2 hours' "
+        "WHERE total_amount < 0",
         "UPDATE scout.silver_line_items SET updated_at = now() - interval '2 hours' WHERE transaction_id IN "
         "(SELECT transaction_id FROM scout.silver_transactions WHERE total_amount < 0)",
         "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -18,12 +19,14 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import ingestion
+from tests import debian
 from tests.integration.modules import call, connect, gone, job_in_flight, jobs, operator
 from tests.scout import faults
 from tests.scout.binaries import account, temp_dir
 from tests.scout.server import Server
 
-PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+#: The pooler and the libraries that not every Debian has.
+PACKAGES = ("pgbouncer", "libcares2", "libevent-2.1-7t64")
 
 CONFIG = """
 [databases]
@@ -40,12 +43,14 @@ default_pool_size = 2
 
 STATE = "SELECT current_user, current_setting('TimeZone'), current_setting('statement_timeout'), pg_backend_pid()"
 
-pytestmark = pytest.mark.skipif(not PGBOUNCER, reason="pgbouncer is not installed")
-
 
 @pytest.fixture
 def pooled_db(pg_server: Server, scout_db: str) -> Iterator[tuple[str, str]]:
     """The database through a pooler in transaction mode, as an operator, and directly."""
+    try:
+        pooler = debian.program("pgbouncer", *PACKAGES)
+    except debian.Unavailable as e:
+        pytest.skip(str(e))
     runner = account()
     root = Path(tempfile.mkdtemp(prefix="scout-pooler-", dir=temp_dir(runner)))
     parts = conninfo_to_dict(scout_db)
@@ -53,10 +58,17 @@ def pooled_db(pg_server: Server, scout_db: str) -> Iterator[tuple[str, str]]:
         role = str(conninfo_to_dict(dsn)["user"])
         (root / "users").write_text(f'"{role}" ""\n')
         (root / "pgbouncer.ini").write_text(CONFIG.format(root=root, **parts))
+        # Where it runs as somebody else, that one may not look into the checkout.
+        program = Path(shutil.copy(pooler.path, root / "pgbouncer"))
+        for folder in pooler.environment.get("LD_LIBRARY_PATH", "").split(os.pathsep):
+            for library in Path(folder).glob("*.so.*") if folder else ():
+                shutil.copy(library, root)
         for path in (root, *root.iterdir()):
             runner.own(path)
+        program.chmod(0o700)
         process = subprocess.Popen(
-            [str(PGBOUNCER), "-q", str(root / "pgbouncer.ini")],
+            [str(program), "-q", str(root / "pgbouncer.ini")],
+            env={**os.environ, "LD_LIBRARY_PATH": str(root)} if pooler.environment else None,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **runner.options,
         )  # fmt: skip
         pooled = make_conninfo(dsn, host=str(root), port=6432)

@@ -40,6 +40,7 @@ GRANTS = [
             ("etl_processed", ("SELECT", "INSERT", "DELETE")),
             ("silver_transactions", ("SELECT", "INSERT", "DELETE")),
             ("silver_line_items", ("SELECT", "INSERT", "DELETE")),
+            ("alerts", ("SELECT",)),
         )
         for privilege in privileges
     ),

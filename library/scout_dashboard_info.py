@@ -1,0 +1,145 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runbook's dashboard queries as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_dashboard_info
+short_description: Ask all dashboard queries of the Scout runbook
+version_added: 0.1.0
+description:
+  - Asks C(v_ingest_freshness), C(v_pipeline_throughput), C(v_etl_performance), C(v_quality_alerts), C(data_quality_report)
+    and C(v_product_linking_stats), as they are, in READ ONLY transactions.
+  - Each is bounded in time, rows and size, and fails alone. C(v_quality_alerts), for one, fails as a whole where a sale has a
+    total of 0, and C(v_ingest_freshness) where a gold view has never been refreshed.
+  - Beside each stand the figures of M(scout.recovery.scout_health_info) and some more, from base tables and the job history,
+    and what to mind when reading the view.
+options:
+  hours:
+    description: How many hours C(data_quality_report) and our own figure of violations look back.
+    type: int
+    default: 24
+  rows:
+    description: How many rows of each query are kept, the newest or gravest first.
+    type: int
+    default: 5
+  query_seconds:
+    description: How long each query may take, and our own figures together, in seconds.
+    type: float
+    default: 5.0
+  stuck_after_seconds:
+    description: As of M(scout.recovery.scout_health_info), in seconds.
+    type: float
+    default: 600.0
+  thresholds:
+    description: As of M(scout.recovery.scout_health_info).
+    type: dict
+    default: {}
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes.info
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Ask what the dashboards show
+  scout.recovery.scout_dashboard_info:
+    dsn: "{{ scout_dsn }}"
+  register: dashboard
+"""
+
+RETURN = r"""
+queries:
+  description:
+    - Each query with name, dashboard, rows (in the view's own columns), total (how many rows it has), seconds, error (why it
+      gave nothing, or null), next_step, caution (what to mind) and ours (our own figures, as of
+      M(scout.recovery.scout_health_info); C(unjudged) where there is no threshold).
+  returned: success
+  type: list
+  elements: dict
+asked_at:
+  description: When, in UTC.
+  returned: success
+  type: str
+verdict:
+  description: As of M(scout.recovery.scout_health_info).
+  returned: success
+  type: str
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import datetime
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import dashboard, health
+from ..module_utils.recovery.connection import attempting
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "hours": {"type": "int", "default": 24},
+    "rows": {"type": "int", "default": 5},
+    "query_seconds": {"type": "float", "default": 5.0},
+    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "thresholds": {"type": "dict", "default": {}},
+    "jobs": {"type": "list", "elements": "str"},
+}
+
+#: Least and most of what may be asked for. data_quality_report divides by its hours.
+BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Asks all queries."""
+    thresholds = health.check_thresholds(params["thresholds"])
+    for name, (least, most) in BOUNDS.items():
+        if not least <= params[name] <= most:
+            raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
+    with attempting("could not ask the dashboard queries", on=call.session.where):
+        made = dashboard.read(
+            call.session,
+            call.look(params["ledger"]),
+            hours=params["hours"],
+            rows=params["rows"],
+            query_seconds=params["query_seconds"],
+            stuck_after_seconds=params["stuck_after_seconds"],
+            jobs=params["jobs"],
+            thresholds=thresholds,
+        )
+    failed = [answer.query.name for answer in made.answers if answer.error]
+    summary = f"{len(made.answers) - len(failed)} of {len(made.answers)} dashboard queries answered"
+    return {
+        "changed": False,
+        "queries": made.as_dicts(),
+        "asked_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "verdict": made.verdict,
+        "summary": summary + (f", not {', '.join(failed)}" if failed else ""),
+    }
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_dashboard_info", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

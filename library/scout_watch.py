@@ -1,0 +1,308 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watching a pipeline for a while as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_watch
+short_description: Watch a Scout pipeline for a while, and say whether it has recovered
+version_added: 0.1.0
+description:
+  - Assesses the pipeline every O(interval_seconds) for O(duration), as M(scout.recovery.scout_health_info) does, and shows a line
+    for each sample.
+  - Ends early after O(consecutive) failing samples in a row, or as many that found ingestion paused. Where the end was neither
+    healthy nor degraded, or where O(consecutive) samples in a row could not be taken, the verdict is C(inconclusive); what was
+    not seen is no success.
+  - The task itself does not fail because of what it saw; RV(verdict) and RV(error) tell. It does where it cannot begin, as on
+    paused ingestion.
+  - Every look has a session of its own. A database that cannot be reached makes a sample inconclusive, and the next look tries
+    again. No lease is held, and nothing of the pipeline is changed.
+  - Samples go to C(scout_ops.samples) and to a file; a chart of staleness, backlog and throughput is drawn in the end, also when the
+    task is stopped.
+options:
+  duration:
+    description: How long to watch, as seconds, or as numbers with C(d), C(h), C(m) and C(s), such as V(30m) or V(1h30m).
+    type: str
+    default: 30m
+  interval_seconds:
+    description: Time from the beginning of one look to that of the next, in seconds. Where a look takes longer, some are left out.
+    type: float
+    default: 30.0
+  consecutive:
+    description: So many samples in a row make a verdict. One that could not be taken is not counted among failing ones.
+    type: int
+    default: 3
+  thresholds:
+    description: Figures in place of the runbook's; see M(scout.recovery.scout_health_info).
+    type: dict
+    default: {}
+  budget_seconds:
+    description: How long one look may take, in seconds.
+    type: float
+    default: 5.0
+  stuck_after_seconds:
+    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
+    type: float
+    default: 600.0
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+  folder:
+    description: Where samples and chart go unless they are told otherwise, in a folder of their own. Without it they are not written.
+    type: path
+  samples_file:
+    description: A file to which every sample is added as it comes, as a line of JSON.
+    type: path
+  chart_file:
+    description: Where the chart goes, without its ending; C(.svg) and C(.png) are written.
+    type: path
+  chart:
+    description: Draw the chart. This needs matplotlib where the module runs.
+    type: bool
+    default: true
+  repause:
+    description: Say in the first line that ingestion is paused again where it fails. That is done by the caller, by RV(verdict).
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes
+attributes:
+  check_mode:
+    support: full
+    description: Takes one sample in READ ONLY transactions and returns it; writes nothing, to no file either.
+  diff_mode:
+    support: N/A
+    description: Changes nothing of the pipeline.
+  idempotent:
+    support: full
+    description: Changes nothing of the pipeline.
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Watch for half an hour
+  scout.recovery.scout_watch:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    folder: evidence
+  register: watch
+
+- name: Watch closely for ten minutes, and fail where the pipeline has not recovered
+  scout.recovery.scout_watch:
+    dsn: "{{ scout_dsn }}"
+    duration: 10m
+    interval_seconds: 10
+    consecutive: 2
+    samples_file: samples.jsonl
+    chart: false
+  register: watch
+  failed_when: watch.error is not none
+"""
+
+RETURN = r"""
+verdict:
+  description:
+    - healthy or degraded, which are a recovery; failing, paused or inconclusive, which are none.
+    - In check mode, of the one sample.
+  returned: success
+  type: str
+why:
+  description: What the verdict rests on, in words.
+  returned: success
+  type: str
+error:
+  description: Why it was no recovery, as attempted, on, said and next_step; null where it was one.
+  returned: success
+  type: dict
+run_id:
+  description: The run in the ledger, by which its samples are found; null without one.
+  returned: success
+  type: str
+counts:
+  description: How many samples came to which verdict.
+  returned: success
+  type: dict
+planned:
+  description: How many samples there are if nothing ends it early.
+  returned: success
+  type: int
+samples:
+  description:
+    - The latest 200 samples with number, at, elapsed_seconds, verdict, reason, state, figures, statuses and took_seconds.
+    - The figures are the indicators of M(scout.recovery.scout_health_info) and C(loaded_per_minute), the events that the ETL took in
+      the last five minutes, per minute; null where one could not be had.
+  returned: success
+  type: list
+  elements: dict
+trends:
+  description: Of what a person follows, the first, last, least and most value, and whether it was rising, falling or steady.
+  returned: success
+  type: dict
+seconds:
+  description: For how long it was watched.
+  returned: success
+  type: float
+state:
+  description: Whether ingestion is running or paused, by the last sample that could tell.
+  returned: success
+  type: str
+indicators:
+  description: Of the last sample that could be taken, as M(scout.recovery.scout_health_info) returns them.
+  returned: success
+  type: list
+  elements: dict
+diagnoses:
+  description: Likely causes by the last sample that could be taken.
+  returned: success
+  type: list
+  elements: dict
+samples_file:
+  description: The file with all samples; null without one.
+  returned: success
+  type: str
+charts:
+  description: The files of the chart.
+  returned: success
+  type: list
+  elements: str
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+effects:
+  description: How many samples the ledger has, and the verdict.
+  returned: success
+  type: dict
+"""
+
+import datetime
+import os
+import re
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import charts, course, health, watching
+from ..module_utils.recovery.connection import choose_dsn
+from ..module_utils.recovery.errors import RecoveryError
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.progress import count, in_words
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "duration": {"type": "str", "default": "30m"},
+    "interval_seconds": {"type": "float", "default": 30.0},
+    "consecutive": {"type": "int", "default": 3},
+    "thresholds": {"type": "dict", "default": {}},
+    "budget_seconds": {"type": "float", "default": 5.0},
+    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "jobs": {"type": "list", "elements": "str"},
+    "folder": {"type": "path"},
+    "samples_file": {"type": "path"},
+    "chart_file": {"type": "path"},
+    "chart": {"type": "bool", "default": True},
+    "repause": {"type": "bool", "default": False},
+}
+
+#: A watch of a day has thousands of samples; the file and the ledger have them all.
+SHOWN_SAMPLES: t.Final = 200
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Watches the pipeline."""
+    wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
+    judge = watching.Judge(
+        health.check_thresholds(params["thresholds"]),
+        params["budget_seconds"],
+        params["stuck_after_seconds"],
+        params["jobs"],
+        repause=params["repause"],
+    )
+    files = _files(call, params)
+    if files.chart is not None:
+        charts.require()
+    source = choose_dsn(params["dsn"], os.environ)[1]
+    watch = watching.Watch(call, wanted, judge, files, ledger_mode=params["ledger"], source=source)
+    first = watch.first()
+    if first.verdict == "paused":
+        raise watch.refusal
+    if call.check:
+        looks = f"{count(wanted.looks, 'sample')} in {in_words(wanted.duration_seconds)}"
+        return _result(watch, first.verdict) | {
+            "summary": f"would watch, {looks}; now it is {first.verdict}",
+            "error": None,
+        }
+    try:
+        watch.go()
+    except RecoveryError as e:
+        e.result = _result(watch) | e.result
+        raise
+    return _result(watch) | {"error": watch.failure.as_dict() if watch.failure else None}
+
+
+def _files(call: Call, params: dict[str, t.Any]) -> watching.Files:
+    """Where the samples and the chart go."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{call.incident}-{call.session.facts.database}-{stamp}-watch")
+    folder = Path(params["folder"]).expanduser().absolute() / name if params["folder"] else None
+    given = {
+        each: Path(params[each]).expanduser().absolute() for each in ("samples_file", "chart_file") if params[each]
+    }
+    samples = given.get("samples_file") or (folder / "samples.jsonl" if folder else None)
+    chart = given.get("chart_file") or (folder / "chart" if folder else None)
+    if chart is not None and chart.suffix in (".svg", ".png"):
+        chart = chart.with_suffix("")
+    return watching.Files(samples, chart if params["chart"] else None)
+
+
+def _result(watch: watching.Watch, verdict: str | None = None) -> dict[str, t.Any]:
+    """What is known by now."""
+    seen, run_of, report = watch.course, watch.run, watch.report
+    known = [sample.state for sample in seen.samples if sample.state != "unknown"]
+    files = watch.files
+    return {
+        "changed": False,
+        "database": watch.where,
+        "verdict": verdict or seen.verdict,
+        "why": seen.why,
+        "run_id": run_of.run_id if run_of and run_of.ledger.present else None,
+        "counts": seen.counts,
+        "planned": watch.wanted.looks,
+        "samples": [sample.as_dict() for sample in seen.samples[-SHOWN_SAMPLES:]],
+        "trends": seen.trends,
+        "seconds": round(seen.samples[-1].elapsed_seconds, 3),
+        "state": known[-1] if known else "unknown",
+        "indicators": [i.as_dict() for i in report.indicators] if report else [],
+        "diagnoses": [d.as_dict() for d in report.diagnoses] if report else [],
+        "samples_file": str(files.samples) if files.samples and run_of else None,
+        "charts": watch.charts,
+        "summary": _summary(seen),
+        "effects": run_of.effects if run_of else {},
+        "warnings": list(watch.warnings),
+    }
+
+
+def _summary(seen: course.Course) -> str:
+    counted = ", ".join(f"{number:,} {verdict}" for verdict, number in seen.counts.items())
+    return f"{seen.verdict} after {in_words(seen.samples[-1].elapsed_seconds)}: {counted}"
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_watch", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes metrics on the controller, where the node exporter is, whatever the connection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import failure
+from .scout import module_of, validated
+
+
+class ActionModule(ActionBase):
+    """Runs scout_metrics in process."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """The module's result."""
+        super().run(tmp, task_vars)
+        module = module_of("scout_metrics")
+        try:
+            return module.run(validated(module, self._task.args))
+        except BadInput as e:
+            return failure(e)

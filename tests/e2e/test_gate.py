@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate from the command line and through the script that stands where Scout's own stood: exit codes, files, and no secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import junitparser
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import CHECKOUT, Stage, environment
+from tests.e2e.test_ways import ELSEWHERE, PLUGIN
+from tests.scout import faults
+from tests.scout.server import Server, psql, uri
+
+SCRIPT = CHECKOUT / "scripts" / "ci" / "accept_streaming_gate.sh"
+PASSWORD = "n0t-for-the-process-list"
+
+
+def gate(stage: Stage, dsn: str | None, *words: str, script: Path = SCRIPT, env: Mapping[str, str] | None = None,
+         cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """The script, as a deploy pipeline calls it: from somewhere, and with nobody at the keyboard."""
+    made = environment(stage.home, {"PGURI": dsn} if dsn else {}) | (env or {})
+    return subprocess.run(
+        [str(script), *words], env=made, cwd=cwd, stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_healthy_pipeline_passes_and_is_left_as_it_is(healthy: Pipeline, stage: Stage) -> None:
+    before = healthy.fingerprint()
+    xml = stage.home / "out" / "gate.xml"
+    played = stage.play("acceptance_gate", healthy.dsn, smoke=True, junit_file=str(xml), incident="DEPLOY-7")
+    assert (played.rc, played.recap()["changed"]) == (0, 0), played.text
+    assert healthy.fingerprint() == before
+    made = played.result
+    assert (made["outcome"], made["ok"], made["ingestion"]) == ("passed", True, "running")
+    assert (made["gate"]["verdict"], made["gate"]["exit_code"], made["gate"]["smoke"]["status"]) == ("pass", 0, "pass")
+    assert "sent twice and kept once; rolled back, and nothing remains" in played.summary
+    [suite] = junitparser.JUnitXml.fromfile(str(xml))
+    assert (suite.failures, suite.errors, suite.tests) == (0, 0, len(made["gate"]["checks"]) + 1)
+    assert healthy.ours() == []
+
+
+def test_in_check_mode_a_smoke_test_is_not_run_and_so_it_does_not_pass(healthy: Pipeline, stage: Stage) -> None:
+    before = healthy.fingerprint()
+    played = stage.play("acceptance_gate", healthy.dsn, "--check")
+    assert (played.rc, played.result["outcome"], played.result["check_mode"]) == (0, "passed", True), played.text
+    played = stage.play("acceptance_gate", healthy.dsn, "--check", smoke=True)
+    assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (2, "not_passed", "inconclusive")
+    assert "the smoke test was not run: check mode executes nothing" in played.summary
+    assert healthy.fingerprint() == before
+
+
+def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(broken: Pipeline, stage: Stage) -> None:
+    xml = stage.home / "gate.xml"
+    played = stage.play("acceptance_gate", broken.dsn, junit_file=str(xml))
+    assert (played.rc, played.result["outcome"], played.result["ok"]) == (2, "not_passed", False), played.text
+    wrong = {c["name"] for c in played.result["gate"]["checks"] if c["counts"] and c["status"] == "fail"}
+    assert {"backlog_age", "blocked_events", "silver_staleness"} <= wrong
+    assert "found fail: of " in played.summary
+    assert (
+        "next ansible-playbook playbooks/emergency_reset.yml; then ansible-playbook playbooks/acceptance_gate.yml"
+        in played.summary
+    )
+    assert "Traceback" not in played.text
+    failed = {case.name for suite in junitparser.JUnitXml.fromfile(str(xml)) for case in suite if case.result}
+    assert wrong | {"verdict"} <= failed
+    assert stage.play("emergency_reset", broken.dsn).rc == 0
+    played = stage.play("acceptance_gate", broken.dsn, smoke=True)
+    assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
+
+
+def test_options_reach_the_gate(healthy: Pipeline, stage: Stage) -> None:
+    healthy.execute("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '8 minutes'")
+    assert stage.play("acceptance_gate", healthy.dsn).rc == 2
+    for options in (
+        {"warn_passes": True},
+        {"gate_thresholds": {"bronze_staleness": {"ok": 30, "fail": 60}}},
+        {"gate_severity": {"bronze_staleness": "info"}},
+    ):
+        assert stage.play("acceptance_gate", healthy.dsn, **options).rc == 0, options
+    played = stage.play("acceptance_gate", healthy.dsn, consecutive=2, interval_seconds=0.1, required_jobs=["nobody's"])
+    assert (played.rc, len(played.result["gate"]["samples"])) == (2, 2)
+    assert "nobody's: there is none" in played.summary
+    assert "[local] sample 1: fail: " in played.text
+    for options, words in (
+        ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
+        ({"smoke": "perhaps"}, "smoke 'perhaps' is not a yes or no"),
+        ({"interval_seconds": -1}, "interval_seconds -1.0 is not usable"),
+        ({"gate_severity": {"x": "warn"}}, "no check has this name"),
+        ({"junit_file": "/proc/nowhere/gate.xml"}, "could not write junit_file /proc/nowhere/gate.xml"),
+    ):
+        played = stage.play("acceptance_gate", healthy.dsn, **options)
+        assert played.rc == 2
+        assert words in played.summary, played.text
+        assert "Traceback" not in played.text
+
+
+def test_a_paused_pipeline_is_told_apart_and_may_pass(healthy: Pipeline, stage: Stage) -> None:
+    assert stage.play("pause_ingestion", healthy.dsn, incident="INC-9").rc == 0
+    healthy.execute("UPDATE scout.silver_transactions SET processed_at = processed_at - interval '1 hour', "
+                    "updated_at = updated_at - interval '1 hour'")  # fmt: skip
+    played = stage.play("acceptance_gate", healthy.dsn)
+    assert (played.rc, played.result["gate"]["verdict"], played.result["ingestion"]) == (2, "paused", "paused")
+    assert "found paused: paused for " in played.summary
+    assert "for INC-9" in played.summary
+    played = stage.play("acceptance_gate", healthy.dsn, paused_passes=True, smoke=True)
+    assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (0, "passed", "paused"), (
+        played.text
+    )
+
+
+def test_several_databases_are_judged_each_by_itself(
+    another_broken: Callable[[], Pipeline], healthy: Pipeline, stage: Stage
+) -> None:
+    hosts: dict[str, dict[str, Any]] = {
+        "good": {"scout_dsn": healthy.dsn}, "bad": {"scout_dsn": another_broken().dsn},
+        "gone": {"scout_dsn": "postgresql://u@127.0.0.1:1/scout"}, "there": {"scout_dsn": healthy.dsn, **ELSEWHERE},
+    }  # fmt: skip
+    xml = stage.home / "gate.xml"
+    inventory = stage.inventory(hosts, junit_file=str(xml), smoke=True)
+    played = stage.play("acceptance_gate", None, "-i", inventory, env=PLUGIN)
+    assert played.rc == 2
+    assert {host: made["outcome"] for host, made in played.results.items()} == {
+        "good": "passed", "bad": "not_passed", "gone": "failed", "there": "passed",
+    }  # fmt: skip
+    suites = {suite.hostname: suite for suite in junitparser.JUnitXml.fromfile(str(xml))}
+    assert {host: (suite.failures + suite.errors > 0) for host, suite in suites.items()} == {
+        "good": False, "bad": True, "gone": True, "there": False,
+    }  # fmt: skip
+    assert "Connection refused" in next(iter(suites["gone"])).result[0].message
+
+
+# What is done to a healthy pipeline, and what the script then exits with.
+BREAK = {
+    42: "UPDATE scout.silver_line_items SET product_key = NULL",
+    43: "UPDATE scout.silver_transactions SET total_amount = -1, updated_at = now() WHERE id = "
+        "(SELECT max(id::text)::uuid FROM scout.silver_transactions)",
+    45: "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '1 hour'",
+    46: "INSERT INTO scout.alerts (alert_type, severity) VALUES ('X', 'critical')",
+    47: "DELETE FROM cron.job_run_details USING cron.job WHERE job.jobid = job_run_details.jobid AND jobname = 'product-linking'",
+    48: "UPDATE cron.job SET active = false",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [0, *BREAK])
+def test_the_script_exits_as_the_old_one_and_can_return_0(healthy: Pipeline, stage: Stage, code: int) -> None:
+    if code:
+        healthy.execute(BREAK[code])
+    done = gate(stage, healthy.dsn)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert ("  next   " in done.stdout) == (code != 0)
+
+
+def test_the_script_finds_a_stuck_lock_that_the_old_one_never_could(healthy: Pipeline, stage: Stage) -> None:
+    with faults.lock_holder(healthy.dsn) as held:
+        time.sleep(1.1)
+        words = [
+            "-e",
+            json.dumps({"stuck_after_seconds": 1, "gate_thresholds": {"stuck_locks": {"ok": 0.5, "fail": 1}}}),
+        ]
+        done = gate(stage, healthy.dsn, *words)
+        assert done.returncode == 44, done.stdout
+        assert f"pid {held.pids['holder']} " in done.stdout
+
+
+def test_the_script_from_anywhere_with_any_shell_settings(healthy: Pipeline, stage: Stage) -> None:
+    """Through a link, from another folder, with settings that would lead elsewhere, and with words of its own."""
+    link = stage.home / "bin" / "gate"
+    link.parent.mkdir()
+    link.symlink_to(os.path.relpath(SCRIPT, link.parent))
+    kept = stage.home / "kept.json"
+    hostile = {
+        "SCOUT_DSN": "postgresql://u@127.0.0.1:1/elsewhere", "ANSIBLE_INVENTORY": "/nowhere", "ANSIBLE_CONFIG": "/nowhere/ansible.cfg",
+        "ANSIBLE_COLLECTIONS_PATH": "/nowhere", "PYTHONPATH": "/nowhere", "TMPDIR": str(stage.home), "CDPATH": "/tmp",
+        "SCOUT_GATE_RESULT": "kept.json", "PATH": "/usr/bin:/bin",
+    }  # fmt: skip
+    words = ["-e", "smoke=true", "-e", f"junit_file={stage.home}/j.xml", "-e", "result_file=/nowhere/x.json"]
+    done = gate(stage, healthy.dsn, *words, script=link, env=hostile, cwd=stage.home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [made] = json.loads(kept.read_text())["results"]
+    assert made["gate"]["smoke"]["status"] == "pass"
+    assert (stage.home / "j.xml").exists()
+    assert sorted(path.name for path in stage.home.iterdir()) == ["bin", "j.xml", "kept.json"]
+
+
+def test_the_script_says_when_it_could_not_judge(healthy: Pipeline, pg_server: Server, stage: Stage) -> None:
+    for dsn, words, said in (
+        (None, [], "PGURI is not set"),
+        ("postgresql://u@127.0.0.1:1/scout", [], "Connection refused"),
+        (pg_server.dsn("postgres"), [], "this is not a Scout database"),
+        ("no dsn at all", [], "neither a libpq URI"),
+        (healthy.dsn, ["-e", "consecutive=0"], "consecutive 0 is not usable"),
+        (healthy.dsn, ["--no-such-option"], "no-such-option"),
+        (healthy.dsn, ["-e", "junit_file=/proc/nowhere/x"], "could not write junit_file"),
+        (healthy.dsn, ["--tags", "nothing"], "the gate came to no verdict"),
+    ):
+        done = gate(stage, dsn, *words)
+        assert done.returncode == 49, done.stdout + done.stderr
+        assert said in " ".join((done.stdout + done.stderr).split())
+
+
+def copy_of_the_checkout(stage: Stage, *, venv: bool) -> Path:
+    """The script with the playbooks beside it, in another place, perhaps with an environment that does not run."""
+    root = stage.home / "copy of the checkout"
+    (root / "scripts" / "ci").mkdir(parents=True)
+    (root / "playbooks").mkdir()
+    shutil.copy(SCRIPT, root / "scripts" / "ci")
+    shutil.copy(CHECKOUT / "playbooks" / "acceptance_gate.yml", root / "playbooks")
+    if venv:
+        (root / ".venv" / "bin").mkdir(parents=True)
+        (root / ".venv" / "bin" / "python3").symlink_to("/nowhere/python3")
+        shutil.copy(shutil.which("true") or "/bin/true", root / ".venv" / "bin" / "ansible-playbook")
+    return root / "scripts" / "ci" / SCRIPT.name
+
+
+@pytest.mark.parametrize("venv", [False, True])
+def test_the_script_fails_where_nothing_is_set_up(healthy: Pipeline, stage: Stage, venv: bool) -> None:
+    script = copy_of_the_checkout(stage, venv=venv)
+    tools = stage.home / "tools"
+    tools.mkdir()
+    for name in ("env", "bash", "dirname", "readlink", "mktemp", "rm"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    done = gate(stage, healthy.dsn, script=script, env={"PATH": str(tools)})
+    assert done.returncode == 50, done.stdout + done.stderr
+    assert "run scripts/setup in " in done.stderr
+
+
+def test_a_stray_success_is_not_believed(healthy: Pipeline, stage: Stage) -> None:
+    """An ansible-playbook that does nothing and succeeds, and a result of yesterday."""
+    script = copy_of_the_checkout(stage, venv=False)
+    tools = stage.home / "tools"
+    tools.mkdir()
+    (tools / "ansible-playbook").symlink_to(shutil.which("true") or "/bin/true")
+    kept = stage.home / "kept.json"
+    kept.write_text(json.dumps({"results": [{"ok": True, "error": None, "gate": {"ok": True, "exit_code": 0}}]}))
+    path = f"{tools}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    done = gate(stage, healthy.dsn, script=script, env={"PATH": path, "SCOUT_GATE_RESULT": str(kept)})
+    assert done.returncode == 49, done.stdout + done.stderr
+    assert "the gate came to no verdict" in done.stderr
+
+
+def test_a_password_is_in_no_list_of_processes_and_on_no_screen(healthy: Pipeline, stage: Stage) -> None:
+    made = environment(stage.home, {"PGURI": uri(conninfo_to_dict(healthy.dsn) | {"password": PASSWORD})})
+    process = subprocess.Popen([str(SCRIPT), "-e", "consecutive=2", "-e", "interval_seconds=1"], env=made, cwd="/",
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    seen: set[str] = set()
+    while process.poll() is None:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            except OSError:
+                continue
+        time.sleep(0.02)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert any("ansible-playbook" in line and "acceptance_gate" in line for line in seen)
+    assert not any(PASSWORD in line for line in seen)
+    assert PASSWORD not in output
+    assert healthy.one("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s", f"%{PASSWORD}%") == 0
+
+
+def test_the_documented_role_may_run_the_gate(healthy: Pipeline, stage: Stage) -> None:
+    script = str(CHECKOUT / "docs" / "operator_role.sql")
+    subprocess.run(
+        [psql(), "-X", "-q", "-d", healthy.dsn, "-v", "role=gate_keeper", "-f", script], check=True, capture_output=True
+    )
+    try:
+        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true")
+        assert done.returncode == 0, done.stdout + done.stderr
+        healthy.execute(
+            "REVOKE SELECT ON scout.alerts FROM gate_keeper", "REVOKE INSERT ON scout.bronze_events FROM gate_keeper"
+        )
+        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true")
+        assert done.returncode == 47, done.stdout + done.stderr
+        assert "permission denied for table alerts" in done.stdout
+    finally:
+        with psycopg.connect(healthy.dsn, autocommit=True) as connection:
+            connection.execute("DROP OWNED BY gate_keeper CASCADE")
+            connection.execute("DROP ROLE gate_keeper")
