@@ -73,7 +73,15 @@ CREATE INDEX ON scout.bronze_events ((event_data ->> 'transaction_id'));
 ANALYZE scout.bronze_events
 """
 
-HEADER = ("events in bronze", "loop of 1,000", "scout_window", "times faster, lowest to highest", "with indexes", "batches", "look")
+HEADER = (
+    "events in bronze",
+    "loop of 1,000",
+    "scout_window",
+    "times faster, lowest to highest",
+    "with indexes",
+    "batches",
+    "look",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +161,9 @@ def loop(dsn: str, size: int) -> Recovered:
     with psycopg.connect(dsn, autocommit=True) as connection:
         while True:
             try:
-                row = connection.execute(f"SELECT events_processed FROM scout.load_silver_from_bronze({LOOP})").fetchone()
+                row = connection.execute(
+                    f"SELECT events_processed FROM scout.load_silver_from_bronze({LOOP})"
+                ).fetchone()
             except psycopg.errors.CardinalityViolation:
                 row = connection.execute("SELECT events_processed FROM scout.load_silver_from_bronze(1)").fetchone()
             assert row

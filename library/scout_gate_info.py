@@ -88,7 +88,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: partial
-    description: Only reads, in READ ONLY transactions; the smoke test, which has to write to roll it back, is not run.
+    description: Only reads, in READ ONLY transactions.
+    details: The smoke test, which has to write what it rolls back, is not run.
   diff_mode:
     support: N/A
     description: Changes nothing.

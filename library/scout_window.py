@@ -61,8 +61,8 @@ options:
     default: 0.1
   target_seconds:
     description:
-      - How long a batch should take. Because each call of the ETL reads all of bronze, a batch takes at least six times as long
-        as that.
+      - How long a batch should take. Because each call of the ETL reads all of bronze, a batch after the first, small one takes
+        at least four times as long as that one did.
     type: float
     default: 3.0
   batch_timeout_seconds:

@@ -143,10 +143,10 @@ WHERE NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = id) LI
 LET_GO = "DELETE FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[])"
 
 #: The time zone the scheduler's session would have. A compiled plan costs more than it saves here, and one that the ETL
-#: cached while its ledger was short makes each later call slower.
+#: cached while its ledger was short makes each later call slower. Each call hashes the whole ledger and sorts the queue.
 AS_THE_PIPELINE = """
 SELECT set_config('TimeZone', %(timezone)s, true), set_config('jit', 'off', true),
-       set_config('plan_cache_mode', 'force_custom_plan', true)
+       set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '256MB', true)
 """
 AS_OURSELVES = "SELECT set_config('TimeZone', 'UTC', true)"
 

@@ -10,7 +10,6 @@ import re
 import time
 import typing as t
 
-from . import backlog
 from .batches import Batches, Done
 from .closure import refuse_cascades
 from .errors import BadInput, RecoveryError
@@ -53,12 +52,14 @@ ACCOUNT: t.Final = (
     ),
     "unexplained_events",
 )
-#: One call of the ETL reads all of bronze, however little it loads: a batch should take at least so many times that long.
-SHARE_OF_SCAN: t.Final = 6.0
-FIRST_ROWS: t.Final = 2000
+#: Each call of the ETL reads all of bronze, however little it loads. The first batch is small, so its time is what a batch costs
+#: in any case; the others should take so many times that long, at a rate that is guessed until it is known.
+SHARE_OF_FIRST: t.Final = 4.0
+FIRST_ROWS: t.Final = 200
+GUESSED_RATE: t.Final = 2000
+MOST_ROWS: t.Final = 50_000
 #: How often the window is looked at again for what came in meanwhile.
 LOOKS: t.Final = 10
-MOST_ROWS: t.Final = 50_000
 LAST: t.Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>s|m|min|h|d)")
 SECONDS: t.Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 CONDITION: t.Final = "o.run_id = %(run_id)s::uuid"
@@ -139,6 +140,18 @@ class Todo(Keyset):
         return () if self.look_again() else None
 
 
+class Strides(Batches):
+    """Batches that are large beside what each of them costs in any case."""
+
+    def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
+        first = self.batches == 0
+        super()._account(span, done, waiting, seconds)
+        if first and done:
+            target = max(self.options.target_seconds, SHARE_OF_FIRST * seconds)
+            self.options = dataclasses.replace(self.options, target_seconds=target)
+            self.size = min(float(MOST_ROWS), max(self.size, (target - seconds) * GUESSED_RATE))
+
+
 class Recovery:
     """One recovery: from its window, frozen at the start, to an account of every event of it."""
 
@@ -166,6 +179,7 @@ class Recovery:
         self.sound = 0
         self.timeout_seconds = 120.0
         self.looks = 0
+        self.batches: Batches | None = None
 
     def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
         """Makes again all that has to be; what is committed stays when it is interrupted."""
@@ -177,9 +191,8 @@ class Recovery:
         self.remaking.unjudged = first.row["unjudged"]
         self.sound = first.count("loaded")
         path = Todo(self.run.run_id, self._again)
-        target = max(options.target_seconds, SHARE_OF_SCAN * self._scan_seconds())
-        batches = Batches(
-            session, self.run, path, dataclasses.replace(options, target_seconds=target), self.progress,
+        self.batches = batches = Strides(
+            session, self.run, path, options, self.progress,
             closed=CLOSED, total=first.todo_events, verb="recovered",
         )  # fmt: skip
         try:
@@ -202,12 +215,6 @@ class Recovery:
             # The first event that it sees is known by this snapshot, whenever it is asked again.
             before = {"events": first.events, "hours": first.row["hours"], "snapshot": first.snapshot}
             self.run.record(before=before)
-
-    def _scan_seconds(self) -> float:
-        with self.session.read(statement_timeout_seconds=SCAN_SECONDS):
-            began = time.monotonic()
-            backlog.read(self.session)
-            return time.monotonic() - began
 
     def _again(self) -> bool:
         """Judges the window once more, and notes what is to be made again; False when nothing is that was not given up."""
@@ -235,7 +242,8 @@ class Recovery:
     def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
         """One batch. One call of the ETL may take longer than a batch should, however small that is."""
         session = self.session
-        session.limit_statements(self.timeout_seconds)
+        target = self.batches.options.target_seconds if self.batches else 0.0
+        session.limit_statements(max(self.timeout_seconds, target))
         query = sql.SQL(NOTED).format(condition=sql.SQL(CONDITION), span=span.where)
         rows = session.rows(query, **span.values, run_id=self.run.run_id)
         if not rows:

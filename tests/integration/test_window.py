@@ -121,7 +121,7 @@ def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
     }
     assert days <= set(plan["gold_days"])
     result = recover(case)
-    assert set(planned) <= set(result) | {"diff"}
+    assert set(planned) <= set(result) | {"diff", "plan_file"}
     assert days <= set(result["gold_days"])
 
 
@@ -371,7 +371,7 @@ CREATE TRIGGER meddle BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EX
 @pytest.mark.parametrize("what", ["NEW.total_amount := 0;", "RETURN NULL;"])
 def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what: str) -> None:
     case = damaged(scout_db, WINDOW, "rows_missing")
-    name = sorted(case.damage.missing)[0]
+    name = min(case.damage.missing)
     if what == "RETURN NULL;":
         # Without lines, for which the row that is not there would be missed.
         event = arrive(scout_db, [sale(5, items=[])], start=WINDOW.middle)[0]

@@ -196,7 +196,7 @@ def test_two_events_swap_their_transactions(scout_db: str) -> None:
     with connect(scout_db) as connection:
         for event, other in zip(ids, (sale(2), sale(1)), strict=True):
             connection.execute(
-                "UPDATE scout.bronze_events SET event_data = event_data || jsonb_build_object('transaction_id', %s::text) WHERE event_id = %s",
+                "UPDATE scout.bronze_events SET event_data = event_data || jsonb_build_object('transaction_id', %s::text) WHERE event_id = %s",  # noqa: E501 one statement
                 [other["transaction_id"], event],
             )
     case = Case(scout_db, QUIET)
@@ -273,7 +273,7 @@ def test_a_window_at_the_ends_of_time(scout_db: str) -> None:
     assert (
         one(
             scout_db,
-            "SELECT count(*) FROM scout.bronze_events AS b WHERE NOT isfinite(ingested_at) AND EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)",
+            "SELECT count(*) FROM scout.bronze_events AS b WHERE NOT isfinite(ingested_at) AND EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)",  # noqa: E501 one statement
         )
         == 0
     )
@@ -296,7 +296,7 @@ def test_an_event_at_no_moment_that_python_knows(scout_db: str) -> None:
     assert (
         one(
             scout_db,
-            "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id IN (SELECT event_id FROM scout.bronze_events WHERE ingested_at >= %s)",
+            "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id IN (SELECT event_id FROM scout.bronze_events WHERE ingested_at >= %s)",  # noqa: E501 one statement
             QUIET.start,
         )
         + len(result["poison"])
@@ -306,7 +306,7 @@ def test_an_event_at_no_moment_that_python_knows(scout_db: str) -> None:
 
 def test_gold_days_are_those_before_and_after(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "rows_missing")
-    name = sorted(case.names - case.damage.missing)[0]
+    name = min(case.names - case.damage.missing)
     with connect(scout_db) as connection:
         [[right]] = connection.execute(
             "SELECT date_key::text FROM scout.silver_transactions WHERE transaction_id = %s", [name]
@@ -342,7 +342,11 @@ def test_a_long_window_of_nothing_but_other_events(scout_db: str) -> None:
                 ingested_at=QUIET.start + timedelta(seconds=number),
             )
     result = recover(Case(scout_db, QUIET), mode="all")
-    assert (result["changed"], result["reconciliation"]["not_transactional"], result["plan"]["to_rebuild"]) == (False, 50, 0)
+    assert (result["changed"], result["reconciliation"]["not_transactional"], result["plan"]["to_rebuild"]) == (
+        False,
+        50,
+        0,
+    )
 
 
 def test_a_window_that_ends_in_the_future_is_taken_as_it_is(scout_db: str) -> None:

@@ -80,7 +80,7 @@ def test_a_recovery_broken_off_and_left_can_be_taken_back(scout_db: str) -> None
 def test_what_was_corrected_since_is_a_conflict_and_not_overwritten(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "totals_wrong", "rows_missing", count=4)
     made = recover(case)
-    name = sorted(case.damage.wrong)[0]
+    name = min(case.damage.wrong)
     [(payload,)] = rows(
         scout_db, "SELECT event_data FROM scout.bronze_events WHERE event_data ->> 'transaction_id' = %s", name
     )
