@@ -112,7 +112,7 @@ def made_of(events: Iterable[Event], zone: str = "UTC") -> Silver:
 
 def events(dsn: str, condition: str = "true", **values: Any) -> list[Event]:
     """Transaction events `b` of bronze that meet the condition, oldest first."""
-    with connect(dsn, options="-c TimeZone=UTC") as connection:
+    with connect(dsn, options="-c TimeZone=UTC -c DateStyle=ISO") as connection:
         return [Event(*row) for row in connection.execute(READ.format(condition), values)]  # type: ignore[call-overload]
 
 
@@ -132,7 +132,7 @@ def actual(dsn: str, transactions: Iterable[str] | None = None) -> Silver:
     wanted = "" if transactions is None else " WHERE transaction_id = ANY (%(transactions)s)"
     values = {"transactions": list(transactions or ())}
     found = Silver()
-    with connect(dsn, options="-c TimeZone=UTC") as connection, connection.transaction():
+    with connect(dsn, options="-c TimeZone=UTC -c DateStyle=ISO") as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for name, *row in connection.execute(SILVER + wanted, values):  # type: ignore[call-overload]
             found.transactions[name] = dict(zip(COLUMNS, row, strict=True))

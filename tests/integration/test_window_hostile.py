@@ -85,6 +85,7 @@ def test_ten_thousand_events_on_one_timestamp(scout_db: str) -> None:
     moment = QUIET.middle.replace(microsecond=999_999)
     with connect(scout_db) as connection:
         generator.copy(connection, (generator.event(SEED, n, moment) for n in range(1, 20_000, 2)))
+        connection.execute("ANALYZE")
     window = Window(moment, moment + timedelta(microseconds=1))
     case = Case(scout_db, window)
     result = recover(case, target_seconds=0.2)

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import window as recovery
 from tests.integration.modules import call, connect, rows
 from tests.integration.storm import ran
 from tests.integration.windows import Case, damaged, recover
@@ -32,6 +33,12 @@ FROM scout.silver_transactions AS t
 LEFT JOIN (SELECT transaction_id, count(*) AS lines FROM scout.silver_line_items GROUP BY 1) AS l USING (transaction_id)
 WHERE t.transaction_id IN (SELECT name FROM public.watched)
 """
+
+
+@pytest.fixture(autouse=True)
+def _several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of this size would be one batch."""
+    monkeypatch.setattr(recovery, "FIRST_ROWS", 150)
 
 
 @dataclass

@@ -79,7 +79,7 @@ class Case:
     def untouched(self) -> dict[str, Any]:
         """Number and digest of the rows that a recovery of the window may not touch."""
         values = {"events": list(self.events), "names": list(self.names), "kin": list(self.kin)}
-        with connect(self.dsn, options="-c TimeZone=UTC") as connection:
+        with connect(self.dsn, options="-c TimeZone=UTC -c DateStyle=ISO") as connection:
             return {
                 name: connection.execute(PRINT.format(name, condition), values).fetchone()  # type: ignore[call-overload]
                 for name, condition in OUTSIDE.items()
