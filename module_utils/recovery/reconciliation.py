@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
 #: Of the events that had been there at the start: how many still are.
 STILL_THERE = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {condition} AND {seen}"
 
+INSIDE = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {}"
+
 SET_ASIDE = """
 SELECT d.error_details #>> '{event,event_id}' AS event_id, d.dlq_id::text AS dlq_id, d.error_message AS error,
        d.error_details ->> 'sqlstate' AS sqlstate
@@ -86,6 +88,9 @@ class Reconciliation:
         query = sql.SQL(STILL_THERE).format(condition=selection.condition(), seen=seen_by_snapshot("b"))
         values = {**selection.values, **snapshot_values(before["snapshot"])}
         still_there = session.row(query, **values)["events"]
+        inside = session.row(sql.SQL(INSIDE).format(selection.condition()), **selection.values)["events"]
+        # A look at those of the start alone leaves out what came since, and was set aside since.
+        aside = len(poison) if final.events == inside else min(len(poison), max(0, before["events"] - still_there))
         vanished = max(0, before["events"] - still_there - len(poison))
         unexplained = sum(final.count(name) for name in UNEXPLAINED)
         samples: list[dict[str, t.Any]] = [*final.row["samples"], *final.row["extras"]]
@@ -99,10 +104,10 @@ class Reconciliation:
             for sample in samples
         )
         return cls(
-            expected=final.events + len(poison) + vanished,
-            arrived=max(0, final.events - still_there),
+            expected=final.events + aside + vanished,
+            arrived=max(0, inside - still_there),
             loaded=final.count("loaded"),
-            quarantined=len(poison) + final.count("cleaned"),
+            quarantined=aside + final.count("cleaned"),
             not_transactional=final.count("not_transactional"),
             unexplained=unexplained + vanished,
             extra=final.row["extra"],

@@ -217,27 +217,34 @@ class Recovery:
             self.run.record(before=before)
 
     def _again(self) -> bool:
-        """Judges the window once more, and notes what is to be made again; False when nothing is that was not given up."""
-        session, everything = self.session, self.surveyor.everything
-        self.surveyor.everything = False
+        """Judges the window once more, and notes what is to be made again; False when nothing is that was not given up.
+
+        Where events keep coming in, the last look is at those that had been there at the start: the others are left to the
+        pipeline, or to the next recovery.
+        """
+        session, surveyor = self.session, self.surveyor
+        everything, selection = surveyor.everything, surveyor.selection
+        self.looks += 1
+        last = self.looks >= LOOKS
+        surveyor.everything = False
+        if last:
+            surveyor.selection = dataclasses.replace(selection, snapshot=self.run.effects["before"]["snapshot"])
         try:
             with session.read(statement_timeout_seconds=SCAN_SECONDS):
-                self.final = self.surveyor.look()
+                self.final = surveyor.look()
             if self.final.clean:
                 return False
             with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
-                self.surveyor.note(self.run.run_id)
+                surveyor.note(self.run.run_id)
                 names = list(self.given_up)
                 events = [name for name in names if _is_id(name)]
                 session.execute(GIVEN_UP, run_id=self.run.run_id, units=names, events=events)
                 left = [row["name"] for row in session.rows(LEFT, run_id=self.run.run_id)]
-            self.looks += 1
-            if left and self.looks >= LOOKS:
+            if last:
                 self.given_up |= dict.fromkeys(left, f"made again {LOOKS} times, it was never what its events say")
-                return False
-            return bool(left)
+            return bool(left) and not last
         finally:
-            self.surveyor.everything = everything
+            surveyor.everything, surveyor.selection = everything, selection
 
     def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
         """One batch. One call of the ETL may take longer than a batch should, however small that is."""

@@ -9,10 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
+from tests.integration.modules import connect
 from tests.integration.windows import Case, damaged
+from tests.scout import generator
 from tests.scout.damage import Window
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
+GOLD_BEHIND = """
+SELECT date_key, store_id, count(*), sum(total_amount) FROM scout.silver_transactions GROUP BY 1, 2
+EXCEPT SELECT date_key, store_id, transaction_count, total_sales FROM scout.gold_daily_metrics
+"""
 NEGATIVE = "SELECT transaction_id, total_amount FROM scout.silver_transactions WHERE total_amount < 0 ORDER BY 1"
 KINDS = (
     "rows_missing",
@@ -47,6 +53,7 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     assert played.result["ingestion"] == "running"
     assert healthy.active_jobs() == active
     case.check()
+    assert healthy.rows(GOLD_BEHIND) == []
     run_id = played.result["move"]["run_id"]
     assert f"playbooks/undo.yml -e run_id={run_id}" in played.summary
     again = stage.play("window_recovery", healthy.dsn, **options)
@@ -65,9 +72,39 @@ def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, sta
     stopped = stage.play("window_recovery", healthy.dsn, poison="stop", **options)
     assert stopped.rc == 2, stopped.text
     assert stopped.result["ingestion"] == "paused"
+    assert "again" in stopped.result["next"][0]
+    assert "ansible-playbook playbooks/resume_ingestion.yml gives back the jobs" in stopped.summary
     assert not JOBS & healthy.active_jobs()
     finished = stage.play("window_recovery", healthy.dsn, **options)
     assert finished.rc == 0, finished.text
     assert finished.result["ingestion"] == "running"
     assert healthy.active_jobs() >= JOBS
+    case.check()
+
+
+def test_the_last_hour_through_a_runner(healthy: Pipeline, stage: Stage) -> None:
+    """What came within it is loaded, what waits since before it is not."""
+    now = datetime.now(UTC)
+    with connect(healthy.dsn) as connection:
+        inside, outside = (
+            generator.insert(connection, generator.transaction(4_141, number), ingested_at=now - timedelta(minutes=ago))
+            for number, ago in enumerate((20, 80))
+        )
+    played = stage.play_through_runner("window_recovery", healthy.dsn, last="1h")
+    assert played.rc == 0, played.text
+    assert (played.result["outcome"], played.result["ingestion"]) == ("done", "running")
+    loaded = "SELECT source_event_id FROM scout.silver_transactions WHERE source_event_id = ANY (%s)"
+    assert healthy.rows(loaded, [inside, outside]) == [(inside,)]
+    assert healthy.pending() == 1
+    assert healthy.rows(GOLD_BEHIND) == []
+
+
+def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+    case, options = damaged_window(healthy)
+    paused = stage.play("pause_ingestion", healthy.dsn, incident="INC-1")
+    assert paused.rc == 0, paused.text
+    played = stage.play("window_recovery", healthy.dsn, **options)
+    assert played.rc == 0, played.text
+    assert played.result["ingestion"] == "paused"
+    assert not JOBS & healthy.active_jobs()
     case.check()

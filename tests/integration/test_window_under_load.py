@@ -173,7 +173,7 @@ def test_poison_that_arrives_during_the_run_does_not_stop_it(scout_db: str) -> N
     thread.start()
     time.sleep(0.3)
     window = Window(ago(86_400 * 3.5), ago(0))
-    result = ran("scout_window", scout_db, target_seconds=0.05, max_poison=1000, **window.options)
+    result = ran("scout_window", scout_db, target_seconds=0.05, max_poison=1000, max_poison_share=1.0, **window.options)
     stop.set()
     thread.join(timeout=10)
     assert result["reconciliation"]["unexplained"] == 0
