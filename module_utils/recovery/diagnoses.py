@@ -164,7 +164,8 @@ def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]
 def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
     for row in found.alerts:
-        what = f"silver violates {row['alert']}" if row["critical"] else SPOILED.get(row["alert"], row["alert"])
+        alert = str(row["alert"])
+        what = f"silver violates {alert}" if row["critical"] else SPOILED.get(alert, alert)
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
         yield _cause(what, evidence, f"{CLEANUP} --check shows what would be set aside, with all that it came from")

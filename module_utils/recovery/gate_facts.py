@@ -41,14 +41,18 @@ WHERE p.processed_at BETWEEN (SELECT at FROM since) AND clock_timestamp() AND b.
 """
 
 #: What the ETL says it has loaded and silver does not have; and what it passed over without a word, as it does with a
-#: payload that is no object or has no transaction_id.
+#: payload that is no object or has no transaction_id. A sale that a cleanup set aside while it kept the event is not lost.
 LOST = """
 SELECT count(*) FILTER (WHERE named AND NOT there) AS lost, count(*) FILTER (WHERE NOT named) AS swallowed,
        (array_agg(event_id::text ORDER BY event_id) FILTER (WHERE named AND NOT there))[1:3] AS lost_ids,
        (array_agg(event_id::text ORDER BY event_id) FILTER (WHERE NOT named))[1:3] AS swallowed_ids
 FROM (
     SELECT b.event_id, e.transaction_id IS NOT NULL AS named,
-           EXISTS (SELECT FROM scout.silver_transactions AS s WHERE s.transaction_id = e.transaction_id) AS there
+           EXISTS (SELECT FROM scout.silver_transactions AS s WHERE s.transaction_id = e.transaction_id)
+           OR e.transaction_id IN (
+               SELECT d.original_payload ->> 'transaction_id' FROM scout.bronze_events_dlq AS d
+               WHERE d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event'
+                 AND d.original_payload ->> 'transaction_id' IS NOT NULL) AS there
     FROM scout.etl_processed AS p
     JOIN scout.bronze_events AS b ON b.event_id = p.event_id
     CROSS JOIN LATERAL (
@@ -172,7 +176,7 @@ def _flow(session: Session) -> Row:
 
 
 def _lost(session: Session, hours: int) -> Row:
-    return session.row(LOST, hours=hours, event_type=contract.TRANSACTION_EVENT)
+    return session.row(LOST, hours=hours, event_type=contract.TRANSACTION_EVENT, format=dead_letters.FORMAT)
 
 
 def _missing(session: Session) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.integration.gates import checks, ended, judge, old_gate, paused, run, wrong
-from tests.integration.modules import connect, one, rows
+from tests.integration.modules import call, connect, one, rows
 from tests.scout import faults, generator
 
 FRESH_GOLD = (
@@ -327,3 +327,15 @@ def test_a_pause_is_not_the_staleness_that_the_script_takes_it_for(scout_db: str
             "updated_at = updated_at - interval '1 hour'", *FRESH_GOLD)  # fmt: skip
         assert old_gate(scout_db) == 45
         assert ended(judge(scout_db)) == ("paused", 48)
+
+
+def test_what_a_cleanup_set_aside_on_purpose_is_not_lost(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute(
+            "UPDATE scout.silver_transactions SET total_amount = -5 WHERE transaction_id IN "
+            "(SELECT transaction_id FROM scout.silver_transactions ORDER BY processed_at DESC LIMIT 3)"
+        )
+    assert "negative_totals" in wrong(judge(scout_db))
+    cleaned = call("scout_cleanup", scout_db, source_event="keep", max_share=1.0)
+    assert cleaned["moved"]["transactions"] >= 3, cleaned
+    assert not {"negative_totals", "lost_events"} & wrong(judge(scout_db)).keys()
