@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import moves, rivals
+from benchmarks import moves, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 from tests.scout import faults, generator, reference
 from tests.scout.server import Server
@@ -268,6 +268,7 @@ TITLES = {
     "drain": "A backlog of 100,000 events",
     "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
     "closure": "Half of {events:,} loaded events, moved with their silver while a writer goes on, and back",
+    "window": "A window of 100,000 events of which silver has nothing, in bronze of several sizes",
 }
 
 #: How many events the moves are measured on unless said otherwise.
@@ -280,6 +281,9 @@ def run(name: str, bench: Bench) -> str:
     if name == "fleet":
         parts = [table(lines, f"{size} database{'s' * (size > 1)}") for size, lines in fleet(bench).items()]
         return f"### {TITLES[name]}\n\n" + "\n\n".join(parts)
+    if name == "window":
+        sizes = [bench.events] if bench.events else window.SIZES
+        return f"### {TITLES[name]}\n\n{window.compare(bench.server, bench.rounds, sizes)}"
     if name in EVENTS:
         events = bench.events or EVENTS[name]
         measured = moves.quarantine if name == "quarantine" else moves.closure
@@ -310,7 +314,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"among {', '.join(TITLES)}; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each comparison (default 5)")
-    parser.add_argument("--events", type=int, help="how many events quarantine and closure are measured on")
+    parser.add_argument("--events", type=int, help="how many events quarantine, closure and window are measured on")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     given = parser.parse_args()
     if unknown := set(given.names) - set(TITLES):

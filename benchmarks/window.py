@@ -20,6 +20,8 @@ from tests.scout.server import Server
 #: Events of the window, and how many at once the runbook's loop loads.
 WINDOW = 100_000
 LOOP = 1000
+#: Events of bronze in all.
+SIZES = (100_000, 1_000_000, 5_000_000)
 
 #: Older events as copies of those of the window; each copy has its own ids, an earlier time, and a mark of the ETL.
 OLDER_EVENTS = """
