@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -19,10 +21,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import Result, call, connect, one, rows, start_ad_hoc
 from tests.integration.oracle import arrive, silver
 from tests.integration.storm import ZERO, bronze, ran, scout_tables, where
-from tests.integration.test_moves_crash import HANG, OURS, broken_off, hang, terminated, unhang
+from tests.integration.test_moves_crash import ASLEEP, HANG, OURS, broken_off, hang, terminated, unhang
 from tests.integration.windows import Case, damaged, recover
 from tests.scout import generator, reference
 from tests.scout.damage import Window
@@ -279,6 +281,27 @@ def test_the_server_dies_in_the_middle(tmp_path: Path) -> None:
         case.reconciled(result)
     finally:
         server.remove()
+
+
+def test_the_controller_is_killed_in_the_middle(case: Case) -> None:
+    [sale] = rows(case.dsn, SOME_SALE)
+    hang(case.dsn, PLACES["marking"], sale)
+    # Whoever is asked to stop ends the batch first, or has it cancelled.
+    options: dict[str, Any] = {"mode": "all", "batch_timeout_seconds": 3, **case.window.options, **SMALL}
+    with connect(case.dsn) as connection:
+        process = start_ad_hoc("scout_window", dsn=case.dsn, **options)
+        wait_until(connection, ASLEEP, seconds=60)
+        [[pid]] = connection.execute(ASLEEP).fetchall()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        wait_until(connection, "SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)", pid, seconds=15)
+    unhang(case.dsn)
+    assert where(case.dsn, case.written) == ZERO
+    [(run_id,)] = rows(case.dsn, "SELECT run_id::text FROM scout_ops.runs WHERE action = 'window'")
+    result = recover(case, mode="all", **SMALL)
+    assert (result["run_id"], result["resumed"]) == (run_id, True)
+    case.check()
+    case.reconciled(result)
 
 
 # --- others in the way
