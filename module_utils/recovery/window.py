@@ -240,6 +240,13 @@ class Recovery:
                 events = [name for name in names if _is_id(name)]
                 session.execute(GIVEN_UP, run_id=self.run.run_id, units=names, events=events)
                 left = [row["name"] for row in session.rows(LEFT, run_id=self.run.run_id)]
+            if not left and not self.given_up:
+                # Somebody else has loaded what was missing a moment ago.
+                if not last:
+                    surveyor.everything, surveyor.selection = everything, selection
+                    return self._again()
+                with session.read(statement_timeout_seconds=SCAN_SECONDS):
+                    self.final = surveyor.look()
             if last:
                 self.given_up |= dict.fromkeys(left, f"made again {LOOKS} times, it was never what its events say")
             return bool(left) and not last
