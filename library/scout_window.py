@@ -167,6 +167,7 @@ from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, i
 from ..module_utils.recovery.moving import MOVING_SPEC
 from ..module_utils.recovery.poison import Tolerance
 from ..module_utils.recovery.reconciliation import Reconciliation
+from ..module_utils.recovery.recovering import Recovery
 from ..module_utils.recovery.surveyed import Surveyor
 
 WINDOW_SPEC: dict[str, dict[str, t.Any]] = {
@@ -232,7 +233,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     with job.operation({"selection": wanted.as_dict(), "mode": job.asked["mode"]}) as this_run:
         document = {"incident": call.incident, "actor": call.controller.actor}
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
-        recovery = window.Recovery(session, this_run, tables, surveyor, tolerance, call.progress, document)
+        recovery = Recovery(session, this_run, tables, surveyor, tolerance, call.progress, document)
         batches = recovery.go(options, first, batch_timeout_seconds=params["batch_timeout_seconds"])
         return result | recovery.outcome(batches, first)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import backlog, contract, poison
+from . import backlog, poison
 from .errors import NotReached
 from .journal import take_written
 from .pg import Jsonb, psycopg, sql
@@ -196,17 +196,16 @@ class Remaking:
         removed = {name: take_written(session, self.tables, name, whole) for name in ("lines", "transactions")}
         removed["ledger"] = take_written(session, self.tables, "ledger", list(written.values()))
         ids = [event for unit in units for event in unit.events]
-        self._load(ids)
+        backlog.load_exactly(session, ids, self.timezone)
         judged = [unit for unit in units if not unit.alone and unit.transaction is not None]
         if judged:
-            session.execute("SELECT set_config('TimeZone', %(timezone)s, true)", timezone=self.timezone)
-            wrong = self.model.wrong(
-                session,
-                [unit.transaction for unit in judged if unit.transaction is not None],
-                [event for unit in judged for event in unit.events],
-                self.unjudged,
-            )
-            session.execute(backlog.AS_OURSELVES)
+            with backlog.as_the_pipeline(session, self.timezone):
+                wrong = self.model.wrong(
+                    session,
+                    [unit.transaction for unit in judged if unit.transaction is not None],
+                    [event for unit in judged for event in unit.events],
+                    self.unjudged,
+                )
             if wrong:
                 raise Differs(wrong)
         self._complete(units, written)
@@ -234,21 +233,6 @@ class Remaking:
                 on=self.session.where,
                 said=f"{items} of {len(units)} items were written",
                 next_step="look for a trigger or rule on scout_ops.images",
-            )
-
-    def _load(self, ids: list[str]) -> None:
-        if not ids:
-            return
-        with backlog.exactly(self.session, ids) as turns:
-            for turn in turns:
-                backlog.load(self.session, len(turn), self.timezone)
-        left = backlog.not_taken(self.session, ids)
-        if left:
-            raise NotReached(
-                "stopped before a batch that the ETL did not take whole; it was rolled back",
-                on=self.session.where,
-                said=f"{contract.ETL} skipped event {left[0]}",
-                next_step="see why it does not take it, then run the same command again",
             )
 
     def culprit(self, unit: Unit) -> tuple[str, Refused] | None:

@@ -150,10 +150,6 @@ SELECT %(run_id)s, row_number() OVER (ORDER BY since NULLS LAST, unit, events), 
 
 FORGET = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s"
 
-#: Everything is judged at once: sorting and hashing on disk would take most of the time.
-MEMORY = "SELECT set_config('work_mem', '256MB', true), set_config('jit', 'off', true)"
-AS_THE_PIPELINE = "SELECT set_config('TimeZone', %(timezone)s, true)"
-
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
@@ -293,20 +289,17 @@ class Surveyor:
             condition=self.selection.condition(),
             compared=self.model.compared,
         )
-        self.session.execute(MEMORY)
-        self.session.execute(AS_THE_PIPELINE, timezone=self.timezone)
-        if self.unjudged is None:
-            self.unjudged = self.model.unjudged(self.session, self.selection)
-        if self.cleanups is None:
-            there = self.session.row("SELECT to_regclass('scout_ops.runs') IS NOT NULL AS there")["there"]
-            self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
-        made = only(
-            judged + sql.SQL(tail).format(),
-            **self.selection.values,
-            **values,
-            unjudged=self.unjudged,
-            cleanups=self.cleanups,
-            everything=self.everything,
-        )
-        self.session.execute(backlog.AS_OURSELVES)
-        return made
+        with backlog.as_the_pipeline(self.session, self.timezone):
+            if self.unjudged is None:
+                self.unjudged = self.model.unjudged(self.session, self.selection)
+            if self.cleanups is None:
+                there = self.session.row("SELECT to_regclass('scout_ops.runs') IS NOT NULL AS there")["there"]
+                self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
+            return only(
+                judged + sql.SQL(tail).format(),
+                **self.selection.values,
+                **values,
+                unjudged=self.unjudged,
+                cleanups=self.cleanups,
+                everything=self.everything,
+            )

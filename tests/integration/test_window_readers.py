@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import window as recovery
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import recovering as recovery
 from tests.integration.modules import call, connect, rows
 from tests.integration.storm import ran
 from tests.integration.windows import Case, damaged, recover
