@@ -18,7 +18,7 @@ export SEED ?= 1
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: help setup demo demo-moves test lint format unit integration e2e molecule bench psql reference lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window test lint format unit integration e2e molecule bench psql reference lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -31,6 +31,9 @@ demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resum
 
 demo-moves: setup ## Watch rows being moved out of a pipeline at work and taken back, and nothing lost
 	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_moves $(ARGS)
+
+demo-window: setup ## Watch two hours of damaged silver being recovered, with the gate before and after
+	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_window $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker can be had
 	@failed=; \

@@ -157,6 +157,7 @@ ordered AS MATERIALIZED (
     SELECT o.sale, o.nth, item, item ->> 'product_id' AS product_id, position::int AS line_sequence
     FROM ordered AS o CROSS JOIN LATERAL jsonb_array_elements(
         CASE WHEN jsonb_typeof(o.e -> 'items') = 'array' THEN o.e -> 'items' ELSE '[]' END) WITH ORDINALITY AS i (item, position)
+    WHERE o.sale IN (SELECT transaction_id FROM scout.silver_transactions)
 ), last_lines AS (
     SELECT DISTINCT ON (sale, product_id, line_sequence) * FROM lines_made ORDER BY sale, product_id, line_sequence, nth DESC
 ), first_lines AS (

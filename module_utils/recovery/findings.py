@@ -198,8 +198,8 @@ def read(
     jobs: list[str] | None = None,
     more: Callable[[Budget, Findings], None] | None = None,
 ) -> Findings:
-    """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, and what the
-    caller wants besides last."""
+    """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, what
+    grows with the number of bad sales after it, and what the caller wants besides last."""
     found = Findings(stuck_after_seconds, alert_hours)
     with session.read():
         budget = Budget(session, budget_seconds)
@@ -212,7 +212,6 @@ def read(
             superuser = session.facts.superuser
             found.stuck = sessions.plan(activities, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
         found.backlog = budget.read("backlog", _backlog)
-        found.alerts = budget.read("alerts", lambda s: s.rows(ALERTS, hours=alert_hours)) or []
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(BRONZE)["minutes"])
@@ -221,6 +220,7 @@ def read(
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(DEAD_LETTERS)["unresolved"])
         if found.backlog and found.backlog.events:
             _read_head(budget, found)
+        found.alerts = budget.read("alerts", lambda s: s.rows(ALERTS, hours=alert_hours)) or []
         found.older = budget.read("older", lambda s: s.row(OLDER, hours=alert_hours))
         if more is not None:
             more(budget, found)

@@ -30,7 +30,8 @@ RATE: t.Final = 2500
 #: window, and those outside that have been loaded. A unit is a transaction, or an event by itself: one that is about none, looks
 #: malformed, or shares a transaction that cannot be made again whole: with an event that looks so but was loaded, or after a
 #: cleanup that set its silver aside and kept the event. Silver is extra where it says to come from an event of
-#: the window which is about something else, and no event is about it.
+#: the window which is about something else, and no event is about it. The second half of `inside` is never executed: it tells
+#: the planner how many events to expect, where its statistics know nothing yet of the newest and it would join row by row.
 JUDGED = """
 WITH inside AS MATERIALIZED (
     SELECT b.event_id, b.ingested_at, {clock} AS at, {sale} AS sale, p.event_id IS NOT NULL AS marked,
@@ -39,14 +40,16 @@ WITH inside AS MATERIALIZED (
            {malformed} AS malformed
     FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
     WHERE {condition}
+    UNION ALL
+    SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, NULL::text, false, false, false, false
+    FROM generate_series(1, %(expected)s) WHERE pg_backend_pid() = 0
 ), strays AS MATERIALIZED (
     SELECT t.transaction_id AS sale, i.at FROM scout.silver_transactions AS t JOIN inside AS i ON i.event_id = t.source_event_id
     WHERE i.sale IS DISTINCT FROM t.transaction_id
 ), named AS MATERIALIZED (
-    SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, i.event_id IS NOT NULL AS inside,
-           p.event_id IS NOT NULL AS marked, coalesce(i.malformed, {malformed}) AS malformed
-    FROM scout.bronze_events AS b
-    LEFT JOIN inside AS i ON i.event_id = b.event_id LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, coalesce({condition}, false) AS inside,
+           p.event_id IS NOT NULL AS marked, {malformed} AS malformed
+    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
     WHERE {sale} IN (SELECT sale FROM inside WHERE sale IS NOT NULL UNION SELECT sale FROM strays)
 ), fed AS MATERIALIZED (
     SELECT sale, event_id, ingested_at, e, inside, marked FROM named WHERE (inside OR marked) AND NOT malformed
@@ -137,6 +140,8 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
         WHERE p.oid = to_regprocedure('scout.load_silver_from_bronze(integer)')) AS etl,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
 """
+
+EXPECTED = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {condition}"
 
 CLEANUPS = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
@@ -266,6 +271,8 @@ class Surveyor:
         self.model = Model(tables, session.facts.server_version)
         #: Fields that this deployment's ETL fills in its own way; known from the first look on.
         self.unjudged: list[str] | None = None
+        #: How many events are in the window, or were when it was first looked at.
+        self.expected: int | None = None
         #: Cleanups that kept the events of what they set aside.
         self.cleanups: list[str] | None = None
 
@@ -282,14 +289,18 @@ class Surveyor:
 
     def _run(self, tail: t.LiteralString, *, only: t.Callable[..., t.Any], **values: t.Any) -> t.Any:
         """`only` runs the query; an event's naive times mean what they mean to the ETL while it does."""
+        condition = self.selection.condition()
         judged = sql.SQL(JUDGED).format(
             clock=sql.Identifier("b", self.selection.window.clock),
             sale=sale("b"),
             malformed=self.model.malformed,
-            condition=self.selection.condition(),
+            condition=condition,
             compared=self.model.compared,
         )
         with backlog.as_the_pipeline(self.session, self.timezone):
+            if self.expected is None:
+                query = sql.SQL(EXPECTED).format(condition=condition)
+                self.expected = self.session.row(query, **self.selection.values)["events"]
             if self.unjudged is None:
                 self.unjudged = self.model.unjudged(self.session, self.selection)
             if self.cleanups is None:
@@ -301,5 +312,6 @@ class Surveyor:
                 **values,
                 unjudged=self.unjudged,
                 cleanups=self.cleanups,
+                expected=self.expected,
                 everything=self.everything,
             )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.integration.modules import connect
+from tests.integration.storm import scout_tables
 from tests.integration.windows import Case, damaged
 from tests.scout import generator
 from tests.scout.damage import Window
@@ -42,8 +43,7 @@ def damaged_window(pipeline: Pipeline) -> tuple[Case, dict[str, str]]:
 def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> None:
     """The check writes nothing, the run recovers and resumes, the same again changes nothing, and an undo takes it back."""
     case, options = damaged_window(healthy)
-    active, before, negative = healthy.active_jobs(), healthy.fingerprint(), healthy.rows(NEGATIVE)
-    assert negative
+    active, before, tables = healthy.active_jobs(), healthy.fingerprint(), scout_tables(healthy.dsn)
     planned = stage.play("window_recovery", healthy.dsn, "--check", **options)
     assert planned.rc == 0, planned.text
     assert planned.result["outcome"] == "planned"
@@ -58,10 +58,22 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     assert f"playbooks/undo.yml -e run_id={run_id}" in played.summary
     again = stage.play("window_recovery", healthy.dsn, **options)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
-    undone = stage.play("undo", healthy.dsn, run_id=run_id)
+    as_it_was = {"drain": False, "refresh": False}
+    undone = stage.play("undo", healthy.dsn, run_id=run_id, **as_it_was)
     assert undone.rc == 0, undone.text
     assert undone.result["ingestion"] == "running"
-    # The playbook drains before it resumes, so what had been pending is loaded; what had been wrong is wrong again.
+    assert scout_tables(healthy.dsn) == tables
+
+
+def test_after_an_undo_the_queue_is_drained(healthy: Pipeline, stage: Stage) -> None:
+    """What had been pending is loaded before the jobs go on; what had been wrong is wrong again."""
+    case, options = damaged_window(healthy)
+    negative = healthy.rows(NEGATIVE)
+    assert negative
+    played = stage.play("window_recovery", healthy.dsn, **options)
+    undone = stage.play("undo", healthy.dsn, run_id=played.result["move"]["run_id"])
+    assert undone.rc == 0, undone.text
+    assert undone.result["ingestion"] == "running"
     assert healthy.rows(NEGATIVE) == negative
     assert healthy.unaccounted([*case.written]) == []
 

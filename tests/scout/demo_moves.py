@@ -8,25 +8,18 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from tests.integration.storm import WRITE, where
 from tests.scout import demo, faults, generator, reference
-from tests.scout.server import CHECKOUT, Server, persistent
+from tests.scout.hands import OLD_LETTER, Hands, Prints, command_line, end, fresh, rows, session, stamp, table, waits
+from tests.scout.server import CHECKOUT, Server
 from tests.scout.shop import MINUTE_SECONDS, Connection, Shop, Watch
 
 DATABASE = "scout_moves"
@@ -67,12 +60,6 @@ FINGERPRINTS = {
 }
 FINGERPRINT = "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {}"
 
-#: An entry of the plain runbook, which is nobody's business here.
-OLD_LETTER = """
-INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message)
-VALUES ('{"transaction_id": "from-last-year"}', 'QUARANTINE', 'moved by hand')
-"""
-
 LOADED = """
 SELECT count(*) FROM scout.bronze_events AS b
 JOIN scout.etl_processed AS p USING (event_id) JOIN scout.silver_transactions AS t ON t.source_event_id = b.event_id
@@ -89,93 +76,23 @@ SELECT count(*) FILTER (WHERE s.total_amount IS DISTINCT FROM t.total_amount), c
 FROM sales AS s FULL JOIN scout.silver_transactions AS t USING (transaction_id)
 """
 
-Prints = dict[str, tuple[int, Any]]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One playbook that came to its end."""
-
-    name: str
-    changed: int
-    seconds: float
-    move: dict[str, Any]
-
-    @property
-    def run_id(self) -> str:
-        """Of the move, for the undo."""
-        return str(self.move.get("run_id", ""))
-
-
-@dataclass
-class Hands:
-    """The person at the keyboard."""
-
-    screen: demo.Screen
-    dsn: str
-    first: list[Ran] = field(default_factory=list)
-    again: list[Ran] = field(default_factory=list)
-
-    def types(self, name: str, *options: str) -> Ran:
-        """A playbook and its summary."""
-        ran = self._play(name, options, brief=False)
-        if "--check" not in options:
-            self.first.append(ran)
-        return ran
-
-    def types_again(self, name: str, *options: str) -> None:
-        """The very same once more; of the screen only its recap."""
-        self.again.append(self._play(name, options, brief=True))
-
-    def _play(self, name: str, options: Sequence[str], *, brief: bool) -> Ran:
-        self.screen.command("ansible-playbook", f"playbooks/{name}.yml", *map(" ".join, map(_words, options)))
-        result = CHECKOUT / STATE / "result.json"
-        result.unlink(missing_ok=True)
-        extra = [word for option in (*options, f"result_file={STATE / 'result.json'}") for word in _words(option)]
-        began = time.monotonic()
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{name}.yml", *extra],
-            cwd=CHECKOUT, env=self._environment(), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        seconds = time.monotonic() - began
-        lines = done.stdout.splitlines()
-        recap = next((number for number, line in enumerate(lines) if "PLAY RECAP" in line), len(lines))
-        changed = re.search(r"changed=(?:\x1b\[[\d;]*m)*(\d+)", "\n".join(lines[recap:]))
-        if done.returncode == 0:
-            lines = [" ".join(line.split()) for line in lines[recap + 1 : recap + 2]] + lines[recap + 2 :][
-                : 0 if brief else None
-            ]
-        for line in lines:
-            # A command is not folded, so that it can be copied.
-            (print if "playbooks/undo.yml" in line else self.screen.output)(line)
-        print(flush=True)
-        if done.returncode:
-            self.screen.promise(False, f"playbooks/{name}.yml ends with exit code {done.returncode}")
-        return Ran(name, int(changed[1]) if changed else -1, seconds, _moved(result))
-
-    def _environment(self) -> dict[str, str]:
-        settings = demo.environment(self.screen, self.dsn) | {"SCOUT_EVIDENCE": str(STATE / "evidence")}
-        return {name: value for name, value in settings.items() if name != "PYTHONPATH"}
-
 
 def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, events: int = EVENTS) -> None:
     """All screens, on a database made for them; the caller looks at screen.broken_promises."""
     began = time.monotonic()
-    server.drop_database(database)
-    dsn = server.create_database(database)
-    (CHECKOUT / STATE).mkdir(parents=True, exist_ok=True)
+    dsn = fresh(server, database, STATE)
     (CHECKOUT / PLAN).unlink(missing_ok=True)
     screen.title("A pipeline at work")
-    with _session(dsn) as connection, _session(dsn, autocommit=False) as slow:
-        late, end = _prepare(connection, slow, dsn, events)
-        before, jobs = _prints(connection), _rows(connection, demo.JOBS)
+    with session(dsn) as connection, session(dsn, autocommit=False) as slow:
+        late, last = _prepare(connection, slow, dsn, events)
+        before, jobs = _prints(connection), rows(connection, demo.JOBS)
         shop = Shop(dsn, rate=RATE, corrections_per_second=5.0, scheduler=reference.has_scheduler(connection))
-        watch, hands = Watch(dsn), Hands(screen, dsn)
+        watch, hands = Watch(dsn), Hands(screen, dsn, STATE)
         shop.existing = before["bronze_events"][0]
         with shop, watch.watching():
-            _introduce(screen, shop, before, dsn, time.monotonic() - began)
-            _move(screen, hands, shop, end, slow, late)
+            _introduce(screen, shop, before, time.monotonic() - began)
+            hands.begin()
+            _move(screen, hands, shop, last, slow, late)
             _take_back(screen, hands)
             given_back = _scheduler_goes_on(shop)
         connection.execute(LOAD_ALL)
@@ -183,13 +100,13 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
         _check(screen, connection, shop, late)
         _compare(screen, before, _prints(connection))
         screen.promise(
-            given_back and jobs == _rows(connection, demo.JOBS),
+            given_back and jobs == rows(connection, demo.JOBS),
             "every job is as it was" + ("" if shop.scheduler else ", and the ETL's has run since the last undo"),
         )
         again = ", ".join(f"{ran.name} {ran.changed}" for ran in hands.again)
         screen.promise(all(ran.changed == 0 for ran in hands.again), f"changed by the second run of each: {again}")
     _figures(screen, hands, watch)
-    _end(screen, server, dsn, time.monotonic() - began)
+    end(screen, hands, time.monotonic() - began)
 
 
 def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) -> tuple[dict[UUID, str], datetime]:
@@ -203,7 +120,7 @@ def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) ->
     for number in range(LATE_SALES):
         sale = generator.transaction(LATE_SEED, number)
         late |= slow.execute(WRITE, {"type": "transaction.v1", "source": "pos-sync", "payload": Jsonb(sale)}).fetchall()
-    end = _rows(connection, "SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")[0][0]
+    end = rows(connection, "SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")[0][0]
     time.sleep(1.1)
     for fault in (faults.negative_totals, faults.empty_baskets, faults.line_mismatch):
         fault(dsn, max(3, events // 5000))
@@ -212,7 +129,7 @@ def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) ->
     return late, end
 
 
-def _introduce(screen: demo.Screen, shop: Shop, before: Prints, dsn: str, seconds: float) -> None:
+def _introduce(screen: demo.Screen, shop: Shop, before: Prints, seconds: float) -> None:
     screen.say(
         f"Scout with {before['bronze_events'][0]:,} events, built in {seconds:.0f} s. From here to the end {shop.rate:.0f} sales "
         f"a second arrive; {shop.slow_writers} writers take up to {shop.slow_seconds:g} s for each of their transactions, and "
@@ -226,17 +143,13 @@ def _introduce(screen: demo.Screen, shop: Shop, before: Prints, dsn: str, second
         f"One transaction has written {LATE_SALES} sales within the hour that is about to be moved, and has not committed "
         "yet. And silver holds rows that cannot be right: negative totals, empty baskets, lines that do not add up."
     )
-    print()
-    screen.command(". ./activate")
-    screen.export("SCOUT_DSN", dsn)
-    screen.export("SCOUT_EVIDENCE", str(STATE / "evidence"))
 
 
 def _move(
     screen: demo.Screen, hands: Hands, shop: Shop, end: datetime, slow: Connection, late: dict[UUID, str]
 ) -> None:
     screen.title("Quarantine of the last hour: first the plan, then exactly that")
-    window = (f"window_start={_stamp(end - timedelta(hours=1))}", f"window_end={_stamp(end)}")
+    window = (f"window_start={stamp(end - timedelta(hours=1))}", f"window_end={stamp(end)}")
     plan = f"plan_file={PLAN}"
     hands.types("quarantine", "--check", "incident=DEMO-2", *window, plan)
     hands.types("quarantine", "incident=DEMO-2", plan)
@@ -248,7 +161,7 @@ def _move(
     hands.types_again("quality_cleanup", "incident=DEMO-3")
     known = dict(shop.written)
     found = where(shop.dsn, known)
-    moved = sum(ran.move.get("moved", {}).get("events", 0) for ran in hands.first)
+    moved = sum(ran.part("move").get("moved", {}).get("events", 0) for ran in hands.first)
     screen.promise(
         moved and not (found.lost or found.duplicated or found.altered),
         f"now: of {len(known):,} events {moved:,} are dead letters, the others in bronze; {len(found.lost)} lost, "
@@ -282,12 +195,12 @@ def _check(screen: demo.Screen, connection: Connection, shop: Shop, late: dict[U
         f"{len(shop.written):,} events written, {shop.arrived:,} of them meanwhile ({shop.corrections:,} corrections): "
         f"{len(found.lost)} lost, {len(found.duplicated)} duplicated, {len(found.unexpected)} unexpected, {len(found.altered)} altered",
     )
-    loaded = _rows(connection, LOADED, events=list(late))[0][0]
+    loaded = rows(connection, LOADED, events=list(late))[0][0]
     screen.promise(
         loaded == len(late),
         f"{loaded} of {len(late)} sales that were committed into the hour after it had been moved are in bronze and silver",
     )
-    astray, sales = _rows(connection, ASTRAY)[0]
+    astray, sales = rows(connection, ASTRAY)[0]
     screen.promise(
         astray == 0, f"silver has each of {sales:,} sales of bronze once, with its total; {astray} are astray"
     )
@@ -295,10 +208,7 @@ def _check(screen: demo.Screen, connection: Connection, shop: Shop, late: dict[U
 
 def _compare(screen: demo.Screen, before: Prints, after: Prints) -> None:
     screen.promise(before == after, "what was there before the first playbook is there, every column of every row:")
-    print(f"\n        {'':<22}{'rows':>9}  {'before':<18}{'now':<18}")
-    for name, (number, digest) in before.items():
-        print(f"        {name:<22}{number:>9,}  {digest:<18}{after[name][1]:<18}")
-    print()
+    table(before, after)
     screen.say(
         "Compared are the events of that moment, their lines in the ETL's ledger, all silver sales of that moment with "
         "their line items (one more or one less would show), and the whole dead letter queue. What the writers "
@@ -313,78 +223,22 @@ def _figures(screen: demo.Screen, hands: Hands, watch: Watch) -> None:
     screen.say("Rows of all tables together; seconds from the command to its end, on a pipeline that goes on.")
     print()
     for ran in hands.first:
-        rows = sum(sum(ran.move.get(name, {}).values()) for name in ("moved", "put_back"))
-        screen.pair(ran.name, f"{rows:>7,} rows in {ran.seconds:4.1f} s")
+        moved = sum(sum(ran.part("move").get(name, {}).values()) for name in ("moved", "put_back"))
+        screen.pair(ran.name, f"{moved:>7,} rows in {ran.seconds:4.1f} s")
     second = [ran.seconds for ran in hands.again]
     screen.pair("second runs", f"{min(second, default=0):.1f} to {max(second, default=0):.1f} s each")
-    screen.pair("longest transaction", f"{watch.moving_seconds:.2f} s of those that keep the ETL waiting")
-    screen.pair("longest of all", f"{watch.other_seconds:.2f} s ({watch.other_action}), which keeps nobody waiting")
-
-
-def _end(screen: demo.Screen, server: Server, dsn: str, seconds: float) -> None:
-    if screen.broken_promises:
-        screen.title(f"Not as promised: {screen.broken_promises} of the facts above, marked NO, do not hold")
-    else:
-        screen.title(f"Every fact holds, in {seconds:.0f} s")
-    print(f"\n   What this run wrote is in {STATE}. The database is\n   {dsn}", flush=True)
-
-
-def _words(option: str) -> list[str]:
-    return [option] if option.startswith("--") else ["-e", option]
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _session(dsn: str, *, autocommit: bool = True) -> Connection:
-    """Writes values as the oracle does, whatever the server is set to."""
-    return psycopg.connect(
-        dsn, autocommit=autocommit, application_name="demo", options="-c TimeZone=UTC -c DateStyle=ISO"
-    )
-
-
-def _rows(connection: Connection, query: Any, **values: Any) -> list[tuple[Any, ...]]:
-    return connection.execute(query, values or None).fetchall()
+    waits(screen, watch)
 
 
 def _prints(connection: Connection) -> Prints:
     """Number and digest of the rows of each table that the first playbook found there."""
-    found = {name: _rows(connection, FINGERPRINT.format(rows))[0] for name, rows in FINGERPRINTS.items()}
-    return {name: (number, f"{int(digest) % 2**64:016x}") for name, (number, digest) in found.items()}
-
-
-def _moved(result: Path) -> dict[str, Any]:
-    """What the result file says of the move; empty where there is none."""
-    try:
-        found = json.loads(result.read_text(encoding="utf-8"))["results"][0]["move"]
-    except (OSError, ValueError, LookupError):
-        return {}
-    return found or {}
+    return {name: rows(connection, FINGERPRINT.format(these))[0] for name, these in FINGERPRINTS.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 only when every fact holds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.scout.demo_moves", description="Moves rows of a Scout at work, and takes them back."
-    )
-    parser.add_argument("--events", type=int, default=EVENTS, help="events before the first playbook")
-    parser.add_argument(
-        "--database", default=DATABASE, help="made anew; with the name pg_cron lives in, that runs the jobs"
-    )
-    parser.add_argument("--throwaway", action="store_true", help="on a server that is gone afterwards")
-    given = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    screen = demo.Screen()
-    try:
-        with Server() if given.throwaway else demo.running(persistent()) as server:
-            demonstrate(server, screen, given.database, given.events)
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    except (AssertionError, RuntimeError, OSError, psycopg.Error) as error:
-        print(f"\ndemo: {error}", file=sys.stderr)
-        return 1
-    return 1 if screen.broken_promises else 0
+    does = "Moves rows of a Scout at work, and takes them back. In the database pg_cron lives in, that runs the jobs."
+    return command_line("demo_moves", does, demonstrate, arguments, database=DATABASE, events=EVENTS)
 
 
 if __name__ == "__main__":

@@ -134,13 +134,16 @@ def line_mismatch(dsn: str, count: int = 3) -> list[str]:
 
 
 @fault
-def backlog(dsn: str, count: int = 1000, age_seconds: int = 3600, seed: int | None = None) -> int:
-    """Good sales that arrived since then and were never loaded; returns how many wait now."""
+def backlog(
+    dsn: str, count: int = 1000, age_seconds: int = 3600, seed: int | None = None, span_seconds: int | None = None
+) -> int:
+    """Good sales that arrived since then, or within so many seconds of then, and were never loaded; returns how many wait now."""
     seed = _fresh()[0] if seed is None else seed
     plain = itertools.islice(
         (n for n in itertools.count() if generator.is_transaction(n) and generator.corrects(n) is None), count
     )
-    begin, step = _ago(age_seconds), timedelta(seconds=age_seconds / max(count, 1))
+    span = age_seconds if span_seconds is None else span_seconds
+    begin, step = _ago(age_seconds), timedelta(seconds=span / max(count, 1))
     with _connect(dsn) as connection:
         before = _row(connection, PENDING)
         generator.copy(connection, (generator.event(seed, n, begin + step * i) for i, n in enumerate(plain)))

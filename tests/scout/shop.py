@@ -89,9 +89,13 @@ class Shop(Storm):
         with psycopg.connect(self.dsn, autocommit=True, application_name="clock") as keeper:
             while not self._stop.wait(MINUTE_SECONDS):
                 minute += 1
-                for job, schedule in keeper.execute(JOBS).fetchall():
-                    if minute % int(schedule.split()[0].partition("/")[2] or 1) == 0:
-                        self._run(keeper, job)
+                self.minute(keeper, minute)
+
+    def minute(self, keeper: Connection, number: int) -> None:
+        """One minute of the scheduler's hour, with all jobs that are due in it."""
+        for job, schedule in keeper.execute(JOBS).fetchall():
+            if number % int(schedule.split()[0].partition("/")[2] or 1) == 0:
+                self._run(keeper, job)
 
     def _run(self, keeper: Connection, job: int) -> None:
         [[owner]] = keeper.execute("SELECT username FROM cron.job WHERE jobid = %s", [job]).fetchall()
