@@ -84,6 +84,10 @@ class Todo(Keyset):
         )
         self.look_again = again
 
+    def span(self, session: Session, cursor: t.Any, size: float) -> Span | None:  # noqa: ARG002
+        """Always from the beginning: what is done is not there any more, and what a batch had no time for comes next."""
+        return super().span(session, None, size)
+
     def again(self, session: Session) -> t.Any:  # noqa: ARG002
         """From the beginning where something is to be made again."""
         return () if self.look_again() else None
@@ -204,7 +208,7 @@ class Recovery:
 
     def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
         """One batch. One call of the ETL may take longer than a batch should, however small that is."""
-        session = self.session
+        session, began = self.session, time.monotonic()
         target = self.batches.options.target_seconds if self.batches else 0.0
         session.limit_statements(max(self.timeout_seconds, target))
         query = sql.SQL(NOTED).format(condition=sql.SQL(CONDITION), span=span.where)
@@ -213,29 +217,38 @@ class Recovery:
             return Done(0)
         noted = [Unit(row["place"], row["unit"], tuple(row["events"])) for row in rows]
         effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "isolated": [], "gold_days": []}
-        self._settle(self.remaking.with_members(noted), effects)
+        left = {unit.place for unit in self._settle(self.remaking.with_members(noted), effects, began + target)}
+        noted = [unit for unit in noted if unit.place not in left]
         session.execute(DONE, run_id=self.run.run_id, places=[unit.place for unit in noted])
         at = session.row("SELECT transaction_timestamp()::text AS at")["at"]
         self.remaking.ours.append(at)
         return Done(sum(max(1, len(unit.events)) for unit in noted), effects)
 
-    def _settle(self, units: list[Unit], effects: dict[str, t.Any]) -> None:
-        """Makes again all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving."""
-        alone = [unit for unit in units if unit.alone and unit.transaction is not None]
+    def _settle(self, units: list[Unit], effects: dict[str, t.Any], deadline: float) -> list[Unit]:
+        """Makes again all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving.
+
+        Gives the units for which there was no time: each refusal costs another call of the ETL.
+        """
+        alone = [unit for unit in units if unit.suspect or (unit.alone and unit.transaction is not None)]
         together = [unit for unit in units if unit not in alone] if alone else units
         stack = [*([unit] for unit in reversed(alone)), *([together] if together else [])]
+        settled = False
         while stack:
+            if settled and time.monotonic() > deadline:
+                return [unit for part in stack for unit in part]
             part = [unit for unit in stack.pop() if unit.name not in self.given_up]
             if not part:
                 continue
             try:
                 self._succeed(part, effects)
+                settled = True
             except Differs as e:
                 self._give_up_differing(e)
                 stack.append(part)
             except Refused as e:
                 if len(part) == 1:
                     self._alone(part[0], e, effects)
+                    settled = True
                     continue
                 found = self._suspected(part, e)
                 rest = [unit for unit in part if unit.name not in found]
@@ -244,6 +257,7 @@ class Recovery:
                 else:
                     middle = len(part) // 2
                     stack += [part[middle:], part[:middle]]
+        return []
 
     def _succeed(self, units: Sequence[Unit], effects: dict[str, t.Any]) -> None:
         made = self.remaking.remake(units)
@@ -262,7 +276,7 @@ class Recovery:
     def _alone(self, unit: Unit, refused: Refused, effects: dict[str, t.Any]) -> None:
         """A unit of which something is refused: without that, if anything is left of it."""
         while unit.events:
-            found = self.remaking.culprit(unit)
+            found = (unit.events[0], refused) if len(unit.events) == 1 else self.remaking.culprit(unit)
             if found is None:
                 raise refused.error
             event_id, refused = found

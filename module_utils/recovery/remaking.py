@@ -34,8 +34,8 @@ WHERE p.processed_at >= %(since)s AND p.processed_at <> ALL(%(ours)s::timestampt
 
 #: The noted events that are still there, each with the transaction it is about; locked, so that the ETL can take them.
 MEMBERS = """
-SELECT b.event_id::text AS event_id, {sale} AS sale FROM scout.bronze_events AS b
-WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE
+SELECT b.event_id::text AS event_id, {sale} AS sale, b.event_id = ANY(%(alone)s::uuid[]) AND {malformed} AS suspect
+FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE
 """
 
 GIVEN = "jsonb_to_recordset(%(units)s) AS u (place bigint, item bigint, sale text, events uuid[])"
@@ -109,6 +109,8 @@ class Unit:
     transaction: str | None
     events: tuple[str, ...]
     alone: bool = False
+    #: Whether it is an event that the ETL could hardly read.
+    suspect: bool = False
 
     @property
     def name(self) -> str:
@@ -168,15 +170,20 @@ class Remaking:
             for row in self.session.rows(query, since=self.since, ours=self.ours, units=names):
                 more.setdefault(row["unit"], set()).add(row["event_id"])
         ids = {event for unit in noted for event in unit.events} | {event for found in more.values() for event in found}
-        rows = self.session.rows(sql.SQL(MEMBERS).format(sale=sale("b")), ids=sorted(ids))
+        alone = [event for unit in noted if unit.transaction is None for event in unit.events]
+        query = sql.SQL(MEMBERS).format(sale=sale("b"), malformed=self.model.malformed)
+        with backlog.as_the_pipeline(self.session, self.timezone):
+            rows = self.session.rows(query, ids=sorted(ids), alone=alone)
         about = {row["event_id"]: row["sale"] for row in rows}
+        suspects = {row["event_id"] for row in rows if row["suspect"]}
         made: list[Unit] = []
         for unit in noted:
             events = {*unit.events, *more.get(unit.transaction or "", ())} & about.keys()
             if unit.transaction is not None:
                 made.append(dataclasses.replace(unit, events=tuple(sorted(events))))
             elif events:
-                made.append(dataclasses.replace(unit, transaction=about[unit.events[0]], alone=True))
+                event = unit.events[0]
+                made.append(dataclasses.replace(unit, transaction=about[event], alone=True, suspect=event in suspects))
         return made
 
     def remake(self, units: Sequence[Unit]) -> Made:

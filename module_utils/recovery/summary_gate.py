@@ -22,6 +22,17 @@ NOT_PASSED: t.Final = "not_passed"
 GATE: t.Final = "ansible-playbook playbooks/acceptance_gate.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+#: Where these fail, silver may say something else than its events; a recovery tells, and mends it.
+OF_SILVER: t.Final = (
+    "lost_events",
+    "negative_totals",
+    "empty_baskets",
+    "line_mismatch",
+    "missing_lines",
+    "invalid_lines",
+    "not_a_number",
+)
 WHICH: t.Final = ("verdict", "ok", "exit_code", "codes", "checks", "samples", "smoke", "period_hours", "summary")
 LABELS: t.Final = {"fail": "fails", "inconclusive": "unsure", "warn": "warns"}
 LONGEST: t.Final = 160
@@ -58,7 +69,12 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
     if result["verdict"] == "draining":
         return [f"wait, then {GATE}"]
     causes: list[Result] = result.get("diagnoses") or []
-    return [*(str(cause["next_command"]) for cause in causes[:1]), GATE] if causes else [f"{ASSESS}, then {GATE}"]
+    made = [str(cause["next_command"]) for cause in causes[:1]]
+    if any(check["name"] in OF_SILVER for check in _counting(result, "fail")):
+        made.append(
+            f"{RECOVER} --check -e last={result['period_hours']}h shows what of silver is not as its events say"
+        )
+    return [*made, GATE] if made else [f"{ASSESS}, then {GATE}"]
 
 
 def message(result: Mapping[str, t.Any]) -> str:

@@ -23,8 +23,9 @@ if t.TYPE_CHECKING:
 
 #: How many events, and differences, a result shows of each class.
 SHOWN: t.Final = 20
-#: Events made again a second, as measured.
+#: Events made again a second, and what a call of the ETL takes beside reading bronze once, as measured.
 RATE: t.Final = 2500
+CALL_SCANS: t.Final = 6
 
 #: Every event of the window with its class, and the units to be made again, each with the events it is made of: those of the
 #: window, and those outside that have been loaded. A unit is a transaction, or an event by itself: one that is about none, looks
@@ -162,6 +163,8 @@ class Survey:
 
     row: Row
     seconds: float
+    #: How long it took to read bronze once.
+    scan_seconds: float
 
     def count(self, name: str) -> int:
         """Events of a class."""
@@ -234,8 +237,9 @@ class Survey:
 
     @property
     def estimated_seconds(self) -> float:
-        """How long it would take, by a rate that was measured and by what this look took."""
-        return round(self.todo_events / RATE + 2 * self.seconds + 0.1, 1)
+        """How long it would take, by a rate that was measured and by what this look took; a suspect costs a call of the ETL."""
+        refused = self.count("suspect") * CALL_SCANS * self.scan_seconds
+        return round(self.todo_events / RATE + 2 * self.seconds + refused + 0.1, 1)
 
     def as_plan(self) -> dict[str, t.Any]:
         """For results."""
@@ -273,6 +277,7 @@ class Surveyor:
         self.unjudged: list[str] | None = None
         #: How many events are in the window, or were when it was first looked at.
         self.expected: int | None = None
+        self.scan_seconds = 0.0
         #: Cleanups that kept the events of what they set aside.
         self.cleanups: list[str] | None = None
 
@@ -280,7 +285,7 @@ class Surveyor:
         """Judges the window; inside the caller's transaction."""
         began = time.monotonic()
         row = self._run(COUNTS, shown=SHOWN, only=self.session.row)
-        return Survey(row, time.monotonic() - began)
+        return Survey(row, time.monotonic() - began, self.scan_seconds)
 
     def note(self, run_id: str) -> None:
         """Writes down, in place of what was there, what is to be made again for this run; inside the caller's transaction."""
@@ -299,8 +304,10 @@ class Surveyor:
         )
         with backlog.as_the_pipeline(self.session, self.timezone):
             if self.expected is None:
+                began = time.monotonic()
                 query = sql.SQL(EXPECTED).format(condition=condition)
                 self.expected = self.session.row(query, **self.selection.values)["events"]
+                self.scan_seconds = time.monotonic() - began
             if self.unjudged is None:
                 self.unjudged = self.model.unjudged(self.session, self.selection)
             if self.cleanups is None:

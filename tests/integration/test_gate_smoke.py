@@ -151,6 +151,7 @@ def test_it_ends_within_its_time(scout_db: str) -> None:
     told = smoke(scout_db, smoke_timeout_seconds=0.5)
     assert (told["status"], told["seconds"] < 1) == ("inconclusive", True)
     assert "could not load it with the pipeline's ETL" in told["reason"]
+    assert "raise smoke_timeout_seconds" in told["reason"]
     assert one(scout_db, VISIBLE) == 0
 
 
@@ -186,11 +187,14 @@ def test_a_trigger_that_says_it_draws_from_a_sequence_is_not_fired(scout_db: str
     assert one(scout_db, "SELECT last_value FROM pg_sequences WHERE sequencename = 'counter'") is None
 
 
-def test_a_trigger_that_draws_from_a_sequence_is_noticed(scout_db: str) -> None:
-    run(scout_db, *COUNTING, "GRANT USAGE ON SEQUENCE scout.counter TO loader")
+@pytest.mark.parametrize("how", ["nextval('scout.counter')", "setval('scout.counter', 7)"])
+def test_a_trigger_that_draws_from_a_sequence_is_noticed(scout_db: str, how: str) -> None:
+    other = f"CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $$SELECT {how}$$"
+    run(scout_db, *COUNTING, other, "GRANT USAGE, UPDATE ON SEQUENCE scout.counter TO loader")
     told = smoke(scout_db)
     assert told["status"] == "fail"
     assert "a trigger or a function drew from a sequence" in told["reason"]
+    assert told["reason"].endswith(": scout.counter")
 
 
 def test_a_privilege_that_the_etl_lacks_is_a_failure_of_the_pipeline(scout_db: str) -> None:

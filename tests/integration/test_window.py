@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog, recovering
 from tests.integration import expectation
 from tests.integration.modules import call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import START, arrive, silver
@@ -319,6 +320,35 @@ def test_a_changed_format_is_not_taken_for_bad_events(scout_db: str) -> None:
     stopped = call("scout_window", scout_db, **window.options)
     assert (stopped["failed"], stopped["error"]["kind"]) == (True, "systemic")
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") <= 20
+
+
+def test_poison_is_isolated_batch_by_batch(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little time a batch has, it sets one event aside; the others have their turn in the next ones."""
+    monkeypatch.setattr(recovering, "SHARE_OF_FIRST", 0.0)
+    case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending", "poison_marked")
+    result = recover(case, target_seconds=0.001)
+    case.check()
+    case.reconciled(result)
+    assert result["batches"]["batches"] > len(case.damage.poison) > 10
+
+
+def test_poison_without_a_transaction_does_not_take_the_others_apart(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names no event, and still the ETL is called but once for it, and once for all that is good."""
+    calls = 0
+
+    def load(*given: Any, **options: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return loading(*given, **options)
+
+    loading = backlog.load
+    monkeypatch.setattr(backlog, "load", load)
+    with connect(scout_db) as session:
+        session.execute("DELETE FROM scout.bronze_events WHERE ingested_at >= %s", [WINDOW.start])
+    bad = poison.KINDS["null_transaction_id"].spoil(sale(500))
+    arrive(scout_db, [*(sale(number) for number in range(40)), bad], start=WINDOW.middle)
+    result = call("scout_window", scout_db, **WINDOW.options)
+    assert (result["loaded"], len(result["poison"]), calls) == (40, 1, 2), result
 
 
 def test_poison_is_in_the_result_with_what_postgresql_said(scout_db: str) -> None:

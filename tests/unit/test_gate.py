@@ -346,7 +346,7 @@ ENDS: dict[str, tuple[Result, str, list[str]]] = {
         result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL", 3)], bronze_minutes=6.0, backlog=findings.Backlog(7, 3720.0)))),
         "not_passed",
         ["found fail: of", "fails negative_totals 3: for example T-1; backlog_age 1 h 2 min (at most 5 min)",
-         "warns bronze_staleness 6 min (at most 5 min)", "next ansible-playbook playbooks/assess.yml, then"],
+         "warns bronze_staleness 6 min (at most 5 min)", "next ansible-playbook playbooks/window_recovery.yml --check -e last=24h"],
     ),
     "unsure": (result_of(judged(seen(problems={"raised": Problem("error", "no such table")}))), "not_passed",
                ["unsure unresolved_alerts: no such table"]),
@@ -472,7 +472,10 @@ def test_junit_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytes
 def test_what_to_do_next() -> None:
     cause = {"rank": 1, "cause": "x", "evidence": "y", "next_command": "ansible-playbook playbooks/quality_cleanup.yml"}
     failing = result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL")])), diagnoses=[cause])
-    assert summary_gate.what_next(failing) == [cause["next_command"], summary_gate.GATE]
+    recover = "ansible-playbook playbooks/window_recovery.yml --check -e last=24h shows what of silver is not as its events say"
+    assert summary_gate.what_next(failing) == [cause["next_command"], recover, summary_gate.GATE]
+    slow = result_of(judged(seen(backlog=findings.Backlog(4000, 5000.0))))
+    assert summary_gate.what_next(slow) == [f"{summary_gate.ASSESS}, then {summary_gate.GATE}"]
     assert summary_gate.what_next(ENDS["pass"][0]) == []
     draining = judged(
         seen({"flow": {"loaded": 900, "late": 800, "arrived": 100}}, backlog=findings.Backlog(4000, 5000.0))
