@@ -136,7 +136,8 @@ reconciliation:
   description:
     - The account in events (expected, arrived meanwhile, loaded, quarantined, not_transactional, unexplained, vanished), extra
       transactions, whether it is balanced, the unexplained_events with why, hours with transactions and amounts before and
-      after, and a table for a person.
+      after, and a table for a person. In check mode it is that of the window as it is, so what would be recovered is
+      unexplained in it.
   returned: success
   type: dict
 batches:
@@ -227,7 +228,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         return result | job.nothing(why) | {"reconciliation": account.as_dict()}
     moving.refuse_too_many(first.todo_events, params, where=session.where)
     if call.check:
-        return result | window.planned(job, first, wanted)
+        return result | window.planned(job, first, wanted) | {"reconciliation": account.as_dict()}
     if not job.interrupted:
         job.refuse_drift(first)
     with job.operation({"selection": wanted.as_dict(), "mode": job.asked["mode"]}) as this_run:

@@ -112,6 +112,9 @@ def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
     assert plan["not_transactional"] == len(done.swallowed) - 3 + case.others
     assert plan["poison_suspects"] == len(done.poison)
     assert plan["estimated_seconds"] > 0
+    account = planned["reconciliation"]
+    unexplained = sum(plan[name] for name in ("pending", "missing", "wrong", "poison_suspects"))
+    assert (account["unexplained"], account["balanced"], account["expected"]) == (unexplained, False, plan["events"])
     days = {
         str(row[0])
         for row in rows(
@@ -332,7 +335,9 @@ def test_poison_is_isolated_batch_by_batch(scout_db: str, monkeypatch: pytest.Mo
     assert result["batches"]["batches"] > len(case.damage.poison) > 10
 
 
-def test_poison_without_a_transaction_does_not_take_the_others_apart(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poison_without_a_transaction_does_not_take_the_others_apart(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error names no event, and still the ETL is called but once for it, and once for all that is good."""
     calls = 0
 
