@@ -17,7 +17,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -445,20 +445,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=EVENTS, help="events of the healthy pipeline")
     parser.add_argument("--backlog", type=int, default=BACKLOG, help="good events that wait behind the poison")
     parser.add_argument("--throwaway", action="store_true", help="on a server that is gone afterwards")
-    try:
-        if words[:1] == ["psql"]:
-            return shell(words[1:])
-        given = parser.parse_args(words)
-        screen = Screen()
+    if words[:1] == ["psql"]:
+        return ended(lambda _: shell(words[1:]))
+    given = parser.parse_args(words)
+
+    def show(screen: Screen) -> None:
         with Server() if given.throwaway else running(persistent()) as server:
             demonstrate(server, screen, given.events, given.backlog)
+
+    return ended(show)
+
+
+def ended(show: Callable[[Screen], int | None]) -> int:
+    """The exit code of what is shown: its own, or 0 only when every promise held."""
+    screen = Screen()
+    try:
+        own = show(screen)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
     except (AssertionError, RuntimeError, OSError, psycopg.Error) as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
-    return 1 if screen.broken_promises else 0
+    return own or int(screen.broken_promises > 0)
 
 
 if __name__ == "__main__":

@@ -194,14 +194,9 @@ def command_line(
     parser.add_argument("--database", default=database, help="its name; it is made anew")
     parser.add_argument("--throwaway", action="store_true", help="on a server that is gone afterwards")
     given = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    screen = demo.Screen()
-    try:
+
+    def show(screen: demo.Screen) -> None:
         with Server() if given.throwaway else demo.running(persistent()) as server:
             demonstrate(server, screen, given.database, given.events)
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    except (AssertionError, RuntimeError, OSError, psycopg.Error) as error:
-        print(f"\ndemo: {error}", file=sys.stderr)
-        return 1
-    return 1 if screen.broken_promises else 0
+
+    return demo.ended(show)
