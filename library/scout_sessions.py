@@ -104,7 +104,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import contract, scheduler, sessions
+from ..module_utils.recovery import clearing, contract, scheduler, sessions
 from ..module_utils.recovery.errors import NotReached
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger import operation
@@ -137,7 +137,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    done: list[sessions.Cleared] = []
+    done: list[clearing.Cleared] = []
     run_id: str | None = None
     warnings: list[str] = []
     if todo.clear and not call.check:
@@ -150,7 +150,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             takeover=params["takeover"],
         ) as this_run:
             run_id = this_run.run_id
-            done = sessions.clear(
+            done = clearing.clear(
                 session,
                 todo,
                 this_run,
@@ -179,7 +179,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "warnings": warnings,
         "summary": f"would end {count(len(todo.clear), 'stuck session')}"
         if call.check and todo.clear
-        else sessions.summary(done, todo),
+        else clearing.summary(done, todo),
         "diff": {
             "before": {str(a.pid): a.describe() for a in todo.clear},
             "after": {str(a.pid): "ended" for a in todo.clear},
@@ -196,7 +196,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def _how(done: list[sessions.Cleared], activity: sessions.Activity) -> str | None:
+def _how(done: list[clearing.Cleared], activity: sessions.Activity) -> str | None:
     return next((cleared.how for cleared in done if cleared.activity.identity == activity.identity), None)
 
 

@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from .batches import Done
+from .cascades import has_triggers, refuse_cascades
 from .dead_letters import FORMAT
 from .errors import NotReached
 from .kin import Kin, touched_by
@@ -31,23 +32,6 @@ if t.TYPE_CHECKING:
 
 #: Tables in the order of the closure, and the key of each in error_details.
 PARTS: t.Final = ("events", "ledger", "transactions", "lines")
-
-#: Foreign keys that would silently take rows along which no image is kept of.
-CASCADES = """
-SELECT c.conname AS name, c.conrelid::regclass::text AS table
-FROM pg_catalog.pg_constraint AS c
-WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd')
-  AND c.confrelid IN ('scout.bronze_events'::regclass, 'scout.etl_processed'::regclass,
-                      'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)
-  AND c.conrelid <> 'scout.silver_line_items'::regclass AND c.conparentid = 0
-"""
-
-#: Triggers of users on the tables of a move; what they do after a statement its RETURNING does not tell.
-TRIGGERS = """
-SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgrelid IN (
-    'scout.bronze_events'::regclass, 'scout.bronze_events_dlq'::regclass, 'scout.etl_processed'::regclass,
-    'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)) AS some
-"""
 
 #: The dead letters of this batch as they stand in the end.
 STORED_IN_THE_END = """
@@ -403,24 +387,6 @@ class Closure:
             for name in ("requeued", "lines")
         }
         return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
-
-
-def refuse_cascades(session: Session) -> None:
-    """Raises where deleting would silently change rows of other tables; inside a transaction."""
-    found = session.rows(CASCADES)
-    if found:
-        what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
-        raise NotReached(
-            "refused to move anything",
-            on=session.where,
-            said=f"deleting would cascade into tables no image is kept of: {what}",
-            next_step="make these foreign keys NO ACTION, or move those rows first",
-        )
-
-
-def has_triggers(session: Session) -> bool:
-    """Whether users have triggers on the tables of a move; inside a transaction."""
-    return session.row(TRIGGERS)["some"]
 
 
 def ascending_prefix() -> str:

@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from . import contract, scheduler, sessions
+from . import clearing, contract, scheduler, sessions
 from .connection import attempting
 from .errors import NotReached
 from .pg import psycopg
@@ -366,7 +366,7 @@ class Waiting:
         ):
             self.run.record(cancelled=[a.as_dict() for a in self.cancelled.values()])
         for activity in todo:
-            sessions.signal(self.session, sessions.CANCEL, activity)
+            clearing.signal(self.session, clearing.CANCEL, activity)
 
 
 def describe_jobs(jobs: Iterable[Job]) -> str:

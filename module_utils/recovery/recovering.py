@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from .batches import Batches, Done
-from .closure import refuse_cascades
+from .cascades import refuse_cascades
 from .errors import RecoveryError
 from .kin import SINCE
 from .moving import CLOSED, SCAN_SECONDS

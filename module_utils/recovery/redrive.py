@@ -15,7 +15,7 @@ import typing as t
 
 from . import rebuilding
 from .batches import Batches, Done
-from .closure import refuse_cascades
+from .cascades import refuse_cascades
 from .errors import BadInput, Systemic
 from .kin import Kin
 from .moving import CLOSED, SCAN_SECONDS

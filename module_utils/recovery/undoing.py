@@ -10,7 +10,7 @@ import typing as t
 import uuid
 
 from .batches import Batches, Done
-from .closure import has_triggers, refuse_cascades
+from .cascades import has_triggers, refuse_cascades
 from .errors import BadInput, NotReached
 from .items import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS, Source
 from .journal import Journal
