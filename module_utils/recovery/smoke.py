@@ -126,7 +126,9 @@ TABLES: t.Final = (contract.BRONZE, contract.ETL_LEDGER, contract.TRANSACTIONS, 
 SOURCE: t.Final = f"{contract.BRONZE} to {contract.LINE_ITEMS} by {contract.ETL}, rolled back"
 LOCK_SECONDS: t.Final = 1.0
 PREPARING: t.Final = "look for what it needs"
-SLOW: t.Final = "where the pipeline is only slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
+SLOW: t.Final = (
+    "where the pipeline is only slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
+)
 
 
 @dataclasses.dataclass(frozen=True)

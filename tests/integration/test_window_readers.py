@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import recovering as recovery
-from tests.integration.modules import call, connect, rows
+from tests.integration.modules import Connection, connect, rows
 from tests.integration.storm import ran
 from tests.integration.windows import Case, damaged, recover
 from tests.scout import generator, reference
@@ -24,7 +26,10 @@ from tests.scout.damage import Window
 from tests.scout.server import Server
 
 EVENTS = 2500
-SMALL = {"target_seconds": 0.1}
+#: A window of this size would be one batch or two, depending on the machine.
+FIRST_ROWS = 50
+MOST_ROWS = 250
+READERS = 2
 
 #: One statement, one snapshot: how many transactions, lines and pesos there are, and how many transactions are not whole.
 LOOK = """
@@ -37,17 +42,26 @@ WHERE t.transaction_id IN (SELECT name FROM public.watched)
 
 @pytest.fixture(autouse=True)
 def _several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window of this size would be one batch."""
-    monkeypatch.setattr(recovery, "FIRST_ROWS", 50)
+    monkeypatch.setattr(recovery, "FIRST_ROWS", FIRST_ROWS)
+    monkeypatch.setattr(recovery, "MOST_ROWS", MOST_ROWS)
 
 
 @dataclass
 class Seen:
-    """What readers saw, in order."""
+    """What readers saw, in order, and how much a writer has written."""
 
     looks: list[tuple[Any, ...]] = field(default_factory=list)
     trouble: list[BaseException] = field(default_factory=list)
     arrived: int = 0
+    #: Batches in whose middle all of them have been waited for.
+    middles: int = 0
+
+    def wait(self) -> None:
+        """Until a look and an event have begun and ended; or somebody met trouble."""
+        looks, arrived, deadline = len(self.looks) + READERS + 1, self.arrived + 2, time.monotonic() + 30
+        while not self.trouble and (len(self.looks) < looks or self.arrived < arrived):
+            assert time.monotonic() < deadline, "a reader or the writer hangs"
+            time.sleep(0.002)
 
 
 @pytest.fixture(scope="module")
@@ -68,33 +82,42 @@ def watch(dsn: str, names: set[str]) -> tuple[Any, ...]:
 
 
 @contextmanager
-def reading(dsn: str) -> Iterator[Seen]:
-    """Two readers and a writer; none of them waits for a lock longer than a moment."""
+def reading(dsn: str) -> Generator[Seen]:
+    """Readers and a writer, none of whom waits for a lock longer than a moment: before the first batch and after the last one,
+    and in the middle of each, when the old rows are gone and the new ones not there."""
     seen, stop = Seen(), threading.Event()
+    load_exactly = backlog.load_exactly
 
-    def read() -> None:
+    def read(connection: Connection) -> None:
+        seen.looks.append(connection.execute(LOOK).fetchall()[0])
+
+    def write(connection: Connection) -> None:
+        generator.insert(connection, generator.transaction(31_338, seen.arrived))
+        seen.arrived += 1
+
+    def work(each: Callable[[Connection], None], lock_timeout: str) -> None:
         try:
-            with connect(dsn, options="-c lock_timeout=50ms") as connection:
+            with connect(dsn, options=f"-c lock_timeout={lock_timeout}") as connection:
                 while not stop.wait(0.01):
-                    seen.looks.append(connection.execute(LOOK).fetchall()[0])
+                    each(connection)
         except BaseException as error:  # noqa: BLE001 handed to the test
             seen.trouble.append(error)
 
-    def write() -> None:
-        try:
-            with connect(dsn, options="-c lock_timeout=200ms") as connection:
-                while not stop.wait(0.01):
-                    generator.insert(connection, generator.transaction(31_338, seen.arrived))
-                    seen.arrived += 1
-        except BaseException as error:  # noqa: BLE001 handed to the test
-            seen.trouble.append(error)
+    def load_slowly(*given: Any) -> None:
+        seen.wait()
+        seen.middles += 1
+        load_exactly(*given)
 
-    threads = [threading.Thread(target=read, daemon=True) for _ in range(2)]
-    threads.append(threading.Thread(target=write, daemon=True))
+    threads = [threading.Thread(target=work, args=[read, "50ms"], daemon=True) for _ in range(READERS)]
+    threads.append(threading.Thread(target=work, args=[write, "200ms"], daemon=True))
     for thread in threads:
         thread.start()
     try:
-        yield seen
+        seen.wait()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backlog, "load_exactly", load_slowly)
+            yield seen
+        seen.wait()
     finally:
         stop.set()
         for thread in threads:
@@ -111,13 +134,11 @@ def test_nobody_sees_a_window_half_empty_while_all_of_it_is_made_again(scout_db:
     case = Case(scout_db, window())
     before = watch(scout_db, case.names)
     with reading(scout_db) as seen:
-        result = recover(case, mode="all", target_seconds=0.02)
+        result = recover(case, mode="all")
         undone = ran("scout_undo", scout_db, run_id=result["run_id"])
     assert seen.trouble == []
     assert set(seen.looks) == {before}
-    assert len(seen.looks) > 10
-    assert seen.arrived > 20
-    assert result["batches"]["batches"] > 1
+    assert seen.middles >= result["batches"]["batches"] > 5
     assert undone["changed"]
     assert case.wrong() == []
 
@@ -129,14 +150,14 @@ def test_what_is_there_only_grows_while_what_is_missing_is_made(scout_db: str, m
     missing = 300
     watch(scout_db, case.names)
     with reading(scout_db) as seen:
-        result = recover(case, mode=mode, **SMALL)
+        result = recover(case, mode=mode)
     [after] = rows(scout_db, LOOK)
     assert seen.trouble == []
     counts = [look[0] for look in seen.looks]
     assert min(counts) == after[0] - missing
     assert max(counts) == after[0]
     assert {look[3] for look in seen.looks} == {0}
-    assert result["changed"]
+    assert seen.middles >= result["batches"]["batches"] > 1
     assert case.wrong() == []
 
 
@@ -147,7 +168,7 @@ def test_a_long_look_neither_waits_nor_holds_it_up(scout_db: str) -> None:
     with psycopg.connect(scout_db) as report:
         report.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         before = report.execute(LOOK).fetchall()
-        result = call("scout_window", scout_db, mode="all", lock_timeout_seconds=0.5, **case.window.options, **SMALL)
-        assert not result.get("failed"), result["msg"]
+        result = recover(case, mode="all", lock_timeout_seconds=0.5)
+        assert result["batches"]["batches"] > 5
         assert report.execute(LOOK).fetchall() == before
     case.check()
