@@ -211,7 +211,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else window.ask(session, params)
         timezone = backlog.pipeline_timezone(session, scheduler.etl_owner(session))
         surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
-        first = surveyor.look()
+        first = surveyor.look(carry=not call.check)
         ledger = call.look()
         rebuilt = window.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
         account = Reconciliation.of(session, None, surveyor, first, {})

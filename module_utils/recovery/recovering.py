@@ -12,7 +12,6 @@ import typing as t
 from .batches import Batches, Done
 from .cascades import refuse_cascades
 from .errors import RecoveryError
-from .kin import SINCE
 from .moving import CLOSED, SCAN_SECONDS
 from .paths import Keyset
 from .pg import sql
@@ -51,7 +50,7 @@ ACCOUNT: t.Final = (
 )
 #: Each call of the ETL reads all of bronze, however little it loads. The first batch is small, so its time is what a batch costs
 #: in any case; the others should take so many times that long, at a rate that is guessed until it is known.
-SHARE_OF_FIRST: t.Final = 4.0
+SHARE_OF_FIRST: t.Final = 8.0
 FIRST_ROWS: t.Final = 200
 GUESSED_RATE: t.Final = 2000
 MOST_ROWS: t.Final = 50_000
@@ -161,10 +160,10 @@ class Recovery:
         """Writes down what is to be made again, unless an interrupted run has left the rest of that."""
         session = self.session
         with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
-            self.remaking.since = session.row(SINCE)["since"]
+            self.remaking.since = first.since
             if "before" in self.run.effects:
                 return
-            self.surveyor.note(self.run.run_id)
+            self.surveyor.note(self.run.run_id, first.row["carried"])
             # The first event that it sees is known by this snapshot, whenever it is asked again.
             before = {"events": first.events, "hours": first.row["hours"], "snapshot": first.snapshot}
             self.run.record(before=before)

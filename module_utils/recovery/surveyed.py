@@ -11,6 +11,7 @@ import typing as t
 
 from . import backlog
 from .expected import Model
+from .kin import SINCE
 from .pg import sql
 from .selection import sale
 
@@ -23,6 +24,8 @@ if t.TYPE_CHECKING:
 
 #: How many events, and differences, a result shows of each class.
 SHOWN: t.Final = 20
+#: So many transactions, or events by themselves, are carried from a look to its note; some ten megabytes.
+CARRIED: t.Final = 100_000
 #: Events made again a second, and what a call of the ETL takes beside reading bronze once, as measured.
 RATE: t.Final = 2500
 CALL_SCANS: t.Final = 6
@@ -139,6 +142,9 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        (SELECT to_jsonb(min(at)) #>> '{{}}' FROM judged) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM judged) AS last,
        (SELECT md5(string_agg(p.prosrc, '/')) FROM pg_catalog.pg_proc AS p
         WHERE p.oid = to_regprocedure('scout.load_silver_from_bronze(integer)')) AS etl,
+       CASE WHEN (SELECT count(*) FROM todo) <= %(carried)s THEN
+           (SELECT coalesce(jsonb_agg(jsonb_build_object('unit', unit, 'events', events, 'since', since)), '[]')::text FROM todo)
+       END AS carried,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
 """
 
@@ -154,6 +160,13 @@ INSERT INTO scout_ops.todo (run_id, place, unit, events)
 SELECT %(run_id)s, row_number() OVER (ORDER BY since NULLS LAST, unit, events), unit, events FROM todo
 """
 
+#: The same of what a look has carried along.
+NOTE_CARRIED = """
+INSERT INTO scout_ops.todo (run_id, place, unit, events)
+SELECT %(run_id)s, row_number() OVER (ORDER BY since NULLS LAST, unit, events), unit, events
+FROM jsonb_to_recordset(%(carried)s::jsonb) AS todo (unit text, events uuid[], since timestamptz)
+"""
+
 FORGET = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s"
 
 
@@ -165,6 +178,8 @@ class Survey:
     seconds: float
     #: How long it took to read bronze once.
     scan_seconds: float
+    #: What is loaded from then on, it may not have seen.
+    since: datetime.datetime
 
     def count(self, name: str) -> int:
         """Events of a class."""
@@ -281,16 +296,22 @@ class Surveyor:
         #: Cleanups that kept the events of what they set aside.
         self.cleanups: list[str] | None = None
 
-    def look(self) -> Survey:
-        """Judges the window; inside the caller's transaction."""
+    def look(self, *, carry: bool = False) -> Survey:
+        """Judges the window; inside the caller's transaction. What is to be made again is carried along for a note, unless it
+        is much."""
         began = time.monotonic()
-        row = self._run(COUNTS, shown=SHOWN, only=self.session.row)
-        return Survey(row, time.monotonic() - began, self.scan_seconds)
+        since = self.session.row(SINCE)["since"]
+        row = self._run(COUNTS, shown=SHOWN, carried=CARRIED if carry else -1, only=self.session.row)
+        return Survey(row, time.monotonic() - began, self.scan_seconds, since)
 
-    def note(self, run_id: str) -> None:
-        """Writes down, in place of what was there, what is to be made again for this run; inside the caller's transaction."""
+    def note(self, run_id: str, carried: str | None = None) -> None:
+        """Writes down, in place of what was there, what is to be made again for this run; inside the caller's transaction. Judges
+        once more, unless a look has carried that along."""
         self.session.execute(FORGET, run_id=run_id)
-        self._run(NOTE, run_id=run_id, only=self.session.execute)
+        if carried is None:
+            self._run(NOTE, run_id=run_id, only=self.session.execute)
+        else:
+            self.session.execute(NOTE_CARRIED, run_id=run_id, carried=carried)
 
     def _run(self, tail: t.LiteralString, *, only: t.Callable[..., t.Any], **values: t.Any) -> t.Any:
         """`only` runs the query; an event's naive times mean what they mean to the ETL while it does."""

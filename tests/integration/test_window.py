@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog, recovering
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog, recovering, surveyed
 from tests.integration import expectation
 from tests.integration.modules import call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import START, arrive, silver
@@ -69,6 +69,13 @@ def test_all_damage_at_once_is_mended(scout_db: str, mode: str) -> None:
     again = recover(case, mode="missing")
     assert (again["changed"], scout_tables(scout_db)) == (False, after)
     assert again["reconciliation"]["unexplained"] == 0
+
+
+def test_what_is_too_much_to_be_carried_along_is_looked_for_again(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surveyed, "CARRIED", 3)
+    case = damaged(scout_db, WINDOW)
+    case.reconciled(recover(case))
+    case.check()
 
 
 def test_what_is_right_is_not_rewritten(scout_db: str) -> None:

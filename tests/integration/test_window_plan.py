@@ -63,7 +63,7 @@ def judged(dsn: str, window: Window) -> dict[str, Any]:
         def explain(query: sql.Composed, **values: Any) -> Any:
             return session.row(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ") + query, **values)
 
-        made = surveyor._run(surveyed.COUNTS, shown=1, only=explain)  # pyright: ignore[reportPrivateUsage]
+        made = surveyor._run(surveyed.COUNTS, shown=1, carried=-1, only=explain)  # pyright: ignore[reportPrivateUsage]
         return made["QUERY PLAN"][0]["Plan"]
 
 
