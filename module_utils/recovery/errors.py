@@ -128,3 +128,9 @@ class DatabaseError(RecoveryError):
     """PostgreSQL refused a statement."""
 
     kind = "database_error"
+
+
+class ProgramFailed(RecoveryError):
+    """Another program, git or a CLI, failed or took too long; what it said is quoted without secrets."""
+
+    kind = "program_failed"

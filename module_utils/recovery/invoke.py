@@ -40,6 +40,9 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "takeover": {"type": "bool", "default": False},
 }
 
+#: Options whose values stand in no message.
+SECRET: t.Final = ("dsn", "password", "token")
+
 REQUIRE_SCOUT = """
 SELECT string_agg(name, ', ' ORDER BY name) AS missing
 FROM unnest(%(tables)s::text[]) AS name
@@ -115,6 +118,35 @@ def invoke(
         return failure(error)
 
 
+@dataclasses.dataclass(frozen=True)
+class Apart:
+    """What the `run` of a module gets that needs no database."""
+
+    check: bool
+    progress: Progress
+    controller: Controller
+    incident: str
+
+
+def invoke_apart(
+    run: Callable[[Apart, dict[str, t.Any]], dict[str, t.Any]],
+    name: str,  # noqa: ARG001  # the same signature as invoke
+    params: dict[str, t.Any],
+    *,
+    check: bool,
+    progress: Progress | None = None,
+    controller_pid: int | None = None,
+) -> dict[str, t.Any]:
+    """Runs a module without a session, its options checked as for one, and returns its result or a failure."""
+    try:
+        check_incident(params["incident"])
+        _check_positive(params)
+        _check_texts(params)
+        return run(Apart(check, progress or Progress(), this_controller(controller_pid), params["incident"]), params)
+    except RecoveryError as e:
+        return failure(e)
+
+
 def failure(error: RecoveryError) -> dict[str, t.Any]:
     """The result of a module that refused or failed; `msg` is one line for a person."""
     result: dict[str, t.Any] = {"changed": False, **error.result}
@@ -134,7 +166,7 @@ def _check_positive(params: dict[str, t.Any]) -> None:
 def _check_texts(params: dict[str, t.Any]) -> None:
     """Refuses texts that PostgreSQL cannot hold, by the name of their option."""
     for name, value in params.items():
-        if name not in ("dsn", "password") and not _storable(value):
+        if name not in SECRET and not _storable(value):
             raise BadInput(
                 f"{name} {str(value)[:80]!r} holds a character that no text in PostgreSQL can hold",
                 next_step=f"give {name} without NUL characters and halves of surrogate pairs",
@@ -153,7 +185,7 @@ def _storable(value: t.Any) -> bool:
 def secrets(params: dict[str, t.Any]) -> set[str]:
     """Every spelling of a secret among the options and the environment that a message could contain."""
     dsn, source = choose_dsn(params.get("dsn"), os.environ)
-    found = {params.get("password"), params.get("dsn"), os.environ.get("PGPASSWORD")}
+    found = {*(params.get(name) for name in SECRET), os.environ.get("PGPASSWORD")}
     try:
         found.add(parse_dsn(dsn, source).get("password"))
     except RecoveryError:

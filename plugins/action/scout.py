@@ -77,7 +77,7 @@ class ActionModule(ActionBase):
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
         with _guarded(os.getppid(), host), _stoppable(Progress(say)) as progress:
-            result = front.invoke(
+            result = module.invoke(
                 module.run,
                 module.__name__.rpartition(".")[2],
                 params,

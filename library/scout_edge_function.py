@@ -1,0 +1,249 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploying an edge function from a commit, as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_edge_function
+short_description: Deploy an edge function from the tree of a commit
+version_added: 0.1.0
+description:
+  - Takes the folder C(supabase) out of a commit of a local clone, whatever is checked out there, and deploys a function of it
+    with the Supabase CLI.
+  - JWT verification stays on unless O(verify_jwt=false), and then the result warns. A C(verify_jwt = false) that the commit's
+    C(config.toml) has for the function does not count.
+  - Writes down which commit was deployed and which before it, so that this can be taken back, as a run C(deploy) of the ledger
+    C(scout_ops), or in O(state_file). Without one of the two it refuses.
+  - Files are exported as a checkout would have them, filters included, such as that of Git LFS. A function in a submodule is
+    refused.
+options:
+  repository:
+    description: Path of a local clone with its whole history.
+    type: path
+    required: true
+  commit:
+    description: Commit to deploy from, by its id or a tag.
+    type: str
+    required: true
+  function:
+    description: Name of the function.
+    type: str
+    default: ingest-transaction
+  functions_dir:
+    description: Where functions are, from the top of the repository; ends in C(supabase/functions).
+    type: str
+    default: supabase/functions
+  project_ref:
+    description: Reference of the Supabase project.
+    type: str
+    required: true
+  cli:
+    description: The Supabase CLI, by name or path.
+    type: str
+    default: supabase
+  token:
+    description:
+      - Access token for Supabase, passed in E(SUPABASE_ACCESS_TOKEN) and never shown. Without it, that variable or what
+        C(supabase login) stored is used.
+    type: str
+  verify_jwt:
+    description: Whether callers of the function need a valid JWT.
+    type: bool
+    default: true
+  force:
+    description: Deploy although the last deployment was the same.
+    type: bool
+    default: false
+  previous_commit:
+    description:
+      - The commit that runs now, for the first time, when no deployment has been written down yet. Later it is not looked at.
+    type: str
+  state_file:
+    description: Where deployments are written down in place of the ledger; then no database is needed.
+    type: path
+  timeout_seconds:
+    description: How long the CLI may take, in seconds.
+    type: float
+    default: 300.0
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes
+attributes:
+  check_mode:
+    support: full
+    description: Looks whether commit, function and CLI are there and what was deployed last. Runs nothing but git, for reading.
+  diff_mode:
+    support: full
+    description: Returns the commit deployed before and after.
+  idempotent:
+    support: full
+    description:
+      - A second run is C(changed=false) where the last deployment begun for the function and project came to its end and was from
+        the same commit with the same O(verify_jwt). Deployments by others are not seen. O(force=true) deploys again.
+requirements:
+  - git 2.31
+  - the Supabase CLI
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Deploy the function as it was captured
+  scout.recovery.scout_edge_function:
+    dsn: "{{ scout_dsn }}"
+    repository: /srv/deploy/scout
+    commit: 3f2a9c1e
+    project_ref: abcdefghijklmnopqrst
+    token: "{{ vault_supabase_token }}"
+    incident: INC-2041
+
+- name: Take that back
+  scout.recovery.scout_edge_function:
+    dsn: "{{ scout_dsn }}"
+    repository: /srv/deploy/scout
+    commit: "{{ deployed.previous_commit }}"
+    project_ref: abcdefghijklmnopqrst
+"""
+
+RETURN = r"""
+function:
+  description: The function.
+  returned: success
+  type: str
+project_ref:
+  description: The project.
+  returned: success
+  type: str
+commit:
+  description: The commit it was deployed from.
+  returned: success
+  type: str
+tree:
+  description: The tree of the folder of functions in it.
+  returned: success
+  type: str
+verify_jwt:
+  description: Whether callers need a JWT.
+  returned: success
+  type: bool
+previous_commit:
+  description: The commit deployed before, to take this back with; null where none is known.
+  returned: success
+  type: str
+files:
+  description: How many files were exported.
+  returned: success
+  type: int
+output:
+  description: The end of what the CLI wrote, without secrets.
+  returned: success, or when the CLI failed
+  type: str
+exit_code:
+  description: How the CLI ended; null where it took too long.
+  returned: when the CLI failed
+  type: int
+seconds:
+  description: How long the CLI took.
+  returned: success
+  type: float
+run_id:
+  description: The run in the ledger or the state file; null in check mode.
+  returned: success
+  type: str
+effects:
+  description: What was written down, or would be.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import dataclasses
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import edge, programs
+from ..module_utils.recovery.deployments import InFile, InLedger, Records
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.git import Repository
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Apart, Call, invoke_apart
+from ..module_utils.recovery.invoke import invoke as invoke_with_database
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "repository": {"type": "path", "required": True},
+    "commit": {"type": "str", "required": True},
+    "function": {"type": "str", "default": "ingest-transaction"},
+    "functions_dir": {"type": "str", "default": "supabase/functions"},
+    "project_ref": {"type": "str", "required": True},
+    "cli": {"type": "str", "default": "supabase"},
+    "token": {"type": "str", "no_log": True},
+    "verify_jwt": {"type": "bool", "default": True},
+    "force": {"type": "bool", "default": False},
+    "previous_commit": {"type": "str"},
+    "state_file": {"type": "path"},
+    "timeout_seconds": {"type": "float", "default": 300.0},
+}
+
+
+def run(call: Call | Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Deploys."""
+    wanted = edge.Wanted(**{field.name: params[field.name] for field in dataclasses.fields(edge.Wanted)})
+    with programs.scratch("scout-edge") as folder:
+        repository = Repository(
+            params["repository"],
+            scratch=folder,
+            seconds=params["timeout_seconds"],
+            checkpoint=call.progress.checkpoint,
+        )
+        return edge.deploy(repository, _records(call, params), wanted, check=call.check, say=call.progress.say)
+
+
+def _records(call: Call | Apart, params: dict[str, t.Any]) -> Records:
+    """Where this deployment is written down."""
+    if isinstance(call, Apart):
+        return InFile(Path(params["state_file"]).expanduser().absolute(), call.incident, call.controller)
+    return InLedger(
+        call.session,
+        look=call.look,
+        ensure=lambda: call.ensure("required"),
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+    )
+
+
+def invoke(run: t.Any, name: str, params: dict[str, t.Any], *, check: bool, **more: t.Any) -> dict[str, t.Any]:
+    """With a session where the ledger keeps the deployments, without one where a file does."""
+    if params["state_file"]:
+        return invoke_apart(run, name, params, check=check, **more)
+    if params["ledger"] == "off":
+        return invoke_apart(_refuse, name, params, check=check, **more)
+    return invoke_with_database(run, name, params, check=check, **more)
+
+
+def _refuse(_call: Apart, _params: dict[str, t.Any]) -> dict[str, t.Any]:
+    raise BadInput(
+        "refused to deploy without writing down what was deployed before",
+        next_step="leave ledger as auto, or give state_file",
+    )
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_edge_function", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bare remote, clones of it, and all that must not change in a clone."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.testing import patch_module_args
+
+from tests.scout.server import CHECKOUT
+
+Result = dict[str, Any]
+MODULES = "ansible_collections.scout.recovery.plugins.modules"
+
+CONFIG = """
+[user]
+    name = On Call
+    email = oncall@example.com
+[init]
+    defaultBranch = main
+[protocol "file"]
+    allow = always
+"""
+
+RUNNER = """
+import json, sys
+from tests.integration.clones import run
+print(json.dumps(run(sys.argv[1], **json.loads(sys.argv[2]))))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clone:
+    """A folder in which git works."""
+
+    path: Path
+
+    def git(self, *words: str, stdin: str | None = None) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.path), *words], input=stdin, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"git {' '.join(words)}: {done.stderr}"
+        return done.stdout.rstrip("\n")
+
+    def write(self, **files: str | None) -> None:
+        """Files by path; None removes one."""
+        for name, text in files.items():
+            path = self.path / name
+            if text is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, newline="")
+
+    def commit(self, message: str, files: dict[str, str | None]) -> str:
+        self.write(**files)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def merge(self, message: str, branch: str, files: dict[str, str | None]) -> str:
+        """A branch with one commit, and the merge that brings it."""
+        self.git("checkout", "--quiet", "-b", branch)
+        self.commit(f"work on {branch}", files)
+        self.git("checkout", "--quiet", "main")
+        self.git("merge", "--quiet", "--no-ff", "-m", message, branch)
+        return self.git("rev-parse", "HEAD")
+
+    def push(self, *refs: str) -> None:
+        self.git("push", "--quiet", "origin", *(refs or ("main",)))
+
+    def tree(self, commit: str) -> str:
+        return self.git("rev-parse", f"{commit}^{{tree}}")
+
+    def state(self) -> dict[str, str]:
+        """What belongs to the person who works there: checkout, index, stash, branches, HEAD, configuration."""
+        folder = Path(self.git("rev-parse", "--absolute-git-dir"))
+        names = (
+            "HEAD",
+            "index",
+            "config",
+            "ORIG_HEAD",
+            "FETCH_HEAD",
+            "logs/HEAD",
+            "logs/refs/heads/main",
+            "refs/stash",
+        )
+        found = {name: digest(folder / name) for name in names if (folder / name).exists()}
+        found["heads"] = self.git("for-each-ref", "refs/heads", "refs/tags", "refs/stash")
+        files = [path for path in self.path.rglob("*") if path.is_file() and ".git" not in path.parts]
+        return found | {str(path.relative_to(self.path)): digest(path) for path in files}
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def everything(folder: Path) -> dict[str, str]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): digest(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """A remote whose branch main went on, badly, after a good commit; and a clone that has seen all of it."""
+
+    remote: Clone
+    clone: Clone
+    good: str
+    tip: str
+
+    @property
+    def head(self) -> str:
+        """Where the remote's branch is now."""
+        return self.remote.git("rev-parse", "refs/heads/main")
+
+    def history(self) -> list[str]:
+        return self.remote.git("log", "--first-parent", "--format=%s", "refs/heads/main").splitlines()
+
+    def another_clone(self, name: str = "colleague") -> Clone:
+        path = self.remote.path.parent / name
+        subprocess.run(["git", "clone", "--quiet", str(self.remote.path), str(path)], check=True)
+        return Clone(path)
+
+    def hook(self, name: str, script: str) -> Path:
+        """A hook of the remote."""
+        return hook(self.remote.path / "hooks" / name, script)
+
+
+def hook(path: Path, script: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def story(tmp_path: Path, quiet_git: None) -> Story:
+    """Good: two commits. Bad: a commit, a merge with a commit, a commit. Names with spaces and umlauts."""
+    return told(tmp_path)
+
+
+@pytest.fixture
+def quiet_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git as on a machine of its own, and temporary folders that are this test's."""
+    config = tmp_path / "gitconfig"
+    config.write_text(CONFIG)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def told(folder: Path, *options: str) -> Story:
+    remote = folder / "remote of the team.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", *options, str(remote)], check=True)
+    path = folder / "the clone ü"
+    subprocess.run(["git", "clone", "--quiet", str(remote), str(path)], check=True, stderr=subprocess.DEVNULL)
+    clone = Clone(path)
+    clone.commit("Begin", {"app/main.py": "one\n", "docs/ünï cödé.md": "old\n", "run.sh": "#!/bin/sh\n"})
+    good = clone.commit("Good release", {"app/main.py": "one\ntwo\n", "app/gone.py": "x\n", "place": "a file\n"})
+    clone.commit("Bad change", {"app/main.py": "one\nbroken\n", "app/gone.py": None, "docs/ünï cödé.md": "new\n"})
+    clone.merge("Merge feature", "feature", {"app/feature.py": "f\n"})
+    clone.write(place=None)
+    tip = clone.commit("Worse change", {"app/main.py": "one\nworse\n", "place/inside": "a folder\n"})
+    clone.push()
+    return Story(Clone(remote), clone, good, tip)
+
+
+def run(name: str, *, check: bool = False, **options: Any) -> Result:
+    """The module's result in this process, its options validated as the action plugin does."""
+    module: Any = importlib.import_module(f"{MODULES}.{name}")
+    validated = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(options)
+    assert not validated.error_messages, validated.error_messages
+    return module.invoke(module.run, name, validated.validated_parameters, check=check)
+
+
+def executed(name: str, *, check: bool = False, **options: Any) -> Result:
+    """The result that the module itself prints when Ansible executes it on a target."""
+    module: Any = importlib.import_module(f"{MODULES}.{name}")
+    out = io.StringIO()
+    arguments = {**options, "_ansible_check_mode": check}
+    with patch_module_args(arguments), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        module.main()
+    return json.loads(out.getvalue())
+
+
+def started(name: str, **options: Any) -> subprocess.Popen[str]:
+    """The same in a process of its own."""
+    path = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / ".collections")])
+    return subprocess.Popen(
+        [sys.executable, "-c", RUNNER, name, json.dumps(options)],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def left_over(tmp_path: Path) -> list[str]:
+    """What is left in the folder for temporary files."""
+    return [path.name for path in (tmp_path / "tmp").iterdir()]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, be it that nobody has asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
