@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captures of releases in the ledger: one is current for each release, older ones stay as superseded."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from . import protected, release
+from .connection import translate
+from .errors import NotReached
+from .pg import Jsonb, errors, psycopg
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from .connection import Session
+    from .ledger import Ledger, Run
+    from .progress import Progress
+    from .protected import Protected
+    from .release import Document
+
+CURRENT: t.Final = "SELECT document FROM scout_ops.releases WHERE release = %(release)s AND superseded_at IS NULL"
+
+#: Of another release, but about the same schemas.
+LATEST: t.Final = """
+SELECT document FROM scout_ops.releases
+WHERE release <> %(release)s AND document #> '{scope,schemas}' = %(schemas)s
+ORDER BY captured_at DESC LIMIT 1
+"""
+
+IN_FORCE: t.Final = """
+SELECT capture_id::text AS id FROM scout_ops.releases WHERE release = %(release)s AND superseded_at IS NULL
+"""
+SUPERSEDE: t.Final = """
+UPDATE scout_ops.releases SET superseded_at = clock_timestamp(), superseded_by = %(capture_id)s
+WHERE release = %(release)s AND superseded_at IS NULL
+"""
+
+INSERT: t.Final = """
+INSERT INTO scout_ops.releases
+       (capture_id, release, digest, captured_at, captured_by, incident, run_id, git_commit, protect, document)
+VALUES (%(capture_id)s, %(release)s, %(digest)s, %(captured_at)s, %(captured_by)s, %(incident)s, %(run_id)s, %(git_commit)s,
+        %(protect)s, %(document)s)
+"""
+
+ABOUT: t.Final = """
+SELECT clock_timestamp() AS captured_at, current_database()::text AS database,
+       (SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = current_database()) AS database_oid,
+       has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_identify
+"""
+IDENTIFIER: t.Final = "SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()"
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where and when a capture was taken; the system identifier tells servers apart, null where one may not ask."""
+
+    captured_at: str
+    database: str
+    database_oid: int
+    system_identifier: str | None
+    server_version: int
+
+    def is_that_of(self, made: Document) -> bool:
+        """Whether a capture is of this very database, so that addresses can be compared."""
+        here = (self.system_identifier, self.database_oid)
+        return bool(self.system_identifier) and here == (made["system_identifier"], made["database_oid"])
+
+
+def origin(session: Session) -> Origin:
+    """This database now; inside the caller's transaction."""
+    row = session.row(ABOUT)
+    identifier = session.row(IDENTIFIER)["id"] if row["may_identify"] else None
+    version = session.facts.server_version
+    return Origin(row["captured_at"].isoformat(), row["database"], row["database_oid"], identifier, version)
+
+
+def current(ledger: Ledger, name: str) -> Document | None:
+    """The capture of a release that is in force, verified."""
+    return _one(ledger, CURRENT, release=name)
+
+
+def latest(ledger: Ledger, name: str, schemas: Sequence[str]) -> Document | None:
+    """The youngest capture of another release of the same schemas."""
+    return _one(ledger, LATEST, release=name, schemas=Jsonb(list(schemas)))
+
+
+def _one(ledger: Ledger, query: t.LiteralString, **values: t.Any) -> Document | None:
+    found = ledger.session.rows(query, **values) if ledger.present else []
+    if not found:
+        return None
+    made: Document = found[0]["document"]
+    release.verify(made, f"the capture of {made.get('release', 'a release')} in scout_ops.releases")
+    return made
+
+
+def keep(
+    run: Run, made: Document, before: Document | None, tables: Sequence[Protected], progress: Progress
+) -> Document:
+    """Stores a capture with the data it protects in one transaction, which makes it the current one of its release in place
+    of the one that was seen before."""
+    ledger = run.ledger
+    session, capture_id = ledger.session, made["capture_id"]
+    with _one_at_a_time(made["release"], session), session.move(closed=()):
+        if session.rows(IN_FORCE, release=made["release"]) != ([{"id": before["capture_id"]}] if before else []):
+            raise _second(made["release"], session)
+        saved = [protected.save(session, capture_id, each, progress) for each in tables]
+        whole = release.sealed({**made, "protected": saved})
+        session.execute(SUPERSEDE, capture_id=capture_id, release=made["release"])
+        session.execute(
+            INSERT,
+            capture_id=capture_id,
+            release=made["release"],
+            digest=made["digest"],
+            captured_at=made["captured_at"],
+            captured_by=made["captured_by"],
+            incident=made["incident"],
+            run_id=run.run_id,
+            git_commit=made["git_commit"],
+            protect=Jsonb(made["protect"]),
+            document=Jsonb(whole),
+        )
+        run.record(**effects(whole))
+    return whole
+
+
+def effects(made: Document) -> dict[str, t.Any]:
+    """What a capture did, for the ledger."""
+    return {
+        "release": made["release"],
+        "capture_id": made["capture_id"],
+        "digest": made["digest"],
+        "objects": len(made["entries"]),
+        "protected_rows": sum(each["rows"] for each in made["protected"]),
+    }
+
+
+@contextlib.contextmanager
+def _one_at_a_time(name: str, session: Session) -> Generator[None]:
+    """Two captures of one release at the same moment: the second is told, and finds the first when it comes again."""
+    try:
+        yield
+    except psycopg.Error as e:
+        problem = translate(e, f"could not store the capture of {name}", on=session.where)
+        if isinstance(e, (errors.UniqueViolation, errors.SerializationFailure)):
+            raise _second(name, session) from e
+        raise problem from e
+
+
+def _second(name: str, session: Session) -> NotReached:
+    return NotReached(
+        f"could not store the capture of {name}",
+        on=session.where,
+        said="somebody else captured it at the same moment",
+        next_step="run the same command again",
+    )

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests of releases share: a database with the rich schema, reading its catalog, and what pg_dump says of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import psycopg
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, release
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
+from tests.scout import release_schema
+from tests.scout.binaries import account, bin_dir, environment
+
+SCOPE = catalog.Scope(release_schema.SCHEMAS, "supabase_migrations.schema_migrations")
+KEY_OF_DUMP = re.compile(r"^\\(?:un)?restrict .*\n", re.MULTILINE)
+
+Entries = dict[str, catalog.Entry]
+
+
+def read(dsn: str, scope: catalog.Scope = SCOPE) -> Entries:
+    """The catalog of a database, in one reading."""
+    with open_session(Settings(dsn)) as session, session.read():
+        return catalog.read(session, scope).entries
+
+
+def digest(entries: Entries) -> str:
+    """The digest of a release of these entries."""
+    return release.digest(release.digests(entries.values()))
+
+
+def differs(before: Entries, after: Entries, *, same_database: bool = False) -> tuple[str, ...]:
+    """The differences as tests/scout/migrations.py writes them."""
+    found = release.compare(before, after, same_database=same_database)
+    return (
+        *(f"+{key}" for key in found.added),
+        *(f"-{key}" for key in found.dropped),
+        *(f"{old} > {new.partition(':')[2]}" for old, new in found.renamed),
+        *(f"~{key} ({', '.join(parts)})" for key, parts in found.changed.items()),
+    )
+
+
+def program(name: str) -> str:
+    """A program of the server under test, else the system's."""
+    try:
+        bundled = bin_dir(account()) / name
+    except RuntimeError:
+        bundled = Path(name)
+    found = str(bundled) if bundled.is_file() else shutil.which(name)
+    assert found, f"{name} is not installed"
+    return found
+
+
+def dump(dsn: str, *options: str) -> str:
+    """What pg_dump writes, without the random key in it."""
+    done = subprocess.run(
+        [program("pg_dump"), *options, "-d", dsn], env=environment(), capture_output=True, text=True, check=True
+    )
+    return KEY_OF_DUMP.sub("", done.stdout)
+
+
+def restore(dsn: str, text: str) -> None:
+    """Runs a dump in an empty database."""
+    subprocess.run(
+        [program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", dsn],
+        env=environment() | {"PGOPTIONS": "-c client_min_messages=warning"},
+        input=text,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+
+
+def run(dsn: str, statements: str) -> None:
+    """Runs statements, those about jobs as their owner."""
+    with psycopg.connect(dsn, autocommit=True, options="-c client_min_messages=warning") as connection:
+        if "cron." in statements:
+            connection.execute("SET ROLE release_owner")
+        connection.execute(statements.encode())
