@@ -50,6 +50,13 @@ WHERE relkind = 'v' AND relnamespace = 'scout'::regnamespace
   AND relname IN ('v_ingest_freshness', 'v_pipeline_throughput', 'v_etl_performance', 'v_quality_alerts', 'v_product_linking_stats')
 \gexec
 
+-- Capture a release: the migration history, if there is one.
+SELECT unnest(ARRAY[
+    format('GRANT USAGE ON SCHEMA supabase_migrations TO %I', :'role'),
+    format('GRANT SELECT ON supabase_migrations.schema_migrations TO %I', :'role')])
+WHERE to_regclass('supabase_migrations.schema_migrations') IS NOT NULL
+\gexec
+
 -- Judge: the acceptance gate looks for alerts that nobody has resolved.
 SELECT format('GRANT SELECT ON scout.alerts TO %I', :'role') WHERE to_regclass('scout.alerts') IS NOT NULL
 \gexec

@@ -20,7 +20,7 @@ options:
   action:
     description: Only runs of this action.
     type: str
-    choices: [pause, resume, clear, drain, refresh, quarantine, cleanup, redrive, undo]
+    choices: [pause, resume, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, watch, capture]
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of.
     type: str
@@ -47,7 +47,7 @@ RETURN = r"""
 runs:
   description:
     - Each run with run_id, parent_run_id, action, status, incident, actor, started_at, finished_at, seconds, counts, error,
-      undoes, undone_by, can_be_undone, and why_not.
+      undoes, undone_by, can_be_undone, and why_not; of a capture also release.
   returned: success
   type: list
   elements: dict
@@ -68,7 +68,10 @@ from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, i
 from ..module_utils.recovery.progress import count
 from ..module_utils.recovery.undoing import as_run_id
 
-ACTIONS = ["pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"]
+ACTIONS = [
+    *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
+    *("window", "watch", "capture"),
+]
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,

@@ -187,6 +187,58 @@ COMMENT ON COLUMN scout_ops.samples.state IS 'Of ingestion: running, paused or u
 COMMENT ON COLUMN scout_ops.samples.figures IS 'Every indicator by name, in its unit; null where it could not be had';
 COMMENT ON COLUMN scout_ops.samples.statuses IS 'The judgement of each: ok, warn, fail, unknown';
 """,
+    """
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window, watch, capture, deploy';
+
+CREATE TABLE scout_ops.releases (
+    capture_id uuid PRIMARY KEY,
+    release text NOT NULL,
+    digest text NOT NULL,
+    captured_at timestamptz NOT NULL,
+    captured_by text NOT NULL,
+    incident text NOT NULL,
+    run_id uuid NOT NULL,
+    git_commit text,
+    protect jsonb NOT NULL,
+    document jsonb NOT NULL,
+    superseded_at timestamptz,
+    superseded_by uuid
+);
+CREATE UNIQUE INDEX releases_current ON scout_ops.releases (release) WHERE superseded_at IS NULL;
+CREATE INDEX releases_captured_at ON scout_ops.releases (captured_at);
+COMMENT ON TABLE scout_ops.releases IS 'What the schemas of a release were made of when it was captured';
+COMMENT ON COLUMN scout_ops.releases.capture_id IS 'Identifies the capture';
+COMMENT ON COLUMN scout_ops.releases.release IS 'The release; one of its captures is the current one';
+COMMENT ON COLUMN scout_ops.releases.digest IS 'SHA-256 of all definitions: equal schemas have equal digests';
+COMMENT ON COLUMN scout_ops.releases.captured_at IS 'When, by the clock of the database';
+COMMENT ON COLUMN scout_ops.releases.captured_by IS 'Who captured it';
+COMMENT ON COLUMN scout_ops.releases.incident IS 'The incident it was captured for, or adhoc';
+COMMENT ON COLUMN scout_ops.releases.run_id IS 'The run that captured it';
+COMMENT ON COLUMN scout_ops.releases.git_commit IS 'The commit of the application that belongs to it; NULL where none was named';
+COMMENT ON COLUMN scout_ops.releases.protect IS 'What was to be saved of the data, as it was asked for';
+COMMENT ON COLUMN scout_ops.releases.document IS 'The capture as its file has it: docs/release-capture.md';
+COMMENT ON COLUMN scout_ops.releases.superseded_at IS 'When another took its place; NULL while it is the current one of its release';
+COMMENT ON COLUMN scout_ops.releases.superseded_by IS 'The capture that did';
+
+CREATE TABLE scout_ops.protected_data (
+    item bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    capture_id uuid NOT NULL,
+    relation text NOT NULL,
+    key jsonb NOT NULL,
+    image jsonb NOT NULL
+);
+CREATE INDEX protected_data_capture ON scout_ops.protected_data (capture_id, relation, item);
+COMMENT ON TABLE scout_ops.protected_data IS 'Data that was saved with a capture, row by row';
+COMMENT ON COLUMN scout_ops.protected_data.item IS 'Identifies the row; in the order of the primary key';
+COMMENT ON COLUMN scout_ops.protected_data.capture_id IS 'The capture';
+COMMENT ON COLUMN scout_ops.protected_data.relation IS 'The table it is from, as its entry is named';
+COMMENT ON COLUMN scout_ops.protected_data.key IS 'The primary key, every value as text';
+COMMENT ON COLUMN scout_ops.protected_data.image IS 'The saved columns, every value as text, NULL as null';
+""",
 )
 
-TABLES: t.Final = ("versions", "runs", "leases", "pauses", "kin", "images", "todo", "samples")
+TABLES: t.Final = (
+    *("versions", "runs", "leases", "pauses", "kin", "images", "todo", "samples"),
+    *("releases", "protected_data"),
+)

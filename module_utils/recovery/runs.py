@@ -25,7 +25,10 @@ WHERE r.action <> 'lease'
 ORDER BY r.started_at DESC LIMIT %(limit)s
 """
 
-MOVED: t.Final = ("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded")
+MOVED: t.Final = (
+    *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),
+    *("objects", "protected_rows"),
+)
 
 
 def read(session: Session, *, incident: str | None, action: str | None, run_id: str | None, limit: int) -> list[Row]:
@@ -44,7 +47,8 @@ def described(row: Row) -> Row:
     why_not = _why_not(row, effects, poison)
     shown = {name: value for name, value in row.items() if name != "effects"}
     times = {name: row[name].isoformat() if row[name] else None for name in ("started_at", "finished_at")}
-    return {**shown, **times, "counts": counts, "can_be_undone": why_not is None, "why_not": why_not}
+    named = {"release": effects["release"]} if "release" in effects else {}
+    return {**shown, **times, **named, "counts": counts, "can_be_undone": why_not is None, "why_not": why_not}
 
 
 def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import summary_gate as gates
 from . import summary_moves as moves
+from . import summary_release as captures
 from . import summary_watch as watches
 from .errors import BadInput
 from .progress import count, in_words
@@ -33,6 +34,8 @@ INDENT: t.Final = 9
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
     *(
+        "holds",
+        "since",
         "smoke",
         "warns",
         "unsure",
@@ -111,6 +114,11 @@ class Story:
     def gate(self) -> Result:
         """What an acceptance gate said."""
         return self.ran.get("gate", {})
+
+    @property
+    def capture(self) -> Result:
+        """What a capture of a release came to."""
+        return self.ran.get("capture", {})
 
     @property
     def watch(self) -> Result:
@@ -202,6 +210,7 @@ def document(story: Story) -> Result:
         "runs": _list(story.ran.get("runs", {}).get("runs")),
         "watch": watches.as_document(story.watch),
         "gate": gates.as_document(story.gate),
+        "release": captures.as_document(story.capture),
         "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
@@ -223,6 +232,7 @@ def lines(story: Story) -> list[str]:
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
         **gates.parts(story.gate),
+        **captures.parts(story.capture),
         "saw": watches.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
@@ -299,6 +309,8 @@ def _now(story: Story) -> str:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
         return "ingestion was left as it was" if story.changed else "nothing was changed"
+    if story.operation == captures.OPERATION:
+        return "the pipeline was left as it was"
     if story.state == "unknown":
         touched = {"pause", "clear", "drain", "refresh", "resume"} & set(story.ran)
         return "nothing is known of ingestion" if touched else "nothing was changed"
@@ -381,6 +393,8 @@ def _next(story: Story) -> list[str]:
     if story.check:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
+    if story.capture:
+        return captures.what_next()
     causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]

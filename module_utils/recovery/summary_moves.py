@@ -160,7 +160,7 @@ def _columns(run_id: str, when: str, action: str, incident: str, actor: str) -> 
 
 def _effects(run: Mapping[str, t.Any]) -> str:
     """`1,234 events, 1,200 transactions, 12 requeued`, and before it whatever else became of the run than success."""
-    parts: list[str] = []
+    parts: list[str] = [str(run["release"])] if run.get("release") else []
     counts: Result = run.get("counts") or {}
     for name, value in counts.items():
         if isinstance(value, dict):

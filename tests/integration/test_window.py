@@ -71,7 +71,9 @@ def test_all_damage_at_once_is_mended(scout_db: str, mode: str) -> None:
     assert again["reconciliation"]["unexplained"] == 0
 
 
-def test_what_is_too_much_to_be_carried_along_is_looked_for_again(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_much_to_be_carried_along_is_looked_for_again(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(surveyed, "CARRIED", 3)
     case = damaged(scout_db, WINDOW)
     case.reconciled(recover(case))

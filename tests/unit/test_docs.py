@@ -27,7 +27,7 @@ PLAYBOOKS = {path.stem for path in ROOT.glob("playbooks/*.yml")}
 MODULES = {path.stem for path in ROOT.glob("library/*.py")}
 # What running things makes, what stands for a name to be chosen, and a word with a slash that is no file.
 MADE_LATER = re.compile(
-    r"^\.(venv|scout|molecule)/|^evidence/|NAME|^meta/|^tasks/|^defaults/|^group/|^local/|^example/"
+    r"^\.(venv|scout|molecule)/|^evidence/|NAME|^meta/|^tasks/|^defaults/|^group/|^local/|^example/|^supabase/|^refs/"
 )
 TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool, "dict": dict, "float": (int, float), "int": int, "list": list, "path": str, "str": str,

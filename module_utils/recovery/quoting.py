@@ -1,0 +1,26 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names and texts as SQL writes them; pure. Names stay without quotes where nobody could mistake them."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+PLAIN: t.Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
+#: No other keyword of PostgreSQL has an underscore.
+KEYWORDS: t.Final = re.compile(r"(current|session|system|xml)_.*|exclude_.*")
+
+
+def name(text: str) -> str:
+    """An identifier; a single word is quoted, for it may be a keyword."""
+    if PLAIN.fullmatch(text) and not KEYWORDS.fullmatch(text):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text constant, whatever standard_conforming_strings says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted

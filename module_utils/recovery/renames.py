@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same object under another name: told by where it is in the database; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .writers import WRITERS
+from .written import parents, parted
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .catalog import Entry
+
+#: In the order in which they are looked for: what stands below something comes after it.
+KINDS: t.Final = ("table", "view", "materialized_view", "sequence", "column", "index", "constraint")
+
+
+def renamed(
+    live: Mapping[str, Entry], wanted: Mapping[str, Entry]
+) -> tuple[dict[str, Entry], list[tuple[str, list[str]]]]:
+    """The live catalog after everything has got back its name, and the steps to that."""
+    there, statements = dict(live), list[tuple[str, list[str]]]()
+    for kind in KINDS:
+        for entry in [e for e in wanted.values() if e.kind == kind and e.address]:
+            # A rename moves what stands below it, so each is looked for in what the ones before have made.
+            found = next((e for e in there.values() if e.address == entry.address), None)
+            if entry.key in there or found is None or found.kind != kind or found.key in wanted:
+                continue
+            # Those of partitions follow their parent's.
+            told = [] if kind == "column" and _follows(found, there, statements) else list(_rename(found, entry))
+            statements.append((found.key, told))
+            there = _with_name(there, found, entry)
+    return there, [(key, told) for key, told in statements if told]
+
+
+def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[str]]]) -> bool:
+    table, _, own = parted(column.name)
+    entry = there.get(f"table:{table}")
+    return entry is not None and any(f"column:{parent}.{own}" in {key for key, _ in done} for parent in parents(entry))
+
+
+def _rename(found: Entry, entry: Entry) -> Iterator[str]:
+    if entry.kind == "column":
+        (relation, _, old), new = parted(found.name), parted(entry.name)[2]
+        yield f"ALTER TABLE {relation} RENAME COLUMN {old} TO {new}"
+        return
+    if entry.kind == "constraint":
+        old, new = (each.name.rpartition(" on ")[0] for each in (found, entry))
+        yield f"ALTER TABLE {found.facts['table']} RENAME CONSTRAINT {old} TO {new}"
+        return
+    noun = WRITERS[entry.kind].noun
+    (schema, _, old), (to_schema, _, new) = parted(found.name), parted(entry.name)
+    if schema != to_schema:
+        yield f"ALTER {noun} {found.name} SET SCHEMA {to_schema}"
+    if old != new:
+        yield f"ALTER {noun} {to_schema}.{old} RENAME TO {new}"
+
+
+def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[str, Entry]:
+    """All entries with another name for one of them, wherever it is spoken of."""
+    if entry.kind in ("column", "constraint"):
+        old, new = (
+            (parted(each.name)[2] if entry.kind == "column" else each.name.rpartition(" on ")[0])
+            for each in (found, entry)
+        )
+        concerned = {key for key, e in there.items() if found.key in e.needs}
+        concerned |= {f"table:{parted(found.name)[0]}", found.key}
+    else:
+        old, new, concerned = found.name, entry.name, set(there)
+    token = re.compile(rf'(?<![\w".]){re.escape(old)}(?![\w"])')
+    if entry.kind == "column":
+        token = re.compile(rf'(?<![\w"]){re.escape(old)}(?![\w"])')
+
+    def say(value: t.Any) -> t.Any:
+        if isinstance(value, str):
+            return token.sub(lambda _: new, value)
+        if isinstance(value, list):
+            return [say(each) for each in t.cast("list[t.Any]", value)]
+        if isinstance(value, dict):
+            return {key: say(each) for key, each in t.cast("dict[str, t.Any]", value).items()}
+        return value
+
+    made: dict[str, Entry] = {}
+    keys = {key: _key_with(e, found, entry, say) for key, e in there.items()}
+    for key, e in there.items():
+        facts = e.facts
+        if key in concerned:
+            facts = {name: say(value) for name, value in facts.items()}
+            if name_raw := _raw(found, entry, e):
+                facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
+        kind, _, name = keys[key].partition(":")
+        made[keys[key]] = dataclasses.replace(
+            e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
+        )
+    return made
+
+
+def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:
+    """The old and the new name of a column as its table's order has them."""
+    if entry.kind != "column" or of.kind != "table" or "column_order" not in of.facts:
+        return None
+    old, new = (unquoted(parted(each.name)[2]) for each in (found, entry))
+    return old, new
+
+
+def unquoted(identifier: str) -> str:
+    """The name that an identifier stands for."""
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
+
+
+def _key_with(e: Entry, found: Entry, entry: Entry, say: t.Callable[[t.Any], t.Any]) -> str:
+    """The key an entry has after a rename."""
+    if e.key == found.key:
+        return entry.key
+    below = entry.kind not in ("column", "constraint") and (
+        e.name.startswith(f"{found.name}.")
+        or e.name.endswith(f" on {found.name}")
+        or e.kind in ("function", "aggregate")
+    )
+    return f"{e.kind}:{say(e.name)}" if below else e.key

@@ -1,0 +1,347 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way from a catalog as it is to the one that was captured: statements in an order that works; pure.
+
+What the capture does not know is dropped, what is missing is made, what differs is altered in place where PostgreSQL can do
+that, and otherwise dropped and made again, with everything that depends on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+import typing as t
+
+from . import written_beside, written_code, written_tables, written_types
+from .changes import Changes
+from .errors import NotReached
+from .quoting import literal, name
+from .renames import renamed, unquoted
+from .writers import WRITERS
+from .written import beside, first_of, grants, parents, parted
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .catalog import Catalog, Entry
+
+#: Kinds that stand on a relation and go with it.
+PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics")
+#: What is done, and to which key.
+Action = tuple[str, str]
+MAKES: t.Final = ("create", "alter", "rejoin", "attach")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing that is done to one entry; `does` is rename, drop, create, alter or settle."""
+
+    does: str
+    key: str
+    statements: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All steps in order, the data that would go with them, and what there is no way to."""
+
+    steps: tuple[Step, ...]
+    #: Columns and tables that are dropped with their data, and labels of enums.
+    loses: tuple[str, ...]
+    impossible: tuple[str, ...]
+
+
+def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "") -> Plan:
+    """The way from `live` to `wanted`, of the same database or of one with other addresses. All statements are for a session
+    with search_path = pg_catalog and check_function_bodies = off."""
+    there, renames = renamed(live.entries, wanted.entries)
+    way = _Way(there, wanted.entries, migrations_table)
+    steps = (*(Step("rename", key, tuple(told)) for key, told in renames), *way.steps())
+    return Plan(steps, tuple(way.loses()), tuple(way.impossible))
+
+
+class _Way(Changes):
+    """The statements for the changes, in their order."""
+
+    def steps(self) -> Iterator[Step]:
+        """All of it in an order in which nothing is missing when it is needed."""
+        actions = self._actions()
+        order = _sorted(actions.keys(), self._edges(actions))
+        for action in order:
+            does, key = action
+            if statements := actions[action]:
+                yield Step(does, key, tuple(statements))
+        # What is taken back from a table is taken from its columns as well, so these come after it.
+        for key in sorted(self.wanted, key=lambda key: (key.startswith("column:"), key)):
+            if made := self._beside(key):
+                yield Step("settle", key, tuple(made))
+
+    def _actions(self) -> dict[Action, list[str]]:
+        """What is done, by (what, key)."""
+        actions: dict[Action, list[str]] = {}
+        for key in self.dropped:
+            entry = self.there[key]
+            falls = self._falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
+            actions["drop", key] = [] if falls else self._write("drop", entry)
+        for key in self.created:
+            actions["create", key] = self._created(self.wanted[key])
+            if self.wanted[key].kind == "table":
+                actions["attach", key] = [*self._checks(self.wanted[key]), *written_tables.attach(self.wanted[key])]
+            if self.wanted[key].kind == "sequence":
+                actions["own", key] = written_tables.owned(self.wanted[key])
+        actions |= {("alter", key): made for key, made in self.altered.items()}
+        for key in self.parted:
+            relation, _, own = parted(self.there[key].name)
+            actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
+            default = self.wanted[key].facts.get("default") if key in self.wanted else None
+            if default is not None and key not in self.altered:
+                actions["rejoin", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} SET DEFAULT {default}"]
+        return actions | self._switched(actions)
+
+    def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
+        """What is done to a trigger reaches those that partitions have of it, which are switched as they were."""
+        if not any(key.startswith("trigger:") for _, key in actions):
+            return {}
+        return {
+            ("rejoin", key): self._write("create", entry)
+            for key, entry in self.wanted.items()
+            if entry.kind == "trigger" and entry.facts.get("inherited") and ("create", key) not in actions
+        }
+
+    def _created(self, entry: Entry) -> list[str]:
+        """What makes an entry, where it does not come with another one."""
+        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
+        if entry.kind == "table":
+            copied = entry.key in self.copied
+            return self._copied(entry) if copied else written_tables.create_table(entry, self._columns(entry))
+        if entry.kind == "column" and (table in self.created or self._from_parent(entry)):
+            return []
+        if entry.kind == "constraint" and entry.facts.get("inherited"):
+            return []
+        if entry.key in self.swapped:
+            return self._swap(entry)
+        made = self._write("create", entry)
+        if entry.kind in ("constraint", "index") and table in self.created:
+            # It becomes a part of its parent's when its table does.
+            made = [each for each in made if " ATTACH PARTITION " not in each]
+        owner = self.wanted.get(table)
+        if entry.kind == "constraint" and owner and owner.facts.get("partition_key") and entry.facts.get("index"):
+            made[0] = made[0].replace("ALTER TABLE ", "ALTER TABLE ONLY ", 1)
+        return made
+
+    def _from_parent(self, column: Entry) -> bool:
+        """Whether it is added, or dropped, with the one of its parent."""
+        table, _, own = parted(column.name)
+        entry = self.wanted.get(f"table:{table}") or self.there.get(f"table:{table}")
+        changed = {f"column:{parent}.{own}" for parent in parents(entry)} if entry else set[str]()
+        return bool(changed & (self.created if column.key in self.created else self.dropped))
+
+    def _swap(self, enum: Entry) -> list[str]:
+        """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
+        schema, _, own = parted(enum.name)
+        old = f"{schema}.{name(unquoted(own) + ' of before')}"
+        made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self._write("create", enum)]
+        for key in sorted(self.swapped[enum.key]):
+            relation, _, column = parted(self.there[key].name)
+            facts, alter = self.wanted[key].facts, f"ALTER TABLE {relation} ALTER COLUMN {column}"
+            text = "text[]" if facts["type"].endswith("[]") else "text"
+            has = self.there[key].facts.get("default") is not None
+            made += [f"{alter} DROP DEFAULT"] if has else []
+            made.append(f"{alter} TYPE {facts['type']} USING {column}::{text}::{facts['type']}")
+            made += [f"{alter} SET DEFAULT {facts['default']}"] if facts.get("default") is not None else []
+        return [*made, f"DROP TYPE {old}"]
+
+    def _copied(self, table: Entry) -> list[str]:
+        """A new table with the rows of the old one, which goes; columns that count go on counting."""
+        schema, _, own = parted(table.name)
+        old = f"{schema}.{name(unquoted(own) + ' of before')}"
+        columns = self._columns(table)
+        made = [f"ALTER TABLE {table.name} RENAME TO {parted(old)[2]}"]
+        counting = [e for e in columns if written_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
+        for e in counting:
+            sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
+            made += [f"ALTER SEQUENCE {sequence} RENAME TO {_old(sequence)}"] if sequence else []
+        owned = [
+            e
+            for e in self.there.values()
+            if e.kind == "sequence" and parted(e.facts.get("owned_by") or "")[0] == table.name
+        ]
+        made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
+        made += written_tables.create_table(table, columns)
+        made += [f"ALTER TABLE {table.name} OWNER TO {name(table.owner)}"] if table.owner else []
+        kept = [parted(e.name)[2] for e in columns if e.key in self.there and e.facts.get("generated") is None]
+        if kept:
+            listed = ", ".join(kept)
+            # Names are those the catalog has written.
+            made.append(f"INSERT INTO {table.name} ({listed}) OVERRIDING SYSTEM VALUE SELECT {listed} FROM {old}")  # noqa: S608
+        for e in counting:
+            sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
+            if sequence:
+                was = f"{parted(sequence)[0]}.{_old(sequence)}"
+                now = literal(e.facts["identity"]["sequence"])
+                made.append(f"SELECT setval({now}::regclass, last_value, is_called) FROM {was}")  # noqa: S608
+        made.append(f"DROP TABLE {old}")
+        return made + [told for e in owned if e.key in self.wanted for told in written_tables.owned(self.wanted[e.key])]
+
+    def _columns(self, table: Entry) -> list[Entry]:
+        """The columns of a table that is made, in their order."""
+        found = {
+            unquoted(parted(e.name)[2]): e
+            for e in self.wanted.values()
+            if e.kind == "column" and parted(e.name)[0] == table.name
+        }
+        return [found[each] for each in table.facts.get("column_order", ()) if each in found]
+
+    def _checks(self, table: Entry) -> Iterator[str]:
+        """The checks of its parent, which a table needs to become a partition of that."""
+        part: dict[str, str] = table.facts.get("partition_of") or {}
+        for e in self.inheritable(self.ancestors(table) if part else []):
+            yield f"ALTER TABLE {table.name} ADD CONSTRAINT {first_of(e)} {e.facts['definition']}"
+
+    def _write(self, does: str, entry: Entry) -> list[str]:
+        """The statements that make or drop an entry by itself."""
+        if entry.kind == "migration":
+            made = written_beside.insert_row if does == "create" else written_beside.delete_row
+            return made(entry, self.migrations_table)
+        writer = WRITERS.get(entry.kind)
+        if writer is None:
+            self.impossible.append(f"{entry.key} can be neither made nor dropped here")
+            return []
+        return writer.create(entry) if does == "create" else writer.drop(entry)
+
+    def _falls_with(self, entry: Entry, gone: set[str]) -> bool:
+        """Whether its relation, its column, or what it has from a parent goes and takes it along."""
+        index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
+        relations: list[str] = []
+        if above := index.get("attached_to"):
+            table, _, own = parted(above)
+            if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
+                return True
+        if entry.kind == "column":
+            if entry.key not in self.wanted and self._from_parent(entry):
+                return True
+            relations = [parted(entry.name)[0]]
+        elif entry.kind == "sequence":
+            by = entry.facts.get("owned_by") or ""
+            return f"column:{by}" in gone
+        elif entry.kind in PARTS:
+            relations = [entry.facts.get("table") or entry.facts.get("relation") or ""]
+        fallen = gone - self.copied if entry.kind != "column" else gone
+        return any(f"{kind}:{each}" in fallen for kind in ("table", "view", "materialized_view") for each in relations)
+
+    def _edges(self, actions: Mapping[Action, list[str]]) -> set[tuple[Action, Action]]:
+        """Pairs of actions of which the first comes before the second."""
+        edges: set[tuple[Action, Action]] = set()
+
+        def first(one: Action, two: Action) -> None:
+            if one in actions and two in actions and one != two:
+                edges.add((one, two))
+
+        for key, entry in self.there.items():
+            for need in entry.needs:
+                for goes in ("drop", "part", "alter"):
+                    first((goes, key), ("drop", need))
+                first(("drop", key), ("alter", need))
+        for key, entry in self.wanted.items():
+            for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
+                first((one, need), (two, key))
+            first(("drop", key), ("create", key))
+            first(("part", key), ("rejoin", key))
+            if entry.kind == "sequence" and entry.facts.get("owned_by"):
+                first(("create", key), ("own", key))
+                first(("create", f"column:{entry.facts['owned_by']}"), ("own", key))
+            self._around_tables(entry, first)
+        return edges
+
+    def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
+        """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
+        if entry.kind in ("index", "constraint"):
+            first(("create", entry.key), ("attach", f"table:{entry.facts.get('table')}"))
+        if entry.kind == "trigger" and entry.facts.get("inherited"):
+            first(("attach", f"table:{entry.facts.get('relation')}"), ("create", entry.key))
+            for other in self.wanted.values():
+                if other.kind == "trigger" and not other.facts.get("inherited"):
+                    for one, two in itertools.product(("create", "alter"), ("create", "rejoin")):
+                        first((one, other.key), (two, entry.key))
+        if entry.kind == "column" and f"table:{parted(entry.name)[0]}" in self.created:
+            table = parted(entry.name)[0]
+            for need in entry.needs:
+                if not need.startswith(f"column:{table}."):
+                    first(("create", need), ("create", f"table:{table}"))
+
+    def _beside(self, key: str) -> list[str]:
+        """Owner, grants, comment and labels where they differ, or where it was made again."""
+        entry = self.wanted[key]
+        writer = WRITERS.get(entry.kind)
+        if writer is None or not writer.noun:
+            return []
+        before = None if key in self.created else self.there.get(key)
+        named = dataclasses.replace(entry, name=written_types.routine(entry)) if writer.noun == "ROUTINE" else entry
+        made = beside(named, before, self.everybody, writer.noun)
+        if before is not None and before.grants == entry.grants and self._is_granted_anew(entry):
+            made += grants(entry, None, ())
+        if entry.kind == "column":
+            made += self._of_sequence(entry, before)
+        if entry.kind in ("view", "materialized_view") and any(each.startswith("REVOKE") for each in made):
+            made += written_code.column_grants(entry, before)
+        return made
+
+    def _of_sequence(self, column: Entry, before: Entry | None) -> list[str]:
+        """What is granted on the sequence of a column that counts by itself, and said of it."""
+        key = f"table:{parted(column.name)[0]}"
+        identity: dict[str, str] = column.facts.get("identity") or {}
+        sequence, owner = identity.get("sequence"), self.wanted[key].owner
+        if not sequence:
+            return []
+        had: dict[str, str] = (before.facts.get("identity") if before else None) or {}
+        stands = before is not None and had.get("sequence") and key in self.there and self.there[key].owner == owner
+        there = before.facts if before is not None and stands else {}
+        made: list[str] = []
+        granted: list[tuple[str, str, bool, str]] = [tuple(g) for g in column.facts.get("sequence_grants") or ()]
+        if not stands or there.get("sequence_grants") != column.facts.get("sequence_grants"):
+            entry = dataclasses.replace(column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted))
+            made += grants(entry, None, self.everybody)
+        comment = column.facts.get("sequence_comment")
+        if comment != there.get("sequence_comment"):
+            made.append(f"COMMENT ON SEQUENCE {sequence} IS {'NULL' if comment is None else literal(comment)}")
+        return made
+
+    def _is_granted_anew(self, entry: Entry) -> bool:
+        """Whether it is a column whose table's grants are made again."""
+        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else ""
+        before, after = self.there.get(table), self.wanted.get(table)
+        return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
+
+
+def _old(sequence: str) -> str:
+    return name(unquoted(parted(sequence)[2]) + " of before")
+
+
+def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
+    """A topological order; of what is free, drops come first, then the names in their order."""
+    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "rejoin": 6}
+    after: dict[Action, list[Action]] = {}
+    waiting = dict.fromkeys(actions, 0)
+    for one, two in edges:
+        after.setdefault(one, []).append(two)
+        waiting[two] += 1
+    free = [(rank[action[0]], action) for action, number in waiting.items() if not number]
+    heapq.heapify(free)
+    done = 0
+    while free:
+        _, action = heapq.heappop(free)
+        done += 1
+        yield action
+        for follower in after.get(action, ()):
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(free, (rank[follower[0]], follower))
+    if done < len(waiting):
+        left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
+        raise NotReached(
+            "could not plan the way back",
+            said=f"these depend on each other in a circle: {', '.join(left[:6])}",
+            next_step="take one of them back by hand, then run the same command again",
+        )

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an entry of the catalog is made, dropped and altered, with owner, grants, comment and labels; pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .quoting import literal, name
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .catalog import Entry
+
+#: What GRANT calls a kind; others have no grants of their own.
+GRANTED_ON: t.Final = {
+    "schema": "SCHEMA",
+    "table": "TABLE",
+    "view": "TABLE",
+    "materialized_view": "TABLE",
+    "sequence": "SEQUENCE",
+    "function": "ROUTINE",
+    "aggregate": "ROUTINE",
+    "enum": "TYPE",
+    "domain": "TYPE",
+    "composite": "TYPE",
+    "range": "TYPE",
+}
+
+
+class Writer(t.NamedTuple):
+    """How one kind is written. `alter` gives None where the entry has to be dropped and made again."""
+
+    noun: str
+    create: Callable[[Entry], list[str]]
+    drop: Callable[[Entry], list[str]]
+    alter: Callable[[Entry, Entry], list[str] | None]
+
+
+def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: str) -> list[str]:
+    """Owner, grants, comment and labels of an entry that was `before`, or has just been made by nobody knows whom; `everybody`
+    who may have been granted something by default."""
+    made: list[str] = []
+    follows = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
+    if entry.owner and not follows and (before is None or before.owner != entry.owner):
+        made.append(f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}")
+    if before is None or before.grants != entry.grants or before.owner != entry.owner:
+        made += grants(entry, before, everybody)
+    if entry.comment != (before.comment if before else None):
+        comment = "NULL" if entry.comment is None else literal(entry.comment)
+        made.append(f"COMMENT ON {noun} {entry.name} IS {comment}")
+    there = before.labels if before else {}
+    for provider in sorted({*entry.labels, *there}):
+        label = entry.labels.get(provider)
+        if label != there.get(provider):
+            text = "NULL" if label is None else literal(label)
+            made.append(f"SECURITY LABEL FOR {name(provider)} ON {noun} {entry.name} IS {text}")
+    return made
+
+
+def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list[str]:
+    """All is taken back, then granted as it was: by the owner first, then by those to whom the right to grant was given."""
+    of_column = entry.kind == "column"
+    if entry.kind not in GRANTED_ON and not of_column:
+        return []
+    if of_column and not entry.grants and not (before and before.grants):
+        return []
+    relation, _, column = parted(entry.name) if of_column else (entry.name, "", "")
+    target = f"{GRANTED_ON.get(entry.kind, 'TABLE')} {relation}"
+    what = f" ({column})" if of_column else ""
+    had = {grant[0] for grant in before.grants} if before else set[str]()
+    wanted = {grant[0] for grant in entry.grants}
+    # That a table's column is granted to nobody else by default spares the revoke.
+    losers: set[str] = had | wanted
+    if not of_column:
+        losers |= {*everybody, *((entry.owner,) if entry.owner else ())}
+    made = [
+        f"REVOKE ALL{what} ON {target} FROM {', '.join(map(grantee, sorted(losers)))} CASCADE"
+    ] if losers else []  # fmt: skip
+    for grantor in _by_owner_first(entry):
+        made += [f"SET LOCAL ROLE {name(grantor)}"] if grantor != entry.owner else []
+        for receiver, grantable in sorted({(g[0], g[2]) for g in entry.grants if g[3] == grantor}):
+            privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
+            listed = ", ".join(f"{privilege}{what}" for privilege in privileges)
+            option = " WITH GRANT OPTION" if grantable else ""
+            made.append(f"GRANT {listed} ON {target} TO {grantee(receiver)}{option}")
+        made += ["RESET ROLE"] if grantor != entry.owner else []
+    return made
+
+
+def _by_owner_first(entry: Entry) -> Iterator[str]:
+    """Everybody who granted something, each after whom his own right comes from."""
+    left = {grant[3] for grant in entry.grants}
+    able = {entry.owner}
+    while left:
+        now = sorted(grantor for grantor in left if grantor in able) or sorted(left)
+        yield from now
+        left -= set(now)
+        able |= {grant[0] for grant in entry.grants if grant[2]}
+
+
+def grantee(role: str) -> str:
+    """A role, or PUBLIC."""
+    return "PUBLIC" if role == "PUBLIC" else name(role)
+
+
+def parted(qualified: str) -> tuple[str, str, str]:
+    """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
+    quoted = False
+    for place in range(len(qualified) - 1, -1, -1):
+        if qualified[place] == '"':
+            quoted = not quoted
+        elif qualified[place] == "." and not quoted:
+            return qualified[:place], ".", qualified[place + 1 :]
+    return "", "", qualified
+
+
+def first_of(entry: Entry) -> str:
+    """The name of a constraint, trigger, rule or policy without the relation it is on."""
+    return entry.name.removesuffix(f" on {entry.facts.get('table') or entry.facts.get('relation')}")
+
+
+def parents(table: Entry) -> list[str]:
+    """The tables of which it is a partition or a child."""
+    part: dict[str, str] = table.facts.get("partition_of") or {}
+    inherited: list[str] = table.facts.get("inherits") or []
+    return [*([part["table"]] if part else []), *inherited]
