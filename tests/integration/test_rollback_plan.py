@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, rollback
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, hazards, rollback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
 from tests.integration.releases import SCOPE, differs, dump, run
 from tests.scout import release_schema
@@ -33,6 +34,15 @@ KEPT = """
 SELECT (SELECT jsonb_agg(jsonb_build_array(c.id, c.name, c.code, c.region) ORDER BY c.id)::text FROM shop.customer AS c),
        (SELECT jsonb_agg(jsonb_build_array(o.id, o.customer, o.status, o.number, o.during) ORDER BY o.id)::text FROM shop."order" AS o),
        (SELECT last_value FROM shop.customer_id_seq), (SELECT last_value FROM shop.order_id_seq)
+"""
+
+#: Files of tables, and locks of this session on relations of the release.
+RELATIONS = (
+    "SELECT oid, relfilenode FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace::regnamespace::text !~ '^pg_'"
+)
+LOCKED = """
+SELECT relation, mode FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+WHERE pid = pg_backend_pid() AND c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace::regnamespace::text !~ '^pg_|cron'
 """
 
 #: What a migration does in more than one step, most of it with dependents.
@@ -121,10 +131,23 @@ def go_back(dsn: str, wanted: catalog.Catalog) -> rollback.Plan:
     with psycopg.connect(dsn, options="-c client_min_messages=warning") as connection:
         connection.execute("SET LOCAL search_path = pg_catalog")
         connection.execute("SET LOCAL check_function_bodies = off")
-        for step in plan.steps:
-            for statement in step.statements:
-                connection.execute(statement.encode())
+        for statement in (statement for step in plan.steps for statement in step.statements):
+            known, files = dict(connection.execute(RELATIONS).fetchall()), connection.execute(LOCKED).fetchall()
+            connection.execute(statement.encode())
+            assert_no_worse(connection, statement, known, {(oid, mode) for oid, mode in files})
     return plan
+
+
+def assert_no_worse(
+    connection: psycopg.Connection[Any], statement: str, known: dict[int, int], held: set[tuple[int, str]]
+) -> None:
+    """What the statement locked, and rewrote, of what was there is no more than what is said of it."""
+    said = hazards.judge(statement)
+    taken = {mode for oid, mode in connection.execute(LOCKED).fetchall() if (oid, mode) not in held and oid in known}
+    strongest = max(taken, key=hazards.LOCKS.index, default="")
+    assert hazards.LOCKS.index(strongest) <= hazards.LOCKS.index(said.lock), (statement, strongest)
+    rewritten = {oid for oid, file in connection.execute(RELATIONS).fetchall() if known.get(oid, file) != file}
+    assert not rewritten or said.effect in (hazards.REWRITES, hazards.LOSES) or "REFRESH" in statement, statement
 
 
 def canonical(text: str) -> list[str]:
