@@ -13,7 +13,7 @@ from .writers import WRITERS
 from .written import parents, parted
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .catalog import Entry
 
@@ -56,7 +56,8 @@ def _rename(found: Entry, entry: Entry) -> Iterator[str]:
         return
     noun = WRITERS[entry.kind].noun
     (schema, _, old), (to_schema, _, new) = parted(found.name), parted(entry.name)
-    if schema != to_schema:
+    # An index, and a sequence of a column, have moved with their table.
+    if schema != to_schema and not (entry.kind == "index" or found.facts.get("owned_by")):
         yield f"ALTER {noun} {found.name} SET SCHEMA {to_schema}"
     if old != new:
         yield f"ALTER {noun} {to_schema}.{old} RENAME TO {new}"
@@ -64,18 +65,36 @@ def _rename(found: Entry, entry: Entry) -> Iterator[str]:
 
 def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[str, Entry]:
     """All entries with another name for one of them, wherever it is spoken of."""
-    if entry.kind in ("column", "constraint"):
-        old, new = (
-            (parted(each.name)[2] if entry.kind == "column" else each.name.rpartition(" on ")[0])
-            for each in (found, entry)
+    say, concerned = _saying(there, found, entry)
+    made: dict[str, Entry] = {}
+    keys = {key: _key_with(e, found, entry, say) for key, e in there.items()}
+    for key, e in there.items():
+        facts = e.facts
+        if key in concerned:
+            facts = {name: say(value) for name, value in facts.items()}
+            if name_raw := _raw(found, entry, e):
+                facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
+        if e.kind == "column" and parted(e.name)[0] == found.name and facts.get("identity"):
+            facts = {**facts, "identity": _moved(facts["identity"], parted(found.name)[0], parted(entry.name)[0])}
+        kind, _, name = keys[key].partition(":")
+        made[keys[key]] = dataclasses.replace(
+            e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
         )
+    return made
+
+
+def _saying(there: Mapping[str, Entry], found: Entry, entry: Entry) -> tuple[Callable[[t.Any], t.Any], set[str]]:
+    """What puts the new name for the old one into facts, and the keys of the entries that may speak of it."""
+    before = r'(?<![\w".])'
+    if entry.kind in ("column", "constraint"):
+        of_column = entry.kind == "column"
+        old, new = (parted(e.name)[2] if of_column else e.name.rpartition(" on ")[0] for e in (found, entry))
+        before = r'(?<![\w"])' if of_column else before
         concerned = {key for key, e in there.items() if found.key in e.needs}
         concerned |= {f"table:{parted(found.name)[0]}", found.key}
     else:
         old, new, concerned = found.name, entry.name, set(there)
-    token = re.compile(rf'(?<![\w".]){re.escape(old)}(?![\w"])')
-    if entry.kind == "column":
-        token = re.compile(rf'(?<![\w"]){re.escape(old)}(?![\w"])')
+    token = re.compile(rf'{before}{re.escape(old)}(?![\w"])')
 
     def say(value: t.Any) -> t.Any:
         if isinstance(value, str):
@@ -86,19 +105,13 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
             return {key: say(each) for key, each in t.cast("dict[str, t.Any]", value).items()}
         return value
 
-    made: dict[str, Entry] = {}
-    keys = {key: _key_with(e, found, entry, say) for key, e in there.items()}
-    for key, e in there.items():
-        facts = e.facts
-        if key in concerned:
-            facts = {name: say(value) for name, value in facts.items()}
-            if name_raw := _raw(found, entry, e):
-                facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
-        kind, _, name = keys[key].partition(":")
-        made[keys[key]] = dataclasses.replace(
-            e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
-        )
-    return made
+    return say, concerned
+
+
+def _moved(identity: dict[str, t.Any], schema: str, to_schema: str) -> dict[str, t.Any]:
+    """An identity whose sequence has moved with its table."""
+    at, _, own = parted(identity.get("sequence", ""))
+    return {**identity, "sequence": f"{to_schema}.{own}"} if at and at == schema else identity
 
 
 def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:

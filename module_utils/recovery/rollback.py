@@ -244,6 +244,9 @@ class _Way(Changes):
                 for goes in ("drop", "part", "alter"):
                     first((goes, key), ("drop", need))
                 first(("drop", key), ("alter", need))
+                if entry.kind == "column" and need not in self.wanted:
+                    # What is copied keeps what its old columns need until the old table is gone.
+                    first(("create", f"table:{parted(entry.name)[0]}"), ("drop", need))
         for key, entry in self.wanted.items():
             for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
                 first((one, need), (two, key))
@@ -296,11 +299,12 @@ class _Way(Changes):
         if not sequence:
             return []
         had: dict[str, str] = (before.facts.get("identity") if before else None) or {}
-        stands = before is not None and had.get("sequence") and key in self.there and self.there[key].owner == owner
+        stands = before is not None and had.get("sequence") and key in self.there and key not in self.created
         there = before.facts if before is not None and stands else {}
+        same = stands and self.there[key].owner == owner
         made: list[str] = []
         granted: list[tuple[str, str, bool, str]] = [tuple(g) for g in column.facts.get("sequence_grants") or ()]
-        if not stands or there.get("sequence_grants") != column.facts.get("sequence_grants"):
+        if not same or there.get("sequence_grants") != column.facts.get("sequence_grants"):
             entry = dataclasses.replace(column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted))
             made += grants(entry, None, self.everybody)
         comment = column.facts.get("sequence_comment")

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import random
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -188,6 +190,23 @@ def assert_no_way(dsn: str, wanted: catalog.Catalog, reason: str) -> None:
         assert dump(dsn, "--schema-only") == before
     else:
         go_back(dsn, wanted)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_way_back_from_several_migrations(
+    seed: int, another: Callable[[], str], template: str, wanted: catalog.Catalog
+) -> None:
+    """Any few of them in any order, but for those that stand in each other's way."""
+    dice = random.Random(seed)
+    able = [each for each in (*MIGRATIONS, *COMPOUND) if not each.startswith(tuple(NO_WAY))]
+    dsn = another()
+    for migration in dice.sample(able, dice.randint(2, 5)):
+        with contextlib.suppress(psycopg.Error):
+            run(dsn, migration)
+    plan = go_back(dsn, wanted)
+    assert plan.impossible == ()
+    assert differs(wanted.entries, live(dsn, wanted).entries) == ()
+    assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
 
 
 @pytest.mark.parametrize(

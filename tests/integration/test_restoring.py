@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A captured release is restored in one transaction or not at all, whoever is at work meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
+    catalog,
+    errors,
+    release,
+    releases,
+    restoring,
+    rollback,
+)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from tests.integration.releases import SCOPE, dump, run
+from tests.integration.test_rollback_plan import ROWS, canonical
+from tests.scout import release_schema
+from tests.scout.server import Server
+
+TEMPLATE = "restoring_template"
+_numbers = itertools.count(1)
+
+#: A bad release: a function that does something else, columns that come and go, a view replaced, a grant revoked, a job disabled.
+BAD_RELEASE = """
+CREATE OR REPLACE FUNCTION shop.total(a int, b int DEFAULT 2) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a * b';
+ALTER TABLE shop.customer ADD COLUMN phone text;
+DROP VIEW shop.named_orders;
+ALTER TABLE shop."order" DROP COLUMN "two words";
+CREATE VIEW shop.named_orders AS SELECT o.id, c.phone FROM shop."order" AS o JOIN shop.customer AS c ON c.id = o.customer;
+REVOKE SELECT ON shop.by_day FROM release_reader;
+INSERT INTO supabase_migrations.schema_migrations VALUES ('20250301000000', ARRAY['x'], 'bad')
+"""
+JOB_OFF = "SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'by-day'"
+
+
+@pytest.fixture(scope="module")
+def template(pg_server: Server) -> Iterator[str]:
+    """The dsn of the rich schema with a few rows."""
+    pg_server.drop_database(TEMPLATE)
+    dsn = release_schema.build(pg_server.create_database(TEMPLATE))
+    run(dsn, ROWS)
+    yield dsn
+    pg_server.drop_database(TEMPLATE)
+
+
+@pytest.fixture
+def captured(pg_server: Server, template: str) -> Iterator[tuple[str, release.Document]]:
+    """A copy of it, with its capture."""
+    name = f"restoring_{next(_numbers)}"
+    dsn = release_schema.clone(pg_server, TEMPLATE, name)
+    yield dsn, capture(dsn)
+    pg_server.drop_database(name)
+
+
+def capture(dsn: str) -> release.Document:
+    """What the module would keep; it works in databases of a Scout alone."""
+    with open_session(Settings(dsn)) as session, session.read():
+        found, here = catalog.read(session, SCOPE), releases.origin(session)
+    scope = {"schemas": list(SCOPE.schemas), "migrations_table": SCOPE.migrations_table, "beyond": list(found.beyond)}
+    about = {"database": here.database, "database_oid": here.database_oid, "system_identifier": here.system_identifier}
+    return json.loads(json.dumps(release.document(found.entries.values(), {"scope": scope, **about})))
+
+
+def target_of(session: Session, document: release.Document) -> restoring.Target:
+    with session.read():
+        return restoring.Target(document, releases.origin(session).is_that_of(document))
+
+
+def planned(session: Session, target: restoring.Target) -> rollback.Plan:
+    with session.read():
+        return restoring.plan(session, target)
+
+
+def restored(dsn: str, document: release.Document, patience: restoring.Patience | None = None, **more: Any) -> int:
+    """Plans and goes; gives the attempts that gave way."""
+    with open_session(Settings(dsn)) as session:
+        target = target_of(session, document)
+        found = planned(session, target)
+        restoring.refuse(session.where, found, allow_lossy=True)
+        return restoring.restore(session, target, found, patience or restoring.Patience(), Progress(), **more)
+
+
+def test_a_bad_release_is_taken_back(captured: tuple[str, release.Document], template: str) -> None:
+    dsn, document = captured
+    run(dsn, BAD_RELEASE)
+    run(dsn, JOB_OFF)
+    recorded: list[bool] = []
+    assert restored(dsn, document, record=lambda: recorded.append(True)) == 0
+    assert recorded == [True]
+    assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
+    with open_session(Settings(dsn)) as session:
+        found = planned(session, target_of(session, document))
+    assert (found.steps, restoring.sentence(found, "would take back")) == ((), "nothing differs from the capture")
+
+
+def test_data_that_would_go_is_named_and_refused(captured: tuple[str, release.Document]) -> None:
+    dsn, document = captured
+    run(dsn, BAD_RELEASE)
+    with open_session(Settings(dsn)) as session:
+        found = planned(session, target_of(session, document))
+        with pytest.raises(errors.NotReached, match=r"column shop\.customer\.phone") as raised:
+            restoring.refuse(session.where, found, allow_lossy=False)
+    assert "allow_lossy" in raised.value.next_step
+    told = restoring.described(found)
+    assert {step["hazard"] for step in told["steps"]} == {"none", "blocks writes", "rewrites", "loses data"}
+    assert told["loses"] == ["column:shop.customer.phone"]
+
+
+def test_what_was_dropped_whole_comes_back(captured: tuple[str, release.Document]) -> None:
+    dsn, document = captured
+    run(dsn, 'DROP SCHEMA "Ünï ""q"" shop" CASCADE; DROP TABLE shop.sale CASCADE; DROP TABLE shop."order" CASCADE')
+    restored(dsn, document)
+    assert capture(dsn)["digest"] == document["digest"]
+
+
+def test_what_moved_to_another_schema_comes_back_with_its_rows(captured: tuple[str, release.Document]) -> None:
+    dsn, document = captured
+    run(dsn, "ALTER TABLE shop.customer SET SCHEMA elsewhere; ALTER TABLE elsewhere.customer RENAME COLUMN name TO n")
+    restored(dsn, document)
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT array_agg(name ORDER BY id) FROM shop.customer").fetchone() == (
+            ["Ana", "Ben"],
+        )
+
+
+def test_a_capture_restores_another_database(
+    captured: tuple[str, release.Document], pg_server: Server, template: str
+) -> None:
+    """Addresses of another database mean nothing: it goes by names."""
+    _, document = captured
+    name = f"restoring_{next(_numbers)}"
+    dsn = release_schema.clone(pg_server, TEMPLATE, name)
+    try:
+        run(dsn, BAD_RELEASE)
+        restored(dsn, document)
+        assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
+    finally:
+        pg_server.drop_database(name)
+
+
+def test_a_way_that_does_not_arrive_is_rolled_back(captured: tuple[str, release.Document]) -> None:
+    dsn, document = captured
+    run(dsn, BAD_RELEASE)
+    before = dump(dsn)
+    with open_session(Settings(dsn)) as session:
+        target = target_of(session, document)
+        found = planned(session, target)
+        short = rollback.Plan(found.steps[:-1], found.loses, ())
+        with pytest.raises(errors.NotReached, match="did not arrive"):
+            restoring.restore(session, target, short, restoring.Patience(), Progress())
+    assert dump(dsn) == before
+
+
+def test_a_statement_that_is_refused_changes_nothing(captured: tuple[str, release.Document]) -> None:
+    """A row that the captured schema does not allow."""
+    dsn, document = captured
+    run(dsn, "ALTER TABLE shop.customer DROP CONSTRAINT named; UPDATE shop.customer SET name = ''")
+    run(dsn, BAD_RELEASE)
+    before = dump(dsn)
+    with pytest.raises(errors.RecoveryError, match=r"could not create constraint named on shop\.customer") as raised:
+        restored(dsn, document)
+    assert "violated by some row" in raised.value.said
+    assert raised.value.result["failed_step"]["key"] == "constraint:named on shop.customer"
+    assert dump(dsn) == before
+
+
+def test_it_waits_for_a_reader_without_keeping_others_waiting(captured: tuple[str, release.Document]) -> None:
+    """While somebody reads for long, attempts give way: no other reader waits longer than an attempt's lock timeout."""
+    dsn, document = captured
+    run(dsn, BAD_RELEASE)
+    patience = restoring.Patience(lock_timeout_seconds=0.3, patience_seconds=60)
+    waits: list[float] = []
+    done = threading.Event()
+
+    def keep_reading() -> None:
+        with psycopg.connect(dsn, autocommit=True) as reader:
+            while not done.is_set():
+                began = time.monotonic()
+                reader.execute("SELECT count(*) FROM shop.customer").fetchone()
+                waits.append(time.monotonic() - began)
+
+    attempts: list[int] = []
+    with psycopg.connect(dsn) as slow:
+        slow.execute("SELECT count(*) FROM shop.customer").fetchone()
+        other = threading.Thread(target=keep_reading)
+        restoring_thread = threading.Thread(target=lambda: attempts.append(restored(dsn, document, patience)))
+        other.start()
+        restoring_thread.start()
+        try:
+            wait_for(lambda: any(wait > 0.1 for wait in waits))
+        finally:
+            slow.rollback()
+            restoring_thread.join(60)
+            done.set()
+            other.join(60)
+    assert attempts
+    assert attempts[0] >= 1
+    assert capture(dsn)["digest"] == document["digest"]
+
+
+def test_patience_ends(captured: tuple[str, release.Document]) -> None:
+    dsn, document = captured
+    run(dsn, BAD_RELEASE)
+    before = dump(dsn)
+    patience = restoring.Patience(lock_timeout_seconds=0.1, patience_seconds=1)
+    with psycopg.connect(dsn) as slow:
+        slow.execute("SELECT count(*) FROM shop.customer").fetchone()
+        with pytest.raises(errors.RecoveryError, match="others keep locks") as raised:
+            restored(dsn, document, patience)
+    assert raised.value.sqlstate == "55P03"
+    assert dump(dsn) == before
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
