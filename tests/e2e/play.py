@@ -74,6 +74,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
         "COLUMNS": "80",
+        "PYTHONUNBUFFERED": "1",
         "SCOUT_EVIDENCE": str(home / "evidence"),
         **(extra or {}),
     }

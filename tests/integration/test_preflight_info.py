@@ -175,7 +175,7 @@ def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, 
     unknown = {i["name"] for i in result["indicators"] if i["status"] == "unknown"}
     assert unknown == {"critical_alerts", "linking_coverage", "gold_staleness", "stale_gold_views"}
     [first] = result["diagnoses"]
-    assert first["cause"] == "not everything can be seen (alerts, gold, linking)"
+    assert first["cause"] == "not everything can be seen (gold, linking, alerts)"
     assert first["evidence"] == "permission denied for table silver_line_items"
     assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
 
