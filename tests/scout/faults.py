@@ -244,8 +244,13 @@ FOR UPDATE OF b SKIP LOCKED
 RETURNING event_id
 """
 
+#: One of a single event: what a correction has split would not add up any more once its first event came again.
 SOME_SALE = """
 SELECT b.event_data FROM scout.silver_transactions t JOIN scout.bronze_events b ON b.event_id = t.source_event_id
+WHERE NOT EXISTS (
+    SELECT FROM scout.bronze_events o
+    WHERE o.event_data ->> 'transaction_id' = t.transaction_id AND o.event_id <> b.event_id
+)
 ORDER BY t.id >= %s DESC, t.id LIMIT 1
 """
 
