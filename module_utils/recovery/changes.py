@@ -148,12 +148,15 @@ class Changes:
 
     def _disordered(self) -> Iterator[str]:
         """Tables whose columns would not stand where they stood: what is added stands at the end."""
+        touched = {parted(self.there[key].name)[0] for key in self.dropped if self.there[key].kind == "column"}
         for key, after in self.wanted.items():
             before = self.there.get(key)
             if after.kind != "table" or before is None or key in self.dropped:
                 continue
             wanted: list[str] = after.facts.get("column_order", [])
             there: list[str] = before.facts.get("column_order", [])
+            if there == wanted and after.name not in touched:
+                continue
             own = {unquoted(parted(e)[2]): f"column:{after.name}.{parted(e)[2]}" for e in self._columns_of(after.name)}
             stay = [each for each in there if own.get(each) not in self.dropped and each in wanted]
             if [*stay, *(each for each in wanted if each not in stay)] != wanted:

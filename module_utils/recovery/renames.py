@@ -28,9 +28,11 @@ def renamed(
     there, statements = dict(live), list[tuple[str, list[str]]]()
     for kind in KINDS:
         for entry in [e for e in wanted.values() if e.kind == kind and e.address]:
+            if entry.key in there:
+                continue
             # A rename moves what stands below it, so each is looked for in what the ones before have made.
             found = next((e for e in there.values() if e.address == entry.address), None)
-            if entry.key in there or found is None or found.kind != kind or found.key in wanted:
+            if found is None or found.kind != kind or found.key in wanted:
                 continue
             # Those of partitions follow their parent's.
             told = [] if kind == "column" and _follows(found, there, statements) else list(_rename(found, entry))
