@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -16,6 +18,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import cat
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
 from tests.scout import release_schema
 from tests.scout.binaries import account, bin_dir, environment
+from tests.scout.server import Server
 
 SCOPE = catalog.Scope(release_schema.SCHEMAS, "supabase_migrations.schema_migrations")
 KEY_OF_DUMP = re.compile(r"^\\(?:un)?restrict .*\n", re.MULTILINE)
@@ -43,6 +46,17 @@ def differs(before: Entries, after: Entries, *, same_database: bool = False) -> 
         *(f"{old} > {new.partition(':')[2]}" for old, new in found.renamed),
         *(f"~{key} ({', '.join(parts)})" for key, parts in found.changed.items()),
     )
+
+
+@contextlib.contextmanager
+def rich(server: Server, name: str, statements: str = "") -> Iterator[str]:
+    """The dsn of a database with the rich schema, from which others are copied; gone afterwards."""
+    server.drop_database(name)
+    dsn = release_schema.build(server.create_database(name))
+    if statements:
+        run(dsn, statements)
+    yield dsn
+    server.drop_database(name)
 
 
 def program(name: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, errors, release
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
-from tests.integration.releases import SCOPE, Entries, differs, digest, dump, read, restore, run
+from tests.integration.releases import SCOPE, Entries, differs, digest, dump, read, restore, rich, run
 from tests.scout import release_schema
 from tests.scout.migrations import MIGRATIONS, UNSEEN
 from tests.scout.server import Server
@@ -29,9 +29,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def template(pg_server: Server) -> Iterator[str]:
     """The dsn of the rich schema, from which databases are copied."""
-    pg_server.drop_database(TEMPLATE)
-    yield release_schema.build(pg_server.create_database(TEMPLATE))
-    pg_server.drop_database(TEMPLATE)
+    with rich(pg_server, TEMPLATE) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.releases import SCOPE, dump, run
+from tests.integration.releases import SCOPE, dump, rich, run
 from tests.integration.test_rollback_plan import ROWS, canonical
 from tests.scout import release_schema
 from tests.scout.server import Server
@@ -49,11 +49,8 @@ JOB_OFF = "SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE job
 @pytest.fixture(scope="module")
 def template(pg_server: Server) -> Iterator[str]:
     """The dsn of the rich schema with a few rows."""
-    pg_server.drop_database(TEMPLATE)
-    dsn = release_schema.build(pg_server.create_database(TEMPLATE))
-    run(dsn, ROWS)
-    yield dsn
-    pg_server.drop_database(TEMPLATE)
+    with rich(pg_server, TEMPLATE, ROWS) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, hazards, rollback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
-from tests.integration.releases import SCOPE, differs, dump, run
+from tests.integration.releases import SCOPE, differs, dump, rich, run
 from tests.scout import release_schema
 from tests.scout.migrations import MIGRATIONS
 from tests.scout.server import Server
@@ -92,11 +92,8 @@ NO_WAY = {
 @pytest.fixture(scope="module")
 def template(pg_server: Server) -> Iterator[str]:
     """The dsn of the rich schema with a few rows, from which databases are copied."""
-    pg_server.drop_database(TEMPLATE)
-    dsn = release_schema.build(pg_server.create_database(TEMPLATE))
-    run(dsn, ROWS)
-    yield dsn
-    pg_server.drop_database(TEMPLATE)
+    with rich(pg_server, TEMPLATE, ROWS) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")
