@@ -123,6 +123,9 @@ def _of_kinds(session: Session, chosen: set[catalog_graph.Object], scope: Scope)
             ("relations", "pg_class"),
             ("functions", "pg_proc"),
             ("types", "pg_type"),
+            ("casts", "pg_cast"),
+            ("operators", "pg_operator"),
+            ("collations", "pg_collation"),
         )
     }
     entries = [

@@ -83,6 +83,17 @@ def translate_name(name: str, option: str, said: str) -> BadInput:
     )
 
 
+def unreadable(session: Session, attempted: str, schema: str, shown: str) -> MissingPrivilege:
+    """The error of a table, shown as SQL names it, that this role may not read, with the grants that help."""
+    me, at = sql.Identifier(session.facts.role).as_string(), sql.Identifier(schema).as_string()
+    return MissingPrivilege(
+        attempted,
+        on=session.where,
+        said=f"role {session.facts.role} lacks a privilege",
+        next_step=f"GRANT USAGE ON SCHEMA {at} TO {me}; GRANT SELECT ON {shown} TO {me}",
+    )
+
+
 def migrations(session: Session, table: str) -> list[Row]:
     """The rows of the migration history, each under its version, every value as text; none where there is no such table."""
     schema, name = identifier(session, table, "migrations_table", (2,))
@@ -91,13 +102,7 @@ def migrations(session: Session, table: str) -> list[Row]:
         return []
     quoted = sql.Identifier(schema, name)
     if not columns[0]["may"]:
-        me, at = sql.Identifier(session.facts.role).as_string(), sql.Identifier(schema).as_string()
-        raise MissingPrivilege(
-            f"could not read the migration history {table}",
-            on=session.where,
-            said=f"role {session.facts.role} lacks a privilege",
-            next_step=f"GRANT USAGE ON SCHEMA {at} TO {me}; GRANT SELECT ON {quoted.as_string()} TO {me}",
-        )
+        raise unreadable(session, f"could not read the migration history {table}", schema, quoted.as_string())
     names = [row["name"] for row in columns]
     keys = ["version"] if "version" in names else [row["name"] for row in columns if row["in_key"]]
     if not keys:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Types, functions, views and what hangs on tables: triggers, rules, policies, as PostgreSQL itself writes them."""
+"""Types, functions, casts, operators, collations, views and what hangs on tables, as PostgreSQL itself writes them."""
 
 from __future__ import annotations
 
@@ -95,6 +95,41 @@ FROM pg_proc AS p JOIN pg_aggregate AS g ON g.aggfnoid = p.oid
 WHERE p.oid = ANY(%(functions)s::oid[])
 """
 
+CASTS: t.Final = """
+SELECT k.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
+    'method', CASE k.castmethod WHEN 'b' THEN 'binary' WHEN 'i' THEN 'inout' ELSE 'function' END,
+    'function', CASE WHEN k.castfunc <> 0 THEN k.castfunc::regprocedure::text END,
+    'context', CASE k.castcontext WHEN 'a' THEN 'assignment' WHEN 'i' THEN 'implicit' END)
+FROM pg_cast AS k WHERE k.oid = ANY(%(casts)s::oid[])
+"""
+
+#: One without a function is only spoken of by others.
+OPERATORS: t.Final = """
+SELECT o.oid, 0, o.oprowner, NULL::aclitem[], jsonb_build_object(
+    'function', o.oprcode::regprocedure::text,
+    'left', CASE WHEN o.oprleft <> 0 THEN format_type(o.oprleft, NULL) END,
+    'right', CASE WHEN o.oprright <> 0 THEN format_type(o.oprright, NULL) END,
+    'commutator', CASE WHEN o.oprcom <> 0 THEN o.oprcom::regoperator::text END,
+    'negator', CASE WHEN o.oprnegate <> 0 THEN o.oprnegate::regoperator::text END,
+    'restrict', CASE WHEN o.oprrest <> 0 THEN o.oprrest::regproc::text END,
+    'join', CASE WHEN o.oprjoin <> 0 THEN o.oprjoin::regproc::text END,
+    'hashes', CASE WHEN o.oprcanhash THEN true END,
+    'merges', CASE WHEN o.oprcanmerge THEN true END)
+FROM pg_operator AS o WHERE o.oid = ANY(%(operators)s::oid[]) AND o.oprcode <> 0
+"""
+
+#: The columns of the locale have other names in other versions, and PostgreSQL 14 has that of ICU where libc's is.
+COLLATIONS: t.Final = """
+SELECT c.oid, 0, c.collowner, NULL::aclitem[], jsonb_build_object(
+    'provider', CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END,
+    'locale', CASE WHEN c.collprovider <> 'c' THEN coalesce(j #>> '{colllocale}', j #>> '{colliculocale}', j #>> '{collcollate}') END,
+    'lc_collate', CASE WHEN c.collprovider = 'c' THEN j #>> '{collcollate}' END,
+    'lc_ctype', CASE WHEN c.collprovider = 'c' THEN j #>> '{collctype}' END,
+    'rules', j #>> '{collicurules}',
+    'nondeterministic', CASE WHEN NOT c.collisdeterministic THEN true END)
+FROM pg_collation AS c CROSS JOIN LATERAL to_jsonb(c) AS j WHERE c.oid = ANY(%(collations)s::oid[])
+"""
+
 VIEWS: t.Final = """
 SELECT c.oid, 0, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)), jsonb_build_object(@view())
 FROM pg_class AS c WHERE c.oid = ANY(%(relations)s::oid[]) AND c.relkind = 'v'
@@ -149,6 +184,9 @@ KINDS: t.Final = (
     Kind("range", "pg_type", RANGES),
     Kind("function", "pg_proc", FUNCTIONS),
     Kind("aggregate", "pg_proc", AGGREGATES),
+    Kind("cast", "pg_cast", CASTS),
+    Kind("operator", "pg_operator", OPERATORS),
+    Kind("collation", "pg_collation", COLLATIONS),
     Kind("view", "pg_class", VIEWS),
     Kind("materialized_view", "pg_class", MATERIALIZED),
     Kind("trigger", "pg_trigger", TRIGGERS),

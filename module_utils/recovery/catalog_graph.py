@@ -76,7 +76,7 @@ JOIN pg_class AS r ON r.oid = d.refclassid
 WHERE d.objid >= 16384
 """
 
-#: Kinds of objects whose definition is not captured; that they are there is.
+#: Kinds of objects by their schema alone. Of most of them the definition is not captured; that they are there is.
 OTHERS: t.Final = (
     *("pg_operator", "pg_opclass", "pg_opfamily", "pg_collation", "pg_conversion"),
     *("pg_ts_parser", "pg_ts_dict", "pg_ts_template", "pg_ts_config"),

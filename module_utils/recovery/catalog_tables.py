@@ -76,6 +76,7 @@ WHERE c.oid = ANY(%(relations)s::oid[]) AND c.relkind IN ('r', 'p', 'f') AND a.a
 """
 
 #: Constraints that a table has only because its parent has them belong to the parent; keys of partitions have their own names.
+#: What a superuser has switched of the triggers that keep a constraint is told by what each of them does.
 CONSTRAINTS: t.Final = """
 SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
     'table', o.conrelid::regclass::text,
@@ -84,9 +85,17 @@ SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
     'definition', pg_get_constraintdef(o.oid),
     'validated', o.convalidated,
     'inherited', CASE WHEN o.contype = 'c' AND o.coninhcount > 0 THEN true END,
-    'disabled', (SELECT true FROM pg_trigger AS g WHERE g.tgconstraint = o.oid AND g.tgisinternal AND g.tgenabled <> 'O' LIMIT 1),
+    'disabled', (
+        SELECT jsonb_object_agg(f.proname, CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' ELSE 'always' END)
+        FROM pg_trigger AS g JOIN pg_proc AS f ON f.oid = g.tgfoid
+        WHERE g.tgconstraint = o.oid AND g.tgisinternal AND g.tgenabled <> 'O'),
     'index', CASE WHEN o.contype IN ('p', 'u', 'x') THEN (
-        SELECT jsonb_strip_nulls(jsonb_build_object(@index(), 'comment', obj_description(x.indexrelid, 'pg_class')))
+        SELECT jsonb_strip_nulls(jsonb_build_object(@index(), 'comment', obj_description(x.indexrelid, 'pg_class'),
+            'depends_on_extensions', (
+                SELECT jsonb_agg(e.extname ORDER BY e.extname COLLATE "C")
+                FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+                WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid AND d.deptype = 'x'
+                  AND d.refclassid = 'pg_extension'::regclass)))
         FROM pg_index AS x JOIN pg_class AS k ON k.oid = x.indexrelid WHERE x.indexrelid = o.conindid) END)
 FROM pg_constraint AS o JOIN pg_class AS c ON c.oid = o.conrelid
 WHERE o.conrelid = ANY(%(relations)s::oid[]) AND o.contype IN ('p', 'u', 'x', 'c', 'f')

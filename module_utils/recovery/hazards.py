@@ -43,8 +43,9 @@ RULES: t.Final[tuple[tuple[str, str, str, str], ...]] = (
     (r"(GRANT|REVOKE|SET LOCAL ROLE|RESET ROLE|ALTER DEFAULT PRIVILEGES)\b", "", "", ""),
     (r"SELECT cron\.", "", "RowExclusiveLock", ""),
     (r"SELECT setval\(", "", "RowExclusiveLock", ""),
+    (r"INSERT INTO .* SELECT ", "FROM scout_ops.protected_data AS d WHERE", "RowExclusiveLock", ""),
     (r"INSERT INTO .* SELECT ", "OVERRIDING SYSTEM VALUE", "AccessExclusiveLock", REWRITES),
-    (r"(INSERT|DELETE)\b", "", "RowExclusiveLock", ""),
+    (r"(INSERT|UPDATE|DELETE)\b", "", "RowExclusiveLock", ""),
     (
         r"COMMENT ON (TABLE|COLUMN|VIEW|MATERIALIZED VIEW|INDEX|SEQUENCE|STATISTICS)\b",
         "",
@@ -60,9 +61,16 @@ RULES: t.Final[tuple[tuple[str, str, str, str], ...]] = (
     (r"CREATE POLICY\b", "", "AccessExclusiveLock", ""),
     (r"CREATE (UNLOGGED )?TABLE .*INHERITS", "", "ShareUpdateExclusiveLock", ""),
     (r"CREATE (MATERIALIZED VIEW)\b", "", "AccessShareLock", ""),
+    (
+        r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE|AGGREGATE|TYPE|DOMAIN|CAST|OPERATOR|COLLATION)\b",
+        "",
+        "AccessShareLock",
+        "",
+    ),
     (r"(CREATE|DO)\b", "", "AccessExclusiveLock", ""),
     (r"DROP TABLE .* of before\"", "", "AccessExclusiveLock", ""),
     (r"DROP TABLE\b", "", "AccessExclusiveLock", LOSES),
+    (r"DROP (ROUTINE|TYPE|DOMAIN|CAST|OPERATOR|COLLATION)\b", "", "AccessShareLock", ""),
     (r"DROP\b", "", "AccessExclusiveLock", ""),
     (r"REFRESH\b", "", "AccessExclusiveLock", ""),
     (r"ALTER INDEX .* SET STATISTICS", "", "ShareUpdateExclusiveLock", ""),
@@ -74,6 +82,7 @@ RULES: t.Final[tuple[tuple[str, str, str, str], ...]] = (
     (r"ALTER SEQUENCE .* SET (LOGGED|UNLOGGED)", "", "AccessExclusiveLock", ""),
     (r"ALTER TABLE .* VALIDATE CONSTRAINT", "", "ShareRowExclusiveLock", ""),
     (r"ALTER TABLE .* ALTER COLUMN .* SET STATISTICS", "", "ShareUpdateExclusiveLock", ""),
+    (r"ALTER (ROUTINE|OPERATOR|COLLATION|SCHEMA)\b", "", "AccessShareLock", ""),
     (r"ALTER\b", "", "AccessExclusiveLock", ""),
 )
 COMPILED: t.Final = tuple(

@@ -18,7 +18,16 @@ if t.TYPE_CHECKING:
     from .catalog import Entry
 
 #: In the order in which they are looked for: what stands below something comes after it.
-KINDS: t.Final = ("table", "view", "materialized_view", "sequence", "column", "index", "constraint")
+KINDS: t.Final = (
+    *("enum", "domain", "composite", "range", "collation"),
+    *("table", "view", "materialized_view", "sequence", "column", "index", "constraint"),
+)
+#: Texts in which PostgreSQL does not follow a name: whoever renames something has to write them anew.
+TEXTS: t.Final = ("cron_job", "migration")
+#: Where the text begins that a function's language understands; a body that was parsed has no such beginning.
+BODY: t.Final = "\nAS $"
+#: In a definition, an identifier; the name of an object, as nextval has it; and a text, which no rename reaches.
+QUOTED: t.Final = r"""(?:"(?:[^"]|"")*"|(?P<object>'(?:[^']|'')*'::reg\w+)|'(?:[^']|'')*')"""
 
 
 def renamed(
@@ -73,7 +82,7 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
     for key, e in there.items():
         facts = e.facts
         if key in concerned:
-            facts = {name: say(value) for name, value in facts.items()}
+            facts = {name: say(value) for name, value in facts.items()} | _as_written(e, say)
             if name_raw := _raw(found, entry, e):
                 facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
         if e.kind == "column" and parted(e.name)[0] == found.name and facts.get("identity"):
@@ -97,17 +106,30 @@ def _saying(there: Mapping[str, Entry], found: Entry, entry: Entry) -> tuple[Cal
     else:
         old, new, concerned = found.name, entry.name, set(there)
     token = re.compile(rf'{before}{re.escape(old)}(?![\w"])')
+    piece = re.compile(rf"(?P<name>{token.pattern})|{QUOTED}", re.DOTALL)
+
+    def put(found: re.Match[str]) -> str:
+        return new if found["name"] else token.sub(lambda _: new, found[0]) if found["object"] else found[0]
 
     def say(value: t.Any) -> t.Any:
         if isinstance(value, str):
-            return token.sub(lambda _: new, value)
+            return piece.sub(put, value)
         if isinstance(value, list):
             return [say(each) for each in t.cast("list[t.Any]", value)]
         if isinstance(value, dict):
-            return {key: say(each) for key, each in t.cast("dict[str, t.Any]", value).items()}
+            pairs = t.cast("dict[str, t.Any]", value).items()
+            return {key: each if key == "comment" else say(each) for key, each in pairs}
         return value
 
     return say, concerned
+
+
+def _as_written(e: Entry, say: Callable[[t.Any], t.Any]) -> dict[str, t.Any]:
+    """The facts with texts that no rename reaches."""
+    if e.kind in TEXTS:
+        return e.facts
+    head, start, body = str(e.facts.get("definition", "")).partition(BODY)
+    return {"definition": f"{say(head)}{start}{body}"} if e.kind == "function" and start else {}
 
 
 def _moved(identity: dict[str, t.Any], schema: str, to_schema: str) -> dict[str, t.Any]:
@@ -136,6 +158,6 @@ def _key_with(e: Entry, found: Entry, entry: Entry, say: t.Callable[[t.Any], t.A
     below = entry.kind not in ("column", "constraint") and (
         e.name.startswith(f"{found.name}.")
         or e.name.endswith(f" on {found.name}")
-        or e.kind in ("function", "aggregate")
+        or e.kind in ("function", "aggregate", "cast", "operator")
     )
     return f"{e.kind}:{say(e.name)}" if below else e.key

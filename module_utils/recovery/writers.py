@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
-from . import written_beside, written_code, written_tables
+from . import written_beside, written_casts, written_code, written_keys, written_tables
 
 if t.TYPE_CHECKING:
     from .written import Writer
 
-WRITERS: t.Final[dict[str, Writer]] = {**written_tables.WRITERS, **written_code.WRITERS, **written_beside.WRITERS}
+WRITERS: t.Final[dict[str, Writer]] = {
+    **written_tables.WRITERS,
+    **written_keys.WRITERS,
+    **written_code.WRITERS,
+    **written_casts.WRITERS,
+    **written_beside.WRITERS,
+}

@@ -30,6 +30,10 @@ GRANTED_ON: t.Final = {
 }
 
 
+#: The fact that `beside` writes, so that it is nothing to make an entry again for: what goes with which extension.
+FOLLOWS: t.Final = "depends_on_extensions"
+
+
 class Writer(t.NamedTuple):
     """How one kind is written. `alter` gives None where the entry has to be dropped and made again."""
 
@@ -40,11 +44,11 @@ class Writer(t.NamedTuple):
 
 
 def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: str) -> list[str]:
-    """Owner, grants, comment and labels of an entry that was `before`, or has just been made by nobody knows whom; `everybody`
-    who may have been granted something by default."""
+    """Owner, grants, comment, labels and extensions of an entry that was `before`, or has just been made by nobody knows whom;
+    `everybody` who may have been granted something by default."""
     made: list[str] = []
-    follows = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
-    if entry.owner and not follows and (before is None or before.owner != entry.owner):
+    of_another = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
+    if entry.owner and not of_another and (before is None or before.owner != entry.owner):
         made.append(f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}")
     if before is None or before.grants != entry.grants or before.owner != entry.owner:
         made += grants(entry, before, everybody)
@@ -57,7 +61,17 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
         if label != there.get(provider):
             text = "NULL" if label is None else literal(label)
             made.append(f"SECURITY LABEL FOR {name(provider)} ON {noun} {entry.name} IS {text}")
-    return made
+    there_with, wanted_with = ((each.facts.get(FOLLOWS) if each else None) for each in (before, entry))
+    return made + follows(f"{noun} {entry.name}", there_with, wanted_with)
+
+
+def follows(what: str, before: list[str] | None, after: list[str] | None) -> list[str]:
+    """The extensions with which an object goes, so that it is dropped with each of them."""
+    gone, new = (sorted({*(a or ())} - {*(b or ())}) for a, b in ((before, after), (after, before)))
+    return [
+        *(f"ALTER {what} NO DEPENDS ON EXTENSION {name(extension)}" for extension in gone),
+        *(f"ALTER {what} DEPENDS ON EXTENSION {name(extension)}" for extension in new),
+    ]
 
 
 def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list[str]:

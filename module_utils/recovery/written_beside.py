@@ -81,18 +81,21 @@ def make_privileges(entry: Entry) -> list[str]:
 
 def create_job(entry: Entry) -> list[str]:
     """A job of its owner; pg_cron makes every job active."""
-    facts, owner = entry.facts, name(entry.owner or "")
+    facts = entry.facts
     words = [literal(facts[fact]) for fact in ("name", "schedule", "command") if facts.get(fact)]
-    made = [f"SET LOCAL ROLE {owner}"]
     scheduled = f"SELECT cron.schedule({', '.join(words)})"
-    made.append(scheduled if facts["active"] else f"SELECT cron.alter_job(({scheduled}), active => false)")
-    return [*made, "RESET ROLE"]
+    return _as_owner(entry, scheduled if facts["active"] else f"SELECT cron.alter_job(({scheduled}), active => false)")
+
+
+def _as_owner(entry: Entry, statement: str) -> list[str]:
+    """A job is its owner's, whoever goes back."""
+    return [f"SET LOCAL ROLE {name(entry.owner or '')}", statement, "RESET ROLE"]
 
 
 def drop_job(entry: Entry) -> list[str]:
     """A job, by its number."""
     number = entry.address[1] if entry.address else 0
-    return [f"SELECT cron.unschedule({number}::bigint)"]
+    return _as_owner(entry, f"SELECT cron.unschedule({number}::bigint)")
 
 
 def alter_job(before: Entry, after: Entry) -> list[str] | None:
@@ -103,7 +106,7 @@ def alter_job(before: Entry, after: Entry) -> list[str] | None:
     words = [f"{fact} => {literal(after.facts[fact])}" for fact in changed]
     if before.facts["active"] != after.facts["active"]:
         words.append(f"active => {str(after.facts['active']).lower()}")
-    return [f"SELECT cron.alter_job({before.address[1]}, {', '.join(words)})"] if words else []
+    return _as_owner(before, f"SELECT cron.alter_job({before.address[1]}, {', '.join(words)})") if words else []
 
 
 # --- rows of the migration history

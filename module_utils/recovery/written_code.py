@@ -14,7 +14,7 @@ from . import written_types
 from .quoting import literal, name
 from .written import Writer, first_of, grantee, grants
 from .written_tables import changed_options, options
-from .written_types import Part, bare, comment, differing, drop, fact, parts
+from .written_types import Part, again, bare, comment, differing, drop, fact, parts
 
 if t.TYPE_CHECKING:
     from .catalog import Entry
@@ -208,10 +208,11 @@ END"""
 def create_trigger(entry: Entry) -> list[str]:
     """A trigger; that of a partition is made with its parent's and only switched."""
     made = [] if entry.facts.get("inherited") else [entry.facts["definition"]]
-    return made + _switched("TRIGGER", entry, "" if entry.facts.get("inherited") else "origin")
+    return made + switched("TRIGGER", entry, "" if entry.facts.get("inherited") else "origin")
 
 
-def _switched(noun: str, entry: Entry, now: str) -> list[str]:
+def switched(noun: str, entry: Entry, now: str) -> list[str]:
+    """A trigger or a rule that is switched as it was; nothing where it is so `now`."""
     wanted = fact(entry, "enabled")
     return [] if wanted == now else [f"ALTER TABLE {entry.facts['relation']} {SWITCH[wanted]} {noun} {first_of(entry)}"]
 
@@ -231,20 +232,21 @@ def alter_trigger(before: Entry, after: Entry) -> list[str] | None:
     if changed - {"definition", "enabled"}:
         return None
     if "definition" not in changed:
-        return _switched("TRIGGER", after, fact(before, "enabled"))
+        return switched("TRIGGER", after, fact(before, "enabled"))
     if after.facts.get("inherited"):
-        return _switched("TRIGGER", after, "")
+        return switched("TRIGGER", after, "")
     there, wanted = (bare(each.facts["definition"]) for each in (before, after))
     plain = there.startswith("CREATE TRIGGER ") and wanted.startswith("CREATE TRIGGER ")
     if not plain or (" FOR EACH ROW " in there) != (" FOR EACH ROW " in wanted):
         return None
     definition = after.facts["definition"].removeprefix("CREATE ")
-    return [f"CREATE OR REPLACE {definition}", *_switched("TRIGGER", after, "origin")]
+    made = [f"CREATE OR REPLACE {definition}", *switched("TRIGGER", after, "origin")]
+    return made + again(f"TRIGGER {after.name}", after)
 
 
 def create_rule(entry: Entry) -> list[str]:
     """A rule."""
-    return [_query(entry), *_switched("RULE", entry, "origin")]
+    return [_query(entry), *switched("RULE", entry, "origin")]
 
 
 def alter_rule(before: Entry, after: Entry) -> list[str] | None:
@@ -253,7 +255,7 @@ def alter_rule(before: Entry, after: Entry) -> list[str] | None:
     if changed - {"definition", "enabled"}:
         return None
     made = ["CREATE OR REPLACE " + _query(after).removeprefix("CREATE ")] if "definition" in changed else []
-    return made + _switched("RULE", after, fact(before, "enabled"))
+    return made + switched("RULE", after, fact(before, "enabled"))
 
 
 # --- policies

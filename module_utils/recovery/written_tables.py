@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Statements for schemas, tables, columns, constraints, indexes, statistics and sequences; pure."""
+"""Statements for schemas, tables, columns and sequences; pure."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .quoting import literal, name
-from .written import Writer, first_of, parted
+from .written import FOLLOWS, Writer, parted
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,9 @@ Facts = dict[str, t.Any]
 
 
 def differing(before: Entry, after: Entry) -> set[str]:
-    """The facts in which two entries differ."""
-    return {fact for fact in {*before.facts, *after.facts} if before.facts.get(fact) != after.facts.get(fact)}
+    """The facts in which two entries differ, but for what is written beside them."""
+    facts = {*before.facts, *after.facts} - {FOLLOWS}
+    return {fact for fact in facts if before.facts.get(fact) != after.facts.get(fact)}
 
 
 def options(listed: list[str] | None, prefix: str = "") -> str:
@@ -62,6 +63,7 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
     ]
     made = [" ".join(part for part in parts if part)]
     made += [statement for each in columns for statement in after_column(each)]
+    made += [f"ALTER TABLE {entry.name} OF {facts['of_type']}"] if facts.get("of_type") else []
     return made + _row_security(entry, {}) + _identity(entry)
 
 
@@ -99,6 +101,9 @@ def alter_table(before: Entry, after: Entry) -> list[str] | None:
         clauses = changed_options(before.facts.get(fact), after.facts.get(fact), prefix)
         made += [f"ALTER TABLE {after.name} {clause}" for clause in clauses]
     made += _row_security(after, before.facts)
+    if "of_type" in changed:
+        of = after.facts.get("of_type")
+        made.append(f"ALTER TABLE {after.name} {f'OF {of}' if of else 'NOT OF'}")
     if "replica_identity" in changed:
         made += _identity(after) or (
             [] if after.facts.get("replica_identity") else [f"ALTER TABLE {after.name} REPLICA IDENTITY DEFAULT"]
@@ -109,7 +114,7 @@ def alter_table(before: Entry, after: Entry) -> list[str] | None:
         made += [f"ALTER TABLE {there['table']} DETACH PARTITION {after.name}"] if there else []
         made += attach(after) if wanted else []
     handled = {"unlogged", "tablespace", "options", "toast_options", "row_security", "row_security_forced",
-               "replica_identity", "inherits", "partition_of"}  # fmt: skip
+               "replica_identity", "inherits", "partition_of", "of_type"}  # fmt: skip
     return made if changed <= handled else None
 
 
@@ -201,7 +206,9 @@ def alter_column(before: Entry, after: Entry) -> list[str] | None:
         made.append(f"{alter} DROP IDENTITY")
     if retyped:
         collate = f" COLLATE {facts['collation']}" if facts.get("collation") else ""
-        made.append(f"{alter} TYPE {facts['type']}{collate} USING {own}::{facts['type']}")
+        # What is generated is generated anew, and PostgreSQL wants to hear nothing about that.
+        using = f" USING {own}::{facts['type']}" if facts.get("generated") is None else ""
+        made.append(f"{alter} TYPE {facts['type']}{collate}{using}")
     if "not_null" in changed:
         made.append(f"{alter} {'SET' if facts.get('not_null') else 'DROP'} NOT NULL")
     if facts.get("default") is not None and ("default" in changed or retyped):
@@ -253,114 +260,6 @@ def _sequence(facts: Facts, *, named: bool = False) -> str:
     return " ".join(parts)
 
 
-# --- constraints, indexes, statistics
-
-
-def create_constraint(entry: Entry) -> list[str]:
-    """A constraint; a partition has those of its parent with it."""
-    facts = entry.facts
-    made = [f"ALTER TABLE {facts['table']} ADD CONSTRAINT {first_of(entry)} {facts['definition']}"]
-    index: Facts = facts.get("index") or {}
-    return made + _of_index(entry, index, {})
-
-
-def _of_index(entry: Entry, index: Facts, before: Facts) -> list[str]:
-    """What belongs to an index beside its definition."""
-    table, made = entry.facts["table"], list[str]()
-    own = first_of(entry) if entry.kind == "constraint" else parted(entry.name)[2]
-    qualified = f"{parted(table)[0]}.{own}"
-    if bool(index.get("clustered")) != bool(before.get("clustered")):
-        made.append(
-            f"ALTER TABLE {table} CLUSTER ON {own}"
-            if index.get("clustered")
-            else f"ALTER TABLE {table} SET WITHOUT CLUSTER"
-        )
-    if index.get("replica_identity") and not before.get("replica_identity"):
-        made.append(f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {own}")
-    there: dict[str, int] = before.get("statistics") or {}
-    wanted: dict[str, int] = index.get("statistics") or {}
-    for attribute in sorted({*there, *wanted}):
-        target = wanted.get(attribute)
-        if target != there.get(attribute):
-            made.append(
-                f"ALTER INDEX {qualified} ALTER COLUMN {attribute} SET STATISTICS {-1 if target is None else target}"
-            )
-    if index.get("comment") != before.get("comment"):
-        comment = "NULL" if index.get("comment") is None else literal(index["comment"])
-        made.append(f"COMMENT ON INDEX {qualified} IS {comment}")
-    if index.get("attached_to") and not before.get("attached_to"):
-        made.append(f"ALTER INDEX {index['attached_to']} ATTACH PARTITION {qualified}")
-    return made
-
-
-def detached(before: Facts, after: Facts) -> bool:
-    """Whether an index would have to leave its parent, or become valid again: both need another one."""
-    loose = before.get("attached_to") and before.get("attached_to") != after.get("attached_to")
-    return bool(
-        loose or (after.get("valid") and not before.get("valid") and "ON ONLY" not in str(after.get("definition")))
-    )
-
-
-#: Of an index, what is not its definition.
-BESIDE: t.Final = {"clustered", "replica_identity", "statistics", "comment", "attached_to", "valid"}
-
-
-def alter_constraint(before: Entry, after: Entry) -> list[str] | None:
-    """Validated where it was not; its index clustered, named by the replica identity, or commented."""
-    changed = differing(before, after)
-    made: list[str] = []
-    not_valid = {"definition", "validated"}
-    if changed & not_valid:
-        if (
-            after.facts.get("validated")
-            and before.facts["definition"].removesuffix(" NOT VALID") == after.facts["definition"]
-        ):
-            made.append(f"ALTER TABLE {after.facts['table']} VALIDATE CONSTRAINT {first_of(after)}")
-            changed -= not_valid
-        else:
-            return None
-    if "index" in changed:
-        there: Facts = before.facts.get("index") or {}
-        wanted: Facts = after.facts.get("index") or {}
-        other = {fact for fact in {*there, *wanted} if there.get(fact) != wanted.get(fact)} - BESIDE
-        if other or detached(there, wanted):
-            return None
-        made += _of_index(after, wanted, there)
-        changed -= {"index"}
-    return None if changed else made
-
-
-def create_index(entry: Entry) -> list[str]:
-    """An index, by the statement PostgreSQL writes for it."""
-    tablespace = entry.facts.get("tablespace")
-    move = [f"ALTER INDEX {entry.name} SET TABLESPACE {name(tablespace)}"] if tablespace else []
-    return [entry.facts["definition"], *move, *_of_index(entry, entry.facts, {})]
-
-
-def alter_index(before: Entry, after: Entry) -> list[str] | None:
-    """What is not its definition."""
-    if differing(before, after) - BESIDE or detached(before.facts, after.facts):
-        return None
-    return _of_index(after, after.facts, before.facts)
-
-
-def create_statistics(entry: Entry) -> list[str]:
-    """Extended statistics."""
-    return [entry.facts["definition"], *_target(entry)]
-
-
-def _target(entry: Entry) -> list[str]:
-    target = entry.facts.get("target")
-    return [] if target is None else [f"ALTER STATISTICS {entry.name} SET STATISTICS {target}"]
-
-
-def alter_statistics(before: Entry, after: Entry) -> list[str] | None:
-    """Only the target can be altered."""
-    if differing(before, after) - {"target"}:
-        return None
-    return _target(after) or [f"ALTER STATISTICS {after.name} SET STATISTICS -1"] if differing(before, after) else []
-
-
 # --- sequences
 
 
@@ -394,21 +293,14 @@ def _nothing(before: Entry, after: Entry) -> list[str] | None:
     return None if differing(before, after) else []
 
 
-def _drop(noun: str) -> t.Callable[[Entry], list[str]]:
+def drop(noun: str) -> t.Callable[[Entry], list[str]]:
+    """By its name, and only while nothing needs it."""
     return lambda entry: [f"DROP {noun} {entry.name}"]
 
 
-def drop_constraint(entry: Entry) -> list[str]:
-    """A constraint and its index."""
-    return [f"ALTER TABLE {entry.facts['table']} DROP CONSTRAINT {first_of(entry)}"]
-
-
 WRITERS: t.Final = {
-    "schema": Writer("SCHEMA", create_schema, _drop("SCHEMA"), _nothing),
-    "table": Writer("TABLE", create_bare_table, _drop("TABLE"), alter_table),
+    "schema": Writer("SCHEMA", create_schema, drop("SCHEMA"), _nothing),
+    "table": Writer("TABLE", create_bare_table, drop("TABLE"), alter_table),
     "column": Writer("COLUMN", create_column, drop_column, alter_column),
-    "constraint": Writer("CONSTRAINT", create_constraint, drop_constraint, alter_constraint),
-    "index": Writer("INDEX", create_index, _drop("INDEX"), alter_index),
-    "statistics": Writer("STATISTICS", create_statistics, _drop("STATISTICS"), alter_statistics),
-    "sequence": Writer("SEQUENCE", create_sequence, _drop("SEQUENCE"), alter_sequence),
+    "sequence": Writer("SEQUENCE", create_sequence, drop("SEQUENCE"), alter_sequence),
 }

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from .quoting import literal, name
-from .written import Writer
+from .written import FOLLOWS, Writer, follows
 
 if t.TYPE_CHECKING:
     from .catalog import Entry
@@ -24,8 +24,8 @@ NESTED: t.Final = re.compile(r"\([^()]*\)|\[[^][]*\]")
 
 
 def differing(before: Entry, after: Entry) -> set[str]:
-    """The facts in which two entries differ; an absent one is at its default."""
-    return {key for key in {*before.facts, *after.facts} if fact(before, key) != fact(after, key)}
+    """The facts in which two entries differ, but for what is written beside them; an absent one is at its default."""
+    return {key for key in {*before.facts, *after.facts} - {FOLLOWS} if fact(before, key) != fact(after, key)}
 
 
 def fact(entry: Entry, key: str) -> t.Any:
@@ -243,7 +243,12 @@ def alter_function(before: Entry, after: Entry) -> list[str] | None:
     changed = differing(before, after)
     if changed - {"definition", "arguments"} or (changed and not _replaceable(before, after)):
         return None
-    return [after.facts["definition"].strip()] if changed else []
+    return [after.facts["definition"].strip(), *again(f"ROUTINE {routine(after)}", after)] if changed else []
+
+
+def again(what: str, entry: Entry) -> list[str]:
+    """The extensions it goes with, which what is replaced does not keep."""
+    return follows(what, None, entry.facts.get(FOLLOWS))
 
 
 def _replaceable(before: Entry, after: Entry) -> bool:
@@ -333,7 +338,7 @@ def alter_aggregate(before: Entry, after: Entry) -> list[str] | None:
     changed = differing(before, after)
     if changed - set(OPTIONS_OF_AGGREGATE):
         return None
-    return [f"CREATE OR REPLACE {_aggregate(after)}"] if changed else []
+    return [f"CREATE OR REPLACE {_aggregate(after)}", *again(f"ROUTINE {routine(after)}", after)] if changed else []
 
 
 WRITERS: t.Final = {

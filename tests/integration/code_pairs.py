@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two states of types, functions, views and what hangs on tables, and whether one can become the other where it stands."""
+"""Two states of types, functions, casts, operators, collations, views and what hangs on tables, and whether one can become
+the other where it stands."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -207,6 +209,72 @@ FUNCTIONS = [
         CREATE OPERATOR <<< (FUNCTION = int4lt, LEFTARG = int, RIGHTARG = int)"""),
 ]  # fmt: skip
 
+PRICE = (
+    "CREATE TYPE price AS (value numeric, unit text); CREATE FUNCTION worth(price) RETURNS numeric RETURN ($1).value"
+)
+EQUAL = "CREATE FUNCTION eq(text, text) RETURNS bool LANGUAGE internal IMMUTABLE STRICT AS 'texteq'"
+#: Of ICU, or of the provider that the server has.
+COLLATION = """
+DO $do$ BEGIN EXECUTE 'CREATE COLLATION "Ein c" (' || CASE
+    WHEN EXISTS (SELECT FROM pg_collation WHERE collname = 'de-x-icu') THEN $$provider = icu, @icu$$ || CASE
+        WHEN current_setting('server_version_num')::int >= 160000 THEN $$@rules$$ ELSE '' END
+    WHEN current_setting('server_version_num')::int >= 170000 THEN $$provider = builtin, locale = '@builtin'$$
+    ELSE $$provider = libc, locale = '@libc'$$ END || ')'; END $do$"""
+
+
+def collation(**texts: str) -> str:
+    """What makes it, with texts in the places of their names."""
+    return re.sub(r"@(\w+)", lambda found: texts.get(found[1], ""), COLLATION)
+
+
+TERMS = [
+    Pair("cast by a function", "CREATE CAST (price AS numeric) WITH FUNCTION worth(price)", """
+        CREATE CAST (price AS numeric) WITH FUNCTION worth(price) AS IMPLICIT; COMMENT ON CAST (price AS numeric) IS 'it''s'
+        """, "neither", PRICE),
+    Pair("cast by text", "CREATE CAST (price AS date) WITH INOUT", """
+        CREATE CAST (price AS date) WITH INOUT AS ASSIGNMENT; CREATE CAST (price AS varchar) WITH INOUT""", "neither", PRICE),
+    Pair("cast with a comment", """CREATE CAST ("Ein r" AS text) WITH INOUT; COMMENT ON CAST ("Ein r" AS text) IS 'as it is'""", """
+        CREATE CAST ("Ein r" AS text) WITH INOUT""", "both", 'CREATE TYPE "Ein r" AS RANGE (subtype = int)'),
+    Pair("cast in a view", """
+        CREATE CAST (price AS numeric) WITH FUNCTION worth(price); CREATE VIEW v AS SELECT ROW(1, 'x')::price::numeric AS n""", """
+        CREATE CAST (price AS numeric) WITH FUNCTION worth(price) AS ASSIGNMENT;
+        CREATE VIEW v AS SELECT ROW(1, 'x')::price::numeric AS n""", "neither", PRICE),
+    Pair("operator by another function", "CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text)", """
+        CREATE FUNCTION "odd (f"(text, text) RETURNS bool LANGUAGE sql AS 'SELECT $1 < $2';
+        CREATE OPERATOR === (FUNCTION = "odd (f", LEFTARG = text, RIGHTARG = text); COMMENT ON OPERATOR === (text, text) IS 'it''s'
+        """, "neither", EQUAL),
+    Pair("operators that name each other", """
+        CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text, COMMUTATOR = ===, NEGATOR = !==, RESTRICT = eqsel,
+            JOIN = eqjoinsel, HASHES, MERGES);
+        CREATE OPERATOR !== (FUNCTION = ne, LEFTARG = text, RIGHTARG = text, COMMUTATOR = !==, NEGATOR = ===)""", """
+        CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text);
+        CREATE OPERATOR !== (FUNCTION = ne, LEFTARG = text, RIGHTARG = text)""", "neither", f"""
+        {EQUAL}; CREATE FUNCTION ne(text, text) RETURNS bool LANGUAGE internal IMMUTABLE STRICT AS 'textne'"""),
+    Pair("operator thought to find more", """
+        CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text, RESTRICT = eqsel)""", """
+        CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text, RESTRICT = neqsel, JOIN = neqjoinsel);
+        ALTER OPERATOR === (text, text) OWNER TO pair_owner; COMMENT ON OPERATOR === (text, text) IS 'mine'""", "both", f"""
+        {EQUAL}; GRANT ALL ON SCHEMA s TO pair_owner"""),
+    Pair("operator of one side", "CREATE OPERATOR !! (FUNCTION = int4um, RIGHTARG = int)", """
+        CREATE OPERATOR !! (FUNCTION = int4abs, RIGHTARG = int)""", "neither"),
+    Pair("operator in an index and a view", """
+        CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text); CREATE VIEW v AS SELECT 'a'::text === 'b' AS same""", """
+        CREATE OPERATOR === (FUNCTION = eq, LEFTARG = text, RIGHTARG = text, COMMUTATOR = ===);
+        CREATE VIEW v AS SELECT 'a'::text === 'b' AS same; COMMENT ON VIEW v IS 'same'""", "neither", EQUAL),
+    Pair("collation of the C library", "CREATE COLLATION c (provider = libc, locale = 'C')", """
+        CREATE COLLATION c (provider = libc, lc_collate = 'C', lc_ctype = 'POSIX'); COMMENT ON COLLATION c IS 'it''s'""", "neither"),
+    Pair("collation of what the server has", collation(icu="locale = 'de'", builtin="C", libc="C"), collation(
+        icu="locale = 'de-u-co-phonebk', deterministic = false", rules=", rules = '&V << w <<< W'", builtin="C.UTF-8", libc="POSIX"),
+        "neither"),
+    Pair("collation of another owner", "CREATE COLLATION c FROM \"C\"", """
+        CREATE COLLATION c FROM "C"; ALTER COLLATION c OWNER TO pair_owner; COMMENT ON COLLATION c IS 'mine'""", "both", """
+        GRANT ALL ON SCHEMA s TO pair_owner"""),
+    Pair("collation of a type", """
+        CREATE COLLATION c (provider = libc, locale = 'C'); CREATE DOMAIN d AS text COLLATE c; CREATE TYPE t AS (a text COLLATE c)""", """
+        CREATE COLLATION c (provider = libc, locale = 'POSIX'); CREATE DOMAIN d AS text COLLATE c; CREATE TYPE t AS (a text COLLATE c)
+        """, "neither"),
+]  # fmt: skip
+
 VIEWS = [
     Pair("view with another body", VIEW, "CREATE VIEW v AS SELECT id, upper(who) AS who FROM t WHERE at IS NOT NULL", "both", TABLE),
     Pair("view with more columns", VIEW, """
@@ -355,4 +423,4 @@ ON_TABLES = [
         ON "T on x" IS 'it''s'""", "both", 'CREATE TABLE "T on x" ()'),
 ]  # fmt: skip
 
-PAIRS = [*TYPES, *FUNCTIONS, *VIEWS, *ON_TABLES]
+PAIRS = [*TYPES, *FUNCTIONS, *TERMS, *VIEWS, *ON_TABLES]

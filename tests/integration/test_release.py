@@ -397,8 +397,10 @@ def test_bad_input_is_one_clear_line(scout_db: str, options: dict[str, Any], sai
 
 
 def test_objects_known_by_name_alone_are_named(scout_db: str) -> None:
-    execute(scout_db, "CREATE COLLATION scout.plain (provider = libc, locale = 'C')")
-    assert capture(scout_db)["warnings"] == ["known by name alone, not by definition: collation scout.plain"]
+    execute(scout_db, "CREATE TEXT SEARCH CONFIGURATION scout.words (PARSER = pg_catalog.default)")
+    assert capture(scout_db)["warnings"] == [
+        "known by name alone, not by definition: text search configuration scout.words"
+    ]
     execute(
         scout_db,
         "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;"

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Types, functions, views and what hangs on tables, made again, altered and dropped by what was read of them."""
+"""Types, functions, casts, operators, collations, views and what hangs on tables, made again, altered and dropped by what was
+read of them."""
 
 from __future__ import annotations
 
@@ -15,18 +16,25 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, catalog_code
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
+    catalog,
+    catalog_code,
+    written_casts,
+    written_code,
+)
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.catalog import Entry, Scope
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.catalog_frame import expanded
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.written import beside
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.written_code import WRITERS, column_grants
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.written_code import column_grants
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.written_types import routine
 from tests.integration.code_pairs import PAIRS, Pair
 from tests.integration.modules import connect
 from tests.scout.server import Server
 
 Entries = Mapping[str, Entry]
+
+WRITERS = written_code.WRITERS | written_casts.WRITERS
 
 ROLES = ("pair_owner", "pair_reader", 'Pair "reader" ü')
 
@@ -192,8 +200,27 @@ def test_a_range_with_a_canonical_function(session: Session) -> None:
         assert captured(session) == before
 
 
+def test_a_cast_without_a_function(session: Session) -> None:
+    """Only between types of which each is made by functions of its own, or by the server's."""
+    pair = Pair("binary", "", """
+        CREATE TYPE b; CREATE FUNCTION b_in(cstring) RETURNS b LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+        CREATE FUNCTION b_out(b) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+        CREATE TYPE b (INPUT = b_in, OUTPUT = b_out, LIKE = text);
+        CREATE CAST (b AS text) WITHOUT FUNCTION AS IMPLICIT""", "neither")  # fmt: skip
+    with made(session, pair, pair.after):
+        before = captured(session)
+        cast = before["cast:(s.b AS pg_catalog.text)"]
+        write(session, WRITERS["cast"].drop(cast))
+        assert cast.key not in captured(session)
+        write(session, create(cast))
+        assert captured(session) == before
+
+
 #: What the query asks of several kinds, and one cannot have; a canonical function has a test of its own.
 UNSAID = {"view": {"storage", "compression", "statistics"}, "materialized_view": {"default"}, "range": {"canonical"}}
+#: What a collation of ICU has, and since which version.
+OF_ICU = {"nondeterministic": 0, "rules": 160000}
+ICU = "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'de-x-icu') AS there"
 
 
 def test_every_fact_stands_in_some_pair(session: Session) -> None:
@@ -204,6 +231,9 @@ def test_every_fact_stands_in_some_pair(session: Session) -> None:
             seen.get(entry.kind, set()).update(said(entry.facts))
     for kind in catalog_code.KINDS:
         captured_ones = set(re.findall(r"'(\w\w+)',", expanded(kind.query)))
+        if kind.name == "collation":
+            icu, version = session.row(ICU)["there"], session.facts.server_version
+            captured_ones -= {fact for fact, since in OF_ICU.items() if not icu or version < since}
         assert captured_ones - UNSAID.get(kind.name, set()) <= seen[kind.name], kind.name
 
 

@@ -276,9 +276,12 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         '-view:"Ünï ""q"" shop"."Vïew .y"',
     ),
     "CREATE OPERATOR shop.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = shop.add_up)": (
-        "+other:operator shop.===(integer,integer)",
+        "+operator:shop.===(integer,integer)",
     ),
-    "CREATE COLLATION shop.plain (provider = libc, locale = 'C')": ("+other:collation shop.plain",),
+    "CREATE COLLATION shop.plain (provider = libc, locale = 'C')": ("+collation:shop.plain",),
+    "CREATE TEXT SEARCH CONFIGURATION shop.words (PARSER = pg_catalog.default)": (
+        "+other:text search configuration shop.words",
+    ),
     "CREATE TYPE shop.empty_enum AS ENUM ()": ("+enum:shop.empty_enum",),
     "ALTER TABLE elsewhere.region ADD COLUMN more int": (
         "+column:elsewhere.region.more",
@@ -315,6 +318,18 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     ),
     "ALTER FUNCTION shop.total(int, int) DEPENDS ON EXTENSION hstore": (
         "~function:shop.total(integer,integer) (depends_on_extensions)",
+    ),
+    "ALTER INDEX shop.customer_name DEPENDS ON EXTENSION hstore": (
+        "~index:shop.customer_name (depends_on_extensions)",
+    ),
+    "ALTER INDEX shop.customer_code DEPENDS ON EXTENSION hstore": (
+        "~constraint:customer_code on shop.customer (index)",
+    ),
+    """ALTER TRIGGER touched ON shop."order" DEPENDS ON EXTENSION hstore""": (
+        '~trigger:touched on shop."order" (depends_on_extensions)',
+    ),
+    "ALTER MATERIALIZED VIEW shop.by_day DEPENDS ON EXTENSION hstore": (
+        "~materialized_view:shop.by_day (depends_on_extensions)",
     ),
     "GRANT SELECT ON SEQUENCE shop.customer_id_seq TO release_reader": ("~column:shop.customer.id (sequence_grants)",),
     "COMMENT ON SEQUENCE shop.customer_id_seq IS 'of customers'": ("~column:shop.customer.id (sequence_comment)",),
@@ -389,7 +404,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "ALTER TABLE ONLY shop.parent ADD CONSTRAINT parent_b CHECK (b <> 'x') NO INHERIT": (
         "+constraint:parent_b on shop.parent",
     ),
-    "CREATE CAST (shop.price AS text) WITH INOUT": ("+other:cast (shop.price AS pg_catalog.text)",),
+    "CREATE CAST (shop.price AS text) WITH INOUT": ("+cast:(shop.price AS pg_catalog.text)",),
     "CREATE SEQUENCE shop.fresh; ALTER SEQUENCE shop.fresh OWNER TO release_writer": ("+sequence:shop.fresh",),
     "ALTER TABLE shop.customer ALTER COLUMN region SET DEFAULT elsewhere.used(3)": (
         "~column:shop.customer.region (default)",

@@ -152,7 +152,7 @@ ALTER TABLE shop.customer ADD CONSTRAINT last_order FOREIGN KEY (last_order) REF
     DEFERRABLE INITIALLY DEFERRED NOT VALID;
 ALTER TABLE shop."order" REPLICA IDENTITY FULL;
 CREATE TRIGGER touched BEFORE INSERT OR UPDATE OF status ON shop."order" FOR EACH ROW
-    WHEN (NEW.status IS DISTINCT FROM 'sent') EXECUTE FUNCTION shop.touch('a', 'b''c');
+    WHEN (NEW.status IS DISTINCT FROM 'sent') EXECUTE FUNCTION shop.touch('status', 'b''c');
 CREATE CONSTRAINT TRIGGER checked AFTER INSERT ON shop."order" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     EXECUTE FUNCTION shop.touch();
 CREATE TRIGGER "Off" AFTER DELETE ON shop."order" REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION shop.touch();
@@ -208,7 +208,7 @@ ALTER VIEW shop.named_orders ALTER COLUMN name SET DEFAULT 'nobody';
 COMMENT ON VIEW shop.named_orders IS 'with names';
 COMMENT ON COLUMN shop.named_orders.name IS 'of the customer';
 GRANT SELECT (id, name) ON shop.named_orders TO release_reader WITH GRANT OPTION;
-CREATE FUNCTION shop.redirect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE FUNCTION shop.redirect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM shop.customer; RETURN NULL; END $$;
 CREATE TRIGGER instead INSTEAD OF INSERT ON shop.named_orders FOR EACH ROW EXECUTE FUNCTION shop.redirect();
 CREATE MATERIALIZED VIEW shop.by_day WITH (fillfactor = 80) AS
     SELECT day, region, shop.summed(id::int) AS n, elsewhere.used(1) AS two FROM shop.sale GROUP BY day, region;
