@@ -2,14 +2,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capturing a release as an Ansible module."""
+"""Capturing a release, and going back to it, as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: scout_release
-short_description: Record what the schemas of a Scout release consist of
+short_description: Record what the schemas of a Scout release consist of, and go back to it
 version_added: 0.1.0
 description:
   - Records every object of some schemas, and what they depend on elsewhere, under the name of a release, in
@@ -24,16 +24,24 @@ description:
   - Reads the catalog in READ ONLY transactions until two readings in a row agree, and locks nothing stronger than ACCESS SHARE.
     What a pause holds counts as it will be given back.
   - Values of sequences, statistics and data are not captured, but for what O(protect) names.
+  - With O(state=restored) goes back to a capture. What the release did not have is dropped, what is missing is made, what differs
+    is altered in place where PostgreSQL can do that, and otherwise made again with everything that depends on it. All of it is one
+    transaction, which commits only if the catalog is then what was captured.
+  - What there was before is captured in the same transaction, with all data that goes, so that M(scout.recovery.scout_undo) takes
+    it back. Data that could not be saved, and what comes back without the data it had, is named and refused unless
+    O(allow_lossy=true).
+  - What a pause holds stays off, and is given back by the pause as it was captured.
 options:
   state:
-    description: The wanted state.
+    description: Whether the release is captured as it is now, or gone back to.
     type: str
-    choices: [captured]
+    choices: [captured, restored]
     default: captured
   release:
-    description: The name of the release.
+    description:
+      - The name of the release. To go back, required unless O(capture_id), O(release_file), O(drop_function) or O(drop_column) say
+        what is meant; the latter two take the youngest capture.
     type: str
-    required: true
   schemas:
     description: Whose objects are captured, with what they depend on in other schemas.
     type: list
@@ -64,14 +72,55 @@ options:
     description:
       - Where to write the capture as JSON, readable by its owner alone. A file that holds another release is not replaced; an
         older capture of this one is kept beside it.
+      - With O(state=restored), the file to take the capture from instead of the ledger.
     type: path
   recapture:
     description: Let what there is now take the place of another capture of the same release.
     type: bool
     default: false
+  capture_id:
+    description: The very capture to go back to, as results of captures name it; one that was superseded, for example.
+    type: str
+  allow_lossy:
+    description: Go back even where that loses data that cannot be saved, or brings back what had data without it.
+    type: bool
+    default: false
+  drop_function:
+    description:
+      - Go back with this function alone, as C(schema.function(types)), and with what depends on it. It gets the definition that was
+        captured; one that was not there then is dropped. Where only other signatures exist they are named.
+    type: str
+  drop_column:
+    description: The same for a column, as C(schema.table.column). Its data is saved before it goes.
+    type: str
+  down_scripts:
+    description:
+      - Files of SQL that go back instead of the planned statements, in this order and in the same transaction, which commits only if
+        the catalog is then what was captured. They cannot end the transaction.
+    type: list
+    elements: path
+    default: []
+  plan_file:
+    description:
+      - With O(state=restored) in check mode, where to write the plan. Otherwise the plan to apply; refused, naming what differs, when
+        the database has drifted since.
+    type: path
+  look:
+    description: In check mode, refuse what would be refused, and rehearse, rather than write a plan.
+    type: bool
+    default: false
+  require_pause:
+    description: Refuse to go back unless ingestion is paused and nothing else loads silver.
+    type: bool
+    default: false
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.going
   - scout.recovery.attributes
 author:
   - Scout Recovery contributors (@scout-recovery)
@@ -86,6 +135,20 @@ EXAMPLES = r"""
     git_dir: /srv/scout
     release_file: releases/v5.2.1.json
     protect: [scout.dim_store.opened_on]
+
+- name: Go back to it
+  scout.recovery.scout_release:
+    dsn: "{{ scout_dsn }}"
+    state: restored
+    release: v5.2.1
+    require_pause: true
+
+- name: Go back with one function alone
+  scout.recovery.scout_release:
+    dsn: "{{ scout_dsn }}"
+    state: restored
+    release: v5.2.1
+    drop_function: scout.load_silver_from_bronze(integer)
 """
 
 RETURN = r"""
@@ -114,35 +177,123 @@ git_commit:
   returned: success
   type: str
 objects:
-  description: How many objects it has.
-  returned: success
+  description: How many objects it has; to go back, how many are changed.
+  returned: when captured
   type: int
 kinds:
   description: The same by kind.
-  returned: success
+  returned: when captured
   type: dict
 compared:
   description:
     - The capture it was compared with, by release, capture_id, captured_at and digest. That is the one of the same release, else
       the youngest of another release of the same schemas, else null.
-  returned: success
+  returned: when captured
   type: dict
 differs:
   description: What was added, dropped, renamed and changed since then, the latter with the parts of the definition.
-  returned: success
+  returned: when captured
   type: dict
 differing:
   description: How many objects differ.
-  returned: success
+  returned: when captured
   type: int
 protected:
   description: Each table of which data was saved, with relation, key, columns, rows and digest.
-  returned: success
+  returned: when captured
   type: list
   elements: dict
 release_file:
   description: Where the capture was written, or null.
-  returned: success
+  returned: when captured
+  type: str
+steps:
+  description:
+    - What is done in this order to go back, each with does, key, statements, the strongest lock as pg_locks calls it, and hazard.
+      The hazard is none, blocks writes, rewrites, or loses data.
+  returned: when restored
+  type: list
+  elements: dict
+step_count:
+  description: How many steps there are.
+  returned: when restored
+  type: int
+lock:
+  description: The strongest lock of all steps.
+  returned: when restored
+  type: str
+hazard:
+  description: The worst hazard of all steps.
+  returned: when restored
+  type: str
+loses:
+  description: What goes with data that cannot be saved.
+  returned: when restored
+  type: list
+  elements: str
+empty:
+  description: What comes back without the data it had.
+  returned: when restored
+  type: list
+  elements: str
+impossible:
+  description: What there is no way back for.
+  returned: when restored
+  type: list
+  elements: str
+saved:
+  description: Each table of which data is saved before it goes, with relation and columns; with rows and digest once it was.
+  returned: when restored
+  type: list
+  elements: dict
+filled:
+  description: What comes back with the data that was kept; each table with columns and rows once it did.
+  returned: when restored
+  type: list
+  elements: raw
+before:
+  description: The capture of what there was, by release, capture_id and digest; null where nothing was done.
+  returned: when restored
+  type: dict
+undo:
+  description: The run to give to M(scout.recovery.scout_undo); null where nothing was done.
+  returned: when restored
+  type: str
+held:
+  description: Jobs that were made active again and that a pause keeps off until it ends.
+  returned: when restored
+  type: list
+  elements: str
+attempts:
+  description: How many attempts gave way to others' locks.
+  returned: when restored
+  type: int
+seconds:
+  description: How long the transaction lasted.
+  returned: when restored
+  type: float
+rehearsal:
+  description:
+    - Whether the way was rehearsed, done, with reason where it could not be, undo with what stands against coming back, and seconds.
+    - Null where it was not wanted.
+  returned: when restored
+  type: dict
+only:
+  description: The key of the one object that was meant; null where all were.
+  returned: when restored
+  type: str
+down_scripts:
+  description: The files that went back instead of the planned statements.
+  returned: when restored
+  type: list
+  elements: str
+plan:
+  description: What tells this plan from every other.
+  returned: when restored
+  type: dict
+plan_file:
+  description: Where the plan was written, or null.
+  returned: when restored
   type: str
 effects:
   description: What the run kept, as the ledger has it.
@@ -158,14 +309,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import capturing
+from ..module_utils.recovery import capturing, orders, rolling_back
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "state": {"type": "str", "choices": ["captured"], "default": "captured"},
-    "release": {"type": "str", "required": True},
+    **orders.RESTORE_SPEC,
+    **rolling_back.GOING_SPEC,
+    "state": {"type": "str", "choices": ["captured", "restored"], "default": "captured"},
+    "release": {"type": "str"},
     "schemas": {"type": "list", "elements": "str", "default": ["scout"]},
     "migrations_table": {"type": "str", "default": "supabase_migrations.schema_migrations"},
     "git_commit": {"type": "str"},
@@ -174,13 +327,24 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "max_rows": {"type": "int", "default": 100_000},
     "release_file": {"type": "path"},
     "recapture": {"type": "bool", "default": False},
+    "plan_file": {"type": "path"},
+    "look": {"type": "bool", "default": False},
+    "require_pause": {"type": "bool", "default": False},
+    "jobs": {"type": "list", "elements": "str"},
 }
 
-RULES: dict[str, t.Any] = {"mutually_exclusive": [["git_commit", "git_dir"]]}
+RULES: dict[str, t.Any] = {
+    "mutually_exclusive": [["git_commit", "git_dir"], ["drop_function", "drop_column"]],
+    "required_if": [["state", "captured", ["release"]]],
+}
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Captures the release unless it is captured as it is."""
+    """Captures the release unless it is captured as it is; or goes back to it."""
+    return (rolling_back.restored if params["state"] == "restored" else _captured)(call, params)
+
+
+def _captured(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     want = capturing.wanted(params)
     ledger = capturing.place(call, want, params["ledger"])
     seen = capturing.look(call, ledger, want)

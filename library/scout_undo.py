@@ -15,6 +15,8 @@ description:
   - Puts every row that a quarantine, a cleanup, a redrive, the isolation of poison events or another undo moved back exactly
     as it was, in short transactions that are proved by count and digest, in the order that foreign keys ask for.
   - An undo is a run as well, and undoing it works.
+  - A way back to a release is undone by going to what was captured before it, in one transaction, with the data that was saved;
+    see M(scout.recovery.scout_release). O(max_rows) is then how many rows may have to be saved.
   - Silver that the ETL has made since of nothing but what the run had left gives way. Rows that have changed, or were made
     again of other events, are conflicts.
 options:
@@ -34,6 +36,7 @@ extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
   - scout.recovery.moving
+  - scout.recovery.going
   - scout.recovery.attributes
 author:
   - Scout Recovery contributors (@scout-recovery)
@@ -90,6 +93,11 @@ resumed:
   description: Whether an interrupted undo was gone on with.
   returned: success
   type: bool
+steps:
+  description: Of a way back to a release that is undone, the steps; with all else that M(scout.recovery.scout_release) returns.
+  returned: when a release is concerned
+  type: list
+  elements: dict
 effects:
   description: What the run did in all, as the ledger has it.
   returned: success
@@ -104,18 +112,27 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import images, moving, undoing
+from ..module_utils.recovery import images, moving, rolling_back, undoing
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moving import MOVING_SPEC
 from ..module_utils.recovery.progress import count, in_words
+
+if t.TYPE_CHECKING:
+    from ..module_utils.recovery.connection import Row
 
 UNDO_SPEC: dict[str, dict[str, t.Any]] = {
     "run_id": {"type": "str", "required": True},
     "on_conflict": {"type": "str", "choices": ["refuse", "keep_current", "restore"], "default": "refuse"},
 }
 
-SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **UNDO_SPEC}
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    **MOVING_SPEC,
+    **UNDO_SPEC,
+    **rolling_back.GOING_SPEC,
+}
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -131,18 +148,20 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 next_step="check scout_dsn: runs are kept in the database they worked on",
             )
         undone = undoing.find(session, params["run_id"])
+    if "before_capture_id" in undone["effects"]:
+        return _of_schema(call, params, undone)
+    with moving.reading(session, "could not read the run to undo"):
         undo = undoing.Undo(session, images.read(session), undone, params["on_conflict"], call.progress)
         survey = undo.survey()
     result: dict[str, t.Any] = {
-        "undone": {name: undone[name] for name in ("run_id", "action", "status", "incident", "actor", "undone_by")}
-        | {"started_at": undone["started_at"].isoformat()},
+        "undone": _told(undone),
         "put_back": survey.put_back,
         "taken": survey.taken,
         "conflicts": [conflict.as_dict() for conflict in survey.conflicts],
         "conflicting": survey.conflicting,
         "warnings": [],
     }
-    named = f"run {undone['run_id']} ({undone['action']} of {undone['started_at']:%Y-%m-%d %H:%M} UTC)"
+    named = _named(undone)
     if undone["undone_by"] or not survey.items:
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to take back"
         return result | job.nothing(f"{named} has been undone already{by}")
@@ -169,6 +188,34 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "effects": effects,
         "summary": f"undid {named}: {_rows(effects['put_back'])} came back ({seconds})",
     }  # fmt: skip
+
+
+def _of_schema(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
+    """Takes a way back to a release back."""
+    result = {"undone": _told(undone), "put_back": {}, "taken": {}, "conflicts": [], "conflicting": 0, "resumed": False}
+    if undone["undone_by"]:
+        text = f"{_named(undone)} has been undone already by run {undone['undone_by']}"
+        return {
+            **result,
+            "changed": False,
+            "run_id": None,
+            "gold_days": [],
+            "effects": {},
+            "warnings": [],
+            "summary": text,
+        }
+    gone = rolling_back.undo(call, params, undone)
+    verb = "would undo" if call.check else "undid"
+    return {**result, **gone, "summary": f"{verb} {_named(undone)}: {gone['summary']}"}
+
+
+def _told(undone: Row) -> dict[str, t.Any]:
+    named = ("run_id", "action", "status", "incident", "actor", "undone_by")
+    return {name: undone[name] for name in named} | {"started_at": undone["started_at"].isoformat()}
+
+
+def _named(undone: Row) -> str:
+    return f"run {undone['run_id']} ({undone['action']} of {undone['started_at']:%Y-%m-%d %H:%M} UTC)"
 
 
 def _rows(rows: dict[str, int]) -> str:

@@ -156,26 +156,17 @@ def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
 
 def _about(call: Call, want: Wanted, here: releases.Origin, found: catalog.Catalog) -> dict[str, t.Any]:
     """What a capture says of itself."""
-    return {
-        "release": want.release,
-        "capture_id": str(uuid.uuid4()),
-        "captured_at": here.captured_at,
-        "captured_by": call.controller.actor,
-        "incident": call.incident,
-        "database": here.database,
-        "database_oid": here.database_oid,
-        "system_identifier": here.system_identifier,
-        "server_version": here.server_version,
-        "scope": {
-            "schemas": list(want.scope.schemas),
-            "migrations_table": want.scope.migrations_table,
-            "beyond": list(found.beyond),
-        },
-        "git_commit": want.commit,
-        "application": want.application,
-        "protect": list(want.protect),
-        "protected": [],
-    }
+    said = releases.about(
+        name=want.release,
+        capture_id=str(uuid.uuid4()),
+        here=here,
+        actor=call.controller.actor,
+        incident=call.incident,
+        scope=want.scope,
+        beyond=found.beyond,
+    )
+    application = {"git_commit": want.commit, "application": want.application}
+    return {**said, **application, "protect": list(want.protect), "protected": []}
 
 
 def _protected(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import written_beside, written_tables
+from . import retyped, written_beside, written_tables
 from .renames import unquoted
 from .writers import WRITERS
 from .written import first_of, parents, parted
@@ -53,11 +53,12 @@ class Changes:
         for key in sorted(self._disordered()):
             self._copy(key)
         self._spread()
-        self.created |= {key for key in wanted if key not in there} | (self.dropped & wanted.keys())
+        self.created |= {key for key, e in wanted.items() if key not in there and not self._stays_behind(e)}
+        self.created |= self.dropped & wanted.keys()
 
     def _compare(self) -> None:
         for key in sorted(self.there.keys() & self.wanted.keys()):
-            before, after = self._as_its_parent(self.there[key]), self.wanted[key]
+            before, after = self._as_detached(self._as_its_parent(self.there[key])), self.wanted[key]
             if after.kind == "default_privileges" and before.grants != after.grants:
                 self.altered[key] = [*written_beside.no_privileges(before), *written_beside.privileges(after)]
             if before.facts == after.facts:
@@ -89,9 +90,24 @@ class Changes:
                 return dataclasses.replace(column, facts=kept)
         return column
 
+    def _as_detached(self, entry: Entry) -> Entry:
+        """An index of a partition, or what it is for, as it is once its table is none any more."""
+        if entry.kind not in ("index", "constraint"):
+            return entry
+        key = f"table:{entry.facts.get('table')}"
+        before, after = self.there.get(key), self.wanted.get(key)
+        part: dict[str, str] | None = before.facts.get("partition_of") if before else None
+        stays: dict[str, str] | None = after.facts.get("partition_of") if after else None
+        if not part or after is None or (stays and stays["table"] == part["table"]):
+            return entry
+        facts = {fact: value for fact, value in entry.facts.items() if fact != "attached_to"}
+        if facts.get("index"):
+            facts["index"] = {fact: value for fact, value in facts["index"].items() if fact != "attached_to"}
+        return dataclasses.replace(entry, facts=facts)
+
     def _spread(self) -> None:
         """Whatever depends on something that goes, goes as well, and comes back if it is wanted."""
-        retyped = {
+        other_type = {
             key for key in self.altered
             if self.wanted[key].kind == "column"
             and {"type", "collation"} & written_tables.differing(self.there[key], self.wanted[key])
@@ -100,7 +116,7 @@ class Changes:
             *self.dropped,
             *(
                 user
-                for key in retyped
+                for key in other_type
                 for user in self.dependents.get(key, ())
                 if self._is_bound(user) and self._goes(user)
             ),
@@ -203,8 +219,22 @@ class Changes:
             return False
         return first_of(entry) in {first_of(e) for e in self.inheritable(self.ancestors(table))}
 
+    def _stays_behind(self, entry: Entry) -> bool:
+        """Whether it is a check that a table has of its parent, and keeps when it leaves that."""
+        if entry.kind != "constraint" or entry.facts.get("type") != "check":
+            return False
+        key = f"table:{entry.facts['table']}"
+        before, after = self.there.get(key), self.wanted.get(key)
+        if before is None or after is None or key in self.dropped or key in self.copied:
+            return False
+        left = set(parents(before)) - set(parents(after))
+        return any(
+            e.kind == "constraint" and e.facts["table"] in left and first_of(e) == first_of(entry)
+            for e in self.there.values()
+        )
+
     def loses(self) -> Iterator[str]:
-        """What goes with its data: it is not made again of anything."""
+        """What goes with its data, which it is not made again of, or loses some of it to another type."""
         for key in sorted(self.dropped):
             entry = self.there[key]
             table = f"table:{parted(entry.name)[0]}"
@@ -213,3 +243,7 @@ class Changes:
             elif entry.kind == "column" and entry.facts.get("generated") is None:
                 copied = table in self.copied and key in self.wanted
                 yield from () if copied or (table in self.dropped and table not in self.copied) else (key,)
+        for key in sorted(self.there.keys() & self.wanted.keys()):
+            before, after = self.there[key], self.wanted[key]
+            if before.kind == "column" and (key not in self.dropped or f"table:{parted(after.name)[0]}" in self.copied):
+                yield from (key,) if retyped.may_lose(before, after) else ()

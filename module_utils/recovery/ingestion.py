@@ -192,7 +192,7 @@ def _stop(
         if not running:
             switch = _call_switch(session, "pause")
         taken = [job for job in found if job.active and not job.parked]
-        ledger.save_pause(run, [_saved(job) for job in taken], switched=switch["called"])
+        ledger.save_pause(run, [saved(job) for job in taken], switched=switch["called"])
         in_force = ledger.open_pause()
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):
@@ -248,7 +248,8 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = 
         )
 
 
-def _saved(job: Job) -> dict[str, t.Any]:
+def saved(job: Job) -> dict[str, t.Any]:
+    """A job as a pause remembers it."""
     return {key: value for key, value in job.as_dict().items() if key != "active"}
 
 

@@ -159,6 +159,10 @@ class Ledger:
                 switched=switched or current.switched,
             )
 
+    def set_pause_jobs(self, pause: Pause, jobs: list[Row]) -> None:
+        """Records what the pause has to give back from now on; in the transaction that changes it."""
+        self.session.execute(UPDATE_PAUSE, pause_id=pause.pause_id, jobs=Jsonb(jobs), switched=pause.switched)
+
     def close_pause(self, run: Run, pause: Pause) -> None:
         """Ends a pause; in the transaction that gives the jobs back."""
         if self.present:

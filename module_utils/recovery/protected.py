@@ -9,9 +9,9 @@ import dataclasses
 import typing as t
 
 from . import images
-from .catalog_beside import identifier
+from .catalog_beside import identifier, unreadable
 from .connection import EXACTLY, translate
-from .errors import BadInput, MissingPrivilege, NotReached
+from .errors import BadInput, NotReached
 from .images import literal, named
 from .pg import errors, sql
 from .progress import count
@@ -19,15 +19,17 @@ from .progress import count
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from .connection import Session
+    from .connection import Row, Session
     from .progress import Progress
 
 BATCH_ROWS: t.Final = 5000
+#: What tells rows without a primary key apart while nobody writes.
+PLACE: t.Final = {"tableoid": "oid", "ctid": "tid"}
 
 COLUMNS: t.Final = """
 SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, a.attname::text AS name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated,
-       array_position(k.conkey, a.attnum) AS place, c.relkind IN ('r', 'p') AS is_table,
+       array_position(k.conkey, a.attnum) AS place, c.relkind IN ('r', 'p') AS is_table, c.relkind = 'r' AS alone,
        has_schema_privilege(n.oid, 'USAGE')
            AND (has_table_privilege(c.oid, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'SELECT')) AS may
 FROM pg_catalog.pg_class AS c
@@ -70,11 +72,14 @@ class Protected:
     table: str
     key: tuple[images.Column, ...]
     columns: tuple[images.Column, ...]
+    #: Whether its own rows are meant: those of tables that inherit from it are theirs. A partitioned one has those of its partitions.
+    alone: bool
 
     @property
-    def identifier(self) -> sql.SQL:
-        """Schema and name, quoted."""
-        return named(self.schema, self.table)
+    def identifier(self) -> sql.Composable:
+        """Schema and name, quoted, as FROM takes them."""
+        name = named(self.schema, self.table)
+        return sql.SQL("ONLY {}").format(name) if self.alone else name
 
     @property
     def parts(self) -> dict[str, sql.Composable]:
@@ -116,17 +121,32 @@ def _table(session: Session, at: tuple[str, str], names: set[str] | None, known:
         raise _refused(session, shown, f"it has no stored column {', '.join(map(repr, unknown))}")
     saved = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
     if not all(row["may"] for row in [*key, *saved]):
-        me, usage = sql.Identifier(session.facts.role).as_string(), sql.Identifier(schema).as_string()
-        raise MissingPrivilege(
-            f"could not read {shown}, whose data is to be protected",
-            on=session.where,
-            said=f"role {session.facts.role} lacks a privilege",
-            next_step=f"GRANT USAGE ON SCHEMA {usage} TO {me}; GRANT SELECT ON {shown} TO {me}",
+        raise unreadable(session, f"could not read {shown}, whose data is to be protected", schema, shown)
+    return _made(at, key, saved)
+
+
+def _made(at: tuple[str, str], key: Iterable[Row], columns: Iterable[Row]) -> Protected:
+    key, columns = list(key), list(columns)
+    schema, table = at
+    named_as, alone = (columns or key)[0]["relation"], (columns or key)[0]["alone"]
+    keys, kept = ([images.Column(row["name"], row["type"]) for row in each] for each in (key, columns))
+    return Protected(named_as, schema, table, tuple(keys), tuple(kept), alone)
+
+
+def going(session: Session, at: tuple[str, str], names: set[str] | None, unstable: Collection[str]) -> Protected | None:
+    """The rows of a table that goes, or of columns of one that stays; None where its rows could not be found again, for want of a
+    primary key or because that goes as well. Inside the caller's transaction."""
+    rows = session.rows(COLUMNS, schema=at[0], table=at[1])
+    columns = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
+    key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])
+    if not columns or (names is not None and (not key or any(row["name"] in unstable for row in key))):
+        return None
+    if not all(row["may"] for row in [*key, *columns]):
+        raise unreadable(
+            session, f"could not read {rows[0]['relation']}, whose data would go", at[0], rows[0]["relation"]
         )
-    made = {row["name"]: images.Column(row["name"], row["type"]) for row in rows}
-    return Protected(
-        shown, schema, table, tuple(made[row["name"]] for row in key), tuple(made[row["name"]] for row in saved)
-    )
+    place = [{**rows[0], "name": name, "type": kind} for name, kind in PLACE.items()]
+    return _made(at, key or place, columns)
 
 
 def _refused(session: Session, shown: str, said: str) -> BadInput:
@@ -138,7 +158,9 @@ def _refused(session: Session, shown: str, said: str) -> BadInput:
     )
 
 
-def refuse_too_many(session: Session, tables: Iterable[Protected], max_rows: int) -> None:
+def refuse_too_many(
+    session: Session, tables: Iterable[Protected], max_rows: int, advice: str = "protect less, or allow more"
+) -> None:
     """Raises where more rows would be saved than was allowed; counts no further than that."""
     left = max_rows
     for each in tables:
@@ -146,10 +168,10 @@ def refuse_too_many(session: Session, tables: Iterable[Protected], max_rows: int
         left -= session.row(query)["rows"]
         if left < 0:
             raise BadInput(
-                f"refused to save more than {count(max_rows, 'row')} with the capture",
+                f"refused to save more than {count(max_rows, 'row')}",
                 on=session.where,
                 said=f"{each.relation} has more",
-                next_step="protect less, or allow more with -e max_rows=…",
+                next_step=f"{advice} with -e max_rows=…",
             )
 
 

@@ -17,6 +17,7 @@ from .pg import Jsonb, errors, psycopg
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from .catalog import Scope
     from .connection import Session
     from .ledger import Ledger, Run
     from .progress import Progress
@@ -25,11 +26,19 @@ if t.TYPE_CHECKING:
 
 CURRENT: t.Final = "SELECT document FROM scout_ops.releases WHERE release = %(release)s AND superseded_at IS NULL"
 
-#: Of another release, but about the same schemas.
+#: Of another release, but about the same schemas. What a way back captures before it goes is found by its run alone.
 LATEST: t.Final = """
 SELECT document FROM scout_ops.releases
-WHERE release <> %(release)s AND document #> '{scope,schemas}' = %(schemas)s
+WHERE release <> %(release)s AND document #> '{scope,schemas}' = %(schemas)s AND document ->> 'taken_by' IS NULL
 ORDER BY captured_at DESC LIMIT 1
+"""
+YOUNGEST: t.Final = """
+SELECT document FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1
+"""
+BY_ID: t.Final = "SELECT document FROM scout_ops.releases WHERE capture_id::text = %(capture_id)s"
+NAMES: t.Final = """
+SELECT release FROM scout_ops.releases
+WHERE superseded_at IS NULL AND document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 10
 """
 
 IN_FORCE: t.Final = """
@@ -89,6 +98,43 @@ def latest(ledger: Ledger, name: str, schemas: Sequence[str]) -> Document | None
     return _one(ledger, LATEST, release=name, schemas=Jsonb(list(schemas)))
 
 
+def youngest(ledger: Ledger) -> Document | None:
+    """The youngest capture of all that somebody asked for."""
+    return _one(ledger, YOUNGEST)
+
+
+def by_id(ledger: Ledger, capture_id: str) -> Document | None:
+    """A capture whether it is in force or not."""
+    return _one(ledger, BY_ID, capture_id=capture_id)
+
+
+def names(ledger: Ledger) -> list[str]:
+    """The releases there are captures of, the youngest first."""
+    return [row["release"] for row in ledger.session.rows(NAMES)] if ledger.present else []
+
+
+def about(
+    *, name: str, capture_id: str, here: Origin, actor: str, incident: str, scope: Scope, beyond: Sequence[str]
+) -> dict[str, t.Any]:
+    """What a capture says of itself besides its application and its data."""
+    return {
+        "release": name,
+        "capture_id": capture_id,
+        "captured_at": here.captured_at,
+        "captured_by": actor,
+        "incident": incident,
+        "database": here.database,
+        "database_oid": here.database_oid,
+        "system_identifier": here.system_identifier,
+        "server_version": here.server_version,
+        "scope": {
+            "schemas": list(scope.schemas),
+            "migrations_table": scope.migrations_table,
+            "beyond": list(beyond),
+        },
+    }
+
+
 def _one(ledger: Ledger, query: t.LiteralString, **values: t.Any) -> Document | None:
     found = ledger.session.rows(query, **values) if ledger.present else []
     if not found:
@@ -111,21 +157,26 @@ def keep(
         saved = [protected.save(session, capture_id, each, progress) for each in tables]
         whole = release.sealed({**made, "protected": saved})
         session.execute(SUPERSEDE, capture_id=capture_id, release=made["release"])
-        session.execute(
-            INSERT,
-            capture_id=capture_id,
-            release=made["release"],
-            digest=made["digest"],
-            captured_at=made["captured_at"],
-            captured_by=made["captured_by"],
-            incident=made["incident"],
-            run_id=run.run_id,
-            git_commit=made["git_commit"],
-            protect=Jsonb(made["protect"]),
-            document=Jsonb(whole),
-        )
+        store(run, whole)
         run.record(**effects(whole))
     return whole
+
+
+def store(run: Run, whole: Document) -> None:
+    """A capture's line; inside the caller's transaction, which has saved its data."""
+    run.ledger.session.execute(
+        INSERT,
+        capture_id=whole["capture_id"],
+        release=whole["release"],
+        digest=whole["digest"],
+        captured_at=whole["captured_at"],
+        captured_by=whole["captured_by"],
+        incident=whole["incident"],
+        run_id=run.run_id,
+        git_commit=whole["git_commit"],
+        protect=Jsonb(whole["protect"]),
+        document=Jsonb(whole),
+    )
 
 
 def effects(made: Document) -> dict[str, t.Any]:

@@ -9,18 +9,19 @@ import dataclasses
 import time
 import typing as t
 
-from . import catalog, hazards, release, rollback
-from .connection import translate
+from . import catalog, hazards, narrowing, refill, release, rollback, saving
+from .connection import EXACTLY, translate
 from .errors import NotReached
 from .pg import errors, psycopg
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from .connection import Row, Session
     from .errors import RecoveryError
     from .progress import Progress
+    from .protected import Protected
     from .release import Document
 
 #: In which schemas the captured objects are now; a release may have moved them out of its own.
@@ -30,7 +31,8 @@ FROM unnest(%(catalogs)s::text[], %(oids)s::bigint[]) AS a (catalog, oid)
 LEFT JOIN pg_catalog.pg_class AS c ON a.catalog = 'pg_class' AND c.oid = a.oid
 LEFT JOIN pg_catalog.pg_proc AS p ON a.catalog = 'pg_proc' AND p.oid = a.oid
 LEFT JOIN pg_catalog.pg_type AS y ON a.catalog = 'pg_type' AND y.oid = a.oid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = coalesce(c.relnamespace, p.pronamespace, y.typnamespace)
+LEFT JOIN pg_catalog.pg_collation AS l ON a.catalog = 'pg_collation' AND l.oid = a.oid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = coalesce(c.relnamespace, p.pronamespace, y.typnamespace, l.collnamespace)
 UNION
 SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = ANY(%(schemas)s)
 """
@@ -51,6 +53,8 @@ class Target:
 
     document: Document
     same_database: bool
+    #: The one object that is meant, by its key; none means all of them.
+    only: str | None = None
 
     @property
     def scope(self) -> catalog.Scope:
@@ -66,6 +70,10 @@ class Target:
             return found
         return {key: dataclasses.replace(entry, address=None) for key, entry in found.items()}
 
+    def wanted(self, live: Mapping[str, catalog.Entry]) -> dict[str, catalog.Entry]:
+        """What there shall be, where this is what there is."""
+        return self.entries if self.only is None else narrowing.alone(live, self.entries, self.only)
+
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
@@ -76,73 +84,138 @@ class Patience:
     patience_seconds: float = 60.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """From what there is to what there shall be: the plan, the data that is saved first, and what is lost."""
+
+    target: Target
+    live: catalog.Catalog
+    wanted: dict[str, catalog.Entry]
+    plan: rollback.Plan
+    kept: refill.Kept
+    saves: tuple[Protected, ...]
+    #: Keys of what goes with data that cannot be saved, and of what comes back without the data it had.
+    lost: tuple[str, ...]
+    empty: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Tells whether what there is has changed since this was planned."""
+        return release.digest(release.digests(self.live.entries.values()))
+
+    @property
+    def objects(self) -> int:
+        """How many objects are touched."""
+        return len({step.key for step in self.plan.all_steps})
+
+
+@dataclasses.dataclass(frozen=True)
+class Gone:
+    """How it went: attempts that gave way to others' locks, and for how long the last one lasted."""
+
+    attempts: int
+    seconds: float
+
+
 def live(session: Session, target: Target, paused: Sequence[Row] = ()) -> catalog.Catalog:
     """The catalog as it is, with whatever the capture knows of other schemas; inside the caller's transaction."""
     wanted = target.entries
     addresses = {e.address: key for key, e in wanted.items() if e.address}
-    places = [a for a in addresses if a[0] in ("pg_class", "pg_proc", "pg_type")]
+    places = [a for a in addresses if a[0] in ("pg_class", "pg_proc", "pg_type", "pg_collation")]
     beyond = {key.partition(":")[2] for key in target.document["scope"]["beyond"] if key.startswith("schema:")}
     rows = session.rows(WHERE_NOW, catalogs=[a[0] for a in places], oids=[a[1] for a in places], schemas=sorted(beyond))
     # Those of the release that are gone are made again.
     there = {row["name"] for row in session.rows(WHERE_NOW, catalogs=[], oids=[], schemas=list(target.scope.schemas))}
     scope = dataclasses.replace(target.scope, schemas=tuple(sorted(there)))
-    inside = catalog.read(session, scope, paused).entries
+    inside = catalog.read(session, scope, paused)
     others = {row["name"] for row in rows if not row["name"].startswith("pg_")} - set(scope.schemas)
     wider: dict[str, catalog.Entry] = {}
     if others:
         found = catalog.read(session, dataclasses.replace(scope, schemas=tuple(sorted({*there, *others}))), paused)
         wider = {key: e for key, e in found.entries.items() if key in wanted or e.address in addresses}
-    return catalog.Catalog({**wider, **inside}, ())
+    beyond = {*inside.beyond, *(key for key in wider if key not in inside.entries)}
+    return catalog.Catalog({**wider, **inside.entries}, tuple(sorted(beyond)))
 
 
-def plan(session: Session, target: Target, paused: Sequence[Row] = ()) -> rollback.Plan:
-    """The way back from what there is; inside the caller's transaction."""
-    wanted = catalog.Catalog(target.entries, ())
-    return rollback.plan(live(session, target, paused), wanted, migrations_table=target.scope.migrations_table)
+def survey(session: Session, target: Target, paused: Sequence[Row] = (), *, kept: refill.Kept = refill.NOTHING) -> Way:
+    """The way back from what there is, with what is lost on it; inside the caller's transaction."""
+    there = live(session, target, paused)
+    known = own(there, target.entries)
+    wanted = target.wanted(known)
+    made = rollback.plan(
+        catalog.Catalog(known, ()),
+        catalog.Catalog(wanted, ()),
+        migrations_table=target.scope.migrations_table,
+        kept=kept,
+    )
+    goes = saving.going(session, made, there.entries)
+    empty = saving.comes_back_empty(session, made)
+    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
 
 
-def refuse(where: str, found: rollback.Plan, *, allow_lossy: bool) -> None:
+def own(found: catalog.Catalog, captured: Container[str]) -> dict[str, catalog.Entry]:
+    """What is of the release. What this only needs elsewhere, and the capture does not know, is somebody else's."""
+    return {key: entry for key, entry in found.entries.items() if key in captured or key not in found.beyond}
+
+
+def refuse(where: str, way: Way, *, allow_lossy: bool) -> None:
     """Raises where there is no way back, or data would be lost that nobody has given up."""
-    if found.impossible:
+    if way.plan.impossible:
         raise NotReached(
             "there is no way back to the capture that PostgreSQL could go",
             on=where,
-            said="; ".join(found.impossible[:5]),
+            said="; ".join(way.plan.impossible[:5]),
             next_step="take these back by hand, then run the same command again",
         )
-    if found.loses and not allow_lossy:
+    told = [f"{saving.readable(way.lost)}: goes, and cannot be saved"] if way.lost else []
+    told += [f"{saving.readable(way.empty)}: comes back without the data it had"] if way.empty else []
+    if told and not allow_lossy:
         raise NotReached(
             "refused to go back: data would be lost",
             on=where,
-            said=", ".join(release.readable(key) for key in found.loses[:10]),
+            said="; ".join(told),
             next_step="save what is needed of it, then allow it: -e allow_lossy=true",
         )
 
 
+def nothing() -> None:
+    """For hooks that nobody has given."""
+
+
 def restore(
     session: Session,
-    target: Target,
-    found: rollback.Plan,
+    way: Way,
     patience: Patience,
     progress: Progress,
     *,
-    paused: Sequence[Row] = (),
-    record: Callable[[], None] = lambda: None,
-) -> int:
-    """Goes the way that was planned, all of it or nothing; gives the number of attempts that gave way to others' locks.
+    go: Callable[[Session], None] | None = None,
+    prepare: Callable[[], None] = nothing,
+    settle: Callable[[], Sequence[Row]] = tuple,
+    record: Callable[[], None] = nothing,
+) -> Gone:
+    """Goes the way that was planned, all of it or nothing.
 
-    `record` is called inside the transaction, when the catalog has been found to be what was captured.
+    All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned steps,
+    `settle` after them, which gives the jobs that a pause holds by then, and `record` when the catalog has been found to be what
+    was wanted.
     """
+    add_labels(session, way.plan)
     deadline, attempts = time.monotonic() + patience.patience_seconds, 0
     while True:
         progress.checkpoint()
+        began = time.monotonic()
         try:
             with session.write(
                 statement_timeout_seconds=patience.statement_timeout_seconds,
                 lock_timeout_seconds=patience.lock_timeout_seconds,
             ):
-                _go(session, found)
-                _prove(session, target, paused)
+                session.execute(EXACTLY)
+                prepare()
+                if go is None:
+                    walk(session, way.plan)
+                else:
+                    go(session)
+                _prove(session, way, settle())
                 record()
         except (errors.LockNotAvailable, errors.DeadlockDetected) as e:
             attempts += 1
@@ -152,12 +225,27 @@ def restore(
             progress.sometimes(f"others keep locks, attempt {attempts} gave way")
             progress.wait(pause)
         else:
-            return attempts
+            return Gone(attempts, round(time.monotonic() - began, 3))
 
 
-def _go(session: Session, found: rollback.Plan) -> None:
-    for step in found.steps:
+def add_labels(session: Session, found: rollback.Plan) -> None:
+    """Labels that enums get again; each by itself, and nothing where they are there, so that it can be gone on with."""
+    for step in found.before:
         for statement in step.statements:
+            try:
+                with session.write():
+                    session.execute(AS_WRITTEN)
+                    session.connection.execute(
+                        statement.replace(" ADD VALUE ", " ADD VALUE IF NOT EXISTS ", 1).encode()
+                    )
+            except psycopg.Error as e:
+                raise _refused(session, step, statement, e) from e
+
+
+def walk(session: Session, found: rollback.Plan, leave_out: Sequence[str] = ()) -> None:
+    """The steps of the plan but those of some kinds; inside the caller's transaction."""
+    for step in found.steps:
+        for statement in step.statements if step.key.partition(":")[0] not in leave_out else ():
             session.execute(AS_WRITTEN)
             try:
                 # Written by the planner of what the catalog says, and without any value to bind.
@@ -179,9 +267,10 @@ def _refused(session: Session, step: rollback.Step, statement: str, error: psyco
     return raised
 
 
-def _prove(session: Session, target: Target, paused: Sequence[Row]) -> None:
-    """Raises, so that all is rolled back, unless the catalog is what was captured."""
-    differing = release.compare(target.entries, live(session, target, paused).entries, same_database=False)
+def _prove(session: Session, way: Way, paused: Sequence[Row]) -> None:
+    """Raises, so that all is rolled back, unless the catalog is what was wanted."""
+    there = own(live(session, way.target, paused), way.wanted)
+    differing = release.compare(way.wanted, there, same_database=False)
     if differing.number:
         raise NotReached(
             "went the whole way, and did not arrive: rolled back, nothing was changed",
@@ -201,20 +290,34 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
     )
 
 
-def described(found: rollback.Plan) -> dict[str, t.Any]:
+def described(way: Way) -> dict[str, t.Any]:
     """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
     steps: list[dict[str, t.Any]] = []
-    for step in found.steps:
+    for step in way.plan.all_steps:
         hazard = hazards.worst(step.statements)
-        told = {"does": step.does, "key": step.key, "lock": hazard.lock, "hazard": hazard.effect}
+        effect = hazards.LOSES if step.key in way.plan.loses and hazard.effect == hazards.REWRITES else hazard.effect
+        told = {"does": step.does, "key": step.key, "lock": hazard.lock, "hazard": effect}
         steps.append({**told, "statements": list(step.statements)})
-    return {"steps": steps, "loses": list(found.loses), "impossible": list(found.impossible)}
+    whole = hazards.worst(statement for step in way.plan.all_steps for statement in step.statements)
+    return {
+        "steps": steps,
+        "step_count": len(steps),
+        "objects": way.objects,
+        "lock": whole.lock,
+        "hazard": hazards.LOSES if any(step["hazard"] == hazards.LOSES for step in steps) else whole.effect,
+        "loses": list(way.lost),
+        "empty": list(way.empty),
+        "impossible": list(way.plan.impossible),
+    }
 
 
-def sentence(found: rollback.Plan, verb: str) -> str:
+def sentence(way: Way, verb: str) -> str:
     """One line for a person."""
-    if not found.steps:
+    steps = way.plan.all_steps
+    if not steps:
         return "nothing differs from the capture"
-    number = len({step.key for step in found.steps})
-    loses = f"; {count(len(found.loses), 'object')} with data would go" if found.loses else ""
-    return f"{verb} {count(number, 'object')} in {count(len(found.steps), 'step')}{loses}"
+    text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
+    text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
+    text += f"; {count(len(way.plan.filled), 'object')} with the data kept" if way.plan.filled else ""
+    text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
+    return text + (f"; {count(len(way.empty), 'object')} without data" if way.empty else "")

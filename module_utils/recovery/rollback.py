@@ -14,23 +14,25 @@ import heapq
 import itertools
 import typing as t
 
-from . import written_beside, written_code, written_tables, written_types
-from .changes import Changes
+from . import refill, written_code, written_tables, written_types
 from .errors import NotReached
+from .filling import Filling, table_key
 from .quoting import literal, name
 from .renames import renamed, unquoted
 from .writers import WRITERS
-from .written import beside, first_of, grants, parents, parted
+from .written import beside, first_of, grants, parted
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .catalog import Catalog, Entry
+    from .refill import Kept
 
 #: Kinds that stand on a relation and go with it.
 PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics")
 #: What is done, and to which key.
 Action = tuple[str, str]
+INDEXED: t.Final = ("index", "constraint")
 MAKES: t.Final = ("create", "alter", "rejoin", "attach")
 
 
@@ -51,18 +53,45 @@ class Plan:
     #: Columns and tables that are dropped with their data, and labels of enums.
     loses: tuple[str, ...]
     impossible: tuple[str, ...]
+    #: Labels that enums get again; in the transaction that adds them nobody may use them, so this comes before it.
+    before: tuple[Step, ...] = ()
+    #: What things are called now that are called otherwise in the capture, by the keys they have there.
+    was: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Columns and tables that come back with the data that was kept of them, and those that come back without any.
+    filled: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Those before the transaction, then those in it."""
+        return (*self.before, *self.steps)
 
 
-def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "") -> Plan:
-    """The way from `live` to `wanted`, of the same database or of one with other addresses. All statements are for a session
-    with search_path = pg_catalog and check_function_bodies = off."""
+def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Kept = refill.NOTHING) -> Plan:
+    """The way from `live` to `wanted`, of the same database or of one with other addresses, with the data that was kept. All
+    statements are for a session with search_path = pg_catalog and check_function_bodies = off."""
     there, renames = renamed(live.entries, wanted.entries)
-    way = _Way(there, wanted.entries, migrations_table)
-    steps = (*(Step("rename", key, tuple(told)) for key, told in renames), *way.steps())
-    return Plan(steps, tuple(way.loses()), tuple(way.impossible))
+    way = _Way(there, wanted.entries, migrations_table, kept)
+    steps = list(way.steps())
+    apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
+    places = {e.address: key for key, e in live.entries.items() if e.address}
+    was = {key: places[e.address] for key, e in there.items() if e.address in places}
+    return Plan(
+        (*(Step("rename", key, tuple(told)) for key, told in renames), *(s for s in steps if s.key not in apart)),
+        tuple(way.loses()),
+        tuple(way.impossible),
+        tuple(s for s in steps if s.key in apart),
+        {key: old for key, old in was.items() if key != old},
+        tuple(sorted(way.filled)),
+        tuple(way.comes_back_empty()),
+    )
 
 
-class _Way(Changes):
+def _adds_labels(step: Step) -> bool:
+    return step.key.startswith("enum:") and all(" ADD VALUE " in statement for statement in step.statements)
+
+
+class _Way(Filling):
     """The statements for the changes, in their order."""
 
     def steps(self) -> Iterator[Step]:
@@ -84,14 +113,17 @@ class _Way(Changes):
         for key in self.dropped:
             entry = self.there[key]
             falls = self._falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
-            actions["drop", key] = [] if falls else self._write("drop", entry)
+            actions["drop", key] = [] if falls else self.write("drop", entry)
         for key in self.created:
             actions["create", key] = self._created(self.wanted[key])
             if self.wanted[key].kind == "table":
                 actions["attach", key] = [*self._checks(self.wanted[key]), *written_tables.attach(self.wanted[key])]
             if self.wanted[key].kind == "sequence":
-                actions["own", key] = written_tables.owned(self.wanted[key])
-        actions |= {("alter", key): made for key, made in self.altered.items()}
+                actions["own", key] = self._owned(self.wanted[key])
+        actions |= {
+            ("alter", key): [*made, *self._counted_anew(key), *self.refilled(key)] for key, made in self.altered.items()
+        }
+        actions |= {("fill", key): made for key, made in self.late().items()}
         for key in self.parted:
             relation, _, own = parted(self.there[key].name)
             actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
@@ -100,29 +132,49 @@ class _Way(Changes):
                 actions["rejoin", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} SET DEFAULT {default}"]
         return actions | self._switched(actions)
 
+    def _counted_anew(self, key: str) -> list[str]:
+        """A column that stands and counts by itself again."""
+        before, after = self.there[key], self.wanted[key]
+        anew = after.facts.get("identity") and not before.facts.get("identity")
+        return self.counted([after]) if after.kind == "column" and anew else []
+
+    def _owned(self, sequence: Entry) -> list[str]:
+        """A sequence that belongs to its column again, and counts on behind what that holds."""
+        column = self.wanted.get(f"column:{sequence.facts.get('owned_by')}")
+        return [*written_tables.owned(sequence), *(self.counted_past(sequence.name, column) if column else ())]
+
     def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
-        """What is done to a trigger reaches those that partitions have of it, which are switched as they were."""
-        if not any(key.startswith("trigger:") for _, key in actions):
+        """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
+        table that is filled."""
+        quiet = {parted(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
+        quiet |= {e.name for e in self.wanted.values() if e.kind == "table" and quiet & set(self.ancestors(e))}
+        if not quiet and not any(key.startswith("trigger:") for _, key in actions):
             return {}
-        return {
-            ("rejoin", key): self._write("create", entry)
+        made = {
+            ("rejoin", key): self.write("create", entry)
             for key, entry in self.wanted.items()
             if entry.kind == "trigger" and entry.facts.get("inherited") and ("create", key) not in actions
+        }
+        return made | {
+            ("rejoin", key): written_code.switched("TRIGGER", entry, "")
+            for key, entry in self.wanted.items()
+            if entry.kind == "trigger" and entry.facts["relation"] in quiet and ("create", key) not in actions
         }
 
     def _created(self, entry: Entry) -> list[str]:
         """What makes an entry, where it does not come with another one."""
         table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
         if entry.kind == "table":
-            copied = entry.key in self.copied
-            return self._copied(entry) if copied else written_tables.create_table(entry, self._columns(entry))
-        if entry.kind == "column" and (table in self.created or self._from_parent(entry)):
+            return self._copied(entry) if entry.key in self.copied else self.table_with_rows(entry)
+        if entry.kind == "column" and (table in self.created or self.from_parent(entry)):
             return []
         if entry.kind == "constraint" and entry.facts.get("inherited"):
             return []
         if entry.key in self.swapped:
             return self._swap(entry)
-        made = self._write("create", entry)
+        made = self.column_with_values(entry) if entry.kind == "column" else self.write("create", entry)
+        if entry.kind == "sequence" and entry.name in self.kept.counters:
+            made.append(refill.count_on(entry.name, self.kept.counters[entry.name]))
         if entry.kind in ("constraint", "index") and table in self.created:
             # It becomes a part of its parent's when its table does.
             made = [each for each in made if " ATTACH PARTITION " not in each]
@@ -131,18 +183,11 @@ class _Way(Changes):
             made[0] = made[0].replace("ALTER TABLE ", "ALTER TABLE ONLY ", 1)
         return made
 
-    def _from_parent(self, column: Entry) -> bool:
-        """Whether it is added, or dropped, with the one of its parent."""
-        table, _, own = parted(column.name)
-        entry = self.wanted.get(f"table:{table}") or self.there.get(f"table:{table}")
-        changed = {f"column:{parent}.{own}" for parent in parents(entry)} if entry else set[str]()
-        return bool(changed & (self.created if column.key in self.created else self.dropped))
-
     def _swap(self, enum: Entry) -> list[str]:
         """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
         schema, _, own = parted(enum.name)
         old = f"{schema}.{name(unquoted(own) + ' of before')}"
-        made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self._write("create", enum)]
+        made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self.write("create", enum)]
         for key in sorted(self.swapped[enum.key]):
             relation, _, column = parted(self.there[key].name)
             facts, alter = self.wanted[key].facts, f"ALTER TABLE {relation} ALTER COLUMN {column}"
@@ -157,7 +202,7 @@ class _Way(Changes):
         """A new table with the rows of the old one, which goes; columns that count go on counting."""
         schema, _, own = parted(table.name)
         old = f"{schema}.{name(unquoted(own) + ' of before')}"
-        columns = self._columns(table)
+        columns = self.columns(table)
         made = [f"ALTER TABLE {table.name} RENAME TO {parted(old)[2]}"]
         counting = [e for e in columns if written_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
         for e in counting:
@@ -171,11 +216,7 @@ class _Way(Changes):
         made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
         made += written_tables.create_table(table, columns)
         made += [f"ALTER TABLE {table.name} OWNER TO {name(table.owner)}"] if table.owner else []
-        kept = [parted(e.name)[2] for e in columns if e.key in self.there and e.facts.get("generated") is None]
-        if kept:
-            listed = ", ".join(kept)
-            # Names are those the catalog has written.
-            made.append(f"INSERT INTO {table.name} ({listed}) OVERRIDING SYSTEM VALUE SELECT {listed} FROM {old}")  # noqa: S608
+        made += self.rows_of(table, columns, old)
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
             if sequence:
@@ -183,33 +224,14 @@ class _Way(Changes):
                 now = literal(e.facts["identity"]["sequence"])
                 made.append(f"SELECT setval({now}::regclass, last_value, is_called) FROM {was}")  # noqa: S608
         made.append(f"DROP TABLE {old}")
+        made += self.counted(e for e in columns if e.key in self.filled)
         return made + [told for e in owned if e.key in self.wanted for told in written_tables.owned(self.wanted[e.key])]
-
-    def _columns(self, table: Entry) -> list[Entry]:
-        """The columns of a table that is made, in their order."""
-        found = {
-            unquoted(parted(e.name)[2]): e
-            for e in self.wanted.values()
-            if e.kind == "column" and parted(e.name)[0] == table.name
-        }
-        return [found[each] for each in table.facts.get("column_order", ()) if each in found]
 
     def _checks(self, table: Entry) -> Iterator[str]:
         """The checks of its parent, which a table needs to become a partition of that."""
         part: dict[str, str] = table.facts.get("partition_of") or {}
         for e in self.inheritable(self.ancestors(table) if part else []):
             yield f"ALTER TABLE {table.name} ADD CONSTRAINT {first_of(e)} {e.facts['definition']}"
-
-    def _write(self, does: str, entry: Entry) -> list[str]:
-        """The statements that make or drop an entry by itself."""
-        if entry.kind == "migration":
-            made = written_beside.insert_row if does == "create" else written_beside.delete_row
-            return made(entry, self.migrations_table)
-        writer = WRITERS.get(entry.kind)
-        if writer is None:
-            self.impossible.append(f"{entry.key} can be neither made nor dropped here")
-            return []
-        return writer.create(entry) if does == "create" else writer.drop(entry)
 
     def _falls_with(self, entry: Entry, gone: set[str]) -> bool:
         """Whether its relation, its column, or what it has from a parent goes and takes it along."""
@@ -220,7 +242,7 @@ class _Way(Changes):
             if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
                 return True
         if entry.kind == "column":
-            if entry.key not in self.wanted and self._from_parent(entry):
+            if entry.key not in self.wanted and self.from_parent(entry):
                 return True
             relations = [parted(entry.name)[0]]
         elif entry.kind == "sequence":
@@ -249,14 +271,35 @@ class _Way(Changes):
                     first(("create", f"table:{parted(entry.name)[0]}"), ("drop", need))
         for key, entry in self.wanted.items():
             for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
-                first((one, need), (two, key))
+                # A column is altered before its enum is made again, which gives it its default anew.
+                if two != "alter" or key not in self.swapped.get(need, ()):
+                    first((one, need), (two, key))
             first(("drop", key), ("create", key))
             first(("part", key), ("rejoin", key))
-            if entry.kind == "sequence" and entry.facts.get("owned_by"):
-                first(("create", key), ("own", key))
-                first(("create", f"column:{entry.facts['owned_by']}"), ("own", key))
             self._around_tables(entry, first)
+            self._around_rows(entry, first)
         return edges
+
+    def _around_rows(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
+        """Rows come once the partitions are there, triggers are switched on again after that, sequences have their columns."""
+        for parent in self.ancestors(entry) if entry.kind == "table" else ():
+            first(("attach", entry.key), ("fill", table_key(parent)))
+        for key in self._unclustered(entry):
+            first(("alter", key), ("create", entry.key))
+            first(("alter", key), ("alter", entry.key))
+        for does, other in self.fills_of(entry.facts["relation"]) if entry.kind == "trigger" else ():
+            first((does, other), ("rejoin", entry.key))
+        if entry.kind == "sequence" and entry.facts.get("owned_by"):
+            first(("create", entry.key), ("own", entry.key))
+            first(("create", f"column:{entry.facts['owned_by']}"), ("own", entry.key))
+
+    def _unclustered(self, entry: Entry) -> Iterator[str]:
+        """Where a table is clustered by this index, those by which it is no more: what is said last holds."""
+        index: dict[str, t.Any] = (entry.facts.get("index") or entry.facts) if entry.kind in INDEXED else {}
+        if index.get("clustered"):
+            for key, made in self.altered.items():
+                if self.wanted[key].facts.get("table") == entry.facts["table"] and key != entry.key:
+                    yield from (key,) if any(each.endswith(" SET WITHOUT CLUSTER") for each in made) else ()
 
     def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
         """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
@@ -266,7 +309,7 @@ class _Way(Changes):
             first(("attach", f"table:{entry.facts.get('relation')}"), ("create", entry.key))
             for other in self.wanted.values():
                 if other.kind == "trigger" and not other.facts.get("inherited"):
-                    for one, two in itertools.product(("create", "alter"), ("create", "rejoin")):
+                    for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
                         first((one, other.key), (two, entry.key))
         if entry.kind == "column" and f"table:{parted(entry.name)[0]}" in self.created:
             table = parted(entry.name)[0]
@@ -303,7 +346,10 @@ class _Way(Changes):
         there = before.facts if before is not None and stands else {}
         same = stands and self.there[key].owner == owner
         made: list[str] = []
-        granted: list[tuple[str, str, bool, str]] = [tuple(g) for g in column.facts.get("sequence_grants") or ()]
+        told: list[tuple[str, str, bool, str]] | None = column.facts.get("sequence_grants")
+        # Where nothing is said of it, it is its owner's.
+        usual = [(owner or "", privilege, False, owner or "") for privilege in ("SELECT", "UPDATE", "USAGE")]
+        granted = [tuple(g) for g in told] if told is not None else usual
         if not same or there.get("sequence_grants") != column.facts.get("sequence_grants"):
             entry = dataclasses.replace(column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted))
             made += grants(entry, None, self.everybody)
@@ -325,7 +371,7 @@ def _old(sequence: str) -> str:
 
 def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
     """A topological order; of what is free, drops come first, then the names in their order."""
-    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "rejoin": 6}
+    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
     after: dict[Action, list[Action]] = {}
     waiting = dict.fromkeys(actions, 0)
     for one, two in edges:

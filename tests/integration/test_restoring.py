@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import threading
@@ -21,7 +22,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
     release,
     releases,
     restoring,
-    rollback,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
@@ -76,18 +76,17 @@ def target_of(session: Session, document: release.Document) -> restoring.Target:
         return restoring.Target(document, releases.origin(session).is_that_of(document))
 
 
-def planned(session: Session, target: restoring.Target) -> rollback.Plan:
+def planned(session: Session, target: restoring.Target) -> restoring.Way:
     with session.read():
-        return restoring.plan(session, target)
+        return restoring.survey(session, target)
 
 
 def restored(dsn: str, document: release.Document, patience: restoring.Patience | None = None, **more: Any) -> int:
     """Plans and goes; gives the attempts that gave way."""
     with open_session(Settings(dsn)) as session:
-        target = target_of(session, document)
-        found = planned(session, target)
-        restoring.refuse(session.where, found, allow_lossy=True)
-        return restoring.restore(session, target, found, patience or restoring.Patience(), Progress(), **more)
+        way = planned(session, target_of(session, document))
+        restoring.refuse(session.where, way, allow_lossy=True)
+        return restoring.restore(session, way, patience or restoring.Patience(), Progress(), **more).attempts
 
 
 def test_a_bad_release_is_taken_back(captured: tuple[str, release.Document], template: str) -> None:
@@ -100,20 +99,24 @@ def test_a_bad_release_is_taken_back(captured: tuple[str, release.Document], tem
     assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
     with open_session(Settings(dsn)) as session:
         found = planned(session, target_of(session, document))
-    assert (found.steps, restoring.sentence(found, "would take back")) == ((), "nothing differs from the capture")
+    assert (found.plan.steps, restoring.sentence(found, "would take back")) == ((), "nothing differs from the capture")
 
 
-def test_data_that_would_go_is_named_and_refused(captured: tuple[str, release.Document]) -> None:
+def test_data_that_would_be_lost_is_named_and_refused(captured: tuple[str, release.Document]) -> None:
+    """A column whose rows no key would find again goes for good; one that comes back is empty."""
     dsn, document = captured
     run(dsn, BAD_RELEASE)
+    run(dsn, "ALTER TABLE shop.customer DROP CONSTRAINT customer_pkey CASCADE")
     with open_session(Settings(dsn)) as session:
         found = planned(session, target_of(session, document))
-        with pytest.raises(errors.NotReached, match=r"column shop\.customer\.phone") as raised:
+        with pytest.raises(errors.NotReached, match="data would be lost") as raised:
             restoring.refuse(session.where, found, allow_lossy=False)
     assert "allow_lossy" in raised.value.next_step
+    assert "column shop.customer.phone: goes, and cannot be saved" in raised.value.said
+    assert 'column shop."order"."two words": comes back without the data it had' in raised.value.said
     told = restoring.described(found)
     assert {step["hazard"] for step in told["steps"]} == {"none", "blocks writes", "rewrites", "loses data"}
-    assert told["loses"] == ["column:shop.customer.phone"]
+    assert (told["loses"], told["empty"]) == (["column:shop.customer.phone"], ['column:shop."order"."two words"'])
 
 
 def test_what_was_dropped_whole_comes_back(captured: tuple[str, release.Document]) -> None:
@@ -153,11 +156,10 @@ def test_a_way_that_does_not_arrive_is_rolled_back(captured: tuple[str, release.
     run(dsn, BAD_RELEASE)
     before = dump(dsn)
     with open_session(Settings(dsn)) as session:
-        target = target_of(session, document)
-        found = planned(session, target)
-        short = rollback.Plan(found.steps[:-1], found.loses, ())
+        way = planned(session, target_of(session, document))
+        short = dataclasses.replace(way, plan=dataclasses.replace(way.plan, steps=way.plan.steps[:-1]))
         with pytest.raises(errors.NotReached, match="did not arrive"):
-            restoring.restore(session, target, short, restoring.Patience(), Progress())
+            restoring.restore(session, short, restoring.Patience(), Progress())
     assert dump(dsn) == before
 
 

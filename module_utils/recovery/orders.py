@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wanted of a way back: to which capture, for which objects, and by which statements."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from pathlib import Path
+
+from . import moving, release, releases
+from .downward import Script
+from .errors import BadInput
+from .words import key_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .connection import Row
+    from .invoke import Call
+    from .release import Document
+
+RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
+    "capture_id": {"type": "str"},
+    "allow_lossy": {"type": "bool", "default": False},
+    "drop_function": {"type": "str"},
+    "drop_column": {"type": "str"},
+    "down_scripts": {"type": "list", "elements": "path", "default": []},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is wanted: which capture, whether one object of it alone, and by which scripts instead of a plan."""
+
+    action: str
+    document: Document
+    only: str | None = None
+    scripts: tuple[Script, ...] = ()
+    allow_lossy: bool = False
+    #: The options as they were given, for a plan file.
+    asked: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
+    #: The run that is taken back by this.
+    undone: Row | None = None
+
+
+def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
+    """The options as they are meant; refuses what cannot be."""
+    if params["ledger"] == "off":
+        raise BadInput(
+            "refused to go back with ledger=off",
+            on=call.session.where,
+            next_step="leave ledger at auto: what there was before is kept in it, so that this can be undone",
+        )
+    if params["drop_function"] and params["drop_column"]:
+        raise BadInput("drop_function and drop_column exclude each other", next_step="give one of them at a time")
+    scripts = tuple(Script.read(path) for path in params["down_scripts"])
+    word = next((name for name in ("drop_function", "drop_column") if params[name]), None)
+    if scripts and word:
+        raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
+    asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
+    asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
+    with moving.reading(call.session, "could not read the capture to go back to"):
+        document = _document(call, params, word)
+        only, warnings = key_of(call.session, word, params[word], document) if word else (None, list[str]())
+    return Order("restore", document, only, scripts, params["allow_lossy"], asked), warnings
+
+
+def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Document:
+    """The capture that is meant."""
+    name, ledger = params["release"], call.look()
+    if params["release_file"]:
+        made = release.load(Path(params["release_file"]).expanduser())
+        if name and made["release"] != name:
+            raise BadInput(
+                f"release_file {params['release_file']} does not fit",
+                said=f"it holds release {made['release']}, not {name}",
+                next_step="give the file of that release, or leave it out: captures are kept in the ledger",
+            )
+        return made
+    found: Document | None = None
+    if ledger.present and params["capture_id"]:
+        found = releases.by_id(ledger, params["capture_id"])
+    elif ledger.present and name:
+        found = releases.current(ledger, name)
+    elif ledger.present and word:
+        found = releases.youngest(ledger)
+    if found is not None:
+        return found
+    known = releases.names(ledger)
+    what = f"capture {params['capture_id']}" if params["capture_id"] else f"release {name}" if name else ""
+    raise BadInput(
+        f"there is no capture of {what}" if what else "no release is named to go back to",
+        on=call.session.where,
+        said=f"captured are: {', '.join(known)}" if known else "nothing is captured in this database",
+        next_step=(
+            "name one of these: -e release=…"
+            if known
+            else "capture_release.yml before the next deployment; or give the file of a capture: -e release_file=…"
+        ),
+    )

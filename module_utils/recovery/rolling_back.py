@@ -1,0 +1,374 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going back to a capture, from options to a result: what is meant, what it would do, doing it, and what it did."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+import uuid
+
+from . import (
+    held,
+    ingestion,
+    moving,
+    orders,
+    plans,
+    protected,
+    rehearsing,
+    release,
+    releases,
+    restoring,
+    saving,
+    undoing,
+)
+from . import ledger as ledgers
+from .downward import run_scripts
+from .errors import NotReached
+from .progress import count, in_words
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .catalog import Catalog
+    from .connection import Row
+    from .invoke import Call
+    from .ledger import Ledger, Pause, Run
+    from .release import Document
+
+#: Options that say how, for every way back.
+GOING_SPEC: dict[str, dict[str, t.Any]] = {
+    "rehearse": {"type": "bool"},
+    "pg_dump": {"type": "path"},
+    "patience_seconds": {"type": "float", "default": 60.0},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What there is: the way back, the pause in force, and where and when this is."""
+
+    way: restoring.Way
+    pause: Pause | None
+    here: releases.Origin
+    plan: plans.Plan
+
+
+def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Goes back to the release that was asked for."""
+    order, warnings = orders.read(call, params)
+    result = go_back(call, params, order)
+    result["warnings"] = [*warnings, *result["warnings"]]
+    return result
+
+
+def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
+    """Takes a way back back: what there was before it is there again, with the data that went."""
+    with moving.reading(call.session, "could not read the capture to go back to"):
+        document = releases.by_id(call.look(), undone["effects"]["before_capture_id"])
+    if document is None:
+        raise NotReached(
+            f"cannot undo run {undone['run_id']}",
+            on=call.session.where,
+            said="the capture it took before is no longer in scout_ops.releases",
+            next_step="rollback.yml goes back to a release that is: -e release=…",
+        )
+    order = orders.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone, allow_lossy=True)
+    return go_back(call, params, order)
+
+
+def go_back(call: Call, params: dict[str, t.Any], order: orders.Order) -> dict[str, t.Any]:
+    """Plans the way, and goes it unless this is a check."""
+    seen = _look(call, params, order)
+    result = _described(order, seen)
+    if not seen.way.plan.all_steps:
+        return result | _nothing(order)
+    planning = call.check and not params["look"]
+    if planning:
+        result["warnings"] += _would_refuse(call, seen, order)
+        if params["plan_file"]:
+            seen.plan.save(params["plan_file"])
+    else:
+        _refuse_drift(call, params, order, seen)
+        restoring.refuse(call.session.where, seen.way, allow_lossy=order.allow_lossy)
+        result["rehearsal"] = _rehearsed(call, params, order, seen)
+        if result["rehearsal"] and result["rehearsal"]["undo"]:
+            result["warnings"].append(f"an undo of this would not succeed as it is. {result['rehearsal']['undo']}")
+    if call.check:
+        text = restoring.sentence(seen.way, f"would go back to {order.document['release']}: would change")
+        return result | {"changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
+    return result | _gone(call, params, order, seen)
+
+
+def _look(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
+    session = call.session
+    with moving.reading(session, "could not plan the way back"):
+        ledger = call.look()
+        pause = ledger.open_pause()
+        held.refuse_unfinished(session, pause)
+        here = releases.origin(session)
+        target = restoring.Target(order.document, here.is_that_of(order.document), order.only)
+        kept = saving.kept(session, order.document, may_look=ledger.present)
+        way = restoring.survey(session, target, pause.jobs if pause else (), kept=kept)
+        protected.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
+    return Look(way, pause, here, _plan(call, order, way, here))
+
+
+def _plan(call: Call, order: orders.Order, way: restoring.Way, here: releases.Origin) -> plans.Plan:
+    """What a plan file holds: which steps, from exactly what there is."""
+    steps = [list(step.statements) for step in way.plan.all_steps]
+    return plans.Plan(
+        action=order.action,
+        database=call.session.where,
+        made_at=here.captured_at,
+        asked=dict(order.asked),
+        selection={
+            "capture_id": order.document["capture_id"],
+            "there": release.digests(way.live.entries.values()),
+        },
+        counts={"objects": way.objects, "steps": len(steps)},
+        digests={"objects": way.digest, "steps": release.digest({str(n): str(each) for n, each in enumerate(steps)})},
+        range={"first": None, "last": None},
+        gold_days=[],
+        estimated_seconds=0.0,
+        locks=restoring.described(way)["lock"],
+    )
+
+
+def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Look) -> None:
+    """Raises unless there is exactly what was planned from, naming what differs."""
+    name = params["plan_file"]
+    if not name:
+        return
+    made = plans.load(name, action=order.action, database=call.session.where)
+    plans.refuse_other_words(made, order.asked, name)
+    there: dict[str, str] = made.selection["there"]
+    now: dict[str, str] = seen.plan.selection["there"]
+    differing = sorted(key for key in {*there, *now} if there.get(key) != now.get(key))
+    if differing or made.digests["steps"] != seen.plan.digests["steps"]:
+        raise NotReached(
+            f"refused to apply plan_file {name}: the database has drifted since {made.made_at}",
+            on=call.session.where,
+            said=f"changed since: {saving.readable(differing, 5)}" if differing else "the capture is another one",
+            next_step=f"look at it and make a new plan: --check --diff -e plan_file={name}",
+        )
+
+
+def _would_refuse(call: Call, seen: Look, order: orders.Order) -> list[str]:
+    try:
+        restoring.refuse(call.session.where, seen.way, allow_lossy=order.allow_lossy)
+    except NotReached as e:
+        return [f"{e.attempted}: {e.said}. {e.next_step}"]
+    return []
+
+
+def _rehearsed(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Look) -> dict[str, t.Any] | None:
+    """The same way on a clone without data, before anybody is kept waiting for it."""
+    if params["rehearse"] is False:
+        return None
+    way = seen.way
+    made = rehearsing.rehearse(
+        call.session,
+        way.target,
+        lambda session: _walk(session, order, way, leave_out=rehearsing.NOT_COPIED),
+        call.progress,
+        wanted=way.wanted,
+        required=bool(params["rehearse"]),
+        pg_dump=params["pg_dump"],
+        first=lambda session: restoring.add_labels(session, way.plan),
+    )
+    return dataclasses.asdict(made)
+
+
+def _walk(session: t.Any, order: orders.Order, way: restoring.Way, leave_out: Sequence[str] = ()) -> None:
+    if order.scripts:
+        run_scripts(session, order.scripts)
+    else:
+        restoring.walk(session, way.plan, leave_out)
+
+
+def _gone(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Look) -> dict[str, t.Any]:
+    """Goes the way under the lease, and says what became of it."""
+    ledger = call.ensure("required")
+    if params["require_pause"]:
+        ingestion.require_barrier(call.session, ledger, params["jobs"])
+    with ledgers.operation(
+        ledger,
+        order.action,
+        {**order.asked, "capture_id": order.document["capture_id"]},
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+        undoes=order.undone["run_id"] if order.undone else None,
+    ) as run:
+        there = seen.way.live
+        if seen.way.plan.before:
+            restoring.add_labels(call.session, seen.way.plan)
+            seen = _look(call, params, order)
+        going = _Going(call, ledger, run, order, seen, there, params["jobs"])
+        gone = restoring.restore(
+            call.session,
+            seen.way,
+            restoring.Patience(
+                params["lock_timeout_seconds"], params["statement_timeout_seconds"], params["patience_seconds"]
+            ),
+            call.progress,
+            go=lambda session: _walk(session, order, seen.way),
+            prepare=going.prepare,
+            settle=going.settle,
+            record=going.record,
+        )
+    text = restoring.sentence(seen.way, f"went back to {order.document['release']}: changed")
+    before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
+    return {
+        "changed": True,
+        "run_id": run.run_id,
+        "undo": run.run_id,
+        "before": before,
+        "saved": going.before["protected"],
+        "filled": going.filled,
+        "held": going.held,
+        "attempts": gone.attempts,
+        "seconds": gone.seconds,
+        "effects": run.effects,
+        "summary": f"{text} ({in_words(gone.seconds)})",
+        "warnings": ledger.warnings,
+    }
+
+
+class _Going:
+    """What happens around the steps, in their transaction; all of it again at each attempt."""
+
+    def __init__(
+        self,
+        call: Call,
+        ledger: Ledger,
+        run: Run,
+        order: orders.Order,
+        seen: Look,
+        there: Catalog,
+        jobs: list[str] | None,
+    ) -> None:
+        self.call, self.ledger, self.run, self.order, self.seen, self.jobs = call, ledger, run, order, seen, jobs
+        #: What there was before anything was done.
+        self.there = there
+        self.before: Document = {}
+        self.filled: list[Row] = []
+        self.held: list[str] = []
+
+    def prepare(self) -> None:
+        """Captures what there is with the data that goes, which nobody writes from here on."""
+        session, way = self.call.session, self.seen.way
+        saving.hold(session, way.saves)
+        pause = self.ledger.open_pause()
+        there = restoring.live(session, way.target, pause.jobs if pause else ())
+        if there.entries != way.live.entries:
+            differing = release.compare(way.live.entries, there.entries, same_database=True)
+            raise NotReached(
+                "refused to go back: the schema has changed since the way was planned",
+                on=session.where,
+                said=differing.first(),
+                next_step="wait until whoever changes it has finished, then run the same command again",
+            )
+        capture_id = str(uuid.uuid4())
+        saved = saving.save(session, capture_id, way.saves, self.call.progress)
+        gone = saving.sequences(there.entries) - saving.sequences(way.wanted)
+        said = releases.about(
+            name=f"before-{self.run.run_id}",
+            capture_id=capture_id,
+            here=releases.origin(session),
+            actor=self.call.controller.actor,
+            incident=self.call.incident,
+            scope=way.target.scope,
+            beyond=self.there.beyond,
+        )
+        more = {
+            "taken_by": self.run.run_id,
+            "git_commit": None,
+            "application": {},
+            "protect": [each["relation"] for each in saved],
+            "protected": saved,
+            "sequences": saving.counters(session, gone),
+        }
+        self.before = release.document(self.there.entries.values(), {**said, **more})
+        releases.store(self.run, self.before)
+
+    def settle(self) -> list[Row]:
+        """Compares what came back with what was kept, and keeps off what a pause holds."""
+        session, way = self.call.session, self.seen.way
+        self.filled = [] if self.order.scripts else saving.prove(session, way.plan, way.kept.tables)
+        given_back, self.held = held.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
+        return given_back
+
+    def record(self) -> None:
+        """What the run did, committed with it."""
+        way, undone = self.seen.way, self.order.undone
+        if undone is not None:
+            self.call.session.execute(undoing.UNDONE, by=self.run.run_id, run_id=undone["run_id"])
+            if undone["undoes"]:
+                self.call.session.execute(undoing.UNDONE, by=None, run_id=undone["undoes"])
+        self.run.record(
+            release=self.order.document["release"],
+            capture_id=self.order.document["capture_id"],
+            before_capture_id=self.before["capture_id"],
+            objects=way.objects,
+            saved_rows=sum(each["rows"] for each in self.before["protected"]),
+            filled_rows=sum(each["rows"] for each in self.filled),
+            held=self.held,
+            lost=[*way.lost, *way.empty],
+        )
+
+
+def _described(order: orders.Order, seen: Look) -> dict[str, t.Any]:
+    """What a result says before anything is done."""
+    document = order.document
+    about = {name: document.get(name) for name in ("release", "capture_id", "digest", "captured_at", "git_commit")}
+    told = restoring.described(seen.way)
+    return {
+        **about,
+        **told,
+        "only": order.only,
+        "down_scripts": [script.name for script in order.scripts],
+        "run_id": None,
+        "undo": None,
+        "before": None,
+        "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
+        "filled": list(seen.way.plan.filled),
+        "held": [],
+        "attempts": 0,
+        "seconds": 0.0,
+        "rehearsal": None,
+        "plan": {name: getattr(seen.plan, name) for name in ("counts", "digests", "locks", "made_at", "key")},
+        "plan_file": None,
+        "effects": {},
+        "gold_days": [],
+        "warnings": [],
+        "diff": _diff(order, told),
+    }
+
+
+def _diff(order: orders.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
+    """The plan as a reviewer reads it: what each step does, its hazard and its lock, and the statements as added lines."""
+    if not told["steps"]:
+        return {"before": "", "after": ""}
+    lines: list[str] = []
+    for step in told["steps"]:
+        lock = f", {step['lock']}" if step["lock"] else ""
+        lines.append(f"-- {step['does']} {release.readable(step['key'])}: {step['hazard']}{lock}")
+        lines += [f"{statement};" for statement in step["statements"]]
+    by = (
+        f" by {', '.join(script.name for script in order.scripts)}, which must come to the same as"
+        if order.scripts
+        else ""
+    )
+    header = f"the way to {order.document['release']}{by}"
+    return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
+
+
+def _nothing(order: orders.Order) -> dict[str, t.Any]:
+    number = len(order.document["entries"])
+    what = release.readable(order.only) if order.only else count(number, "object")
+    return {
+        "changed": False,
+        "summary": f"nothing differs from {order.document['release']} of {order.document['captured_at'][:16]}: {what}",
+    }

@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options shared by the modules that go back to a release."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documentation of GOING_SPEC in module_utils/recovery/rolling_back.py."""
+
+    DOCUMENTATION = r"""
+options:
+  rehearse:
+    description:
+      - Whether the way back to a release is gone first on a copy of the schema without data, in a scratch database of the same
+        server that is dropped afterwards. Unset, it is where that is possible, and the result says where it was not.
+      - V(true) fails where it is not possible. Not in check mode, unless with O(look=true).
+    type: bool
+  pg_dump:
+    description:
+      - The program that copies the schema; C(pg_restore) is taken from beside it. It must be as new as the server. Unset, one is
+        looked for.
+    type: path
+  patience_seconds:
+    description:
+      - How long the way back to a release is tried again while others keep locks, in seconds. One attempt waits no longer for a
+        lock than C(lock_timeout_seconds), and gives way after that, so that nobody queues up behind it.
+    type: float
+    default: 60.0
+"""
