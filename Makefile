@@ -18,10 +18,10 @@ export SEED ?= 1
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: help setup demo demo-moves demo-window test lint format unit integration e2e molecule bench psql reference lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback test lint format unit integration e2e molecule bench psql reference lock build clean distclean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 setup: ## Make .venv ready: find a Python >= 3.12, install, compile
 	@scripts/setup
@@ -34,6 +34,9 @@ demo-moves: setup ## Watch rows being moved out of a pipeline at work and taken 
 
 demo-window: setup ## Watch two hours of damaged silver being recovered, with the gate before and after
 	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_window $(ARGS)
+
+demo-rollback: setup ## Watch a bad release being taken back from a pipeline at work, and coming back
+	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_rollback $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker can be had
 	@failed=; \

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import moves, rivals, window
+from benchmarks import moves, release, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 from tests.scout import faults, generator, reference
 from tests.scout.server import Server
@@ -269,6 +269,8 @@ TITLES = {
     "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
     "closure": "Half of {events:,} loaded events, moved with their silver while a writer goes on, and back",
     "window": "A window of 100,000 events of which silver has nothing, in bronze of several sizes",
+    "release": "A release captured, and gone back to, in schemas of several sizes",
+    "release_data": "A release gone back to with data",
 }
 
 #: How many events the moves are measured on unless said otherwise.
@@ -284,6 +286,10 @@ def run(name: str, bench: Bench) -> str:
     if name == "window":
         sizes = [bench.events] if bench.events else window.SIZES
         return f"### {TITLES[name]}\n\n{window.compare(bench.server, bench.rounds, sizes)}"
+    if name == "release":
+        return f"### {TITLES[name]}\n\n{release.by_size(bench.server, bench.rounds)}"
+    if name == "release_data":
+        return f"### {TITLES[name]}\n\n{release.with_data(bench.server, bench.rounds, bench.events)}"
     if name in EVENTS:
         events = bench.events or EVENTS[name]
         measured = moves.quarantine if name == "quarantine" else moves.closure
@@ -314,7 +320,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"among {', '.join(TITLES)}; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each comparison (default 5)")
-    parser.add_argument("--events", type=int, help="how many events quarantine, closure and window are measured on")
+    parser.add_argument(
+        "--events",
+        type=int,
+        help="how many events quarantine, closure and window are measured on, and how many rows release_data",
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     given = parser.parse_args()
     if unknown := set(given.names) - set(TITLES):

@@ -3,6 +3,7 @@
 --
 --   psql -d scout -f docs/operator_role.sql                     role scout_operator
 --   psql -d scout -v role=alice -v owner=etl -f …               another role; another owner of the pipeline and its jobs
+--   psql -d scout -v rollback=on -f …                           also to go back to a captured release: with the owner's rights
 --
 -- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
 -- docs/privileges.md says what each grant is for.
@@ -89,6 +90,19 @@ GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
 \endif
 GRANT USAGE ON SCHEMA cron TO :"owner";
 GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) TO :"owner";
+
+-- Go back to a captured release, which alters, drops and makes what the owner owns.
+\if :{?rollback}
+  \if :chooses_inheritance
+    GRANT :"owner" TO :"role" WITH INHERIT TRUE, SET TRUE;
+  \endif
+  GRANT CREATE ON SCHEMA scout TO :"owner";
+  SELECT format('GRANT CREATE ON DATABASE %I TO %I', current_database(), :'role')
+  \gexec
+  SELECT format('GRANT INSERT, DELETE ON supabase_migrations.schema_migrations TO %I', :'role')
+  WHERE to_regclass('supabase_migrations.schema_migrations') IS NOT NULL
+  \gexec
+\endif
 
 -- See all sessions; end those that are stuck.
 GRANT pg_read_all_stats, pg_signal_backend TO :"role";

@@ -20,7 +20,7 @@ options:
     description: What is going to be done.
     type: list
     elements: str
-    choices: [assess, pause, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, gate, smoke]
+    choices: [assess, pause, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, gate, smoke, restore]
     default: [assess, pause, clear, drain, refresh]
   required:
     description: Fail when a privilege is missing.
@@ -99,6 +99,7 @@ summary:
 
 import shlex
 import typing as t
+from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -142,7 +143,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             f"role {facts.role} lacks {count(len(missing), 'privilege')}",
             on=call.session.where,
             said=_named([entry.what for entry in found.missing]),
-            next_step=_mend(list(dict.fromkeys(entry.grant for entry in found.missing)), facts.database, facts.role),
+            next_step=_mend(found.missing, facts.database, facts.role),
             result={"missing": missing},
         )
     if params["jobs"]:
@@ -167,11 +168,13 @@ def _named(what: list[str]) -> str:
     return ", ".join(few)
 
 
-def _mend(grants: list[str], database: str, role: str) -> str:
+def _mend(missing: Sequence[preflight.Missing], database: str, role: str) -> str:
     """The grants themselves while they fit on the screen, else the script that has them all."""
+    grants = list(dict.fromkeys(entry.grant for entry in missing))
     if len(grants) <= FEW:
         return "; ".join(grants)
-    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)} -f docs/operator_role.sql"
+    more = " -v rollback=on" if any(entry.action in preflight.RESTORE for entry in missing) else ""
+    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
     return f"a superuser runs {script} (or the {len(grants)} grants listed under missing)"
 
 

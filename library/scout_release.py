@@ -231,8 +231,18 @@ loses:
   returned: when restored
   type: list
   elements: str
+goal:
+  description: What is gone back to, for a person; the name of a release, or what there was before a run.
+  returned: when restored
+  type: str
 empty:
   description: What comes back without the data it had.
+  returned: when restored
+  type: list
+  elements: str
+newer:
+  description:
+    - What goes although neither this capture nor a younger one knows it; somebody made it since. Its data is saved as any that goes.
   returned: when restored
   type: list
   elements: str

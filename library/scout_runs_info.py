@@ -20,7 +20,7 @@ options:
   action:
     description: Only runs of this action.
     type: str
-    choices: [pause, resume, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, watch, capture]
+    choices: [pause, resume, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, watch, capture, restore, deploy]
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of.
     type: str
@@ -70,7 +70,7 @@ from ..module_utils.recovery.undoing import as_run_id
 
 ACTIONS = [
     *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "watch", "capture"),
+    *("window", "watch", "capture", "restore", "deploy"),
 ]
 
 SPEC: dict[str, dict[str, t.Any]] = {

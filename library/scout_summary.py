@@ -28,7 +28,8 @@ options:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, clear, complete_pause, quarantine, cleanup, redrive, undo,
-        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate. Steps that did not run are empty.
+        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate, commit, plan_revert, plan_deploy, revert, deploy,
+        restore. Steps that did not run are empty.
     type: list
     elements: dict
     required: true
@@ -36,6 +37,10 @@ options:
     description: Whether the operation was to resume ingestion.
     type: bool
     default: true
+  left_out:
+    description: Parts of the operation that were left out, by name, each with why.
+    type: dict
+    default: {}
   result_file:
     description: Write the document here. All hosts of a run share the file.
     type: path
@@ -95,6 +100,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "incident": {"type": "str", "default": "adhoc"},
     "steps": {"type": "list", "elements": "dict", "required": True},
     "resume": {"type": "bool", "default": True},
+    "left_out": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
     "junit_file": {"type": "path"},
 }
@@ -107,7 +113,8 @@ def run(
     # A name that cannot be used was refused by the first step; what happened is still to be said.
     incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else "adhoc"
     steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
-    story = summary.Story(params["operation"], host, incident, check, params["resume"], steps, seconds)
+    left_out = params.get("left_out") or {}
+    story = summary.Story(params["operation"], host, incident, check, params["resume"], steps, seconds, left_out)
     made = summary.document(story)
     for name, save in (("result_file", summary.save), ("junit_file", junit.save)):
         if params.get(name):
@@ -134,7 +141,7 @@ def _why(made: dict[str, t.Any]) -> str:
     """What was not reached although no step failed."""
     if made["error"]:
         return f"{made['error']['attempted']}: {made['error']['said']}"
-    if made["operation"] == summary_gate.OPERATION:
+    if made["outcome"] == summary_gate.NOT_PASSED:
         return summary_gate.message(made["gate"] or {})
     return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
 

@@ -30,6 +30,7 @@ class Changes:
         self.migrations_table = migrations_table
         self.there = there
         self.wanted = wanted
+        self.columns_there, self.columns_wanted = _columns_by_table(there), _columns_by_table(wanted)
         self.impossible: list[str] = []
         self.everybody = sorted(
             {g[0] for e in there.values() if e.kind == "default_privileges" for g in e.grants} | {"PUBLIC"}
@@ -179,8 +180,8 @@ class Changes:
                 yield key
 
     def _columns_of(self, table: str) -> Iterator[str]:
-        for entries in (self.there, self.wanted):
-            yield from (e.name for e in entries.values() if e.kind == "column" and parted(e.name)[0] == table)
+        for columns in (self.columns_there, self.columns_wanted):
+            yield from (e.name for e in columns.get(table, ()))
 
     def _copy(self, key: str) -> None:
         """The table, and all that stands on it, is made again; its rows are copied."""
@@ -247,3 +248,11 @@ class Changes:
             before, after = self.there[key], self.wanted[key]
             if before.kind == "column" and (key not in self.dropped or f"table:{parted(after.name)[0]}" in self.copied):
                 yield from (key,) if retyped.may_lose(before, after) else ()
+
+
+def _columns_by_table(entries: Mapping[str, Entry]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for e in entries.values():
+        if e.kind == "column":
+            found.setdefault(parted(e.name)[0], []).append(e)
+    return found

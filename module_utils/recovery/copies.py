@@ -19,7 +19,7 @@ from .errors import ConnectionLost, RecoveryError, Stopped
 from .pg import conninfo, errors, psycopg, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 
     from .connection import Row, Session, Settings
     from .progress import Progress
@@ -62,15 +62,23 @@ SELECT format('%%I.%%I', n.nspname, c.relname) AS name, c.relispopulated AS popu
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'm' ORDER BY c.oid
 """
 
-#: What views and functions may speak of, and what jobs are made and altered with; it does nothing.
-SCHEDULER_TABLES: t.Final = """
-SELECT format('CREATE TABLE cron.%%I (%%s)', c.relname, string_agg(
-    format('%%I %%s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)) AS statement
-FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'cron') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-GROUP BY c.oid, c.relname
+#: As they are written in SQL, which is also a pattern of pg_dump's that fits nothing else.
+SCHEMAS: t.Final = """
+SELECT quote_ident(nspname) AS name FROM pg_catalog.pg_namespace
+WHERE NOT starts_with(nspname, 'pg_') AND nspname <> 'information_schema' ORDER BY nspname
 """
+
+#: Tables with the same columns and nothing else: those of a schema, or one.
+TABLES_LIKE: t.Final = """
+SELECT quote_ident(n.nspname) AS schema, format('CREATE TABLE %%I.%%I (%%s)', n.nspname, c.relname, string_agg(
+    format('%%I %%s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)) AS statement
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE (n.nspname = %(schema)s OR c.oid = to_regclass(%(table)s)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+GROUP BY n.nspname, c.oid, c.relname
+"""
+
+#: What views and functions may speak of, and what jobs are made and altered with; it does nothing.
 SCHEDULER_FUNCTIONS: t.Final = """
 SELECT format('CREATE FUNCTION cron.%%I(%%s) RETURNS %%s LANGUAGE plpgsql AS ''BEGIN RETURN%%s; END''',
     p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), CASE WHEN p.proretset
@@ -87,17 +95,30 @@ INSERT INTO cron.job (jobid, jobname, schedule, command, database, username, act
 VALUES (0, 'rehearsal', '0 0 30 2 *', 'SELECT 1', current_database(), current_user, false)
 """
 
+#: Where extensions may be, and what functions may look for; it stands for a schema that is not copied.
+EMPTY: t.Final = "CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO PUBLIC"
+
 
 @dataclasses.dataclass(frozen=True)
 class Original:
-    """What the database is like, which of its materialized views have been filled, what makes a stand-in for pg_cron, and how
-    the server is reached."""
+    """What the database is like, which of its materialized views have been filled, which schemas it has, what makes stand-ins
+    for pg_cron and for the migration history, and how the server is reached."""
 
     settings: Settings
     name: str
     about: Row
     populated: Sequence[str]
+    schemas: Sequence[str]
     scheduler: Sequence[str]
+    history: Sequence[Row]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What of a database is copied where not all of it can be, by names as they are written in SQL."""
+
+    schemas: Collection[str]
+    extensions: Collection[str]
 
 
 @contextlib.contextmanager
@@ -118,7 +139,7 @@ def preparing(session: Session) -> Generator[None]:
         raise dumping.UnableError(str(e)) from e
 
 
-def read(session: Session) -> Original:
+def read(session: Session, migrations_table: str) -> Original:
     """What there is to copy; refuses where this role could not make another database."""
     if session.facts.pooled:
         raise dumping.UnableError(
@@ -129,16 +150,19 @@ def read(session: Session) -> Original:
         becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
         about = session.row(ABOUT, becoming=becoming)
         populated = [row["name"] for row in session.rows(MATERIALIZED) if row["populated"]]
+        schemas = [row["name"] for row in session.rows(SCHEMAS)]
         # Types are named in full.
         session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
-        queries = (SCHEDULER_TABLES, SCHEDULER_FUNCTIONS) if scheduler.present(session) else ()
-        made = [row["statement"] for query in queries for row in session.rows(query)]
+        made = session.rows(TABLES_LIKE, schema="cron", table=None) if scheduler.present(session) else []
+        made += session.rows(SCHEDULER_FUNCTIONS) if made else []
+        history = session.rows(TABLES_LIKE, schema=None, table=migrations_table or None)
     if not about["may"]:
         me = sql.Identifier(session.facts.role).as_string()
         raise dumping.UnableError(
             f"role {session.facts.role} may not create a scratch database", f"ALTER ROLE {me} CREATEDB"
         )
-    return Original(_address(session), session.facts.database, about, populated, made)
+    stand_in = [row["statement"] for row in made]
+    return Original(_address(session), session.facts.database, about, populated, schemas, stand_in, history)
 
 
 def opened(original: Original, database: str) -> contextlib.AbstractContextManager[Session]:
@@ -260,12 +284,37 @@ def _drop(original: Original, name: str, progress: Progress) -> None:
     progress.say(f"could not drop the scratch database {name}, drop it by hand: {said}")
 
 
-def copy(session: Session, original: Original, by: dumping.Tools, name: str, progress: Progress) -> None:
-    """Makes the schema of this session's database in another one."""
+@contextlib.contextmanager
+def copied(session: Session, original: Original, by: dumping.Tools, part: Part, progress: Progress) -> Generator[str]:
+    """The name of a database with a copy of everything, or of a part where that cannot be; gone afterwards."""
+    for only in (None, part):
+        with database(session, original, progress) as name:
+            try:
+                _copy(session, original, by, name, only, progress)
+            except dumping.RefusedError as e:
+                if only:
+                    raise
+                progress.say(f"rehearsing: not everything can be copied, so only what the release needs is: {e.reason}")
+            else:
+                yield name
+                return
+
+
+def _copy(
+    session: Session, original: Original, by: dumping.Tools, name: str, only: Part | None, progress: Progress
+) -> None:
+    """Makes the schema of this session's database, or a part of it, in another one."""
     archive, entries = by.folder / "schema", by.folder / "entries"
     lock = max(1, round(session.settings.lock_timeout_seconds * 1000))
     options = ["--schema-only", "--format=custom", "--no-sync", "--no-publications", "--no-subscriptions"]
     options += ["--exclude-schema=cron"] if original.scheduler else []
+    made = ["CREATE SCHEMA cron", *original.scheduler, SCHEDULER_OPEN] if original.scheduler else []
+    if only:
+        # Names come in an encoding of ours, whatever that of the database is.
+        options += ["--encoding=UTF8", *(f"--schema={each}" for each in only.schemas)]
+        options += [f"--extension={each}" for each in only.extensions]
+        made += [EMPTY.format(schema=each) for each in original.schemas if each not in only.schemas]
+        made += [row["statement"] for row in original.history if row["schema"] not in only.schemas]
     with preparing(session):
         reach = dumping.environment(session, by.folder)
         dumping.run(
@@ -275,10 +324,10 @@ def copy(session: Session, original: Original, by: dumping.Tools, name: str, pro
             progress,
         )
         listed = dumping.run([by.restore, "--list", str(archive)], by, reach, progress)
-        entries.write_bytes(dumping.chosen(listed, with_scheduler=not original.scheduler))
-        if original.scheduler:
+        entries.write_bytes(dumping.chosen(listed, with_scheduler=not original.scheduler, with_public=not only))
+        if made:
             with opened(original, name) as scratch, scratch.write():
-                for statement in ("CREATE SCHEMA cron", *original.scheduler, SCHEDULER_OPEN):
+                for statement in made:
                     scratch.connection.execute(statement.encode())
         # It is dropped anyway.
         reach["PGOPTIONS"] = f"{reach.get('PGOPTIONS', '')} -c synchronous_commit=off".strip()

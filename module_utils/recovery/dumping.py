@@ -37,6 +37,8 @@ EVENT_TRIGGER: t.Final = re.compile(rb"\d+; \d+ \d+ (?:EVENT TRIGGER|[A-Z ]+ - E
 SCHEDULER: t.Final = re.compile(
     rb"\d+; \d+ \d+ (?:EXTENSION - pg_cron|[A-Z ]+ - EXTENSION pg_cron|SCHEMA - cron|[A-Z ]+ - SCHEMA cron|[A-Z ]+ cron) "
 )
+#: Every database has it, and pg_dump would make it where it is told to copy it.
+PUBLIC: t.Final = re.compile(rb"\d+; \d+ \d+ (?:SCHEMA - public|COMMENT - SCHEMA public) ")
 COMPLAINT: t.Final = re.compile(
     r"^\S+: error: (?P<said>[^\n]+)(?:(?:\n(?!pg_restore: )[^\n]*)*?\nCommand was: (?P<command>[^\n]+))?", re.MULTILINE
 )
@@ -59,6 +61,10 @@ class UnableError(Exception):
         self.next_step = next_step
         #: What it is where it had to be possible.
         self.kind = kind
+
+
+class RefusedError(UnableError):
+    """There can be no copy here of all that was asked for: PostgreSQL or one of its programs complains."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,12 +169,12 @@ def run(argv: Sequence[str], by: Tools, reach: Mapping[str, str], progress: Prog
     said = complaints(text.replace(secret, "***") if secret else text)
     if not said and UNKNOWN_SETTING in text:
         return done.out
-    raise UnableError(f"{program}: {said[0] if said else f'it ended with {done.code}'}")
+    raise RefusedError(f"{program}: {said[0] if said else f'it ended with {done.code}'}")
 
 
-def chosen(listed: bytes, *, with_scheduler: bool) -> bytes:
+def chosen(listed: bytes, *, with_scheduler: bool, with_public: bool = True) -> bytes:
     """The entries of an archive, as pg_restore lists them, that can be made in a second database."""
-    out = (EVENT_TRIGGER,) if with_scheduler else (EVENT_TRIGGER, SCHEDULER)
+    out = [EVENT_TRIGGER, *(() if with_scheduler else (SCHEDULER,)), *(() if with_public else (PUBLIC,))]
     return b"\n".join(line for line in listed.split(b"\n") if not any(each.match(line) for each in out))
 
 

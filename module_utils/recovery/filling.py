@@ -85,10 +85,8 @@ class Filling(Changes):
         saved = self.kept.tables.get(table)
         standing = {
             refill.own_name(e)
-            for e in self.there.values()
-            if e.kind == "column"
-            and parted(e.name)[0] == table
-            and (e.key not in self.dropped or table_key(table) in self.copied)
+            for e in self.columns_there.get(table, ())
+            if e.key not in self.dropped or table_key(table) in self.copied
         }
         usable = refill.usable(saved, [refill.own_name(column)], standing) and column.facts.get("generated") is None
         return saved if usable else None
@@ -167,11 +165,7 @@ class Filling(Changes):
 
     def columns(self, table: Entry) -> list[Entry]:
         """The columns of a table that is made, in their order."""
-        found = {
-            unquoted(parted(e.name)[2]): e
-            for e in self.wanted.values()
-            if e.kind == "column" and parted(e.name)[0] == table.name
-        }
+        found = {unquoted(parted(e.name)[2]): e for e in self.columns_wanted.get(table.name, ())}
         return [found[each] for each in table.facts.get("column_order", ()) if each in found]
 
     def write(self, does: str, entry: Entry) -> list[str]:

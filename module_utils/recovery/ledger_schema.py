@@ -236,6 +236,15 @@ COMMENT ON COLUMN scout_ops.protected_data.relation IS 'The table it is from, as
 COMMENT ON COLUMN scout_ops.protected_data.key IS 'The primary key, every value as text';
 COMMENT ON COLUMN scout_ops.protected_data.image IS 'The saved columns, every value as text, NULL as null';
 """,
+    """
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window, watch, capture, '
+    'restore, deploy';
+COMMENT ON TABLE scout_ops.protected_data IS
+    'Data that was saved with a capture, row by row; with the one that a rollback takes before it goes, what goes with it';
+COMMENT ON COLUMN scout_ops.protected_data.key IS
+    'The primary key, every value as text; where a table without one goes, where its row was';
+""",
 )
 
 TABLES: t.Final = (

@@ -44,6 +44,12 @@ class Order:
     #: The run that is taken back by this.
     undone: Row | None = None
 
+    @property
+    def goal(self) -> str:
+        """What is gone back to, for a person."""
+        taken_by = self.document.get("taken_by")
+        return f"what there was before run {taken_by[:8]}" if taken_by else self.document["release"]
+
 
 def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
     """The options as they are meant; refuses what cannot be."""

@@ -26,7 +26,12 @@ MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
 RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
-ACTIONS: t.Final = (*RESET, *MOVES, *GATE)
+#: What goes back to a captured release.
+RESTORE: t.Final = ("restore",)
+ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
+
+#: Where the migration history is unless somebody keeps it elsewhere.
+HISTORY: t.Final = "supabase_migrations.schema_migrations"
 
 #: Table privileges and the actions that need them. FOR UPDATE needs UPDATE, the drain masks events within a batch, and a
 #: move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits. Whatever undo puts back, an undo of that
@@ -46,6 +51,7 @@ TABLE_NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (contract.LINE_ITEMS, "INSERT", ("undo",)),
     (contract.LINE_ITEMS, "DELETE", MOVES),
     (contract.ALERTS, "SELECT", ("gate",)),
+    *((HISTORY, privilege, RESTORE) for privilege in ("SELECT", "INSERT", "DELETE")),
 )
 
 TABLES = """
@@ -65,6 +71,34 @@ SELECT n.nspname::text AS schema, p.proname::text AS name, pg_catalog.oidvectort
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s
 """
+
+#: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
+#: owner of something else, and he may own what is made in the schema.
+OWNERS = """
+WITH n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
+things AS (
+    SELECT 'pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
+    UNION ALL
+    SELECT 'pg_class'::regclass, c.oid, c.relowner FROM pg_catalog.pg_class AS c JOIN n ON c.relnamespace = n.oid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL
+    SELECT 'pg_proc'::regclass, p.oid, p.proowner FROM pg_catalog.pg_proc AS p JOIN n ON p.pronamespace = n.oid
+    UNION ALL
+    SELECT 'pg_type'::regclass, y.oid, y.typowner FROM pg_catalog.pg_type AS y JOIN n ON y.typnamespace = n.oid
+    WHERE y.typtype IN ('d', 'e', 'r')
+)
+SELECT pg_catalog.pg_get_userbyid(o.owner)::text AS owner, pg_catalog.pg_has_role(o.owner, 'USAGE') AS acts,
+       pg_catalog.pg_has_role(o.owner, %(becoming)s) AS becomes, o.owner = n.nspowner AS of_schema,
+       pg_catalog.has_schema_privilege(o.owner, n.oid, 'CREATE') AS creates,
+       pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS we_create
+FROM (
+    SELECT DISTINCT owner FROM things AS t
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
+) AS o CROSS JOIN n
+ORDER BY 1
+"""
+
+MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
 
 ROLES = """
 SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend']) AS name
@@ -121,6 +155,9 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
+            if "restore" in actions:
+                missing += _ownership(session, me)
+                warnings += _without_schemas(session, me)
         warnings += _without_jobs(session) if "pause" in actions and not missing else []
         problem = ledger.problem(session) if ledger_mode != "off" else None
         if problem and ledger_mode == "required":
@@ -161,6 +198,38 @@ def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
             what = f"EXECUTE ON FUNCTION {function}({row['arguments']})"
             missing.append(Missing(loading[0], what, f"GRANT {what} TO {me}"))
     return missing
+
+
+def _ownership(session: Session, me: str) -> list[Missing]:
+    """What it takes to alter, drop and make whatever a release may have in the schema, as if its owners had done it."""
+    missing: list[Missing] = []
+    for row in session.rows(SCHEMA, name=HISTORY.partition(".")[0]):
+        if not row["may"]:
+            usage = f"USAGE ON SCHEMA {HISTORY.partition('.')[0]}"
+            missing.append(Missing("restore", usage, f"GRANT {usage} TO {me}"))
+    chooses = session.facts.server_version >= 160000
+    create = f"CREATE ON SCHEMA {contract.SCHEMA}"
+    owners = session.rows(OWNERS, schema=contract.SCHEMA, becoming="SET" if chooses else "MEMBER")
+    for row in owners:
+        owner = sql.Identifier(row["owner"]).as_string()
+        if not (row["acts"] and row["becomes"]):
+            how = " WITH INHERIT TRUE, SET TRUE" if chooses else ""
+            missing.append(Missing("restore", f"the rights of owner {row['owner']}", f"GRANT {owner} TO {me}{how}"))
+        if not row["creates"]:
+            missing.append(Missing("restore", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
+        if row["of_schema"] and row["acts"] and not row["we_create"]:
+            missing.append(Missing("restore", create, f"GRANT {create} TO {me}"))
+    return missing
+
+
+def _without_schemas(session: Session, me: str) -> list[str]:
+    """Says beforehand what only few ways back need."""
+    if session.row(MAY_MAKE_SCHEMAS)["may"]:
+        return []
+    database = sql.Identifier(session.facts.database).as_string()
+    return [
+        f"a schema or extension that the release dropped could not be made again: GRANT CREATE ON DATABASE {database} TO {me}"
+    ]
 
 
 def _gold(session: Session, me: str) -> list[Missing]:

@@ -30,7 +30,7 @@ COLUMNS: t.Final = """
 SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, a.attname::text AS name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated,
        array_position(k.conkey, a.attnum) AS place, c.relkind IN ('r', 'p') AS is_table, c.relkind = 'r' AS alone,
-       has_schema_privilege(n.oid, 'USAGE')
+       a.atthasdef OR a.attidentity <> '' AS by_itself, has_schema_privilege(n.oid, 'USAGE')
            AND (has_table_privilege(c.oid, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'SELECT')) AS may
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -44,7 +44,7 @@ ORDER BY a.attnum
 COPY: t.Final = """
 WITH batch AS MATERIALIZED (
     SELECT {key} AS key, {image} AS image, row_number() OVER (ORDER BY {order}) AS place
-    FROM {table} AS r WHERE {after} ORDER BY {order} LIMIT %(limit)s
+    FROM {table} AS r WHERE {after} AND ({some}) ORDER BY {order} LIMIT %(limit)s
 ), stored AS (
     INSERT INTO scout_ops.protected_data (capture_id, relation, key, image)
     SELECT %(capture_id)s, %(relation)s, key, image FROM batch ORDER BY place
@@ -56,11 +56,12 @@ SELECT (SELECT count(*) FROM stored) AS rows,
 """
 
 STATE: t.Final = """
-SELECT count(*) AS rows, coalesce(sum(jsonb_hash_extended(jsonb_build_array({key}, {image}), 0)), 0)::text AS digest FROM {table} AS r
+SELECT count(*) AS rows, coalesce(sum(jsonb_hash_extended(jsonb_build_array({key}, {image}), 0)), 0)::text AS digest
+FROM {table} AS r WHERE {some}
 """
 
 #: Counted up to the limit and no further.
-HOW_MANY: t.Final = "SELECT count(*) AS rows FROM (SELECT FROM {table} LIMIT {limit}) AS r"
+HOW_MANY: t.Final = "SELECT count(*) AS rows FROM (SELECT FROM {table} AS r WHERE {some} LIMIT {limit}) AS r"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Protected:
     columns: tuple[images.Column, ...]
     #: Whether its own rows are meant: those of tables that inherit from it are theirs. A partitioned one has those of its partitions.
     alone: bool
+    #: Rows without any value in these columns are left out: a column that is made again is empty.
+    only_values: bool = False
 
     @property
     def identifier(self) -> sql.Composable:
@@ -89,6 +92,9 @@ class Protected:
             "key": _image(self.key),
             "image": _image(self.columns),
             "order": sql.SQL(", ").join(named("r", column.name) for column in self.key),
+            "some": sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(named("r", c.name)) for c in self.columns)
+            if self.only_values
+            else sql.SQL("true"),
         }
 
 
@@ -146,7 +152,8 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
             session, f"could not read {rows[0]['relation']}, whose data would go", at[0], rows[0]["relation"]
         )
     place = [{**rows[0], "name": name, "type": kind} for name, kind in PLACE.items()]
-    return _made(at, key or place, columns)
+    only_values = names is not None and not any(row["by_itself"] for row in columns)
+    return dataclasses.replace(_made(at, key or place, columns), only_values=only_values)
 
 
 def _refused(session: Session, shown: str, said: str) -> BadInput:
@@ -164,7 +171,7 @@ def refuse_too_many(
     """Raises where more rows would be saved than was allowed; counts no further than that."""
     left = max_rows
     for each in tables:
-        query = sql.SQL(HOW_MANY).format(table=each.identifier, limit=sql.Literal(left + 1))
+        query = sql.SQL(HOW_MANY).format(table=each.identifier, some=each.parts["some"], limit=sql.Literal(left + 1))
         left -= session.row(query)["rows"]
         if left < 0:
             raise BadInput(

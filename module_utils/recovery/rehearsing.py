@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import time
@@ -18,7 +19,7 @@ from .pg import psycopg
 from .progress import count
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Collection, Generator, Mapping
 
     from .catalog import Entry
     from .connection import Session
@@ -27,6 +28,8 @@ if t.TYPE_CHECKING:
 FOLDER: t.Final = "scout-rehearsal"
 #: A copy of the schema has no data for these, or they cannot be in a second database.
 NOT_COPIED: t.Final = ("cron_job:", "migration:", "extension:pg_cron", "schema:cron")
+#: Where the data is kept that is put back on the way.
+LEDGER: t.Final = "schema:scout_ops"
 WITHOUT: t.Final = "go without a rehearsal: -e rehearse=false"
 
 
@@ -42,38 +45,35 @@ class Rehearsal:
 
 def rehearse(
     session: Session,
-    target: restoring.Target,
+    way: restoring.Way,
     go: Callable[[Session], None],
     progress: Progress,
     *,
-    wanted: Mapping[str, Entry] | None = None,
     required: bool,
     pg_dump: str | None = None,
-    first: Callable[[Session], None] | None = None,
 ) -> Rehearsal:
     """Goes the way on a copy and comes back from there; raises unless it arrives there, and if required unless it comes back.
 
-    Outside of any transaction. `go` is called inside one of the copy's, and `first` before it. Jobs and the migration history are
-    not compared.
+    Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the migration
+    history are not compared. On a copy that is not like the original in what the way is about, it is not gone.
     """
     began, reason, undo = time.monotonic(), "", ""
     try:
-        original = copies.read(session)
+        original = copies.read(session, way.target.scope.migrations_table)
         with programs.scratch(FOLDER) as folder:
             tools = dumping.tools(session, pg_dump, folder)
-            with copies.preparing(session), session.read():
-                live = restoring.live(session, target).entries
             progress.sometimes("rehearsing: copying the schema to a scratch database")
-            with copies.database(session, original, progress) as name:
-                copies.copy(session, original, tools, name, progress)
-                with contextlib.ExitStack() as stack:
-                    with copies.preparing(session):
-                        scratch = stack.enter_context(copies.opened(original, name))
-                    copies.fill(scratch, original)
-                    progress.sometimes("rehearsing: going the way, and back")
-                    trial = _Trial(session, scratch, of_copy(target, live), progress)
-                    trial.there(live, wanted if wanted is not None else target.entries, first, go)
-                    undo = _undo(trial, required=required)
+            with (
+                copies.copied(session, original, tools, part_of(way), progress) as name,
+                contextlib.ExitStack() as stack,
+            ):
+                with copies.preparing(session):
+                    scratch = stack.enter_context(copies.opened(original, name))
+                copies.fill(scratch, original)
+                progress.sometimes("rehearsing: going the way, and back")
+                trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
+                trial.there(way, go)
+                undo = _undo(trial, required=required)
     except dumping.UnableError as e:
         if required:
             raise e.kind(
@@ -96,6 +96,20 @@ def _undo(trial: _Trial, *, required: bool) -> str:
             raise
         return f"{e.attempted.partition(';')[0]}: {e.said}"
     return ""
+
+
+def part_of(way: restoring.Way) -> copies.Part:
+    """What the way needs a copy of: the schemas of what there is and of what is wanted, and the extensions that these use."""
+    needs: dict[str, set[str]] = collections.defaultdict(set)
+    for entry in (*way.live.entries.values(), *way.target.entries.values()):
+        needs[entry.key] |= {*entry.needs}
+    named, left = {LEDGER}, {key for key in needs if not key.startswith("extension:")}
+    while left:
+        named |= left
+        left = {need for key in left for need in needs.get(key, ())} - named
+    parts = [sorted(key for key in named if key.startswith(kind)) for kind in ("schema:", "extension:")]
+    schemas, extensions = ([key.partition(":")[2] for key in part] for part in parts)
+    return copies.Part(schemas, [each for each in extensions if f"extension:{each}" in way.live.entries])
 
 
 def of_copy(target: restoring.Target, live: Mapping[str, Entry]) -> restoring.Target:
@@ -127,33 +141,35 @@ class _Trial:
             self._before = self._live()
         self._after = self._before
 
-    def there(
-        self,
-        live: Mapping[str, Entry],
-        wanted: Mapping[str, Entry],
-        first: Callable[[Session], None] | None,
-        go: Callable[[Session], None],
-    ) -> None:
+    def there(self, way: restoring.Way, go: Callable[[Session], None]) -> None:
         """Goes the way; raises unless the copy is then what was wanted, as far as it was a faithful one."""
         self._progress.checkpoint()
+        unlike = self._unlike(way)
         with _failing(self._session, "on the way"):
-            if first is not None:
-                first(self._scratch)
+            restoring.add_labels(self._scratch, way.plan)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)
                 go(self._scratch)
                 self._after = self._live()
-        unlike = _named(release.compare(_compared(live), _compared(self._before.entries), same_database=False))
-        if unlike:
-            shown = ", ".join(map(release.readable, sorted(unlike)[: release.FEW]))
-            self._progress.say(
-                f"rehearsing: {count(len(unlike), 'object')} could not be copied exactly, among them {shown}"
-            )
+        # Addresses are the original's.
+        wanted = {key: dataclasses.replace(entry, address=None) for key, entry in way.wanted.items()}
         self._require(
             {key: entry for key, entry in wanted.items() if key not in unlike},
             {key: entry for key, entry in restoring.own(self._after, wanted).items() if key not in unlike},
             "did not arrive at what was captured",
         )
+
+    def _unlike(self, way: restoring.Way) -> set[str]:
+        """What is not in the copy as it is in the original, as some things cannot be; none of it may be what the way is about."""
+        differing = release.compare(_compared(way.live.entries), _compared(self._before.entries), same_database=False)
+        unlike = {*differing.added, *differing.dropped, *differing.changed}
+        if unlike:
+            said = f"{count(len(unlike), 'object')} could not be copied exactly, among them {_few(unlike)}"
+            self._progress.say(f"rehearsing: {said}")
+        steps = {step.key for step in way.plan.all_steps}
+        if about := unlike & {*steps, *(way.plan.was.get(key, key) for key in steps)}:
+            raise dumping.UnableError(f"the way is about what could not be copied exactly: {_few(about)}")
+        return unlike
 
     def back(self) -> None:
         """Comes back, as an undo would; raises unless the copy is then what it was."""
@@ -193,8 +209,8 @@ def _compared(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return {key: entry for key, entry in entries.items() if not key.startswith(NOT_COPIED)}
 
 
-def _named(changes: release.Changes) -> set[str]:
-    return {*changes.added, *changes.dropped, *changes.changed}
+def _few(keys: Collection[str]) -> str:
+    return ", ".join(map(release.readable, sorted(keys)[: release.FEW]))
 
 
 @contextlib.contextmanager

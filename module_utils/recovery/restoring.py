@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import typing as t
 
@@ -16,7 +17,7 @@ from .pg import errors, psycopg
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .connection import Row, Session
     from .errors import RecoveryError
@@ -62,7 +63,7 @@ class Target:
         scope = self.document["scope"]
         return catalog.Scope(tuple(scope["schemas"]), scope["migrations_table"])
 
-    @property
+    @functools.cached_property
     def entries(self) -> dict[str, catalog.Entry]:
         """What it consists of."""
         found = release.entries_of(self.document)
@@ -153,9 +154,15 @@ def survey(session: Session, target: Target, paused: Sequence[Row] = (), *, kept
     return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
 
 
-def own(found: catalog.Catalog, captured: Container[str]) -> dict[str, catalog.Entry]:
-    """What is of the release. What this only needs elsewhere, and the capture does not know, is somebody else's."""
-    return {key: entry for key, entry in found.entries.items() if key in captured or key not in found.beyond}
+def own(found: catalog.Catalog, captured: Mapping[str, catalog.Entry]) -> dict[str, catalog.Entry]:
+    """What is of the release, wherever it is now. What this only needs elsewhere, and the capture does not know, is somebody
+    else's."""
+    beyond, places = set(found.beyond), {entry.address for entry in captured.values() if entry.address}
+    return {
+        key: entry
+        for key, entry in found.entries.items()
+        if key in captured or key not in beyond or entry.address in places
+    }
 
 
 def refuse(where: str, way: Way, *, allow_lossy: bool) -> None:

@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from .catalog import Catalog
     from .connection import Row
     from .invoke import Call
-    from .ledger import Ledger, Pause, Run
+    from .ledger import Ledger, Run
     from .release import Document
 
 #: Options that say how, for every way back.
@@ -50,9 +50,10 @@ class Look:
     """What there is: the way back, the pause in force, and where and when this is."""
 
     way: restoring.Way
-    pause: Pause | None
-    here: releases.Origin
     plan: plans.Plan
+    #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
+    newer: tuple[str, ...]
+    other: str
 
 
 def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -96,9 +97,10 @@ def go_back(call: Call, params: dict[str, t.Any], order: orders.Order) -> dict[s
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would not succeed as it is. {result['rehearsal']['undo']}")
     if call.check:
-        text = restoring.sentence(seen.way, f"would go back to {order.document['release']}: would change")
+        text = restoring.sentence(seen.way, f"would go back to {order.goal}: would change")
         return result | {"changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
-    return result | _gone(call, params, order, seen)
+    gone = _gone(call, params, order, seen)
+    return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
 
 
 def _look(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
@@ -111,8 +113,26 @@ def _look(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
         target = restoring.Target(order.document, here.is_that_of(order.document), order.only)
         kept = saving.kept(session, order.document, may_look=ledger.present)
         way = restoring.survey(session, target, pause.jobs if pause else (), kept=kept)
+        other = _other(ledger, order)
+        newer = _newer(way, other)
         protected.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
-    return Look(way, pause, here, _plan(call, order, way, here))
+    return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
+
+
+def _other(ledger: Ledger, order: orders.Order) -> Document | None:
+    """The capture of what there was deployed, as far as there is one: what is in neither was made by somebody since."""
+    if order.undone is not None:
+        return releases.by_id(ledger, order.undone["effects"]["capture_id"])
+    found = releases.latest(ledger, order.document["release"], order.document["scope"]["schemas"])
+    return found if found and found["captured_at"] > order.document["captured_at"] else None
+
+
+def _newer(way: restoring.Way, other: Document | None) -> tuple[str, ...]:
+    """What is dropped for good and is in none of both captures; nothing can be said where there is but one."""
+    if other is None:
+        return ()
+    gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
+    return tuple(key for key in gone if way.plan.was.get(key, key) not in other["digests"])
 
 
 def _plan(call: Call, order: orders.Order, way: restoring.Way, here: releases.Origin) -> plans.Plan:
@@ -170,13 +190,11 @@ def _rehearsed(call: Call, params: Mapping[str, t.Any], order: orders.Order, see
     way = seen.way
     made = rehearsing.rehearse(
         call.session,
-        way.target,
+        way,
         lambda session: _walk(session, order, way, leave_out=rehearsing.NOT_COPIED),
         call.progress,
-        wanted=way.wanted,
         required=bool(params["rehearse"]),
         pg_dump=params["pg_dump"],
-        first=lambda session: restoring.add_labels(session, way.plan),
     )
     return dataclasses.asdict(made)
 
@@ -209,16 +227,14 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Lo
         gone = restoring.restore(
             call.session,
             seen.way,
-            restoring.Patience(
-                params["lock_timeout_seconds"], params["statement_timeout_seconds"], params["patience_seconds"]
-            ),
+            _patience(params, order),
             call.progress,
             go=lambda session: _walk(session, order, seen.way),
             prepare=going.prepare,
             settle=going.settle,
             record=going.record,
         )
-    text = restoring.sentence(seen.way, f"went back to {order.document['release']}: changed")
+    text = restoring.sentence(seen.way, f"went back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
     return {
         "changed": True,
@@ -234,6 +250,15 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Lo
         "summary": f"{text} ({in_words(gone.seconds)})",
         "warnings": ledger.warnings,
     }
+
+
+def _patience(params: Mapping[str, t.Any], order: orders.Order) -> restoring.Patience:
+    """An undo has the limits of a module that moves rows; those of a way back are others."""
+    usual = restoring.Patience()
+    lock, statement = params["lock_timeout_seconds"], params["statement_timeout_seconds"]
+    if order.undone:
+        lock, statement = min(lock, usual.lock_timeout_seconds), max(statement, usual.statement_timeout_seconds)
+    return restoring.Patience(lock, statement, params["patience_seconds"])
 
 
 class _Going:
@@ -326,6 +351,7 @@ def _described(order: orders.Order, seen: Look) -> dict[str, t.Any]:
     told = restoring.described(seen.way)
     return {
         **about,
+        "goal": order.goal,
         **told,
         "only": order.only,
         "down_scripts": [script.name for script in order.scripts],
@@ -340,11 +366,19 @@ def _described(order: orders.Order, seen: Look) -> dict[str, t.Any]:
         "rehearsal": None,
         "plan": {name: getattr(seen.plan, name) for name in ("counts", "digests", "locks", "made_at", "key")},
         "plan_file": None,
+        "newer": list(seen.newer),
         "effects": {},
         "gold_days": [],
-        "warnings": [],
+        "warnings": _about_newer(order, seen),
         "diff": _diff(order, told),
     }
+
+
+def _about_newer(order: orders.Order, seen: Look) -> list[str]:
+    if not seen.newer:
+        return []
+    captures = f"neither {order.goal} nor {seen.other}"
+    return [f"{captures} knows these, and they go, with their data saved: {saving.readable(seen.newer)}"]
 
 
 def _diff(order: orders.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
@@ -361,7 +395,7 @@ def _diff(order: orders.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
         if order.scripts
         else ""
     )
-    header = f"the way to {order.document['release']}{by}"
+    header = f"the way to {order.goal}{by}"
     return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
 
 
@@ -370,5 +404,5 @@ def _nothing(order: orders.Order) -> dict[str, t.Any]:
     what = release.readable(order.only) if order.only else count(number, "object")
     return {
         "changed": False,
-        "summary": f"nothing differs from {order.document['release']} of {order.document['captured_at'][:16]}: {what}",
+        "summary": f"nothing differs from {order.goal} of {order.document['captured_at'][:16]}: {what}",
     }

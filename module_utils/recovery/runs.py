@@ -25,6 +25,9 @@ WHERE r.action <> 'lease'
 ORDER BY r.started_at DESC LIMIT %(limit)s
 """
 
+#: Runs that undo takes back.
+UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, "restore")
+
 MOVED: t.Final = (
     *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),
     *("objects", "protected_rows"),
@@ -55,6 +58,6 @@ def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | 
     """Why a run cannot be taken back, or None when it can."""
     if row["undone_by"]:
         return f"undone by {row['undone_by']}"
-    if row["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS) or (row["action"] == "drain" and not poison):
+    if row["action"] not in UNDOABLE or (row["action"] == "drain" and not poison):
         return "moved no data"
     return None if effects else "moved nothing"

@@ -16,6 +16,7 @@ from pathlib import Path
 from . import summary_gate as gates
 from . import summary_moves as moves
 from . import summary_release as captures
+from . import summary_rollback as rollbacks
 from . import summary_watch as watches
 from .errors import BadInput
 from .progress import count, in_words
@@ -41,9 +42,13 @@ SHORTENED_FIRST: t.Final = (
         "unsure",
         "warn",
         "was",
+        "left",
+        "back",
+        "data",
         "did",
         "would",
         "chose",
+        "app",
         "clash",
         "rows",
         "undo",
@@ -75,14 +80,18 @@ class Story:
     resume_wanted: bool
     steps: Mapping[str, Result]
     seconds: float | None = None
+    #: Parts of it that were left out, each with why.
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
     @property
     def ran(self) -> dict[str, Result]:
-        """The steps that came to a result, in order; a plan that was not carried out stands for the move itself."""
+        """The steps that came to a result, in order; a plan that was not carried out stands for what it is the plan of."""
         steps = dict(self.steps)
-        plan = steps.pop("plan", None) or {}
-        if plan and not steps.get(self.moving) and (self.check or plan.get("failed") or not plan.get("changed")):
-            steps[self.moving] = plan
+        for name in [name for name in steps if name == "plan" or name.startswith("plan_")]:
+            of = self.moving if name == "plan" else name.removeprefix("plan_")
+            plan = steps.pop(name) or {}
+            if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
+                steps[of] = plan
         return {name: r for name, r in steps.items() if r and not r.get("skipped")}
 
     @property
@@ -93,7 +102,8 @@ class Story:
     @property
     def move(self) -> Result:
         """What that step came to; in check mode, what it would."""
-        return self.ran.get(self.moving, {})
+        result = self.ran.get(self.moving, {})
+        return rollbacks.with_rehearsal(result, self.steps.get("plan") or {}) if self.goes_back else result
 
     @property
     def failure(self) -> Result | None:
@@ -121,6 +131,11 @@ class Story:
         return self.ran.get("capture", {})
 
     @property
+    def goes_back(self) -> bool:
+        """Whether this is going back to a captured release."""
+        return self.operation == rollbacks.OPERATION
+
+    @property
     def watch(self) -> Result:
         """What a watch saw."""
         return self.ran.get("watch", {})
@@ -134,6 +149,8 @@ class Story:
             return gates.outcome(self.gate)
         if self.check:
             return "planned"
+        if self.goes_back and self.gate and not self.gate.get("ok"):
+            return gates.NOT_PASSED
         if self.operation in ("assess", "runs", "watch_recovery"):
             return "assessed"
         if self.operation != "emergency_reset":
@@ -206,11 +223,12 @@ def document(story: Story) -> Result:
         "diagnoses": story.after.get("diagnoses", []) or story.gate.get("diagnoses", []),
         "blockers": story.after.get("blockers", []),
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
-        "move": moves.as_document(story.move),
+        "move": None if story.goes_back else moves.as_document(story.move),
         "runs": _list(story.ran.get("runs", {}).get("runs")),
         "watch": watches.as_document(story.watch),
         "gate": gates.as_document(story.gate),
         "release": captures.as_document(story.capture),
+        "rollback": rollbacks.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
@@ -231,7 +249,7 @@ def lines(story: Story) -> list[str]:
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
-        **gates.parts(story.gate),
+        **rollbacks.parts(story.move, story.ran, story.left_out, check=story.check),
         **captures.parts(story.capture),
         "saw": watches.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
@@ -239,14 +257,15 @@ def lines(story: Story) -> list[str]:
         "rows": moves.rows(story.move),
         "clash": moves.conflicts(story.move),
         "chart": "",
+        **(rollbacks.gate(story.gate) if story.goes_back else gates.parts(story.gate)),
         "now": _now(story),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
-        "undo": "; ".join(part for part in _undo(story) if part not in moves.way_back(story.move)),
+        "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
         "next": "; then ".join(_next(story)),
     }
     bodies = {name: moves.wrapped(text, WIDTH - INDENT) for name, text in parts.items()}
-    bodies["undo"] = [*moves.way_back(story.move), *bodies["undo"]]
+    bodies["undo"] = [*_unbroken(story), *bodies["undo"]]
     bodies["chart"] = watches.chart(story.watch)
     bodies = {name: body for name, body in bodies.items() if body}
     room = {name: PART_LINES + {"causes": 3, "did": 1}.get(name, 0) for name in bodies}
@@ -288,7 +307,15 @@ def _causes(story: Story) -> str:
 def _did(story: Story) -> str:
     if story.operation in ("assess", "preflight", gates.OPERATION):
         return ""
-    silent = {"preflight", "lease", "assess", "assess_again", "complete_pause", "unfinished", "watch"}
+    silent = {
+        "preflight",
+        "lease",
+        "assess",
+        "assess_again",
+        "complete_pause",
+        "unfinished",
+        "watch",
+    } | rollbacks.SILENT
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
@@ -355,11 +382,16 @@ def _warnings(story: Story) -> list[str]:
     return list(dict.fromkeys(str(w) for r in story.ran.values() for w in _list(r.get("warnings"))))
 
 
+def _unbroken(story: Story) -> list[str]:
+    """Commands that bring back what moved or went back, each on one line, however long it is."""
+    return [] if story.check else [*moves.way_back(story.move), *rollbacks.way_back(story.ran)]
+
+
 def _undo(story: Story) -> list[str]:
     """The ways back from what was done."""
     if story.check:
         return []
-    parts = moves.way_back(story.move)
+    parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} gives back the jobs")
     elif story.operation == "resume_ingestion" and story.changed:
@@ -388,7 +420,7 @@ def _next(story: Story) -> list[str]:
         again = ["run the same command again"] if story.moving and "again" not in step else []
         again += [f"{moves.RUNS} lists the runs"] if story.moving == "undo" and error.get("kind") == "bad_input" else []
         return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
-    if story.gate:
+    if story.gate and not story.goes_back:
         return gates.what_next(story.gate)
     if story.check:
         plan = story.move.get("plan_file")
@@ -403,11 +435,19 @@ def _next(story: Story) -> list[str]:
     if story.outcome == "left_paused_for_another":
         return [f"ask {story.after['ingestion'].get('paused_by') or 'who switched the jobs off'}, or {RESUME}"]
     if story.moving:
-        return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
+        return _after_moving(story)
     if story.outcome == "recovered":
         # They were found while it was still paused.
         causes = [command for command in causes if not command.startswith((RESET, RESUME))]
     return causes[:1]
+
+
+def _after_moving(story: Story) -> list[str]:
+    """What is left to do after rows moved, or schemas went back."""
+    if not story.goes_back:
+        return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
+    asked = rollbacks.what_next(story.ran)
+    return asked if story.outcome == gates.NOT_PASSED else [*asked, *_resume_by_hand(story)]
 
 
 def _resume_by_hand(story: Story) -> list[str]:

@@ -16,8 +16,8 @@ if t.TYPE_CHECKING:
 
 Result = dict[str, t.Any]
 
-#: The steps that move rows; each is a role and a module of that name.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
+#: The steps that move rows, each a role and a module of that name; and the one that takes schemas back.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window", "restore")
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"

@@ -13,7 +13,7 @@ import sys
 from tests.scout.server import CHECKOUT
 
 #: A socket's address cannot be broken, and a command is not, so that it can be copied.
-UNFOLDED = re.compile("postgresql://|playbooks/undo.yml")
+UNFOLDED = re.compile(r"postgresql://|playbooks/(undo|rollback)\.yml")
 
 
 def screens_of(name: str, *words: str) -> str:

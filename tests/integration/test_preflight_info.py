@@ -27,6 +27,8 @@ SCRIPT = CHECKOUT / "docs" / "operator_role.sql"
 ROLE = "scout_operator"
 
 LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
+#: What the documented role may do unless it is made with more.
+OPERATES = [action for action in preflight.ACTIONS if action not in preflight.RESTORE]
 ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
 
 #: What is taken away, from whom, and which grant has to be named for it; the last one makes the role inherit more.
@@ -85,7 +87,7 @@ def drop(dsn: str, role: str) -> None:
 
 
 def grants(dsn: str, **options: Any) -> list[str]:
-    asked = {"actions": list(preflight.ACTIONS), "required": False, "ledger": "required", **options}
+    asked = {"actions": OPERATES, "required": False, "ledger": "required", **options}
     result = call(PREFLIGHT, dsn, **asked)
     assert not result.get("failed"), result
     return [entry["grant"] for entry in result["missing"]]
@@ -232,6 +234,54 @@ def test_a_role_that_only_resets_is_not_asked_for_what_moves_rows(scout_db: str,
     assert call(PREFLIGHT, operator)["missing"] == []
     assert len(grants(operator)) == 4
     assert len(grants(operator, actions=["quarantine"])) == 2
+
+
+RIGHTS = f'GRANT "loader" TO "{ROLE}" WITH INHERIT TRUE, SET TRUE'
+CREATES = "CREATE ON SCHEMA scout"
+HISTORY = "supabase_migrations.schema_migrations"
+
+
+def test_going_back_takes_the_rights_of_the_owners(scout_db: str, operator: str) -> None:
+    """The documented role has them only where it was made with them; each that is missing is named, and its grant mends it."""
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        assert grants(operator, actions=["pause"]) == []
+        missing = grants(operator, actions=["restore"])
+        for grant in missing:
+            superuser.execute(grant)  # type: ignore[call-overload]
+        assert RIGHTS in missing
+        assert {f'GRANT {each} ON {HISTORY} TO "{ROLE}"' for each in ("SELECT", "INSERT", "DELETE")} <= set(missing)
+        assert grants(operator, actions=["restore"]) == []
+        for what, who, expected in (
+            ("INHERIT OPTION FOR loader", ROLE, RIGHTS),
+            ("SET OPTION FOR loader", ROLE, RIGHTS),
+            (CREATES, "loader", f'GRANT {CREATES} TO "loader"'),
+            (f"DELETE ON {HISTORY}", ROLE, f'GRANT DELETE ON {HISTORY} TO "{ROLE}"'),
+            ("USAGE ON SCHEMA supabase_migrations", ROLE, f'GRANT USAGE ON SCHEMA supabase_migrations TO "{ROLE}"'),
+        ):
+            superuser.execute(f"REVOKE {what} FROM {who}")  # type: ignore[call-overload]
+            assert expected in grants(operator, actions=["restore"]), what
+            superuser.execute(expected)  # type: ignore[call-overload]
+            assert grants(operator, actions=["restore"]) == [], what
+        superuser.execute(
+            "CREATE ROLE somebody; CREATE VIEW scout.theirs AS SELECT 1; ALTER VIEW scout.theirs OWNER TO somebody"
+        )
+        named = call(PREFLIGHT, operator, actions=["restore"])
+        assert f'GRANT "somebody" TO "{ROLE}" WITH INHERIT TRUE, SET TRUE' in named["error"]["next_step"]
+        assert {entry["action"] for entry in named["missing"]} == {"restore"}
+        superuser.execute("DROP OWNED BY somebody; DROP ROLE somebody")
+
+
+def test_the_role_may_be_made_with_them(scout_db: str, operator: str) -> None:
+    [warning] = call(PREFLIGHT, operator, actions=["restore"], required=False)["warnings"]
+    assert warning.endswith(f'GRANT CREATE ON DATABASE "{one(scout_db, "SELECT current_database()")}" TO "{ROLE}"')
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    assert "-v rollback=on -f docs/operator_role.sql" in call(PREFLIGHT, operator, actions=["restore"])["msg"]
+    install(scout_db, "-v", "rollback=on")
+    result = call(PREFLIGHT, operator, actions=list(preflight.ACTIONS), ledger="required")
+    assert (result["missing"], result["warnings"]) == ([], [])
 
 
 def test_a_superuser_lacks_nothing(scout_db: str) -> None:

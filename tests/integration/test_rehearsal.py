@@ -130,13 +130,11 @@ def rehearsed(
             way = restoring.survey(session, target)
         result = rehearsing.rehearse(
             session,
-            target,
+            way,
             lambda scratch: (go or walk)(scratch, way),
             progress or Progress(lines.append),
-            wanted=way.wanted,
             required=required,
             pg_dump=pg_dump or program("pg_dump"),
-            first=lambda scratch: restoring.add_labels(scratch, way.plan),
         )
     return Rehearsed(result, lines)
 

@@ -29,6 +29,9 @@ INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message
 VALUES ('{"transaction_id": "from-last-year"}', 'QUARANTINE', 'moved by hand', now() - interval '1 year')
 """
 
+#: The ways back in a summary, which are longer than a line may be.
+UNFOLDED = re.compile(r"  ansible-playbook playbooks/(undo|rollback)\.yml")
+
 #: Number and digest of rows by the name of their table.
 Prints = dict[str, tuple[int, Any]]
 
@@ -107,7 +110,7 @@ class Hands:
             lines = [*at_work, *ending, *(() if brief else lines[recap + 2 :])]
         for line in lines:
             # A command is not folded, so that it can be copied.
-            (print if "playbooks/undo.yml" in line else self.screen.output)(line)
+            (print if UNFOLDED.search(line) else self.screen.output)(line)
         print(flush=True)
         if not as_meant:
             self.screen.promise(False, f"playbooks/{name}.yml ends with exit code {done.returncode}")

@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -66,6 +66,10 @@ class Shop(Storm):
     def arrived(self) -> int:
         """Events written since the start of the block."""
         return len(self.written) - self.existing
+
+    def reopened(self) -> Shop:
+        """The same shop for another block, which goes on where the first one ended."""
+        return replace(self, _stop=threading.Event())
 
     def _correct(self, connection: Connection, dice: random.Random) -> None:
         done: set[str] = set()
