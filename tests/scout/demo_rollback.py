@@ -306,11 +306,11 @@ def _bring_back(screen: demo.Screen, hands: Hands, case: Case, back: Ran) -> tup
     """The undo, and the same once more."""
     screen.title("The rollback was the mistake: the release comes back")
     screen.say(
-        "The shops are open again. Since the loader of this release cannot load what they send, it is not asked to: drain=false."
+        "The shops are open again. The loader of this release cannot load what they send, so an undo does not ask it to."
     )
     print()
     schema: dict[str, Any] = back.part("rollback").get("schema") or {}
-    undo = (INCIDENT, f"run_id={schema.get('undo')}", "drain=false")
+    undo = (INCIDENT, f"run_id={schema.get('undo')}")
     with Observer(case.dsn) as seen:
         hands.types("undo", *undo)
     return hands.types_again("undo", *undo), seen
