@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JSON of deploy_release.sh: variables for its playbooks, and deploy-result.json, which a pipeline parses.
+
+It reads what the steps left in the artifacts folder, and never what the environment holds besides DEPLOY_*.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+FORMAT = "scout-deploy-result/1"
+RESULT = "deploy-result.json"
+CHANGING = ("migrate", "deploy", "gate", "rollback")
+SAID = {
+    "deployed": "{to} is deployed and accepted",
+    "checked": "nothing stands against deploying {to}",
+    "not_begun": "{to} was not begun, nothing was changed",
+    "rolled_back": "rolled back to {from}, the pipeline is as it was before",
+    "rollback_failed": "the rollback to {from} failed: a person is needed",
+    "still_failing": "rolled back to {from}, and the gate does not pass: a person is needed",
+    "interrupted": "interrupted half way and not rolled back to {from}: run it with --rollback",
+    "running": "at work",
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The document in a file; empty where there is none that can be read."""
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def hosts(path: Path) -> list[dict[str, Any]]:
+    """What a playbook's result file has of each database."""
+    found: Any = read(path).get("results")
+    results = cast("list[Any]", found) if isinstance(found, list) else []
+    return [cast("dict[str, Any]", made) for made in results if isinstance(made, dict)]
+
+
+def settled(path: Path) -> bool:
+    """Whether a result is there, and all of it is well."""
+    found = hosts(path)
+    return bool(found) and all(made.get("ok") is True for made in found)
+
+
+def unsettled(artifacts: Path) -> bool:
+    """Whether a deployment is recorded that began to change something and never came to its end."""
+    made = read(artifacts / RESULT)
+    begun = {step["name"] for step in made.get("steps", [])}
+    return made.get("outcome") in ("running", "interrupted") and bool(begun & set(CHANGING))
+
+
+def variables(
+    step: str, result: Path, environment: dict[str, str], begun: list[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a playbook is given before the team's own variables, and what after them."""
+    release = environment.get("DEPLOY_TO") or environment["DEPLOY_FROM"]
+    default = {"incident": "deploy-" + re.sub(r"[^A-Za-z0-9._-]", "-", release)[:40], "smoke": True}
+    own: dict[str, Any] = {"result_file": str(result)}
+    if step == "capture":
+        # The clone has the new release checked out: its commit is not that of the one that runs.
+        own |= {
+            "release": environment["DEPLOY_FROM"],
+            "git_commit": environment["DEPLOY_COMMIT"],
+            "application_dir": "",
+        }
+    elif step in ("way_back", "rollback"):
+        own |= {"release": environment["DEPLOY_FROM"], "application_dir": environment["DEPLOY_APPLICATION"]}
+    if step == "rollback":
+        # What the team's own program deploys is in no ledger, so what the ledger has last may not be what runs.
+        default["edge_function_force"] = "deploy" in begun or not {"migrate", "gate"} & set(begun)
+    return default, own
+
+
+def steps(artifacts: Path) -> list[dict[str, Any]]:
+    """Every step that was begun, in order; one that has no end has no exit code."""
+    made: list[dict[str, Any]] = []
+    path = artifacts / "steps.tsv"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        name, what, at, *code = line.split("\t")
+        if what == "begun":
+            made.append({"name": name, "exit_code": None, "seconds": None, "began": float(at)})
+        else:
+            made[-1] |= {"exit_code": int(code[0]), "seconds": round(float(at) - made[-1]["began"], 3)}
+    return [_described(artifacts, step) for step in made]
+
+
+def _described(artifacts: Path, step: dict[str, Any]) -> dict[str, Any]:
+    name = step["name"]
+    found = hosts(artifacts / f"{name}.json")
+    gates = [made["gate"]["exit_code"] for made in found if made.get("gate")]
+    return {
+        **step,
+        "log": f"{name}.log",
+        "result_file": f"{name}.json" if found else None,
+        "outcome": [made["outcome"] for made in found],
+        "gate_code": max(gates, default=None),
+        "runs": [
+            {"host": made["host"], "step": part["name"], "run_id": part["run_id"]}
+            for made in found
+            for part in made["steps"]
+            if part["run_id"]
+        ],
+    }
+
+
+def document(artifacts: Path, outcome: str, code: str, environment: dict[str, str]) -> dict[str, Any]:
+    """What deploy-result.json says; its schema is docs/deploy-result.schema.json."""
+    taken = steps(artifacts)
+    began = min((step["began"] for step in taken), default=time.time())
+    failed = next((step["name"] for step in taken if step["exit_code"] and step["name"] != "notify"), None)
+    telling = [made for step in reversed(taken) for made in hosts(artifacts / f"{step['name']}.json")]
+    last = hosts(artifacts / f"{next((s['name'] for s in reversed(taken) if s['result_file']), '')}.json")
+    wrong = outcome not in ("deployed", "checked", "running")
+    return {
+        "format": FORMAT,
+        "outcome": outcome,
+        "exit_code": int(code) if code else None,
+        "from": environment["DEPLOY_FROM"],
+        "to": environment.get("DEPLOY_TO") or None,
+        "commit": environment.get("DEPLOY_COMMIT") or None,
+        "failed_step": failed,
+        "ingestion": next((made["ingestion"] for made in telling if made["ingestion"] != "unknown"), "unknown"),
+        "seconds": round(time.time() - began, 3),
+        "steps": [{name: value for name, value in step.items() if name != "began"} for step in taken],
+        "errors": [{"host": made["host"], **made["error"]} for made in last if wrong and made.get("error")],
+        "undo": [made["undo"] for made in hosts(artifacts / "rollback.json") if made.get("undo")],
+        "next": list(dict.fromkeys(todo for made in last if wrong for todo in made.get("next", []))),
+    }
+
+
+def write(artifacts: Path, made: dict[str, Any]) -> None:
+    """The file is whole at any time."""
+    path = artifacts / RESULT
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def told(made: dict[str, Any]) -> list[str]:
+    """The end of the screen."""
+    lines = [f"deploy_release: {SAID[made['outcome']].format(**made)} ({made['seconds']:.0f} s)"]
+    failed = next((step for step in made["steps"] if step["name"] == made["failed_step"]), None)
+    if failed:
+        gate = f", gate {failed['gate_code']}" if failed["gate_code"] else ""
+        lines.append(f"  failed  {failed['name']} with exit code {failed['exit_code']}{gate}: {failed['log']}")
+    lines += [f"  error   {error['attempted']}: {error['said']}" for error in made["errors"]]
+    lines += [f"  next    {todo}" for todo in made["next"]]
+    lines += [f"  undo    {way}" for way in made["undo"]]
+    return [*lines, f"  ingestion is {made['ingestion']}; all of it is in {RESULT}"]
+
+
+def main(words: list[str]) -> int:
+    """Does what the script asks."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith("DEPLOY_")}
+    match words:
+        case ["unsettled", artifacts]:
+            return 0 if unsettled(Path(artifacts)) else 1
+        case ["settled", path]:
+            return 0 if settled(Path(path)) else 1
+        case ["variables", step, result, work]:
+            begun = [made["name"] for made in steps(Path(result).parent)]
+            for name, values in zip(("default", "own"), variables(step, Path(result), environment, begun), strict=True):
+                (Path(work) / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")
+        case ["write", artifacts, outcome, code]:
+            write(Path(artifacts), document(Path(artifacts), outcome, code, environment))
+        case ["tell", artifacts]:
+            print("\n".join(told(read(Path(artifacts) / RESULT))))
+        case _:
+            return 64
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rollback.yml through ansible-runner, from a private data directory: by its command line and from Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import unittest.mock
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+import psycopg
+import pytest
+import yaml
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.e2e.deploying import BAD, differing
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import BIN, CHECKOUT, Stage, environment
+from tests.integration.releases import dump
+from tests.scout.server import uri
+
+PLAYBOOK = "playbooks/rollback.yml"
+# Even a run that changes nothing holds the lease meanwhile.
+LEASES = "scout_ops.leases"
+PASSWORD = "n0t-for-the-artifacts"
+
+
+class Private:
+    """A private data directory whose project is this checkout."""
+
+    def __init__(self, home: Path, dsn: str) -> None:
+        self.path = home / "private data"
+        self.home = home
+        for folder in ("inventory", "env"):
+            (self.path / folder).mkdir(parents=True)
+        (self.path / "project").symlink_to(CHECKOUT)
+        inventory = {
+            "scout": {
+                "hosts": {
+                    "production": {
+                        "ansible_connection": "local",
+                        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                    }
+                }
+            }
+        }
+        self.write("inventory/hosts.yml", yaml.safe_dump(inventory))
+        self.write("env/extravars", yaml.safe_dump({"release": "v5.2.1", "result_file": str(self.result_path)}))
+        self.write("env/envvars", yaml.safe_dump({"SCOUT_DSN": dsn, "SCOUT_EVIDENCE": str(home / "evidence")}))
+
+    @property
+    def result_path(self) -> Path:
+        return self.home / "result.json"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The document of the only database."""
+        [made] = json.loads(self.result_path.read_text())["results"]
+        return made
+
+    def write(self, name: str, text: str) -> None:
+        (self.path / name).write_text(text)
+
+    def run(self, ident: str, *words: str, playbook: str = PLAYBOOK) -> subprocess.CompletedProcess[str]:
+        """The command of the documentation, from another folder."""
+        self.result_path.unlink(missing_ok=True)
+        return subprocess.run(
+            [str(BIN / "ansible-runner"), "run", str(self.path), "-p", playbook, "-i", ident, *words],
+            env=shell(self.home), cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    def artifact(self, ident: str, name: str) -> str:
+        return (self.path / "artifacts" / ident / name).read_text()
+
+    def events(self, ident: str) -> list[dict[str, Any]]:
+        """All job events, in order."""
+        paths = (self.path / "artifacts" / ident / "job_events").glob("*-*.json")
+        return sorted((json.loads(path.read_text()) for path in paths), key=lambda event: event["counter"])
+
+    def changed(self, ident: str) -> int:
+        """By the statistics, which are the last event of a playbook."""
+        [stats] = [event for event in self.events(ident) if event["event"] == "playbook_on_stats"]
+        return stats["event_data"]["changed"].get("production", 0)
+
+
+def shell(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a scheduler of automation has: the tools on its path and nothing of ours."""
+    made = environment(home, more)
+    for name in ("ANSIBLE_CONFIG", "SCOUT_EVIDENCE"):
+        made.pop(name)
+    return made
+
+
+class Released:
+    """A pipeline that was captured, and then got a bad release."""
+
+    def __init__(self, pipeline: Pipeline, stage: Stage) -> None:
+        self.pipeline = pipeline
+        captured = stage.play("capture_release", pipeline.dsn, release="v5.2.1")
+        assert captured.rc == 0, captured.text
+        self.before = self.look()
+        pipeline.execute(BAD)
+        assert self.look()[0] != self.before[0]
+        assert self.look()[1] != self.before[1]
+
+    def look(self) -> list[Any]:
+        schema = dump(self.pipeline.dsn, "--schema-only", "--exclude-schema=scout_ops")
+        return [schema, self.pipeline.rows("SELECT jobname, schedule, command, active FROM cron.job ORDER BY 1")]
+
+    def assert_back(self) -> None:
+        """Schema by pg_dump, and jobs."""
+        schema, jobs = self.look()
+        assert not (lines := differing(self.before[0], schema)), "\n".join(lines)
+        assert jobs == self.before[1]
+
+
+@pytest.fixture
+def released(healthy: Pipeline, stage: Stage) -> Released:
+    return Released(healthy, stage)
+
+
+def test_the_command_line_from_check_to_the_second_run(released: Released, stage: Stage) -> None:
+    private = Private(stage.home, released.pipeline.dsn)
+    whole = released.pipeline.fingerprint()
+    # Without the second option ansible-runner keeps the first in env/cmdline, and every later run is a check as well.
+    planned = private.run("planned", "--cmdline", "--check --diff", "--omit-env-files")
+    assert planned.returncode == 0, planned.stdout
+    assert not (private.path / "env" / "cmdline").exists()
+    assert (private.result["outcome"], private.result["check_mode"]) == ("planned", True)
+    assert "loyalty_tier" in planned.stdout
+    assert private.changed("planned") > 0
+    assert released.pipeline.fingerprint() == whole
+
+    done = private.run("done")
+    assert done.returncode == 0, done.stdout
+    assert (private.artifact("done", "rc"), private.artifact("done", "status")) == ("0", "successful")
+    assert "rollback of " in private.artifact("done", "stdout")
+    assert (private.result["host"], private.result["ok"], private.result["ingestion"]) == (
+        "production",
+        True,
+        "running",
+    )
+    released.assert_back()
+    tasks = [event["event_data"]["task"] for event in private.events("done") if event["event"] == "runner_on_ok"]
+    assert any("Release | " in task for task in tasks)
+    assert private.changed("done") > 0
+    assert (stage.home / "evidence").is_dir()
+
+    whole = released.pipeline.fingerprint()
+    again = private.run("again")
+    assert (again.returncode, private.changed("again")) == (0, 0), again.stdout
+    assert released.pipeline.fingerprint() | {LEASES: ""} == whole | {LEASES: ""}
+
+
+def test_check_mode_from_the_file_of_the_private_directory(released: Released, stage: Stage) -> None:
+    private = Private(stage.home, released.pipeline.dsn)
+    private.write("env/cmdline", "--check")
+    whole = released.pipeline.fingerprint()
+    planned = private.run("planned")
+    assert (planned.returncode, private.result["outcome"]) == (0, "planned"), planned.stdout
+    assert released.pipeline.fingerprint() == whole
+
+
+def test_a_failure_is_passed_on_and_the_next_run_finishes(released: Released, stage: Stage) -> None:
+    private = Private(stage.home, released.pipeline.dsn)
+    private.write("env/extravars", yaml.safe_dump({
+        "release": "v5.2.1", "result_file": str(private.result_path), "patience_seconds": 1,
+    }))  # fmt: skip
+    with psycopg.connect(released.pipeline.dsn) as reader:
+        reader.execute("SELECT count(*) FROM scout.silver_transactions")
+        failed = private.run("failed")
+        assert failed.returncode == 2, failed.stdout
+        assert (private.artifact("failed", "rc"), private.artifact("failed", "status")) == ("2", "failed")
+        assert (private.result["outcome"], private.result["ingestion"]) == ("failed", "paused")
+        assert "others keep locks" in private.result["error"]["attempted"]
+        assert any(event["event"] == "runner_on_failed" for event in private.events("failed"))
+    done = private.run("done")
+    assert (done.returncode, private.result["ingestion"]) == (0, "running"), done.stdout
+    released.assert_back()
+
+
+def test_from_python(released: Released, stage: Stage) -> None:
+    private = Private(stage.home, released.pipeline.dsn)
+    seen: list[str] = []
+
+    def watch(event: dict[str, Any]) -> bool:
+        seen.append(event["event"])
+        return True
+
+    with unittest.mock.patch.dict("os.environ", shell(stage.home), clear=True):
+        done = ansible_runner.run(
+            private_data_dir=str(private.path), playbook=PLAYBOOK, ident="python", quiet=True, event_handler=watch
+        )
+    with done.stdout as screen:
+        text = screen.read()
+    assert (done.rc, done.status) == (0, "successful"), text
+    assert done.stats["changed"]["production"] > 0
+    assert done.stats["failures"] == {}
+    assert "playbook_on_stats" in seen
+    assert len(list(done.events)) == len(seen)
+    assert private.result["outcome"] == "done"
+    assert "rollback of " in text
+    released.assert_back()
+
+
+def test_by_the_name_of_the_collection_without_its_checkout(released: Released, stage: Stage) -> None:
+    """As in an execution environment: the collection is installed, and the project has nothing of it."""
+    private = Private(stage.home, released.pipeline.dsn)
+    (private.path / "project").unlink()
+    (private.path / "project").mkdir()
+    installed = stage.home / "collections" / "ansible_collections" / "scout"
+    installed.mkdir(parents=True)
+    (installed / "recovery").symlink_to(CHECKOUT)
+    variables = yaml.safe_load((private.path / "env" / "envvars").read_text())
+    private.write(
+        "env/envvars", yaml.safe_dump({**variables, "ANSIBLE_COLLECTIONS_PATH": str(stage.home / "collections")})
+    )
+    done = private.run("named", playbook="scout.recovery.rollback")
+    assert (done.returncode, private.result["outcome"]) == (0, "done"), done.stdout
+    released.assert_back()
+
+
+def test_a_password_in_a_file_is_in_no_artifact(released: Released, stage: Stage) -> None:
+    """One in the environment is: ansible-runner writes the whole environment to artifacts/IDENT/command."""
+    private = Private(stage.home, released.pipeline.dsn)
+    target = conninfo_to_dict(released.pipeline.dsn)
+    passfile = stage.home / "pgpass"
+    passfile.write_text(f"*:*:*:{target['user']}:{PASSWORD}\n")
+    passfile.chmod(0o600)
+    variables = yaml.safe_load((private.path / "env" / "envvars").read_text())
+    private.write("env/envvars", yaml.safe_dump({**variables, "PGPASSFILE": str(passfile)}))
+    assert private.run("kept").returncode == 0
+    kept = [path for path in private.path.rglob("*") if path.is_file()]
+    assert len(kept) > 20
+    assert not any(PASSWORD in path.read_text(errors="replace") for path in [*kept, private.result_path])
+
+    dsn = uri({**target, "password": PASSWORD})
+    private.write("env/envvars", yaml.safe_dump({**variables, "SCOUT_DSN": dsn}))
+    assert private.run("shown").returncode == 0
+    showing = [path for path in (private.path / "artifacts" / "shown").rglob("*") if path.is_file()
+               and PASSWORD in path.read_text(errors="replace")]  # fmt: skip
+    assert [path.name for path in showing] == ["command"]
