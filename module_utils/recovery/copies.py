@@ -74,7 +74,8 @@ SELECT quote_ident(n.nspname) AS schema, format('CREATE TABLE %%I.%%I (%%s)', n.
     format('%%I %%s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)) AS statement
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE (n.nspname = %(schema)s OR c.oid = to_regclass(%(table)s)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE (n.nspname = %(schema)s OR ARRAY[n.nspname, c.relname]::text[] = parse_ident(%(table)s))
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 GROUP BY n.nspname, c.oid, c.relname
 """
 

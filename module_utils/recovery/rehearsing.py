@@ -113,12 +113,10 @@ def part_of(way: restoring.Way) -> copies.Part:
 
 
 def of_copy(target: restoring.Target, live: Mapping[str, Entry]) -> restoring.Target:
-    """The target for a copy of what is live: addresses mean nothing there, so what has moved is looked for by its name."""
+    """The target for a copy of what is live: addresses mean nothing there, so all that there is, is looked for by its name."""
     document, scope = target.document, target.document["scope"]
-    addresses = {entry.address for entry in target.entries.values() if entry.address}
-    moved = {key: entry for key, entry in live.items() if entry.address in addresses}
-    schemas = {need for entry in moved.values() for need in entry.needs if need.startswith("schema:")}
-    entries = [dataclasses.replace(entry, address=None) for entry in {**moved, **target.entries}.values()]
+    schemas = {need for entry in live.values() for need in entry.needs if need.startswith("schema:")}
+    entries = [dataclasses.replace(entry, address=None) for entry in {**live, **target.entries}.values()]
     return restoring.Target(
         {
             **document,

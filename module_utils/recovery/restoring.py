@@ -249,10 +249,10 @@ def add_labels(session: Session, found: rollback.Plan) -> None:
                 raise _refused(session, step, statement, e) from e
 
 
-def walk(session: Session, found: rollback.Plan, leave_out: Sequence[str] = ()) -> None:
-    """The steps of the plan but those of some kinds; inside the caller's transaction."""
+def walk(session: Session, found: rollback.Plan) -> None:
+    """The steps of the plan; inside the caller's transaction."""
     for step in found.steps:
-        for statement in step.statements if step.key.partition(":")[0] not in leave_out else ():
+        for statement in step.statements:
             session.execute(AS_WRITTEN)
             try:
                 # Written by the planner of what the catalog says, and without any value to bind.

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .catalog import Catalog
-    from .connection import Row
+    from .connection import Row, Session
     from .invoke import Call
     from .ledger import Ledger, Run
     from .release import Document
@@ -191,7 +191,7 @@ def _rehearsed(call: Call, params: Mapping[str, t.Any], order: orders.Order, see
     made = rehearsing.rehearse(
         call.session,
         way,
-        lambda session: _walk(session, order, way, leave_out=rehearsing.NOT_COPIED),
+        lambda session: _walk(session, order, way),
         call.progress,
         required=bool(params["rehearse"]),
         pg_dump=params["pg_dump"],
@@ -199,11 +199,11 @@ def _rehearsed(call: Call, params: Mapping[str, t.Any], order: orders.Order, see
     return dataclasses.asdict(made)
 
 
-def _walk(session: t.Any, order: orders.Order, way: restoring.Way, leave_out: Sequence[str] = ()) -> None:
+def _walk(session: Session, order: orders.Order, way: restoring.Way) -> None:
     if order.scripts:
         run_scripts(session, order.scripts)
     else:
-        restoring.walk(session, way.plan, leave_out)
+        restoring.walk(session, way.plan)
 
 
 def _gone(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Look) -> dict[str, t.Any]:

@@ -224,8 +224,13 @@ def test_a_way_that_cannot_be_taken_back(captured: tuple[str, release.Document])
     dsn, document = captured
     run(dsn, "ALTER DOMAIN shop.amount ADD CONSTRAINT small CHECK (VALUE < 1000) NOT VALID")
     run(dsn, "UPDATE pg_constraint SET convalidated = true WHERE conname = 'small'")
+    found = rehearsed(dsn, document).result
+    assert found.done
+    assert re.match(
+        r"the rehearsal failed on the way back from there, as an undo would.*domain shop\.amount", found.undo
+    )
     with pytest.raises(errors.NotReached, match=r"on the way back from there, as an undo would.*domain shop\.amount"):
-        rehearsed(dsn, document)
+        rehearsed(dsn, document, required=True)
 
 
 def test_whoever_may_not_make_databases_is_told_how(captured: tuple[str, release.Document]) -> None:
@@ -234,10 +239,11 @@ def test_whoever_may_not_make_databases_is_told_how(captured: tuple[str, release
     quoted = '"' + role.replace('"', '""') + '"'
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {quoted} LOGIN".encode())
+    with open_session(Settings(dsn)) as session, session.read():
+        way = restoring.survey(session, restoring.Target(document, same_database=True))
     with open_session(Settings(make_conninfo(dsn, user=role))) as session:
-        target = restoring.Target(document, same_database=True)
         lines: list[str] = []
-        rehearse = functools.partial(rehearsing.rehearse, session, target, scratch_unused)
+        rehearse = functools.partial(rehearsing.rehearse, session, way, scratch_unused)
         found = rehearse(Progress(lines.append), required=False)
         assert (found.done, found.reason) == (
             False,
@@ -366,21 +372,52 @@ def test_what_a_program_says_holds_no_secret_and_is_the_reason(own: Own, tmp_pat
     assert (found.result.done, found.result.reason) == (False, "pg_dump: no ***")
 
 
-def test_what_cannot_be_copied_is_the_reason(own: Own) -> None:
+#: What the role of `own` cannot be made the owner of.
+NOT_ITS_OWN = r"pg_restore: .*(must be able to SET ROLE|must be member of role).*\(ALTER "
+ONLY = "rehearsing: not everything can be copied, so only what the release needs is: "
+
+
+def test_what_the_release_needs_and_cannot_be_copied_is_the_reason(own: Own) -> None:
     """An object of somebody whom the role cannot be."""
-    run(own.superuser, "CREATE SCHEMA theirs; CREATE FUNCTION theirs.f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    run(
+        own.superuser,
+        """CREATE SCHEMA theirs; GRANT USAGE ON SCHEMA theirs TO PUBLIC;
+           CREATE FUNCTION theirs.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+           CREATE VIEW mine.of_theirs AS SELECT theirs.f() AS f""",
+    )
     found = rehearsed(own.superuser, own.document, settings=own.settings)
     assert not found.result.done
-    assert re.search(r"pg_restore: .*(must be able to SET ROLE|must be member of role).*\(ALTER ", found.result.reason)
+    assert re.search(NOT_ITS_OWN, found.result.reason)
+    assert [line[: len(ONLY)] for line in found.lines if "only what" in line] == [ONLY]
     with pytest.raises(errors.NotReached, match=r"could not rehearse, and that was required.*pg_restore"):
         rehearsed(own.superuser, own.document, settings=own.settings, required=True)
 
 
+def test_names_of_what_is_needed_come_in_any_encoding(own: Own) -> None:
+    """The database is in LATIN1, the names go to pg_dump as arguments, and what is public is in every database already."""
+    mine = sql.Identifier(own.role).as_string()
+    run(
+        own.superuser,
+        f"""CREATE SCHEMA theirs; CREATE FUNCTION theirs.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+            CREATE SCHEMA "Größe.*" AUTHORIZATION {mine}; CREATE TABLE "Größe.*"."ï" (id int);
+            CREATE TABLE public.known (id int); ALTER TABLE "Größe.*"."ï" OWNER TO {mine}; ALTER TABLE public.known OWNER TO {mine};
+            CREATE VIEW mine.sizes AS SELECT a.id FROM "Größe.*"."ï" AS a, public.known AS b; ALTER VIEW mine.sizes OWNER TO {mine}""",
+    )
+    found = rehearsed(own.superuser, own.document, settings=own.settings, required=True)
+    assert found.result.done
+    assert [re.search(NOT_ITS_OWN, line) is not None for line in found.lines if line.startswith(ONLY)] == [True]
+
+
 def test_it_does_not_wait_for_a_lock_for_long(own: Own) -> None:
-    run(own.superuser, "CREATE TABLE public.busy (); GRANT SELECT ON public.busy TO PUBLIC")
+    """Neither for everything nor for what is needed."""
+    run(
+        own.superuser,
+        """CREATE SCHEMA scout_ops; GRANT USAGE ON SCHEMA scout_ops TO PUBLIC;
+           CREATE TABLE scout_ops.busy (); GRANT SELECT ON scout_ops.busy TO PUBLIC""",
+    )
     settings = dataclasses.replace(own.settings, lock_timeout_seconds=0.3)
     with psycopg.connect(own.superuser) as holder:
-        holder.execute("LOCK TABLE public.busy")
+        holder.execute("LOCK TABLE scout_ops.busy")
         found = rehearsed(own.superuser, own.document, settings=settings)
     assert (found.result.done, "statement timeout" in found.result.reason) == (False, True)
     assert found.result.reason.startswith("pg_dump: ")
@@ -426,9 +463,10 @@ def test_pg_dump_has_to_be_of_the_server_or_later(
 def test_a_pooler_is_no_way_to_another_database(captured: tuple[str, release.Document]) -> None:
     dsn, document = captured
     with open_session(Settings(dsn)) as session:
+        with session.read():
+            way = restoring.survey(session, restoring.Target(document, same_database=True))
         session.facts = dataclasses.replace(session.facts, pooled=True)
-        target = restoring.Target(document, same_database=True)
-        found = rehearsing.rehearse(session, target, scratch_unused, Progress(), required=False)
+        found = rehearsing.rehearse(session, way, scratch_unused, Progress(), required=False)
     assert not found.done
     assert "pooler" in found.reason
 
@@ -556,7 +594,11 @@ LISTED = b"""; Selected TOC Entries:
 11; 3466 16600 EVENT TRIGGER - watch postgres
 12; 0 0 COMMENT - EVENT TRIGGER watch postgres
 13; 1255 16700 FUNCTION shop EVENT TRIGGER() postgres
-14; 2615 16701 SCHEMA - cron_jobs postgres"""
+14; 2615 16701 SCHEMA - cron_jobs postgres
+15; 2615 2200 SCHEMA - public pg_database_owner
+16; 0 0 COMMENT - SCHEMA public pg_database_owner
+17; 0 0 ACL - SCHEMA public pg_database_owner
+18; 1259 16501 TABLE public public postgres"""
 
 
 def test_what_is_of_one_database_alone_is_left_out() -> None:
@@ -564,8 +606,10 @@ def test_what_is_of_one_database_alone_is_left_out() -> None:
         return [int(line.partition(b";")[0]) for line in listed.splitlines() if not line.startswith(b";")]
 
     listed = LISTED.replace(b"_cron\n", b"_cron \n")
-    assert numbers(dumping.chosen(listed, with_scheduler=False)) == [3, 4, 9, 10, 13, 14]
-    assert numbers(dumping.chosen(listed, with_scheduler=True)) == [2, 4100, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14]
+    known = [3, 4, 9, 10, 13, 14, 15, 16, 17, 18]
+    assert numbers(dumping.chosen(listed, with_scheduler=False)) == known
+    assert numbers(dumping.chosen(listed, with_scheduler=True)) == [2, 4100, 3, 4, 5, 6, 7, 8, *known[2:]]
+    assert numbers(dumping.chosen(listed, with_scheduler=False, with_public=False)) == [*known[:6], 17, 18]
 
 
 def test_complaints_are_told_from_what_an_older_server_does_not_know() -> None:
