@@ -29,7 +29,7 @@ from .errors import NotReached
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from .catalog import Catalog
     from .connection import Row, Session
