@@ -360,6 +360,11 @@ def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
     )
     again = bad.play(release="", drop_function=word)
     assert (ran(again, "unchanged")["changed"], again.recap()["changed"]) == (False, 0), again.text
+    # As a person types it: Ansible cuts what is given so at the spaces.
+    typed = "drop_function=scout.reprocess_bronze_window(timestamptz, timestamptz, integer)"
+    same = bad.play("-e", typed, release="")
+    assert ran(same, "unchanged")["changed"] is False
+    assert "reprocess_bronze_window" in same.text
     refused = bad.refused("bad_input", drop_function="scout.load_silver_from_bronze(text)")
     assert "scout.load_silver_from_bronze(integer)" in refused.summary
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, release
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, release, releases
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
 from tests.scout import release_schema
 from tests.scout.binaries import account, bin_dir, environment
@@ -76,6 +77,27 @@ def dump(dsn: str, *options: str) -> str:
         [program("pg_dump"), *options, "-d", dsn], env=environment(), capture_output=True, text=True, check=True
     )
     return KEY_OF_DUMP.sub("", done.stdout)
+
+
+def globals_of(dsn: str) -> str:
+    """What pg_dumpall writes of roles and tablespaces."""
+    done = subprocess.run(
+        [program("pg_dumpall"), "--globals-only", "-d", dsn],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return KEY_OF_DUMP.sub("", done.stdout)
+
+
+def capture(dsn: str) -> release.Document:
+    """What the module would keep, without its name; that works in databases of a Scout alone."""
+    with open_session(Settings(dsn)) as session, session.read():
+        found, here = catalog.read(session, SCOPE), releases.origin(session)
+    scope = {"schemas": list(SCOPE.schemas), "migrations_table": SCOPE.migrations_table, "beyond": list(found.beyond)}
+    about = {"database": here.database, "database_oid": here.database_oid, "system_identifier": here.system_identifier}
+    return json.loads(json.dumps(release.document(found.entries.values(), {"scope": scope, **about})))
 
 
 def restore(dsn: str, text: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import rolling_back
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, off, one, rows, start_ad_hoc
-from tests.integration.releases import dump
+from tests.integration.releases import dump, globals_of
 
 #: A changed ETL, a column that goes and two that come, tables with and without a key, a view replaced, a grant revoked.
 BAD_RELEASE = """
@@ -101,7 +101,7 @@ def release(scout_db: str) -> str:
 
 
 def test_there_and_back_again(release: str) -> None:
-    before, rows_before, jobs_before = schema(release), data(release), jobs(release)
+    before, rows_before, jobs_before, roles = schema(release), data(release), jobs(release), globals_of(release)
     released(release)
     bad, rows_bad, jobs_bad = schema(release), data(release), jobs(release)
     # Where there is no value, none has to be saved.
@@ -135,6 +135,7 @@ def test_there_and_back_again(release: str) -> None:
     undone = done(call("scout_undo", release, run_id=gone["run_id"], rehearse=False))
     assert undone["changed"]
     same(schema(release), bad)
+    same(globals_of(release), roles)
     assert jobs(release) == jobs_bad
     assert data(release) == rows_bad
     with connect(release) as connection:

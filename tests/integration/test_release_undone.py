@@ -17,8 +17,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke imp
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release import Document
 from tests.integration.modules import Result
-from tests.integration.releases import dump, rich, run
-from tests.integration.test_restoring import capture
+from tests.integration.releases import capture, dump, rich, run
 from tests.integration.test_rollback_plan import COMPOUND, NO_WAY, ROWS, canonical
 from tests.scout import release_schema
 from tests.scout.migrations import MIGRATIONS

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
-    catalog,
     errors,
     release,
     releases,
@@ -25,7 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.releases import SCOPE, dump, rich, run
+from tests.integration.releases import capture, dump, rich, run
 from tests.integration.test_rollback_plan import ROWS, canonical
 from tests.scout import release_schema
 from tests.scout.server import Server
@@ -60,15 +58,6 @@ def captured(pg_server: Server, template: str) -> Iterator[tuple[str, release.Do
     dsn = release_schema.clone(pg_server, TEMPLATE, name)
     yield dsn, capture(dsn)
     pg_server.drop_database(name)
-
-
-def capture(dsn: str) -> release.Document:
-    """What the module would keep; it works in databases of a Scout alone."""
-    with open_session(Settings(dsn)) as session, session.read():
-        found, here = catalog.read(session, SCOPE), releases.origin(session)
-    scope = {"schemas": list(SCOPE.schemas), "migrations_table": SCOPE.migrations_table, "beyond": list(found.beyond)}
-    about = {"database": here.database, "database_oid": here.database_oid, "system_identifier": here.system_identifier}
-    return json.loads(json.dumps(release.document(found.entries.values(), {"scope": scope, **about})))
 
 
 def target_of(session: Session, document: release.Document) -> restoring.Target:
