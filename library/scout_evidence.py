@@ -12,23 +12,85 @@ module: scout_evidence
 short_description: Save what a Scout pipeline looks like now
 version_added: 0.1.0
 description:
-  - Writes sessions, locks, jobs and their recent runs, settings and table statistics to a folder, one JSON file each, with
-    a manifest of their SHA-256. Taken before anything is changed, and bounded in time.
-  - The files are readable by their owner alone; statements are cut at 1024 bytes. Settings that may hold secrets are left out.
+  - Writes sessions, locks, jobs and their recent runs, settings, table statistics, the dead letters of the incident, samples of
+    affected rows and the end of the server's log to a folder, one gzip file of JSON lines each. Taken before anything is
+    changed, and bounded in time.
+  - Rows are streamed by COPY, so memory does not grow with them. O(full) exports whole tables the same way.
+  - A manifest has the SHA-256 of each file, and that of the manifest before it of the same incident in O(folder). The name of the
+    folder ends in the first 16 digits of its own. M(scout.recovery.scout_evidence_verify) verifies all that.
+  - The folder appears whole or not at all, readable by its owner alone; statements are cut at 1024 bytes.
+  - Fields that O(mask) names are replaced by a keyed hash, equal for equal values within one export. The key is random and kept
+    nowhere. What looks like a password, a token, a key or a database's address is taken out everywhere.
   - Where the module runs on a remote host, the folder is there.
 options:
   folder:
-    description: Folder below which one is made for each snapshot, named after incident and time.
+    description: Folder below which one is made for each snapshot, named after incident, database and time.
     type: path
     required: true
   budget_seconds:
-    description: How long reading may take, in seconds. A section that does not fit is named in the manifest.
+    description:
+      - How long reading may take, in seconds, without O(full). A section that does not fit is named in the manifest.
     type: float
     default: 1.0
   health:
     description: A result of M(scout.recovery.scout_health_info), to be kept with it.
     type: dict
     default: {}
+  mask:
+    description:
+      - Fields to be masked, as the names of columns and keys (V(customer_id)) at any depth, or as paths (V(customer.id), and
+        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too.
+      - In statements, messages and log lines a value is masked where such a name tells whose it is; a path of several steps does
+        not count there. A statement that names such a field keeps no quoted value but times.
+      - An empty list masks nothing.
+    type: list
+    elements: str
+    default:
+      - customer_id
+      - customer_name
+      - customer_email
+      - customer_phone
+      - customer_address
+      - email
+      - phone
+      - phone_number
+      - mobile
+      - mobile_number
+      - address
+      - first_name
+      - last_name
+      - full_name
+      - birth_date
+      - date_of_birth
+      - loyalty_id
+      - loyalty_number
+      - card_number
+      - account_number
+  sample_rows:
+    description: How many rows at most of each sample, and how many dead letters.
+    type: int
+    default: 100
+  full:
+    description:
+      - Tables of schema scout to be exported whole, of the window; V(bronze_events_dlq) always with all its entries.
+      - All of them are read on one snapshot, which keeps VACUUM from removing what dies meanwhile.
+    type: list
+    elements: str
+    choices: [bronze_events, bronze_events_dlq, etl_processed, silver_transactions, silver_line_items, alerts]
+    default: []
+  full_seconds:
+    description: How long the export of one of these tables may take, in seconds.
+    type: float
+    default: 3600.0
+  window_start:
+    description: Begin of the window that samples and whole tables are taken of; six hours ago unless given.
+    type: str
+  window_end:
+    description: End of that window; now unless given.
+    type: str
+  time_zone:
+    description: Zone of times that are given without an offset, such as Asia/Manila.
+    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -50,6 +112,15 @@ EXAMPLES = r"""
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     folder: evidence
+
+- name: Export what came in meanwhile, whole
+  scout.recovery.scout_evidence:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    folder: evidence
+    window_start: 2026-11-25T01:00Z
+    window_end: 2026-11-25T02:00Z
+    full: [bronze_events, bronze_events_dlq]
 """
 
 RETURN = r"""
@@ -58,12 +129,24 @@ folder:
   returned: success
   type: str
 files:
-  description: Each file with its size in bytes, rows and SHA-256.
+  description: Each file with its size in bytes, rows and SHA-256; none in check mode.
   returned: success
   type: list
   elements: dict
+manifest_sha256:
+  description: SHA-256 of the manifest; null in check mode.
+  returned: success
+  type: str
+number:
+  description: Place in the chain of the incident, from 1; null in check mode.
+  returned: success
+  type: int
+absent:
+  description: What there is not here, by section, with why; a server log that the role may not read, for example.
+  returned: success
+  type: dict
 seconds:
-  description: How long reading took.
+  description: How long reading took, without whole tables.
   returned: success
   type: float
 summary:
@@ -73,15 +156,16 @@ summary:
 """
 
 import datetime
-import re
 import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import evidence
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.progress import in_words
+from ..module_utils.recovery import evidence, exhibits, scrubbing
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, secrets
+from ..module_utils.recovery.progress import count, in_words
+from ..module_utils.recovery.selection import window_of
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -89,25 +173,86 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "folder": {"type": "path", "required": True},
     "budget_seconds": {"type": "float", "default": 1.0},
     "health": {"type": "dict", "default": {}},
+    "mask": {"type": "list", "elements": "str", "default": list(scrubbing.PERSONAL)},
+    "sample_rows": {"type": "int", "default": 100},
+    "full": {"type": "list", "elements": "str", "choices": list(evidence.WHOLE), "default": []},
+    "full_seconds": {"type": "float", "default": 3600.0},
+    "window_start": {"type": "str"},
+    "window_end": {"type": "str"},
+    "time_zone": {"type": "str"},
 }
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a snapshot."""
-    snapshot = evidence.read(call.session, budget_seconds=params["budget_seconds"])
-    if params["health"]:
-        snapshot.sections["health"] = [params["health"]]
-    result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "seconds": snapshot.seconds}
+    wanted = _wanted(call, params)
+    known = {*secrets(params), call.session.connection.info.password}
+    scrubber = scrubbing.Scrubber(params["mask"], filter(None, known))
+    result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
     if call.check:
-        return {**result, "summary": f"would keep {', '.join(snapshot.sections)}"}
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{call.incident}-{call.session.facts.database}-{stamp}")
-    folder = Path(params["folder"]).expanduser().absolute() / name
-    about = {"incident": call.incident, "actor": call.controller.actor, "database": call.session.where}
-    files = evidence.write(snapshot, folder, about)
-    warnings = [f"evidence without {name}: {why}" for name, why in snapshot.problems.items()]
-    summary = f"kept {len(files)} files in {folder} ({in_words(snapshot.seconds)})"
-    return {**result, "folder": str(folder), "files": files, "warnings": warnings, "summary": summary}
+        would = evidence.collect(call.session, exhibits.Exhibits(scrubber, None), wanted, call.progress, check=True)
+        names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
+        told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
+        return {**result, **told, "warnings": _warnings(would)}
+    base = Path(params["folder"]).expanduser().absolute()
+    try:
+        with exhibits.opened(base, scrubber) as made:
+            kept = evidence.collect(call.session, made, wanted, call.progress, check=False)
+            about = {
+                "incident": call.incident,
+                "actor": call.controller.actor,
+                "database": call.session.facts.database,
+                "server": call.session.where,
+                "taken_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+                "seconds": kept.seconds,
+                "window": {"start": wanted.start.isoformat(), "end": wanted.end.isoformat()},
+                "masked": params["mask"],
+                "problems": kept.problems,
+                "absent": kept.absent,
+            }
+            done = made.finish(base, scrubber.value(about))
+    except OSError as e:
+        raise BadInput(
+            f"could not write evidence to {base}",
+            said=e.strerror or str(e),
+            next_step="give a writable evidence_folder with enough room",
+        ) from e
+    whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
+    more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
+    return {
+        **result,
+        "folder": str(done.folder),
+        "files": made.files,
+        "manifest_sha256": done.manifest_sha256,
+        "number": done.number,
+        "absent": kept.absent,
+        "seconds": kept.seconds,
+        "warnings": _warnings(kept),
+        "summary": f"kept {len(made.files)} files{more} in {done.folder} ({in_words(kept.seconds)})",
+    }
+
+
+def _wanted(call: Call, params: dict[str, t.Any]) -> evidence.Wanted:
+    if not 0 <= params["sample_rows"] <= 10_000:
+        raise BadInput(
+            f"sample_rows {params['sample_rows']} is not usable", next_step="give sample_rows from 0 to 10000"
+        )
+    window = window_of(call.session, params, clock="ingested_at")
+    end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
+    return evidence.Wanted(
+        incident=call.incident,
+        budget_seconds=params["budget_seconds"],
+        start=window.start or end - datetime.timedelta(seconds=evidence.HISTORY_SECONDS),
+        end=end,
+        sample_rows=params["sample_rows"],
+        health=params["health"],
+        full=tuple(dict.fromkeys(params["full"])),
+        full_seconds=params["full_seconds"],
+    )
+
+
+def _warnings(kept: evidence.Kept) -> list[str]:
+    return [f"evidence without {name}: {why}" for name, why in kept.problems.items()]
 
 
 def main() -> None:

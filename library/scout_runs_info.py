@@ -20,7 +20,24 @@ options:
   action:
     description: Only runs of this action.
     type: str
-    choices: [pause, resume, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, watch, capture, restore, deploy]
+    choices:
+      - pause
+      - resume
+      - clear
+      - drain
+      - refresh
+      - quarantine
+      - cleanup
+      - redrive
+      - undo
+      - window
+      - watch
+      - capture
+      - restore
+      - deploy
+      - assess
+      - gate
+      - evidence
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of.
     type: str
@@ -70,7 +87,7 @@ from ..module_utils.recovery.undoing import as_run_id
 
 ACTIONS = [
     *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "watch", "capture", "restore", "deploy"),
+    *("window", "watch", "capture", "restore", "deploy", "assess", "gate", "evidence"),
 ]
 
 SPEC: dict[str, dict[str, t.Any]] = {

@@ -21,15 +21,15 @@ options:
     type: str
     required: true
   incident:
-    description: The incident it was done for.
+    description: The incident it was done for; if it is adhoc, the one that the steps worked for.
     type: str
     default: adhoc
   steps:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, clear, complete_pause, quarantine, cleanup, redrive, undo,
-        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate, commit, plan_revert, plan_deploy, revert, deploy,
-        restore. Steps that did not run are empty.
+        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate, incident, notify, commit, plan_revert, plan_deploy,
+        revert, deploy, restore. Steps that did not run are empty.
     type: list
     elements: dict
     required: true
@@ -94,6 +94,7 @@ from ..module_utils.recovery import junit, summary, summary_dashboard, summary_g
 from ..module_utils.recovery.connection import INCIDENT
 from ..module_utils.recovery.errors import RecoveryError
 from ..module_utils.recovery.invoke import failure
+from ..module_utils.recovery.joining import ADHOC
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "operation": {"type": "str", "required": True},
@@ -111,8 +112,10 @@ def run(
 ) -> dict[str, t.Any]:
     """The lines and the document of one operation on one host."""
     # A name that cannot be used was refused by the first step; what happened is still to be said.
-    incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else "adhoc"
+    incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else ADHOC
     steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
+    if incident == ADHOC:
+        incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
     left_out = params.get("left_out") or {}
     story = summary.Story(params["operation"], host, incident, check, params["resume"], steps, seconds, left_out)
     made = summary.document(story)

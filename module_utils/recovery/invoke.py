@@ -10,7 +10,7 @@ import os
 import typing as t
 import urllib.parse
 
-from . import contract
+from . import contract, joining
 from . import ledger as ledgers
 from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, translate
 from .controller import Controller, this_controller
@@ -44,7 +44,10 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
 SECRET: t.Final = ("dsn", "password", "token")
 
 REQUIRE_SCOUT = """
-SELECT string_agg(name, ', ' ORDER BY name) AS missing
+SELECT string_agg(name, ', ' ORDER BY name) AS missing,
+       (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+        FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'scout_ops' AND c.relname = 'incidents') AS incidents
 FROM unnest(%(tables)s::text[]) AS name
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                   WHERE n.nspname || '.' || c.relname = name)
@@ -81,6 +84,7 @@ def invoke(
 ) -> dict[str, t.Any]:
     """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure."""
     action = name.removeprefix("scout_").removesuffix("_info")
+    about: dict[str, t.Any] = {}
     try:
         check_incident(params["incident"])
         _check_positive(params)
@@ -97,25 +101,31 @@ def invoke(
         )
         controller = this_controller(controller_pid)
         with open_session(settings, source) as session:
-            missing = session.row(REQUIRE_SCOUT, tables=list(contract.REQUIRED_TABLES))["missing"]
-            if missing:
+            there = session.row(REQUIRE_SCOUT, tables=list(contract.REQUIRED_TABLES))
+            if there["missing"]:
                 raise WrongDatabase(
                     "refused: this is not a Scout database",
                     on=session.where,
-                    said=f"missing {missing}",
+                    said=f"missing {there['missing']}",
                     next_step=f"point {source} at the database that holds schema {contract.SCHEMA}",
                 )
-            result = run(Call(session, check, progress or Progress(), controller, params["incident"]), params)
+            joined = joining.join(session, readable=there["incidents"] and params["ledger"] != "off")
+            about = {"incident": joined.incident, "incident_open": joined.is_open}
+            result = about | run(Call(session, check, progress or Progress(), controller, joined.incident), params)
             result.setdefault("database", session.where)
-            if session.facts.pooled and POOLED not in result.setdefault("warnings", []):
-                result["warnings"].append(POOLED)
+            # What keeps the record says itself what is overdue, and by now it may not be any more.
+            warnings = [] if "overdue" in result else [*joined.warnings]
+            warnings += [POOLED] if session.facts.pooled else []
+            if warnings:
+                told: list[str] = result.get("warnings") or []
+                result["warnings"] = [*told, *(text for text in warnings if text not in told)]
             return result
     except RecoveryError as e:
-        return failure(e)
+        return about | failure(e)
     except psycopg.Error as e:
         error = translate(e, f"{name} failed")
         error.next_step = error.next_step or "this error was not foreseen: please report it"
-        return failure(error)
+        return about | failure(error)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -245,9 +245,59 @@ COMMENT ON TABLE scout_ops.protected_data IS
 COMMENT ON COLUMN scout_ops.protected_data.key IS
     'The primary key, every value as text; where a table without one goes, where its row was';
 """,
+    """
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window, watch, capture, '
+    'restore, deploy; while an incident is open also what was only looked at: assess, gate';
+COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for or was adopted by, or adhoc';
+
+CREATE TABLE scout_ops.incidents (
+    incident text PRIMARY KEY,
+    title text NOT NULL,
+    severity text NOT NULL,
+    opened_at timestamptz NOT NULL,
+    opened_by text NOT NULL,
+    closed_at timestamptz,
+    closed_by text,
+    root_cause text,
+    next_update_at timestamptz
+);
+CREATE UNIQUE INDEX incidents_one_open ON scout_ops.incidents ((true)) WHERE closed_at IS NULL;
+COMMENT ON TABLE scout_ops.incidents IS 'Incidents that were opened; one at most is open';
+COMMENT ON COLUMN scout_ops.incidents.incident IS 'Its name; runs carry it, before it was opened too';
+COMMENT ON COLUMN scout_ops.incidents.title IS 'What is wrong, on one line';
+COMMENT ON COLUMN scout_ops.incidents.severity IS 'Name of its severity now';
+COMMENT ON COLUMN scout_ops.incidents.opened_at IS 'When it was opened';
+COMMENT ON COLUMN scout_ops.incidents.opened_by IS 'Who opened it';
+COMMENT ON COLUMN scout_ops.incidents.closed_at IS 'When it was closed; NULL while it is open';
+COMMENT ON COLUMN scout_ops.incidents.closed_by IS 'Who closed it';
+COMMENT ON COLUMN scout_ops.incidents.root_cause IS 'The root cause as it was last noted';
+COMMENT ON COLUMN scout_ops.incidents.next_update_at IS 'Until when an update is promised; NULL where none is';
+
+CREATE TABLE scout_ops.incident_entries (
+    entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    incident text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('opened', 'note', 'update', 'adopted', 'notified', 'closed')),
+    text text NOT NULL,
+    details jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX incident_entries_incident ON scout_ops.incident_entries (incident, entry);
+COMMENT ON TABLE scout_ops.incident_entries IS 'What was said of an incident; what was done for it is in runs';
+COMMENT ON COLUMN scout_ops.incident_entries.entry IS 'Identifies the entry; in the order of writing';
+COMMENT ON COLUMN scout_ops.incident_entries.incident IS 'The incident';
+COMMENT ON COLUMN scout_ops.incident_entries.at IS 'When, by the clock of the database';
+COMMENT ON COLUMN scout_ops.incident_entries.actor IS 'Who wrote it';
+COMMENT ON COLUMN scout_ops.incident_entries.kind IS 'opened, note, update, adopted, notified or closed';
+COMMENT ON COLUMN scout_ops.incident_entries.text IS 'The words';
+COMMENT ON COLUMN scout_ops.incident_entries.details IS
+    'What belongs to them: the item of the checklist that a note settles, severity with response_minutes and escalation, '
+    'next_update_at, adopted runs, what was missing when it was closed';
+""",
 )
 
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "kin", "images", "todo", "samples"),
-    *("releases", "protected_data"),
+    *("releases", "protected_data", "incidents", "incident_entries"),
 )

@@ -28,6 +28,9 @@ ORDER BY r.started_at DESC LIMIT %(limit)s
 #: Runs that undo takes back.
 UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, "restore")
 
+#: Runs by which somebody only looked.
+LOOKS: t.Final = ("assess", "gate")
+
 MOVED: t.Final = (
     *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),
     *("objects", "protected_rows"),

@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 from . import summary_gate as gates
+from . import summary_incident as records
 from . import summary_moves as moves
 from . import summary_release as captures
 from . import summary_rollback as rollbacks
@@ -38,6 +39,7 @@ SHORTENED_FIRST: t.Final = (
         "holds",
         "since",
         "smoke",
+        "list",
         "warns",
         "unsure",
         "warn",
@@ -129,6 +131,16 @@ class Story:
     def capture(self) -> Result:
         """What a capture of a release came to."""
         return self.ran.get("capture", {})
+
+    @property
+    def record(self) -> Result:
+        """How the incident stands, where a step looked at its record."""
+        return self.ran.get("incident", {})
+
+    @property
+    def keeps_record(self) -> bool:
+        """Whether this is about the record of an incident and nothing else."""
+        return self.operation in records.OPERATIONS
 
     @property
     def goes_back(self) -> bool:
@@ -229,6 +241,7 @@ def document(story: Story) -> Result:
         "gate": gates.as_document(story.gate),
         "release": captures.as_document(story.capture),
         "rollback": rollbacks.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
+        "record": records.as_document(story.record),
         "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
@@ -251,6 +264,7 @@ def lines(story: Story) -> list[str]:
         "causes": _causes(story),
         **rollbacks.parts(story.move, story.ran, story.left_out, check=story.check),
         **captures.parts(story.capture),
+        **records.parts(story.operation, story.record),
         "saw": watches.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
@@ -258,7 +272,7 @@ def lines(story: Story) -> list[str]:
         "clash": moves.conflicts(story.move),
         "chart": "",
         **(rollbacks.gate(story.gate) if story.goes_back else gates.parts(story.gate)),
-        "now": _now(story),
+        "now": records.now(story.record) if story.keeps_record and not story.check else _now(story),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
         "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
@@ -316,6 +330,8 @@ def _did(story: Story) -> str:
         "unfinished",
         "watch",
     } | rollbacks.SILENT
+    if story.keeps_record:
+        silent.add("gate")
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
@@ -420,14 +436,15 @@ def _next(story: Story) -> list[str]:
         again = ["run the same command again"] if story.moving and "again" not in step else []
         again += [f"{moves.RUNS} lists the runs"] if story.moving == "undo" and error.get("kind") == "bad_input" else []
         return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
-    if story.gate and not story.goes_back:
+    if story.gate and not story.goes_back and not story.keeps_record:
         return gates.what_next(story.gate)
     if story.check:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
-    if story.capture:
-        return captures.what_next()
+    if story.capture or story.keeps_record:
+        return captures.what_next() if story.capture else records.what_next(story.operation, story.record)
     causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
+    causes = causes or records.what_next(story.operation, story.record)
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):

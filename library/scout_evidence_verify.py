@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verification of evidence as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_evidence_verify
+short_description: Verify that evidence is as it was written
+version_added: 0.1.0
+description:
+  - Compares every file that M(scout.recovery.scout_evidence) wrote with its manifest, every manifest with the name of its folder,
+    and follows the chain of the manifests of each incident.
+  - Fails when anything is tampered with, truncated, missing, added or out of order, and names each of it.
+  - Reads files only and talks to no database. A file is read once, in pieces, whatever its size.
+options:
+  folder:
+    description: The folder that evidence was written to, or one of the folders in it; of a single one the chain is not followed.
+    type: path
+    required: true
+  manifest_sha256:
+    description:
+      - SHA-256 of a manifest that has to be the last of its incident here, as M(scout.recovery.scout_evidence) returned it.
+        Without it nobody can tell that folders at the end of a chain are gone.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Only reads.
+  diff_mode:
+    support: N/A
+    description: Changes nothing.
+  idempotent:
+    support: full
+    description: Changes nothing.
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Verify all evidence
+  scout.recovery.scout_evidence_verify:
+    folder: evidence
+"""
+
+RETURN = r"""
+folders:
+  description: The folders that were looked at.
+  returned: always
+  type: list
+  elements: str
+problems:
+  description: What is not as it was written, each with folder, file and problem.
+  returned: always
+  type: list
+  elements: dict
+last:
+  description: SHA-256 of the last manifest, by incident.
+  returned: always
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import re
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import evidence_check
+from ..module_utils.recovery.errors import BadInput, NotReached
+from ..module_utils.recovery.invoke import Apart, invoke_apart
+from ..module_utils.recovery.progress import count
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    "folder": {"type": "path", "required": True},
+    "manifest_sha256": {"type": "str"},
+}
+
+
+def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Verifies."""
+    wanted = params["manifest_sha256"]
+    if wanted and not re.fullmatch(r"[0-9a-f]{64}", wanted):
+        raise BadInput(
+            f"manifest_sha256 {wanted[:80]!r} is no SHA-256",
+            next_step="give the 64 hexadecimal digits, in small letters",
+        )
+    folder = Path(params["folder"]).expanduser().absolute()
+    report = evidence_check.verify(folder, call.progress.checkpoint)
+    if wanted and wanted not in report.last.values():
+        report.wrong(folder.name, f"lacks what has to be the last manifest of its incident: {wanted}")
+    looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"
+    found = {
+        "changed": False,
+        "folders": report.folders,
+        "last": report.last,
+        "problems": [{"folder": p.folder, "file": p.file, "problem": p.problem} for p in report.problems],
+    }
+    if report.problems:
+        raise NotReached(
+            f"evidence is not as it was written ({count(len(report.problems), 'problem')} in {looked})",
+            on=str(folder),
+            said="; ".join(map(str, report.problems)),
+            next_step="keep this folder as it is, and look for a copy of it; each problem stands in the result",
+            result=found,
+        )
+    chains = ", and the chain of each incident" if report.chained else "; a folder alone shows no chain"
+    return {**found, "summary": f"{looked} are as they were written{chains}"}
+
+
+def invoke(
+    work: t.Callable[[Apart, dict[str, t.Any]], dict[str, t.Any]], name: str, params: dict[str, t.Any], **more: t.Any
+) -> dict[str, t.Any]:
+    """Needs no database, and is for no incident."""
+    return invoke_apart(work, name, {"incident": "adhoc", **params}, **more)
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_evidence_verify", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

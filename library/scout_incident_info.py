@@ -1,0 +1,98 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of an incident as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_incident_info
+short_description: Tell the story of an incident
+version_added: 0.1.0
+description:
+  - Reads what the ledger has of an incident, the one O(incident) names, else the open one. Writes nothing.
+  - Where there is none the result says so, and nothing fails.
+options:
+  latest:
+    description: Where no incident is named and none is open, the one that was closed last.
+    type: bool
+    default: false
+  time_zone:
+    description: The team's zone, such as Asia/Manila; the timeline has every time in it too.
+    type: str
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes.info
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: What has happened so far?
+  scout.recovery.scout_incident_info:
+    dsn: "{{ scout_dsn }}"
+    incident: INC-2041
+    time_zone: Asia/Manila
+"""
+
+RETURN = r"""
+incident:
+  description: Its name, or null where there is none.
+  returned: success
+  type: str
+record:
+  description: What M(scout.recovery.scout_incident) returns of it, title, severity, state, overdue, phases and the rest; or null.
+  returned: success
+  type: dict
+overdue:
+  description: What should have happened by now, as in RV(record).
+  returned: success
+  type: list
+  elements: dict
+timeline:
+  description:
+    - Everything in order, each with at in UTC, local in O(time_zone) or null, actor, kind, what, effect, run_id, undo, undone_by
+      and status.
+    - The kind is run, sample (where a watch saw something else than before), or that of an entry. undo is the id to give to
+      M(scout.recovery.scout_undo), or null.
+  returned: success
+  type: list
+  elements: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.recovery import incident_orders
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    "latest": {"type": "bool", "default": False},
+    "time_zone": {"type": "str"},
+}
+
+
+def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Tells the story."""
+    return incident_orders.told(call, params)
+
+
+def main() -> None:
+    """Executed on a target."""
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    result = invoke(run, "scout_incident_info", module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

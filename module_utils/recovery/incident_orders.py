@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of an incident as orders are given: what is meant, what is written, and what the result says."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from . import incident_plans as plans
+from . import incidents, timeline
+from . import ledger as ledgers
+from .connection import attempting
+from .errors import BadInput, NotReached
+from .joining import ADHOC
+from .progress import count, in_words
+from .selection import moment
+from .undoing import as_run_id
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .invoke import Call
+    from .ledger import Ledger
+
+Result = dict[str, t.Any]
+
+#: What is kept of a look at the pipeline.
+KEPT: t.Final = {
+    "assess": ("verdict", "summary"),
+    "gate": ("verdict", "summary", "ok", "exit_code"),
+    "evidence": ("folder", "summary"),
+}
+
+
+def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Opens, notes, updates or closes; in check mode says what that would come to."""
+    want = plans.wanted(params)
+    if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
+        raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
+    ledger = _ledger(call, params)
+    session = call.session
+    takes_lease = params["state"] in ("opened", "closed")
+    lease: dict[str, t.Any] = {"token": params["lease_token"], "takeover": params["takeover"]}
+    with attempting("could not read the record", on=session.where), session.read():
+        look, todo = _planned(ledger, params, want)
+        if call.check and todo.changed and takes_lease:
+            incidents.refuse_lease_held(ledger, **lease)
+    before = look.record if look.record and look.record.row["incident"] == todo.incident else None
+    notes: list[str] = []
+    if todo.changed and not call.check:
+        name = todo.incident
+        held = incidents.under_lease(ledger, name, **lease) if takes_lease else contextlib.nullcontext(notes)
+        with held as told:
+            notes += told
+            with session.write():
+                incidents.lock(session, name)
+                _, todo = _planned(ledger, params, want)
+                if todo.changed:
+                    incidents.write(ledger, todo)
+    if call.check:
+        record = plans.preview(look, todo, call.controller.actor)
+    else:
+        with session.read():
+            record = incidents.read(session, todo.incident)
+        if record is None:
+            raise LookupError("an incident that was just written is not there")
+    shown = timeline.described(record)
+    return {
+        **shown,
+        "changed": todo.changed,
+        "warnings": [*ledger.warnings, *notes, *todo.warnings],
+        "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
+        "incident_open": shown["state"] == "open",
+        "diff": {"before": _line(before), "after": _line(record)},
+    }
+
+
+def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
+    """The ledger, which an incident cannot do without."""
+    if params["ledger"] == "off":
+        raise BadInput(
+            "the record of an incident is in the ledger, and ledger is off", next_step="leave out ledger=off"
+        )
+    if params["state"] == "opened" and not call.check:
+        return call.ensure("required")
+    ledger = call.look(params["ledger"])
+    if not ledger.present and params["state"] != "opened":
+        raise _none_open(call.session.where)
+    return ledger
+
+
+def _none_open(where: str) -> NotReached:
+    return NotReached(
+        "no incident is open",
+        on=where,
+        next_step="incident_open.yml -e \"title='…'\" -e severity=high, or name one with -e incident=…",
+    )
+
+
+def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted) -> tuple[incidents.Look, plans.Todo]:
+    """What there is, and what is to be done about it; inside the caller's transaction."""
+    session, state = ledger.session, params["state"]
+    if not ledger.present:
+        # Only in check mode, before the first use of the ledger.
+        now = session.row("SELECT clock_timestamp() AS now")["now"]
+        look = incidents.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
+        return look, plans.to_open(look, want, session.where)
+    since = None
+    if params["adopt_since"]:
+        since = moment(session, params["adopt_since"], params["time_zone"], "adopt_since")
+    look = incidents.look(
+        ledger, want.given, latest=state == "closed", ids=[as_run_id(each) for each in params["adopt"]], since=since
+    )
+    if state == "opened":
+        return look, plans.to_open(look, want, session.where)
+    if look.record is None:
+        if want.given == ADHOC:
+            raise _none_open(session.where)
+        raise NotReached(
+            f"{want.given} was never opened",
+            on=session.where,
+            next_step=f"incident_open.yml -e incident={want.given} -e \"title='…'\" -e severity=high",
+        )
+    if state == "noted":
+        return look, plans.to_note(look.record, want)
+    if state == "updated":
+        return look, plans.to_update(look.record, look, want, session.where)
+    return look, plans.to_close(look.record, look, want, session.where)
+
+
+def _line(record: timeline.Record | None) -> Result:
+    """What a diff shows."""
+    if record is None:
+        return {}
+    shown = timeline.described(record)
+    named = ("incident", "title", "severity", "state", "next_update_at", "root_cause")
+    return {**{name: shown[name] for name in named}, "entries": len(record.entries)}
+
+
+def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Keeps in the ledger what a look at the pipeline came to, where an incident is open."""
+    found, action = params["found"], params["looked"]
+    nothing: Result = {"changed": False, "run_id": None, "warnings": []}
+    with call.session.read():
+        ledger = call.look(params["ledger"])
+        open_one = incidents.meant(call.session, ADHOC) if ledger.present else None
+    if open_one != call.incident:
+        return {**nothing, "incident": open_one, "summary": "no incident is open for it"}
+    about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
+    if call.check or not about:
+        return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
+    run = ledgers.begin(ledger, action, {})
+    run.effects.update(about)
+    ledgers.end(run, None)
+    return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
+
+
+def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Keeps in the record who was told what, and who could not be; also of an incident that was just closed."""
+    found, session = params["found"], call.session
+    sent: list[t.Any] = found.get("sent") or []
+    unsent: list[t.Any] = found.get("unsent") or []
+    nothing: Result = {"changed": False, "warnings": []}
+    with session.read():
+        ledger = call.look(params["ledger"])
+        name = incidents.meant(session, params["incident"], latest=True) if ledger.present else None
+        record = incidents.read(session, name) if name else None
+    if record is None or not (sent or unsent):
+        why = "nobody was told" if record else "no incident is on record"
+        return {**nothing, "incident": name if record else None, "summary": why}
+    names = [str(channel) for channel in sent] or ["nobody"]
+    text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
+    summary = f"noted for {name} that {', '.join(names)} got the message"
+    if not call.check:
+        todo = plans.Todo(str(name), record.row, (plans.Entry("notified", text, {"sent": sent, "unsent": unsent}),))
+        with session.write():
+            incidents.lock(session, todo.incident)
+            incidents.write(ledger, todo)
+    return {**nothing, "incident": name, "summary": summary if not call.check else f"would have {summary}"}
+
+
+def told(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """The story of an incident, or that there is none."""
+    zone = timeline.zone_of(params["time_zone"])
+    session = call.session
+    record: timeline.Record | None = None
+    with attempting("could not read the record", on=session.where), session.read():
+        if call.look(params["ledger"]).present:
+            name = incidents.meant(session, params["incident"], latest=params["latest"])
+            record = incidents.read(session, name) if name else None
+    if record is None:
+        none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"
+        return {"changed": False, "incident": None, "overdue": [], "record": None, "timeline": [], "summary": none}
+    shown = timeline.described(record)
+    events = timeline.timeline(record, zone)
+    return {
+        "changed": False,
+        "incident": shown["incident"],
+        "overdue": shown["overdue"],
+        "record": shown,
+        "timeline": events,
+        "summary": f"{in_brief(shown, record)}; {count(len(events), 'event')}",
+    }
+
+
+def in_brief(shown: Mapping[str, t.Any], record: timeline.Record) -> str:
+    """`INC-2041 is open for 12 min, critical: gold is stale`."""
+    end = record.row["closed_at"] or record.now
+    lasted = in_words((end - record.row["opened_at"]).total_seconds())
+    state = f"open for {lasted}" if shown["state"] == "open" else f"closed after {lasted}"
+    text = f"{shown['incident']} is {state}, {shown['severity']}: {shown['title']}"
+    late = [timeline.overdue_words(each) for each in shown["overdue"]]
+    return f"{text}; {', '.join(late)}" if late else text

@@ -1,0 +1,329 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows and texts without secrets, and with named fields replaced by a keyed hash; pure."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import json
+import re
+import secrets as randomness
+import typing as t
+
+from .errors import BadInput
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+HIDDEN: t.Final = "***"
+#: Begins what stands for a masked value, so that nobody takes it for one.
+MASKED: t.Final = "masked:"
+#: Hexadecimal digits of the hash: two of a billion values are alike by chance once in two million exports.
+DIGITS: t.Final = 20
+
+#: What is a person's in Scout's tables and in what stores send, unless somebody names other fields.
+PERSONAL: t.Final = (
+    *("customer_id", "customer_name", "customer_email", "customer_phone", "customer_address", "email", "phone"),
+    *("phone_number", "mobile", "mobile_number", "address", "first_name", "last_name", "full_name", "birth_date"),
+    *("date_of_birth", "loyalty_id", "loyalty_number", "card_number", "account_number"),
+)
+
+WORDS: t.Final = (
+    r"pass(?:word|wd|phrase|code)|\bpwd|_pwd|secret|token|jwt|credential|cookie|service[_-]?role"
+    r"|(?:api|access|private|secret|service|signing|encryption|license)[_-]?key"
+)
+#: A key or setting of such a name holds nothing that is anybody's evidence.
+SECRET_NAME = re.compile(rf"{WORDS}|authorization|conninfo|\bdsn\b|_dsn\b|connection_?string", re.IGNORECASE)
+
+QUOTED: t.Final = (
+    r"""''[^']+(?:''|\Z)|'(?:[^'\\]|''|\\.)*(?:'|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z)|\\+"(?:[^"\\]|\\[^"])*(?:\\+"|\Z)"""
+    r"""|\$\w*\$[\s\S]*?(?:\$\w*\$|\Z)"""
+)
+LITERAL = re.compile(r"'((?:[^']|'')*)(?:'|\Z)|\$(\w*)\$(\S*?)\$\2\$")
+#: What may stay in a statement that names a masked field: a time tells when, not who.
+TIME = re.compile(r"\d{4}-\d\d-\d\d[\dT :.+Z-]*")
+
+#: Said of a password in plain English, without one.
+HARMLESS: t.Final = (
+    r"(?!(?:authentication|for|is|was|must|expired|has|required|encryption|of|does|in|not|file|to|and|or|with|from|by"
+    r"|verification|on|at|if|missing|provided|supplied|mismatch|policy|hash|null)\b)"
+)
+
+#: In this order: the whole before its parts. What replaces it keeps what tells a reader that something was there.
+SECRETS: t.Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
+    (re.compile(pattern, re.IGNORECASE), made)
+    for pattern, made in (
+        # Keys, cut short or not.
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
+        # A database's address, all of it, as a URI or as keywords; any other address without who logs in.
+        (r"\bpostgres(?:ql)?://[^\s\"<>]*", f"postgresql://{HIDDEN}"),
+        (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]*@", rf"\1{HIDDEN}@"),
+        (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>/:@]*:(?!\d*\Z)[^\s\"'<>/@]*\Z", rf"\1{HIDDEN}"),
+        (
+            (r"(?:(?<![\w.])(?:host|hostaddr|port|dbname|user|password|passfile|service|options|application_name|sslmode|sslcert"
+            r"|sslkey|sslpassword|sslrootcert|connect_timeout|target_session_attrs)\s*=\s*"
+            r"(?:''(?:[^'\\]|\\.)*''|'(?:[^'\\]|\\.)*(?:'|\Z)|[^\s'\"]{1,256})(?:[ \t]+|(?=['\")])|\Z)){2,}"),
+            HIDDEN,
+        ),
+        (r"(?<![\w:.*-])[\w.*-]+:(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:[^\s'\"]+", HIDDEN),
+        # Headers; what is not quoted ends with the line.
+        (
+            (r"((?:authorization|(?:set-)?cookie)[\\\"']*\s*(?:[:=,]|=>)\s*)(?:\\*\"[^\"]*(?:\"|\Z)|''[^']*(?:''|\Z)"
+            r"|'[^']*(?:'|\Z)|(?!\s*\*\*\*)[^\n']+)"),
+            rf"\1{HIDDEN}",
+        ),
+        (r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", rf"\1 {HIDDEN}"),
+        # Tokens by their form.
+        (r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,4}", HIDDEN),
+        (r"\b(?:sk|pk|rk)[_-](?:live|test|proj)?[_-]?[a-z0-9_-]{16,}", HIDDEN),
+        (r"\b(?:gh[pousr]_[a-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|sbp_[a-z0-9]{20,})", HIDDEN),
+        (r"\b(?:sb_secret_\w+|AKIA[0-9A-Z]{12,}|AIza[\w-]{30,})", HIDDEN),
+        (r"hooks\.slack\.com/services/[\w/-]+", f"hooks.slack.com/services/{HIDDEN}"),
+        (r"\bSCRAM-SHA-256\$[^\s'\"]+|\bmd5[0-9a-f]{32}\b", HIDDEN),
+        # Arguments of functions that take a key.
+        (r"(\b(?:pgp_\w+|crypt|hmac|encrypt(?:_iv)?|decrypt(?:_iv)?)\s*\()[^()]*(?:\([^()]*\)[^()]*)*", rf"\1{HIDDEN}"),
+        # Names with what they are set to.
+        (rf"(?<![\w-])(--?(?:[\w-]{{0,64}}(?:{WORDS})[\w-]{{0,64}})[= ])(?:{QUOTED}|[^\s'\"]+)", rf"\1{HIDDEN}"),
+        (
+            (rf"((?:{WORDS})[\w.-]{{0,64}}[\\\"'\])]{{0,8}}\s{{0,8}}(?:::\s?\w{{1,20}}\s{{0,8}})?"
+            r"(?:=>|:=|[:=,]|\b(?:to|is|as)\s{1,8}(?=['\"]))[\s(]{0,8}(?:bearer\s{1,8})?)"
+            rf"(?:e?(?:{QUOTED})|[^\s'\",;)&}}\]]+)"),
+            rf"\1{HIDDEN}",
+        ),
+        (rf"(\b(?:password|passphrase|passwd|pwd)\s{{1,8}})(?:e?(?:{QUOTED})|{HARMLESS}[^\s'\",;)=:*]+)", rf"\1{HIDDEN}"),
+    )
+)  # fmt: skip
+
+#: What makes it worth trying all of them, in small letters: without any of these none of them finds anything.
+SIGNS: t.Final = (
+    *(
+        "=",
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "jwt",
+        "credential",
+        "cookie",
+        "service_role",
+        "service-role",
+        "servicerole",
+    ),
+    *(
+        "api_key",
+        "api-key",
+        "apikey",
+        "access_key",
+        "access-key",
+        "accesskey",
+        "private_key",
+        "private-key",
+        "privatekey",
+    ),
+    *("service_key", "service-key", "servicekey", "signing_key", "signing-key", "signingkey", "encryption_key"),
+    *("encryption-key", "encryptionkey", "license_key", "license-key", "licensekey", "private key", "authorization"),
+    *(
+        "bearer",
+        "basic",
+        "://",
+        "eyj",
+        "sk_",
+        "sk-",
+        "pk_",
+        "pk-",
+        "rk_",
+        "rk-",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+    ),
+    *(
+        "github_pat_",
+        "glpat-",
+        "xox",
+        "sbp_",
+        "akia",
+        "aiza",
+        "hooks.slack",
+        "scram-sha",
+        "md5",
+        "pgp_",
+        "crypt",
+        "hmac",
+    ),
+    *("conninfo", "dsn", "connectionstring", "connection_string"),
+)
+COLONS = re.compile(rb":(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:")
+#: A text without any of these says nothing of anything that it names.
+SAYING = re.compile(r"[:=\s'\"(]")
+ROW = re.compile(r"(row contains \().*?(\)(?:\.?(?:\s|$)|\.?\Z)|\Z)", re.IGNORECASE | re.DOTALL)
+PARAMETER = re.compile(r"(\$\d+ = )'((?:[^']|'')*)(?:'|\Z)")
+KEY = re.compile(r"(Key \()([^)]*)(\)=\()(.*?)(\)(?= |\.|$)|\Z)", re.DOTALL)
+BARE = re.compile(r"""[^\s,"\\][^,"\\]*""")
+PATH = re.compile(r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d][\w-]*(?:\[\*\])?)*)")
+
+
+class Scrubber:
+    """Takes secrets out of texts and rows, and masks fields; equal values of one scrubber stay equal.
+
+    The key of the hash is made at random and kept nowhere, so nobody can try out values afterwards.
+    """
+
+    def __init__(self, mask: Iterable[str] = PERSONAL, known: Iterable[str] = (), key: bytes | None = None) -> None:
+        self._hash_key = key or randomness.token_bytes(32)
+        self._paths = [_parsed(entry) for entry in mask]
+        self._last = {steps[-1] for _, steps in self._paths}
+        #: Numbers are carried through as they are written; nobody can write one of these.
+        self._number = f"\N{NULL}number:{randomness.token_hex(8)}:"
+        self._written = re.compile(rf'"{re.escape(json.dumps(self._number)[1:-1])}([^"]+)"')
+        known = sorted({value for value in known if len(value) > 2}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        #: In a text only a name tells what a value is; the last step of a path alone would mean too much.
+        single = sorted({steps[0] for _, steps in self._paths if len(steps) == 1}, key=len, reverse=True)
+        names = "|".join(map(re.escape, single))
+        self._signs = [sign.encode() for sign in (*SIGNS, *(value.lower() for value in known), "\\u")]
+        self._fields = [name.encode() for name in (*sorted(self._last), "row contains")]
+        self._named = _named(names) if names else None
+        self._names = re.compile(rf"\b(?:{names})\b", re.IGNORECASE) if names else None
+        self._read = json.JSONDecoder(parse_float=self._kept, parse_int=self._kept, strict=False)
+        #: Stores, products and keys come again and again.
+        self.key = functools.lru_cache(8192)(self.text)
+        self._secret = functools.lru_cache(4096)(_names_a_secret)
+
+    def line(self, raw: bytes) -> bytes:
+        """A row as one line of JSON, from such a line; where nothing is to be hidden, the very same bytes."""
+        small = raw.lower()
+        suspect = self._is_suspect(small)
+        if not suspect and not any(field in small for field in self._fields):
+            return raw
+        try:
+            row = self._read.decode(raw.decode("utf-8", errors="replace"))
+            text = json.dumps(
+                self._walked(row, (), self._any if suspect else self._said), ensure_ascii=False, separators=(", ", ": ")
+            )
+        except (RecursionError, ValueError):
+            text = json.dumps({"left_out": "it could not be read, so nothing in it could be masked", "bytes": len(raw)})
+        if self._number[1:] in text:
+            text = self._written.sub(r"\1", text)
+        return text.encode("utf-8", errors="replace")
+
+    def value(self, value: t.Any) -> t.Any:
+        """What a document holds, scrubbed and masked."""
+        return self._walked(value, (), self._any)
+
+    def text(self, text: str) -> str:
+        """A text without what looks like a secret, and with the values of masked fields replaced where their names stand."""
+        if self._is_suspect(text.lower().encode(errors="replace")):
+            if self._known is not None:
+                text = self._known.sub(HIDDEN, text)
+            for pattern, made in SECRETS:
+                text = pattern.sub(made, text)
+        return text if self._names is None else self._unnamed(text)
+
+    def _is_suspect(self, small: bytes) -> bool:
+        return any(sign in small for sign in self._signs) or COLONS.search(small) is not None
+
+    def _any(self, text: str) -> str:
+        return self.key(text) if len(text) < 200 else self.text(text)
+
+    def _said(self, text: str) -> str:
+        """A text of a row in which nothing tells of a secret."""
+        return text if self._names is None or not SAYING.search(text) else self._unnamed(text)
+
+    def _unnamed(self, text: str) -> str:
+        """A text without the values of masked fields."""
+        text = ROW.sub(rf"\1{HIDDEN}\2", text)
+        text = PARAMETER.sub(lambda found: f"{found[1]}'{self.hashed(found[2])}'", text)
+        text = KEY.sub(self._of_key, text)
+        if not t.cast("re.Pattern[str]", self._names).search(text):
+            return text
+        # Where a value stands in a statement does not say whose it is: '…' = customer_id, VALUES (…).
+        text = LITERAL.sub(self._literal, text)
+        return t.cast("re.Pattern[str]", self._named).sub(self._of_name, text)
+
+    def hashed(self, value: str) -> str:
+        """What stands for a masked value; equal for equal values."""
+        if value.startswith(MASKED) or value in ("", HIDDEN):
+            return value
+        return MASKED + hmac.digest(self._hash_key, value.encode("utf-8", errors="replace"), "sha256").hex()[:DIGITS]
+
+    def _kept(self, number: str) -> t.Any:
+        """A number that Python would write otherwise goes through as text."""
+        return int(number) if len(number) < 16 and number.lstrip("-").isdigit() else self._number + number
+
+    def _walked(self, value: t.Any, path: tuple[str, ...], text: Callable[[str], str]) -> t.Any:
+        if isinstance(value, str):
+            return value if value.startswith(self._number) else text(value)
+        if isinstance(value, dict):
+            made: dict[str, t.Any] = {}
+            for key, inner in t.cast("dict[str, t.Any]", value).items():
+                below = (*path, key.lower())
+                made[self.key(key)] = (
+                    _leaves(inner, lambda _: HIDDEN) if self._secret(key)
+                    else _leaves(inner, self._masked) if self._is_masked(below)
+                    else self._walked(inner, below, text)
+                )  # fmt: skip
+            return made
+        if isinstance(value, list):
+            return [self._walked(inner, path, text) for inner in t.cast("list[t.Any]", value)]
+        return value
+
+    def _is_masked(self, path: tuple[str, ...]) -> bool:
+        if path[-1] not in self._last:
+            return False
+        return any((path == steps) if rooted else path[-len(steps) :] == steps for rooted, steps in self._paths)
+
+    def _masked(self, leaf: t.Any) -> t.Any:
+        text = leaf.removeprefix(self._number) if isinstance(leaf, str) else str(leaf)
+        return self.hashed(text)
+
+    def _literal(self, found: re.Match[str]) -> str:
+        value = found[3] if found[1] is None else found[1].replace("''", "'")
+        return found[0] if TIME.fullmatch(value) or value.lower() in self._last else f"'{self.hashed(value)}'"
+
+    def _of_key(self, found: re.Match[str]) -> str:
+        named = t.cast("re.Pattern[str]", self._names).search(found[2])
+        values = ", ".join(map(self.hashed, found[4].split(", "))) if named else found[4]
+        return f"{found[1]}{found[2]}{found[3]}{values}{found[5]}"
+
+    def _of_name(self, found: re.Match[str]) -> str:
+        return found["before"] + BARE.sub(lambda bare: self.hashed(bare[0]), found["value"])
+
+
+def _names_a_secret(name: str) -> bool:
+    return SECRET_NAME.search(name) is not None
+
+
+def _named(names: str) -> re.Pattern[str]:
+    """A masked name in a text, with what it is set to or compared with."""
+    bare = r"(?!\$\d|(?:any|all|array)\b)[^\s,;(){}\[\]\"']+"
+    return re.compile(
+        rf"(?P<before>\b(?:{names})(?:[\\\"']{{1,8}}\s{{0,8}},\s{{0,8}}|[\\\"')\]\s]{{0,8}}(?:::\s?\w{{1,20}}\s{{0,8}})?"
+        rf"(?:=>|->>|->|<>|!=|:=|=|:|\b(?:in|between|from)\b)[(\s]{{0,8}}))"
+        rf"(?P<value>\\*\"[^\"\\]*(?:\\*\"|\Z)|{bare}(?:\s*,\s*{bare})*)",
+        re.IGNORECASE,
+    )
+
+
+def _parsed(entry: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether a field is meant from the root of a row on, and its steps in small letters; positions in arrays do not count."""
+    found = PATH.fullmatch(entry.strip())
+    if found is None:
+        raise BadInput(
+            f"mask: {entry[:80]!r} is not the name of a field",
+            next_step="give column names or keys (customer_id) or paths (event_data.customer.id, $.event_data.items[*].note)",
+        )
+    return bool(found["root"]), tuple(found["steps"].replace("[*]", "").lower().split("."))
+
+
+def _leaves(value: t.Any, made: Callable[[t.Any], t.Any]) -> t.Any:
+    """A value with each leaf replaced; what is missing stays missing."""
+    if isinstance(value, dict):
+        return {key: _leaves(inner, made) for key, inner in t.cast("dict[str, t.Any]", value).items()}
+    if isinstance(value, list):
+        return [_leaves(inner, made) for inner in t.cast("list[t.Any]", value)]
+    return value if value is None else made(value)

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a summary says of an incident, for a person and for a machine."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import timeline
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Result = dict[str, t.Any]
+
+OPERATIONS: t.Final = ("incident_open", "incident_note", "incident_update", "incident_close")
+ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
+NOTE: t.Final = "ansible-playbook playbooks/incident_note.yml"
+UPDATE: t.Final = "ansible-playbook playbooks/incident_update.yml"
+WHICH: t.Final = (
+    *("incident", "title", "severity", "state", "opened_at", "opened_by", "closed_at", "closed_by"),
+    *("root_cause", "next_update_at", "response_due_at", "escalation", "overdue", "missing", "phases"),
+)
+
+
+def record_of(result: Mapping[str, t.Any]) -> Result:
+    """The record in what either module returned; empty where there is none."""
+    if "record" in result:
+        return result["record"] or {}
+    return dict(result) if "phases" in result else {}
+
+
+def as_document(result: Mapping[str, t.Any]) -> Result | None:
+    """The record for a machine; None where no step looked at it."""
+    record = record_of(result)
+    return {name: record[name] for name in WHICH} if record else None
+
+
+def parts(operation: str, result: Mapping[str, t.Any]) -> dict[str, str]:
+    """What is overdue, and how far the checklist is, each on lines of its own."""
+    record = record_of(result)
+    if not record:
+        return {}
+    made = {"late": "; ".join(map(timeline.overdue_words, record["overdue"]))}
+    if operation in OPERATIONS:
+        return made | {"list": _checklist(record["phases"])}
+    if record["state"] == "open":
+        made["for"] = f"{record['incident']}, {record['severity']}: {record['title']}"
+    return made
+
+
+def _checklist(phases: list[Result]) -> str:
+    """`2 of 22 items done; still open in phase 1: impact assessed, stakeholders notified`."""
+    items = [item for phase in phases for item in phase["items"]]
+    text = f"{sum(item['done'] for item in items)} of {len(items)} items of the checklist done"
+    current = next((phase for phase in phases if not phase["done"]), None)
+    if current is None:
+        return text
+    left = ", ".join(item["text"] for item in current["items"] if not item["done"])
+    return f"{text}; open in phase {current['phase']}, {current['title']}: {left}"
+
+
+def now(result: Mapping[str, t.Any]) -> str:
+    """`INC-2041 is open, critical, since 09:12 UTC; next update by 09:42 UTC`."""
+    record = record_of(result)
+    if not record:
+        return "nothing was changed"
+    if record["state"] == "closed":
+        return f"{record['incident']} is closed since {_clock(record['closed_at'])}"
+    text = f"{record['incident']} is open, {record['severity']}, since {_clock(record['opened_at'])}"
+    return f"{text}; next update by {_clock(record['next_update_at'])}" if record["next_update_at"] else text
+
+
+def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
+    """What is left to do, in order."""
+    record = record_of(result)
+    if not record:
+        return []
+    if record["state"] == "closed":
+        named = f"{NOTE} -e incident={record['incident']}"
+        return [f"{named} -e \"{record['missing'][0]}='…'\""] if record["missing"] else []
+    late = [each["what"] for each in record["overdue"]]
+    made = [f"{UPDATE} -e \"text='…'\" -e next_update_minutes=30"] if "update" in late else []
+    return [*made, ASSESS] if operation == "incident_open" or "response" in late else made
+
+
+def _clock(moment: str) -> str:
+    """A moment as results have it, to the minute."""
+    return f"{moment[:16].replace('T', ' ')} UTC"

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells channels from the controller, where templates and ways out are, whatever the connection."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils.recovery import channels as rooms
+from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.invoke import failure
+from .scout import module_of, validated
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs scout_notify in process; a channel that is described wrongly is a result, not a failure."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """The module's result."""
+        super().run(tmp, task_vars)
+        module = module_of("scout_notify")
+        environment: dict[str, str] = {}
+        self._compute_environment_string(environment)
+        os.environ.update(environment)
+        args = dict(self._task.args)
+        given: list[t.Any] = _plain(args.pop("channels", None) or [])
+        try:
+            params = {**validated(module, args), "channels": given}
+        except BadInput as e:
+            return failure(e)
+        host = (task_vars or {}).get("inventory_hostname", "localhost")
+        hidden = {secret for raw in given for secret in rooms.secrets(raw)}
+
+        def say(line: str) -> None:
+            if not self._task.no_log:
+                display.display(f"[{host}] {rooms.hide(line, hidden)}", color="cyan")
+
+        return module.run(params, check=bool(self._task.check_mode), say=say)
+
+
+def _plain(value: t.Any) -> list[t.Any]:
+    """Channels as plain values, also those that were typed as JSON or are no list at all."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [value]
+    plain = json.loads(json.dumps(value, default=str))
+    return plain if isinstance(plain, list) else [plain]
