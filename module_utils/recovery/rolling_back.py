@@ -10,6 +10,7 @@ import typing as t
 import uuid
 
 from . import (
+    catalog,
     held,
     ingestion,
     moving,
@@ -25,7 +26,7 @@ from . import (
 )
 from . import ledger as ledgers
 from .downward import run_scripts
-from .errors import NotReached
+from .errors import DatabaseError, NotReached
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
@@ -43,6 +44,10 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
 }
+
+
+#: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
+VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +109,17 @@ def go_back(call: Call, params: dict[str, t.Any], order: orders.Order) -> dict[s
 
 
 def _look(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
+    """Plans from what there is; what somebody drops while it is read is read about again."""
+    for _ in range(catalog.READINGS - 1):
+        try:
+            return _looked(call, params, order)
+        except DatabaseError as e:
+            if e.sqlstate not in VANISHED:
+                raise
+    return _looked(call, params, order)
+
+
+def _looked(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
     session = call.session
     with moving.reading(session, "could not plan the way back"):
         ledger = call.look()
