@@ -44,7 +44,8 @@ test: setup ## Run every check and test; Molecule where Docker can be had
 	if why=$$($(BIN)/python scripts/docker.py ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
 	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi; \
 	[ -z "$$failed" ] || printf '\nfailed so far, see above:%s\n' "$$failed"; \
-	echo; $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS) && [ -z "$$failed" ]
+	base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
+	echo; $(BIN)/python -m pytest -n auto --dist loadfile --basetemp "$$base/t" $(ARGS) && [ -z "$$failed" ]
 
 lint: setup ## Check style, types, documentation and playbooks
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 from pathlib import Path
 
-from . import moving, release, releases
+from . import moving, release, releases, restoring
 from .downward import Script
 from .errors import BadInput
 from .words import key_of
@@ -43,6 +43,17 @@ class Order:
     asked: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
     #: The run that is taken back by this.
     undone: Row | None = None
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """What the run that is taken back had lost: an undo cannot bring it back."""
+        return tuple(self.undone["effects"].get("lost", ())) if self.undone else ()
+
+    @property
+    def allow(self) -> str:
+        """How a person allows that data is lost."""
+        ways = f"rollback.yml -e capture_id={self.document['capture_id']} -e allow_lossy=true"
+        return ways if self.undone else restoring.ALLOW
 
     @property
     def goal(self) -> str:

@@ -164,6 +164,16 @@ def sealed(made: Document) -> Document:
     return {**rest, "checksum": hashlib.sha256(canonical(rest)).hexdigest()}
 
 
+def at(made: Document, found: Mapping[str, Entry | None]) -> Document:
+    """The capture with the addresses its objects have now, as far as they are among those that were found."""
+    places = {key: entry.address for key, entry in found.items() if entry is not None and entry.address}
+    entries = [
+        {**entry, "address": list(places[entry["key"]])} if entry["key"] in places else entry
+        for entry in made["entries"]
+    ]
+    return sealed({**made, "entries": entries})
+
+
 def entries_of(made: Document) -> dict[str, Entry]:
     """The entries of a capture by key."""
     entries = map(as_entry, made["entries"])

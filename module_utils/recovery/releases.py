@@ -56,6 +56,8 @@ VALUES (%(capture_id)s, %(release)s, %(digest)s, %(captured_at)s, %(captured_by)
         %(protect)s, %(document)s)
 """
 
+MOVE: t.Final = "UPDATE scout_ops.releases SET document = %(document)s WHERE capture_id::text = %(capture_id)s"
+
 ABOUT: t.Final = """
 SELECT clock_timestamp() AS captured_at, current_database()::text AS database,
        (SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = current_database()) AS database_oid,
@@ -177,6 +179,11 @@ def store(run: Run, whole: Document) -> None:
         protect=Jsonb(whole["protect"]),
         document=Jsonb(whole),
     )
+
+
+def move(ledger: Ledger, made: Document) -> None:
+    """Keeps where the objects of a capture are now, if it is one of the ledger; inside the caller's transaction."""
+    ledger.session.execute(MOVE, capture_id=made["capture_id"], document=Jsonb(made))
 
 
 def effects(made: Document) -> dict[str, t.Any]:

@@ -15,9 +15,10 @@ from .connection import EXACTLY, translate
 from .errors import NotReached
 from .pg import errors, psycopg
 from .progress import count, in_words
+from .written import parted
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .connection import Row, Session
     from .errors import RecoveryError
@@ -43,6 +44,7 @@ AS_WRITTEN: t.Final = """
 SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function_bodies', 'off', true)
 """
 
+ALLOW: t.Final = "-e allow_lossy=true"
 #: The pauses between attempts, while others keep locks: the first, and the longest.
 FIRST_SECONDS: t.Final = 0.2
 LONGEST_SECONDS: t.Final = 5.0
@@ -155,17 +157,25 @@ def survey(session: Session, target: Target, paused: Sequence[Row] = (), *, kept
 
 
 def own(found: catalog.Catalog, captured: Mapping[str, catalog.Entry]) -> dict[str, catalog.Entry]:
-    """What is of the release, wherever it is now. What this only needs elsewhere, and the capture does not know, is somebody
-    else's."""
+    """What is of the release, wherever it is now, and what stands on that. What this only needs elsewhere, and the capture does
+    not know, is somebody else's."""
     beyond, places = set(found.beyond), {entry.address for entry in captured.values() if entry.address}
+    relations = {entry.name for entry in captured.values() if entry.kind in ("table", "view", "materialized_view")}
     return {
         key: entry
         for key, entry in found.entries.items()
-        if key in captured or key not in beyond or entry.address in places
+        if key in captured or key not in beyond or entry.address in places or _relation(entry) in relations
     }
 
 
-def refuse(where: str, way: Way, *, allow_lossy: bool) -> None:
+def _relation(entry: catalog.Entry) -> str:
+    """What something stands on; empty where it stands for itself."""
+    if entry.kind == "column":
+        return parted(entry.name)[0]
+    return entry.facts.get("table") or entry.facts.get("relation") or ""
+
+
+def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
     """Raises where there is no way back, or data would be lost that nobody has given up."""
     if way.plan.impossible:
         raise NotReached(
@@ -174,14 +184,15 @@ def refuse(where: str, way: Way, *, allow_lossy: bool) -> None:
             said="; ".join(way.plan.impossible[:5]),
             next_step="take these back by hand, then run the same command again",
         )
-    told = [f"{saving.readable(way.lost)}: goes, and cannot be saved"] if way.lost else []
-    told += [f"{saving.readable(way.empty)}: comes back without the data it had"] if way.empty else []
+    lost, empty = ([key for key in keys if key not in given_up] for keys in (way.lost, way.empty))
+    told = [f"{saving.readable(lost)}: goes, and cannot be saved"] if lost else []
+    told += [f"{saving.readable(empty)}: comes back without the data it had"] if empty else []
     if told and not allow_lossy:
         raise NotReached(
             "refused to go back: data would be lost",
             on=where,
             said="; ".join(told),
-            next_step="save what is needed of it, then allow it: -e allow_lossy=true",
+            next_step=f"save what is needed of it, then allow it: {allow}",
         )
 
 
@@ -198,13 +209,13 @@ def restore(
     go: Callable[[Session], None] | None = None,
     prepare: Callable[[], None] = nothing,
     settle: Callable[[], Sequence[Row]] = tuple,
-    record: Callable[[], None] = nothing,
+    record: Callable[[Mapping[str, catalog.Entry]], None] = lambda _: None,
 ) -> Gone:
     """Goes the way that was planned, all of it or nothing.
 
     All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned steps,
-    `settle` after them, which gives the jobs that a pause holds by then, and `record` when the catalog has been found to be what
-    was wanted.
+    `settle` after them, which gives the jobs that a pause holds by then, and `record` with the catalog when that has been found to
+    be what was wanted.
     """
     add_labels(session, way.plan)
     deadline, attempts = time.monotonic() + patience.patience_seconds, 0
@@ -222,8 +233,7 @@ def restore(
                     walk(session, way.plan)
                 else:
                     go(session)
-                _prove(session, way, settle())
-                record()
+                record(_proved(session, way, settle()))
         except (errors.LockNotAvailable, errors.DeadlockDetected) as e:
             attempts += 1
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
@@ -274,8 +284,8 @@ def _refused(session: Session, step: rollback.Step, statement: str, error: psyco
     return raised
 
 
-def _prove(session: Session, way: Way, paused: Sequence[Row]) -> None:
-    """Raises, so that all is rolled back, unless the catalog is what was wanted."""
+def _proved(session: Session, way: Way, paused: Sequence[Row]) -> dict[str, catalog.Entry]:
+    """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
     there = own(live(session, way.target, paused), way.wanted)
     differing = release.compare(way.wanted, there, same_database=False)
     if differing.number:
@@ -286,6 +296,7 @@ def _prove(session: Session, way: Way, paused: Sequence[Row]) -> None:
             next_step="take back by hand what differs, then run the same command again; please report it",
             result={"differs": differing.as_dict()},
         )
+    return there
 
 
 def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> RecoveryError:

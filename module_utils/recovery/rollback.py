@@ -266,9 +266,8 @@ class _Way(Filling):
                 for goes in ("drop", "part", "alter"):
                     first((goes, key), ("drop", need))
                 first(("drop", key), ("alter", need))
-                if entry.kind == "column" and need not in self.wanted:
-                    # What is copied keeps what its old columns need until the old table is gone.
-                    first(("create", f"table:{parted(entry.name)[0]}"), ("drop", need))
+                if entry.kind == "column":
+                    self._kept_until_gone(entry, need, first)
         for key, entry in self.wanted.items():
             for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
                 # A column is altered before its enum is made again, which gives it its default anew.
@@ -280,8 +279,21 @@ class _Way(Filling):
             self._around_rows(entry, first)
         return edges
 
+    def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
+        """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
+        name = parted(column.name)[0]
+        table = table_key(name)
+        if need not in self.wanted:
+            first(("create", table), ("drop", need))
+        if table in self.dropped - self.copied and need != table and not need.startswith(f"column:{name}."):
+            first(("drop", table), ("drop", need))
+
     def _around_rows(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """Rows come once the partitions are there, triggers are switched on again after that, sequences have their columns."""
+        """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
+        sequences have their columns."""
+        columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
+        for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
+            first(("create", one), ("create", two))
         for parent in self.ancestors(entry) if entry.kind == "table" else ():
             first(("attach", entry.key), ("fill", table_key(parent)))
         for key in self._unclustered(entry):

@@ -10,6 +10,7 @@ import typing as t
 import uuid
 
 from . import (
+    catalog,
     held,
     ingestion,
     moving,
@@ -25,13 +26,13 @@ from . import (
 )
 from . import ledger as ledgers
 from .downward import run_scripts
-from .errors import NotReached
+from .errors import DatabaseError, NotReached
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .catalog import Catalog
+    from .catalog import Catalog, Entry
     from .connection import Row, Session
     from .invoke import Call
     from .ledger import Ledger, Run
@@ -43,6 +44,10 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
 }
+
+
+#: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
+VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +80,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
             said="the capture it took before is no longer in scout_ops.releases",
             next_step="rollback.yml goes back to a release that is: -e release=…",
         )
-    order = orders.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone, allow_lossy=True)
+    order = orders.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone)
     return go_back(call, params, order)
 
 
@@ -92,7 +97,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: orders.Order) -> dict[s
             seen.plan.save(params["plan_file"])
     else:
         _refuse_drift(call, params, order, seen)
-        restoring.refuse(call.session.where, seen.way, allow_lossy=order.allow_lossy)
+        _refuse(call, seen, order)
         result["rehearsal"] = _rehearsed(call, params, order, seen)
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would not succeed as it is. {result['rehearsal']['undo']}")
@@ -104,6 +109,17 @@ def go_back(call: Call, params: dict[str, t.Any], order: orders.Order) -> dict[s
 
 
 def _look(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
+    """Plans from what there is; what somebody drops while it is read is read about again."""
+    for _ in range(catalog.READINGS - 1):
+        try:
+            return _looked(call, params, order)
+        except DatabaseError as e:
+            if e.sqlstate not in VANISHED:
+                raise
+    return _looked(call, params, order)
+
+
+def _looked(call: Call, params: Mapping[str, t.Any], order: orders.Order) -> Look:
     session = call.session
     with moving.reading(session, "could not plan the way back"):
         ledger = call.look()
@@ -175,9 +191,15 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: orders.Order, 
         )
 
 
+def _refuse(call: Call, seen: Look, order: orders.Order) -> None:
+    restoring.refuse(
+        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, allow=order.allow
+    )
+
+
 def _would_refuse(call: Call, seen: Look, order: orders.Order) -> list[str]:
     try:
-        restoring.refuse(call.session.where, seen.way, allow_lossy=order.allow_lossy)
+        _refuse(call, seen, order)
     except NotReached as e:
         return [f"{e.attempted}: {e.said}. {e.next_step}"]
     return []
@@ -316,7 +338,6 @@ class _Going:
             "sequences": saving.counters(session, gone),
         }
         self.before = release.document(self.there.entries.values(), {**said, **more})
-        releases.store(self.run, self.before)
 
     def settle(self) -> list[Row]:
         """Compares what came back with what was kept, and keeps off what a pause holds."""
@@ -325,9 +346,16 @@ class _Going:
         given_back, self.held = held.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
         return given_back
 
-    def record(self) -> None:
-        """What the run did, committed with it."""
+    def record(self, after: Mapping[str, Entry]) -> None:
+        """What the run did, committed with it. What was made again is somewhere else now; captures have to know where, or they
+        would take it for something else once it has another name."""
         way, undone = self.seen.way, self.order.undone
+        names = {old: key for key, old in way.plan.was.items()}
+        releases.store(
+            self.run, release.at(self.before, {old: after.get(names.get(old, old)) for old in self.there.entries})
+        )
+        if way.target.same_database:
+            releases.move(self.ledger, release.at(self.order.document, after))
         if undone is not None:
             self.call.session.execute(undoing.UNDONE, by=self.run.run_id, run_id=undone["run_id"])
             if undone["undoes"]:

@@ -83,7 +83,7 @@ def test_a_bad_release_is_taken_back(captured: tuple[str, release.Document], tem
     run(dsn, BAD_RELEASE)
     run(dsn, JOB_OFF)
     recorded: list[bool] = []
-    assert restored(dsn, document, record=lambda: recorded.append(True)) == 0
+    assert restored(dsn, document, record=lambda _: recorded.append(True)) == 0
     assert recorded == [True]
     assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
     with open_session(Settings(dsn)) as session:
