@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import re
 import secrets
+import time
 import typing as t
 
 from . import dumping, scheduler
@@ -29,7 +30,8 @@ COMMENT: t.Final = "scout-recovery: rehearsal of {database}, made {made}; may be
 COMMENTED: t.Final = re.compile(r"scout-recovery: rehearsal of .*, made (\S+); may be dropped", re.DOTALL)
 #: A scratch database this old that nobody uses is one of somebody who was killed.
 LEFT_SECONDS: t.Final = 3600.0
-DROP_ATTEMPTS: t.Final = 3
+#: A worker of autovacuum may be at work in it: it goes by itself when asked, and only a superuser may force it.
+DROP_PAUSES: t.Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 #: Dropping a database waits for a checkpoint of the whole server, and in PostgreSQL 14 so does making one.
 MAKING_SECONDS: t.Final = 600.0
 ABOUT: t.Final = """
@@ -272,12 +274,12 @@ def _sweep(admin: Session) -> None:
 def _drop(original: Original, name: str, progress: Progress) -> None:
     """Drops it with all that is in it; says so where that cannot be, and then a later rehearsal does it."""
     said = ""
-    for _ in range(DROP_ATTEMPTS):
+    for number, pause in enumerate(DROP_PAUSES):
+        time.sleep(pause)
+        force = sql.SQL("" if number % 2 else " WITH (FORCE)")
         try:
             with _administering(original) as (admin, _):
-                admin.connection.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-                )
+                admin.connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(name), force))
         except (psycopg.Error, RecoveryError) as e:
             said = str(e)
         else:
