@@ -60,7 +60,7 @@ SELECT set_config('statement_timeout', %(statement)s, false), set_config('lock_t
 
 #: In the order in which they were made.
 MATERIALIZED: t.Final = """
-SELECT format('%%I.%%I', n.nspname, c.relname) AS name, c.relispopulated AS populated
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relispopulated AS populated
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'm' ORDER BY c.oid
 """
 
@@ -110,7 +110,7 @@ class Original:
     settings: Settings
     name: str
     about: Row
-    populated: Sequence[str]
+    populated: Sequence[tuple[str, str]]
     schemas: Sequence[str]
     scheduler: Sequence[str]
     history: Sequence[Row]
@@ -152,7 +152,7 @@ def read(session: Session, migrations_table: str) -> Original:
     with preparing(session), session.read():
         becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
         about = session.row(ABOUT, becoming=becoming)
-        populated = [row["name"] for row in session.rows(MATERIALIZED) if row["populated"]]
+        populated = [(row["schema"], row["name"]) for row in session.rows(MATERIALIZED) if row["populated"]]
         schemas = [row["name"] for row in session.rows(SCHEMAS)]
         # Types are named in full.
         session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
@@ -342,6 +342,7 @@ def fill(scratch: Session, original: Original) -> None:
     """Fills the materialized views that are filled in the original; of no rows, unless they cannot bear that."""
     with preparing(scratch), scratch.write():
         for row in scratch.rows(MATERIALIZED):
-            if row["name"] in original.populated:
+            if (row["schema"], row["name"]) in original.populated:
+                view = sql.Identifier(row["schema"], row["name"])
                 with contextlib.suppress(psycopg.Error), scratch.savepoint():
-                    scratch.connection.execute(f"REFRESH MATERIALIZED VIEW {row['name']}".encode())
+                    scratch.connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view))
