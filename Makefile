@@ -10,6 +10,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.molecule
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 
+# The reference pipeline and what breaks it are part of the collection.
+PYTHON := PYTHONPATH=$(CURDIR)/.collections $(BIN)/python
+PIPELINE := ansible_collections.scout.recovery.plugins.plugin_utils.pipeline
+
 # What `make reference` builds, and where: make reference DSN=postgresql://… VARIANT=repaired EVENTS=1000000 SEED=7
 export DSN ?=
 export VARIANT ?= faithful
@@ -18,7 +22,7 @@ export SEED ?= 1
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: help setup demo demo-moves demo-window demo-rollback test lint format unit integration e2e molecule bench psql reference lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill test lint format unit integration e2e molecule bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -30,18 +34,21 @@ demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resum
 	@$(BIN)/python -m tests.scout.demo $(ARGS)
 
 demo-moves: setup ## Watch rows being moved out of a pipeline at work and taken back, and nothing lost
-	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_moves $(ARGS)
+	@$(BIN)/python -m tests.scout.demo_moves $(ARGS)
 
 demo-window: setup ## Watch two hours of damaged silver being recovered, with the gate before and after
-	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_window $(ARGS)
+	@$(BIN)/python -m tests.scout.demo_window $(ARGS)
 
 demo-rollback: setup ## Watch a bad release being taken back from a pipeline at work, and coming back
-	@PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.scout.demo_rollback $(ARGS)
+	@$(BIN)/python -m tests.scout.demo_rollback $(ARGS)
+
+drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
+	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker can be had
 	@failed=; \
 	$(MAKE) lint || failed="$$failed lint"; \
-	if why=$$($(BIN)/python scripts/docker.py ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
+	if why=$$($(PYTHON) -m $(PIPELINE).engine ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
 	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi; \
 	[ -z "$$failed" ] || printf '\nfailed so far, see above:%s\n' "$$failed"; \
 	base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
@@ -54,7 +61,7 @@ lint: setup ## Check style, types, documentation and playbooks
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
-	PYTHONPATH=$(CURDIR) $(BIN)/ansible-lint
+	PYTHONPATH=$(CURDIR)/.collections $(BIN)/ansible-lint
 
 format: setup ## Rewrite the Python files in the house's style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -80,7 +87,10 @@ psql: setup ## Open a shell on the demo database
 reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last line: SCOUT_DSN=...
 	@set -- --variant "$$VARIANT" --events "$$EVENTS" --seed "$$SEED"; \
 	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
-	$(BIN)/python -m tests.scout.reference "$$@" $(ARGS)
+	$(PYTHON) -m $(PIPELINE).reference "$$@" $(ARGS)
+
+faults: setup ## Break the pipeline that SCOUT_DSN names: ARGS="poison_event kind=bad_ts"; without ARGS: list the faults
+	@$(PYTHON) -m $(PIPELINE).faults $(ARGS)
 
 lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
@@ -89,7 +99,7 @@ build: setup ## Build the collection's archive into dist/
 	@$(BIN)/ansible-galaxy collection build --force --output-path dist
 
 clean: ## Stop the embedded servers and remove all that running left behind
-	@if [ -x $(BIN)/python ] && [ -e tests/scout/server.py ]; then $(BIN)/python -m tests.scout.server stop; fi
+	@if [ -x $(BIN)/python ] && [ -e plugins/plugin_utils/pipeline/server.py ]; then $(PYTHON) -m $(PIPELINE).server stop; fi
 	@rm -rf .scout .cache .molecule .ansible .hypothesis dist .venv/compiled
 	@find . -path ./.venv -prune -o -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

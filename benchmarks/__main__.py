@@ -16,10 +16,10 @@ from pathlib import Path
 
 import psycopg
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from benchmarks import moves, release, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
-from tests.scout import faults, generator, reference
-from tests.scout.server import Server
 
 ANSIBLE = "ansible-playbook"
 PLAYBOOKS = ROOT / "playbooks"

@@ -25,10 +25,10 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from benchmarks.rivals import ALL_COLUMNS, BY_HAND, RUNBOOK
 from benchmarks.timing import ROOT, environment
-from tests.scout import generator, reference
-from tests.scout.server import Server
 
 #: Inserts a second of the live writer, and how long it is watched before anything moves.
 RATE = 200
@@ -307,8 +307,6 @@ def by_statements(dsn: str, statements: Sequence[str], *, together: bool, start:
 
 def modules() -> Any:
     """How tests run a module in their own process."""
-    if (path := str(ROOT / ".collections")) not in sys.path:
-        sys.path.insert(1, path)
     return importlib.import_module("tests.integration.modules")
 
 

@@ -20,10 +20,10 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from benchmarks.moves import bystander, fresh, modules
 from benchmarks.timing import ROOT, environment
-from tests.scout import reference
-from tests.scout.server import Server
 
 #: Objects of the schema as a capture counts them, and how many of them a group below has.
 SIZES = (10, 1_000, 5_000)

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.scout import server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import server
 
 SCRIPT = """#!/bin/bash
 psql "$PGURI" -c "SELECT scout.control_ingestion('pause');"

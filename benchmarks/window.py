@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from benchmarks.moves import fresh, modules
-from tests.scout import reference
-from tests.scout.server import Server
 
 #: Events of the window, and how many at once the runbook's loop loads.
 WINDOW = 100_000

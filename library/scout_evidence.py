@@ -83,7 +83,9 @@ options:
     type: float
     default: 3600.0
   window_start:
-    description: Begin of the window that samples and whole tables are taken of; six hours ago unless given.
+    description:
+      - Begin of the window that samples and whole tables are taken of. Unless given, six hours before its end, or when the
+        incident was opened if it is open for longer.
     type: str
   window_end:
     description: End of that window; now unless given.
@@ -239,10 +241,12 @@ def _wanted(call: Call, params: dict[str, t.Any]) -> evidence.Wanted:
         )
     window = window_of(call.session, params, clock="ingested_at")
     end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
+    # What is wrong began before somebody saw it.
+    usual = end - datetime.timedelta(seconds=evidence.HISTORY_SECONDS)
     return evidence.Wanted(
         incident=call.incident,
         budget_seconds=params["budget_seconds"],
-        start=window.start or end - datetime.timedelta(seconds=evidence.HISTORY_SECONDS),
+        start=window.start or min(usual, call.opened_at or usual),
         end=end,
         sample_rows=params["sample_rows"],
         health=params["health"],

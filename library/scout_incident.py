@@ -185,9 +185,19 @@ phases:
   description:
     - The phases of the runbook's checklist, each with phase, title, minutes, done and items. An item has item, text, done, and
       at, by and through, that is when, by whom and by which run or entry it was first settled.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen; with state=notified where there was something to note
   type: list
   elements: dict
+untold:
+  description:
+    - Whether people have still to hear that it was opened, updated or closed, because no channel has been told since. The same
+      command again can so tell what an interrupted one did not.
+  returned: unless state=seen or state=notified
+  type: bool
+news:
+  description: What they have to hear besides how it stands, as a change of the severity and the words of an update.
+  returned: unless state=seen or state=notified
+  type: str
 entries:
   description: What was said of it, the earliest first, each with entry, at, actor, kind, text and details.
   returned: unless state=seen or state=notified

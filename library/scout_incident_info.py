@@ -22,6 +22,12 @@ options:
   time_zone:
     description: The team's zone, such as Asia/Manila; the timeline has every time in it too.
     type: str
+  report:
+    description:
+      - Return the report as well, the runbook's documentation template filled in. An incident that is not on record is an error then.
+      - Its charts need matplotlib on the host that runs the module; without, the report says so.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -61,6 +67,14 @@ timeline:
   returned: success
   type: list
   elements: dict
+report:
+  description:
+    - With O(report), everything that role report's templates show, in plain values; or null. Nothing of it depends on the clock, so
+      an incident of which nothing new is on record gives the same report again.
+    - Has milestones, impact, root_cause, resolution, prevention, follow_ups, done, people, communications, evidence, checklist,
+      missing, timeline, looks, charts (inline SVG) and others; docs/incidents.md lists them.
+  returned: success
+  type: dict
 summary:
   description: One line for a person.
   returned: success
@@ -79,6 +93,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     "latest": {"type": "bool", "default": False},
     "time_zone": {"type": "str"},
+    "report": {"type": "bool", "default": False},
 }
 
 

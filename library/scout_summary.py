@@ -28,8 +28,9 @@ options:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, clear, complete_pause, quarantine, cleanup, redrive, undo,
-        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate, incident, notify, commit, plan_revert, plan_deploy,
-        revert, deploy, restore. Steps that did not run are empty.
+        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate, incident, notify, notified, evidence_verify,
+        report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy, revert, deploy, restore. Steps that
+        did not run are empty.
     type: list
     elements: dict
     required: true
@@ -41,6 +42,11 @@ options:
     description: Parts of the operation that were left out, by name, each with why.
     type: dict
     default: {}
+  news:
+    description:
+      - Only say what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
+    type: bool
+    default: false
   result_file:
     description: Write the document here. All hosts of a run share the file.
     type: path
@@ -82,6 +88,19 @@ lines:
   returned: success
   type: list
   elements: str
+event:
+  description:
+    - recovered where the pipeline works again, update where a recovery of an open incident left it paused, else null.
+  returned: with O(news)
+  type: str
+happened:
+  description: What happened, in words.
+  returned: with O(news)
+  type: str
+done:
+  description: What was done, in words.
+  returned: with O(news)
+  type: str
 """
 
 import dataclasses
@@ -90,7 +109,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import junit, summary, summary_dashboard, summary_gate
+from ..module_utils.recovery import junit, summary, summary_dashboard, summary_drill, summary_gate, summary_news
 from ..module_utils.recovery.connection import INCIDENT
 from ..module_utils.recovery.errors import RecoveryError
 from ..module_utils.recovery.invoke import failure
@@ -102,6 +121,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "steps": {"type": "list", "elements": "dict", "required": True},
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
+    "news": {"type": "bool", "default": False},
     "result_file": {"type": "path"},
     "junit_file": {"type": "path"},
 }
@@ -117,8 +137,12 @@ def run(
     if incident == ADHOC:
         incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
     left_out = params.get("left_out") or {}
-    story = summary.Story(params["operation"], host, incident, check, params["resume"], steps, seconds, left_out)
+    story = summary.Story(
+        params["operation"], host, incident, check, params["resume"], steps, seconds, left_out, str(Path.cwd())
+    )
     made = summary.document(story)
+    if params.get("news"):
+        return {"changed": False, **summary_news.news(made, story.ran)}
     for name, save in (("result_file", summary.save), ("junit_file", junit.save)):
         if params.get(name):
             try:
@@ -144,6 +168,8 @@ def _why(made: dict[str, t.Any]) -> str:
     """What was not reached although no step failed."""
     if made["error"]:
         return f"{made['error']['attempted']}: {made['error']['said']}"
+    if made["drill"]:
+        return summary_drill.why(made["drill"])
     if made["outcome"] == summary_gate.NOT_PASSED:
         return summary_gate.message(made["gate"] or {})
     return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"

@@ -18,10 +18,10 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATE = CHECKOUT / ".molecule"
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(CHECKOUT / ".collections"))
 
-from scripts import docker as engine  # noqa: E402 the checkout is on the path only from here on
-from tests.scout import container  # noqa: E402
+# The collection is on the path only from here on.
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import container, engine  # noqa: E402
 
 # They mostly wait for the scheduler; two at a time show only what failed, and one failure does not hide another.
 TOGETHER = ("--workers", "2", "--continue-on-failure")
@@ -72,8 +72,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     try:
-        engine.ready()
-        engine.image()
+        engine.make_ready()
+        engine.image(install=True)
     except engine.Unavailable as problem:
         sys.exit(f"molecule cannot run here: {problem}")
     codes = {}

@@ -70,7 +70,7 @@ def require() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         for name in ("figure", "dates", "ticker", "patches"):
-            _of_matplotlib(name)
+            of_matplotlib(name)
     except ImportError as e:
         raise BadInput(
             "cannot draw the chart: this Python has no matplotlib that works",
@@ -102,14 +102,15 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
     return [str(name) for name in names]
 
 
-def _of_matplotlib(name: str) -> t.Any:
+def of_matplotlib(name: str) -> t.Any:
+    """A part of matplotlib."""
     return importlib.import_module(f"matplotlib.{name}")
 
 
 def _figure(course: Course, thresholds: Mapping[str, Mapping[str, float]], title: str) -> t.Any:
     samples = course.samples
     with importlib.import_module("matplotlib").rc_context(STYLE):
-        figure = _of_matplotlib("figure").Figure(figsize=SIZE_INCHES, layout="constrained")
+        figure = of_matplotlib("figure").Figure(figsize=SIZE_INCHES, layout="constrained")
         band, ages, backlog, loaded = figure.subplots(
             4, 1, sharex=True, gridspec_kw={"height_ratios": [0.28, 3.2, 2.2, 2.0]}
         )
@@ -140,7 +141,7 @@ def _headline(course: Course) -> tuple[str, str]:
 
 def _band(axes: t.Any, course: Course) -> None:
     """The verdict of each sample, as a strip from it to the next."""
-    samples, patches = course.samples, _of_matplotlib("patches")
+    samples, patches = course.samples, of_matplotlib("patches")
     ends = [sample.at for sample in samples[1:]]
     ends.append(samples[-1].at + datetime.timedelta(seconds=course.wanted.interval_seconds / 2))
     spans = zip(samples, ends, strict=True)
@@ -184,9 +185,9 @@ def _backlog(axes: t.Any, samples: Sequence[Sample], figures: Mapping[str, float
         _limit(axes, limit, figures[limit], "")
     known = [value for value in _values(samples, "backlog_events") if math.isfinite(value)]
     axes.set_ylim(0, 4 * max([*known, *figures.values(), 10]))
-    axes.yaxis.set_major_locator(_of_matplotlib("ticker").SymmetricalLogLocator(base=10, linthresh=10))
-    axes.yaxis.set_minor_locator(_of_matplotlib("ticker").NullLocator())
-    axes.yaxis.set_major_formatter(_of_matplotlib("ticker").StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(of_matplotlib("ticker").SymmetricalLogLocator(base=10, linthresh=10))
+    axes.yaxis.set_minor_locator(of_matplotlib("ticker").NullLocator())
+    axes.yaxis.set_major_formatter(of_matplotlib("ticker").StrMethodFormatter("{x:,.0f}"))
 
 
 def _loaded(axes: t.Any, samples: Sequence[Sample]) -> None:
@@ -194,12 +195,12 @@ def _loaded(axes: t.Any, samples: Sequence[Sample]) -> None:
     _plot(axes, samples, "loaded_per_minute", "", "#00735C", "-", fill=True)
     known = [value for value in _values(samples, "loaded_per_minute") if math.isfinite(value)]
     axes.set_ylim(0, 1.15 * max([*known, 1]))
-    axes.yaxis.set_major_locator(_of_matplotlib("ticker").MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_formatter(_of_matplotlib("ticker").StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(of_matplotlib("ticker").MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_formatter(of_matplotlib("ticker").StrMethodFormatter("{x:,.0f}"))
 
 
 def _times(axes: t.Any, course: Course) -> None:
-    dates, first = _of_matplotlib("dates"), course.samples[0].at
+    dates, first = of_matplotlib("dates"), course.samples[0].at
     # At least one interval wide, or a single sample would have no axis.
     seconds = max(course.samples[-1].elapsed_seconds, course.wanted.interval_seconds)
     margin = datetime.timedelta(seconds=seconds / 60)

@@ -70,7 +70,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
                 ("quarantine", "cleanup", "drain", "window"),
                 ("moved", "poison"),
             ),
-            Item("document_symptoms", "symptoms and timeline documented", kinds=("note",)),
+            Item("document_symptoms", "symptoms and timeline documented", ("assess",), kinds=("note",)),
             Item("preserve_evidence", "evidence preserved", ("evidence",)),
         ),
     ),

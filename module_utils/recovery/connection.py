@@ -264,8 +264,9 @@ def _milliseconds(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def open_session(settings: Settings, source: str = "scout_dsn") -> Generator[Session]:
-    """A session on a writable primary; refuses a standby and says how to reach the right server."""
+def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bool = False) -> Generator[Session]:
+    """A session on a writable primary; refuses a standby and says how to reach the right server. One that is only
+    read from may also be on a standby."""
     parts = parse_dsn(settings.dsn, source)
     given: dict[str, t.Any] = {
         "application_name": application_name(settings.incident, settings.action),
@@ -293,7 +294,7 @@ def open_session(settings: Settings, source: str = "scout_dsn") -> Generator[Ses
             next_step=_connection_advice(e, source),
         ) from e
     try:
-        yield Session(connection, settings, _facts(connection))
+        yield Session(connection, settings, _facts(connection, only_read=only_read))
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):
@@ -303,19 +304,19 @@ def open_session(settings: Settings, source: str = "scout_dsn") -> Generator[Ses
         connection.close()
 
 
-def _facts(connection: psycopg.Connection[Row]) -> Facts:
+def _facts(connection: psycopg.Connection[Row], *, only_read: bool) -> Facts:
     found = connection.execute(FACTS).fetchone()
     if found is None:
         raise LookupError("the server answered a SELECT without FROM with no row")
     info = connection.info
     where = f"{found['database']} on {_place(info.host)}:{info.port}"
-    if found["in_recovery"]:
+    if found["in_recovery"] and not only_read:
         raise WrongDatabase(
             "refused to work on a standby",
             on=where,
             next_step="point scout_dsn at the primary (target_session_attrs=read-write lets libpq choose among hosts)",
         )
-    if found["read_only"]:
+    if found["read_only"] and not only_read:
         raise WrongDatabase(
             "refused to work where transactions are read-only by default",
             on=where,

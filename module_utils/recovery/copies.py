@@ -20,7 +20,7 @@ from .errors import ConnectionLost, RecoveryError, Stopped
 from .pg import conninfo, errors, psycopg, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
     from .connection import Row, Session, Settings
     from .progress import Progress
@@ -208,11 +208,15 @@ def database(session: Session, original: Original, progress: Progress) -> Genera
 def _administering(original: Original) -> Generator[tuple[Session, datetime.datetime]]:
     """A session for what is done outside of transactions, and the server's time; its own, for ours may be broken."""
     with opened(original, original.name) as admin:
-        statement, lock = (
-            f"{round(each * 1000)}ms" for each in (MAKING_SECONDS, original.settings.lock_timeout_seconds)
-        )
-        now: datetime.datetime = admin.row(LIMITS, statement=statement, lock=lock)["now"]
-        yield admin, now
+        yield admin, limited(admin)
+
+
+def limited(admin: Session) -> datetime.datetime:
+    """Bounds what the session does outside of transactions; the server's time."""
+    limits = (MAKING_SECONDS, admin.settings.lock_timeout_seconds)
+    statement, lock = (f"{round(each * 1000)}ms" for each in limits)
+    now: datetime.datetime = admin.row(LIMITS, statement=statement, lock=lock)["now"]
+    return now
 
 
 def _creation(name: str, about: Row) -> sql.Composed:
@@ -273,18 +277,24 @@ def _sweep(admin: Session) -> None:
 
 def _drop(original: Original, name: str, progress: Progress) -> None:
     """Drops it with all that is in it; says so where that cannot be, and then a later rehearsal does it."""
+    if said := drop(lambda: _administering(original), name):
+        progress.say(f"could not drop the scratch database {name}, drop it by hand: {said}")
+
+
+def drop(administering: Callable[[], contextlib.AbstractContextManager[tuple[Session, t.Any]]], name: str) -> str:
+    """Drops a scratch database with everybody in it, each try in a session of its own; says what stood against it, if anything."""
     said = ""
     for number, pause in enumerate(DROP_PAUSES):
         time.sleep(pause)
         force = sql.SQL("" if number % 2 else " WITH (FORCE)")
         try:
-            with _administering(original) as (admin, _):
+            with administering() as (admin, _):
                 admin.connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(name), force))
         except (psycopg.Error, RecoveryError) as e:
             said = str(e)
         else:
-            return
-    progress.say(f"could not drop the scratch database {name}, drop it by hand: {said}")
+            return ""
+    return said
 
 
 @contextlib.contextmanager

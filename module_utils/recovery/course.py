@@ -15,6 +15,7 @@ from .progress import count, in_words
 
 if t.TYPE_CHECKING:
     import datetime
+    from collections.abc import Mapping
 
 FORMAT: t.Final = "scout-recovery-sample/1"
 GOOD: t.Final = ("healthy", "degraded")
@@ -36,6 +37,8 @@ SHOWN: t.Final = (
     ("backlog_events", "backlog", 1.0),
     ("loaded_per_minute", "loaded", 1.0),
 )
+#: Besides these, what a report draws of a single look.
+DRAWN: t.Final = (*(name for name, _, _ in SHOWN), "backlog_age")
 #: A trend compares the latest value with the mean of so many before it, and takes this share of it for no change.
 TREND_OVER: t.Final = 3
 TREND_SHARE: t.Final = 0.05
@@ -231,6 +234,25 @@ def wanted(duration: str, interval_seconds: float, consecutive: int) -> Wanted:
             next_step="watch longer, look more often, or give fewer",
         )
     return made
+
+
+def figures_of(found: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What is followed, of the result of an assessment or a gate, with its judgement; nothing where there is none."""
+    seen: list[Mapping[str, t.Any]] = found.get("indicators") or found.get("checks") or []
+    known = {
+        each["name"]: each
+        for each in seen
+        if each["name"] in DRAWN and isinstance(each["value"], int | float) and math.isfinite(each["value"])
+    }
+    if not known:
+        return {}
+    ingestion: Mapping[str, t.Any] = found.get("ingestion") or {}
+    state = ingestion.get("state")
+    return {
+        "figures": {name: each["value"] for name, each in known.items()},
+        "statuses": {name: each["status"] for name, each in known.items()},
+        **({"state": state} if state else {}),
+    }
 
 
 def parse_duration(text: str) -> float:

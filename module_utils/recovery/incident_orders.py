@@ -6,25 +6,33 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 
+from . import course, health, incidents, report, report_charts, report_facts, report_impact, timeline
 from . import incident_plans as plans
-from . import incidents, timeline
 from . import ledger as ledgers
 from .connection import attempting
-from .errors import BadInput, NotReached
+from .errors import BadInput, LeaseHeld, NotReached
 from .joining import ADHOC
 from .progress import count, in_words
 from .selection import moment
 from .undoing import as_run_id
 
 if t.TYPE_CHECKING:
+    import zoneinfo
     from collections.abc import Mapping
 
     from .invoke import Call
     from .ledger import Ledger
 
 Result = dict[str, t.Any]
+
+#: Which entry people are told of, by the order that writes it.
+NEWS: t.Final = {"opened": "opened", "updated": "update", "closed": "closed"}
+
+#: Who opens at the same moment has it on record within so many seconds.
+OPENING_SECONDS: t.Final = 2.0
 
 #: What is kept of a look at the pipeline.
 KEPT: t.Final = {
@@ -52,13 +60,18 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     if todo.changed and not call.check:
         name = todo.incident
         held = incidents.under_lease(ledger, name, **lease) if takes_lease else contextlib.nullcontext(notes)
-        with held as told:
-            notes += told
-            with session.write():
-                incidents.lock(session, name)
-                _, todo = _planned(ledger, params, want)
-                if todo.changed:
-                    incidents.write(ledger, todo)
+        try:
+            with held as told:
+                notes += told
+                with session.write():
+                    incidents.lock(session, name)
+                    _, todo = _planned(ledger, params, want)
+                    if todo.changed:
+                        incidents.write(ledger, todo)
+        except (LeaseHeld, NotReached) as e:
+            if params["state"] != "opened":
+                raise
+            todo = _opened_meanwhile(ledger, params, want, e)
     if call.check:
         record = plans.preview(look, todo, call.controller.actor)
     else:
@@ -67,14 +80,35 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
         if record is None:
             raise LookupError("an incident that was just written is not there")
     shown = timeline.described(record)
+    news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
         "changed": todo.changed,
+        "untold": news is not None,
+        "news": news or "",
         "warnings": [*ledger.warnings, *notes, *todo.warnings],
         "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
         "incident_open": shown["state"] == "open",
         "diff": {"before": _line(before), "after": _line(record)},
     }
+
+
+def _opened_meanwhile(
+    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted, refused: LeaseHeld | NotReached
+) -> plans.Todo:
+    """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
+    holder: Mapping[str, str] = refused.result.get("lease") or {}
+    # Who holds the lease to open an incident holds it under its name.
+    patience = 0.0 if holder.get("incident") == ADHOC else OPENING_SECONDS
+    deadline = time.monotonic() + patience
+    while True:
+        with ledger.session.read():
+            _, todo = _planned(ledger, params, want)
+        if not todo.changed:
+            return todo
+        if time.monotonic() >= deadline:
+            raise refused
+        time.sleep(0.05)
 
 
 def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
@@ -149,6 +183,7 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     if open_one != call.incident:
         return {**nothing, "incident": open_one, "summary": "no incident is open for it"}
     about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
+    about |= course.figures_of(found) if about else {}
     if call.check or not about:
         return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
     run = ledgers.begin(ledger, action, {})
@@ -178,7 +213,14 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
         with session.write():
             incidents.lock(session, todo.incident)
             incidents.write(ledger, todo)
-    return {**nothing, "incident": name, "summary": summary if not call.check else f"would have {summary}"}
+        with session.read():
+            record = incidents.read(session, todo.incident) or record
+    return {
+        **nothing,
+        "incident": name,
+        "phases": timeline.described(record)["phases"],
+        "summary": summary if not call.check else f"would have {summary}",
+    }
 
 
 def told(call: Call, params: Mapping[str, t.Any]) -> Result:
@@ -192,7 +234,17 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
             record = incidents.read(session, name) if name else None
     if record is None:
         none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"
-        return {"changed": False, "incident": None, "overdue": [], "record": None, "timeline": [], "summary": none}
+        if params["report"]:
+            raise _nothing_to_report(session.where, params["incident"])
+        return {
+            "changed": False,
+            "incident": None,
+            "overdue": [],
+            "record": None,
+            "timeline": [],
+            "report": None,
+            "summary": none,
+        }
     shown = timeline.described(record)
     events = timeline.timeline(record, zone)
     return {
@@ -201,8 +253,35 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         "overdue": shown["overdue"],
         "record": shown,
         "timeline": events,
+        "report": _reported(call, record, zone) if params["report"] else None,
         "summary": f"{in_brief(shown, record)}; {count(len(events), 'event')}",
     }
+
+
+def _nothing_to_report(where: str, given: str) -> NotReached:
+    name = "no incident" if given == ADHOC else given
+    return NotReached(
+        f"could not report on {name}" if given != ADHOC else "could not report: no incident is on record",
+        on=where,
+        said="" if given == ADHOC else f"{given} was never opened",
+        next_step="runs.yml lists what was done, each with its incident; incident_open.yml opens one",
+    )
+
+
+def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> Result:
+    """The runbook's template filled in, with its pictures; what cannot be drawn is said in it."""
+    session = call.session
+    with attempting("could not read what the report tells", on=session.where), session.read():
+        facts = report_facts.read(session, record.row["incident"], record.runs)
+    story = report.Story(record, facts, session.where, zone)
+    made: Result = report.build(story) | {"charts": [], "no_charts": ""}
+    seen = report_impact.points(record, facts)
+    pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
+    try:
+        made["charts"] = report_charts.draw(seen, pauses, story.as_of, health.THRESHOLDS)
+    except BadInput as e:
+        made["no_charts"] = f"{e.attempted}: {e.said}"
+    return made
 
 
 def in_brief(shown: Mapping[str, t.Any], record: timeline.Record) -> str:

@@ -30,6 +30,8 @@ SWITCH = "SELECT * FROM scout.control_ingestion(%(action)s)"
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
 TICK_SECONDS = 2.0
+#: How often somebody who waits is told for how long already.
+TELL_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,6 +321,8 @@ class Waiting:
     began: float = dataclasses.field(default_factory=time.monotonic)
     seen: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
     cancelled: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    told: t.Any = None
+    told_at: float = 0.0
 
     def wait(self) -> None:
         """Returns when nobody is at work; NotReached, naming who is, at the timeout."""
@@ -338,8 +342,17 @@ class Waiting:
                 )
             if self.cancel:
                 self._cancel(working)
-            self.progress.sometimes(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
+            self._tell(working, waited)
             self.progress.wait(0.25)
+
+    def _tell(self, working: list[Activity], waited: float) -> None:
+        """Whom it waits for, once; then only how long, every few seconds."""
+        if working[0].identity != self.told:
+            self.told, self.told_at = working[0].identity, waited
+            self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
+        elif waited - self.told_at >= TELL_SECONDS:
+            self.told_at = waited
+            self.progress.say(f"still waiting, for {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
 
     def _working(self) -> list[Activity]:
         self.progress.checkpoint()

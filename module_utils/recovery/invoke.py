@@ -19,6 +19,7 @@ from .pg import psycopg
 from .progress import Progress
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable
 
     from .connection import Session
@@ -63,6 +64,8 @@ class Call:
     progress: Progress
     controller: Controller
     incident: str
+    #: When that was opened, if it is the open one.
+    opened_at: datetime.datetime | None = None
 
     def look(self, mode: str = "auto") -> ledgers.Ledger:
         """The ledger for reading."""
@@ -111,7 +114,8 @@ def invoke(
                 )
             joined = joining.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
-            result = about | run(Call(session, check, progress or Progress(), controller, joined.incident), params)
+            call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)
+            result = about | run(call, params)
             result.setdefault("database", session.where)
             # What keeps the record says itself what is overdue, and by now it may not be any more.
             warnings = [] if "overdue" in result else [*joined.warnings]

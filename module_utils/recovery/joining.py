@@ -12,13 +12,15 @@ from .connection import application_name
 from .pg import psycopg
 
 if t.TYPE_CHECKING:
+    import datetime
+
     from .connection import Row, Session
 
 #: What stands where nobody named an incident.
 ADHOC: t.Final = "adhoc"
 
 OPEN_INCIDENT = """
-SELECT incident, next_update_at, coalesce(next_update_at < clock_timestamp(), false) AS late
+SELECT incident, opened_at, next_update_at, coalesce(next_update_at < clock_timestamp(), false) AS late
 FROM scout_ops.incidents WHERE closed_at IS NULL
 """
 
@@ -32,6 +34,7 @@ class Joined:
     incident: str
     is_open: bool = False
     warnings: tuple[str, ...] = ()
+    opened_at: datetime.datetime | None = None
 
 
 def join(session: Session, *, readable: bool) -> Joined:
@@ -55,7 +58,7 @@ def join(session: Session, *, readable: bool) -> Joined:
         # Through a pooler the name would stay with a session that serves others next.
         if not session.facts.pooled:
             session.execute(NAME_SESSION, name=application_name(incident, session.settings.action))
-    return Joined(incident, True, _late(found[0]))
+    return Joined(incident, True, _late(found[0]), found[0]["opened_at"])
 
 
 def _late(row: Row) -> tuple[str, ...]:

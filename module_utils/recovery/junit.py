@@ -27,7 +27,7 @@ UNFIT: t.Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 
 def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
     """Writes the document of a gate as one of the suites of this run."""
-    library = _library()
+    library = required()
     suite = _suite(library, made, run_key)
     try:
         path = path.expanduser()
@@ -55,12 +55,13 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
         ) from e
 
 
-def _library() -> t.Any:
+def required(file: str = "junit_file") -> t.Any:
+    """The library; says what to install where it is not there."""
     try:
         import junitparser
     except ImportError as e:
         raise BadInput(
-            "cannot write junit_file: this Python has no junitparser",
+            f"cannot write {file}: this Python has no junitparser",
             next_step="python -m pip install junitparser for the interpreter of ansible-playbook",
         ) from e
     return junitparser
@@ -77,15 +78,15 @@ def _of_this_run(library: t.Any, text: bytes, run_key: str) -> list[t.Any]:
 
 def _suite(library: t.Any, made: Mapping[str, t.Any], run_key: str) -> t.Any:
     gate: Mapping[str, t.Any] = made["gate"] or {}
-    suite = library.TestSuite(_fit(f"{made['operation']} of {made['database']}"))
-    suite.hostname = _fit(made["host"])
+    suite = library.TestSuite(fit(f"{made['operation']} of {made['database']}"))
+    suite.hostname = fit(made["host"])
     for name, value in (
         (RUN_KEY, run_key),
         ("incident", made["incident"]),
         ("verdict", gate.get("verdict", "none")),
         ("exit_code", gate.get("exit_code", "none")),
     ):
-        suite.add_property(name, _fit(str(value)))
+        suite.add_property(name, fit(str(value)))
     warnings_pass = bool(gate.get("ok"))
     suite.add_testcases([_verdict(library, made, gate)])
     suite.add_testcases([_case(library, made, check, warnings_pass) for check in gate.get("checks", [])])
@@ -100,7 +101,7 @@ def _verdict(library: t.Any, made: Mapping[str, t.Any], gate: Mapping[str, t.Any
     error: Mapping[str, t.Any] = made["error"] or {}
     said = "; ".join(str(error[part]) for part in ("attempted", "on", "said", "next_step") if error.get(part))
     kind = str(gate.get("verdict") or error.get("kind") or "none")
-    case.result = [(library.Error if error else library.Failure)(_fit(said or summary_gate.message(gate)), kind)]
+    case.result = [(library.Error if error else library.Failure)(fit(said or summary_gate.message(gate)), kind)]
     return case
 
 
@@ -110,7 +111,7 @@ def _case(library: t.Any, made: Mapping[str, t.Any], check: Mapping[str, t.Any],
     threshold: Mapping[str, float] = check["threshold"] or {}
     figure = "unknown" if value is None else f"{value} {check['unit']}"
     bounds = f" (ok {threshold['ok']:g}, fail {threshold['fail']:g})" if threshold else ""
-    text = _fit(f"{figure}{bounds}{': ' if check['reason'] else ''}{check['reason']}")
+    text = fit(f"{figure}{bounds}{': ' if check['reason'] else ''}{check['reason']}")
     if status == "pass" or not check["counts"]:
         case.result = (
             [] if status == "pass" else [library.Skipped(text, "info" if check["severity"] == "info" else status)]
@@ -119,13 +120,14 @@ def _case(library: t.Any, made: Mapping[str, t.Any], check: Mapping[str, t.Any],
         case.result = [library.Error(text, status)]
     elif status == "fail" or not warnings_pass:
         case.result = [library.Failure(text, f"{status}, exit code {check['code']}")]
-    case.system_out = _fit(f"{status}: {text} [{check['source']}]")
+    case.system_out = fit(f"{status}: {text} [{check['source']}]")
     return case
 
 
 def _class(made: Mapping[str, t.Any]) -> str:
-    return _fit(f"scout.{made['operation']}.{made['host']}")
+    return fit(f"scout.{made['operation']}.{made['host']}")
 
 
-def _fit(text: t.Any) -> str:
+def fit(text: t.Any) -> str:
+    """Any text, fit for XML."""
     return UNFIT.sub("\ufffd", str(text))

@@ -430,7 +430,8 @@ def _diff(order: orders.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
 def _nothing(order: orders.Order) -> dict[str, t.Any]:
     number = len(order.document["entries"])
     what = release.readable(order.only) if order.only else count(number, "object")
+    captured = order.document["captured_at"][:16].replace("T", " ")
     return {
         "changed": False,
-        "summary": f"nothing differs from {order.goal} of {order.document['captured_at'][:16]}: {what}",
+        "summary": f"nothing differs from {order.goal} of {captured} UTC: {what}",
     }

@@ -13,6 +13,7 @@ import re
 import typing as t
 from pathlib import Path
 
+from . import summary_drill as drills
 from . import summary_gate as gates
 from . import summary_incident as records
 from . import summary_moves as moves
@@ -30,7 +31,7 @@ Result = dict[str, t.Any]
 
 FORMAT: t.Final = "scout-recovery-result/1"
 WIDTH: t.Final = 79
-HEIGHT: t.Final = 15
+HEIGHT: t.Final = 20
 INDENT: t.Final = 9
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
@@ -49,6 +50,7 @@ SHORTENED_FIRST: t.Final = (
         "data",
         "did",
         "would",
+        "who",
         "chose",
         "app",
         "clash",
@@ -84,11 +86,13 @@ class Story:
     seconds: float | None = None
     #: Parts of it that were left out, each with why.
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Where the person is who reads it: paths below are shown as seen from there.
+    folder: str = ""
 
     @property
     def ran(self) -> dict[str, Result]:
         """The steps that came to a result, in order; a plan that was not carried out stands for what it is the plan of."""
-        steps = dict(self.steps)
+        steps = {name: result for name, result in self.steps.items() if name != records.TOLD}
         for name in [name for name in steps if name == "plan" or name.startswith("plan_")]:
             of = self.moving if name == "plan" else name.removeprefix("plan_")
             plan = steps.pop(name) or {}
@@ -128,6 +132,11 @@ class Story:
         return self.ran.get("gate", {})
 
     @property
+    def drill(self) -> Result:
+        """What a drill came to."""
+        return self.ran.get("drill", {})
+
+    @property
     def capture(self) -> Result:
         """What a capture of a release came to."""
         return self.ran.get("capture", {})
@@ -135,7 +144,7 @@ class Story:
     @property
     def record(self) -> Result:
         """How the incident stands, where a step looked at its record."""
-        return self.ran.get("incident", {})
+        return records.after_telling(self.ran.get("incident", {}), self.steps.get(records.TOLD) or {})
 
     @property
     def keeps_record(self) -> bool:
@@ -161,8 +170,8 @@ class Story:
             return gates.outcome(self.gate)
         if self.check:
             return "planned"
-        if self.goes_back and self.gate and not self.gate.get("ok"):
-            return gates.NOT_PASSED
+        if self._judged:
+            return self._judged
         if self.operation in ("assess", "runs", "watch_recovery"):
             return "assessed"
         if self.operation != "emergency_reset":
@@ -174,6 +183,13 @@ class Story:
         if not self.resume_wanted:
             return "left_paused_as_told"
         return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
+
+    @property
+    def _judged(self) -> str:
+        """The outcome where a verdict decides it and not what was done; empty elsewhere."""
+        if self.operation == drills.OPERATION:
+            return gates.PASSED if self.drill.get("verdict") == "passed" else gates.NOT_PASSED
+        return gates.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""
 
     @property
     def changed(self) -> bool:
@@ -243,6 +259,7 @@ def document(story: Story) -> Result:
         "rollback": rollbacks.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": records.as_document(story.record),
         "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
+        "drill": drills.as_document(story.drill),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -252,8 +269,10 @@ def document(story: Story) -> Result:
 
 
 def lines(story: Story) -> list[str]:
-    """At most fifteen lines of 79 columns: what was wrong, what was done, the state now, the way back, what next; a command
-    with a run's id is longer, and never broken. A list of runs is as long as it is."""
+    """At most twenty lines of 79 columns: what was wrong, what was done, the state now, the way back, what next. The path of
+    a chart is never broken. A list of runs is as long as it is."""
+    if story.drill and story.failure is None:
+        return drills.lines(story.drill, story.seconds, check=story.check)
     title = f"{story.operation.replace('_', ' ')} of {story.database}"
     if story.incident != "adhoc":
         title += f", incident {story.incident}"
@@ -268,23 +287,34 @@ def lines(story: Story) -> list[str]:
         "saw": watches.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
+        "who": _who(story),
         "rows": moves.rows(story.move),
         "clash": moves.conflicts(story.move),
         "chart": "",
+        "files": "",
         **(rollbacks.gate(story.gate) if story.goes_back else gates.parts(story.gate)),
         "now": records.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "lacks": records.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
         "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
         "next": "; then ".join(_next(story)),
     }
+    near = f"{story.folder}/" if story.folder else ""
+    if near:
+        parts = {name: text.replace(near, "") for name, text in parts.items()}
     bodies = {name: moves.wrapped(text, WIDTH - INDENT) for name, text in parts.items()}
-    bodies["undo"] = [*_unbroken(story), *bodies["undo"]]
-    bodies["chart"] = watches.chart(story.watch)
+    commands = [line for command in _unbroken(story) for line in moves.folded(command, WIDTH - INDENT)]
+    bodies["undo"] = [*commands, *bodies["undo"]]
+    bodies["chart"] = [path.removeprefix(near) for path in watches.chart(story.watch)]
+    bodies["files"] = [path.removeprefix(near) for path in records.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
-    room = {name: PART_LINES + {"causes": 3, "did": 1}.get(name, 0) for name in bodies}
+    room = {name: PART_LINES + {"causes": 3, "who": 3, "did": 1, "failed": 1}.get(name, 0) for name in bodies}
+    # Half a command is none.
+    least = {"undo": len(commands) + (len(commands) < len(bodies.get("undo", ())))}
+    room["undo"] = max(PART_LINES, least["undo"])
     for name in SHORTENED_FIRST:
-        while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > 1:
+        while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > least.get(name, 1):
             room[name] -= 1
     made = [_cut(title, WIDTH)]
     if story.operation == "runs" and story.failure is None:
@@ -321,6 +351,8 @@ def _causes(story: Story) -> str:
 def _did(story: Story) -> str:
     if story.operation in ("assess", "preflight", gates.OPERATION):
         return ""
+    if story.operation == records.REPORT:
+        return records.written(story.ran, check=story.check)
     silent = {
         "preflight",
         "lease",
@@ -355,8 +387,7 @@ def _now(story: Story) -> str:
     if story.operation == captures.OPERATION:
         return "the pipeline was left as it was"
     if story.state == "unknown":
-        touched = {"pause", "clear", "drain", "refresh", "resume"} & set(story.ran)
-        return "nothing is known of ingestion" if touched else "nothing was changed"
+        return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
         text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
@@ -371,6 +402,23 @@ def _now(story: Story) -> str:
         named = [f"{name} ({reasons[name]})" if name in reasons else name for name in story.after["blockers"]]
         text += f"; not resumed because of {', '.join(named)}"
     return text
+
+
+def _who(story: Story) -> str:
+    """Whom it ended, or would, where that is all that it did."""
+    ended = _list(story.ran.get("clear", {}).get("cleared")) if story.operation == "unstick_etl" else []
+    return "; ".join(
+        f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
+        f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
+        for each in ended
+    )
+
+
+def _now_unseen(steps: set[str]) -> str:
+    """Of ingestion, where no step looked at it."""
+    if {"pause", "resume", "drain"} & steps:
+        return "nothing is known of ingestion"
+    return "ingestion was left as it was" if {"clear", "refresh"} & steps else "nothing was changed"
 
 
 def _failed(story: Story) -> str:
@@ -395,11 +443,12 @@ def _failure(failure: Result) -> str:
 
 
 def _warnings(story: Story) -> list[str]:
-    return list(dict.fromkeys(str(w) for r in story.ran.values() for w in _list(r.get("warnings"))))
+    told = [str(w) for r in story.ran.values() for w in _list(r.get("warnings"))]
+    return list(dict.fromkeys([*told, *records.unrecorded(story.steps.get(records.TOLD) or {})]))
 
 
 def _unbroken(story: Story) -> list[str]:
-    """Commands that bring back what moved or went back, each on one line, however long it is."""
+    """Commands that bring back what moved or went back."""
     return [] if story.check else [*moves.way_back(story.move), *rollbacks.way_back(story.ran)]
 
 

@@ -14,7 +14,12 @@ if t.TYPE_CHECKING:
 
 Result = dict[str, t.Any]
 
-OPERATIONS: t.Final = ("incident_open", "incident_note", "incident_update", "incident_close")
+REPORT: t.Final = "incident_report"
+OPERATIONS: t.Final = ("incident_open", "incident_note", "incident_update", "incident_close", REPORT)
+#: The steps that write a report.
+WRITTEN: t.Final = ("report_html", "report_markdown")
+#: The step that keeps who was told; whatever becomes of it, they were.
+TOLD: t.Final = "notified"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 NOTE: t.Final = "ansible-playbook playbooks/incident_note.yml"
 UPDATE: t.Final = "ansible-playbook playbooks/incident_update.yml"
@@ -29,6 +34,16 @@ def record_of(result: Mapping[str, t.Any]) -> Result:
     if "record" in result:
         return result["record"] or {}
     return dict(result) if "phases" in result else {}
+
+
+def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
+    """The record with the checklist as it is now that people were told."""
+    return result | {"phases": told["phases"]} if "phases" in result and "phases" in told else result
+
+
+def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
+    """A warning where it could not be kept who was told."""
+    return [f"the record does not have who was told: {told['msg']}"] if told.get("error") else []
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
@@ -48,6 +63,28 @@ def parts(operation: str, result: Mapping[str, t.Any]) -> dict[str, str]:
     if record["state"] == "open":
         made["for"] = f"{record['incident']}, {record['severity']}: {record['title']}"
     return made
+
+
+def written(steps: Mapping[str, Result], *, check: bool) -> str:
+    """What became of the files of a report."""
+    files = [steps[name] for name in WRITTEN if steps.get(name) and not steps[name].get("failed")]
+    if not files:
+        return ""
+    if not any(file.get("changed") for file in files):
+        return "the report is as it should be"
+    return "the report would be written" if check else "wrote the report"
+
+
+def files(steps: Mapping[str, Result]) -> list[str]:
+    """Where the files of a report are, the page first."""
+    shown = [steps.get(name) or {} for name in WRITTEN]
+    return [str(file.get("dest") or file.get("path")) for file in shown if file.get("dest") or file.get("path")]
+
+
+def lacking(operation: str, result: Mapping[str, t.Any]) -> str:
+    """What a report has no words for yet."""
+    record = record_of(result)
+    return ", ".join(each.replace("_", " ") for each in record["missing"]) if record and operation == REPORT else ""
 
 
 def _checklist(phases: list[Result]) -> str:
@@ -77,6 +114,9 @@ def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
     record = record_of(result)
     if not record:
         return []
+    if operation == REPORT:
+        words = " ".join(f"-e \"{name}='…'\"" for name in record["missing"])
+        return [f"{NOTE} -e incident={record['incident']} {words}", "this again"] if words else []
     if record["state"] == "closed":
         named = f"{NOTE} -e incident={record['incident']}"
         return [f"{named} -e \"{record['missing'][0]}='…'\""] if record["missing"] else []

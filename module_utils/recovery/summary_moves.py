@@ -47,16 +47,46 @@ WHICH: t.Final = (
     *("mode", "loaded", "poison", "plan", "reconciliation"),
     "plan_file",
 )
-COMMAND: t.Final = re.compile(r"ansible-playbook \S+(?: -e [^\s;]+)*")
+COMMAND: t.Final = re.compile(r"""ansible-playbook \S+(?: --check)?(?: -e (?:"[^"]*"|[^\s;"]+))*""")
 GLUE: t.Final = "\u00a0"
-TABLE_WIDTH: t.Final = 100
+TABLE_WIDTH: t.Final = 79
 FEW: t.Final = 3
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of a text; a command that fits on one is not broken, so that it can be copied."""
+    """Lines of a text; a command is broken only where a shell reads on in the next line, so that it can be copied."""
+    made: list[str] = []
+    at = 0
+    for found in COMMAND.finditer(text):
+        if len(found[0]) > width:
+            command = folded(found[0], width)
+            made += [*_wrapped(text[at : found.start()], width), *command]
+            at = found.end()
+            # What belongs to the command's end stays there.
+            while at < len(text) and text[at] in ";,":
+                made[-1] += text[at]
+                at += 1
+    return made + _wrapped(text[at:].lstrip(), width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
     kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= width else found[0], text)
     return [line.replace(GLUE, " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
+
+
+def folded(command: str, width: int) -> list[str]:
+    """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
+    if len(command) <= width:
+        return [command]
+    first, *words = re.split(r" (?=-e )", command)
+    lines = [first]
+    for word in words:
+        if len(f"{lines[-1]} {word} \\") > width:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+        else:
+            lines[-1] += f" {word}"
+    return lines
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
@@ -118,7 +148,7 @@ def conflicts(result: Mapping[str, t.Any]) -> str:
 
 
 def way_back(result: Mapping[str, t.Any]) -> list[str]:
-    """The command that undoes it, too long to be broken over lines; none where nothing was written."""
+    """The command that undoes it; none where nothing was written."""
     return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
 
 
@@ -139,23 +169,25 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
 
 
 def table(runs: list[Result]) -> list[str]:
-    """Two lines a run, of at most 100 columns: which, when, what, for what, by whom; then what moved and the way back."""
+    """Two lines a run, or three: which, when, what; for what and by whom; what moved, and whether it can be undone."""
     if not runs:
         return ["  no run fits"]
-    made = [_columns("run id", "when (UTC)", "action", "incident", "actor")]
+    made = [_columns("run id", "when (UTC)", "action")]
     for run in runs:
-        when = _moment(run.get("started_at"))[:16]
         run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))
-        made.append(_columns(run_id, when, action, incident, actor))
+        made.append(_columns(run_id, _moment(run.get("started_at"))[:16], action))
+        whose = f"{_cut(incident, 32)}, {_cut(actor, 32)}"
         # Whether it can be undone is the last thing to be cut.
         undone = _undone(run)
         effects = textwrap.shorten(_effects(run), TABLE_WIDTH - 8 - len(undone), placeholder=" …")
-        made.append(f"      {effects}{'; ' if effects else ''}{undone}"[:TABLE_WIDTH])
+        told = f"{effects}{'; ' if effects else ''}{undone}"
+        both = f"{whose}: {told}"
+        made += [f"      {line}" for line in ([both] if len(both) <= TABLE_WIDTH - 6 else [whose, told])]
     return made
 
 
-def _columns(run_id: str, when: str, action: str, incident: str, actor: str) -> str:
-    return f"  {run_id:<36}  {when:<16}  {action:<10}  {_cut(incident, 12):<12}  {_cut(actor, 16)}".rstrip()
+def _columns(run_id: str, when: str, action: str) -> str:
+    return f"  {run_id:<36}  {when:<16}  {_cut(action, 21)}".rstrip()
 
 
 def _effects(run: Mapping[str, t.Any]) -> str:

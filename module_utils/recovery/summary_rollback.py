@@ -9,6 +9,7 @@ import typing as t
 
 from . import release
 from . import summary_gate as gates
+from .hazards import LOSES
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
@@ -95,7 +96,9 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     if not result["step_count"]:
         return
     if check:
-        yield f"strongest lock {result.get('lock') or 'none'}, worst effect {result.get('hazard')}"
+        saved = result.get("hazard") == LOSES and not result.get("loses")
+        effect = "data goes that is saved first" if saved else result.get("hazard")
+        yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
     if attempts := result.get("attempts"):
         yield f"gave way to others {count(attempts, 'time')}"
     rehearsal: Result = result.get("rehearsal") or {}
@@ -155,7 +158,7 @@ def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def way_back(ran: Mapping[str, Result]) -> list[str]:
-    """The command that brings the application back, too long to be broken over lines; none where it stayed."""
+    """The command that brings the application back; none where it stayed."""
     revert, deploy = ran.get("revert", {}), ran.get("deploy", {})
     known = (
         revert.get("tip") if revert.get("changed") else None,

@@ -15,7 +15,7 @@ from .errors import BadInput
 from .progress import count, in_words
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .connection import Row
 
@@ -98,6 +98,26 @@ def overdue(record: Record) -> list[Row]:
         {"what": what, "due_at": at.isoformat(), "seconds": round((record.now - at).total_seconds())}
         for at, what in sorted(late)
     ]
+
+
+def untold(entries: Sequence[Row], kind: str) -> str | None:
+    """What people have still to hear of the last entry of a kind, besides how things stand; None once a channel was told."""
+    for entry in reversed(entries):
+        if entry["kind"] == "notified" and entry["details"].get("sent"):
+            return None
+        if entry["kind"] == kind:
+            return _news(entry)
+    return None
+
+
+def _news(entry: Row) -> str:
+    if entry["kind"] == "closed":
+        return "" if entry["text"] == "closed" else entry["text"]
+    details: Mapping[str, t.Any] = entry["details"]
+    if entry["kind"] == "opened":
+        return ""
+    raised = f"severity {details['severity']}, was {details['was']}" if "severity" in details else ""
+    return "; ".join(part for part in (raised, details.get("said")) if part)
 
 
 def overdue_words(late: Mapping[str, t.Any]) -> str:
@@ -223,6 +243,10 @@ def _looked(effects: Mapping[str, t.Any], _about: Row) -> str:
     return ", ".join(parts)
 
 
+def _kept(effects: Mapping[str, t.Any], _about: Row) -> str:
+    return str(effects.get("summary") or effects.get("folder") or "")
+
+
 def _release(effects: Mapping[str, t.Any], _about: Row) -> str:
     parts = [f"release {effects['release']}"] if effects.get("release") else []
     return ", ".join([*parts, *([count(effects["objects"], "object")] if effects.get("objects") else [])])
@@ -264,6 +288,7 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "watch": _looked,
     "assess": _looked,
     "gate": _looked,
+    "evidence": _kept,
     "capture": _release,
     "restore": _release,
     "deploy": _deployed,

@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
                 return
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
-        with _guarded(os.getppid(), host), _stoppable(Progress(say)) as progress:
+        with guarded(os.getppid(), host), stoppable(Progress(say)) as progress:
             result = module.invoke(
                 module.run,
                 module.__name__.rpartition(".")[2],
@@ -128,7 +128,7 @@ def module_of(action: str) -> t.Any:
 
 
 @contextlib.contextmanager
-def _guarded(controller_pid: int, host: str) -> t.Generator[None]:
+def guarded(controller_pid: int, host: str) -> t.Generator[None]:
     """Should this process be killed, the controller says so and ends, instead of waiting for it."""
     guardians: list[subprocess.Popen[bytes]] = []
 
@@ -156,7 +156,7 @@ def _guarded(controller_pid: int, host: str) -> t.Generator[None]:
 
 
 @contextlib.contextmanager
-def _stoppable(progress: Progress) -> t.Generator[Progress]:
+def stoppable(progress: Progress) -> t.Generator[Progress]:
     """Ctrl-C, SIGTERM, the task's timeout and the death of the controller roll back the transaction in flight and end the task."""
 
     def stop(signum: int, _frame: t.Any) -> None:

@@ -47,6 +47,8 @@ class ActionModule(ActionBase):
             else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
             run_key=f"{os.uname().nodename}:{pid}:{ticks}",
         )
+        if params["news"]:
+            return result
         lines = result.pop("lines", [])
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
             display.display("\n".join(["", *lines]))

@@ -27,6 +27,17 @@ author:
 """
 
 
+#: What is to be said of an operation, and of a drill, that was broken off.
+OPERATION = (
+    "whatever was committed stays; ingestion is as it was left, perhaps paused",
+    "run the same command again, or ansible-playbook playbooks/assess.yml",
+)
+DRILL = (
+    "what the drill started is ended and its sandbox removed; no pipeline was touched",
+    "see scorecard.json in the newest folder of drill_output_dir, or run it again",
+)
+
+
 class CallbackModule(CallbackBase):
     """Collects the summaries and prints them after the recap."""
 
@@ -38,13 +49,14 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._summaries: list[list[str]] = []
-        self._unfinished = False
+        self._unfinished = ""
         # After Ctrl-C no other method is called.
         atexit.register(self._interrupted, os.getpid())
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Remembers that something of the collection has begun."""
-        self._unfinished = self._unfinished or ".scout_" in f".{task.action}"
+        if ".scout_" in f".{task.action}":
+            self._unfinished = str(task.action)
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Keeps the lines of a summary."""
@@ -65,17 +77,15 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
         """Prints what was kept."""
-        self._unfinished = False
+        self._unfinished = ""
         for lines in self._summaries:
             self._display.display("\n".join([*lines, ""]))
 
     def _interrupted(self, pid: int) -> None:
         """Says how things stand where no summary could."""
         if self._unfinished and os.getpid() == pid:
-            self._display.display(
-                "\ninterrupted\n  now    whatever was committed stays; ingestion is as it was left, perhaps paused\n"
-                "  next   run the same command again, or ansible-playbook playbooks/assess.yml\n"
-            )
+            now, then = DRILL if self._unfinished.endswith("scout_drill") else OPERATION
+            self._display.display(f"\ninterrupted\n  now    {now}\n  next   {then}\n")
 
     def _keep(self, result: t.Any) -> None:
         lines = result._result.get("_ansible_scout_lines")

@@ -18,7 +18,12 @@ if t.TYPE_CHECKING:
 
 COLLECTION = __name__.removesuffix(".plugins.plugin_utils.preload")
 MODULES = f"{COLLECTION}.plugins.modules"
-OURS = (f"{COLLECTION}.plugins.module_utils.recovery", f"{MODULES}.")
+OURS = (
+    f"{COLLECTION}.plugins.module_utils.recovery",
+    f"{MODULES}.",
+    f"{COLLECTION}.plugins.plugin_utils.drill",
+    f"{COLLECTION}.plugins.plugin_utils.pipeline",
+)
 
 
 class _Compiled:

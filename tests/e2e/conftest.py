@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.e2e.browser import Browser, open_browser
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Stage
-from tests.scout import faults, reference
-from tests.scout.server import Server
+from tests.e2e.play import BIN, CHECKOUT, Stage, environment
 
 POISON = ("non_numeric_amount", "missing_store_id", "bad_ts")
 BACKLOG = 2500
@@ -26,6 +28,29 @@ _numbers = itertools.count(1)
 def stage(tmp_path: Path) -> Stage:
     """Runs playbooks from a folder of this test alone."""
     return Stage(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; tests/e2e/browser.py says how to use it."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection, built and installed for a user who has an ansible.cfg of their own."""
+    home = tmp_path_factory.mktemp("user")
+    (home / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
+    env = environment(home, {"ANSIBLE_CONFIG": str(home / "ansible.cfg"), "HOME": str(home)})
+    galaxy = [str(BIN / "ansible-galaxy"), "collection"]
+    for command in (
+        [*galaxy, "build", str(CHECKOUT), "--output-path", str(home)],
+        [*galaxy, "install", str(home / "scout-recovery-0.1.0.tar.gz"), "-p", str(home / "collections"), "--offline"],
+    ):
+        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return home
 
 
 @pytest.fixture

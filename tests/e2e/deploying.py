@@ -20,12 +20,12 @@ from typing import Any, Self
 import jsonschema
 import yaml
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.clone import Clone
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, PROJECT, Cli
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, environment
-from tests.integration.clones import Clone
-from tests.integration.fake_cli import FUNCTION, PROJECT, Cli
-from tests.integration.releases import dump
-from tests.scout.server import psql
 
 SCRIPT = CHECKOUT / "scripts" / "ci" / "deploy_release.sh"
 SCHEMA = json.loads((CHECKOUT / "docs" / "deploy-result.schema.json").read_text())

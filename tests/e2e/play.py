@@ -48,8 +48,8 @@ class Played:
 
     @property
     def summary(self) -> str:
-        """The last 15 lines, white space folded, so that a phrase is found wherever it was wrapped."""
-        return " ".join("\n".join(self.lines[-15:]).split())
+        """The last 20 lines, folded into one, so that a phrase is found wherever it was wrapped, and a command is whole."""
+        return " ".join("\n".join(self.lines[-20:]).replace(" \\\n", " ").split())
 
     @property
     def result(self) -> dict[str, Any]:

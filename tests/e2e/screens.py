@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from tests.scout.server import CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
 
 #: A socket's address cannot be broken, and a command is not, so that it can be copied.
 UNFOLDED = re.compile(r"postgresql://|playbooks/(undo|rollback)\.yml")
@@ -26,7 +26,7 @@ def screens_of(name: str, *words: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT / ".collections")} | odd,
+        env=os.environ | odd,
         timeout=400,
     )
     assert done.returncode == 0, done.stdout

@@ -19,11 +19,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import dashboard
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
 from tests import promtool
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, PLUGINS, Stage, environment, eventually
 from tests.integration.modules import operator
-from tests.scout import faults
 from tests.unit.test_metrics import Samples, names, parsed, value
 
 NOWHERE = "postgresql://u@127.0.0.1:1/scout"

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
-from tests.scout.server import Server
 
 SECRET = "s3cret/of:the@night%"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import holding
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Running, Stage, eventually
-from tests.scout.sessions import holding
 
 CRASHING = {
     "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),

@@ -12,9 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.e2e.screens import holds, is_plain, screens_of
 from tests.scout import demo
-from tests.scout.server import CHECKOUT, Server
 
 SMALL = ("--events", "2000", "--backlog", "300")
 PROMISES = 12

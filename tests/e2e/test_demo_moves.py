@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import Shop
 from tests.e2e.screens import holds, is_plain, screens_of, typed
 from tests.scout import demo_moves
-from tests.scout.shop import Shop
 
 SMALL = ("--events", "4000")
 FACTS = 7

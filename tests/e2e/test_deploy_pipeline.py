@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import uri
 from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.clones import hook, quiet_git
-from tests.integration.fake_cli import FUNCTION
-from tests.scout.server import uri
 
 __all__ = ["quiet_git"]
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
-from tests.scout import faults
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 

@@ -19,11 +19,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql, uri
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage, environment
 from tests.e2e.test_ways import ELSEWHERE, PLUGIN
-from tests.scout import faults
-from tests.scout.server import Server, psql, uri
 
 SCRIPT = CHECKOUT / "scripts" / "ci" / "accept_streaming_gate.sh"
 PASSWORD = "n0t-for-the-process-list"

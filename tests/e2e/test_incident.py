@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Played, Stage, environment
-from tests.scout import faults
-from tests.scout.server import Server, psql
 
 GOLD = {"title": "gold is an hour behind", "severity": "high"}
 DONE = "SELECT action FROM scout_ops.runs WHERE incident = 'INC-2041' AND action <> 'lease' ORDER BY started_at"
@@ -124,7 +124,9 @@ def test_an_assessment_shows_what_is_overdue(healthy: Pipeline, stage: Stage) ->
     assert any("promised for" in text for text in assessed.result["warnings"])
     screen = assessed.text[assessed.text.rindex("\nassess of") :].splitlines()
     assert max(map(len, screen)) <= 80
-    stage.play("incident_note", healthy.dsn, text="on it")
+    noted = stage.play("incident_note", healthy.dsn, text="on it")
+    assert [each["what"] for each in noted.result["record"]["overdue"]] == ["update"], "somebody is at work now"
+    assert "late the promised update is 1 min" in noted.summary
     stage.play("incident_update", healthy.dsn, text="looking", next_update_minutes=30)
     assert stage.play("assess", healthy.dsn).result["record"]["overdue"] == []
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import holding
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Played, Running, Stage, eventually
-from tests.scout import reference
-from tests.scout.sessions import holding
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 PIPELINE = ("bronze_events", "bronze_events_dlq", "etl_processed", "silver_transactions", "silver_line_items")

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage
-from tests.scout import faults
-from tests.scout.server import Server, psql
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 

@@ -14,9 +14,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import release
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage
-from tests.scout.server import Server, psql
 
 WITHOUT_LEDGER = "scout_ops."
 

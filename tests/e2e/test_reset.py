@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
-from tests.scout import faults, reference
-from tests.scout.server import Server
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 GOLD_IS_NEWER = """

@@ -15,13 +15,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump, program
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, PROJECT, Cli
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.clones import Story, everything, quiet_git, story
-from tests.integration.fake_cli import FUNCTION, PROJECT, Cli
-from tests.integration.releases import dump, program
 from tests.integration.test_rollback_plan import canonical
-from tests.scout.server import CHECKOUT, Server, psql
 
 __all__ = ["quiet_git", "story"]
 
@@ -188,12 +189,23 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert schema(pipeline) == bad.bad
     assert pipeline.one(TEAMS) == [f"team {n}" for n in range(1, 8)]
     assert "product-linking" not in pipeline.active_jobs()
-    way = next(line.split(maxsplit=1)[1] for line in played.lines if "schema_rollback_enabled=false" in line)
-    options = dict(word.split("=") for word in way.split() if "=" in word)
+    assert "playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit=" in played.summary
+    options = dict(word.split("=") for word in played.summary.split() if word.startswith("application_commit="))
     forward = bad.play(**{**options, "schema_rollback_enabled": False, "gate": False})
     assert changed(forward) == ["pause", "revert", "deploy", "resume"], forward.text
     assert bad.story.remote.tree("main") == bad.story.clone.tree(bad.tip)
     assert bad.cli.calls[-1]["files"] == {FUNCTION: "// released\n"}
+
+
+def test_the_commit_is_for_the_open_incident(bad: Release) -> None:
+    """Git knows no incident; a module that has asked the database does."""
+    opened = bad.stage.play("incident_open", bad.pipeline.dsn, incident="INC-7", title="a bad release", severity="high")
+    assert opened.rc == 0, opened.text
+    made = ran(bad.play(incident="adhoc", gate=False), "done")
+    assert made["incident"] == "INC-7"
+    assert "Incident: INC-7" in bad.story.remote.git("log", "-1", "--format=%B", "main").splitlines()
+    deployed = "SELECT DISTINCT incident FROM scout_ops.runs WHERE action IN ('deploy', 'restore')"
+    assert bad.pipeline.rows(deployed) == [("INC-7",)]
 
 
 def test_each_part_can_be_left_out(bad: Release) -> None:

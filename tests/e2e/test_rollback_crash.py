@@ -14,10 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Running, Stage, eventually
 from tests.e2e.test_rollback import BAD_RELEASE, OPENED, TEAMS, schema
-from tests.scout.server import Server
 
 CRASHING = {
     "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),

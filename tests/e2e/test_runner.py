@@ -18,11 +18,11 @@ import pytest
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import uri
 from tests.e2e.deploying import BAD, differing
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
-from tests.integration.releases import dump
-from tests.scout.server import uri
 
 PLAYBOOK = "playbooks/rollback.yml"
 # Even a run that changes nothing holds the lease meanwhile.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
-from tests.scout.server import Server
 
 NOTHING = "did nothing: nothing had to be done now ingestion is running, nothing is failing"
 
@@ -36,22 +36,6 @@ def test_from_the_checkout(way: str, healthy: Pipeline, stage: Stage) -> None:
     done = subprocess.run(["bash", "-c", WAYS[way]], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " ".join(done.stdout.split()).endswith(NOTHING)
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection, built and installed for a user who has an ansible.cfg of their own."""
-    home = tmp_path_factory.mktemp("user")
-    (home / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
-    env = environment(home, {"ANSIBLE_CONFIG": str(home / "ansible.cfg"), "HOME": str(home)})
-    galaxy = [str(BIN / "ansible-galaxy"), "collection"]
-    for command in (
-        [*galaxy, "build", str(CHECKOUT), "--output-path", str(home)],
-        [*galaxy, "install", str(home / "scout-recovery-0.1.0.tar.gz"), "-p", str(home / "collections"), "--offline"],
-    ):
-        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return home
 
 
 def test_installed(installed: Path, broken: Pipeline, stage: Stage) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
 from tests.integration.modules import call, operator
-from tests.scout import faults
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 #: A second at a time, and three equal samples in a row.

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Played, Stage
-from tests.scout import faults
-from tests.scout.server import Server
 
 ELSEWHERE = {"ansible_connection": "elsewhere"}
 PLUGIN = {"ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection_plugins")}

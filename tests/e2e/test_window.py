@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Window
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.integration.modules import connect
-from tests.integration.storm import scout_tables
+from tests.integration.outcomes import scout_tables
 from tests.integration.windows import Case, damaged
-from tests.scout import generator
-from tests.scout.damage import Window
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 GOLD_BEHIND = """

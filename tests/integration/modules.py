@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.scout.server import CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
 
 Connection = psycopg.Connection[Any]
 Result = dict[str, Any]

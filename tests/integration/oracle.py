@@ -15,28 +15,12 @@ from uuid import UUID
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import SILVER
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import connect, rows
-from tests.scout import generator
-from tests.scout.server import Server
 
 START = datetime.now(UTC).replace(microsecond=123456) - timedelta(hours=2)
-
-#: Silver without generated ids and clocks.
-SILVER = {
-    "transactions": """
-        SELECT to_jsonb(t) - '{id,processed_at,created_at,updated_at}'::text[] FROM scout.silver_transactions AS t
-        ORDER BY transaction_id
-    """,
-    "lines": """
-        SELECT to_jsonb(l) - '{line_id,processed_at,updated_at}'::text[] FROM scout.silver_line_items AS l
-        ORDER BY transaction_id, product_id, line_sequence
-    """,
-    "processed": "SELECT event_id FROM scout.etl_processed ORDER BY 1",
-    "pending": """
-        SELECT event_id FROM scout.bronze_events AS b WHERE event_type = 'transaction.v1'
-          AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id) ORDER BY 1
-    """,
-}
 
 WHEREABOUTS = """
 SELECT (SELECT array_agg(event_id) FROM scout.bronze_events),

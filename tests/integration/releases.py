@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, release, releases
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
-from tests.scout import release_schema
-from tests.scout.binaries import account, bin_dir, environment
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.binaries import environment
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import KEY_OF_DUMP, program
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 
 SCOPE = catalog.Scope(release_schema.SCHEMAS, "supabase_migrations.schema_migrations")
-KEY_OF_DUMP = re.compile(r"^\\(?:un)?restrict .*\n", re.MULTILINE)
 
 Entries = dict[str, catalog.Entry]
 
@@ -58,25 +55,6 @@ def rich(server: Server, name: str, statements: str = "") -> Iterator[str]:
         run(dsn, statements)
     yield dsn
     server.drop_database(name)
-
-
-def program(name: str) -> str:
-    """A program of the server under test, else the system's."""
-    try:
-        bundled = bin_dir(account()) / name
-    except RuntimeError:
-        bundled = Path(name)
-    found = str(bundled) if bundled.is_file() else shutil.which(name)
-    assert found, f"{name} is not installed"
-    return found
-
-
-def dump(dsn: str, *options: str) -> str:
-    """What pg_dump writes, without the random key in it."""
-    done = subprocess.run(
-        [program("pg_dump"), *options, "-d", dsn], env=environment(), capture_output=True, text=True, check=True
-    )
-    return KEY_OF_DUMP.sub("", done.stdout)
 
 
 def globals_of(dsn: str) -> str:

@@ -20,10 +20,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.binaries import (
+    account,
+    bin_dir,
+    environment,
+    temp_dir,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, operator
-from tests.scout import reference
-from tests.scout.binaries import account, bin_dir, environment, temp_dir
-from tests.scout.server import CHECKOUT, Server
 
 MODULES: dict[str, dict[str, Any]] = {
     "scout_ingestion": {"state": "paused"},

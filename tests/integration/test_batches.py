@@ -21,9 +21,9 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.paths import Blocks
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.scout import reference
-from tests.scout.server import Server
 
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z", "max_rows": 10_000_000}
 INDEX = "CREATE INDEX ON scout.bronze_events (ingested_at)"

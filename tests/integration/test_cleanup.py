@@ -14,11 +14,18 @@ from uuid import UUID
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
+    ZERO,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.storm import Storm
 from tests.integration.modules import Result, call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import arrive
-from tests.integration.storm import ZERO, Storm, bronze, ran, refused, scout_tables, silver_is_what_bronze_makes, where
-from tests.scout import faults, generator, reference
-from tests.scout.server import Server
+from tests.integration.outcomes import ran, refused, scout_tables
 
 SEED = 40_404
 CLEANUP = "scout_cleanup"

@@ -17,9 +17,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import contract, dashboard, summary_dashboard
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import psql
 from tests.integration.modules import Result, call, connect, executed, fingerprint, one, operator, rows
-from tests.scout import faults, generator
-from tests.scout.server import CHECKOUT, psql
 
 DASHBOARD = "scout_dashboard_info"
 NAMES = [query.name for query in dashboard.QUERIES]

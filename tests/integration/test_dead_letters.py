@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, poison
 from tests.integration.modules import call, connect, one, rows
-from tests.scout import generator, poison
 
 #: What deployments added to bronze, each with a value that a careless copy would change.
 EXTRA = """

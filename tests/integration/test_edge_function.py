@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.clone import Clone
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, PROJECT, Cli
 from tests.integration.clones import (
-    Clone,
     Result,
     everything,
     executed,
@@ -29,7 +30,6 @@ from tests.integration.clones import (
     started,
     wait_for,
 )
-from tests.integration.fake_cli import FUNCTION, PROJECT, Cli
 from tests.integration.modules import ad_hoc, fingerprint, one, operator, rows
 
 __all__ = ["quiet_git"]

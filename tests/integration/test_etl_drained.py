@@ -21,10 +21,11 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, silver
-from tests.scout import faults, generator, poison, reference
-from tests.scout.server import CHECKOUT, Server
 
 SEED = 4711
 

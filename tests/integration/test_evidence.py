@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import Result, call, connect, executed, fingerprint
-from tests.scout import faults
-from tests.scout.server import Server
 
 EVIDENCE = "scout_evidence"
 SAMPLES = {"dead_letters", "bad_transactions", "bad_lines", "pending_events"}

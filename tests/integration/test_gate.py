@@ -15,9 +15,9 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import gate_checks
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
 from tests.integration.gates import GATE, checks, ended, judge, paused, run, wrong
 from tests.integration.modules import call, connect, executed, fingerprint, job_in_flight, one, operator
-from tests.scout import faults, generator
 
 OLD_SILVER = "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '{0}', updated_at = updated_at - interval '{0}'"
 OLD_LINES = "UPDATE scout.silver_line_items SET updated_at = updated_at - interval '{0}'"

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
 from tests.integration.gates import checks, ended, judge, old_gate, paused, run, wrong
 from tests.integration.modules import call, connect, one, rows
-from tests.scout import faults, generator
 
 FRESH_GOLD = (
     "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
 from tests.integration.gates import checks, ended, judge, run, wrong
 from tests.integration.modules import connect, fingerprint, one, operator, rows
-from tests.scout import faults, generator
 
 SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
 VISIBLE = """

@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import wait_until
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
-from tests.scout import faults, generator
-from tests.scout.server import Server
-from tests.scout.sessions import wait_until
 
 DAILY, REGION = "scout.gold_daily_metrics", "scout.gold_region_choropleth"
 SOLD = (

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, poison
 from tests.integration.modules import Result, call, connect, executed, one, rows
-from tests.scout import faults, generator, poison
 
 HEALTH = "scout_health_info"
 #: A session older than this counts as stuck in these tests, which cannot wait ten minutes.

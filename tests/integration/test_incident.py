@@ -316,7 +316,7 @@ def test_looks_are_kept_only_while_an_incident_is_open(scout_db: str) -> None:
     assert [event["what"] for event in told["timeline"]] == ["opened", "assess", "evidence"]
     assert told["timeline"][1]["effect"].startswith(healthy["verdict"])
     done = {item["item"] for phase in told["record"]["phases"] for item in phase["items"] if item["done"]}
-    assert done == {"alert_received", "health_check", "preserve_evidence", "analyze_logs"}
+    assert done == {"alert_received", "health_check", "document_symptoms", "preserve_evidence", "analyze_logs"}
 
 
 def test_who_was_told_is_on_record(scout_db: str) -> None:
@@ -400,10 +400,14 @@ def test_two_open_one_at_the_same_moment(scout_db: str) -> None:
     for thread in threads:
         thread.join()
     assert sum(bool(result["changed"]) for result in results) == 1, results
-    assert all(
-        result["error"]["kind"] in ("lease_held", "not_reached") for result in results if result.get("failed")
-    ), results
-    assert one(scout_db, "SELECT count(*) FROM scout_ops.incidents") == 1
+    [(name, title, by)] = rows(scout_db, "SELECT incident, title, opened_by FROM scout_ops.incidents")
+    refusals = [result["msg"] for result in results if result.get("failed")]
+    assert len(refusals) == 3
+    for refusal in refusals:
+        assert "refused to open a second incident" in refusal
+        assert f"{name} is open since" in refusal
+        assert f"by {by}: {title}" in refusal
+    assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None
 
 
 def test_notes_of_two_at_once_are_both_kept(scout_db: str) -> None:

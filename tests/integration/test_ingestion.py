@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import ingestion, scheduler
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
 from tests.integration.modules import (
     Result,
     ad_hoc,
@@ -33,7 +34,6 @@ from tests.integration.modules import (
     rows,
     start_ad_hoc,
 )
-from tests.scout import faults, generator
 
 INGESTION = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 

@@ -22,21 +22,19 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.modules import Result, call, connect, one, rows, start_ad_hoc
-from tests.integration.oracle import arrive
-from tests.integration.storm import (
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
     ZERO,
     Written,
     bronze,
-    dead_letters,
-    ran,
-    scout_tables,
     silver_is_what_bronze_makes,
     where,
 )
-from tests.scout import generator, reference
-from tests.scout.server import Server
-from tests.scout.sessions import wait_until
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import wait_until
+from tests.integration.modules import Result, call, connect, one, rows, start_ad_hoc
+from tests.integration.oracle import arrive
+from tests.integration.outcomes import dead_letters, ran, scout_tables
 
 SEED = 50_505
 EVENTS = 4000

@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
+    ZERO,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import connect, rows
 from tests.integration.oracle import START, arrive
-from tests.integration.storm import ZERO, bronze, ran, refused, scout_tables, silver_is_what_bronze_makes, where
-from tests.scout import generator, reference
-from tests.scout.server import Server
+from tests.integration.outcomes import ran, refused, scout_tables
 
 SEED = 60_606
 #: Each moved table with a column that tells its rows apart.

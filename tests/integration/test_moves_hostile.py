@@ -15,21 +15,17 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.integration.oracle import START, arrive
-from tests.integration.storm import (
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
     ZERO,
-    ago,
     bronze,
-    ran,
-    refused,
-    scout_tables,
     silver_is_what_bronze_makes,
-    stamp,
     where,
 )
-from tests.scout import faults, generator, poison, reference
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+from tests.integration.oracle import START, arrive
+from tests.integration.outcomes import ago, ran, refused, scout_tables, stamp
 
 SEED = 90_210
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}

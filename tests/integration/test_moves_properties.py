@@ -18,11 +18,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
+    ZERO,
+    Written,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import call, connect, rows
 from tests.integration.oracle import START, arrive
-from tests.integration.storm import ZERO, Written, bronze, ran, scout_tables, silver_is_what_bronze_makes, stamp, where
-from tests.scout import generator, poison, reference
-from tests.scout.server import Server
+from tests.integration.outcomes import ran, scout_tables, stamp
 
 SEED = 41_414
 #: The same examples every time; a number of one's own asks for others.

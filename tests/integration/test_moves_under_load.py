@@ -17,21 +17,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.modules import Result, call, connect, one
-from tests.integration.oracle import START, arrive
-from tests.integration.storm import (
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
     ZERO,
-    Storm,
     Whereabouts,
-    ago,
     bronze,
-    ran,
     silver_is_what_bronze_makes,
-    stamp,
     where,
 )
-from tests.scout import generator, reference
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.storm import Storm
+from tests.integration.modules import Result, call, connect, one
+from tests.integration.oracle import START, arrive
+from tests.integration.outcomes import ago, ran, stamp
 
 SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "20"))
 SEED = 31_337

@@ -23,16 +23,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import ingestion, recovering
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.binaries import Account, account, temp_dir
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests import debian
 from tests.integration.gates import checks, ended
 from tests.integration.modules import Result, call, connect, fingerprint, gone, job_in_flight, jobs, operator, rows
 from tests.integration.oracle import START
-from tests.integration.storm import scout_tables
+from tests.integration.outcomes import scout_tables
 from tests.integration.windows import damaged
-from tests.scout import faults
-from tests.scout.binaries import Account, account, temp_dir
-from tests.scout.damage import Window
-from tests.scout.server import Server
 
 #: The pooler and the libraries that not every Debian has.
 PACKAGES = ("pgbouncer", "libcares2", "libevent-2.1-7t64")

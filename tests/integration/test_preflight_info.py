@@ -18,9 +18,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import preflight, summary
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import psql
 from tests.integration.modules import Result, call, connect, executed, one
-from tests.scout import faults
-from tests.scout.server import CHECKOUT, psql
 
 PREFLIGHT = "scout_preflight_info"
 SCRIPT = CHECKOUT / "docs" / "operator_role.sql"

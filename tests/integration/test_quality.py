@@ -24,8 +24,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.errors imp
     MissingPrivilege,
     Systemic,
 )
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator
 from tests.integration.modules import connect, fingerprint, one, rows
-from tests.scout import faults, generator
 
 SALES, LINES, EVENTS = "scout.silver_transactions", "scout.silver_line_items", "scout.bronze_events"
 VIEWS = ("v_quality_alerts", "v_pipeline_throughput", "v_product_linking_stats")

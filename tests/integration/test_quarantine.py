@@ -13,9 +13,9 @@ from uuid import UUID
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import kin
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 from tests.integration.oracle import START, arrive
-from tests.scout import generator
 
 SEED = 70_707
 AFTER = (START - timedelta(seconds=1)).isoformat()

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.scout import faults, generator, poison
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, poison
 
 Connection = psycopg.Connection[Any]
 

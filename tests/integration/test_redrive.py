@@ -20,20 +20,18 @@ from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.patches import merge_patch, patched
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
-from tests.integration.oracle import START, arrive, silver
-from tests.integration.storm import (
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
     LINKED,
     ZERO,
     bronze,
-    ran,
-    refused,
-    scout_tables,
     silver_is_what_bronze_makes,
     where,
 )
-from tests.scout import generator, poison, reference
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
+from tests.integration.oracle import START, arrive, silver
+from tests.integration.outcomes import ran, refused, scout_tables
 
 SEED = 80_808
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}

@@ -31,12 +31,13 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.releases import capture, dump, program, rich, run
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump, program
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.integration.releases import capture, rich, run
 from tests.integration.test_restoring import BAD_RELEASE, JOB_OFF, target_of
 from tests.integration.test_rollback_plan import COMPOUND, ROWS
-from tests.scout import release_schema
 from tests.scout.migrations import MIGRATIONS
-from tests.scout.server import Server
 
 TEMPLATE = "rehearsal_template"
 PASSWORD = "geheim & p@ss'wörd"

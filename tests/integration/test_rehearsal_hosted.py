@@ -16,12 +16,12 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import errors, release, restoring
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.releases import capture, rich, run
 from tests.integration.test_rehearsal import ONLY, SCRATCH, Rehearsed, rehearsed, value
 from tests.integration.test_restoring import BAD_RELEASE, JOB_OFF
 from tests.integration.test_rollback_plan import ROWS
-from tests.scout import release_schema
-from tests.scout.server import Server
 
 TEMPLATE = "hosted_template"
 _numbers = itertools.count(1)

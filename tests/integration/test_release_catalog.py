@@ -17,10 +17,11 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, errors, release
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
-from tests.integration.releases import SCOPE, Entries, differs, digest, dump, read, restore, rich, run
-from tests.scout import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.integration.releases import SCOPE, Entries, differs, digest, read, restore, rich, run
 from tests.scout.migrations import MIGRATIONS, UNSEEN
-from tests.scout.server import Server
 
 TEMPLATE = "release_template"
 _numbers = itertools.count(1)

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import rolling_back
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, off, one, rows, start_ad_hoc
-from tests.integration.releases import dump, globals_of
+from tests.integration.releases import globals_of
 
 #: A changed ETL, a column that goes and two that come, tables with and without a key, a view replaced, a grant revoked.
 BAD_RELEASE = """

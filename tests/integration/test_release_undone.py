@@ -16,12 +16,13 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import Call
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release import Document
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import Result
-from tests.integration.releases import capture, dump, rich, run
+from tests.integration.releases import capture, rich, run
 from tests.integration.test_rollback_plan import COMPOUND, NO_WAY, ROWS, canonical
-from tests.scout import release_schema
 from tests.scout.migrations import MIGRATIONS
-from tests.scout.server import Server
 
 TEMPLATE = "undone_template"
 _numbers = itertools.count(1)

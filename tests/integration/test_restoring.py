@@ -23,10 +23,11 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from tests.integration.releases import capture, dump, rich, run
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.integration.releases import capture, rich, run
 from tests.integration.test_rollback_plan import ROWS, canonical
-from tests.scout import release_schema
-from tests.scout.server import Server
 
 TEMPLATE = "restoring_template"
 _numbers = itertools.count(1)

@@ -17,10 +17,11 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, hazards, rollback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
-from tests.integration.releases import SCOPE, differs, dump, rich, run
-from tests.scout import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.integration.releases import SCOPE, differs, rich, run
 from tests.scout.migrations import MIGRATIONS
-from tests.scout.server import Server
 
 TEMPLATE = "rollback_template"
 #: Objects of the release are looked for in these schemas too: what others need is there.

@@ -16,6 +16,8 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import sessions
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import (
     Result,
     ad_hoc,
@@ -28,8 +30,6 @@ from tests.integration.modules import (
     operator,
     rows,
 )
-from tests.scout import faults
-from tests.scout.server import Server
 
 KEY = faults.REFRESH_LOCK
 PAUSE = 0.3  # seconds; long enough to be older than OLD

@@ -23,6 +23,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import watching
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import Held
 from tests.integration.modules import (
     Result,
     call,
@@ -34,9 +37,6 @@ from tests.integration.modules import (
     operator,
     rows,
 )
-from tests.scout import faults
-from tests.scout.server import Server
-from tests.scout.sessions import Held
 
 WATCH = "scout_watch"
 EVERY = 0.25

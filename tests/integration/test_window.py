@@ -13,15 +13,15 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog, recovering, surveyed
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, poison
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import KINDS, Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.reference import SCHEMA
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration import expectation
 from tests.integration.modules import call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import START, arrive, silver
-from tests.integration.storm import ran, scout_tables
+from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
-from tests.scout import generator, poison
-from tests.scout.damage import KINDS, Window
-from tests.scout.reference import SCHEMA
-from tests.scout.server import Server
 
 SEED = 77_077
 WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))

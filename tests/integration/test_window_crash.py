@@ -21,15 +21,16 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import ZERO, bronze, where
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import wait_until
 from tests.integration.modules import Result, call, connect, one, rows, start_ad_hoc
 from tests.integration.oracle import arrive, silver
-from tests.integration.storm import ZERO, bronze, ran, scout_tables, where
+from tests.integration.outcomes import ran, scout_tables
 from tests.integration.test_moves_crash import ASLEEP, HANG, OURS, broken_off, hang, terminated, unhang
 from tests.integration.windows import Case, damaged, recover
-from tests.scout import generator, reference
-from tests.scout.damage import Window
-from tests.scout.server import Server
-from tests.scout.sessions import wait_until
 
 SEED = 50_506
 EVENTS = 4000

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import KINDS, Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration import expectation
 from tests.integration.modules import Connection, connect
 from tests.integration.oracle import START, arrive
 from tests.integration.windows import damaged
-from tests.scout import generator, poison, reference
-from tests.scout.damage import KINDS, Window
-from tests.scout.server import Server
 
 SEED = 60_606
 

@@ -12,15 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import KINDS, Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
+    ZERO,
+    silver_is_what_bronze_makes,
+    where,
+)
 from tests.integration import expectation
 from tests.integration.modules import call, connect, one, rows
 from tests.integration.oracle import START, arrive
-from tests.integration.storm import ZERO, ran, scout_tables, silver_is_what_bronze_makes, where
+from tests.integration.outcomes import ran, scout_tables
 from tests.integration.test_moves_hostile import PAYLOADS
 from tests.integration.test_window_expectation import CHANGES, payload_of
 from tests.integration.windows import Case, damaged, recover
-from tests.scout import generator
-from tests.scout.damage import KINDS, Window
 
 SEED = 90_211
 WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))

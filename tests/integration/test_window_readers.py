@@ -18,12 +18,12 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import backlog
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import recovering as recovery
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.modules import Connection, connect, rows
-from tests.integration.storm import ran
+from tests.integration.outcomes import ran
 from tests.integration.windows import Case, damaged, recover
-from tests.scout import generator, reference
-from tests.scout.damage import Window
-from tests.scout.server import Server
 
 EVENTS = 2500
 #: A window of this size would be one batch or two, depending on the machine.

@@ -16,13 +16,20 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
+    ZERO,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.storm import Storm
 from tests.integration.modules import connect, one, rows
 from tests.integration.oracle import arrive
-from tests.integration.storm import ZERO, Storm, ago, bronze, ran, silver_is_what_bronze_makes, stamp, where
+from tests.integration.outcomes import ago, ran, stamp
 from tests.integration.windows import Case, recover
-from tests.scout import generator, poison, reference
-from tests.scout.damage import Window
-from tests.scout.server import Server
 
 SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "20"))
 SEED = 31_339

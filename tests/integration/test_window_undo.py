@@ -16,13 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import KINDS, Window
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import (
+    ZERO,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
 from tests.integration.modules import call, connect, one, rows
 from tests.integration.oracle import START, arrive
-from tests.integration.storm import ZERO, ran, scout_tables, silver_is_what_bronze_makes, where
+from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
-from tests.scout import generator, reference
-from tests.scout.damage import KINDS, Window
-from tests.scout.server import CHECKOUT, Server, psql
 
 SEED = 62_062
 WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))

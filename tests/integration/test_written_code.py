@@ -28,9 +28,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.written import beside
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.written_code import column_grants
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.written_types import routine
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 from tests.integration.code_pairs import PAIRS, Pair
 from tests.integration.modules import connect
-from tests.scout.server import Server
 
 Entries = Mapping[str, Entry]
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, retyped, rollback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Session, Settings, open_session
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 
 SCOPE = catalog.Scope(("s",))
 

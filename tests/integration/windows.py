@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Damage, Window, damage
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import ZERO, Written, bronze, where
 from tests.integration import expectation
 from tests.integration.modules import Result, connect, rows
-from tests.integration.storm import ZERO, Written, bronze, ran, where
-from tests.scout.damage import Damage, Window, damage
+from tests.integration.outcomes import ran
 
 IN_WINDOW = """
 SELECT event_id, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'transaction_id' END

@@ -25,8 +25,9 @@ from typing import Any
 
 import psycopg
 
-from tests.scout import faults, reference
-from tests.scout.server import CHECKOUT, Server, persistent, psql
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, persistent, psql
 
 DATABASE = "scout_demo"
 STATE = Path(".scout") / "demo"
@@ -363,7 +364,7 @@ def environment(screen: Screen, dsn: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("ANSIBLE_", "PG", "SCOUT_")) and name != "PYTHONDONTWRITEBYTECODE"
+        if not name.startswith(("ANSIBLE_", "PG", "SCOUT_")) and name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
     }
     colour = {"ANSIBLE_FORCE_COLOR": "1"} if screen.colour else {"ANSIBLE_NOCOLOR": "1"}
     return (

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Moves rows out of a pipeline at work and takes all of it back, as a person would type it, and proves that nothing got lost.
 
-`make demo-moves`, or `PYTHONPATH=.collections python -m tests.scout.demo_moves --events 4000`.
+`make demo-moves`, or `python -m tests.scout.demo_moves --events 4000`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,19 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tests.integration.storm import WRITE, where
-from tests.scout import demo, faults, generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import where
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import (
+    MINUTE_SECONDS,
+    Connection,
+    Shop,
+    Watch,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.storm import WRITE
+from tests.scout import demo
 from tests.scout.hands import OLD_LETTER, Hands, Prints, command_line, end, fresh, rows, session, stamp, table, waits
-from tests.scout.server import CHECKOUT, Server
-from tests.scout.shop import MINUTE_SECONDS, Connection, Shop, Watch
 
 DATABASE = "scout_moves"
 STATE = Path(".scout") / "demo-moves"

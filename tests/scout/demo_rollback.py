@@ -4,7 +4,7 @@
 """Deploys a bad release to a pipeline at work, goes back with one command, and proves that everything is as it was captured and
 that no event was lost; then brings the release back.
 
-`make demo-rollback`, or `PYTHONPATH=.collections python -m tests.scout.demo_rollback --events 4000`.
+`make demo-rollback`, or `python -m tests.scout.demo_rollback --events 4000`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.storm import where
-from tests.scout import demo, reference
-from tests.scout.bad_release import ETL_JOB, HISTORY, MIGRATION, PRICES, TIERS, Observer, Picture, Team
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.bad_release import (
+    ETL_JOB,
+    HISTORY,
+    MIGRATION,
+    PRICES,
+    TIERS,
+    Observer,
+    Picture,
+    Team,
+)
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import where
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import MINUTE_SECONDS, Connection, Shop
+from tests.scout import demo
 from tests.scout.demo_moves import ASTRAY, EXISTED, FINGERPRINT, LOAD_ALL, SETTLE
 from tests.scout.hands import OLD_LETTER, Hands, Prints, Ran, command_line, end, fresh, rows, session, table
-from tests.scout.server import CHECKOUT, Server
-from tests.scout.shop import MINUTE_SECONDS, Connection, Shop
 
 DATABASE = "scout_rollback"
 STATE = Path(".scout") / "demo-rollback"

@@ -4,7 +4,7 @@
 """Damages two hours of silver, recovers them as a person would type it, and proves that they are as their events say and that
 nothing else was touched; with the acceptance gate before and after, and the watch.
 
-`make demo-window`, or `PYTHONPATH=.collections python -m tests.scout.demo_window --events 6000`.
+`make demo-window`, or `python -m tests.scout.demo_window --events 6000`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.integration.storm import where
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Damage, Window, damage
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import where
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import (
+    MINUTE_SECONDS,
+    Connection,
+    Shop,
+    Watch,
+)
 from tests.integration.windows import PRINT, Case
-from tests.scout import demo, faults, reference
-from tests.scout.damage import Damage, Window, damage
+from tests.scout import demo
 from tests.scout.hands import (
     OLD_LETTER,
     Hands,
@@ -34,8 +43,6 @@ from tests.scout.hands import (
     table,
     waits,
 )
-from tests.scout.server import CHECKOUT, Server
-from tests.scout.shop import MINUTE_SECONDS, Connection, Shop, Watch
 
 DATABASE = "scout_window"
 STATE = Path(".scout") / "demo-window"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.scout import reference
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 
 _numbers = itertools.count(1)
 

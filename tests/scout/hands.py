@@ -19,9 +19,10 @@ from typing import Any
 
 import psycopg
 
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, persistent
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import Connection, Watch
 from tests.scout import demo
-from tests.scout.server import CHECKOUT, Server, persistent
-from tests.scout.shop import Connection, Watch
 
 #: An entry of the plain runbook, which is nobody's business here.
 OLD_LETTER = """
@@ -117,8 +118,7 @@ class Hands:
         return Ran(name, done.returncode, int(changed[1]) if changed else -1, seconds, _written(result))
 
     def _environment(self) -> dict[str, str]:
-        settings = demo.environment(self.screen, self.dsn) | {"SCOUT_EVIDENCE": str(self.state / "evidence")}
-        return {name: value for name, value in settings.items() if name != "PYTHONPATH"}
+        return demo.environment(self.screen, self.dsn) | {"SCOUT_EVIDENCE": str(self.state / "evidence")}
 
 
 def _written(result: Path) -> dict[str, Any]:

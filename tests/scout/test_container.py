@@ -11,8 +11,7 @@ import psycopg
 import pytest
 from docker import DockerClient
 
-from scripts import docker as engine
-from tests.scout import container
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import container, engine
 
 SCHEDULE = """
 CREATE EXTENSION pg_cron;

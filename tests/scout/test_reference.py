@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.scout import faults, generator, poison, reference
-from tests.scout.server import Server
-from tests.scout.sessions import Held
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, poison, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import Held
 
 Connection = psycopg.Connection[Any]
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)

@@ -17,13 +17,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.scout.server import CHECKOUT, Server, uri
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import place
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, uri
 
 pytestmark = pytest.mark.skipif("SCOUT_TEST_SERVER" in os.environ, reason="another server is given")
 
 START = """
 import sys, time
-from tests.scout.server import Server
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
 print(Server().start().dsn(), flush=True)
 time.sleep(60)
 """
@@ -45,7 +46,7 @@ def test_throwaway_is_private_and_takes_passwords_over_tcp() -> None:
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_throwaway_dies_with_its_process(death: signal.Signals) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", START], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", START], env=place.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert process.stdout
     params = conninfo_to_dict(process.stdout.readline().decode().strip())

@@ -28,7 +28,7 @@ MODULES = {path.stem for path in ROOT.glob("library/*.py")}
 # What running things makes, what stands for a name to be chosen, and a word with a slash that is no file.
 MADE_LATER = re.compile(
     r"^\.(venv|scout|molecule)/|^evidence/|NAME|^meta/|^tasks/|^defaults/|^group/|^local/|^example/|^supabase/|^refs/"
-    r"|^app/|^private/"
+    r"|^app/|^private/|^drills/history|^actions/|^scorecard\.|^drill-results/|^drills/history/"
 )
 TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool, "dict": dict, "float": (int, float), "int": int, "list": list, "path": str, "str": str,
@@ -61,9 +61,11 @@ def public_variables() -> set[str]:
 
 
 def code(page: Path) -> Iterator[str]:
-    """Every command and name that a page shows as code."""
+    """Every command and name that a page shows as code; what is marked as text is a screen, which another test makes."""
     text = page.read_text(encoding="utf-8")
-    for block in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+    for word, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+        if word == "text":
+            continue
         yield from (line.partition("  #")[0].strip() for line in block.replace("\\\n", " ").splitlines())
     yield from re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE))
 
@@ -120,10 +122,10 @@ def test_tasks_read_only_variables_of_their_role(role: Path) -> None:
     assert {name for name in named if not name.endswith("_result")} <= set(spec(role)) | made
 
 
-def test_readme_lists_the_public_variables() -> None:
+def test_the_public_variables_are_listed() -> None:
     listed = {
         name
-        for cells in tables(ROOT / "README.md")
+        for cells in tables(ROOT / "docs" / "variables.md")
         if len(cells) == 3 and re.fullmatch(r"`\w+`(, `\w+`)*", cells[0])
         for name in re.findall(r"\w+", cells[0])
     }
@@ -153,9 +155,9 @@ def test_files_named_exist(page: Path) -> None:
         page.parent,
     )
     for text in code(page):
-        for name in re.findall(r"(?:(?<=[\s`'=])|^)[\w.-]+/[\w./-]*|\b[\w-]+\.(?:py|yml|md|txt|toml)\b", text):
+        for name in re.findall(r"(?:(?<=[\s`'=])|^)[\w.-]+/[\w./-]*|\b[\w-]+\.(?:py|yml|md|txt|toml)\b(?!\.j2)", text):
             if not MADE_LATER.search(name):
-                found = any((place / name).exists() for place in places) or any(ROOT.glob(f"plugins/*/{name}"))
+                found = any((place / name).exists() for place in places) or any(ROOT.glob(f"plugins/**/{name}"))
                 assert found, f"{page.name} names {name} in {text!r}"
 
 
@@ -222,6 +224,20 @@ def test_design_names_every_room() -> None:
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     rooms = [path.name for path in ROOT.glob("module_utils/recovery/*.py") if path.name != "__init__.py"]
     assert [name for name in rooms if f"`{name}`" not in page] == []
+
+
+def test_every_difference_has_a_proof() -> None:
+    rows = [cells for cells in tables(ROOT / "docs" / "differences.md") if len(cells) == 4][2:]
+    there = {
+        name
+        for path in ROOT.glob("tests/**/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    for _, _, _, proofs in rows:
+        if proofs not in ("Proved by", "---"):
+            named = set(re.findall(r"`(test_\w+)`", proofs))
+            assert named, proofs
+            assert named <= there, named - there
 
 
 def test_contributing_has_two_pages_at_most() -> None:

@@ -162,16 +162,16 @@ def story(steps: dict[str, Result], **fields: Any) -> summary.Story:
 
 
 def on_screen(lines: list[str]) -> str:
-    return " ".join(" ".join(lines).split())
+    return " ".join("\n".join(lines).replace(" \\\n", " ").split())
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_every_end_is_told_in_fifteen_lines_and_one_valid_document(name: str) -> None:
+def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> None:
     steps, fields, outcome, words = ENDS[name]
     for warnings in ([], ["connected through a connection pooler: " + "word " * 60]):
         told = story(steps | {"lease": steps.get("lease", {}) | {"warnings": warnings}}, **fields)
         lines = summary.lines(told)
-        assert len(lines) <= 15
+        assert len(lines) <= 20
         assert max(map(len, lines)) <= 79
         assert lines[0].startswith("emergency reset of ")
         if not warnings:
@@ -207,10 +207,27 @@ def test_every_end_is_told_in_fifteen_lines_and_one_valid_document(name: str) ->
 def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, Result], words: list[str]) -> None:
     told = story(steps, operation=operation)
     lines = summary.lines(told)
-    assert len(lines) <= 15
+    assert len(lines) <= 20
     assert max(map(len, lines)) <= 79
     assert [part for part in words if part not in on_screen(lines)] == []
     VALID.validate(summary.document(told))
+
+
+def test_it_is_told_whom_it_ended() -> None:
+    session = {"pid": 4711, "role": "loader", "application": "psql", "state": "active", "seconds": 754.2,
+               "reasons": ["writes scout.etl_processed", "calls load_silver_from_bronze"]}  # fmt: skip
+    cleared = {"clear": did("1 session terminated") | {"cleared": [session]}}
+    words = (
+        "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
+    )
+    assert words in on_screen(summary.lines(story(cleared, operation="unstick_etl")))
+    assert "pid 4711" not in on_screen(summary.lines(story(cleared, operation="emergency_reset")))
+
+
+def test_paths_are_shown_from_where_the_reader_is() -> None:
+    kept = {"evidence": did("kept 11 files in /srv/scout/evidence/INC-7")}
+    assert "in evidence/INC-7" in on_screen(summary.lines(story(kept, operation="evidence", folder="/srv/scout")))
+    assert "in /srv/scout/evidence/INC-7" in on_screen(summary.lines(story(kept, operation="evidence", folder="/home")))
 
 
 def documents(path: Path) -> list[str]:

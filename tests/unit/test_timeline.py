@@ -122,6 +122,7 @@ def test_only_what_can_be_undone_has_an_undo() -> None:
         ([run("evidence", 1)], {"preserve_evidence", "analyze_logs"}),
         ([entry("notified", 1)], {"notify_stakeholders"}),
         ([entry("note", 1)], {"document_symptoms"}),
+        ([run("assess", 1)], {"health_check", "document_symptoms"}),
         ([entry("note", 1, item="root_cause")], {"root_cause"}),
         ([entry("note", 1, item="update_runbook")], {"update_runbook"}),
         ([entry("update", 1, item="root_cause")], set()),
@@ -136,6 +137,31 @@ def test_an_item_is_settled_by_what_came_first() -> None:
     item = next(item for item in phases[0]["items"] if item["item"] == "health_check")
     assert (item["at"], item["by"], item["through"]) == (at(2).isoformat(), "eve@db", "assess")
     assert [phase["done"] for phase in phases] == [False] * 5
+
+
+TOLD = entry("notified", 3, sent=["slack"])
+RAISED = entry("update", 2, severity="critical", was="high", said="it spreads")
+
+
+@pytest.mark.parametrize(
+    ("entries", "kind", "news"),
+    [
+        ([entry("opened", 0)], "opened", ""),
+        ([entry("opened", 0), entry("notified", 1, sent=[], unsent=["slack"])], "opened", ""),
+        ([entry("opened", 0), TOLD], "opened", None),
+        ([entry("opened", 0), TOLD, entry("note", 4)], "opened", None),
+        ([entry("opened", 0)], "update", None),
+        ([entry("opened", 0), RAISED], "update", "severity critical, was high; it spreads"),
+        ([entry("opened", 0), RAISED, TOLD], "update", None),
+        ([RAISED, TOLD, entry("update", 4, said="it is over")], "update", "it is over"),
+        ([TOLD, entry("update", 4, next_update_at="x")], "update", ""),
+        ([TOLD, entry("closed", 4, "closed")], "closed", ""),
+        ([TOLD, entry("closed", 4, "we watch it")], "closed", "we watch it"),
+        ([entry("note", 1)], "", None),
+    ],
+)
+def test_what_people_have_still_to_hear(entries: list[dict[str, Any]], kind: str, news: str | None) -> None:
+    assert timeline.untold(entries, kind) == news
 
 
 def test_a_phase_is_done_with_its_last_item() -> None:

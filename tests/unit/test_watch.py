@@ -346,7 +346,7 @@ def test_summaries(end: str) -> None:
     assert made["outcome"] == outcome
     assert made["ok"] == (outcome != "failed")
     lines = summary.lines(story)
-    assert len(lines) <= 15
+    assert len(lines) <= 20
     assert max(map(len, lines)) <= 79
     text = on_screen(lines)
     for phrase in words:

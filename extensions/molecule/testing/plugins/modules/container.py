@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from docker.errors import DockerException
 
-from scripts.docker import Unavailable
-from tests.scout import container
+from ansible_collections.scout.testing.plugins.module_utils.checkout import part
+
+container, engine = part("container"), part("engine")
 
 SPEC = {
     "name": {"type": "str", "required": True},
@@ -26,7 +26,7 @@ def main() -> None:
         if module.params["state"] == "absent":
             module.exit_json(changed=container.stop(name))
         module.exit_json(changed=True, dsn=container.start(name, settings=module.params["settings"]).dsn)
-    except (Unavailable, DockerException) as problem:
+    except engine.Unavailable as problem:
         module.fail_json(msg=str(problem))
 
 

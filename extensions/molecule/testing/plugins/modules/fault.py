@@ -2,14 +2,13 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test only: a fault of tests/scout/faults.py is injected, or the sessions that faults hold are gone.
+"""Test only: a fault of plugins/plugin_utils/pipeline/faults.py is injected, or the sessions that faults hold are gone.
 
 Every event that bronze holds afterwards is noted in tap.known, and each that was injected as poison in tap.poison.
 """
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 from typing import Any
@@ -18,12 +17,13 @@ import psycopg
 from ansible.module_utils.basic import AnsibleModule
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.scout.faults import FAULTS
-from tests.scout.server import CHECKOUT, uri
+from ansible_collections.scout.testing.plugins.module_utils.checkout import part
+
+faults, place, server = part("faults"), part("place"), part("server")
 
 SPEC = {
     "dsn": {"type": "str", "required": True},
-    "name": {"type": "str", "choices": sorted(FAULTS)},
+    "name": {"type": "str", "choices": sorted(faults.FAULTS)},
     "options": {"type": "dict", "default": {}},
     "user": {"type": "str"},
     "state": {"type": "str", "choices": ["injected", "released"], "default": "injected"},
@@ -39,19 +39,19 @@ WHERE application_name LIKE 'fault/%' AND datname = current_database()
 
 def inject(dsn: str, name: str, options: dict[str, Any]) -> list[object]:
     """Inject the fault and return the poisoned events; sessions it holds stay with a process in the background."""
-    if inspect.signature(FAULTS[name]).return_annotation != "Held":
-        outcome = FAULTS[name](dsn, **options)
+    if not faults.FAULTS[name].holds:
+        outcome = faults.FAULTS[name](dsn, **options)
         return outcome if name in ("poison_event", "duplicate_in_batch") else []
     words = [f"{key}={value}" for key, value in options.items()]
-    command = [sys.executable, "-m", "tests.scout.faults", name, "--dsn", dsn, "--detach", *words]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", faults.__name__, name, "--dsn", dsn, "--detach", *words]
+    done = subprocess.run(command, env=place.environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise AssertionError(done.stdout + done.stderr)
     return []
 
 
 def _as(dsn: str, user: str | None) -> str:
-    return uri(conninfo_to_dict(dsn) | ({"user": user} if user else {}))
+    return server.uri(conninfo_to_dict(dsn) | ({"user": user} if user else {}))
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from tests.scout.binaries import account, bin_dir, environment
+from ansible_collections.scout.testing.plugins.module_utils.checkout import part
+
+binaries = part("binaries")
 
 SPEC = {"name": {"type": "str", "required": True}, "dest": {"type": "path", "required": True}}
 
@@ -21,9 +23,9 @@ SPEC = {"name": {"type": "str", "required": True}, "dest": {"type": "path", "req
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC)
     try:
-        program = bin_dir(account()) / module.params["name"]
+        program = binaries.bin_dir(binaries.account()) / module.params["name"]
         command = [str(program), "--version"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout
+        said = subprocess.run(command, capture_output=True, text=True, check=True, env=binaries.environment()).stdout
     except (OSError, RuntimeError, subprocess.CalledProcessError) as problem:
         module.fail_json(msg=str(problem))
     version = re.search(r"\) (\d+)", said)

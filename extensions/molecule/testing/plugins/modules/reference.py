@@ -13,7 +13,9 @@ from __future__ import annotations
 import psycopg
 from ansible.module_utils.basic import AnsibleModule
 
-from tests.scout import reference
+from ansible_collections.scout.testing.plugins.module_utils.checkout import part
+
+reference = part("reference")
 
 SPEC = {
     "dsn": {"type": "str", "required": True},

@@ -16,7 +16,9 @@ from typing import Any
 import psycopg
 from ansible.module_utils.basic import AnsibleModule
 
-from tests.scout import generator
+from ansible_collections.scout.testing.plugins.module_utils.checkout import part
+
+generator = part("generator")
 
 GROUP = {
     "mark": {"type": "str", "required": True},

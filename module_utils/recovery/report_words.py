@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Words of a report: times, names of steps, and texts of people as Markdown that says only what they say; pure."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    import zoneinfo
+    from collections.abc import Mapping
+
+#: What a run of each action is called.
+STEPS: t.Final = {
+    "pause": "Ingestion paused",
+    "resume": "Ingestion resumed",
+    "clear": "Stuck sessions ended",
+    "drain": "Backlog loaded",
+    "refresh": "Gold refreshed",
+    "quarantine": "Events quarantined",
+    "cleanup": "Bad rows cleaned up",
+    "redrive": "Dead letters brought back",
+    "undo": "A run taken back",
+    "window": "Window recovered",
+    "capture": "Release captured",
+    "restore": "Release rolled back",
+    "deploy": "Function deployed",
+    "assess": "Pipeline assessed",
+    "gate": "Acceptance gate asked",
+    "watch": "Recovery watched",
+    "evidence": "Evidence kept",
+}
+#: What an entry or a sample is called on the timeline.
+ENTRIES: t.Final = {
+    "opened": "Incident opened",
+    "update": "Update",
+    "adopted": "Runs adopted",
+    "notified": "People told",
+    "closed": "Incident closed",
+    "sample": "Seen by the watch",
+}
+#: What of a run is not well, and what is, as the page colours it.
+BAD: t.Final = ("failing", "fail", "inconclusive", "not_passed")
+GOOD: t.Final = ("healthy", "pass", "passed")
+
+#: What Markdown or its tables would take for more than a character; an underscore within a word is none of it.
+ACTIVE: t.Final = re.compile(r"[&<>\\`*\[\]|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+#: What begins a heading, a list, a rule or an underlined heading at the beginning of a line.
+LEADING: t.Final = re.compile(r"^(?:(\d{1,9})([.)])(?= |$)|([#=+-]))")
+#: Whoever is named so on a forge gets a message, and an issue gets a reference.
+CALLS: t.Final = re.compile(r"(?<!\w)[@#](?=\w)")
+
+
+def markdown(text: t.Any) -> str:
+    """Any text as Markdown on one line; with entities, because not every reader knows a backslash before each of these."""
+    line = CALLS.sub("\\g<0>\N{WORD JOINER}", " ".join(str(text).split()))
+    line = ACTIVE.sub(lambda found: _entity(found[0]), line)
+    return LEADING.sub(lambda found: f"{found[1] or ''}{_entity(found[2] or found[3])}", line)
+
+
+def markdown_block(text: t.Any) -> str:
+    """A text of several lines as Markdown with the same lines and paragraphs."""
+    paragraphs = re.split(r"\n\s*\n", str(text).strip())
+    return "\n\n".join("\\\n".join(map(markdown, part.splitlines())) for part in paragraphs)
+
+
+def _entity(character: str) -> str:
+    return f"&#{ord(character)};"
+
+
+def stamp(at: datetime.datetime | str, zone: zoneinfo.ZoneInfo | None) -> dict[str, t.Any]:
+    """A moment as a report shows it, in UTC and in the zone of the team."""
+    moment = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
+    utc = moment.astimezone(datetime.UTC)
+    local = moment.astimezone(zone) if zone else None
+    other_day = f"{local:%d %b} " if local and local.date() != utc.date() else ""
+    return {
+        "at": utc.isoformat(timespec="seconds"),
+        "day": f"{utc:%Y-%m-%d}",
+        "time": f"{utc:%H:%M:%S}",
+        "utc": f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+        "local": f"{other_day}{local:%H:%M:%S %Z}" if local else None,
+        "local_time": f"{local:%H:%M:%S}" if local else None,
+    }
+
+
+def step(action: str) -> str:
+    """`Gold refreshed` for `refresh`."""
+    return STEPS.get(action) or action.replace("_", " ").capitalize()
+
+
+def heading(event: Mapping[str, t.Any]) -> str:
+    """What an event of the timeline is called."""
+    if event["kind"] == "run":
+        return step(event["what"])
+    if event["kind"] == "note":
+        item = str(event["what"]).removeprefix("noted").strip()
+        return f"Noted: {item}" if item else "Note"
+    return ENTRIES.get(event["kind"]) or str(event["what"]).capitalize()
+
+
+def tone(event: Mapping[str, t.Any]) -> str:
+    """good, bad, word or plain: how the page colours an event."""
+    verdict = str(event["effect"]).partition(":")[0].partition(",")[0].strip()
+    if event["status"] in ("failed", "stopped") or verdict in BAD or event["kind"] == "opened":
+        return "bad"
+    if verdict in GOOD or event["kind"] == "closed" or (event["kind"], event["what"]) == ("run", "resume"):
+        return "good"
+    return "word" if event["kind"] in ("note", "update", "notified", "adopted") else "plain"
+
+
+def money(amount: t.Any) -> str:
+    """`1,234.50`."""
+    return f"{amount:,.2f}"
+
+
+def joined(parts: list[str]) -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

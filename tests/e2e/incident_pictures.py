@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the pictures of docs/incidents.md again: python -m tests.e2e.incident_pictures [FOLDER]
+
+An incident is played with the playbooks, which takes a minute; then the clock of its ledger is stretched, so that what is
+shown looks as long as a real one.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from tests.e2e import incident_story
+from tests.e2e.browser import open_browser
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import CHECKOUT, Stage
+
+#: How long the incident is made.
+MINUTES = 48
+#: Who is seen to have done it: the one who works, and the one who writes.
+NAMES = {"scout_ops.runs": "ana@laptop", "scout_ops.pauses": "ana@laptop", "scout_ops.incident_entries": "ben@laptop"}
+TIMES = (
+    ("scout_ops.runs", "started_at"),
+    ("scout_ops.runs", "finished_at"),
+    ("scout_ops.pauses", "paused_at"),
+    ("scout_ops.pauses", "resumed_at"),
+    ("scout_ops.incident_entries", "at"),
+    ("scout_ops.incidents", "closed_at"),
+    ("scout_ops.incidents", "next_update_at"),
+    ("scout_ops.samples", "at"),
+    ("scout.bronze_events_dlq", "failed_at"),
+)
+
+
+def stretch(pipeline: Pipeline, minutes: float = MINUTES) -> None:
+    """Makes so many minutes of however long it took: every time is so much further from the beginning."""
+    began, ended = pipeline.rows("SELECT opened_at, closed_at FROM scout_ops.incidents")[0]
+    factor = minutes * 60 / (ended - began).total_seconds()
+    for table, column in TIMES:
+        moved = f"'{began}'::timestamptz + ({column} - '{began}') * {factor}"
+        pipeline.execute(f"UPDATE {table} SET {column} = {moved}")
+
+
+def rename(pipeline: Pipeline) -> None:
+    """Whoever makes the pictures is in none of them."""
+    for table, name in NAMES.items():
+        pipeline.execute(f"UPDATE {table} SET actor = '{name}'")
+    pipeline.execute("UPDATE scout_ops.incidents SET opened_by = 'ben@laptop', closed_by = 'ben@laptop'")
+
+
+def broken(server: Server, name: str) -> Pipeline:
+    """A pipeline with a backlog, poison before it, and gold that is behind."""
+    dsn = server.create_database(name)
+    reference.build(dsn, events=3000, pending=2500)
+    for kind in ("non_numeric_amount", "missing_store_id", "bad_ts"):
+        faults.poison_event(dsn, kind)
+    faults.gold_stale(dsn)
+    return Pipeline(dsn)
+
+
+def main(folder: Path) -> None:
+    """Plays, reports, and takes the pictures."""
+    with tempfile.TemporaryDirectory() as home, Server() as server, open_browser() as browser:
+        pipeline, stage = broken(server, "scout"), Stage(Path(home))
+        incident_story.play(stage, pipeline)
+        stretch(pipeline)
+        rename(pipeline)
+        done = stage.play("incident_report", pipeline.dsn, report_dir=home, time_zone="Asia/Manila")
+        assert done.rc == 0, done.text
+        (page,) = Path(home).glob("INC-2041-*.html")
+        for name, dark in (("incident-report", False), ("incident-report-dark", True)):
+            seen = browser.look(page, width=1120, dark=dark, until="#charts")
+            assert seen.flaws() == []
+            seen.save(folder / f"{name}.png")
+            print(folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKOUT / "docs" / "images")

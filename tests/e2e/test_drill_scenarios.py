@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every scenario of drills/ passes with the playbooks as they are; with a recovery that is broken on purpose a drill fails, and says
+which promise was broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
+from ansible_collections.scout.recovery.plugins.plugin_utils.drill import running, scorecard
+from ansible_collections.scout.recovery.plugins.plugin_utils.drill.drills import OURS, Request, run
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import engine
+
+SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
+#: Those that mean most with the real pg_cron, in a container.
+CHOSEN = ("poison_event", "restart_in_the_middle", "least_privileged")
+BROKEN = Path(__file__).parent / "broken_recoveries"
+
+#: Small, and quick to notice what is wrong.
+BREAKS: dict[str, Any] = {
+    "title": "A recovery that is broken on purpose",
+    "severity": "high",
+    "pipeline": {"events": 300},
+    "faults": [{"poison_event": {}}, {"backlog": {"count": 20}}],
+    "again": False,
+}
+#: What is broken by which playbook, other than in BREAKS, and how the document says it.
+BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
+    "loses_an_event": ({}, "every event is in one place, as it was written: wanted none astray, found 1 lost"),
+    "alters_an_event": ({}, "every event is in one place, as it was written: wanted none astray, found 1 altered"),
+    "skips_the_backlog": ({}, "silver is what the ETL makes of bronze: wanted no difference, found different"),
+    "does_nothing": ({}, "events flow after: wanted yes, found backlog_age"),
+    "switches_jobs_on": (
+        {"faults": [{"job_disabled_on_purpose": {}}, *BREAKS["faults"]]},
+        "every job is as it was after: wanted yes, found product-linking is on",
+    ),
+    "leaves_a_lease": ({}, "nothing is paused after: wanted yes, found the lease is held by ghost"),
+    "changes_again": ({"again": True}, "a second changes_again.yml changes nothing: wanted 0 changed, found 1 changed"),
+    "fails_at_its_end": ({}, "the exit code of fails_at_its_end.yml: wanted 0, found 2"),
+}
+
+
+def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:
+    """The document of a scenario that was run to its end, whose scorecard says the same."""
+    lines: list[str] = []
+    done = run(Request((name,), output, sandbox=sandbox, folders=(folder,) if folder else ()), Progress(lines.append))
+    [told] = done.document["scenarios"]
+    assert scorecard.verdict(done.document).ok == (told["verdict"] == "passed")
+    assert len(done.pages) == 4
+    assert told["verdict"] in ("passed", "failed"), [*told["why"], *lines]
+    return told
+
+
+def passes(told: dict[str, Any]) -> None:
+    """Nothing is lost, everything is in time, and everything that was promised was looked at."""
+    assert (told["verdict"], told["why"]) == ("passed", [])
+    events = told["events"]
+    assert {events[name] for name in ("lost", "duplicated", "altered", "unexpected")} == {0}
+    assert events["written"] > 1000
+    assert {phase["phase"] for phase in told["phases"]} >= {"detected", "recovered"}
+    assert [phase for phase in told["phases"] if not phase["within"]] == []
+    promised = {promise["promise"] for promise in told["promises"]}
+    for part in ("events flow", "the acceptance gate lets pass", "nothing is paused", "every job is as it was"):
+        assert {f"{part} before", f"{part} after"} <= promised
+    assert promised >= {
+        "gold is fresh after", "every event is in one place, as it was written", "silver is what the ETL makes of bronze",
+        "nothing is left behind",
+    }  # fmt: skip
+    assert [name for name in promised if name.endswith(".yml changes nothing")]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_passes(name: str, tmp_path: Path) -> None:
+    passes(drilled(name, tmp_path))
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_scenario_passes_with_the_real_pg_cron(name: str, tmp_path: Path) -> None:
+    if not engine.answers():
+        pytest.skip("Docker is not running")
+    passes(drilled(name, tmp_path, sandbox="docker"))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for that does not come."""
+    monkeypatch.setattr(running, "STEADY_SECONDS", 5.0)
+
+
+def fails(name: str, tmp_path: Path, playbook: Path | str, **more: Any) -> dict[str, Any]:
+    """The document of a drill that failed with this recovery."""
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    play, then = {"playbook": str(playbook), **more.pop("play", {})}, more.pop("then", ())
+    (folder / f"{name}.yml").write_text(yaml.safe_dump({**BREAKS, "steps": [play, *then], **more}))
+    told = drilled(name, tmp_path / "results", folder)
+    assert told["verdict"] == "failed"
+    return told
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("name", BROKEN_PROMISES)
+def test_a_broken_recovery_fails_and_the_broken_promise_is_named(name: str, tmp_path: Path) -> None:
+    more, says = BROKEN_PROMISES[name]
+    told = fails(name, tmp_path, BROKEN / f"{name}.yml", **more)
+    assert [why for why in told["why"] if why.startswith(says)], told["why"]
+
+
+def test_every_broken_recovery_is_tried() -> None:
+    assert {path.stem for path in BROKEN.glob("*.yml")} == {*BROKEN_PROMISES, "is_too_slow"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_recovery_that_leaves_ingestion_paused(tmp_path: Path) -> None:
+    told = fails("left_paused", tmp_path, "emergency_reset", play={"vars": {"resume": False}})
+    assert any(why.startswith("nothing is paused after: wanted yes, found paused by") for why in told["why"])
+    never = {phase["phase"]: phase["seconds"] for phase in told["phases"]}
+    assert (never["recovered"], never["resumed"]) == (None, None)
+    assert told["events"]["lost"] == 0
+
+
+def test_a_rollback_that_forgets_the_application(tmp_path: Path) -> None:
+    """Schema and jobs are back; the branch and the edge function are looked at in git and where it was deployed."""
+    told = fails(
+        "forgetful", tmp_path, "rollback",
+        play={"vars": {"release": "{release}", "rehearse": False, "application_rollback_enabled": False}},
+        faults=[{"release_captured": {"application": True}}, {"bad_release": {}}],
+        then=[{"do": {"release_is_back": {}}}],
+    )  # fmt: skip
+    broken = [promise["promise"] for promise in told["promises"] if not promise["kept"]]
+    assert broken == ["the branch has the tree of the captured commit", "the edge function that was deployed last"]
+
+
+def test_a_recovery_that_is_too_slow_for_its_budget(tmp_path: Path) -> None:
+    """Every promise is kept but the time."""
+    told = fails("slow", tmp_path, BROKEN / "is_too_slow.yml", budget={"recovered": 5})
+    assert [phase["phase"] for phase in told["phases"] if not phase["within"]] == ["recovered"]
+    assert [promise for promise in told["promises"] if not promise["kept"]] == []
+    assert any("recovered" in why for why in told["why"])
