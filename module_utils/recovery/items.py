@@ -22,7 +22,8 @@ JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window")
 
 #: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
 OF_DEAD_LETTERS = """
-SELECT d.dlq_id::text AS item, d.failed_at AS moved, d.dlq_id, (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
+SELECT d.dlq_id::text AS item, d.failed_at AS moved, d.dlq_id,
+       (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
        jsonb_build_object(
            'events', CASE WHEN k.document ? 'event'
                           THEN jsonb_build_array((k.document -> 'event') || jsonb_build_object('event_data', d.original_payload::text))

@@ -115,7 +115,7 @@ def _first_of(items: Iterable[Item]) -> dict[str, _First]:
         for transaction in item.removed.get("transactions", {}):
             by_transaction.setdefault(transaction, []).append(item)
     return {
-        item.key: _First(several[0], frozenset().union(*(each.own for each in several)))
+        item.key: _First(several[0], frozenset(event for each in several for event in each.own))
         for several in by_transaction.values()
         if len(several) > 1
         for item in several

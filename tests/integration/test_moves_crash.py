@@ -307,7 +307,9 @@ def test_a_transaction_that_was_made_again_and_moved_again_comes_back_once(
     ran("scout_etl", scout_db)
     run = ran("scout_quarantine", scout_db, **options)
     assert (run["run_id"], run["moved"]["events"]) == (stopped["run_id"], EVENTS + 2)
-    twice = "SELECT count(*) FROM scout.bronze_events_dlq WHERE error_details -> 'transaction' ->> 'transaction_id' = %s"
+    twice = (
+        "SELECT count(*) FROM scout.bronze_events_dlq WHERE error_details -> 'transaction' ->> 'transaction_id' = %s"
+    )
     assert [one(scout_db, twice, sale["transaction_id"]) for sale in sales] == [2, 2]
     if kept:
         arrive(scout_db, [sale | {"net_amount": 5} for sale in sales], start=datetime(2999, 1, 1, tzinfo=UTC))
