@@ -13,6 +13,7 @@ from .paths import Keyset
 from .pg import Jsonb, sql
 
 if t.TYPE_CHECKING:
+    from .connection import Session
     from .images import Table
 
 #: Runs whose items are dead letters, and runs that keep a journal.
@@ -21,7 +22,8 @@ JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window")
 
 #: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
 OF_DEAD_LETTERS = """
-SELECT d.dlq_id::text AS item, d.dlq_id, (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
+SELECT d.dlq_id::text AS item, d.failed_at AS moved, d.dlq_id,
+       (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
        jsonb_build_object(
            'events', CASE WHEN k.document ? 'event'
                           THEN jsonb_build_array((k.document -> 'event') || jsonb_build_object('event_data', d.original_payload::text))
@@ -36,7 +38,7 @@ FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL (SELECT d.error_details || 
 """
 
 OF_JOURNAL = """
-SELECT i.item::text AS item, i.dlq_id, i.event_id, i.transaction_id, i.removed, i.added
+SELECT i.item::text AS item, i.item AS moved, i.dlq_id, i.event_id, i.transaction_id, i.removed, i.added
 FROM scout_ops.images AS i WHERE {where}
 """
 
@@ -45,7 +47,14 @@ SALE_OF_LETTER = sql.SQL(
     "CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END"
 )
 
-#: The items of a span, and the others of the same transactions: those of a run were moved in one transaction of the database.
+#: Transactions that a run moved more than once, because the pipeline made them again in between.
+MOVED_AGAIN = """
+SELECT {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND d.error_details ? 'transaction'
+GROUP BY 1 HAVING count(*) > 1
+"""
+
+#: The items of a span, and the others of the same transactions: they were moved in one transaction of the database, but for
+#: those of MOVED_AGAIN.
 WITH_KIN_OF_DEAD_LETTERS = """
 WITH base AS MATERIALIZED (
     SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span}
@@ -55,6 +64,12 @@ UNION
 SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
 WHERE {condition} AND d.failed_at BETWEEN (SELECT min(failed_at) FROM base) AND (SELECT max(failed_at) FROM base)
   AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
+"""
+
+AND_MOVED_AGAIN = """
+UNION
+SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
+WHERE {condition} AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id = ANY(%(again)s))
 """
 
 WITH_KIN_OF_JOURNAL = """
@@ -111,10 +126,19 @@ class Source:
         )
         return Keyset("items", self.table, columns, self.condition, self.values, first_rows=500, descending=True)
 
-    def select_with_kin(self, span: sql.Composable) -> sql.Composed:
-        """The query of the keys of a span's items and of those that share a transaction with them: they go together."""
+    def moved_again(self, session: Session) -> list[str]:
+        """The transactions that the run moved more than once, where that is not to be seen from the items themselves."""
+        if not self.dead_letters:
+            return []
+        query = sql.SQL(MOVED_AGAIN).format(sale=SALE_OF_LETTER, condition=self.condition)
+        return [row["transaction_id"] for row in session.rows(query, **self.values)]
+
+    def select_with_kin(self, span: sql.Composable, *, again: bool) -> sql.Composed:
+        """The query of the keys of a span's items and of those that share a transaction with them: they go together. With
+        `again` it binds the transactions that were moved more than once."""
         if self.dead_letters:
-            return sql.SQL(WITH_KIN_OF_DEAD_LETTERS).format(sale=SALE_OF_LETTER, condition=self.condition, span=span)
+            query = sql.SQL(WITH_KIN_OF_DEAD_LETTERS + AND_MOVED_AGAIN if again else WITH_KIN_OF_DEAD_LETTERS)
+            return query.format(sale=SALE_OF_LETTER, condition=self.condition, span=span)
         return sql.SQL(WITH_KIN_OF_JOURNAL).format(condition=self.condition, span=span)
 
     def select(self, where: sql.Composable) -> sql.Composed:

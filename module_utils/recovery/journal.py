@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 #: Keys and digests of all rows of the items.
 ROWS = """
 WITH items AS ({items})
-SELECT i.item, side.name AS side, part.key AS table, r.image ->> keys.name AS key, jsonb_hash_extended(r.image, 0)::text AS digest,
+SELECT i.item, i.moved, side.name AS side, part.key AS table, r.image ->> keys.name AS key, jsonb_hash_extended(r.image, 0)::text AS digest,
        CASE WHEN i.removed #>> '{{events,0,event_type}}' = 'transaction.v1' THEN i.transaction_id END AS transaction
 FROM items AS i
 CROSS JOIN LATERAL (VALUES ('removed', i.removed), ('added', i.added)) AS side (name, parts)
@@ -164,18 +164,20 @@ class Journal:
         return {"tables": list(TABLES), "keys": [self.tables[name].key for name in TABLES]}
 
     def read(self, keys: Sequence[str]) -> list[Item]:
-        """A batch of items, as keys and digests."""
+        """A batch of items, as keys and digests, in the order in which they were moved."""
         sides: dict[str, dict[str, Rows]] = {key: {"removed": {}, "added": {}} for key in keys}
         transactions: dict[str, str | None] = {}
+        moved: dict[str, tuple[bool, t.Any]] = {}
         for row in self.session.rows(sql.SQL(ROWS).format(items=self.items), items=list(keys), **self.names):
             sides[row["item"]][row["side"]].setdefault(row["table"], {})[row["key"]] = row["digest"]
             transactions[row["item"]] = row["transaction"]
+            moved[row["item"]] = (True, row["moved"])
         needs: dict[str, tuple[str, ...]] = {}
         if self.source.dead_letters:
             needs = {row["item"]: tuple(row["events"]) for row in self.session.rows(NEEDS, items=list(keys))}
         return [
-            Item(key, made["removed"], made["added"], transactions.get(key), needs.get(key, ()))
-            for key, made in sides.items()
+            Item(key, sides[key]["removed"], sides[key]["added"], transactions.get(key), needs.get(key, ()))
+            for key in sorted(sides, key=lambda key: moved.get(key, (False, None)))
         ]
 
     def current(self, items: Sequence[Item]) -> Current:
@@ -193,6 +195,7 @@ class Journal:
         events = sorted({event for item in items for event in item.loaded} | set(twins.values()))
         # Those that fed the same transactions have to be there as well.
         wanted["events"] |= wanted["ledger"] | set(events) | needs
+        wanted["ledger"] |= needs
         made_of: dict[str, str] = {}
         if events:
             touched = touched_by(self.session, events, [], None)
@@ -207,7 +210,7 @@ class Journal:
         wanted["ledger"] |= set(events) | {event for found in feeders.values() for event in found}
         rows = {name: self._now(name, wanted[name]) for name in TABLES}
         here = {event for item in items for event in item.removed.get("events", {})}
-        absent = (wanted["ledger"] | needs) - set(rows["events"]) - here
+        absent = wanted["ledger"] - set(rows["events"]) - here
         return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here)
 
     def _returning(self, absent: set[str]) -> frozenset[str]:

@@ -9,6 +9,7 @@ import dataclasses
 import decimal
 import typing as t
 
+from .dead_letters import FORMAT
 from .errors import NotReached
 from .pg import sql
 from .progress import count
@@ -19,7 +20,7 @@ if t.TYPE_CHECKING:
 
     from .connection import Session
     from .ledger import Run
-    from .selection import Window
+    from .selection import Selection, Window
     from .surveyed import Survey, Surveyor
 
 #: Of the events that had been there at the start: how many still are.
@@ -33,6 +34,18 @@ SELECT d.error_details #>> '{event,event_id}' AS event_id, d.dlq_id::text AS dlq
 FROM scout.bronze_events_dlq AS d
 WHERE d.failed_at >= %(since)s AND d.error_details ->> 'run_id' = %(run_id)s ORDER BY d.failed_at, d.dlq_id
 """
+#: Events of the window that other runs have set aside since this one began; an image has all columns but the payload.
+SET_ASIDE_BY_OTHERS = """
+SELECT count(*) AS events
+FROM scout.bronze_events_dlq AS d
+CROSS JOIN LATERAL jsonb_populate_record(NULL::scout.bronze_events, d.error_details -> 'event') AS kept
+CROSS JOIN LATERAL jsonb_populate_record(kept, jsonb_build_object('event_data', d.original_payload)) AS b
+WHERE d.failed_at >= %(since)s AND d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s
+  AND d.error_details ? 'event' AND d.error_details ->> 'run_id' IS DISTINCT FROM %(run_id)s
+  AND b.ingested_at < %(since)s AND {condition}
+  AND NOT EXISTS (SELECT FROM scout.bronze_events AS o WHERE o.event_id = b.event_id)
+"""
+
 STARTED = "SELECT started_at FROM scout_ops.runs WHERE run_id = %(run_id)s"
 
 #: How many hours a person is shown; a result has all.
@@ -57,7 +70,8 @@ class Hour:
 class Reconciliation:
     """Expected = loaded + quarantined + not transactional + unexplained; all in events but `extra`, in transactions.
 
-    Quarantined are those this run has set aside, and those whose silver a cleanup has, which kept the event.
+    Quarantined are those this run has set aside, or another one since it began, and those whose silver a cleanup has, which
+    kept the event.
     """
 
     expected: int
@@ -67,7 +81,7 @@ class Reconciliation:
     not_transactional: int
     unexplained: int
     extra: int
-    #: Events that were there at the start and are neither there nor set aside by this run.
+    #: Events that were there at the start and are neither there nor set aside.
     vanished: int
     unexplained_events: tuple[dict[str, t.Any], ...]
     poison: tuple[dict[str, t.Any], ...]
@@ -84,14 +98,16 @@ class Reconciliation:
             "snapshot": final.snapshot,
         }
         poison = _poison(session, run) if run else []
+        others = _set_aside_by_others(session, run, surveyor.selection) if run else 0
+        set_aside = len(poison) + others
         selection = surveyor.selection
         query = sql.SQL(STILL_THERE).format(condition=selection.condition(), seen=seen_by_snapshot("b"))
         values = {**selection.values, **snapshot_values(before["snapshot"])}
         still_there = session.row(query, **values)["events"]
         inside = session.row(sql.SQL(INSIDE).format(selection.condition()), **selection.values)["events"]
         # A look at those of the start alone leaves out what came since, and was set aside since.
-        aside = len(poison) if final.events == inside else min(len(poison), max(0, before["events"] - still_there))
-        vanished = max(0, before["events"] - still_there - len(poison))
+        aside = set_aside if final.events == inside else min(set_aside, max(0, before["events"] - still_there))
+        vanished = max(0, before["events"] - still_there - set_aside)
         unexplained = sum(final.count(name) for name in UNEXPLAINED)
         samples: list[dict[str, t.Any]] = [*final.row["samples"], *final.row["extras"]]
         named = tuple(
@@ -193,6 +209,15 @@ def _poison(session: Session, run: Run) -> list[dict[str, t.Any]]:
     """The events this run has set aside."""
     since = session.row(STARTED, run_id=run.run_id)["started_at"]
     return session.rows(SET_ASIDE, run_id=run.run_id, since=since)
+
+
+def _set_aside_by_others(session: Session, run: Run, selection: Selection) -> int:
+    """How many events of the window other runs have set aside since this one began."""
+    since = session.row(STARTED, run_id=run.run_id)["started_at"]
+    # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
+    meant = dataclasses.replace(selection, snapshot=None)
+    query = sql.SQL(SET_ASIDE_BY_OTHERS).format(condition=meant.condition())
+    return session.row(query, **meant.values, run_id=run.run_id, since=since, format=FORMAT)["events"]
 
 
 def _hours(before: Mapping[str, t.Any], after: Mapping[str, t.Any]) -> tuple[Hour, ...]:

@@ -37,6 +37,11 @@ class Item:
         return {*self.added.get("events", {}), *self.added.get("ledger", {})}
 
     @property
+    def own(self) -> set[str]:
+        """Events whose effect on silver belongs to this item."""
+        return {*self.removed.get("events", {}), *self.removed.get("ledger", {}), *self.loaded}
+
+    @property
     def returns_pending(self) -> bool:
         """Whether an event comes back that had not been loaded."""
         events = self.removed.get("events", {})
@@ -74,6 +79,14 @@ class Conflict:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class _First:
+    """Of several items that removed the same transaction: the first, and the events of all of them."""
+
+    item: Item
+    own: frozenset[str]
+
+
 @dataclasses.dataclass
 class Swap:
     """What becomes of one item: keys to take out and to put in, by table, and what stands against it."""
@@ -85,10 +98,28 @@ class Swap:
 
 
 def plan(items: Iterable[Item], current: Current, on_conflict: str) -> list[Swap]:
-    """A swap for each item. With `refuse`, an item with conflicts says what would be done if they were overridden."""
-    swaps = [_Planner(item, current, on_conflict).swap() for item in items]
+    """A swap for each item, given in the order in which they were moved. With `refuse`, an item with conflicts says what
+    would be done if they were overridden."""
+    items = list(items)
+    first = _first_of(items)
+    swaps = [_Planner(item, current, on_conflict, first.get(item.key)).swap() for item in items]
     _take_once(swaps)
     return swaps
+
+
+def _first_of(items: Iterable[Item]) -> dict[str, _First]:
+    """By item, which of several that removed one transaction was the first: the pipeline made it again after that, of events
+    that came later or went back to its queue, and what it made was moved as well."""
+    by_transaction: dict[str, list[Item]] = {}
+    for item in items:
+        for transaction in item.removed.get("transactions", {}):
+            by_transaction.setdefault(transaction, []).append(item)
+    return {
+        item.key: _First(several[0], frozenset(event for each in several for event in each.own))
+        for several in by_transaction.values()
+        if len(several) > 1
+        for item in several
+    }
 
 
 def _take_once(swaps: Iterable[Swap]) -> None:
@@ -104,16 +135,17 @@ def _take_once(swaps: Iterable[Swap]) -> None:
 
 
 class _Planner:
-    def __init__(self, item: Item, current: Current, on_conflict: str) -> None:
+    def __init__(self, item: Item, current: Current, on_conflict: str, first: _First | None) -> None:
         self.item = item
         self.current = current
         self.keep = on_conflict == "keep_current"
         self.made = Swap(item.key)
+        self.own = first.own if first else item.own
+        #: The item that brings back the transaction, where that is not this one.
+        self.earlier = first.item if first and first.item.key != item.key else None
         events, ledger = item.removed.get("events", {}), item.removed.get("ledger", {})
-        #: Events whose effect on silver belongs to this item.
-        self.own = {*events, *ledger, *item.loaded}
         #: Events that fed the silver of this item and are nowhere now.
-        others = {e for e in ledger if e not in events} | set(item.needs)
+        others = {e for e in ledger if e not in events} | set(item.needs) if self.earlier is None else set[str]()
         self.missing = {e for e in others if self._now("events", e) is None} - current.returning
 
     def swap(self) -> Swap:
@@ -126,12 +158,21 @@ class _Planner:
             return Swap(self.item.key, conflicts=self.made.conflicts)
         for event in sorted(self.made.take["events"] | (self.made.take["ledger"] & self.item.loaded)):
             self._take_what_was_made_of(event)
-        # As it was, silver would hold what an absent event brought: the events that return wait for the ETL instead.
-        for table in ("dead_letters", "events") if self.missing else TABLES:
+        # As it was, silver would hold what an absent event brought: the events that return wait for the ETL instead. So do those
+        # of a transaction that an earlier item brings back as it was before they came.
+        for table in ("dead_letters", "events") if self.missing or self.earlier else TABLES:
             for key, digest in self.item.removed.get(table, {}).items():
                 self._put(table, key, digest)
+        if self.earlier:
+            self._send_back(self.earlier)
         self._make_room_for_pending()
         return self.made
+
+    def _send_back(self, earlier: Item) -> None:
+        """Events that stayed in bronze, and that the transaction as the earlier item brings it back was not made of."""
+        for event in {*self.item.needs} - {*earlier.needs, *earlier.removed.get("ledger", {})}:
+            if self._now("ledger", event) is not None:
+                self.made.take["ledger"].add(event)
 
     def _stays_as_it_is(self) -> bool:
         """Notes which events are missing, and says whether nothing of the item can be taken back because of that."""

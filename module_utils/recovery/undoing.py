@@ -158,9 +158,13 @@ class Undo:
             self.progress.sometimes(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
         return survey
 
-    def _keys(self, span: Span, *, with_kin: bool = False) -> list[str]:
-        query = self.source.select_with_kin(span.where) if with_kin else self.source.select(span.where)
+    def _keys(self, span: Span) -> list[str]:
+        query = self.source.select(span.where)
         return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values)]
+
+    def _keys_with_kin(self, span: Span, again: list[str]) -> list[str]:
+        query = self.source.select_with_kin(span.where, again=bool(again))
+        return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values, again=again)]
 
     def _count(self, journal: Journal, keys: Sequence[str], survey: Survey) -> None:
         items = journal.read(keys)
@@ -206,6 +210,8 @@ class Undo:
         with session.read():
             refuse_cascades(session)
             journal.triggers = has_triggers(session)
+        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+            again = self.source.moved_again(session)
         batches = Batches(
             session,
             run,
@@ -220,7 +226,7 @@ class Undo:
 
         def work(span: Span, limit: Callable[[], None]) -> Done:
             limit()
-            found = journal.read(self._keys(span, with_kin=True))
+            found = journal.read(self._keys_with_kin(span, again))
             limit()
             swaps = plan(found, journal.current(found), self.on_conflict)
             conflicts = [conflict for swap in swaps for conflict in swap.conflicts]

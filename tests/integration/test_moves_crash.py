@@ -282,6 +282,52 @@ def test_a_stop_file_ends_it_after_a_batch_and_the_same_command_goes_on(scout_db
     assert (result["run_id"], result["moved"]["events"]) == (stopped["run_id"], EVENTS)
 
 
+MOVED_SALES = """
+SELECT d.original_payload FROM scout.bronze_events_dlq AS d WHERE d.error_details ? 'transaction' AND d.error_details ? 'event'
+ORDER BY d.failed_at, d.dlq_id LIMIT 2
+"""
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["moved whole", "made again of what was kept as well"])
+def test_a_transaction_that_was_made_again_and_moved_again_comes_back_once(
+    scout_db: str, tmp_path: Path, kept: bool
+) -> None:
+    """While the run stands still, its transactions are made again of corrections that belong to its window as well."""
+    file, written, last_moment = tmp_path / "stop", bronze(scout_db), datetime.now(UTC)
+    options = WINDOW | {"stop_file": str(file)}
+    progress = Progress(lambda line: file.touch() if HOW_FAR.search(line) else None, every_seconds=0)
+    stopped = call("scout_quarantine", scout_db, progress=progress, **options)
+    assert stopped["error"]["kind"] == "stopped"
+    file.unlink()
+    sales = [sale | {"net_amount": number} for number, [sale] in enumerate(rows(scout_db, MOVED_SALES))]
+    arrive(scout_db, sales, start=last_moment, step_seconds=0)
+    written |= bronze(scout_db)
+    ran("scout_etl", scout_db)
+    run = ran("scout_quarantine", scout_db, **options)
+    assert (run["run_id"], run["moved"]["events"]) == (stopped["run_id"], EVENTS + 2)
+    twice = (
+        "SELECT count(*) FROM scout.bronze_events_dlq WHERE error_details -> 'transaction' ->> 'transaction_id' = %s"
+    )
+    assert [one(scout_db, twice, sale["transaction_id"]) for sale in sales] == [2, 2]
+    if kept:
+        arrive(scout_db, [sale | {"net_amount": 5} for sale in sales], start=datetime(2999, 1, 1, tzinfo=UTC))
+        ran("scout_etl", scout_db)
+    undone = call("scout_undo", scout_db, run_id=run["run_id"])
+    if kept:
+        assert {c["table"] for c in undone["conflicts"]} == {"transactions"}
+        undone = ran("scout_undo", scout_db, run_id=run["run_id"], on_conflict="restore")
+    assert undone["put_back"]["events"] == EVENTS + 2
+    written |= bronze(scout_db) if kept else {}
+    assert where(scout_db, written) == ZERO
+    ran("scout_etl", scout_db)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    again = ran("scout_undo", scout_db, run_id=undone["run_id"], on_conflict="restore")
+    assert again["changed"]
+    ran("scout_etl", scout_db)
+    assert where(scout_db, written) == ZERO
+    assert silver_is_what_bronze_makes(scout_db) == {}
+
+
 # --- the server and the controller die
 
 

@@ -260,6 +260,28 @@ def test_another_window_does_not_go_on_with_it(case: Case) -> None:
     case.check()
 
 
+def test_what_another_run_sets_aside_meanwhile_is_accounted_for(case: Case) -> None:
+    """By a quarantine, while the recovery stands still; what is deleted meanwhile is not."""
+    [sale] = rows(case.dsn, SOME_SALE)
+    hang(case.dsn, PLACES["making lines"], sale)
+    broken = broken_off(case.dsn, "scout_window", terminated(case.dsn), mode="all", **case.window.options, **SMALL)
+    unhang(case.dsn)
+    spared = {*case.damage.poison, sale[1]}
+    events = [event for event in sorted(case.written) if event not in spared][:40:10]
+    start, end = case.window.start, case.window.end
+    inside = (
+        "SELECT event_id FROM scout.bronze_events WHERE event_id = ANY(%s) AND ingested_at >= %s AND ingested_at < %s"
+    )
+    events = [event for [event] in rows(case.dsn, inside, events, start, end)]
+    quarantined = ran("scout_quarantine", case.dsn, event_ids=[str(event) for event in events])
+    assert quarantined["moved"]["events"] == len(events) > 1
+    result = again(case, broken, mode="all", **SMALL)
+    account = result["reconciliation"]
+    assert (account["balanced"], account["vanished"], account["unexplained"]) == (True, 0, 0)
+    assert account["quarantined"] >= len(events) + len(result["poison"])
+    assert {letter["event_id"] for letter in result["poison"]}.isdisjoint(map(str, events))
+
+
 # --- the server and the controller die
 
 

@@ -218,3 +218,39 @@ def test_what_a_recovery_made_again_has_changed_since(on_conflict: str, taken: A
     changed = AS_REMADE | {"transactions": {"T": "41"}}
     current = now(changed, lines={"T": ["M", "N"]}, feeders={"T": {"E", "K"}}, made_of={"E": "T", "K": "T"})
     assert swapped(current, on_conflict, REMADE) == (taken, put, ["transactions T has changed since"])
+
+
+#: Moved after FIRST by the same run: a later event F, of which and of K the pipeline had made T again.
+FIRST = Item("D", REMOVED, LETTER)
+SECOND = Item(
+    "D2",
+    {"events": {"F": "1"}, "ledger": {"F": "2", "K": "33"}, "transactions": {"T": "44"}, "lines": {"M": "55"}},
+    {"dead_letters": {"D2": "66"}},
+)
+
+
+def both(current: Current, *items: Item, on_conflict: str = "refuse") -> list[tuple[Any, Any, list[str]]]:
+    """What is taken out, what is put in, and what stands against it, item by item."""
+    swaps = plan(items, current, on_conflict)
+    return [(some(s.take), some(s.put), [f"{c.table} {c.key} {c.why}" for c in s.conflicts]) for s in swaps]
+
+
+def test_a_transaction_that_was_moved_twice_is_what_it_was_at_first_and_later_events_wait_for_the_etl() -> None:
+    current = now({"dead_letters": {"D2": "66"}})
+    assert both(current, FIRST, SECOND) == [(GONE, BACK, []), ({"dead_letters": {"D2"}}, {"events": {"F"}}, [])]
+
+
+def test_what_was_made_of_the_events_of_a_later_move_gives_way_without_a_conflict() -> None:
+    second = Item("D2", {**SECOND.removed, "ledger": {"F": "2", "K2": "33"}}, SECOND.added)
+    made = {"transactions": {"T": "45"}, "lines": {"N": "56"}, "ledger": {"K2": "34"}, "events": {"K2": "8"}}
+    current = now({**made, "dead_letters": {"D2": "66"}}, lines={"T": ["N"]}, feeders={"T": {"K2"}})
+    taken = GONE | {"transactions": {"T"}, "lines": {"N"}, "ledger": {"K2"}}
+    assert both(current, FIRST, second) == [(taken, BACK, []), ({"dead_letters": {"D2"}}, {"events": {"F"}}, [])]
+
+
+def test_silver_that_was_cleaned_twice_is_what_it_was_at_first_and_the_event_that_came_later_is_loaded_again() -> None:
+    first = Item("D", {"transactions": {"T": "4"}, "lines": {"L": "5"}}, LETTER, None, ("K",))
+    later = Item("D2", {"transactions": {"T": "44"}, "lines": {"M": "55"}}, SECOND.added, None, ("K", "F"))
+    current = now({"dead_letters": {"D2": "66"}, "events": {"F": "1"}, "ledger": {"K": "3", "F": "2"}})
+    taken, put = GONE, {"transactions": {"T"}, "lines": {"L"}}
+    assert both(current, first, later) == [(taken, put, []), ({"dead_letters": {"D2"}, "ledger": {"F"}}, {}, [])]
