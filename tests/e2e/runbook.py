@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
@@ -170,7 +170,11 @@ class Names:
     def _back(self, moment: str, as_written: str) -> str:
         """A moment of here in the time of the page, written in the same way."""
         form = {16: "%Y-%m-%d %H:%M", 19: "%Y-%m-%d %H:%M:%S", 15: "%Y%m%dT%H%M%S"}[len(moment)]
-        there = datetime.strptime(moment, form).replace(tzinfo=UTC) - (self.began - BEGINS)
+        apart = self.began - BEGINS
+        if len(moment) == 16:
+            # What has no seconds has been cut, and must not be moved into the minute before.
+            apart -= apart % timedelta(minutes=1)
+        there = datetime.strptime(moment, form).replace(tzinfo=UTC) - apart
         return there.strftime(form.replace(" ", "T") if "T" in as_written else form)
 
     def _example(self, found: str) -> str:
