@@ -291,7 +291,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             on=describe(parts, source),
             said=PREAMBLE.sub("", _first_line(str(e))),
             sqlstate=e.sqlstate,
-            next_step=_connection_advice(e, source),
+            next_step=connection_advice(e, source),
         ) from e
     try:
         yield Session(connection, settings, _facts(connection, only_read=only_read))
@@ -348,13 +348,19 @@ def describe(parts: dict[str, t.Any], source: str) -> str:
     return f"{parts.get('dbname') or 'the default database'} on {where}{user} (from {source})"
 
 
-def _connection_advice(error: psycopg.Error, source: str) -> str:
+def connection_advice(error: psycopg.Error, source: str) -> str:
+    """What to do where no session can be opened."""
     text = str(error)
     if isinstance(error, errors.InvalidPassword) or "password" in text:
         return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
     if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
         return f"check the database and role names in {source}"
-    return f"check the host, the port and the network; the address came from {source}"
+    if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
+        return "the server is starting or stopping: run the same command again as soon as it answers"
+    return (
+        f"check the host, the port and the network; the address came from {source}. "
+        "If the server was only restarting, run the same command again"
+    )
 
 
 def _first_line(text: str) -> str:

@@ -14,6 +14,20 @@ PASSWORD = "s3cr3t-w0rd"
 
 
 @pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (psycopg.errors.CannotConnectNow("nicht jetzt"), "run the same command again as soon as it answers"),
+        (psycopg.OperationalError("FATAL:  the database system is shutting down"), "as soon as it answers"),
+        (psycopg.OperationalError("connection refused"), "came from SCOUT_DSN. If the server was only restarting, run"),
+        (psycopg.OperationalError("password authentication failed"), "check scout_password"),
+        (psycopg.OperationalError('role "x" does not exist'), "check the database and role names in SCOUT_DSN"),
+    ],
+)
+def test_what_to_do_where_no_session_can_be_opened(error: psycopg.Error, says: str) -> None:
+    assert says in connection.connection_advice(error, "SCOUT_DSN")
+
+
+@pytest.mark.parametrize(
     ("dsn", "environment", "expected"),
     [
         ("host=a", {"SCOUT_DSN": "host=b", "PGURI": "host=c"}, ("host=a", "scout_dsn")),
