@@ -19,6 +19,8 @@ description:
     goes on. Two events of one transaction in a batch are no poison; the later one waits for the next batch.
   - Errors that are not about an event (a missing function, a full disk, a missing privilege) stop the drain at once.
     Deadlocks, lock timeouts and collisions with another loader are tried again.
+  - Two loaders side by side pass over the events that the other one has locked, so of two corrections of one sale the later may be
+    loaded first. The playbooks pause ingestion before they drain.
   - Times without an offset are read in the time zone of the role that owns the ETL's job, as the scheduler would.
   - The role needs SELECT, UPDATE and DELETE on C(scout.bronze_events) (it locks the events it works on), SELECT and INSERT on
     C(scout.bronze_events_dlq), SELECT, INSERT and DELETE on C(scout.etl_processed) (it holds events back by marking them

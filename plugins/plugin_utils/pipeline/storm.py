@@ -9,7 +9,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
@@ -66,6 +67,7 @@ class Storm:
     _sales: list[dict[str, Any]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10**9)))
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ticking: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _began: float = 0.0
@@ -92,6 +94,13 @@ class Storm:
         if self.trouble:
             raise self.trouble[0]
         return time.monotonic() - self._began
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """The pipeline's own ETL rests meanwhile. Side by side, two loaders pass over the events that the other one has locked,
+        and a later correction can be loaded before an earlier one."""
+        with self._ticking:
+            yield
 
     def _guarded(self, work: Callable[[Connection, random.Random], None]) -> None:
         try:
@@ -134,7 +143,8 @@ class Storm:
     def _tick(self, connection: Connection, dice: random.Random) -> None:  # noqa: ARG002
         while not self._stop.wait(self.etl_every_seconds):
             try:
-                self.loaded += (connection.execute(LOAD_SOME).fetchone() or (0,))[0]
+                with self._ticking:
+                    self.loaded += (connection.execute(LOAD_SOME).fetchone() or (0,))[0]
             except ETL_ERRORS as error:
                 self.collisions[str(error.sqlstate)] += 1
 
