@@ -14,6 +14,9 @@ from typing import Any, Self
 
 import psycopg
 
+#: How often a session tries to do what another loader does at the same moment.
+COLLISIONS = 5
+
 
 class Held:
     """The sessions of one fault: a context manager that frees them; being killed meanwhile is no error."""
@@ -34,11 +37,20 @@ class Held:
         self.close()
 
     def hold(self, label: str, *statements: str, parameters: object = None) -> int:
-        """Open a session that runs the statements and stays idle in its transaction; returns its process id."""
+        """Open a session that runs the statements and stays idle in its transaction; returns its process id. Statements that
+        collide with the pipeline's own loader are run again."""
         connection = self._open(label)
         self._idle.append(connection)
-        for statement in statements:
-            connection.execute(statement, parameters)  # type: ignore[call-overload]
+        for left in reversed(range(COLLISIONS)):
+            try:
+                for statement in statements:
+                    connection.execute(statement, parameters)  # type: ignore[call-overload]
+                break
+            except psycopg.errors.UniqueViolation:
+                connection.rollback()
+                if not left:
+                    raise
+                time.sleep(0.2)
         return self.pids[label]
 
     def hang(self, label: str, statement: str, *before: str) -> int:
