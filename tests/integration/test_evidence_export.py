@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -197,7 +198,9 @@ def test_a_table_that_cannot_be_had_whole_leaves_nothing(scout_db: str, tmp_path
         assert result["msg"].startswith("could not export scout.alerts on ")
         assert result["error"]["kind"] == "missing_privilege"
     assert list(tmp_path.iterdir()) == []
-    result = call("scout_evidence", scout_db, folder=str(tmp_path), full=["bronze_events"], full_seconds=0.0001)
+    with psycopg.connect(scout_db) as other:
+        other.execute("LOCK TABLE scout.alerts")
+        result = call("scout_evidence", scout_db, folder=str(tmp_path), full=["alerts"], full_seconds=0.2)
     assert "evidence_full_seconds" in result["msg"]
     assert list(tmp_path.iterdir()) == []
 
