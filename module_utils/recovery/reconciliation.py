@@ -16,6 +16,7 @@ from .progress import count
 from .selection import seen_by_snapshot, snapshot_values
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Mapping, Sequence
 
     from .connection import Session
@@ -97,8 +98,13 @@ class Reconciliation:
             "hours": final.row["hours"],
             "snapshot": final.snapshot,
         }
-        poison = _poison(session, run) if run else []
-        others = _set_aside_by_others(session, run, surveyor.selection) if run else 0
+        poison: list[dict[str, t.Any]] = []
+        others = 0
+        if run:
+            since = session.row(STARTED, run_id=run.run_id)["started_at"]
+            # The events this run has set aside.
+            poison = session.rows(SET_ASIDE, run_id=run.run_id, since=since)
+            others = _set_aside_by_others(session, run, surveyor.selection, since)
         set_aside = len(poison) + others
         selection = surveyor.selection
         query = sql.SQL(STILL_THERE).format(condition=selection.condition(), seen=seen_by_snapshot("b"))
@@ -205,15 +211,8 @@ class Reconciliation:
         )
 
 
-def _poison(session: Session, run: Run) -> list[dict[str, t.Any]]:
-    """The events this run has set aside."""
-    since = session.row(STARTED, run_id=run.run_id)["started_at"]
-    return session.rows(SET_ASIDE, run_id=run.run_id, since=since)
-
-
-def _set_aside_by_others(session: Session, run: Run, selection: Selection) -> int:
+def _set_aside_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:
     """How many events of the window other runs have set aside since this one began."""
-    since = session.row(STARTED, run_id=run.run_id)["started_at"]
     # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
     meant = dataclasses.replace(selection, snapshot=None)
     query = sql.SQL(SET_ASIDE_BY_OTHERS).format(condition=meant.condition())

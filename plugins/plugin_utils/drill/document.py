@@ -101,6 +101,11 @@ class Promise:
     found: str
     kept: bool
 
+    @property
+    def broken(self) -> str:
+        """As a person says it; empty where it was kept."""
+        return "" if self.kept else f"{self.promise}: wanted {self.wanted}, found {self.found}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...module_utils.recovery.progress import count
-from .document import Phase
+from .document import Phase, Promise
 from .scenario import ANY, FAILED
 
 if t.TYPE_CHECKING:
@@ -25,21 +25,6 @@ Document = dict[str, t.Any]
 
 #: Of what is listed in a sentence, the first so many.
 SHOWN: t.Final = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Promise:
-    """What was promised, and what came of it."""
-
-    promise: str
-    wanted: str
-    found: str
-    kept: bool
-
-    @property
-    def broken(self) -> str:
-        """As a person says it; empty where it was kept."""
-        return "" if self.kept else f"{self.promise}: wanted {self.wanted}, found {self.found}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ...module_utils.recovery.errors import BadInput
 from ..pipeline.bad_release import HISTORY, LOADER, Picture, Team
 from ..pipeline.dumps import program
 from ..pipeline.fake_cli import PROJECT
-from .measures import Promise
+from .document import Promise
 
 if t.TYPE_CHECKING:
     from .scene import Scene

@@ -19,8 +19,8 @@ from ..pipeline import oracle
 from ..pipeline.faults import FAULTS, lacking
 from ..pipeline.registry import missing
 from . import asking
+from .document import Promise
 from .load import Load
-from .measures import Promise
 from .playing import Order
 from .release import NEEDS, Captured, bad_release, release_captured, release_is_back
 from .scenario import Action, Play
