@@ -37,12 +37,14 @@ EVENTS = 4000
 SMALL: dict[str, Any] = {"target_seconds": 0.1, "incident": "INC-9", "max_poison_share": 1.0}
 DAYS = 3.5
 
-#: A sale that is neither among the first nor among the last, by arrival and on disk, and that has only one event.
+#: A sale that is neither among the first nor among the last, by arrival and on disk, that has only one event, and has kept its
+#: line items through the damage.
 SOME_SALE = """
 SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t JOIN scout.bronze_events AS b ON event_id = source_event_id
 WHERE b.ctid > (SELECT ctid FROM scout.bronze_events ORDER BY ingested_at DESC OFFSET 400 LIMIT 1)
   AND NOT EXISTS (SELECT FROM scout.bronze_events AS o WHERE o.event_id <> b.event_id
                     AND o.event_data ->> 'transaction_id' = t.transaction_id)
+  AND EXISTS (SELECT FROM scout.silver_line_items AS l WHERE l.transaction_id = t.transaction_id)
 ORDER BY b.ingested_at DESC OFFSET 200 LIMIT 1
 """
 
