@@ -43,6 +43,7 @@ WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "evidence", "reports",
 
 #: Where a line that was cut ends depends on what stands before.
 CUT = re.compile(r"^(.{30}).* …$", re.MULTILINE)
+OPENED = re.compile(r"\bINC-\d{8}-1\b")
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)")
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?=\D)")
@@ -139,6 +140,7 @@ class Names:
     #: Names of here that stand for those of the page, as long as they are.
     others: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
+    incident: str = INCIDENT
 
     def here(self, command: str) -> str:
         """A command of the page, as it has to be typed here."""
@@ -146,13 +148,13 @@ class Names:
             assert found in self.ids, f"no screen above has the id in: {command}"
         text = UUID.sub(lambda found: self.ids[found[0]], command)
         text = STAMP.sub(lambda found: self._moved(found[0]), text)
-        text = text.replace(INCIDENT, f"INC-{self.began:%Y%m%d}-1")
+        text = text.replace(INCIDENT, self.incident)
         return text.replace(DSN, self.dsn).replace(APPLICATION, self.application)
 
     def there(self, screen: str) -> str:
         """A screen from here, as the page shows it."""
         text = UUID.sub(lambda found: self._example(found[0]), screen)
-        text = text.replace(f"INC-{self.began:%Y%m%d}-1", INCIDENT).replace(self.application, APPLICATION)
+        text = OPENED.sub(self._incident, text).replace(self.application, APPLICATION)
         text = MOMENT.sub(lambda found: self._back(f"{found[1]} {found[2]}", found[0]), text)
         text = COMPACT.sub(lambda found: self._back(found[1], found[1]) + f".{found[2]}", text)
         for here, there in PROGRAMS.items():
@@ -176,6 +178,11 @@ class Names:
             apart -= apart % timedelta(minutes=1)
         there = datetime.strptime(moment, form).replace(tzinfo=UTC) - apart
         return there.strftime(form.replace(" ", "T") if "T" in as_written else form)
+
+    def _incident(self, found: re.Match[str]) -> str:
+        """Named after the day it was opened on, which may not be the one the pages began on."""
+        self.incident = found[0]
+        return INCIDENT
 
     def _example(self, found: str) -> str:
         known = {here: there for there, here in self.ids.items()}
