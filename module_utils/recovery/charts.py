@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import io
 import itertools
 import logging
 import math
-import os
 import textwrap
 import typing as t
 import warnings
 
+from . import files
 from .errors import BadInput
 from .progress import in_words
 
@@ -84,21 +85,15 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
     require()
     figure = _figure(course, thresholds, title)
     names = [path.with_name(f"{path.name}.{kind}") for kind in KINDS]
-    try:
+    with files.writing(path, "chart_file"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for kind, name in zip(KINDS, names, strict=True):
-            part = name.with_name(f".{name.name}.{os.getpid()}")
-            with importlib.import_module("matplotlib").rc_context(STYLE), warnings.catch_warnings():
-                # A letter that the font does not have is no reason to say anything.
-                warnings.simplefilter("ignore")
-                figure.savefig(part, format=kind, dpi=DPI)
-            part.replace(name)
-    except (OSError, ValueError) as e:
-        raise BadInput(
-            f"could not write chart_file {path}",
-            said=getattr(e, "strerror", None) or str(e),
-            next_step="give a path that can be written",
-        ) from e
+    for kind, name in zip(KINDS, names, strict=True):
+        drawn = io.BytesIO()
+        with importlib.import_module("matplotlib").rc_context(STYLE), warnings.catch_warnings():
+            # A letter that the font does not have is no reason to say anything.
+            warnings.simplefilter("ignore")
+            figure.savefig(drawn, format=kind, dpi=DPI)
+        files.put(name, drawn.getvalue(), "chart_file")
     return [str(name) for name in names]
 
 

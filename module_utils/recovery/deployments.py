@@ -15,6 +15,7 @@ import typing as t
 import uuid
 from pathlib import Path
 
+from . import files
 from . import ledger as ledgers
 from .connection import attempting
 from .errors import BadInput, LeaseHeld
@@ -180,15 +181,7 @@ class InFile:
 
     def _write(self, entries: list[dict[str, t.Any]]) -> None:
         text = json.dumps({"format": FORMAT, "deployments": entries[-REMEMBERED:]}, indent=1, ensure_ascii=False)
-        part = self.path.with_name(f".{self.path.name}.part")
-        try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-        except OSError as e:
-            raise self._unwritable(e) from e
+        files.put(self.path, f"{text}\n".encode(), "state_file", mode=files.OWNER)
 
     def _unwritable(self, error: OSError) -> BadInput:
         return BadInput(

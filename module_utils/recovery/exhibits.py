@@ -20,6 +20,8 @@ import time
 import typing as t
 from pathlib import Path
 
+from . import files
+
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
@@ -108,7 +110,7 @@ class Exhibits:
         if self.folder is None:
             raise LookupError("nothing was to be kept")
         incident = str(about["incident"])
-        with _locked(base):
+        with files.locked(base):
             before = _latest(base, incident)
             now = datetime.datetime.now(datetime.UTC)
             if before is not None:
@@ -163,17 +165,6 @@ def _sweep(base: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
-
-
-@contextlib.contextmanager
-def _locked(base: Path) -> Generator[None]:
-    """One at a time gives a folder its place in a chain."""
-    lock = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _settle(folder: Path) -> None:

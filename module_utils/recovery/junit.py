@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
-import os
 import re
 import typing as t
 from pathlib import Path
 
-from . import summary_gate
+from . import files, summary_gate
 from .errors import BadInput
 
 if t.TYPE_CHECKING:
@@ -29,30 +27,18 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
     """Writes the document of a gate as one of the suites of this run."""
     library = required()
     suite = _suite(library, made, run_key)
-    try:
-        path = path.expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            kept = [s for s in _of_this_run(library, file.read(), run_key) if s.hostname != suite.hostname]
-            whole = library.JUnitXml(SUITES)
-            for each in (*kept, suite):
-                whole.add_testsuite(each)
-            whole.update_statistics()
-            text = io.BytesIO()
-            whole.write(text)
-            file.seek(0)
-            file.truncate()
-            file.write(text.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, ValueError) as e:
-        raise BadInput(
-            f"could not write junit_file {path}",
-            said=getattr(e, "strerror", None) or str(e),
-            next_step="give a path that can be written",
-        ) from e
+
+    def with_it(before: bytes) -> bytes:
+        kept = [s for s in _of_this_run(library, before, run_key) if s.hostname != suite.hostname]
+        whole = library.JUnitXml(SUITES)
+        for each in (*kept, suite):
+            whole.add_testsuite(each)
+        whole.update_statistics()
+        text = io.BytesIO()
+        whole.write(text)
+        return text.getvalue()
+
+    files.change(path, with_it, "junit_file")
 
 
 def required(file: str = "junit_file") -> t.Any:

@@ -5,20 +5,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib
 import math
-import os
 import time
 import typing as t
 from pathlib import Path
 
+from . import files
 from .errors import BadInput
 from .health import FIGURES, WORSE
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -38,7 +36,6 @@ FIGURE: t.Final = {figure.name: figure for figure in FIGURES}
 #: Names that come from the database or the inventory are cut to so many characters, and no more than so many are shown.
 LONGEST: t.Final = 120
 MOST_JOBS: t.Final = 20
-LOCK_SECONDS: t.Final = 5.0
 
 
 def metric_name(figure: str, unit: str, infix: str = "") -> str:
@@ -214,21 +211,17 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
             said="the node exporter reads only files whose names end in .prom",
             next_step="give a name that ends in .prom",
         )
-    try:
+    advice = "give a path in a folder that exists and can be written, such as the node exporter's textfile folder"
+    with files.writing(Path(name), "metrics_file", advice):
         path = path.resolve()
-        with _locked(path.parent):
+        with files.locked(path.parent):
             before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
             _refuse_foreign(before, name)
             at = time.time()
             ours = families(pipeline, assessment, at)
             metrics = merged(ours, before, pipeline, at=at, keep_seconds=keep_seconds)
-            _replace(path, render(metrics))
-    except (OSError, ValueError) as e:
-        raise BadInput(
-            f"could not write metrics_file {name}",
-            said=getattr(e, "strerror", None) or str(e),
-            next_step="give a path in a folder that exists and can be written, such as the node exporter's textfile folder",
-        ) from e
+            # Others may read it, because the node exporter is somebody else.
+            files.put(path, render(metrics), mode=0o644)
     return sum(len(metric.samples) for metric in metrics)
 
 
@@ -241,39 +234,6 @@ def _refuse_foreign(text: str, name: str) -> None:
             said=f"it holds metrics of something else: {', '.join(foreign[:3])}",
             next_step="give a file of its own",
         )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Generator[None]:
-    """One writer at a time, by a lock on the folder: a file that is replaced cannot carry it, and nothing is left behind."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """A reader finds the file of before or this one. Others may read it, because the node exporter is somebody else."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _require_client() -> None:

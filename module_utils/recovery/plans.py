@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import typing as t
 from pathlib import Path
 
+from . import files
 from .errors import BadInput, NotReached
 from .progress import count
 
@@ -47,20 +47,8 @@ class Plan:
 
     def save(self, name: str) -> None:
         """Writes it whole or not at all."""
-        path = Path(name).expanduser()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.{os.getpid()}")
-            part.write_text(
-                json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1) + "\n", encoding="utf-8"
-            )
-            part.replace(path)
-        except OSError as e:
-            raise BadInput(
-                f"could not write plan_file {name}",
-                said=e.strerror or str(e),
-                next_step="give a path that can be written",
-            ) from e
+        text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1)
+        files.put(Path(name), f"{text}\n".encode(), "plan_file")
 
 
 def load(name: str, *, action: str, database: str) -> Plan:

@@ -9,10 +9,10 @@ import collections
 import dataclasses
 import hashlib
 import json
-import os
 import typing as t
 from pathlib import Path
 
+from . import files
 from .catalog import Entry
 from .errors import BadInput
 from .progress import count
@@ -233,23 +233,8 @@ def _parts(before: Entry, after: Entry) -> tuple[str, ...]:
 
 def save(path: Path, made: Document) -> None:
     """Writes it whole or not at all, readable by its owner alone: a job's command may hold a secret."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as e:
-        raise BadInput(
-            f"could not write release_file {path}",
-            said=e.strerror or str(e),
-            next_step="give a path that can be written",
-        ) from e
+    text = json.dumps(made, indent=1, ensure_ascii=False)
+    files.put(path, f"{text}\n".encode(), "release_file", mode=files.OWNER)
 
 
 def set_aside(path: Path, capture_id: str) -> None:

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
-import os
 import re
 import typing as t
 from pathlib import Path
 
+from . import files
 from . import summary_drill as drills
 from . import summary_gate as gates
 from . import summary_incident as records
@@ -20,7 +19,6 @@ from . import summary_moves as moves
 from . import summary_release as captures
 from . import summary_rollback as rollbacks
 from . import summary_watch as watches
-from .errors import BadInput
 from .progress import count, in_words
 from .summary_moves import MOVES
 
@@ -530,29 +528,16 @@ def _resume_by_hand(story: Story) -> list[str]:
 
 def save(path: Path, made: Result, run_key: str) -> None:
     """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
-    try:
-        path = path.expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            results = _of_this_run(file.read(), run_key)
-            kept = [r for r in results if r.get("host") != made["host"]]
-            text = json.dumps({"format": FORMAT, "run_key": run_key, "results": [*kept, made]}, indent=1, default=str)
-            file.seek(0)
-            file.truncate()
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, ValueError) as e:
-        raise BadInput(
-            f"could not write result_file {path}",
-            said=getattr(e, "strerror", None) or str(e),
-            next_step="give a path that can be written",
-        ) from e
+
+    def with_it(before: bytes) -> bytes:
+        kept = [r for r in _of_this_run(before, run_key) if r.get("host") != made["host"]]
+        text = json.dumps({"format": FORMAT, "run_key": run_key, "results": [*kept, made]}, indent=1, default=str)
+        return f"{text}\n".encode(errors="replace")
+
+    files.change(path, with_it, "result_file")
 
 
-def _of_this_run(text: str, run_key: str) -> list[Result]:
+def _of_this_run(text: bytes, run_key: str) -> list[Result]:
     try:
         found: Result = json.loads(text)
         return _list(found["results"]) if found["run_key"] == run_key else []

@@ -14,11 +14,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import files
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.errors import BadInput
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill import document as documents
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill import (
     fields,
-    files,
     history,
     rendering,
     scorecard,

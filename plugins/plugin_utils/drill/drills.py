@@ -16,13 +16,13 @@ from pathlib import Path
 
 import yaml
 
+from ...module_utils.recovery import files
 from ...module_utils.recovery.connection import parse_dsn
 from ...module_utils.recovery.errors import BadInput, RecoveryError, Stopped
 from ...module_utils.recovery.progress import in_words
 from ...module_utils.recovery.scrubbing import Scrubber
 from . import asking, history, scenario, scorecard
 from .document import FORMAT
-from .files import put
 from .playing import Stage
 from .running import TROUBLE, Drilling, in_short
 from .sandboxes import open_sandbox
@@ -237,7 +237,7 @@ def _folder(output: Path, name: str) -> Path:
 
 def _save(document: Mapping[str, t.Any], folder: Path) -> None:
     text = json.dumps(Scrubber(mask=()).value(document), indent=1, ensure_ascii=False)
-    put(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
+    files.put(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
 
 
 def _end(document: dict[str, t.Any], request: Request, folder: Path) -> Done:

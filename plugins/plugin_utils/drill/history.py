@@ -12,10 +12,10 @@ import statistics
 import typing as t
 from pathlib import Path
 
+from ...module_utils.recovery import files
 from ...module_utils.recovery.errors import BadInput
 from ...module_utils.recovery.progress import in_words
 from . import document as documents
-from . import files
 from .fields import Fields
 
 if t.TYPE_CHECKING:

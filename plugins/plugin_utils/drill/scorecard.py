@@ -10,11 +10,12 @@ import io
 import json
 import typing as t
 
+from ...module_utils.recovery import files
 from ...module_utils.recovery import junit as xml
 from ...module_utils.recovery.progress import count, in_words
 from ...module_utils.recovery.scrubbing import Scrubber
 from . import document as documents
-from . import files, history, pictures, rendering
+from . import history, pictures, rendering
 
 if t.TYPE_CHECKING:
     import datetime
@@ -112,7 +113,7 @@ def write(
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
     for path, text in zip(paths, texts.values(), strict=True):
-        files.put(path, text.encode("utf-8", errors="replace"))
+        files.put(path, text.encode("utf-8", errors="replace"), advice="give a folder that can be written")
     return paths
 
 
