@@ -237,6 +237,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             break
         call.progress.say(f"sample {len(samples)}: {gate.summary(verdicts[-1])}")
         call.progress.wait(params["interval_seconds"])
+    report = health.assess(found, health.check_thresholds({}), trouble=not settled.ok)
     return {
         "changed": False,
         "verdict": settled.verdict,
@@ -247,7 +248,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "samples": samples,
         "smoke": tested[1] if tested else None,
         "ingestion": _ingestion(settled, found),
-        "diagnoses": [d.as_dict() for d in health.assess(found, health.check_thresholds({})).diagnoses],
+        "diagnoses": [d.as_dict() for d in report.diagnoses],
         "period_hours": params["period_hours"],
         "seconds": round(time.monotonic() - began, 3),
         "summary": gate.summary(settled),

@@ -140,6 +140,7 @@ SILENT_READS: t.Final = {
     "head": "no look was taken for what would block the ETL",
     "suspects": "no look was taken for malformed events",
     "repeats": "no look was taken for transactions that stand twice in a batch",
+    "drift": "no look was taken for what changed since the last release was captured",
     "older": "no look was taken for older violations",
 }
 

@@ -25,9 +25,12 @@ REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
+ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 
 #: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
 GOLD_LATE_SECONDS: t.Final = 600.0
+#: As long after a release was captured, what was deployed since is the first suspect.
+DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of v_quality_alerts, in words.
 SPOILED: t.Final = {
     "EMPTY_BASKET": "silver holds baskets without lines",
@@ -52,9 +55,17 @@ class Diagnosis:
         return dataclasses.asdict(self)
 
 
-def diagnose(found: Findings, status: Mapping[str, str], blockers: Collection[str] = ()) -> list[Diagnosis]:
-    """Likely causes, most blocking first; `status` is the judgement of each indicator by name."""
-    parts = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl, _of_gold, _of_data, _of_jobs_off)
+def diagnose(
+    found: Findings, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
+) -> list[Diagnosis]:
+    """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
+    something is wrong which they do not tell."""
+    known = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl)
+    seen = (_of_the_flow, _of_gold, _of_data, _of_jobs_off)
+    # What was deployed today comes before what it may have done; what was deployed long ago explains little.
+    young = found.drift is not None and found.drift.seconds < DEPLOYED_SECONDS
+    parts = (*known, _of_the_release, *seen) if young else (*known, *seen, _of_the_release)
+    status = {**status, "": "fail"} if trouble else status
     causes = [cause for part in parts for cause in part(found, status)]
     if blockers:
         # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
@@ -119,10 +130,14 @@ def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagn
         yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
 
 
-def _of_the_etl(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _idle(found: Findings) -> list[str]:
+    return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
+
+
+def _of_the_etl(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     said = message_of(found.runs[0]) if failed else ""
-    idle = [job.jobname for job in found.etl_jobs if not job.active or job.parked]
+    idle = _idle(found)
     if idle and found.pause is None:
         yield _off(idle)
     if found.suspects:
@@ -133,8 +148,21 @@ def _of_the_etl(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosi
     for row in found.repeats[:1]:
         cause = f"transaction {row['transaction_id']} stands twice in one batch, so the ETL cannot load it"
         yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
-    explained = bool(idle or found.suspects or found.repeats)
+
+
+def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    drift = found.drift
+    if drift and "fail" in status.values():
+        cause = f"the schema is not that of release {drift.release}, captured {in_words(drift.seconds)} ago"
+        command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
+        yield _cause(cause, drift.changes.first(), f"if that deployment is to blame: {command} shows the way back")
+
+
+def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
+        said = message_of(found.runs[0])
         yield _cause("the ETL job fails", said, f"mend what PostgreSQL names, then {RESET}")
     elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
         waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"

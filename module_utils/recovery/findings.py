@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
-from . import contract, gold, scheduler, sessions, suspects
+from . import contract, drift, gold, scheduler, sessions, suspects
 from .budget import Budget, Problem
 
 if t.TYPE_CHECKING:
@@ -165,6 +165,7 @@ class Findings:
     bronze_minutes: float | None = None
     silver_minutes: float | None = None
     dead_letters: int | None = None
+    drift: drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: What only the acceptance gate asks for.
     wider: Wider | None = None
@@ -220,6 +221,8 @@ def read(
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(DEAD_LETTERS)["unresolved"])
         if found.backlog and found.backlog.events:
             _read_head(budget, found)
+        if "pause" not in budget.problems:
+            found.drift = budget.read("drift", lambda s: drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(ALERTS, hours=alert_hours)) or []
         found.older = budget.read("older", lambda s: s.row(OLDER, hours=alert_hours))
         if more is not None:

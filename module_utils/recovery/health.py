@@ -244,8 +244,9 @@ def judge(value: float | None, figures: Mapping[str, float], *, higher_is_better
     return "ok" if value <= figures["ok"] else "fail" if value > figures["fail"] else "warn"
 
 
-def assess(found: Findings, thresholds: Mapping[str, Figures]) -> Report:
-    """Figures, verdict, causes and what keeps ingestion from being resumed; pure."""
+def assess(found: Findings, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
+    """Figures, verdict, causes and what keeps ingestion from being resumed; pure. `trouble` says that something else is
+    wrong."""
     raw = [*(_indicator(figure, found, thresholds[figure.name]) for figure in FIGURES), _ingestion(found)]
     paused = found.ingestion == "paused"
     blockers = tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown"))
@@ -255,7 +256,7 @@ def assess(found: Findings, thresholds: Mapping[str, Figures]) -> Report:
         verdict_when_running=verdict(raw),
         needs_reset=_needs_reset(found, raw),
         indicators=shown,
-        diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw}, blockers)),
+        diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw}, blockers, trouble=trouble)),
         blockers=blockers,
     )
 

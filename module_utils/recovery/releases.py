@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from .catalog import Scope
-    from .connection import Session
+    from .connection import Row, Session
     from .ledger import Ledger, Run
     from .progress import Progress
     from .protected import Protected
@@ -34,6 +34,11 @@ ORDER BY captured_at DESC LIMIT 1
 """
 YOUNGEST: t.Final = """
 SELECT document FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1
+"""
+YOUNGEST_ABOUT: t.Final = """
+SELECT capture_id::text AS capture_id, release, digest, document -> 'scope' AS scope,
+       extract(epoch FROM clock_timestamp() - captured_at)::float8 AS seconds
+FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1
 """
 BY_ID: t.Final = "SELECT document FROM scout_ops.releases WHERE capture_id::text = %(capture_id)s"
 NAMES: t.Final = """
@@ -103,6 +108,12 @@ def latest(ledger: Ledger, name: str, schemas: Sequence[str]) -> Document | None
 def youngest(ledger: Ledger) -> Document | None:
     """The youngest capture of all that somebody asked for."""
     return _one(ledger, YOUNGEST)
+
+
+def youngest_about(ledger: Ledger) -> Row | None:
+    """What says of it what it is and how old, without all that it holds."""
+    found = ledger.session.rows(YOUNGEST_ABOUT) if ledger.present else []
+    return found[0] if found else None
 
 
 def by_id(ledger: Ledger, capture_id: str) -> Document | None:

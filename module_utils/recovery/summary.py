@@ -501,8 +501,12 @@ def _next(story: Story) -> list[str]:
     if story.moving:
         return _after_moving(story)
     if story.outcome == "recovered":
-        # They were found while it was still paused.
-        causes = [command for command in causes if not command.startswith((RESET, RESUME))]
+        # They were found while it was still paused; and what was deployed lets it recover.
+        causes = [
+            command
+            for command in causes
+            if not command.startswith((RESET, RESUME)) and rollbacks.ROLLBACK not in command
+        ]
     return causes[:1]
 
 

@@ -645,3 +645,60 @@ def test_after_a_reset_mended_everything_nothing_blocks(scout_db: str) -> None:
     assert (result["blockers"], result["needs_reset"]) == ([], [])
     # The poison event waits in the dead letter queue.
     assert (result["verdict"], having(result, "warn")) == ("degraded", {"dlq_unresolved"})
+
+
+BROKEN_LOADER = """
+CREATE OR REPLACE FUNCTION scout.load_silver_from_bronze(p_limit int DEFAULT 2000)
+RETURNS TABLE (events_processed int, transactions_created int, line_items_created int, processing_duration_ms int)
+LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN RAISE EXCEPTION 'column "tier" does not exist'; END $$
+"""
+
+
+def captured(dsn: str, release: str) -> None:
+    result = call("scout_release", dsn, release=release)
+    assert not result.get("failed"), result
+
+
+def test_a_release_after_which_the_etl_fails_is_the_first_cause(scout_db: str) -> None:
+    captured(scout_db, "v5.2.1")
+    loader = one(scout_db, "SELECT pg_get_functiondef('scout.load_silver_from_bronze'::regproc)")
+    run(scout_db, BROKEN_LOADER)
+    assert assess(scout_db)["diagnoses"] == [], "nothing is wrong yet"
+    faults.backlog(scout_db, count=3, age_seconds=3600)
+    faults.etl_job_failing(scout_db, message='ERROR:  column "tier" does not exist')
+    first, second = assess(scout_db)["diagnoses"][:2]
+    assert first["cause"].startswith("the schema is not that of release v5.2.1, captured ")
+    assert first["evidence"] == "function scout.load_silver_from_bronze(integer) (definition) changed"
+    assert first["next_command"] == (
+        "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5.2.1 --check"
+        " shows the way back"
+    )
+    assert (second["cause"], second["evidence"]) == ("the ETL job fails", 'ERROR: column "tier" does not exist')
+    gate = call("scout_gate_info", scout_db)
+    assert (gate["ok"], gate["diagnoses"][0]["cause"][:35]) == (False, first["cause"][:35])
+    with paused(scout_db):
+        causes = [d["evidence"] for d in assess(scout_db)["diagnoses"]]
+        assert first["evidence"] in causes, "the jobs that the pause holds are no change"
+    run(scout_db, "UPDATE scout_ops.releases SET captured_at = now() - interval '3 days'")
+    assert [d["cause"] for d in assess(scout_db)["diagnoses"]][-1].startswith(
+        "the schema is not that of release v5.2.1"
+    )
+    run(scout_db, loader)
+    assert not any("schema" in d["cause"] for d in assess(scout_db)["diagnoses"])
+
+
+def test_what_is_as_it_was_captured_last_is_no_cause(scout_db: str) -> None:
+    captured(scout_db, "v5.2.1")
+    run(scout_db, BROKEN_LOADER)
+    captured(scout_db, "v5.2.2")
+    faults.etl_job_failing(scout_db)
+    assert [d["cause"] for d in assess(scout_db)["diagnoses"]] == ["the ETL job fails"]
+
+
+def test_a_capture_that_cannot_be_compared_is_said_and_hides_nothing(scout_db: str) -> None:
+    captured(scout_db, "v5.2.1")
+    run(scout_db, BROKEN_LOADER, 'UPDATE scout_ops.releases SET document = document || \'{"checksum": "x"}\'')
+    faults.etl_job_failing(scout_db)
+    result = assess(scout_db)
+    assert [d["cause"] for d in result["diagnoses"]] == ["the ETL job fails"]
+    assert "what changed since the last release was captured" in result["warnings"][0]

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import diagnoses, findings, sessions, suspects
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
+    diagnoses,
+    drift,
+    findings,
+    release,
+    sessions,
+    suspects,
+)
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.budget import Problem
 from tests.unit.test_health import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, found, off, view
 from tests.unit.test_sessions import KEY, activity
@@ -40,7 +47,7 @@ def test_every_playbook_and_page_that_is_named_exists(path: Path) -> None:
 
 
 def test_the_commands_are_what_they_say() -> None:
-    for command in (diagnoses.RESET, diagnoses.RESUME, diagnoses.UNSTICK, diagnoses.REFRESH):
+    for command in (diagnoses.RESET, diagnoses.RESUME, diagnoses.UNSTICK, diagnoses.REFRESH, diagnoses.ROLLBACK):
         program, playbook = shlex.split(command)
         assert program == "ansible-playbook"
         assert (CHECKOUT / playbook).is_file()
@@ -67,6 +74,31 @@ def test_poison_with_and_without_a_failed_run() -> None:
     [loud] = causes(suspects=[SUSPECT, SUSPECT], backlog=findings.Backlog(1, 9.0), runs=FAILED)
     assert loud.cause.startswith("malformed events block the ETL: event 5cf7")
     assert loud.evidence == 'the last ETL run failed: ERROR: invalid input syntax "abc"'
+
+
+CHANGES = release.Changes((), (), (), {"function:scout.f()": ("source",)})
+
+
+def test_a_young_release_comes_before_what_it_may_have_done() -> None:
+    young, old = (drift.Drift("v5.2.1 hot", seconds, CHANGES) for seconds in (7200.0, 90_000.0))
+    wrong = {"silver_staleness": "fail"}
+    first, second = causes(wrong, runs=FAILED, drift=young)
+    assert (first.cause, second.cause) == (
+        "the schema is not that of release v5.2.1 hot, captured 2 h 0 min ago",
+        "the ETL job fails",
+    )
+    assert first.evidence == "function scout.f() (source) changed"
+    assert "ansible-playbook playbooks/rollback.yml -e release='v5.2.1 hot' --check" in first.next_command
+    assert [d.cause[:10] for d in causes(wrong, runs=FAILED, drift=old)] == ["the ETL jo", "the schema"]
+    explained = causes(wrong, suspects=[SUSPECT], runs=FAILED, drift=young)
+    assert [d.cause[:10] for d in explained] == ["one malfor", "the schema"]
+
+
+def test_a_schema_that_changed_is_no_cause_of_nothing() -> None:
+    young = drift.Drift("v5.2.1", 60.0, CHANGES)
+    assert causes({"silver_staleness": "warn", "backlog_age": "ok"}, drift=young) == []
+    [only] = diagnoses.diagnose(found(drift=young), {"backlog_age": "ok"}, trouble=True)
+    assert only.cause.startswith("the schema is not that of release v5.2.1, captured ")
 
 
 def test_a_job_name_cannot_break_out_of_the_command() -> None:
