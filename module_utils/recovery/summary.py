@@ -71,6 +71,17 @@ AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
 GOOD: t.Final = frozenset(
     {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", gates.PASSED, *AS_WANTED}
 )
+#: Steps that are done for others.
+PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
+#: Ansible leaves out what has other tags, and ends well.
+NOTHING_DONE: t.Final[Result] = {
+    "failed": True,
+    "error": BadInput(
+        "no step was done",
+        said="--tags, --skip-tags or --start-at-task left out every one of them",
+        next_step="run the same command without --tags, --skip-tags and --start-at-task",
+    ).as_dict(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +124,14 @@ class Story:
 
     @property
     def failure(self) -> Result | None:
-        """The first step that failed, or that ended without what it was for."""
-        return next((r for r in self.ran.values() if _went_wrong(r)), None)
+        """The first step that failed, or that ended without what it was for; where none was done, that."""
+        wrong = next((r for r in self.ran.values() if _went_wrong(r)), None)
+        return wrong or (None if self.began else NOTHING_DONE)
+
+    @property
+    def began(self) -> bool:
+        """Whether any step came to a result that is more than a preparation; a gate without one says so itself."""
+        return self.operation == gates.OPERATION or bool(self.ran.keys() - (PREPARATIONS - {self.operation}))
 
     @property
     def before(self) -> Result:
@@ -424,6 +441,8 @@ def _now_unseen(steps: set[str]) -> str:
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first."""
     wrong = [_failure(r) for r in story.ran.values() if _went_wrong(r)]
+    if not story.began:
+        wrong.append(_failure(NOTHING_DONE))
     return "; ".join(dict.fromkeys(reversed(wrong) if watches.urgent(story.ran) else wrong))
 
 
