@@ -77,8 +77,8 @@ PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
 NOTHING_DONE: t.Final[Result] = {
     "failed": True,
     "error": BadInput(
-        "no step was done",
-        said="--tags, --skip-tags or --start-at-task left out every one of them",
+        "the steps that matter were not done",
+        said="--tags, --skip-tags or --start-at-task left them out",
         next_step="run the same command without --tags, --skip-tags and --start-at-task",
     ).as_dict(),
 }
@@ -131,6 +131,9 @@ class Story:
     @property
     def began(self) -> bool:
         """Whether any step came to a result that is more than a preparation; a gate without one says so itself."""
+        if self.operation == "emergency_reset" and not self.check and self.before.get("needs_reset"):
+            # Whether it helped is known only once that was looked at.
+            return bool({"assess_again", "resume"} & self.ran.keys())
         return self.operation == gates.OPERATION or bool(self.ran.keys() - (PREPARATIONS - {self.operation}))
 
     @property

@@ -316,5 +316,11 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
     made = summary.Story(operation, "db1", "adhoc", False, True, steps)
     assert (made.outcome, summary.document(made)["ok"]) == ("failed", False)
     text = " ".join(" ".join(summary.lines(made)).split())
-    assert "failed no step was done: --tags, --skip-tags" in text
+    assert "failed the steps that matter were not done: --tags, --skip-tags" in text
     assert "next run the same command without --tags" in text
+
+
+def test_a_reset_that_only_looked_has_not_recovered_anything() -> None:
+    """As by `--tags assess`: the pipeline runs, and is as broken as before."""
+    made = summary.Story("emergency_reset", "db1", "adhoc", False, True, START)
+    assert made.outcome == "failed"
