@@ -444,7 +444,7 @@ def _now_unseen(steps: set[str]) -> str:
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first."""
     wrong = [_failure(r) for r in story.ran.values() if _went_wrong(r)]
-    if not story.began:
+    if not wrong and not story.began:
         wrong.append(_failure(NOTHING_DONE))
     return "; ".join(dict.fromkeys(reversed(wrong) if watches.urgent(story.ran) else wrong))
 
@@ -500,13 +500,8 @@ def _ours(story: Story) -> bool:
 
 def _next(story: Story) -> list[str]:
     """Commands and advice in the order in which to follow them."""
-    failure = story.failure
-    if failure is not None:
-        error: Result = failure.get("error") or {}
-        step = str(error.get("next_step") or "run the same command again with -vvv")
-        again = ["run the same command again"] if story.moving and "again" not in step else []
-        again += [f"{moves.RUNS} lists the runs"] if story.moving == "undo" and error.get("kind") == "bad_input" else []
-        return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+    if story.failure is not None:
+        return _after_failing(story, story.failure)
     if story.gate and not story.goes_back and not story.keeps_record:
         return gates.what_next(story.gate)
     if story.check:
@@ -528,6 +523,16 @@ def _next(story: Story) -> list[str]:
         # They were found while it was still paused.
         causes = [command for command in causes if not command.startswith((RESET, RESUME))]
     return causes[:1]
+
+
+def _after_failing(story: Story, failure: Result) -> list[str]:
+    """What the error says, and the command that goes on from there."""
+    error: Result = failure.get("error") or {}
+    step = str(error.get("next_step") or "run the same command again with -vvv")
+    again = ["run the same command again"] if story.moving and "again" not in step else []
+    if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
+        again.append(f"{moves.RUNS} lists the runs")
+    return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 
 def _after_moving(story: Story) -> list[str]:

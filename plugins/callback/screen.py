@@ -59,5 +59,7 @@ class CallbackModule(Default):
         if self._display.verbosity or not result.get("msg"):
             return False
         error = result.get("error")
-        ours = isinstance(error, dict) and {"kind", "attempted", "next_step"} <= t.cast("dict[str, t.Any]", error).keys()
+        ours = (
+            isinstance(error, dict) and {"kind", "attempted", "next_step"} <= t.cast("dict[str, t.Any]", error).keys()
+        )
         return bool(ours or result.get("_ansible_scout_lines"))

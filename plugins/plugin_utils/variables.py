@@ -83,4 +83,6 @@ def near(name: str) -> list[str]:
         return [name]
     if len(name) >= SHORTEST_BEGINNING and (longer := [each for each in read if each.startswith(f"{name}_")]):
         return sorted(longer, key=lambda each: (len(each), each))[:3]
-    return difflib.get_close_matches(name, sorted(read), 1, 0.8) or difflib.get_close_matches(name, sorted(options), 1, 0.8)
+    return difflib.get_close_matches(name, sorted(read), 1, 0.8) or difflib.get_close_matches(
+        name, sorted(options), 1, 0.8
+    )

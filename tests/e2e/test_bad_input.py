@@ -165,7 +165,7 @@ def assert_no_ansible_trouble(played: Played) -> None:
 def test_a_mistyped_variable_is_refused_before_anything_is_selected(healthy: Pipeline, stage: Stage) -> None:
     """Ansible would ignore it, and the events of all sources would be set aside."""
     before = healthy.fingerprint()
-    window = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z"}
+    window: dict[str, Any] = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z"}
     played = stage.play("quarantine", healthy.dsn, source_system="pos-17", **window)
     assert (played.rc, played.result["outcome"]) == (2, "failed")
     assert "'source_system' is not a variable of ours, and would be ignored" in played.summary

@@ -20,7 +20,10 @@ PASSWORD = "s3cr3t-w0rd"
         (psycopg.OperationalError("FATAL:  the database system is shutting down"), "as soon as it answers"),
         (psycopg.OperationalError('no pg_hba.conf entry for host "10.0.0.1"'), "let this user in"),
         (psycopg.OperationalError("FATAL:  sorry, too many clients already"), "end sessions that nobody needs"),
-        (psycopg.OperationalError("FATAL:  remaining connection slots are reserved for roles"), "end sessions that nobody"),
+        (
+            psycopg.OperationalError("FATAL:  remaining connection slots are reserved for roles"),
+            "end sessions that nobody",
+        ),
         (psycopg.OperationalError("connection refused"), "came from SCOUT_DSN. If the server was only restarting, run"),
         (psycopg.OperationalError("password authentication failed"), "check scout_password"),
         (psycopg.OperationalError('role "x" does not exist'), "check the database and role names in SCOUT_DSN"),

@@ -318,6 +318,8 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
     text = " ".join(" ".join(summary.lines(made)).split())
     assert "failed the steps that matter were not done: --tags, --skip-tags" in text
     assert "next run the same command without --tags" in text
+    refused = summary.Story(operation, "db1", "adhoc", False, True, {"preflight": failed(UNREACHED)})
+    assert "left them out" not in " ".join(summary.lines(refused))
 
 
 def test_a_reset_that_only_looked_has_not_recovered_anything() -> None:
