@@ -78,6 +78,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.recovery import ledger as ledgers
 from ..module_utils.recovery import runs
 from ..module_utils.recovery.connection import attempting
 from ..module_utils.recovery.errors import BadInput
@@ -115,6 +116,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 run_id=as_run_id(params["run_id"]) if params["run_id"] else None,
                 limit=params["limit"],
             )
+        elif params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+            raise problem
     undoable = sum(entry["can_be_undone"] for entry in found)
     summary = f"{count(len(found), 'run')}, of which {undoable} can be undone" if found else "no runs"
     return {"changed": False, "runs": found, "summary": summary}

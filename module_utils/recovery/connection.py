@@ -62,6 +62,7 @@ SELECT current_database() AS database,
        current_setting('server_version_num')::int AS server_version,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
        current_setting('transaction_read_only') = 'on' AS read_only,
+       (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
        pg_catalog.pg_backend_pid() AS backend_pid
 """
@@ -92,6 +93,17 @@ class Facts:
     pooled: bool
 
 
+#: Where libpq looks by itself; and that nothing at all says where the database is.
+LIBPQ: t.Final = "libpq's environment"
+UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
+NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
+
+
+def to_set(source: str) -> str:
+    """What a person sets to go elsewhere than `source` leads."""
+    return "SCOUT_DSN" if source == UNSET else source
+
+
 def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
     """The connection string and where it came from: the option, SCOUT_DSN, PGURI, else libpq's own environment."""
     if dsn:
@@ -99,7 +111,7 @@ def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, st
     for name in ("SCOUT_DSN", "PGURI"):
         if environment.get(name):
             return environment[name], name
-    return "", "libpq's environment"
+    return "", LIBPQ if any(environment.get(name) for name in NAMES_A_SERVER) else UNSET
 
 
 def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
@@ -294,7 +306,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             next_step=connection_advice(e, source),
         ) from e
     try:
-        yield Session(connection, settings, _facts(connection, only_read=only_read))
+        yield Session(connection, settings, _facts(connection, source, only_read=only_read))
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):
@@ -304,7 +316,31 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         connection.close()
 
 
-def _facts(connection: psycopg.Connection[Row], *, only_read: bool) -> Facts:
+#: Where a setting comes from, by pg_settings.source.
+SET_BY: t.Final = {
+    "client": "by this connection",
+    "user": "for this role",
+    "database": "for this database",
+    "database user": "for this role in this database",
+}
+
+
+def _writable_again(found: Row) -> str:
+    """How the setting that makes all transactions read-only is taken back where it was made."""
+    role, database = (sql.Identifier(found[name]).as_string(None) for name in ("role", "database"))
+    where = {
+        "user": f"ROLE {role}",
+        "database": f"DATABASE {database}",
+        "database user": f"ROLE {role} IN DATABASE {database}",
+    }.get(found["read_only_by"])
+    if where:
+        return f"ALTER {where} RESET default_transaction_read_only"
+    if found["read_only_by"] == "client":
+        return "take default_transaction_read_only out of the connection's options, or of PGOPTIONS"
+    return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
+
+
+def _facts(connection: psycopg.Connection[Row], source: str, *, only_read: bool) -> Facts:
     found = connection.execute(FACTS).fetchone()
     if found is None:
         raise LookupError("the server answered a SELECT without FROM with no row")
@@ -314,13 +350,14 @@ def _facts(connection: psycopg.Connection[Row], *, only_read: bool) -> Facts:
         raise WrongDatabase(
             "refused to work on a standby",
             on=where,
-            next_step="point scout_dsn at the primary (target_session_attrs=read-write lets libpq choose among hosts)",
+            next_step=f"point {to_set(source)} at the primary (target_session_attrs=read-write lets libpq choose among hosts)",
         )
     if found["read_only"] and not only_read:
         raise WrongDatabase(
             "refused to work where transactions are read-only by default",
             on=where,
-            next_step="ALTER ROLE/DATABASE … RESET default_transaction_read_only, or point scout_dsn at the primary",
+            said=f"default_transaction_read_only is set {SET_BY.get(found['read_only_by'], 'for this server')}",
+            next_step=f"if the primary is elsewhere, point {to_set(source)} at it; else {_writable_again(found)}",
         )
     if found["server_version"] < MINIMUM_SERVER_VERSION:
         raise WrongDatabase(
@@ -348,13 +385,23 @@ def describe(parts: dict[str, t.Any], source: str) -> str:
     return f"{parts.get('dbname') or 'the default database'} on {where}{user} (from {source})"
 
 
+#: What PostgreSQL and a pooler say where no connection is left.
+FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
+
+
 def connection_advice(error: psycopg.Error, source: str) -> str:
     """What to do where no session can be opened."""
     text = str(error)
+    if source == UNSET:
+        return "say which database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
     if isinstance(error, errors.InvalidPassword) or "password" in text:
         return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
     if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
         return f"check the database and role names in {source}"
+    if "pg_hba.conf" in text:
+        return "ask who runs the server to let this user in from this host (pg_hba.conf), or connect from where it may"
+    if FULL.search(text):
+        return "end sessions that nobody needs (pg_stat_activity), or wait; then run the same command again"
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"
     return (

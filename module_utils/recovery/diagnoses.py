@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from .connection import Row
+    from .drift import Drift
     from .findings import Findings
     from .gold import Freshness
 
@@ -26,10 +27,11 @@ RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
+#: Rows are looked at before they move.
+SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same without --check does it"
 
 #: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
 GOLD_LATE_SECONDS: t.Final = 600.0
-#: As long after a release was captured, what was deployed since is the first suspect.
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of v_quality_alerts, in words.
 SPOILED: t.Final = {
@@ -49,10 +51,12 @@ class Diagnosis:
     cause: str
     evidence: str
     next_command: str
+    #: Worth mending, but no reason to keep ingestion paused.
+    blocks: bool = True
 
     def as_dict(self) -> dict[str, t.Any]:
         """For results."""
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
 
 
 def diagnose(
@@ -63,13 +67,15 @@ def diagnose(
     known = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl)
     seen = (_of_the_flow, _of_gold, _of_data, _of_jobs_off)
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
-    young = found.drift is not None and found.drift.seconds < DEPLOYED_SECONDS
-    parts = (*known, _of_the_release, *seen) if young else (*known, *seen, _of_the_release)
+    parts = (
+        (*known, _of_the_release, *seen) if found.drift and is_young(found.drift) else (*known, *seen, _of_the_release)
+    )
     status = {**status, "": "fail"} if trouble else status
     causes = [cause for part in parts for cause in part(found, status)]
     if blockers:
         # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
+        causes.sort(key=lambda c: not c.blocks)
     return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
 
 
@@ -80,13 +86,18 @@ def is_late(view: Freshness, *, paused: bool) -> bool:
     return view.state == "stale" and (paused or view.behind_seconds is None or view.behind_seconds > GOLD_LATE_SECONDS)
 
 
+def is_young(drift: Drift) -> bool:
+    """Whether a release was captured so lately that what was deployed since is the first suspect."""
+    return drift.seconds < DEPLOYED_SECONDS
+
+
 def message_of(run: Row) -> str:
     """What a run of a job left behind, on one line."""
     return " ".join(str(run["return_message"] or "no message").split())[:500]
 
 
-def _cause(cause: str, evidence: str, next_command: str) -> Diagnosis:
-    return Diagnosis(0, cause, evidence, next_command)
+def _cause(cause: str, evidence: str, next_command: str, *, blocks: bool = True) -> Diagnosis:
+    return Diagnosis(0, cause, evidence, next_command, blocks)
 
 
 def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -155,7 +166,8 @@ def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diag
     if drift and "fail" in status.values():
         cause = f"the schema is not that of release {drift.release}, captured {in_words(drift.seconds)} ago"
         command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
-        yield _cause(cause, drift.changes.first(), f"if that deployment is to blame: {command} shows the way back")
+        advice = f"if that deployment is to blame: {command} shows the way back"
+        yield _cause(cause, drift.changes.first(), advice, blocks=is_young(drift))
 
 
 def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -175,17 +187,17 @@ def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnos
             )
     if status.get("etl_duration") in ("warn", "fail") and not failed:
         evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
-        yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way")
+        yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way", blocks=False)
 
 
 def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for view in found.gold or []:
-        name = view.view.full_name
+        name, late = view.view.full_name, is_late(view, paused=found.ingestion == "paused")
         if view.view.populated and not view.view.keyed:
             evidence = "the pipeline refreshes CONCURRENTLY, which needs a unique index on plain columns"
             cause = f"{name} has no unique index, so the pipeline cannot refresh it"
-            yield _cause(cause, evidence, f"create it again, then {REFRESH}")
-        if is_late(view, paused=found.ingestion == "paused"):
+            yield _cause(cause, evidence, f"create the unique index of {name} again, then {REFRESH}", blocks=late)
+        if late:
             yield _cause(f"{name} is {view.state}", view.why, REFRESH)
 
 
@@ -196,25 +208,26 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         what = f"silver violates {alert}" if row["critical"] else SPOILED.get(alert, alert)
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
-        yield _cause(what, evidence, f"{CLEANUP} --check shows what would be set aside, with all that it came from")
+        yield _cause(what, evidence, SET_ASIDE, blocks=bool(row["critical"]))
     if found.older and (found.older["negative"] or found.older["empty"]):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
             f"for example {found.older['sample']}; the acceptance gate refuses them at any age"
         )
-        yield _cause(
-            f"silver holds violations older than {hours}", evidence, f"{CLEANUP} --check shows what would be set aside"
-        )
+        yield _cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
     if status.get("bronze_staleness") in ("warn", "fail"):
         evidence = f"the newest is {in_words((found.bronze_minutes or 0) * 60)} old"
-        yield _cause("no new event arrives", evidence, "look at the edge function and its sources, not at the database")
+        look = "look at the edge function and its sources, not at the database"
+        yield _cause("no new event arrives", evidence, look, blocks=False)
     if status.get("linking_coverage") in ("warn", "fail"):
         evidence = "scout.silver_line_items without product_key"
-        yield _cause("products are not linked", evidence, "look at scout.dim_product and at the job product-linking")
+        look = "look at scout.dim_product and at the job product-linking"
+        yield _cause("products are not linked", evidence, look, blocks=False)
     if found.dead_letters:
         evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
         look = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
-        yield _cause("dead letters wait for someone", evidence, f"{look}; once the cause is mended, {REDRIVE}")
+        look += f"; once the cause is mended, {REDRIVE}"
+        yield _cause("dead letters wait for someone", evidence, look, blocks=False)
 
 
 def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

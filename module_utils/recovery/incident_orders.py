@@ -232,6 +232,8 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if call.look(params["ledger"]).present:
             name = incidents.meant(session, params["incident"], latest=params["latest"])
             record = incidents.read(session, name) if name else None
+        elif params["report"] and params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+            raise problem
     if record is None:
         none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"
         if params["report"]:

@@ -12,7 +12,7 @@ import urllib.parse
 
 from . import contract, joining
 from . import ledger as ledgers
-from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, translate
+from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
 from .controller import Controller, this_controller
 from .errors import BadInput, RecoveryError, WrongDatabase
 from .pg import psycopg
@@ -110,7 +110,7 @@ def invoke(
                     "refused: this is not a Scout database",
                     on=session.where,
                     said=f"missing {there['missing']}",
-                    next_step=f"point {source} at the database that holds schema {contract.SCHEMA}",
+                    next_step=f"point {to_set(source)} at the database that holds schema {contract.SCHEMA}",
                 )
             joined = joining.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}

@@ -195,7 +195,7 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
     check_incident(incident)
     state: Row = {"ready": False} if mode == "off" else _state(session)
     if mode == "required" and not (state["ready"] or state["creatable"]):
-        raise _cannot_use(session)
+        raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
 
 
@@ -204,7 +204,8 @@ def ensure(session: Session, *, incident: str, controller: Controller, mode: str
     check_incident(incident)
     ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
     if mode != "off" and not ledger.present:
-        problem = _cannot_use(session)
+        with session.read():
+            problem = _cannot_use(session, present=_state(session)["present"])
         if mode == "required":
             raise problem
         ledger.warnings.append(f"working without the ledger: {problem.said}. {problem.next_step}")
@@ -247,25 +248,32 @@ def _applied(session: Session) -> int:
     return session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"]
 
 
-def _cannot_use(session: Session) -> MissingPrivilege:
+def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     role = sql.Identifier(session.facts.role).as_string()
     database = sql.Identifier(session.facts.database).as_string()
+    grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
+    if present:
+        grants = (
+            f"GRANT USAGE ON SCHEMA scout_ops TO {role}; "
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
+        )
     return MissingPrivilege(
         "could not use the ledger scout_ops",
         on=session.where,
-        said=f"role {session.facts.role} may neither use nor create it",
-        next_step=(
-            f"GRANT CREATE ON DATABASE {database} TO {role}; or, where scout_ops exists: "
-            f"GRANT USAGE ON SCHEMA scout_ops TO {role}; "
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
-        ),
+        said=f"role {session.facts.role} may {'not use it' if present else 'neither use nor create it'}",
+        next_step=grants,
     )
 
 
 def problem(session: Session) -> MissingPrivilege | None:
     """Why this role could not use the ledger, or None when it could; inside the caller's transaction."""
     state = _state(session)
-    return None if state["ready"] or state["creatable"] else _cannot_use(session)
+    return None if state["ready"] or state["creatable"] else _cannot_use(session, present=state["present"])
+
+
+def hidden(session: Session) -> MissingPrivilege | None:
+    """Why this role sees nothing of a ledger that is there, or None; inside the caller's transaction."""
+    return problem(session) if _state(session)["present"] else None
 
 
 @contextlib.contextmanager

@@ -69,6 +69,17 @@ AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
 GOOD: t.Final = frozenset(
     {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", gates.PASSED, *AS_WANTED}
 )
+#: Steps that are done for others.
+PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
+#: Ansible leaves out what has other tags, and ends well.
+NOTHING_DONE: t.Final[Result] = {
+    "failed": True,
+    "error": BadInput(
+        "the steps that matter were not done",
+        said="--tags, --skip-tags or --start-at-task left them out",
+        next_step="run the same command without --tags, --skip-tags and --start-at-task",
+    ).as_dict(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +122,17 @@ class Story:
 
     @property
     def failure(self) -> Result | None:
-        """The first step that failed, or that ended without what it was for."""
-        return next((r for r in self.ran.values() if _went_wrong(r)), None)
+        """The first step that failed, or that ended without what it was for; where none was done, that."""
+        wrong = next((r for r in self.ran.values() if _went_wrong(r)), None)
+        return wrong or (None if self.began else NOTHING_DONE)
+
+    @property
+    def began(self) -> bool:
+        """Whether any step came to a result that is more than a preparation; a gate without one says so itself."""
+        if self.operation == "emergency_reset" and not self.check and self.before.get("needs_reset"):
+            # Whether it helped is known only once that was looked at.
+            return bool({"assess_again", "resume"} & self.ran.keys())
+        return self.operation == gates.OPERATION or bool(self.ran.keys() - (PREPARATIONS - {self.operation}))
 
     @property
     def before(self) -> Result:
@@ -422,6 +442,8 @@ def _now_unseen(steps: set[str]) -> str:
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first."""
     wrong = [_failure(r) for r in story.ran.values() if _went_wrong(r)]
+    if not wrong and not story.began:
+        wrong.append(_failure(NOTHING_DONE))
     return "; ".join(dict.fromkeys(reversed(wrong) if watches.urgent(story.ran) else wrong))
 
 
@@ -476,13 +498,8 @@ def _ours(story: Story) -> bool:
 
 def _next(story: Story) -> list[str]:
     """Commands and advice in the order in which to follow them."""
-    failure = story.failure
-    if failure is not None:
-        error: Result = failure.get("error") or {}
-        step = str(error.get("next_step") or "run the same command again with -vvv")
-        again = ["run the same command again"] if story.moving and "again" not in step else []
-        again += [f"{moves.RUNS} lists the runs"] if story.moving == "undo" and error.get("kind") == "bad_input" else []
-        return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+    if story.failure is not None:
+        return _after_failing(story, story.failure)
     if story.gate and not story.goes_back and not story.keeps_record:
         return gates.what_next(story.gate)
     if story.check:
@@ -508,6 +525,16 @@ def _next(story: Story) -> list[str]:
             if not command.startswith((RESET, RESUME)) and rollbacks.ROLLBACK not in command
         ]
     return causes[:1]
+
+
+def _after_failing(story: Story, failure: Result) -> list[str]:
+    """What the error says, and the command that goes on from there."""
+    error: Result = failure.get("error") or {}
+    step = str(error.get("next_step") or "run the same command again with -vvv")
+    again = ["run the same command again"] if story.moving and "again" not in step else []
+    if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
+        again.append(f"{moves.RUNS} lists the runs")
+    return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 
 def _after_moving(story: Story) -> list[str]:

@@ -19,11 +19,16 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery import invoke as front
 from ..module_utils.recovery.errors import BadInput, Stopped
 from ..module_utils.recovery.progress import Progress
+from ..plugin_utils import variables as names
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
 
 display = Display()
 
@@ -58,6 +63,10 @@ class ActionModule(ActionBase):
         """The module's result, from this process where it can be, else from the module executed on the target."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
+        try:
+            ignored = mistyped(self._loader, variables)
+        except BadInput as e:
+            return front.failure(e)
         if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
             return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
         module = module_of(self._task.action)
@@ -87,7 +96,14 @@ class ActionModule(ActionBase):
             )
         if not self._task.diff:
             result.pop("diff", None)
+        if ignored:
+            result["warnings"] = [*(result.get("warnings") or []), *ignored]
         return t.cast("dict[str, t.Any]", remove_values(result, hidden))
+
+
+def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
+    """What is to be said of names given with -e that nothing here reads; what a team's own playbook reads is its affair."""
+    return names.check(load_extra_vars(loader)) if names.ours(variables.get("playbook_dir", "")) else []
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:

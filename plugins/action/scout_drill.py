@@ -19,7 +19,7 @@ from ..module_utils.recovery.controller import this_controller
 from ..module_utils.recovery.errors import BadInput, RecoveryError
 from ..module_utils.recovery.invoke import failure, secrets
 from ..module_utils.recovery.progress import Progress, count
-from .scout import guarded, module_of, stoppable, validated
+from .scout import guarded, mistyped, module_of, stoppable, validated
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,7 @@ class ActionModule(ActionBase):
             display.display(f"[drill] {remove_values(line, hidden)}", color="cyan")
 
         try:
+            ignored = mistyped(self._loader, task_vars or {})
             params = validated(module_of("scout_drill"), self._task.args)
             hidden |= _secrets(params)
             request = self._request(params, task_vars or {})
@@ -79,7 +80,7 @@ class ActionModule(ActionBase):
             "document": done.document,
             "folder": str(done.folder),
             "scorecard": str(done.pages[-1]),
-            "warnings": list(done.warnings),
+            "warnings": [*done.warnings, *ignored],
             "summary": found.line,
         }
         return t.cast("dict[str, t.Any]", remove_values(result, hidden))

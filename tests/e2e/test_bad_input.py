@@ -133,6 +133,9 @@ def test_databases_that_cannot_be_operated(another_broken: Callable[[], Pipeline
     assert played.rc == 2, played.text
     says = {name: str(made["error"]) for name, made in played.results.items()}
     assert "read-only by default" in says["read_only"]
+    again = " ".join(played.results["read_only"]["next"])
+    assert again.startswith("if the primary is elsewhere, point scout_dsn at it; else ALTER DATABASE ")
+    assert again.endswith(f"{name} RESET default_transaction_read_only") or f'"{name}" RESET' in again
     assert "pg_cron is not in this database" in says["no_cron"]
     assert "missing scout.etl_processed" in says["half"]
     after = {name: pipeline.fingerprint() for name, pipeline in pipelines.items()}
@@ -157,3 +160,29 @@ def assert_no_ansible_trouble(played: Played) -> None:
     """Nothing on the screen comes from Python or from Ansible's own plumbing."""
     for word in ("Traceback", "unexpected", "Unexpected", "[DEPRECATION", "argument spec", "_AnsibleTagged"):
         assert word not in played.text, played.text
+
+
+def test_a_mistyped_variable_is_refused_before_anything_is_selected(healthy: Pipeline, stage: Stage) -> None:
+    """Ansible would ignore it, and the events of all sources would be set aside."""
+    before = healthy.fingerprint()
+    window: dict[str, Any] = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z"}
+    played = stage.play("quarantine", healthy.dsn, source_system="pos-17", **window)
+    assert (played.rc, played.result["outcome"]) == (2, "failed")
+    assert "'source_system' is not a variable of ours, and would be ignored" in played.summary
+    assert "perhaps source_systems is meant" in played.summary
+    assert healthy.fingerprint() == before
+    assert_no_ansible_trouble(played)
+
+
+def test_a_failure_is_said_in_a_sentence_and_in_full_with_v(stage: Stage) -> None:
+    """No wall of YAML stands above the answer at 3 a.m.; whoever wants it adds -v."""
+    dsn = "postgresql://nobody@127.0.0.1:1/scout"
+    short, full = stage.play("pause_ingestion", dsn), stage.play("pause_ingestion", dsn, "-v")
+    assert (short.rc, full.rc) == (2, 2)
+    assert "Origin:" not in short.text
+    assert "attempted:" not in short.text
+    assert "fatal: [local]: FAILED! =>" in short.text
+    # Names of tasks and the recap are Ansible's; what is ours fits.
+    begin = next(at for at, line in enumerate(short.lines) if line.startswith("fatal: [local]: FAILED! =>"))
+    assert max(len(line) for line in short.lines[begin : begin + 5]) <= 79
+    assert "attempted: could not open a session" in full.text

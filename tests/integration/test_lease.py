@@ -232,10 +232,22 @@ def test_the_ledger_of_one_operator_is_opened_to_another_by_grants(scout_db: str
         role = second.partition("user=")[2].split()[0]
         with connect(scout_db) as connection:
             for grant in refused["error"]["next_step"].split("; "):
-                connection.execute(grant.removeprefix("or, where scout_ops exists: "))
+                connection.execute(grant)
         assert role in refused["msg"]
         assert lease(second, ledger="required")["token"] == 2
         assert call("scout_ingestion", second, state="paused", lease_token=2, ledger="required")["changed"]
+
+
+def test_a_ledger_that_may_not_be_read_is_not_taken_for_an_empty_one(scout_db: str) -> None:
+    """Who asks what was done must not hear that nothing was."""
+    with operator(scout_db) as first, operator(scout_db, without="create") as second:
+        assert call("scout_runs_info", second)["runs"] == []
+        call("scout_ingestion", first, state="paused")
+        assert len(call("scout_runs_info", first)["runs"]) == 1
+        for refused in (call("scout_runs_info", second), call("scout_incident_info", second, report=True)):
+            assert refused["error"]["kind"] == "missing_privilege"
+            assert refused["error"]["next_step"].startswith("GRANT USAGE ON SCHEMA scout_ops")
+        assert call("scout_runs_info", second, ledger="off")["runs"] == []
 
 
 def test_without_a_ledger_there_is_no_lease(scout_db: str) -> None:

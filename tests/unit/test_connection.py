@@ -18,6 +18,12 @@ PASSWORD = "s3cr3t-w0rd"
     [
         (psycopg.errors.CannotConnectNow("nicht jetzt"), "run the same command again as soon as it answers"),
         (psycopg.OperationalError("FATAL:  the database system is shutting down"), "as soon as it answers"),
+        (psycopg.OperationalError('no pg_hba.conf entry for host "10.0.0.1"'), "let this user in"),
+        (psycopg.OperationalError("FATAL:  sorry, too many clients already"), "end sessions that nobody needs"),
+        (
+            psycopg.OperationalError("FATAL:  remaining connection slots are reserved for roles"),
+            "end sessions that nobody",
+        ),
         (psycopg.OperationalError("connection refused"), "came from SCOUT_DSN. If the server was only restarting, run"),
         (psycopg.OperationalError("password authentication failed"), "check scout_password"),
         (psycopg.OperationalError('role "x" does not exist'), "check the database and role names in SCOUT_DSN"),
@@ -27,6 +33,12 @@ def test_what_to_do_where_no_session_can_be_opened(error: psycopg.Error, says: s
     assert says in connection.connection_advice(error, "SCOUT_DSN")
 
 
+def test_where_nothing_says_which_database_the_advice_is_to_say_so() -> None:
+    for error in ("connection refused", 'role "root" does not exist', "no password supplied"):
+        advice = connection.connection_advice(psycopg.OperationalError(error), connection.UNSET)
+        assert "export SCOUT_DSN=postgresql://USER@HOST:5432/scout" in advice
+
+
 @pytest.mark.parametrize(
     ("dsn", "environment", "expected"),
     [
@@ -34,6 +46,7 @@ def test_what_to_do_where_no_session_can_be_opened(error: psycopg.Error, says: s
         (None, {"SCOUT_DSN": "host=b", "PGURI": "host=c"}, ("host=b", "SCOUT_DSN")),
         ("", {"SCOUT_DSN": "", "PGURI": "host=c"}, ("host=c", "PGURI")),
         (None, {"PGHOST": "d"}, ("", "libpq's environment")),
+        (None, {"PGUSER": "d"}, ("", connection.UNSET)),
     ],
 )
 def test_choose_dsn(dsn: str | None, environment: dict[str, str], expected: tuple[str, str]) -> None:

@@ -307,3 +307,22 @@ def test_the_document_is_a_custom_stat_of_the_host(tmp_path: Path) -> None:
     assert code == 0
     assert "CUSTOM STATS" in text
     assert '"outcome": "recovered"' in text or "outcome: recovered" in text
+
+
+@pytest.mark.parametrize("operation", ["emergency_reset", "pause_ingestion", "quarantine", "assess"])
+def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -> None:
+    """As by `--tags` with a name that no step has; a pipeline would go on as if it were paused."""
+    steps = {"preflight": START["preflight"], "lease": START["lease"], "pause": {}, "assess": {}, "quarantine": {}}
+    made = summary.Story(operation, "db1", "adhoc", False, True, steps)
+    assert (made.outcome, summary.document(made)["ok"]) == ("failed", False)
+    text = " ".join(" ".join(summary.lines(made)).split())
+    assert "failed the steps that matter were not done: --tags, --skip-tags" in text
+    assert "next run the same command without --tags" in text
+    refused = summary.Story(operation, "db1", "adhoc", False, True, {"preflight": failed(UNREACHED)})
+    assert "left them out" not in " ".join(summary.lines(refused))
+
+
+def test_a_reset_that_only_looked_has_not_recovered_anything() -> None:
+    """As by `--tags assess`: the pipeline runs, and is as broken as before."""
+    made = summary.Story("emergency_reset", "db1", "adhoc", False, True, START)
+    assert made.outcome == "failed"

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which variables a person can give with -e. Ansible ignores a mistyped one, and what was to be narrowed down is not."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import typing as t
+from pathlib import Path
+
+from ..module_utils.recovery.errors import BadInput
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Where a playbook or a role reads a variable.
+EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+NAME = re.compile(r"(?<![\w.])[a-z]\w*")
+#: An option of a role, in its defaults and in its specification.
+OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
+#: Read by plugins, as they stand.
+READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"})
+#: What other tools call a check.
+MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
+#: What a person may call ours who has not looked it up.
+OTHERWISE = {
+    "dsn": "scout_dsn",
+    "pguri": "scout_dsn",
+    "password": "scout_password",
+    "start": "window_start",
+    "since": "window_start",
+    "end": "window_end",
+    "until": "window_end",
+    "note": "text",
+}
+SHORTEST_BEGINNING = 5
+
+
+@functools.cache
+def known() -> tuple[frozenset[str], frozenset[str]]:
+    """Names that a person sets, some words among them that are no variables, and names of the roles' own options."""
+    read, options = set(READ_ELSEWHERE), set[str]()
+    for file in (*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*/*/*.yml")):
+        text = file.read_text(encoding="utf-8")
+        for expression in EXPRESSION.findall(text):
+            read.update(NAME.findall(QUOTED.sub("", expression)))
+        if file.parent.name in ("defaults", "meta"):
+            options.update(OPTION.findall(text))
+    return frozenset(read - options), frozenset(options)
+
+
+def ours(folder: str) -> bool:
+    """Whether the playbooks of a folder are those of the collection."""
+    return Path(folder).resolve() == ROOT / "playbooks"
+
+
+def check(given: Iterable[str]) -> list[str]:
+    """Refuses a name that is nearly one of ours, or stands for one; says of any other that nothing here reads it."""
+    read, options = known()
+    unknown = sorted(name for name in given if name not in read | options and not name.startswith("ansible_"))
+    for name in unknown:
+        plain = name.lower().replace("-", "_")
+        meant = near(plain)
+        if plain in MEANS_CHECK or meant:
+            advice = f"perhaps {' or '.join(meant)} is meant; docs/variables.md has them all"
+            if plain in MEANS_CHECK:
+                advice = "type --check instead: nothing is written then, and you see what would be done"
+            raise BadInput(f"{name!r} is not a variable of ours, and would be ignored", next_step=advice)
+    return [f"no playbook here reads the variable {name!r}" for name in unknown]
+
+
+def near(name: str) -> list[str]:
+    """What somebody may have meant: those that go on where this one ends, or else the likest name."""
+    if name in OTHERWISE:
+        return [OTHERWISE[name]]
+    read, options = known()
+    if name in read | options:
+        return [name]
+    if len(name) >= SHORTEST_BEGINNING and (longer := [each for each in read if each.startswith(f"{name}_")]):
+        return sorted(longer, key=lambda each: (len(each), each))[:3]
+    return difflib.get_close_matches(name, sorted(read), 1, 0.8) or difflib.get_close_matches(
+        name, sorted(options), 1, 0.8
+    )

@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mistyped -e is refused with what was meant, and what nobody can have meant is said to be ignored."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.errors import BadInput
+from ansible_collections.scout.recovery.plugins.plugin_utils import variables
+from tests.e2e.play import CHECKOUT
+
+MEANT = {
+    "source_system": "source_systems",
+    "store": "stores",
+    "runid": "run_id",
+    "resme": "resume",
+    "RESUME": "resume",
+    "relase": "release",
+    "widow_start": "window_start",
+    "window-start": "window_start",
+    "drain_timeout": "drain_timeout_seconds",
+    "source": "source_systems",
+    "event": "event_ids",
+    "titel": "title",
+    "dsn": "scout_dsn",
+    "since": "window_start",
+    "evidence_sample_row": "evidence_sample_rows",
+    "dry_run": "--check",
+}
+DOCUMENTED = re.compile(r"""-e ["']?(\w+)=""")
+ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_a_mistyped_name_is_refused_with_what_was_meant(name: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        variables.check([name, "incident"])
+    assert repr(name) in str(raised.value)
+    assert MEANT[name] in raised.value.next_step
+
+
+def test_what_the_documents_name_is_known() -> None:
+    pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "deploy").rglob("*.*")]
+    named = {name for page in pages for name in DOCUMENTED.findall(page.read_text(encoding="utf-8"))}
+    table = (CHECKOUT / "docs" / "variables.md").read_text(encoding="utf-8")
+    named |= {name for row in ROW.findall(table) for name in re.findall(r"\w+", row)}
+    assert len(named) > 100
+    assert variables.check(named) == []
+
+
+def test_what_resembles_nothing_is_told_and_what_is_ansibles_is_not() -> None:
+    assert variables.check(["env", "ansible_user"]) == ["no playbook here reads the variable 'env'"]
