@@ -19,11 +19,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery import invoke as front
 from ..module_utils.recovery.errors import BadInput, Stopped
 from ..module_utils.recovery.progress import Progress
+from ..plugin_utils import typed
 
 display = Display()
 
@@ -58,6 +60,10 @@ class ActionModule(ActionBase):
         """The module's result, from this process where it can be, else from the module executed on the target."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
+        try:
+            typed.refuse(variables, load_extra_vars(self._loader))
+        except BadInput as e:
+            return front.failure(e)
         if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
             return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
         module = module_of(self._task.action)
