@@ -19,6 +19,7 @@ from . import summary_moves as moves
 from . import summary_release as captures
 from . import summary_rollback as rollbacks
 from . import summary_watch as watches
+from .errors import BadInput
 from .progress import count, in_words
 from .summary_moves import MOVES
 

@@ -176,7 +176,10 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
             return [
                 f"if what warns is good enough, the same command with -e warn_passes=true; else mend it, then {AGAIN}"
             ]
-        *causes, _ = gates.what_next(gate)
-        return [*(causes or [gates.ASSESS]), AGAIN]
+        # It was asked while we held the pause: that is no cause.
+        causes: list[Result] = gate.get("diagnoses") or []
+        others = [cause for cause in causes if cause["next_command"] != gates.RESUME]
+        *wanted, _ = gates.what_next({**gate, "diagnoses": others})
+        return [*(wanted or [gates.ASSESS]), AGAIN]
     push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
     return [push] if push else []

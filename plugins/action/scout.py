@@ -102,8 +102,12 @@ class ActionModule(ActionBase):
 
 
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
-    """What is to be said of names given with -e that nothing here reads; what a team's own playbook reads is its affair."""
-    return names.check(load_extra_vars(loader)) if names.ours(variables.get("playbook_dir", "")) else []
+    """Refuses switches that are neither on nor off, and names given with -e that are nearly one of ours; what is to be said
+    of others that nothing here reads. What a team's own playbook reads is its affair."""
+    if not names.ours(variables.get("playbook_dir", "")):
+        return []
+    names.refuse_unclear(variables)
+    return names.check(load_extra_vars(loader))
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -11,10 +11,12 @@ import re
 import typing as t
 from pathlib import Path
 
+from ansible.module_utils.parsing.convert_bool import boolean  # pyright: ignore[reportUnknownVariableType]
+
 from ..module_utils.recovery.errors import BadInput
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Where a playbook or a role reads a variable.
@@ -23,6 +25,7 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 #: An option of a role, in its defaults and in its specification.
 OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
+SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
 #: Read by plugins, as they stand.
 READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"})
 #: What other tools call a check.
@@ -38,6 +41,8 @@ OTHERWISE = {
     "until": "window_end",
     "note": "text",
 }
+#: What Ansible reads itself, and what AWX adds to every job.
+OF_OTHERS = ("ansible_", "awx_", "tower_")
 SHORTEST_BEGINNING = 5
 
 
@@ -54,6 +59,13 @@ def known() -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(read - options), frozenset(options)
 
 
+@functools.cache
+def switches() -> frozenset[str]:
+    """Names of what is on or off, as the roles' defaults say."""
+    texts = (file.read_text(encoding="utf-8") for file in ROOT.glob("roles/*/defaults/main.yml"))
+    return frozenset(name for text in texts for found in SWITCH.findall(text) for name in found if name)
+
+
 def ours(folder: str) -> bool:
     """Whether the playbooks of a folder are those of the collection."""
     return Path(folder).resolve() == ROOT / "playbooks"
@@ -62,7 +74,7 @@ def ours(folder: str) -> bool:
 def check(given: Iterable[str]) -> list[str]:
     """Refuses a name that is nearly one of ours, or stands for one; says of any other that nothing here reads it."""
     read, options = known()
-    unknown = sorted(name for name in given if name not in read | options and not name.startswith("ansible_"))
+    unknown = sorted(name for name in given if name not in read | options and not name.startswith(OF_OTHERS))
     for name in unknown:
         plain = name.lower().replace("-", "_")
         meant = near(plain)
@@ -72,6 +84,21 @@ def check(given: Iterable[str]) -> list[str]:
                 advice = "type --check instead: nothing is written then, and you see what would be done"
             raise BadInput(f"{name!r} is not a variable of ours, and would be ignored", next_step=advice)
     return [f"no playbook here reads the variable {name!r}" for name in unknown]
+
+
+def refuse_unclear(variables: Mapping[str, t.Any]) -> None:
+    """Refuses a switch that is neither on nor off: Ansible takes `ture` for no."""
+    for name in sorted(switches() & variables.keys()):
+        value = variables[name]
+        if isinstance(value, str) and "{{" in value:
+            continue
+        try:
+            boolean(value)
+        except TypeError:
+            raise BadInput(
+                f"{name} {str(value)[:80]!r} is neither true nor false",
+                next_step="correct it and run the same command again",
+            ) from None
 
 
 def near(name: str) -> list[str]:

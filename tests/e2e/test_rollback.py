@@ -354,6 +354,13 @@ def test_data_that_would_be_lost_is_refused_until_it_is_given_up(bad: Release) -
 def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release) -> None:
     """An unknown release names those there are; a value that cannot be used is named."""
     assert "patience_seconds 'soon' is not a number" in bad.refused("bad_input", patience_seconds="soon").summary
+    # What Ansible itself would take for no, and for a variable of somebody else.
+    for options, said in (
+        ({"pause": "ture"}, "pause 'ture' is neither true nor false"),
+        ({"gate": "ture"}, "gate 'ture' is neither true nor false"),
+        ({"schema_rolback_enabled": False}, "perhaps schema_rollback_enabled is meant"),
+    ):
+        assert said in bad.refused("bad_input", **options).summary
     for options in ({"release": "v9"}, {"release": ""}):
         played = bad.refused("bad_input", **options)
         assert "captured are: v5.2.1" in played.summary

@@ -129,6 +129,10 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         "gate fail: of 30 checks 1 fails", "fails negative_totals", "now ingestion is paused", UNDO,
         f"{summary.RESUME} gives back the jobs",
         "window_recovery.yml", f"then {rollbacks.AGAIN}"]),
+    "the gate does not pass while it is paused": (WHOLE | {"gate": FAILED | {"checks": [], "diagnoses": [
+        {"rank": 1, "cause": "ingestion was paused by oncall", "evidence": "1 s ago", "next_command": summary.RESUME}]},
+        "resume": {"skipped": True}}, {}, "not_passed", [
+        f"next {summary.gates.ASSESS}; then {rollbacks.AGAIN}"]),
     "the gate only warns": (WHOLE | {"gate": WARNS, "resume": {"skipped": True}}, {}, "not_passed", [
         "warns negative_totals", "-e warn_passes=true"]),
     "the application failed": (PLANNED | {"pause": PAUSED, "revert": failed(errors.ProgramFailed("could not push", next_step="mend it"))},

@@ -26,6 +26,11 @@ MEANT = {
     "source": "source_systems",
     "event": "event_ids",
     "titel": "title",
+    "aplication_push": "application_push",
+    "schema_rollback_enable": "schema_rollback_enabled",
+    "drop_colum": "drop_column",
+    "scout_dns": "scout_dsn",
+    "application_comit": "application_commit",
     "dsn": "scout_dsn",
     "since": "window_start",
     "evidence_sample_row": "evidence_sample_rows",
@@ -53,4 +58,16 @@ def test_what_the_documents_name_is_known() -> None:
 
 
 def test_what_resembles_nothing_is_told_and_what_is_ansibles_is_not() -> None:
-    assert variables.check(["env", "ansible_user"]) == ["no playbook here reads the variable 'env'"]
+    assert variables.check(["env", "ansible_user", "awx_job_id"]) == ["no playbook here reads the variable 'env'"]
+
+
+@pytest.mark.parametrize("value", ["ture", "flase", "2", "", "nope", None])
+@pytest.mark.parametrize("name", ["pause", "gate", "smoke", "schema_rollback_enabled", "application_rollback_enabled"])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(name: str, value: object) -> None:
+    with pytest.raises(BadInput, match=f"{name} '{value}' is neither true nor false"):
+        variables.refuse_unclear({name: value})
+
+
+@pytest.mark.parametrize("value", [True, False, "true", "False", "yes", "no", "on", "0", 1, "{{ other }}"])
+def test_a_switch_may_be_spelt_as_ansible_takes_it(value: object) -> None:
+    variables.refuse_unclear({"pause": value, "app_version": "x"})
