@@ -48,8 +48,8 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[t.Any]:
         """Each value."""
-        typed: dict[str, t.Any] = load_extra_vars(self._loader)
-        usual = lookup_loader.get("ansible.builtin.vars", loader=self._loader, templar=self._templar)
+        typed = load_extra_vars(t.cast("t.Any", self._loader))
+        usual = t.cast("t.Any", lookup_loader).get("ansible.builtin.vars", loader=self._loader, templar=self._templar)
         return [
             _bare(typed[name]) if name in typed else usual.run([name], variables=variables, default="")[0]
             for name in terms
