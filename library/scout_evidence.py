@@ -165,7 +165,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery import evidence, exhibits, scrubbing
 from ..module_utils.recovery.errors import BadInput
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, secrets
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, known_secrets
 from ..module_utils.recovery.progress import count, in_words
 from ..module_utils.recovery.selection import window_of
 
@@ -188,8 +188,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a snapshot."""
     wanted = _wanted(call, params)
-    known = {*secrets(params), call.session.connection.info.password}
-    scrubber = scrubbing.Scrubber(params["mask"], filter(None, known))
+    scrubber = scrubbing.Scrubber(params["mask"], known_secrets(call, params))
     result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
     if call.check:
         would = evidence.collect(call.session, exhibits.Exhibits(scrubber, None), wanted, call.progress, check=True)

@@ -14,6 +14,7 @@ from . import incident_plans as plans
 from . import ledger as ledgers
 from .connection import attempting
 from .errors import BadInput, LeaseHeld, NotReached
+from .invoke import known_secrets
 from .joining import ADHOC
 from .progress import count, in_words
 from .selection import moment
@@ -44,7 +45,7 @@ KEPT: t.Final = {
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Opens, notes, updates or closes; in check mode says what that would come to."""
-    want = plans.wanted(params)
+    want = plans.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
     ledger = _ledger(call, params)
@@ -57,9 +58,12 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
             incidents.refuse_lease_held(ledger, **lease)
     before = look.record if look.record and look.record.row["incident"] == todo.incident else None
     notes: list[str] = []
+    if want.hidden:
+        names = ", ".join(want.hidden)
+        notes.append(f"what looks like a secret is left out of {names}: *** stands in the record in its place")
     if todo.changed and not call.check:
         name = todo.incident
-        held = incidents.under_lease(ledger, name, **lease) if takes_lease else contextlib.nullcontext(notes)
+        held = incidents.under_lease(ledger, name, **lease) if takes_lease else contextlib.nullcontext(list[str]())
         try:
             with held as told:
                 notes += told

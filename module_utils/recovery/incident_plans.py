@@ -10,14 +10,14 @@ import datetime
 import typing as t
 import unicodedata
 
-from . import checklist
+from . import checklist, scrubbing
 from .errors import BadInput, NotReached
 from .joining import ADHOC
 from .progress import count
 from .timeline import Record
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .connection import Row
     from .incidents import Look
@@ -87,6 +87,8 @@ class Wanted:
     adopts: bool = False
     gate: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
     force: bool = False
+    #: Which of the texts held what looks like a secret.
+    hidden: tuple[str, ...] = ()
 
 
 def clean(text: str | None, name: str, *, one_line: bool = False) -> str | None:
@@ -122,9 +124,19 @@ def severities(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     return made
 
 
-def wanted(params: Mapping[str, t.Any]) -> Wanted:
-    """The options, checked; reads nothing."""
+def wanted(params: Mapping[str, t.Any], secrets: Iterable[str] = ()) -> Wanted:
+    """The options, checked, with no secret in any text; reads nothing."""
     known = severities(params["severities"])
+    # A record is told to people, and nothing of it can be removed.
+    scrubber = scrubbing.Scrubber((), secrets)
+    hidden: list[str] = []
+
+    def text(name: str, *, one_line: bool = False) -> str | None:
+        made = clean(params[name], name, one_line=one_line)
+        kept = made and scrubber.text(made)
+        hidden.extend([name] if kept != made else [])
+        return kept
+
     severity: str | None = params["severity"] or None
     if severity is not None and severity not in known:
         raise BadInput(f"severity {severity[:40]!r} is not known", next_step=f"give one of {', '.join(known)}")
@@ -145,19 +157,20 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
             f"next_update_minutes {minutes:g} is not usable",
             next_step=f"give minutes, above 0 and at most {LONGEST_PROMISE_MINUTES}",
         )
-    items = {name: clean(params[name], name) for name in checklist.PERSONAL}
+    items = {name: text(name) for name in checklist.PERSONAL}
     made = Wanted(
         given=params["incident"],
-        title=clean(params["title"], "title", one_line=True),
+        title=text("title", one_line=True),
         severity=severity,
         terms=known[severity] if severity else {},
-        text=clean(params["text"], "text"),
+        text=text("text"),
         settles=settles,
-        items={name: text for name, text in items.items() if text},
+        items={name: said for name, said in items.items() if said},
         minutes=minutes,
         adopts=bool(params["adopt"] or params["adopt_since"]),
         gate=params["gate"] or {},
         force=params["force"],
+        hidden=tuple(hidden),
     )
     _refuse_empty(made, params["state"])
     return made
@@ -324,7 +337,7 @@ def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
             f"refused to close {name}",
             on=where,
             said="; ".join(against),
-            next_step=_what_first(look.paused_for == name) + "; or close it all the same with -e force=true",
+            next_step=_what_first(look.paused_for is not None) + "; or close it all the same with -e force=true",
         )
     lacking = checklist.missing(record.entries)
     details: dict[str, t.Any] = {"missing": lacking, "forced": bool(against), "against": against}

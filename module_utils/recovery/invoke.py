@@ -196,7 +196,7 @@ def _storable(value: t.Any) -> bool:
     return all(map(_storable, t.cast("list[t.Any]", value))) if isinstance(value, list) else True
 
 
-def secrets(params: dict[str, t.Any]) -> set[str]:
+def secrets(params: t.Mapping[str, t.Any]) -> set[str]:
     """Every spelling of a secret among the options and the environment that a message could contain."""
     dsn, source = choose_dsn(params.get("dsn"), os.environ)
     found = {*(params.get(name) for name in SECRET), os.environ.get("PGPASSWORD")}
@@ -206,3 +206,9 @@ def secrets(params: dict[str, t.Any]) -> set[str]:
         found.add(dsn)
     spellings = {spelling for value in found if value for spelling in (value, urllib.parse.quote(value, safe=""))}
     return {value for value in spellings if len(value) > 2}
+
+
+def known_secrets(call: Call, params: t.Mapping[str, t.Any]) -> set[str]:
+    """Those, and the password of the connection, which a text must not repeat; a name that stands everywhere hides nothing."""
+    info = call.session.connection.info
+    return {*secrets(params), info.password} - {"", info.user, info.dbname, info.host, contract.SCHEMA}

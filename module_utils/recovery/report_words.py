@@ -83,7 +83,7 @@ def stamp(at: datetime.datetime | str, zone: zoneinfo.ZoneInfo | None) -> dict[s
         "time": f"{utc:%H:%M:%S}",
         "utc": f"{utc:%Y-%m-%d %H:%M:%S} UTC",
         "local": f"{other_day}{local:%H:%M:%S %Z}" if local else None,
-        "local_time": f"{local:%H:%M:%S}" if local else None,
+        "local_time": f"{other_day}{local:%H:%M:%S}" if local else None,
     }
 
 

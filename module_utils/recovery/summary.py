@@ -108,7 +108,7 @@ class Story:
             plan = steps.pop(name) or {}
             if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
                 steps[of] = plan
-        return {name: r for name, r in steps.items() if r and not r.get("skipped")}
+        return {name: records.explained(name, r) for name, r in steps.items() if r and not r.get("skipped")}
 
     @property
     def moving(self) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from . import timeline
@@ -18,6 +19,11 @@ REPORT: t.Final = "incident_report"
 OPERATIONS: t.Final = ("incident_open", "incident_note", "incident_update", "incident_close", REPORT)
 #: The steps that write a report.
 WRITTEN: t.Final = ("report_html", "report_markdown")
+#: The step that makes the folder they are in.
+FOLDER: t.Final = "report_folder"
+#: What the system said, as Ansible quotes it, and what Ansible says before it.
+ERRNO = re.compile(r"\[Errno \d+\] ([^:]+)")
+PREFIX = re.compile(r"^(?:Task failed: |Module failed: )+")
 #: The step that keeps who was told; whatever becomes of it, they were.
 TOLD: t.Final = "notified"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
@@ -79,6 +85,29 @@ def files(steps: Mapping[str, Result]) -> list[str]:
     """Where the files of a report are, the page first."""
     shown = [steps.get(name) or {} for name in WRITTEN]
     return [str(file.get("dest") or file.get("path")) for file in shown if file.get("dest") or file.get("path")]
+
+
+def explained(name: str, result: Result) -> Result:
+    """A step of Ansible's own that wrote a report and failed, with what to do next; any other as it is."""
+    if name not in (FOLDER, *WRITTEN) or not result.get("failed") or result.get("error"):
+        return result
+    text = PREFIX.sub("", str(result.get("msg") or "a step failed"))
+    reason = ERRNO.search(text)
+    if reason or name == FOLDER:
+        attempted, said = "could not write the report", reason[1] if reason else text
+        step = "give a writable folder with enough room: -e report_dir=…"
+    else:
+        attempted, said = "could not fill in the template of the report", text
+        option = "report_template_html" if name == "report_html" else "report_template_markdown"
+        step = f"mend the template, or leave out {option}"
+    error = {
+        "attempted": attempted,
+        "on": str(result.get("path") or ""),
+        "said": said,
+        "sqlstate": "",
+        "next_step": step,
+    }
+    return result | {"error": error}
 
 
 def lacking(operation: str, result: Mapping[str, t.Any]) -> str:

@@ -158,6 +158,41 @@ def test_hostile_words_on_the_screen(healthy: Pipeline, stage: Stage) -> None:
     assert len(refused.lines[-15:]) <= 15
 
 
+def test_what_was_typed_is_no_template(healthy: Pipeline, stage: Stage) -> None:
+    """Braces are braces, also such as would fail, or would run a program."""
+    title = "{{ 7 * 7 }} {% raw %} {# x #} <script>"
+    text = "{{ lookup('pipe', 'touch ran') }} and {{ ref('gold') }}"
+    opened = stage.play("incident_open", healthy.dsn, title=title, severity="high")
+    assert (opened.rc, opened.result["record"]["title"]) == (0, title), opened.text
+    noted = stage.play("incident_note", healthy.dsn, text=text, root_cause="{{ nobody_knows }}")
+    assert noted.rc == 0, noted.text
+    notes = "SELECT string_agg(text, ' | ' ORDER BY entry) FROM scout_ops.incident_entries WHERE kind = 'note'"
+    assert healthy.one(notes) == f"{text} | {{{{ nobody_knows }}}}"
+    lost = typed(stage, "incident_note", healthy.dsn, "text=see {{ x }}")
+    assert (lost.rc, "the words '{{ x }}' stand outside of quotes" in lost.summary) == (2, True), lost.text
+
+
+def test_a_secret_in_a_note_is_not_kept(healthy: Pipeline, stage: Stage) -> None:
+    stage.play("incident_open", healthy.dsn, title="login with password=hush1 fails", severity="high")
+    noted = stage.play(
+        "incident_note",
+        healthy.dsn,
+        text="it said postgresql://u:hush2@db1/scout",
+        root_cause="PGPASSWORD=hush3 was old",
+    )
+    assert noted.rc == 0, noted.text
+    assert "what looks like a secret is left out of root_cause, text" in " ".join(noted.summary.split())
+    kept = "SELECT string_agg(i::text, '') || string_agg(e::text, '') FROM scout_ops.incidents AS i, scout_ops.incident_entries AS e"
+    assert "hush" not in healthy.one(kept)
+    again = stage.play(
+        "incident_note",
+        healthy.dsn,
+        text="it said postgresql://u:hush2@db1/scout",
+        root_cause="PGPASSWORD=hush3 was old",
+    )
+    assert "has this note already" in again.summary
+
+
 def test_adopting_by_the_playbook(healthy: Pipeline, stage: Stage) -> None:
     stage.play("pause_ingestion", healthy.dsn)
     stage.play("resume_ingestion", healthy.dsn)

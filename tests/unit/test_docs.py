@@ -34,7 +34,9 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool, "dict": dict, "float": (int, float), "int": int, "list": list, "path": str, "str": str,
 }  # fmt: skip
 # What another task registered is not for people to set.
-PUBLIC = re.compile(r"\{\{ (?:lookup\('scout.recovery.targets', )?(\w+)(?<!_result) \| default\(")
+PUBLIC = re.compile(
+    r"\{\{ (?:lookup\('scout.recovery.targets', )?(\w+)(?<!_result) \| default\(|lookup\('scout.recovery.typed', '(\w+)'\)"
+)
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 by_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -57,7 +59,8 @@ def defaults(role: Path) -> dict[str, Any]:
 def public_variables() -> set[str]:
     """What the playbooks, and the defaults of the roles, take from whoever calls."""
     sources = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*/defaults/main.yml")]
-    return {name for path in sources for name in PUBLIC.findall(path.read_text(encoding="utf-8"))}
+    found = [names for path in sources for names in PUBLIC.findall(path.read_text(encoding="utf-8"))]
+    return {name for names in found for name in names if name}
 
 
 def code(page: Path) -> Iterator[str]:

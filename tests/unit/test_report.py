@@ -9,6 +9,7 @@ import datetime
 import json
 import re
 import xml.etree.ElementTree as ET
+import zoneinfo
 from typing import Any
 
 import pytest
@@ -415,3 +416,43 @@ def test_the_summary_says_where_it_is_and_what_it_lacks(
     if missing and not check:
         folded = " ".join(text.replace("\\\n", " ").split())
         assert f"{NOTE} -e \"root_cause='…'\" -e \"retrospective='…'\"; then this again" in folded
+
+
+@pytest.mark.parametrize(
+    ("name", "failed", "said", "following"),
+    [
+        (
+            "report_html",
+            "Task failed: Module failed: Failed to replace '/r/a' with b'/t/a': [Errno 28] No space left on device: b'/t/a'",
+            "failed could not write the report: No space left on device",
+            "next give a writable folder with enough room: -e report_dir=…",
+        ),
+        (
+            "report_folder",
+            "/dev/null already exists as a file",
+            "failed could not write the report: /dev/null already exists as a file",
+            "next give a writable folder with enough room: -e report_dir=…",
+        ),
+        (
+            "report_markdown",
+            "Task failed: object of type 'dict' has no attribute 'nosuch'",
+            "failed could not fill in the template of the report: object of type 'dict' has no attribute 'nosuch'",
+            "next mend the template, or leave out report_template_markdown",
+        ),
+    ],
+)
+def test_a_report_that_cannot_be_written_says_what_to_do(name: str, failed: str, said: str, following: str) -> None:
+    steps = {"incident": {"record": RECORD, "summary": "s"}, name: {"failed": True, "msg": failed}}
+    text = " ".join(
+        " ".join(summary.lines(summary.Story("incident_report", "local", "INC-1", False, True, steps))).split()
+    )
+    assert said in text
+    assert following in text
+    assert "-vvv" not in text
+
+
+def test_a_time_on_another_day_names_it() -> None:
+    """Where the day of the team is not that of UTC."""
+    moment = datetime.datetime(2026, 10, 24, 20, 0, tzinfo=datetime.UTC)
+    assert report_words.stamp(moment, zoneinfo.ZoneInfo("Australia/Lord_Howe"))["local_time"] == "25 Oct 07:00:00"
+    assert report_words.stamp(moment, zoneinfo.ZoneInfo("Europe/Berlin"))["local_time"] == "22:00:00"
