@@ -39,7 +39,19 @@ DETECT_SECONDS: t.Final = 60.0
 PLAYBOOK_SECONDS: t.Final = 900.0
 LOOK_SECONDS: t.Final = 0.25
 #: What fails while a drill goes on, without being a mistake of ours.
-TROUBLE: t.Final = (RecoveryError, psycopg.Error, RuntimeError, AssertionError, OSError, LookupError, TypeError)
+TROUBLE: t.Final = (
+    RecoveryError,
+    psycopg.Error,
+    RuntimeError,
+    AssertionError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+#: A drill begins anew; what the playbooks say of going on is about a pipeline that stays.
+STOPPED: t.Final = "somebody stopped the drill. Next: run it again; its sandbox is removed"
 
 
 def in_short(error: BaseException) -> str:
@@ -82,7 +94,7 @@ class Drilling:
             self._judge()
         except RecoveryError as e:
             self.document["verdict"] = "interrupted" if e.kind == "stopped" else "error"
-            self.document["why"].append(str(e))
+            self.document["why"].append(STOPPED if e.kind == "stopped" else str(e))
         except TROUBLE as e:
             self.document["verdict"] = "error"
             self.document["why"].append(in_short(e))

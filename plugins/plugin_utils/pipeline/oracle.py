@@ -18,6 +18,9 @@ import psycopg
 Connection = psycopg.Connection[Any]
 Written = dict[UUID, str]
 
+#: Settings under which a row is the same text whatever the database and its roles are set to.
+EXACTLY = "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c extra_float_digits=1 -c IntervalStyle=postgres"
+
 #: Silver without generated ids and clocks.
 SILVER = {
     "transactions": """
@@ -164,6 +167,5 @@ def _one_sided(there: Counter[str], meant: Counter[str]) -> list[Any]:
 @contextmanager
 def plain(dsn: str) -> Generator[Connection]:
     """A session that prints values the same way whatever the database is set to."""
-    exactly = "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c extra_float_digits=1 -c IntervalStyle=postgres"
-    with psycopg.connect(dsn, autocommit=True, options=exactly) as connection:
+    with psycopg.connect(dsn, autocommit=True, options=EXACTLY) as connection:
         yield connection
