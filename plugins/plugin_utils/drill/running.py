@@ -77,6 +77,8 @@ class Drilling:
         self._detected: dt.datetime | None = None
         self._recovered: dt.datetime | None = None
         self._skew = dt.timedelta()
+        #: Checks of the gate that what was done is meant to set off.
+        self._meant: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Fills the document; whatever went wrong is in its `why`."""
@@ -289,6 +291,7 @@ class Drilling:
         self._look_for_events(" after the undo")
         if self.scenario.redo:
             self._undo_all(done, "redo")
+            self._meant = measures.MEANT_BY_UNDO
             self._keep(measures.steady("after the redo", self._settled(self.scenario.steady_state, self._patience)))
 
     def _undo_all(self, run_ids: list[str], word: str) -> list[str]:
@@ -313,7 +316,7 @@ class Drilling:
         looks: dict[str, Callable[[], tuple[bool, str]]] = {
             "flowing": lambda: measures.flowing(asking.health(dsn)),
             "gold": lambda: measures.fresh(asking.health(dsn)),
-            "gate": lambda: measures.passing(asking.gate(dsn)),
+            "gate": lambda: measures.passing(asking.gate(dsn), self._meant),
             "nothing_paused": lambda: measures.unpaused(asking.ledger(dsn)),
             "jobs": lambda: measures.same_jobs(self.scene.jobs, asking.jobs(dsn)),
         }
