@@ -24,12 +24,14 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.errors imp
 )
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill import source
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill.embedded import DrillServer, SlowStandby
+from ansible_collections.scout.recovery.plugins.plugin_utils.drill.load import Load
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill.sandboxes import Sandbox, open_sandbox
 from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import (
     container,
     engine,
     faults,
     generator,
+    oracle,
     reference,
 )
 from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
@@ -363,6 +365,13 @@ def test_what_reaches_out_of_the_sandbox_stays_behind(faithful: str) -> None:
            CREATE FUNCTION scout.export() RETURNS void LANGUAGE plpgsql AS
            $$ BEGIN COPY scout.alerts TO PROGRAM 'curl -T - https://example.org'; END $$;
            COMMENT ON FUNCTION scout.export() IS 'copies the alerts to a program';
+           CREATE FUNCTION scout.export_to(path text) RETURNS void LANGUAGE plpgsql AS
+           $$ BEGIN EXECUTE format('COPY scout.alerts TO %L', path); END $$;
+           CREATE FUNCTION scout.import_from(path text) RETURNS void LANGUAGE plpgsql AS
+           $$ BEGIN EXECUTE 'COPY scout.alerts FROM ' || quote_literal(path); END $$;
+           CREATE FUNCTION scout.copy_of(name text) RETURNS bigint LANGUAGE plpgsql AS
+           $$ DECLARE n bigint; BEGIN -- the copy
+           EXECUTE format('SELECT count(*) FROM %s', name) INTO n; RETURN n; END $$;
            SELECT cron.schedule('export', '* * * * *', 'COPY scout.alerts TO ''/tmp/alerts'' ');
            CREATE FOREIGN TABLE scout.far (n int) SERVER beyond;
            GRANT SELECT ON scout.far TO dashboard_reader""",
@@ -371,6 +380,8 @@ def test_what_reaches_out_of_the_sandbox_stays_behind(faithful: str) -> None:
         assert sandbox.lacks == (
             "extension dblink: it reaches out of the sandbox",
             "function scout.export: it reaches out of the sandbox",
+            "function scout.export_to: it reaches out of the sandbox",
+            "function scout.import_from: it reaches out of the sandbox",
             'table scout.far: server "beyond" does not exist',
             "job export: it reaches out of the sandbox",
         )
@@ -405,6 +416,56 @@ def test_tables_that_ask_for_more_are_filled_all_the_same(faithful: str) -> None
         assert rows(sandbox.dsn, "SELECT DISTINCT tenant, lane::text, shard FROM scout.bronze_events") == [
             ("drill", "fast", 0)
         ]
+
+
+def test_what_others_keep_is_no_hindrance_and_is_said(faithful: str) -> None:
+    """A clone has no data, so nothing can refer to what is elsewhere; short columns and unique ones are filled too."""
+    do(
+        faithful,
+        """CREATE SCHEMA crm; CREATE TABLE crm.customers (customer_id text PRIMARY KEY);
+           CREATE TABLE scout.shops (code varchar(3) PRIMARY KEY);
+           TRUNCATE scout.bronze_events, scout.etl_processed, scout.silver_transactions CASCADE;
+           ALTER TABLE scout.bronze_events ADD currency char(3) NOT NULL, ADD shop varchar(3) NOT NULL REFERENCES scout.shops,
+               ADD channel text NOT NULL CONSTRAINT known CHECK (channel IN ('pos', 'web')), ADD ref text NOT NULL UNIQUE,
+               ADD number int NOT NULL UNIQUE;
+           ALTER TABLE scout.silver_transactions
+               ADD CONSTRAINT ours FOREIGN KEY (customer_id) REFERENCES crm.customers""",
+    )
+    with cloned(faithful) as sandbox:
+        assert sandbox.lacks == (
+            *(
+                f"a value for scout.bronze_events.{name} in generated events, so the clone gives it a default"
+                for name in ("currency", "shop", "channel", "ref", "number")
+            ),
+            *(
+                f"{what}, so the clone does without"
+                for what in (
+                    "check known of scout.bronze_events that a value made up for generated events does not meet",
+                    "foreign key bronze_events_shop_fkey of scout.bronze_events to scout.shops, which has no such rows in a clone",
+                    "foreign key ours of scout.silver_transactions to crm.customers, which has no such rows in a clone",
+                )
+            ),
+        )
+        assert value(sandbox.dsn, "SELECT count(*) FROM scout.bronze_events") == 150
+        assert value(sandbox.dsn, PENDING) == 0
+        assert value(sandbox.dsn, "SELECT count(*) FROM scout.silver_transactions") != 0
+        do(sandbox.dsn, "INSERT INTO scout.bronze_events (event_type, event_data) VALUES ('a', '{}'), ('b', '{}')")
+
+
+def test_events_are_as_they_were_written_whatever_the_database_is_set_to(faithful: str) -> None:
+    """The zone of the team, and how it has dates written, are no alteration."""
+    name = conninfo_to_dict(faithful)["dbname"]
+    do(
+        faithful,
+        f"ALTER DATABASE {name} SET timezone = 'Asia/Manila'; ALTER DATABASE {name} SET datestyle = 'SQL, DMY'",
+    )
+    with cloned(faithful) as sandbox:
+        assert value(sandbox.dsn, "SHOW timezone") == "Asia/Manila"
+        known = oracle.bronze(sandbox.dsn)
+        with Load(sandbox.dsn, events_per_second=50, scheduler=False) as load:
+            assert until(lambda: len(load.written) > 5)
+        assert not load.trouble
+        assert oracle.where(sandbox.dsn, {**known, **load.written}) == oracle.ZERO
 
 
 def test_a_column_of_which_no_value_is_known_is_named(faithful: str) -> None:

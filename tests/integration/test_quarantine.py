@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import kin
 from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import oracle as drilled
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 from tests.integration.oracle import START, arrive
 
@@ -226,3 +227,21 @@ def test_a_file_of_ids(scout_db: str, tmp_path: Path) -> None:
     assert "'nonsense' is not an event id" in call("scout_quarantine", scout_db, event_ids_file=str(listed))["msg"]
     listed.write_text("# nothing\n")
     assert "names no event" in call("scout_quarantine", scout_db, event_ids_file=str(listed))["msg"]
+
+
+def test_the_oracle_of_a_drill_knows_an_event_whose_columns_follow_from_others(scout_db: str) -> None:
+    """What is generated is not kept with a dead letter, and that is no alteration."""
+    with connect(scout_db) as connection:
+        connection.execute(
+            """ALTER TABLE scout.bronze_events ADD size int GENERATED ALWAYS AS (octet_length(event_data::text)) STORED,
+                   ADD "the Tag" text NOT NULL DEFAULT 'a, "b"'"""
+        )
+    [event] = loaded(scout_db, sale(1))
+    written = drilled.bronze(scout_db)
+    quarantine(scout_db, event_ids=[str(event)])
+    assert drilled.where(scout_db, written) == drilled.ZERO
+    with connect(scout_db) as connection:
+        connection.execute(
+            'UPDATE scout.bronze_events_dlq SET original_payload = original_payload || \'{"store_id": "x"}\''
+        )
+    assert drilled.where(scout_db, written).altered == {event}

@@ -24,6 +24,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.errors imp
     RecoveryError,
     WrongDatabase,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill.embedded import DrillServer
 from ansible_collections.scout.recovery.plugins.plugin_utils.drill.sandboxes import (
     Host,
@@ -308,7 +309,16 @@ def test_what_a_killed_drill_left_is_removed_by_the_next_and_nothing_else(stagin
     staging.do(*(f"CREATE DATABASE {name} OWNER drillmaster" for name in foreign), f"CREATE ROLE {foreign[0]}_loader")
     staging.do(f"COMMENT ON DATABASE {foreign[1]} IS 'scout-recovery: drill by hand; may be dropped'")
     assert mine in staging.names()[0]
-    with open_sandbox("staging", sandbox_dsn=staging.dsn(), pipeline=EVENTS, name="next", hosts=staging.hosts):
+    said: list[str] = []
+    with open_sandbox(
+        "staging",
+        sandbox_dsn=staging.dsn(),
+        pipeline=EVENTS,
+        name="next",
+        hosts=staging.hosts,
+        progress=Progress(said.append),
+    ):
+        assert said[0] == f"removed what a killed drill left: scratch database {mine}, 4 scratch roles"
         databases, roles = staging.names()
         assert mine not in databases
         assert not [role for role in roles if str(role).startswith(mine)]
@@ -321,6 +331,26 @@ def test_what_a_killed_drill_left_is_removed_by_the_next_and_nothing_else(stagin
         assert living not in staging.names()[0]
     staging.do(*(f"DROP DATABASE {name}" for name in foreign), f"DROP ROLE {foreign[0]}_loader")
     assert staging.names() == before
+
+
+def test_a_role_that_cannot_watch_is_told_before_anything_is_made(staging: Staging) -> None:
+    """Else every playbook stops at its preflight, and the recovery looks broken."""
+    staging.do(f"CREATE ROLE blind LOGIN CREATEDB CREATEROLE PASSWORD '{PASSWORD}'")
+    before = staging.names()
+    dsn = staging.dsn("blind")
+    hosts = [Host("staging", dsn, marked=True)]
+    try:
+        with (
+            pytest.raises(MissingPrivilege, match="is no member of pg_read_all_stats and pg_signal_backend") as refused,
+            open_sandbox("staging", sandbox_dsn=dsn, pipeline=EVENTS, name="test", hosts=hosts),
+        ):
+            pass
+        assert staging.names() == before
+        staging.do(refused.value.next_step)
+        with open_sandbox("staging", sandbox_dsn=dsn, pipeline=EVENTS, name="test", hosts=hosts) as sandbox:
+            assert sandbox.operator_dsn("least_privileged")
+    finally:
+        staging.do("REVOKE pg_read_all_stats, pg_signal_backend FROM blind", "DROP ROLE blind")
 
 
 @pytest.mark.parametrize(
@@ -341,7 +371,7 @@ def test_a_missing_privilege_is_named_with_what_mends_it(staging: Staging, attri
             pass
         assert refused.value.next_step == f'ALTER ROLE "Ann O\'Nym" {lacks}'
         assert staging.names() == before
-        staging.do(refused.value.next_step)
+        staging.do(refused.value.next_step, 'GRANT pg_read_all_stats, pg_signal_backend TO "Ann O\'Nym"')
         with open_sandbox(
             "staging", sandbox_dsn=dsn, pipeline=EVENTS, name="test", hosts=[Host("staging", dsn, marked=True)]
         ) as sandbox:

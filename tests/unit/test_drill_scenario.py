@@ -25,6 +25,9 @@ def spill(dsn: str, cups: int, kind: str = "tea") -> None:
     """A fault."""
 
 
+spill.choices = {"kind": ("tea", "milk")}  # type: ignore[attr-defined]
+
+
 def sip(scene: object) -> None:
     """An action that is no fault."""
 
@@ -158,6 +161,10 @@ WRONG = [
     ("faults", [{"drop": {}}], "faults[0]: there is no fault 'drop'; there are spill"),
     ("faults", [{"spill": {}}], "faults[0].spill.cups is missing"),
     ("faults", [{"spill": {"cups": 1, "size": 2}}], "faults[0].spill.size is not known here; known are cups, kind"),
+    ("faults", [{"spill": {"cups": "five"}}], "faults[0].spill.cups is 'five', not a whole number"),
+    ("faults", [{"spill": {"cups": True}}], "faults[0].spill.cups is True, not a whole number"),
+    ("faults", [{"spill": {"cups": 1, "kind": "ink"}}], "faults[0].spill.kind is 'ink', not one of tea, milk"),
+    ("faults", [{"spil": {"cups": 1}}], "faults[0]: there is no fault 'spil', did you mean spill?; there are"),
     ("faults", [{"spill": 3}], "faults[0].spill is 3, not a mapping of options"),
     ("faults", [{"spill": {"cups": 1}, "sip": {}}], "not one fault as `name: {options}`"),
     ("detected", "soon", "detected is 'soon', not one of health, at_once"),
@@ -165,7 +172,7 @@ WRONG = [
     ("steps", [], "steps has no playbook, so nothing would be drilled"),
     ("steps", [{"do": {"sip": {}}}], "steps has no playbook"),
     ("steps", [{}], "steps[0] has neither playbook nor do"),
-    ("steps", [{"do": {"sup": {}}}], "steps[0].do: there is no action 'sup'; there are sip, spill"),
+    ("steps", [{"do": {"sup": {}}}], "steps[0].do: there is no action 'sup', did you mean sip?; there are sip, spill"),
     ("steps.0.playbook", "emergency", "steps[0].playbook is 'emergency', not one of acceptance_gate, assess, "),
     ("steps.0.playbook", "mine.yml", "steps[0].playbook is 'mine.yml', not a file beside a_test.yml"),
     ("steps.0.vars", ["a"], "steps[0].vars is ['a'], not a mapping of extra variables"),
@@ -185,10 +192,12 @@ WRONG = [
     ("steps.0.after", "x", "steps[0].after is not known here"),
     ("steps.0.operator", "root", "steps[0].operator is 'root', not one of owner, least_privileged"),
     ("again", "yes", "again is 'yes', not true or false"),
-    ("undo", "twice", "undo is 'twice', not true or false"),
+    ("undo", "twice", "undo is 'twice', not true, false or redo"),
     ("steady_state", ["calm"], "steady_state[0] is 'calm', not one of flowing, gate"),
     ("budget", {"paused": 0}, "budget.paused is 0, not a number from 0.1 to 86400"),
     ("budget", {"detected": 5}, "budget.detected is not known here; known are paused, recovered, resumed"),
+    ("steady_state", [], "steady_state is [], not some of flowing, gate"),
+    ("sandboxes", [], "sandboxes is [], not some of embedded, docker, staging"),
     ("sandboxes", ["cloud"], "sandboxes[0] is 'cloud', not one of embedded, docker, staging"),
 ]
 

@@ -33,6 +33,8 @@ REACHING: t.Final = frozenset(
 #: So would one that has the server run a program or touch its files, on whose machine this is; a superuser's may.
 REACHES: t.Final = re.compile(
     r"\bCOPY\b[^;]*\b(?:TO|FROM)\s+(?:PROGRAM\b|'+/)"
+    # A name of a file that is put together when it runs.
+    r"|\bCOPY\b[^;']*\b(?:TO|FROM)\s+(?:'\s*\|\||%(?:\d+\$)?[Ls])"
     r"|\b(?:pg_read_file|pg_read_binary_file|pg_ls_dir|lo_import|lo_export)\s*\(",
     re.IGNORECASE,
 )

@@ -9,14 +9,13 @@ import dataclasses
 import datetime as dt
 import importlib
 import json
-import tempfile
 import time
 import typing as t
 from pathlib import Path
 
 import yaml
 
-from ...module_utils.recovery import files
+from ...module_utils.recovery import files, programs
 from ...module_utils.recovery.connection import parse_dsn
 from ...module_utils.recovery.errors import BadInput, RecoveryError, Stopped
 from ...module_utils.recovery.progress import in_words
@@ -24,9 +23,11 @@ from ...module_utils.recovery.scrubbing import Scrubber
 from . import asking, history, scenario, scorecard
 from .document import FORMAT
 from .playing import Stage
-from .running import TROUBLE, Drilling, in_short
+from .reader import near
+from .running import STOPPED, TROUBLE, Drilling, in_short
 from .sandboxes import open_sandbox
 from .scene import ACTIONS, BREAKING, PLAYBOOKS
+from .source import FOLDER
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +101,9 @@ def choose(request: Request) -> tuple[list[Scenario], list[str]]:
     unknown = [name for name in names if name not in there]
     if unknown or not names:
         raise BadInput(
-            f"there is no scenario {', '.join(map(repr, unknown))}" if unknown else "no scenario is named",
+            f"there is no scenario {', '.join(f'{name!r}{near(name, there)}' for name in unknown)}"
+            if unknown
+            else "no scenario is named",
             next_step=f"-e scenario=… takes all, or one or more, with commas between, of {', '.join(there) or 'none'}",
         )
     made = [_read(there[name], request) for name in names]
@@ -149,8 +152,9 @@ def run(request: Request, progress: Progress) -> Done:
     folder = _folder(request.output, document["drill"])
     _save(document, folder)
     stopped = False
-    with tempfile.TemporaryDirectory(prefix="scout-drill-") as secrets, progress.unbroken():
-        stage = Stage([str(_collections()), *request.collections], Path(secrets), request.config_file)
+    # The folder holds passwords, so that of a drill that was killed goes too.
+    with programs.scratch(FOLDER) as secrets, progress.unbroken():
+        stage = Stage([str(_collections()), *request.collections], secrets, request.config_file)
         for number, each in enumerate(chosen):
             progress.say(f"{each.name}: scenario {number + 1} of {len(chosen)}, {each.title}")
             told = document["scenarios"][number]
@@ -191,7 +195,7 @@ def _one(
             Drilling(wanted, sandbox, stage, folder / wanted.name, progress, told).run()
     except RecoveryError as e:
         told["verdict"] = "interrupted" if isinstance(e, Stopped) else "not_run" if e.kind == "unavailable" else "error"
-        told["why"].append(str(e))
+        told["why"].append(STOPPED if isinstance(e, Stopped) else str(e))
         # What keeps one sandbox from being made keeps the next one too.
         return opened and told["verdict"] == "error"
     except TROUBLE as e:

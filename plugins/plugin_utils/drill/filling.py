@@ -31,6 +31,8 @@ DIMENSIONS: t.Final = (
         catalog.products,
     ),
 )
+#: Tables that have rows in a clone; whatever refers to them is to hold.
+FILLED: t.Final = (contract.BRONZE, contract.TRANSACTIONS, *(f"{contract.SCHEMA}.{name}" for name, _, _ in DIMENSIONS))
 #: How often an ETL that takes less than it is asked for is asked again.
 TURNS: t.Final = 50
 
@@ -38,12 +40,16 @@ COLUMNS: t.Final = """
 SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required, a.attgenerated <> '' AS generated,
        CASE WHEN y.typtype = 'e' THEN 'E' ELSE y.typcategory::text END AS category,
+       EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indnkeyatts = 1
+               AND i.indkey[0] = a.attnum) AS alone,
        (SELECT e.enumlabel::text FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = y.oid ORDER BY e.enumsortorder LIMIT 1) AS label
 FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 #: What is put into a column that must have a value and of which nothing is known, by the category of its type.
 SOMETHING: t.Final = {"S": "'drill'", "N": "0", "B": "false", "D": "now()", "T": "interval '0'", "A": "'{}'"}
+#: The same where no two rows may have the same.
+SOMETHING_ELSE: t.Final = {"S": "'drill-' || gen_random_uuid()", "N": "floor(random() * 2e9)"}
 BY_TYPE: t.Final = {"uuid": "gen_random_uuid()", "jsonb": "'{}'", "json": "'{}'", "bytea": "''"}
 
 STAGE: t.Final = """
@@ -61,6 +67,21 @@ SELECT count(*)::int AS events FROM scout.bronze_events AS b WHERE event_type = 
   AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
 """
 
+#: A constraint as it was made, whichever partition it was met in.
+CONSTRAINT: t.Final = """
+WITH RECURSIVE up AS (
+    SELECT c.* FROM pg_catalog.pg_constraint AS c
+    WHERE c.conname = %(name)s AND c.conrelid = to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
+    UNION ALL
+    SELECT c.* FROM up JOIN pg_catalog.pg_constraint AS c ON c.oid = up.conparentid
+)
+SELECT r.relname::text AS table, n.nspname::text AS schema, up.conname::text AS name, up.contype::text AS kind,
+       up.confrelid::regclass::text AS other, ARRAY(
+    SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum = ANY (up.conkey)) AS columns
+FROM up JOIN pg_catalog.pg_class AS r ON r.oid = up.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+WHERE up.conparentid = 0
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
@@ -71,6 +92,7 @@ class _Column:
     required: bool
     generated: bool
     category: str
+    alone: bool
     label: str | None
 
     @property
@@ -78,7 +100,10 @@ class _Column:
         """A value for it, in SQL, where nothing better is known."""
         if self.label is not None:
             return sql.Literal(self.label).as_string()
-        return BY_TYPE.get(self.type) or SOMETHING.get(self.category)
+        found = BY_TYPE.get(self.type) or (SOMETHING_ELSE if self.alone else {}).get(self.category)
+        found = found or SOMETHING.get(self.category)
+        # As a cast it is cut to the length that the column has.
+        return f"({found})::{self.type}" if found else None
 
 
 def fill(session: Session, events: int, seed: int) -> list[str]:
@@ -90,20 +115,57 @@ def fill(session: Session, events: int, seed: int) -> list[str]:
     if not events:
         return lacks
     with attempting("could not fill the clone with generated events", on=session.where):
-        lacks += _defaults(session)
+        made_up = _defaults(session)
+        lacks += [
+            f"a value for {contract.BRONZE}.{name} in generated events, so the clone gives it a default"
+            for name in made_up
+        ]
         times = generator.clock(events, session.row("SELECT now() AS now")["now"])
         session.connection.execute(STAGE)
         # A correction in the same batch as its sale would poison the batch, so it comes in a later one.
         for corrections in (False, True):
             numbers = [n for n in range(events) if (generator.corrects(n) is not None) == corrections]
-            _arrive(session, generator.events(seed, times, numbers))
-            _load(session, events)
+            arriving = list(generator.events(seed, times, numbers))
+            came = _unbound(session, lacks, made_up, functools.partial(_arrive, session, arriving))
+            if came < len(arriving):
+                lacks.append(f"{count(len(arriving) - came, 'generated event')} that {contract.BRONZE} does not take")
+            _load(session, events, lacks)
         session.connection.execute("DROP TABLE drill_events")
     if left := session.row(PENDING, type=contract.TRANSACTION_EVENT)["events"]:
         lacks.append(f"{count(left, 'generated event')} that its {contract.ETL} does not load")
     _try(session, "links to products", lacks, lambda: session.execute(LINK, events=events))
     _try(session, "times at which the events were loaded", lacks, lambda: session.connection.execute(reference.AGE))
     return lacks
+
+
+def _unbound(session: Session, lacks: list[str], made_up: Sequence[str], do: t.Callable[[], int]) -> int:
+    """What it does, without the constraints that stand in its way only because a clone has no data but generated events: a
+    reference to a table of others, which is empty here, and a check of a column whose value is made up. Says which."""
+    while True:
+        try:
+            with session.connection.transaction():
+                return do()
+        except (psycopg.errors.ForeignKeyViolation, psycopg.errors.CheckViolation) as e:
+            if not (dropped := _dropped(session, e, made_up)):
+                raise
+            lacks.append(dropped)
+
+
+def _dropped(session: Session, error: psycopg.Error, made_up: Sequence[str]) -> str:
+    """What is said of the constraint, once it is dropped; nothing where the events are to meet it."""
+    diag = error.diag
+    for row in session.rows(CONSTRAINT, schema=diag.schema_name, table=diag.table_name, name=diag.constraint_name):
+        if row["kind"] == "f" and row["other"] not in FILLED:
+            why = f"to {row['other']}, which has no such rows in a clone"
+        elif row["kind"] == "c" and not set(made_up).isdisjoint(row["columns"]):
+            why = "that a value made up for generated events does not meet"
+        else:
+            return ""
+        table, name = sql.Identifier(row["schema"], row["table"]), sql.Identifier(row["name"])
+        session.connection.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table, name))
+        kind = "foreign key" if row["kind"] == "f" else "check"
+        return f"{kind} {row['name']} of {row['schema']}.{row['table']} {why}, so the clone does without"
+    return ""
 
 
 def _try(session: Session, what: str, lacks: list[str], do: t.Callable[[], object]) -> None:
@@ -138,7 +200,7 @@ def _order(taken: Sequence[tuple[int, _Column]], columns: Sequence[_Column]) -> 
 
 def _defaults(session: Session) -> list[str]:
     """Gives bronze's columns that must have a value a default, where the source has none: events also come in later on, which
-    are no more than generated ones. Says which."""
+    are no more than generated ones. Says which columns."""
     said: list[str] = []
     for column in _columns(session, "bronze_events"):
         if column.name in STAGED or not column.required or column.generated:
@@ -146,7 +208,7 @@ def _defaults(session: Session) -> list[str]:
         table, name = sql.Identifier(*contract.BRONZE.split(".")), sql.Identifier(column.name)
         default = sql.SQL(t.cast("t.LiteralString", _required(session, "bronze_events", column)))
         session.connection.execute(sql.SQL("ALTER TABLE {} ALTER {} SET DEFAULT {}").format(table, name, default))
-        said.append(f"a value for {contract.BRONZE}.{column.name} in generated events, so the clone gives it a default")
+        said.append(column.name)
     return said
 
 
@@ -162,8 +224,8 @@ def _required(session: Session, table: str, column: _Column) -> str:
     return column.something
 
 
-def _arrive(session: Session, events: Iterable[generator.Event]) -> None:
-    """Brings the events into bronze, whatever that looks like."""
+def _arrive(session: Session, events: Iterable[generator.Event]) -> int:
+    """Brings the events into bronze, whatever that looks like; how many it took."""
     with session.connection.cursor() as cursor, cursor.copy("COPY drill_events FROM STDIN") as sink:
         for each in events:
             sink.write_row(
@@ -185,8 +247,10 @@ def _arrive(session: Session, events: Iterable[generator.Event]) -> None:
             digest = "e.event_hash" if column.type == "bytea" else "encode(e.event_hash, 'hex')"
             made = "scout.canonical_event_hash(e.event_data)" if own else digest
             values["event_hash"] = f"({made})::{column.type}"
-    session.connection.execute(_insert(session, "bronze_events", columns, values, "SELECT {} FROM drill_events AS e"))
+    statement = _insert(session, "bronze_events", columns, values, "SELECT {} FROM drill_events AS e")
+    came = session.connection.execute(statement).rowcount
     session.connection.execute("TRUNCATE drill_events")
+    return came
 
 
 def _insert(
@@ -208,7 +272,7 @@ def _insert(
     return head + sql.SQL(form).format(listed) + sql.SQL(" ON CONFLICT DO NOTHING")
 
 
-def _load(session: Session, events: int) -> None:
+def _load(session: Session, events: int, lacks: list[str]) -> None:
     """Has the clone's ETL load what waits, as long as it takes some of it."""
     before = None
     for _ in range(TURNS):
@@ -217,7 +281,7 @@ def _load(session: Session, events: int) -> None:
             return
         before = waiting
         try:
-            session.connection.execute(LOAD, {"events": events})
+            _unbound(session, lacks, (), lambda: session.connection.execute(LOAD, {"events": events}).rowcount)
         except psycopg.Error as e:
             raise NotReached(
                 f"the clone's {contract.ETL} fails on generated events, which a healthy one loads",

@@ -14,6 +14,7 @@ from ...module_utils.recovery import copies, dumping
 from ...module_utils.recovery.connection import Settings, attempting, open_session
 from ...module_utils.recovery.errors import MissingPrivilege, RecoveryError, WrongDatabase
 from ...module_utils.recovery.pg import conninfo, psycopg, sql
+from ...module_utils.recovery.progress import count
 from . import cloning, operators, production, scratch
 from .sandbox import Sandbox, Unavailable
 
@@ -33,6 +34,8 @@ OPERATOR: t.Final = "\0operator"
 
 MAY: t.Final = """
 SELECT rolsuper OR rolcreatedb AS databases, rolsuper OR rolcreaterole AS roles, rolsuper AS everything,
+       (SELECT array_agg(name) FROM unnest(%(watching)s::text[]) AS name
+        WHERE NOT pg_has_role(current_user, name, 'USAGE')) AS unseeing,
        (SELECT array_agg(name) FROM unnest(%(watching)s::text[]) AS name
         WHERE current_setting('server_version_num')::int >= 160000
           AND NOT pg_has_role(current_user, name, 'USAGE WITH ADMIN OPTION')) AS not_handed_on
@@ -64,7 +67,8 @@ class Scratch:
         self._said = scratch.comment(scratch.maker(), copies.limited(session))
         self._keeper: psycopg.Connection[t.Any] | None = None
         with attempting("could not make a scratch database", on=session.where):
-            sweep(session)
+            if removed := sweep(session):
+                progress.say(f"removed what a killed drill left: {', '.join(removed)}")
             self._make(session)
 
     def _make(self, session: Session) -> None:
@@ -144,8 +148,10 @@ def make_role(session: Session, name: str, attributes: str, said: str) -> None:
             session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + sql.SQL(how))
 
 
-def sweep(session: Session) -> None:
-    """Removes what killed drills left: databases first, then the roles whose database is gone."""
+def sweep(session: Session) -> list[str]:
+    """Removes what killed drills left: databases first, then the roles whose database is gone. Says what it removed."""
+    removed: list[str] = []
+    roles = 0
     for row in session.rows(DATABASES, prefix=scratch.PREFIX):
         if scratch.is_leftover(row["name"], row["comment"], row["now"], occupied=row["occupied"]):
             with contextlib.suppress(psycopg.Error):
@@ -153,12 +159,15 @@ def sweep(session: Session) -> None:
                 session.connection.execute(
                     sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(row["name"]), force)
                 )
+                removed.append(f"scratch database {row['name']}")
     there = {row["name"] for row in session.rows(DATABASES, prefix=scratch.PREFIX)}
     for row in session.rows(ROLES, prefix=scratch.PREFIX):
         gone = scratch.of_database(row["name"]) not in there
         if gone and scratch.is_leftover(row["name"], row["comment"], row["now"], occupied=False):
             with contextlib.suppress(psycopg.Error):
                 session.connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(row["name"])))
+                roles += 1
+    return [*removed, *([count(roles, "scratch role")] if roles else [])]
 
 
 @contextlib.contextmanager
@@ -243,6 +252,14 @@ def _require(session: Session) -> None:
             on=session.where,
             said=f"role {session.facts.role} lacks {' and '.join(lacks)}",
             next_step=f"ALTER ROLE {role} {' '.join(lacks)}",
+        )
+    if unseeing := may["unseeing"]:
+        # Every playbook would stop at its preflight, which says nothing of the recovery.
+        raise MissingPrivilege(
+            "could not drill as a role that cannot watch and end the sessions of its sandbox",
+            on=session.where,
+            said=f"role {session.facts.role} is no member of {' and '.join(unseeing)}",
+            next_step=f"GRANT {', '.join(unseeing)} TO {role} WITH ADMIN OPTION",
         )
 
 

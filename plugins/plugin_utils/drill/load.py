@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ..pipeline import generator
+from ..pipeline import generator, oracle
 from ..pipeline.shop import JOB_BEGINS, JOB_ENDS, JOBS, MINUTE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -108,14 +108,14 @@ class Load:
                 job.join(timeout=max(deadline - time.monotonic(), 0.0))
             yield
 
-    def _session(self, name: str) -> Connection:
-        return psycopg.connect(self.dsn, autocommit=True, application_name=name, connect_timeout=5)
+    def _session(self, name: str, options: str | None = None) -> Connection:
+        return psycopg.connect(self.dsn, autocommit=True, application_name=name, connect_timeout=5, options=options)
 
     def _sell(self) -> None:
         dice = random.Random(self._seed)
         while self._writing.is_set():
             try:
-                with self._session("store") as connection:
+                with self._session("store", oracle.EXACTLY) as connection:
                     self._settle(connection)
                     write = WRITE if connection.execute(HASHES).fetchone() == (True,) else WRITE_PLAIN
                     while self._writing.is_set():

@@ -182,18 +182,20 @@ def fresh(health: Mapping[str, t.Any]) -> tuple[bool, str]:
     return not wrong, ", ".join(wrong) or "yes"
 
 
-def passing(gate: Mapping[str, t.Any]) -> tuple[bool, str]:
+def passing(gate: Mapping[str, t.Any], meant: tuple[str, ...] = ()) -> tuple[bool, str]:
     """Nothing fails; dead letters of a recovery are a warning."""
     failing = [
         check["name"] + (f" ({check['reason']})" if check.get("reason") else "")
         for check in gate["checks"]
-        if check["status"] not in ("pass", "warn", "info") and check["name"] not in MEANT
+        if check["status"] not in ("pass", "warn", "info") and check["name"] not in (*MEANT, *meant)
     ]
     return not failing, ", ".join(failing) if failing else f"yes, {gate['verdict']}"
 
 
 #: Checks of the gate that a recovery is meant to set off: poison goes to the dead letter queue.
 MEANT: t.Final = ("dead_letter_growth",)
+#: What an undo is meant to set off: the damage is there again until it is redone, and the pipeline itself may raise alerts.
+MEANT_BY_UNDO: t.Final = ("unresolved_alerts",)
 
 
 def unpaused(ledger: Ledger) -> tuple[bool, str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import re
 import typing as t
@@ -16,6 +17,14 @@ if t.TYPE_CHECKING:
 
     #: Faults and other named actions, by name.
     Registry = Mapping[str, Callable[..., t.Any]]
+
+#: What an option may be, by how its function says it, and how a person says that.
+TYPES: t.Final[dict[str, tuple[t.Any, str]]] = {
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number"),
+    "float": (int | float, "a number"),
+    "str": (str, "a text"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +82,8 @@ class Reader:
         return [(f"{key}[{number}]", entry) for number, entry in enumerate(t.cast("list[t.Any]", value))]
 
     def texts(self, key: str, value: t.Any, among: t.Collection[str]) -> tuple[str, ...]:
+        if value == []:
+            self.wrong(key, value, f"some of {', '.join(among)}")
         return tuple(self.text(name, entry, among=among) for name, entry in self.each(key, value))
 
     def pattern(self, key: str, value: t.Any) -> re.Pattern[str]:
@@ -91,7 +102,10 @@ class Reader:
             return None
         [(name, options)] = t.cast("dict[t.Any, t.Any]", given).items()
         if name not in known:
-            self.problems.append(f"{key}: there is no {noun} {str(name)[:40]!r}; there are {', '.join(sorted(known))}")
+            like = near(str(name), known)
+            self.problems.append(
+                f"{key}: there is no {noun} {str(name)[:40]!r}{like}; there are {', '.join(sorted(known))}"
+            )
             return None
         if options is not None and not isinstance(options, dict):
             self.wrong(under(key, name), options, "a mapping of options")
@@ -108,12 +122,34 @@ class Reader:
             if name not in names:
                 self.problems.append(f"{under(key, name)} is not known here; known are {', '.join(names) or 'none'}")
         for parameter in own:
+            if parameter.name in given:
+                among = getattr(function, "choices", {}).get(parameter.name, ())
+                self._option(under(key, parameter.name), given[parameter.name], parameter, among)
             if parameter.default is inspect.Parameter.empty and parameter.name not in given:
                 self.problems.append(f"{under(key, parameter.name)} is missing")
+
+    def _option(self, key: str, value: t.Any, parameter: inspect.Parameter, among: t.Collection[str]) -> None:
+        """By what the function says it takes; of a type that is none of these everything is taken."""
+        if among:
+            self.text(key, value, among=among)
+            return
+        kinds = str(parameter.annotation).split(" | ")
+        if ("None" in kinds and value is None) or not set(kinds) <= {*TYPES, "None"}:
+            return
+        wanted = [TYPES[kind] for kind in kinds if kind in TYPES]
+        right = any(isinstance(value, types) and isinstance(value, bool) == (types is bool) for types, _ in wanted)
+        if not right:
+            self.wrong(key, value, " or ".join(noun for _, noun in wanted))
 
 
 def under(key: str, name: t.Any) -> str:
     return f"{key}.{name}" if key != "the scenario" else str(name)
+
+
+def near(name: str, known: t.Iterable[str]) -> str:
+    """`, did you mean x?`, where one of the known names is like it."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean {found[0]}?" if found else ""
 
 
 def shown(value: t.Any) -> str:

@@ -39,7 +39,19 @@ DETECT_SECONDS: t.Final = 60.0
 PLAYBOOK_SECONDS: t.Final = 900.0
 LOOK_SECONDS: t.Final = 0.25
 #: What fails while a drill goes on, without being a mistake of ours.
-TROUBLE: t.Final = (RecoveryError, psycopg.Error, RuntimeError, AssertionError, OSError, LookupError, TypeError)
+TROUBLE: t.Final = (
+    RecoveryError,
+    psycopg.Error,
+    RuntimeError,
+    AssertionError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+#: A drill begins anew; what the playbooks say of going on is about a pipeline that stays.
+STOPPED: t.Final = "somebody stopped the drill. Next: run it again; its sandbox is removed"
 
 
 def in_short(error: BaseException) -> str:
@@ -65,6 +77,8 @@ class Drilling:
         self._detected: dt.datetime | None = None
         self._recovered: dt.datetime | None = None
         self._skew = dt.timedelta()
+        #: Checks of the gate that what was done is meant to set off.
+        self._meant: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Fills the document; whatever went wrong is in its `why`."""
@@ -82,7 +96,7 @@ class Drilling:
             self._judge()
         except RecoveryError as e:
             self.document["verdict"] = "interrupted" if e.kind == "stopped" else "error"
-            self.document["why"].append(str(e))
+            self.document["why"].append(STOPPED if e.kind == "stopped" else str(e))
         except TROUBLE as e:
             self.document["verdict"] = "error"
             self.document["why"].append(in_short(e))
@@ -277,6 +291,7 @@ class Drilling:
         self._look_for_events(" after the undo")
         if self.scenario.redo:
             self._undo_all(done, "redo")
+            self._meant = measures.MEANT_BY_UNDO
             self._keep(measures.steady("after the redo", self._settled(self.scenario.steady_state, self._patience)))
 
     def _undo_all(self, run_ids: list[str], word: str) -> list[str]:
@@ -301,7 +316,7 @@ class Drilling:
         looks: dict[str, Callable[[], tuple[bool, str]]] = {
             "flowing": lambda: measures.flowing(asking.health(dsn)),
             "gold": lambda: measures.fresh(asking.health(dsn)),
-            "gate": lambda: measures.passing(asking.gate(dsn)),
+            "gate": lambda: measures.passing(asking.gate(dsn), self._meant),
             "nothing_paused": lambda: measures.unpaused(asking.ledger(dsn)),
             "jobs": lambda: measures.same_jobs(self.scene.jobs, asking.jobs(dsn)),
         }

@@ -167,6 +167,8 @@ def parse(
     budget |= {name: float(at.number(under("budget", name), own[name], least=0.1, most=86400)) for name in own}
     load = at.mapping("load", found.get("load", {"events_per_second": 2}), ("events_per_second",))
     undo = found.get("undo", False)
+    if undo != "redo" and not isinstance(undo, bool):
+        at.wrong("undo", undo, "true, false or redo")
     made = Scenario(
         name=file.stem,
         title=at.text("title", found["title"]) if "title" in found else "",
@@ -181,7 +183,7 @@ def parse(
         detected=at.text("detected", found.get("detected", "health"), among=("health", "at_once")),
         steps=_steps(at, found.get("steps", []), playbooks, faults, actions) if "steps" in found else (),
         again=at.yes("again", found.get("again", True)),
-        undo=undo == "redo" or at.yes("undo", undo),
+        undo=bool(undo),
         redo=undo == "redo",
         steady_state=at.texts("steady_state", found.get("steady_state", list(STEADY)), STEADY),
         budget=budget,

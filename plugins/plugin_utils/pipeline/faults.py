@@ -48,7 +48,7 @@ JOB_LOG = (JOB, "table cron.job_run_details", "sequence cron.runid_seq", "right 
 GOLD_VIEWS = ("materialized view scout.gold_daily_metrics", "materialized view scout.gold_region_choropleth")
 
 
-@fault(*LOADS)
+@fault(*LOADS, kind=(*poison.KINDS, "duplicate_in_batch"))
 def poison_event(dsn: str, kind: str = "non_numeric_amount", age_seconds: int = 3600, count: int = 1) -> list[UUID]:
     """Events that the loader fails on for ever, older than good ones; kinds are poison.KINDS and duplicate_in_batch."""
     if kind == "duplicate_in_batch":
@@ -79,7 +79,7 @@ def duplicate_in_batch(dsn: str, age_seconds: int = 3600) -> list[UUID]:
     return ids
 
 
-@fault(*LOADS, *SILVER)
+@fault(*LOADS, *SILVER, variant=("row_lock", "idle_in_transaction", "nested"))
 def stuck_etl(dsn: str, variant: str = "row_lock", age_seconds: int = 30 * 86400) -> Held:
     """A session stuck in the loader: row_lock (waits for another), idle_in_transaction (never commits), nested (as
     row_lock, inside a function whose call does not mention the loader)."""

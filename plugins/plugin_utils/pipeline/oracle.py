@@ -18,6 +18,9 @@ import psycopg
 Connection = psycopg.Connection[Any]
 Written = dict[UUID, str]
 
+#: Settings under which a row is the same text whatever the database and its roles are set to.
+EXACTLY = "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c extra_float_digits=1 -c IntervalStyle=postgres"
+
 #: Silver without generated ids and clocks.
 SILVER = {
     "transactions": """
@@ -37,19 +40,23 @@ SILVER = {
 
 IN_BRONZE = "SELECT b.event_id, b::text FROM scout.bronze_events AS b"
 
-#: Entries that others made say `event` too, but mean something else. A payload may be a JSON null, which is not NULL.
+#: Entries that others made say `event` too, but mean something else. A payload may be a JSON null, which is not NULL. What is
+#: generated is not kept with an event, it follows from it.
 IN_THE_QUEUE = """
-SELECT (d.error_details -> 'event' ->> 'event_id')::uuid, b::text
-FROM (SELECT * FROM scout.bronze_events_dlq WHERE error_details ->> 'format' = 'scout-recovery/1' AND error_details ? 'event'
-        AND resolved_at IS NULL) AS d
-CROSS JOIN LATERAL jsonb_populate_record(
-    ROW({columns})::scout.bronze_events, d.error_details -> 'event') AS b
+SELECT each.event, (SELECT ROW({values})::text FROM (SELECT (each.kept).*) AS b) FROM (
+    SELECT (d.error_details -> 'event' ->> 'event_id')::uuid AS event, jsonb_populate_record(
+        ROW({columns})::scout.bronze_events, d.error_details -> 'event') AS kept
+    FROM (SELECT * FROM scout.bronze_events_dlq WHERE error_details ->> 'format' = 'scout-recovery/1'
+            AND error_details ? 'event' AND resolved_at IS NULL) AS d) AS each
 """
 
-#: The payload among the other columns, in the order of the table.
+#: The payload among the other columns, in the order of the table; and all of them as they are once stored.
 COLUMNS = """
-SELECT string_agg(CASE attname WHEN 'event_data' THEN 'd.original_payload' ELSE 'NULL' END, ', ' ORDER BY attnum)
-FROM pg_attribute WHERE attrelid = 'scout.bronze_events'::regclass AND attnum > 0 AND NOT attisdropped
+SELECT string_agg(CASE a.attname WHEN 'event_data' THEN 'd.original_payload' ELSE 'NULL' END, ', ' ORDER BY a.attnum),
+       string_agg(CASE a.attgenerated WHEN '' THEN quote_ident(a.attname) ELSE pg_get_expr(g.adbin, g.adrelid) END, ', '
+                  ORDER BY a.attnum)
+FROM pg_attribute AS a LEFT JOIN pg_attrdef AS g ON g.adrelid = a.attrelid AND g.adnum = a.attnum
+WHERE a.attrelid = 'scout.bronze_events'::regclass AND a.attnum > 0 AND NOT a.attisdropped
 """
 
 #: Cleaned away although their events were kept: silver is meant to differ from what bronze would make.
@@ -101,8 +108,8 @@ def where(dsn: str, written: Mapping[UUID, str]) -> Whereabouts:
     """Compares bronze and the unresolved dead letters, as one snapshot shows them, with every event ever written."""
     with plain(dsn) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        [[columns]] = connection.execute(COLUMNS)
-        queue = IN_THE_QUEUE.format(columns=columns)
+        [[columns, values]] = connection.execute(COLUMNS)
+        queue = IN_THE_QUEUE.format(columns=columns, values=values)
         found: list[tuple[UUID, str]] = []
         for query in (IN_BRONZE, queue):
             found += connection.execute(query.encode()).fetchall()
@@ -164,6 +171,5 @@ def _one_sided(there: Counter[str], meant: Counter[str]) -> list[Any]:
 @contextmanager
 def plain(dsn: str) -> Generator[Connection]:
     """A session that prints values the same way whatever the database is set to."""
-    exactly = "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c extra_float_digits=1 -c IntervalStyle=postgres"
-    with psycopg.connect(dsn, autocommit=True, options=exactly) as connection:
+    with psycopg.connect(dsn, autocommit=True, options=EXACTLY) as connection:
         yield connection

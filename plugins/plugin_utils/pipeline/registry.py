@@ -54,9 +54,14 @@ class Fault:
     name: str
     function: Callable[..., Any]
     templates: tuple[str, ...]
+    #: What an option may be, where not everything of its type.
+    choices: Mapping[str, tuple[str, ...]]
 
     def __call__(self, dsn: str, **options: Any) -> Any:
         """Break it."""
+        for option, among in self.choices.items():
+            if options.get(option, among[0]) not in among:
+                raise ValueError(f"{option} is {options[option]!r}, not one of {', '.join(among)}")
         return self.function(dsn, **options)
 
     @property
@@ -88,11 +93,12 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 
 
-def fault[F: Callable[..., Any]](*needed: str) -> Callable[[F], F]:
-    """Register the function under its own name, with what it needs: the kind and the name, or "{option}" for an option's value."""
+def fault[F: Callable[..., Any]](*needed: str, **choices: tuple[str, ...]) -> Callable[[F], F]:
+    """Register the function under its own name, with what it needs: the kind and the name, or "{option}" for an option's value;
+    and with what an option may be."""
 
     def register(function: F) -> F:
-        FAULTS[function.__name__] = Fault(function.__name__, function, needed)
+        FAULTS[function.__name__] = Fault(function.__name__, function, needed, choices)
         return function
 
     return register
