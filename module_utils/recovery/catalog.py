@@ -10,6 +10,7 @@ than a reading lasts.
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 
 from . import catalog_beside, catalog_code, catalog_frame, catalog_graph, catalog_tables
@@ -63,6 +64,9 @@ class Entry:
     needs: tuple[str, ...] = ()
     #: Where it is in this database, which tells a renamed object from another one.
     address: tuple[str, int, int] | None = None
+    #: How lists stand whose order means nothing, but shows in a dump: [grantee, grantor] of `grants` and of those of the columns
+    #: of a view by their name, and of the sequence of a column; `options`. No part of the definition.
+    order: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]], compare=False)
 
     @property
     def key(self) -> str:
@@ -126,11 +130,12 @@ def _of_kinds(session: Session, chosen: set[catalog_graph.Object], scope: Scope)
             ("casts", "pg_cast"),
             ("operators", "pg_operator"),
             ("collations", "pg_collation"),
+            ("published", "pg_publication_rel"),
         )
     }
     entries = [
         _entry(kind, row)
-        for kind in (*catalog_tables.KINDS, *catalog_code.KINDS)
+        for kind in (*catalog_tables.KINDS, *catalog_code.KINDS, catalog_beside.published(session.facts.server_version))
         for row in catalog_frame.rows(session, kind, wanted)
     ]
     owners = sorted({e.owner for e in entries if e.owner})
@@ -140,6 +145,20 @@ def _of_kinds(session: Session, chosen: set[catalog_graph.Object], scope: Scope)
 
 
 def _entry(kind: catalog_frame.Kind, row: Row) -> Entry:
+    order: dict[str, list[t.Any]] = {}
+    facts: dict[str, t.Any] = row["facts"]
+    for column in facts.get("columns") or () if kind.name in ("view", "materialized_view") else ():
+        if column.get("grants"):
+            order[f"column {column['name']}"] = _pairs(column["grants"])
+            column["grants"] = sorted(column["grants"], key=_as_text)
+    if facts.get("sequence_grants"):
+        order["sequence"] = _pairs(facts["sequence_grants"])
+        facts["sequence_grants"] = sorted(facts["sequence_grants"], key=_as_text)
+    if isinstance(facts.get("options"), list):
+        order["options"] = [option.partition("=")[0] for option in facts["options"]]
+        facts["options"] = sorted(facts["options"])
+    if row["grants"]:
+        order["grants"] = _pairs(row["grants"])
     return Entry(
         kind=kind.name,
         name=row["name"],
@@ -149,7 +168,17 @@ def _entry(kind: catalog_frame.Kind, row: Row) -> Entry:
         comment=row["comment"],
         labels=row["labels"],
         address=(kind.catalog, row["oid"], row["sub"]),
+        order={name: each for name, each in order.items() if len(each) > 1},
     )
+
+
+def _pairs(granted: list[list[t.Any]]) -> list[list[str]]:
+    """Who was granted something by whom, as it stands."""
+    return [list(pair) for pair in dict.fromkeys((str(g[0]), str(g[3])) for g in granted)]
+
+
+def _as_text(granted: list[t.Any]) -> str:
+    return json.dumps(granted, ensure_ascii=False)
 
 
 def _others(session: Session, chosen: set[catalog_graph.Object], known: set[tuple[str, int]]) -> Iterator[Entry]:

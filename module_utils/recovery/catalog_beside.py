@@ -40,6 +40,27 @@ KINDS: t.Final = (
     Kind("default_privileges", "pg_default_acl", DEFAULT_PRIVILEGES),
 )
 
+#: A table in a publication, with its list of columns and its filter; PostgreSQL 14 has neither. The publication itself is not
+#: part of any release.
+PUBLISHED: t.Final = """
+SELECT r.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
+    'relation', r.prrelid::regclass::text,
+    'publication', quote_ident(p.pubname){more})
+FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid
+WHERE r.oid = ANY(%(published)s::oid[])
+"""
+MORE_PUBLISHED: t.Final = """,
+    'columns', (SELECT jsonb_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute AS a
+                WHERE a.attrelid = r.prrelid AND a.attnum = ANY(r.prattrs::int2[])),
+    'filter', pg_get_expr(r.prqual, r.prrelid)"""
+
+
+def published(version: int) -> Kind:
+    """The kind, as far as this version of the server has it."""
+    query = PUBLISHED.replace("{more}", MORE_PUBLISHED if version >= 150000 else "")
+    return Kind("publication_table", "pg_publication_rel", query)
+
+
 #: Known by name alone.
 OTHERS: t.Final = """
 SELECT w.catalog, w.oid, i.type || ' ' || i.identity AS name, obj_description(w.oid::oid, w.catalog::name) AS comment
@@ -124,7 +145,14 @@ def migrations(session: Session, table: str) -> list[Row]:
             on=session.where,
             next_step="a policy hides rows from this role: capture as the table's owner, or with a role that may see all",
         ) from e
-    return [{"version": ", ".join(str(row[key]) for key in keys), "columns": row} for row in found]
+    return [
+        {
+            "version": ", ".join(str(row[key]) for key in keys),
+            # A column that the table gets later is NULL in the rows of before.
+            "columns": {name: value for name, value in row.items() if value is not None},
+        }
+        for row in found
+    ]
 
 
 def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:

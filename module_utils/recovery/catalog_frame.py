@@ -17,10 +17,10 @@ from .pg import sql
 if t.TYPE_CHECKING:
     from .connection import Row, Session
 
-#: An access control list as [grantee, privilege, with grant option, grantor], in an order that no collation changes.
+#: An access control list as [grantee, privilege, with grant option, grantor], as it stands; `catalog.Entry` sorts it.
 GRANTED: t.Final = """(
-    SELECT jsonb_agg(g.granted ORDER BY g.granted::text COLLATE "C")
-    FROM aclexplode($1) AS x
+    SELECT jsonb_agg(g.granted ORDER BY x.ordinality)
+    FROM aclexplode($1) WITH ORDINALITY AS x
     CROSS JOIN LATERAL jsonb_build_array(
         CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee)::text END,
         x.privilege_type, x.is_grantable, pg_get_userbyid(x.grantor)::text) AS g (granted))"""
@@ -29,6 +29,9 @@ GRANTED: t.Final = """(
 #: among those of a column, which nobody can set and pg_dump leaves out.
 SORTED: t.Final = """(
     SELECT to_jsonb(array_agg(o ORDER BY o COLLATE "C")) FROM unnest($1) AS o WHERE NOT starts_with(o, 'pg_attver='))"""
+
+#: Options as they stand; `catalog.Entry` sorts them.
+LISTED: t.Final = "to_jsonb($1)"
 
 #: What an index says besides its definition; of a constraint's index, that is part of the constraint.
 ABOUT_INDEX: t.Final = """
@@ -45,7 +48,7 @@ ABOUT_INDEX: t.Final = """
 #: The columns of a view are a part of it.
 OF_VIEW: t.Final = """
     'definition', pg_get_viewdef(c.oid),
-    'options', @sorted(c.reloptions),
+    'options', @listed(c.reloptions),
     'columns', (
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -64,7 +67,7 @@ OF_VIEW: t.Final = """
 """
 
 #: What stands in a query as @name(argument).
-FRAGMENTS: t.Final = {"granted": GRANTED, "sorted": SORTED, "index": ABOUT_INDEX, "view": OF_VIEW}
+FRAGMENTS: t.Final = {"granted": GRANTED, "sorted": SORTED, "listed": LISTED, "index": ABOUT_INDEX, "view": OF_VIEW}
 FRAGMENT: t.Final = re.compile(r"@(\w+)\(([\w.]*)\)")
 
 HEAD: t.Final = "WITH found (oid, sub, owner, acl, facts) AS ("

@@ -21,7 +21,7 @@ SELECT c.oid, 0, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)), js
     'unlogged', c.relpersistence = 'u',
     'access_method', (SELECT amname FROM pg_am AS m WHERE m.oid = c.relam),
     'tablespace', (SELECT spcname FROM pg_tablespace AS s WHERE s.oid = c.reltablespace),
-    'options', @sorted(c.reloptions),
+    'options', @listed(c.reloptions),
     'toast_options', (SELECT @sorted(o.reloptions) FROM pg_class AS o WHERE o.oid = c.reltoastrelid),
     'row_security', c.relrowsecurity,
     'row_security_forced', c.relforcerowsecurity,

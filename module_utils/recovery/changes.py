@@ -18,8 +18,17 @@ if t.TYPE_CHECKING:
 
     from .catalog import Entry
 
-#: What may stand in the way of another type for a column.
-BOUND_TO_TYPES: t.Final = ("view", "materialized_view", "rule", "policy", "trigger", "function")
+#: What may stand in the way of another type for a column, or, as statistics do, would become whose who gives it that.
+BOUND_TO_TYPES: t.Final = (
+    "view",
+    "materialized_view",
+    "rule",
+    "policy",
+    "trigger",
+    "function",
+    "statistics",
+    "publication_table",
+)
 TYPES: t.Final = ("enum:", "domain:", "composite:", "range:")
 
 
@@ -62,7 +71,9 @@ class Changes:
             before, after = self._as_detached(self._as_its_parent(self.there[key])), self.wanted[key]
             if after.kind == "default_privileges" and before.grants != after.grants:
                 self.altered[key] = [*written_beside.no_privileges(before), *written_beside.privileges(after)]
-            if before.facts == after.facts:
+            if before.facts == after.facts or (
+                after.kind == "migration" and not written_tables.differing(before, after)
+            ):
                 continue
             writer = WRITERS.get(after.kind)
             made = writer.alter(before, after) if writer else None

@@ -74,7 +74,7 @@ RULES: t.Final[tuple[tuple[str, str, str, str], ...]] = (
     (r"DROP\b", "", "AccessExclusiveLock", ""),
     (r"REFRESH\b", "", "AccessExclusiveLock", ""),
     (r"ALTER INDEX .* SET STATISTICS", "", "ShareUpdateExclusiveLock", ""),
-    (r"ALTER STATISTICS\b", "", "ShareUpdateExclusiveLock", ""),
+    (r"ALTER (STATISTICS|PUBLICATION)\b", "", "ShareUpdateExclusiveLock", ""),
     (r"ALTER TABLE .* DROP COLUMN ", "", "AccessExclusiveLock", LOSES),
     (r"ALTER TABLE .* ALTER COLUMN .* TYPE ", "", "AccessExclusiveLock", REWRITES),
     (r"ALTER TABLE .* ADD COLUMN ", r"GENERATED|nextval|DEFAULT", "AccessExclusiveLock", REWRITES),

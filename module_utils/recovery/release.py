@@ -111,6 +111,7 @@ def as_dict(entry: Entry) -> dict[str, t.Any]:
         "grants": [list(grant) for grant in entry.grants],
         "comment": entry.comment,
         "labels": entry.labels,
+        "order": entry.order,
         "needs": list(entry.needs),
         "address": list(entry.address) if entry.address else None,
     }
@@ -127,6 +128,7 @@ def as_entry(made: Mapping[str, t.Any]) -> Entry:
         grants=tuple((g[0], g[1], g[2], g[3]) for g in made["grants"]),
         comment=made["comment"],
         labels=made["labels"],
+        order=made.get("order", {}),
         needs=tuple(made["needs"]),
         address=(address[0], address[1], address[2]) if address else None,
     )

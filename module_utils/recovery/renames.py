@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
+import zlib
 
+from .quoting import name
 from .writers import WRITERS
 from .written import parents, parted
 
@@ -22,6 +24,7 @@ KINDS: t.Final = (
     *("enum", "domain", "composite", "range", "collation"),
     *("table", "view", "materialized_view", "sequence", "column", "index", "constraint"),
 )
+NAME_BYTES: t.Final = 63
 #: Texts in which PostgreSQL does not follow a name: whoever renames something has to write them anew.
 TEXTS: t.Final = ("cron_job", "migration")
 #: Where the text begins that a function's language understands; a body that was parsed has no such beginning.
@@ -35,19 +38,53 @@ def renamed(
 ) -> tuple[dict[str, Entry], list[tuple[str, list[str]]]]:
     """The live catalog after everything has got back its name, and the steps to that."""
     there, statements = dict(live), list[tuple[str, list[str]]]()
+    places = {entry.address for entry in wanted.values() if entry.address}
     for kind in KINDS:
-        for entry in [e for e in wanted.values() if e.kind == kind and e.address]:
-            if entry.key in there:
+        for entry in sorted((e for e in wanted.values() if e.kind == kind and e.address), key=_depth(wanted)):
+            other = there.get(entry.key)
+            if other and (other.address == entry.address or not (kind == "column" or other.address in places)):
                 continue
             # A rename moves what stands below it, so each is looked for in what the ones before have made.
             found = next((e for e in there.values() if e.address == entry.address), None)
-            if found is None or found.kind != kind or found.key in wanted:
+            if found is None or not _is_misplaced(found, entry, wanted):
                 continue
-            # Those of partitions follow their parent's.
-            told = [] if kind == "column" and _follows(found, there, statements) else list(_rename(found, entry))
-            statements.append((found.key, told))
-            there = _with_name(there, found, entry)
+            # Where another one has its name by now, that first.
+            for one, two in [*([(other, _aside(other))] if other else []), (found, entry)]:
+                # Those of partitions follow their parent's.
+                told = [] if kind == "column" and _follows(one, there, statements) else list(_rename(one, two))
+                statements.append((one.key, told))
+                there = _with_name(there, one, two)
     return there, [(key, told) for key, told in statements if told]
+
+
+def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bool:
+    """Whether it is that very object, which has another name, and none that is due to another one."""
+    if found.kind != entry.kind:
+        return False
+    if entry.kind == "column":
+        return parted(found.name)[0] == parted(entry.name)[0]
+    own = wanted.get(found.key)
+    is_due = own is not None and own.address == found.address
+    return not is_due and found.facts.get("table") == entry.facts.get("table")
+
+
+def _aside(entry: Entry) -> Entry:
+    """What leaves its name to the one that had it; it gets its own back later, or goes."""
+    if entry.kind == "constraint":
+        own, _, table = entry.name.rpartition(" on ")
+        return dataclasses.replace(entry, name=f"{before(own)} on {table}")
+    place, _, own = parted(entry.name)
+    return dataclasses.replace(entry, name=f"{place}.{before(own)}")
+
+
+def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
+    """How many tables stand above that of a column: what a parent has is renamed with it."""
+
+    def above(table: str) -> int:
+        entry = wanted.get(f"table:{table}")
+        return max((1 + above(parent) for parent in parents(entry)), default=0) if entry else 0
+
+    return lambda entry: above(parted(entry.name)[0]) if entry.kind == "column" else 0
 
 
 def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[str]]]) -> bool:
@@ -146,6 +183,15 @@ def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:
     return old, new
 
 
+def before(identifier: str) -> str:
+    """The name of what stands aside until its successor is complete; PostgreSQL cuts names off behind 63 bytes."""
+    whole, mark = unquoted(identifier), " of before"
+    if len((whole + mark).encode()) > NAME_BYTES:
+        mark = f" {zlib.crc32(whole.encode()):08x}{mark}"
+        whole = whole.encode()[: NAME_BYTES - len(mark)].decode(errors="ignore")
+    return name(whole + mark)
+
+
 def unquoted(identifier: str) -> str:
     """The name that an identifier stands for."""
     return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
@@ -158,6 +204,6 @@ def _key_with(e: Entry, found: Entry, entry: Entry, say: t.Callable[[t.Any], t.A
     below = entry.kind not in ("column", "constraint") and (
         e.name.startswith(f"{found.name}.")
         or e.name.endswith(f" on {found.name}")
-        or e.kind in ("function", "aggregate", "cast", "operator")
+        or e.kind in ("function", "aggregate", "cast", "operator", "publication_table")
     )
     return f"{e.kind}:{say(e.name)}" if below else e.key

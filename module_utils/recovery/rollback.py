@@ -18,9 +18,9 @@ from . import refill, written_code, written_tables, written_types
 from .errors import NotReached
 from .filling import Filling, table_key
 from .quoting import literal, name
-from .renames import renamed, unquoted
+from .renames import before, renamed
 from .writers import WRITERS
-from .written import beside, first_of, grants, parted
+from .written import beside, first_of, grants, parents, parted
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,9 +29,10 @@ if t.TYPE_CHECKING:
     from .refill import Kept
 
 #: Kinds that stand on a relation and go with it.
-PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics")
+PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
 #: What is done, and to which key.
 Action = tuple[str, str]
+FOREIGN_KEY: t.Final = "foreign key"
 INDEXED: t.Final = ("index", "constraint")
 MAKES: t.Final = ("create", "alter", "rejoin", "attach")
 
@@ -113,7 +114,7 @@ class _Way(Filling):
         for key in self.dropped:
             entry = self.there[key]
             falls = self._falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
-            actions["drop", key] = [] if falls else self.write("drop", entry)
+            actions["drop", key] = [] if falls else [*self._detached(entry), *self.write("drop", entry)]
         for key in self.created:
             actions["create", key] = self._created(self.wanted[key])
             if self.wanted[key].kind == "table":
@@ -123,7 +124,12 @@ class _Way(Filling):
         actions |= {
             ("alter", key): [*made, *self._counted_anew(key), *self.refilled(key)] for key, made in self.altered.items()
         }
+        for key in self.altered:
+            if self.wanted[key].kind == "sequence":
+                actions["alter", key] = self._joined(self.wanted[key], actions["alter", key], self.there[key])
         actions |= {("fill", key): made for key, made in self.late().items()}
+        for key in self.altered:
+            actions |= self._counts_otherwise(key, actions["alter", key])
         for key in self.parted:
             relation, _, own = parted(self.there[key].name)
             actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
@@ -141,7 +147,31 @@ class _Way(Filling):
     def _owned(self, sequence: Entry) -> list[str]:
         """A sequence that belongs to its column again, and counts on behind what that holds."""
         column = self.wanted.get(f"column:{sequence.facts.get('owned_by')}")
-        return [*written_tables.owned(sequence), *(self.counted_past(sequence.name, column) if column else ())]
+        made = self._joined(sequence, written_tables.owned(sequence), None)
+        return [*made, *(self.counted_past(sequence.name, column) if column else ())]
+
+    def _counts_otherwise(self, key: str, made: list[str]) -> dict[Action, list[str]]:
+        """What a column lets go of first, where a sequence of the same name shall serve it in another way."""
+        before, after = self.there[key], self.wanted[key]
+        if after.kind != "column" or not {_sequence_of(before), _sequence_of(after)} - {None}:
+            return {}
+        first = [each for each in made if each.endswith(" DROP IDENTITY")]
+        if f"sequence:{_sequence_of(after)}" in self.dropped:
+            first += [each for each in made if each.endswith(" DROP DEFAULT")]
+        return {("part", key): first, ("alter", key): [each for each in made if each not in first]} if first else {}
+
+    def _joined(self, sequence: Entry, made: list[str], before: Entry | None) -> list[str]:
+        """The same statements, where a sequence gets another column: it has to be the owner's whose the table is at that time."""
+        by = sequence.facts.get("owned_by")
+        if not by or (before and before.facts.get("owned_by") == by):
+            return made
+        table = table_key(parted(by)[0])
+        now = self.there[table].owner if table in self.there and table not in self.created else None
+        now = self.wanted[table].owner if table in self.copied else now
+        if before and before.owner == now:
+            return made
+        free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
+        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {name(now) if now else 'CURRENT_USER'}", *made]
 
     def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
@@ -186,7 +216,7 @@ class _Way(Filling):
     def _swap(self, enum: Entry) -> list[str]:
         """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
         schema, _, own = parted(enum.name)
-        old = f"{schema}.{name(unquoted(own) + ' of before')}"
+        old = f"{schema}.{before(own)}"
         made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self.write("create", enum)]
         for key in sorted(self.swapped[enum.key]):
             relation, _, column = parted(self.there[key].name)
@@ -201,7 +231,7 @@ class _Way(Filling):
     def _copied(self, table: Entry) -> list[str]:
         """A new table with the rows of the old one, which goes; columns that count go on counting."""
         schema, _, own = parted(table.name)
-        old = f"{schema}.{name(unquoted(own) + ' of before')}"
+        old = f"{schema}.{before(own)}"
         columns = self.columns(table)
         made = [f"ALTER TABLE {table.name} RENAME TO {parted(old)[2]}"]
         counting = [e for e in columns if written_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
@@ -237,6 +267,8 @@ class _Way(Filling):
         """Whether its relation, its column, or what it has from a parent goes and takes it along."""
         index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
         relations: list[str] = []
+        if entry.facts.get("type") == FOREIGN_KEY and self._refers_to_one_of(entry, gone):
+            return False
         if above := index.get("attached_to"):
             table, _, own = parted(above)
             if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
@@ -253,21 +285,38 @@ class _Way(Filling):
         fallen = gone - self.copied if entry.kind != "column" else gone
         return any(f"{kind}:{each}" in fallen for kind in ("table", "view", "materialized_view") for each in relations)
 
+    def _refers_to_one_of(self, key: Entry, gone: set[str]) -> bool:
+        """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
+        return bool((_tables_of(key) - {table_key(key.facts["table"])}) & gone)
+
+    def _detached(self, entry: Entry) -> list[str]:
+        """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
+        part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
+        above = {part["table"], *self._above(part["table"])} if part else set[str]()
+        referred = any(
+            e.facts.get("type") == FOREIGN_KEY and _tables_of(e) & {*map(table_key, above)} for e in self.there.values()
+        )
+        return [f"ALTER TABLE {part['table']} DETACH PARTITION {entry.name}"] if part and referred else []
+
+    def _above(self, table: str) -> Iterator[str]:
+        entry = self.there.get(table_key(table))
+        for parent in parents(entry) if entry else ():
+            yield from (parent, *self._above(parent))
+
     def _edges(self, actions: Mapping[Action, list[str]]) -> set[tuple[Action, Action]]:
         """Pairs of actions of which the first comes before the second."""
         edges: set[tuple[Action, Action]] = set()
+        self.made_as: dict[str, list[str]] = {}
+        for key in self.created:
+            if index := _index_of(self.wanted[key]):
+                self.made_as.setdefault(index, []).append(key)
 
         def first(one: Action, two: Action) -> None:
             if one in actions and two in actions and one != two:
                 edges.add((one, two))
 
-        for key, entry in self.there.items():
-            for need in entry.needs:
-                for goes in ("drop", "part", "alter"):
-                    first((goes, key), ("drop", need))
-                first(("drop", key), ("alter", need))
-                if entry.kind == "column":
-                    self._kept_until_gone(entry, need, first)
+        for entry in self.there.values():
+            self._away_from(entry, first)
         for key, entry in self.wanted.items():
             for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
                 # A column is altered before its enum is made again, which gives it its default anew.
@@ -275,9 +324,31 @@ class _Way(Filling):
                     first((one, need), (two, key))
             first(("drop", key), ("create", key))
             first(("part", key), ("rejoin", key))
+            first(("part", key), ("alter", key))
+            first(("part", key), ("create", f"sequence:{_sequence_of(self.there.get(key))}"))
             self._around_tables(entry, first)
             self._around_rows(entry, first)
         return edges
+
+    def _away_from(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
+        """What an entry needs goes, or is altered, after the entry has gone or needs it no more; its name is free then."""
+        key, after = entry.key, self.wanted.get(entry.key)
+        for need in entry.needs:
+            if entry.kind == "column" and need == f"sequence:{_sequence_of(after)}":
+                first(("drop", need), ("alter", key))
+                first(("part", key), ("drop", need))
+                continue
+            for goes in ("drop", "part", "alter"):
+                first((goes, key), ("drop", need))
+            first(("drop", key), ("alter", need))
+            if entry.kind == "column":
+                self._kept_until_gone(entry, need, first)
+        if key in self.dropped and (index := _index_of(entry)):
+            table = table_key(entry.facts["table"])
+            for other in self.made_as.get(index, ()):
+                first(("drop", key), ("create", other))
+                if table not in self.created:
+                    first(("drop", table), ("create", other))
 
     def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
         """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
@@ -363,7 +434,10 @@ class _Way(Filling):
         usual = [(owner or "", privilege, False, owner or "") for privilege in ("SELECT", "UPDATE", "USAGE")]
         granted = [tuple(g) for g in told] if told is not None else usual
         if not same or there.get("sequence_grants") != column.facts.get("sequence_grants"):
-            entry = dataclasses.replace(column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted))
+            order = {"grants": column.order.get("sequence", [])}
+            entry = dataclasses.replace(
+                column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted), order=order
+            )
             made += grants(entry, None, self.everybody)
         comment = column.facts.get("sequence_comment")
         if comment != there.get("sequence_comment"):
@@ -377,8 +451,27 @@ class _Way(Filling):
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
 
 
+def _index_of(entry: Entry) -> str | None:
+    """The index that an entry is or has, by its name: one name for all tables of a schema."""
+    if entry.kind == "index":
+        return entry.name
+    schema = parted(entry.facts.get("table", ""))[0]
+    return f"{schema}.{first_of(entry)}" if entry.kind == "constraint" and entry.facts.get("index") else None
+
+
+def _sequence_of(column: Entry | None) -> str | None:
+    """The sequence of an identity column."""
+    identity: dict[str, str] = (column.facts.get("identity") if column and column.kind == "column" else None) or {}
+    return identity.get("sequence")
+
+
+def _tables_of(key: Entry) -> set[str]:
+    """The tables of a foreign key, which needs columns of both."""
+    return {table_key(parted(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")}
+
+
 def _old(sequence: str) -> str:
-    return name(unquoted(parted(sequence)[2]) + " of before")
+    return before(parted(sequence)[2])
 
 
 def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from .quoting import literal, name
@@ -93,26 +94,28 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
     made = [
         f"REVOKE ALL{what} ON {target} FROM {', '.join(map(grantee, sorted(losers)))} CASCADE"
     ] if losers else []  # fmt: skip
-    for grantor in _by_owner_first(entry):
+    for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
         made += [f"SET LOCAL ROLE {name(grantor)}"] if grantor != entry.owner else []
-        for receiver, grantable in sorted({(g[0], g[2]) for g in entry.grants if g[3] == grantor}):
+        for receiver, grantable in itertools.product([pair[0] for pair in pairs], (False, True)):
             privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
             listed = ", ".join(f"{privilege}{what}" for privilege in privileges)
             option = " WITH GRANT OPTION" if grantable else ""
-            made.append(f"GRANT {listed} ON {target} TO {grantee(receiver)}{option}")
+            made += [f"GRANT {listed} ON {target} TO {grantee(receiver)}{option}"] if listed else []
         made += ["RESET ROLE"] if grantor != entry.owner else []
     return made
 
 
-def _by_owner_first(entry: Entry) -> Iterator[str]:
-    """Everybody who granted something, each after whom his own right comes from."""
-    left = {grant[3] for grant in entry.grants}
+def in_order(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Who was granted something by whom, as it stood, else by the owner first; each after whom his own right comes from."""
+    stood = {(pair[0], pair[1]): number for number, pair in enumerate(entry.order.get("grants", ()))}
+    pairs = {(g[0], g[3]) for g in entry.grants}
+    left = sorted(pairs, key=lambda p: (stood.get(p, len(stood)), p[1] != entry.owner, p[1], p[0]))
     able = {entry.owner}
     while left:
-        now = sorted(grantor for grantor in left if grantor in able) or sorted(left)
-        yield from now
-        left -= set(now)
-        able |= {grant[0] for grant in entry.grants if grant[2]}
+        pair = next((each for each in left if each[1] in able), left[0])
+        yield pair
+        left.remove(pair)
+        able |= {pair[0]} if any(g[2] for g in entry.grants if (g[0], g[3]) == pair) else set()
 
 
 def grantee(role: str) -> str:

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from .quoting import literal, name
-from .written import Writer, grantee
+from .written import Writer, grantee, in_order
 
 if t.TYPE_CHECKING:
     from .catalog import Entry
+
+
+#: What PostgreSQL itself lets everybody use.
+TO_PUBLIC: t.Final = ("FUNCTIONS", "TYPES")
 
 
 def create_extension(entry: Entry) -> list[str]:
@@ -45,17 +50,22 @@ def privileges(entry: Entry) -> list[str]:
     """Default privileges granted as they were, where there are none."""
     scope, objects = _scope(entry)
     made: list[str] = []
-    for receiver, grantable in sorted({(g[0], g[2]) for g in entry.grants}):
+    receivers = dict.fromkeys(pair[0] for pair in in_order(entry))
+    for receiver, grantable in itertools.product(receivers, (False, True)):
         listed = ", ".join(sorted(g[1] for g in entry.grants if (g[0], g[2]) == (receiver, grantable)))
         option = " WITH GRANT OPTION" if grantable else ""
-        made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT {listed} ON {objects} TO {grantee(receiver)}{option}")
+        granted = f"ALTER DEFAULT PRIVILEGES {scope} GRANT {listed} ON {objects} TO {grantee(receiver)}{option}"
+        made += [granted] if listed else []
     return made
 
 
 def no_privileges(entry: Entry) -> list[str]:
-    """Nothing is granted by default any more."""
+    """Nothing is granted by default any more: not what was, and for all schemas not what PostgreSQL itself grants."""
     scope, objects = _scope(entry)
-    receivers = ", ".join(map(grantee, sorted({g[0] for g in entry.grants})))
+    losers = {g[0] for g in entry.grants}
+    if not entry.facts.get("schema"):
+        losers |= {entry.facts["role"], *(["PUBLIC"] if objects in TO_PUBLIC else [])}
+    receivers = ", ".join(map(grantee, sorted(losers)))
     return [f"ALTER DEFAULT PRIVILEGES {scope} REVOKE ALL ON {objects} FROM {receivers}"] if receivers else []
 
 
@@ -66,7 +76,7 @@ def usual_privileges(entry: Entry) -> list[str]:
         return made
     scope, objects = _scope(entry)
     made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO {name(entry.facts['role'])}")
-    if objects in ("FUNCTIONS", "TYPES"):
+    if objects in TO_PUBLIC:
         made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO PUBLIC")
     return made
 
@@ -74,6 +84,22 @@ def usual_privileges(entry: Entry) -> list[str]:
 def make_privileges(entry: Entry) -> list[str]:
     """Default privileges where PostgreSQL's own hold."""
     return [*no_privileges(entry), *privileges(entry)] if not entry.facts.get("schema") else privileges(entry)
+
+
+# --- tables in publications
+
+
+def publish(entry: Entry) -> list[str]:
+    """A table becomes one of a publication, which has to be there."""
+    facts = entry.facts
+    columns = f" ({', '.join(facts['columns'])})" if facts.get("columns") else ""
+    rows = f" WHERE ({facts['filter']})" if facts.get("filter") else ""
+    return [f"ALTER PUBLICATION {facts['publication']} ADD TABLE ONLY {facts['relation']}{columns}{rows}"]
+
+
+def withdraw(entry: Entry) -> list[str]:
+    """A table is none of a publication any more."""
+    return [f"ALTER PUBLICATION {entry.facts['publication']} DROP TABLE ONLY {entry.facts['relation']}"]
 
 
 # --- jobs
@@ -135,5 +161,6 @@ def _again(before: Entry, after: Entry) -> list[str] | None:  # noqa: ARG001
 WRITERS: t.Final = {
     "extension": Writer("EXTENSION", create_extension, drop_extension, alter_extension),
     "default_privileges": Writer("", make_privileges, usual_privileges, _again),
+    "publication_table": Writer("", publish, withdraw, _again),
     "cron_job": Writer("", create_job, drop_job, alter_job),
 }

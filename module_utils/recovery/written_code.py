@@ -13,7 +13,7 @@ import typing as t
 from . import written_types
 from .quoting import literal, name
 from .written import Writer, first_of, grantee, grants
-from .written_tables import changed_options, options
+from .written_tables import changed_options, listed_options, options
 from .written_types import Part, again, bare, comment, differing, drop, fact, parts
 
 if t.TYPE_CHECKING:
@@ -32,7 +32,7 @@ def create_view(entry: Entry) -> list[str]:
 
 
 def _view(entry: Entry) -> str:
-    listing = options(fact(entry, "options"))
+    listing = options(listed_options(entry))
     return f"VIEW {entry.name}{_names(entry)}{f' WITH ({listing})' if listing else ''} AS {_query(entry)}"
 
 
@@ -71,7 +71,8 @@ def _alterable(there: list[Part], wanted: list[Part], able: set[str]) -> bool:
 
 
 def _options(noun: str, before: Entry, after: Entry, key: str = "options", prefix: str = "") -> list[str]:
-    clauses = changed_options(before.facts.get(key), after.facts.get(key), prefix)
+    wanted = after.facts.get(key) if prefix else listed_options(after)
+    clauses = changed_options(before.facts.get(key), wanted, prefix)
     return [f"ALTER {noun} {after.name} {clause}" for clause in clauses]
 
 
@@ -122,8 +123,9 @@ def _kept(entry: Entry, before: Entry | None) -> bool:
 def _column(entry: Entry, part: Part) -> Entry:
     """A column of a view as those of tables are."""
     granted = tuple((g[0], g[1], g[2], g[3]) for g in part.get("grants") or ())
+    order = {"grants": entry.order.get(f"column {part['name']}", [])}
     return dataclasses.replace(
-        entry, kind="column", name=f"{entry.name}.{name(part['name'])}", facts={}, grants=granted
+        entry, kind="column", name=f"{entry.name}.{name(part['name'])}", facts={}, grants=granted, order=order
     )
 
 
@@ -149,7 +151,7 @@ STORED: t.Final = "MATERIALIZED VIEW"
 def create_materialized_view(entry: Entry) -> list[str]:
     """A materialized view, filled where it was."""
     facts = entry.facts
-    told = [options(fact(entry, "options")), options(fact(entry, "toast_options"), "toast.")]
+    told = [options(listed_options(entry)), options(fact(entry, "toast_options"), "toast.")]
     listing = ", ".join(each for each in told if each)
     clauses = [
         f"CREATE {STORED} {entry.name}{_names(entry)}",

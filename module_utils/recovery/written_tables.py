@@ -24,15 +24,23 @@ def differing(before: Entry, after: Entry) -> set[str]:
     return {fact for fact in facts if before.facts.get(fact) != after.facts.get(fact)}
 
 
+def listed_options(entry: Entry) -> list[str]:
+    """Its options as they stood."""
+    stood = {option: number for number, option in enumerate(entry.order.get("options", ()))}
+    listed: list[str] = entry.facts.get("options") or []
+    return sorted(listed, key=lambda option: stood.get(option.partition("=")[0], len(stood)))
+
+
 def options(listed: list[str] | None, prefix: str = "") -> str:
     """Storage parameters as WITH has them."""
     return ", ".join(f"{prefix}{key} = {literal(value)}" for key, _, value in (o.partition("=") for o in listed or ()))
 
 
 def changed_options(before: list[str] | None, after: list[str] | None, prefix: str = "") -> list[str]:
-    """SET and RESET of storage parameters."""
+    """SET and RESET of storage parameters. What is set goes behind what stays, so what stood behind it is set again."""
     there, wanted = (dict(o.split("=", 1) for o in listed or ()) for listed in (before, after))
-    new = [f"{key}={value}" for key, value in wanted.items() if there.get(key) != value]
+    first = next((number for number, key in enumerate(wanted) if there.get(key) != wanted[key]), len(wanted))
+    new = [f"{key}={value}" for key, value in list(wanted.items())[first:]]
     gone = [f"{prefix}{key}" for key in there if key not in wanted]
     return ([f"SET ({options(new, prefix)})"] if new else []) + ([f"RESET ({', '.join(gone)})"] if gone else [])
 
@@ -58,7 +66,7 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
         f"CREATE {unlogged}TABLE {entry.name} ({listed}){parents}",
         f"PARTITION BY {facts['partition_key']}" if facts.get("partition_key") else "",
         f"USING {name(method)}" if method and not facts.get("partition_key") else "",
-        _with(facts),
+        _with(entry),
         f"TABLESPACE {name(facts['tablespace'])}" if facts.get("tablespace") else "",
     ]
     made = [" ".join(part for part in parts if part)]
@@ -67,8 +75,8 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
     return made + _row_security(entry, {}) + _identity(entry)
 
 
-def _with(facts: Facts) -> str:
-    parts = [options(facts.get("options")), options(facts.get("toast_options"), "toast.")]
+def _with(entry: Entry) -> str:
+    parts = [options(listed_options(entry)), options(entry.facts.get("toast_options"), "toast.")]
     listed = ", ".join(part for part in parts if part)
     return f"WITH ({listed})" if listed else ""
 
@@ -98,7 +106,8 @@ def alter_table(before: Entry, after: Entry) -> list[str] | None:
     if "tablespace" in changed:
         made.append(f"ALTER TABLE {after.name} SET TABLESPACE {name(after.facts.get('tablespace') or 'pg_default')}")
     for fact, prefix in (("options", ""), ("toast_options", "toast.")):
-        clauses = changed_options(before.facts.get(fact), after.facts.get(fact), prefix)
+        wanted = after.facts.get(fact) if prefix else listed_options(after)
+        clauses = changed_options(before.facts.get(fact), wanted, prefix)
         made += [f"ALTER TABLE {after.name} {clause}" for clause in clauses]
     made += _row_security(after, before.facts)
     if "of_type" in changed:

@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A release goes back, and its undo, and the undo of that: pg_dump says the same byte for byte, its order too, and rows are there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
+from tests.integration.modules import Result, call, rows
+from tests.integration.test_release_restored import captured, data, done, released, restored
+
+LONG = "n" * 63
+
+
+class Release(NamedTuple):
+    """What was there, and what the release made of it; whether all rows are what they were once it has gone back."""
+
+    before: str
+    after: str
+    same_rows: bool = True
+
+
+#: All as the owner of the pipeline, unless they say otherwise.
+RELEASES = {
+    "grants in the order they were given": Release(
+        """CREATE TABLE scout.a (i int PRIMARY KEY, b text) WITH (fillfactor = 70, autovacuum_enabled = false);
+        GRANT SELECT, INSERT ON scout.a TO edge_ingest; GRANT UPDATE ON scout.a TO edge_ingest WITH GRANT OPTION;
+        GRANT SELECT ON scout.a TO dashboard_reader; GRANT SELECT (b), UPDATE (b) ON scout.a TO edge_ingest;
+        GRANT SELECT (b) ON scout.a TO dashboard_reader;
+        CREATE VIEW scout.v WITH (security_barrier = true, check_option = 'local') AS SELECT i, b FROM scout.a;
+        GRANT SELECT ON scout.v TO edge_ingest; GRANT SELECT ON scout.v TO dashboard_reader;
+        GRANT UPDATE (b) ON scout.v TO edge_ingest; GRANT UPDATE (b) ON scout.v TO dashboard_reader;
+        CREATE FUNCTION scout.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION scout.f() FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION scout.f() TO edge_ingest; GRANT EXECUTE ON FUNCTION scout.f() TO dashboard_reader, PUBLIC""",
+        """REVOKE SELECT ON scout.a FROM edge_ingest; REVOKE SELECT (b) ON scout.a FROM edge_ingest;
+        ALTER TABLE scout.a SET (fillfactor = 80); DROP VIEW scout.v; CREATE VIEW scout.v AS SELECT 1 AS one;
+        REVOKE ALL ON FUNCTION scout.f() FROM edge_ingest, PUBLIC; REVOKE ALL ON SCHEMA scout FROM dashboard_reader""",
+    ),
+    "defaults that nobody was granted": Release(
+        """ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+        ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO edge_ingest;
+        ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO dashboard_reader""",
+        """ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
+        ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM edge_ingest, dashboard_reader""",
+    ),
+    "serial becomes identity": Release(
+        """CREATE TABLE scout.p (id serial PRIMARY KEY, t text); INSERT INTO scout.p (t) VALUES ('x'), ('y')""",
+        """ALTER TABLE scout.p ALTER id DROP DEFAULT; DROP SEQUENCE scout.p_id_seq;
+        ALTER TABLE scout.p ALTER id TYPE bigint; ALTER TABLE scout.p ALTER id ADD GENERATED ALWAYS AS IDENTITY (RESTART 100)""",
+    ),
+    "identity becomes serial": Release(
+        """CREATE TABLE scout.p (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text);
+        INSERT INTO scout.p (t) VALUES ('x'), ('y')""",
+        """ALTER TABLE scout.p ALTER id DROP IDENTITY; CREATE SEQUENCE scout.p_id_seq OWNED BY scout.p.id;
+        ALTER TABLE scout.p ALTER id SET DEFAULT nextval('scout.p_id_seq')""",
+    ),
+    "a sequence of a column is dropped": Release(
+        "CREATE TABLE scout.p (id serial PRIMARY KEY, t int); CREATE SEQUENCE scout.s OWNED BY scout.p.t",
+        "ALTER TABLE scout.p ALTER id DROP DEFAULT; DROP SEQUENCE scout.p_id_seq; ALTER SEQUENCE scout.s OWNED BY NONE",
+    ),
+    "a column that a child has as well is renamed": Release(
+        """CREATE TABLE scout.parent (i int, n text); CREATE TABLE scout.child (x int) INHERITS (scout.parent);
+        CREATE TABLE scout.z (d int, v text) PARTITION BY LIST (d); CREATE TABLE scout.a PARTITION OF scout.z DEFAULT;
+        INSERT INTO scout.child VALUES (1, 'a', 2); INSERT INTO scout.z VALUES (1, 'x')""",
+        "ALTER TABLE scout.parent RENAME n TO m; ALTER TABLE scout.z RENAME v TO w",
+    ),
+    "tables that refer to each other": Release(
+        "",
+        """CREATE TABLE scout.c1 (i int PRIMARY KEY, j int); CREATE TABLE scout.c2 (j int PRIMARY KEY, i int REFERENCES scout.c1);
+        ALTER TABLE scout.c1 ADD FOREIGN KEY (j) REFERENCES scout.c2; INSERT INTO scout.c1 VALUES (1, NULL);
+        INSERT INTO scout.c2 VALUES (5, 1); UPDATE scout.c1 SET j = 5""",
+    ),
+    "a partition of a table that is referred to": Release(
+        """CREATE TABLE scout.pt (i int PRIMARY KEY) PARTITION BY RANGE (i);
+        CREATE TABLE scout.pt1 PARTITION OF scout.pt FOR VALUES FROM (0) TO (10);
+        CREATE TABLE scout.ref (i int REFERENCES scout.pt); INSERT INTO scout.pt VALUES (1); INSERT INTO scout.ref VALUES (1)""",
+        """CREATE TABLE scout.pt2 PARTITION OF scout.pt FOR VALUES FROM (10) TO (20); INSERT INTO scout.pt VALUES (11)""",
+    ),
+    "names as long as names can be": Release(
+        f"""CREATE TYPE scout.{LONG} AS ENUM ('a');
+        CREATE TABLE scout.t{LONG[1:]} (i serial PRIMARY KEY, e scout.{LONG} DEFAULT 'a', j int GENERATED ALWAYS AS IDENTITY, t text);
+        INSERT INTO scout.t{LONG[1:]} (t) VALUES ('x')""",
+        f"""ALTER TYPE scout.{LONG} ADD VALUE 'b'; ALTER TABLE scout.t{LONG[1:]} DROP COLUMN e;
+        ALTER TABLE scout.t{LONG[1:]} ADD COLUMN k int""",
+        same_rows=False,
+    ),
+    "statistics of a column that gets another type": Release(
+        """CREATE TABLE scout.w (a int PRIMARY KEY, b int, c int); CREATE STATISTICS scout.s (ndistinct) ON b, c FROM scout.w;
+        COMMENT ON STATISTICS scout.s IS 'of both'""",
+        "ALTER TABLE scout.w ALTER b TYPE bigint",
+    ),
+    "two columns, tables and views swap their names": Release(
+        """CREATE TABLE scout.p (id int PRIMARY KEY, a int, b text); INSERT INTO scout.p VALUES (1, 2, 'x');
+        CREATE TABLE scout.q (i int PRIMARY KEY); INSERT INTO scout.q VALUES (7);
+        CREATE VIEW scout.v1 AS SELECT a FROM scout.p; CREATE VIEW scout.v2 AS SELECT b FROM scout.p""",
+        """ALTER TABLE scout.p RENAME a TO x; ALTER TABLE scout.p RENAME b TO a; ALTER TABLE scout.p RENAME x TO b;
+        ALTER TABLE scout.p RENAME TO x; ALTER TABLE scout.q RENAME TO p; ALTER TABLE scout.x RENAME TO q;
+        ALTER VIEW scout.v1 RENAME TO x; ALTER VIEW scout.v2 RENAME TO v1; ALTER VIEW scout.x RENAME TO v2""",
+    ),
+    "a column makes room for another one": Release(
+        "CREATE TABLE scout.p (id int PRIMARY KEY, a int, b text); INSERT INTO scout.p VALUES (1, 2, 'x')",
+        "ALTER TABLE scout.p RENAME a TO old_a; ALTER TABLE scout.p RENAME b TO a; ALTER TABLE scout.p ADD b int DEFAULT 4",
+    ),
+    "a table makes room for a copy of it": Release(
+        """CREATE TABLE scout.p (a int PRIMARY KEY, b int); CREATE INDEX by_b ON scout.p (b);
+        INSERT INTO scout.p VALUES (1, 2), (2, 4)""",
+        """ALTER TABLE scout.p RENAME TO p_old; CREATE TABLE scout.p (a bigint PRIMARY KEY, b int, c int);
+        INSERT INTO scout.p SELECT a, b, 1 FROM scout.p_old""",
+    ),
+    "tables of a publication": Release(
+        """RESET ROLE; CREATE PUBLICATION realtime FOR TABLE scout.alerts, scout.dim_store WHERE (store_id <> '0');
+        CREATE TABLE scout.p (i int PRIMARY KEY, j text, k int); ALTER PUBLICATION realtime ADD TABLE scout.p (i, k)""",
+        """RESET ROLE; ALTER PUBLICATION realtime DROP TABLE scout.alerts; CREATE TABLE scout.n (i int PRIMARY KEY);
+        ALTER PUBLICATION realtime ADD TABLE scout.n, scout.etl_processed; ALTER TABLE scout.p DROP COLUMN j, ADD COLUMN l int""",
+    ),
+}  # fmt: skip
+
+
+HISTORY = """
+CREATE SCHEMA supabase_migrations;
+CREATE TABLE supabase_migrations.schema_migrations (version text PRIMARY KEY, statements text[], name text);
+INSERT INTO supabase_migrations.schema_migrations VALUES ('10', NULL, 'ten')
+"""
+
+
+def whole(dsn: str) -> list[str]:
+    """What pg_dump says of all that is not the toolkit's own, as it says it."""
+    return dump(dsn, "--schema-only", "--exclude-schema=scout_ops").splitlines()
+
+
+def undone(dsn: str, result: Result) -> Result:
+    """Takes a run back."""
+    return done(call("scout_undo", dsn, run_id=result["run_id"], rehearse=False))
+
+
+@pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
+def test_there_and_back(scout_db: str, release: Release) -> None:
+    released(scout_db, f"SET ROLE loader; {release.before or 'SELECT 1'}")
+    before, rows_before = whole(scout_db), data(scout_db)
+    captured(scout_db)
+    released(scout_db, f"SET ROLE loader; {release.after}")
+    after, rows_after = whole(scout_db), data(scout_db)
+    result = done(restored(scout_db, allow_lossy=not release.same_rows))
+    assert result["changed"]
+    assert whole(scout_db) == before
+    assert not release.same_rows or data(scout_db) == rows_before
+    assert not restored(scout_db)["changed"]
+    again = undone(scout_db, result)
+    assert whole(scout_db) == after
+    assert data(scout_db) == rows_after
+    undone(scout_db, again)
+    assert whole(scout_db) == before
+
+
+def test_a_column_that_only_the_history_has_does_not_count(scout_db: str) -> None:
+    """The table with the migrations belongs to whoever applies them; what was never said of a row is NULL."""
+    released(scout_db, HISTORY)
+    captured(scout_db)
+    released(scout_db, "ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN created_by text")
+    assert not done(restored(scout_db))["changed"]
+    assert not captured(scout_db)["changed"]
+    released(scout_db, "INSERT INTO supabase_migrations.schema_migrations VALUES ('11', NULL, 'eleven', 'somebody')")
+    assert done(restored(scout_db))["changed"]
+    assert rows(scout_db, "SELECT * FROM supabase_migrations.schema_migrations") == [("10", None, "ten", None)]
