@@ -75,7 +75,9 @@ def diagnose(
     if blockers:
         # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
-        causes.sort(key=lambda c: not c.blocks)
+        # Where nothing is left that a reset would mend, what it would not comes before it.
+        first = set(blockers) == {"critical_alerts"}
+        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command == SET_ASIDE else 1)
     return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
 
 

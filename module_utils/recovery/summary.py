@@ -328,7 +328,9 @@ def lines(story: Story) -> list[str]:
     bodies["chart"] = [path.removeprefix(near) for path in watches.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in records.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
-    room = {name: PART_LINES + {"causes": 3, "who": 3, "did": 1, "failed": 1}.get(name, 0) for name in bodies}
+    room = {
+        name: PART_LINES + {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 3}.get(name, 0) for name in bodies
+    }
     # Half a command is none.
     least = {"undo": len(commands) + (len(commands) < len(bodies.get("undo", ())))}
     room["undo"] = max(PART_LINES, least["undo"])

@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
             # A step was given the same and refused it; what happened is still to be said.
             params = validated(module, {**self._task.args, "resume": True})
         pid = os.getppid()
-        ticks = _started(pid)
+        ticks = started(pid)
         result = module.run(
             params,
             check=bool(self._task.check_mode),
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
             seconds=None
             if ticks is None
             else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
-            run_key=f"{os.uname().nodename}:{pid}:{ticks}",
+            run_key=run_key(pid),
         )
         if params["news"]:
             return result
@@ -58,7 +58,12 @@ class ActionModule(ActionBase):
         return {**result, "_ansible_scout_lines": lines}
 
 
-def _started(pid: int) -> int | None:
+def run_key(pid: int) -> str:
+    """What all hosts of one run of ansible-playbook have in common, and no other run has."""
+    return f"{os.uname().nodename}:{pid}:{started(pid)}"
+
+
+def started(pid: int) -> int | None:
     """When a process of this machine began, in ticks since the boot; None where that cannot be told."""
     try:
         return int(

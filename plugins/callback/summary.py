@@ -9,8 +9,13 @@ import atexit
 import os
 import textwrap
 import typing as t
+from pathlib import Path
 
+from ansible import context
+from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
+from ansible.utils.vars import load_extra_vars
 
 DOCUMENTATION = r"""
 name: summary
@@ -29,7 +34,7 @@ author:
 
 #: What is to be said of an operation, and of a drill, that was broken off.
 OPERATION = (
-    "whatever was committed stays; ingestion is as it was left, perhaps paused",
+    "what was committed stays; ingestion is as it was left, perhaps paused",
     "run the same command again, or ansible-playbook playbooks/assess.yml",
 )
 DRILL = (
@@ -50,8 +55,21 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._summaries: list[list[str]] = []
         self._unfinished = ""
+        self._operation = ""
+        self._waiting: list[str] = []
+        self._told: set[str] = set()
         # After Ctrl-C no other method is called.
         atexit.register(self._interrupted, os.getpid())
+
+    def v2_playbook_on_start(self, playbook: t.Any) -> None:
+        """Remembers what is done."""
+        self._operation = Path(str(playbook._file_name)).stem
+
+    def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:  # noqa: ARG002
+        """Remembers a host of which a summary is still to come."""
+        name = str(host.get_name())
+        if name not in self._waiting and name not in self._told:
+            self._waiting.append(name)
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Remembers that something of the collection has begun."""
@@ -84,10 +102,40 @@ class CallbackModule(CallbackBase):
     def _interrupted(self, pid: int) -> None:
         """Says how things stand where no summary could."""
         if self._unfinished and os.getpid() == pid:
+            for lines in self._summaries:
+                self._display.display("\n".join(["", *lines]))
             now, then = DRILL if self._unfinished.endswith("scout_drill") else OPERATION
+            self._save(now, then)
             self._display.display(f"\ninterrupted\n  now    {now}\n  next   {then}\n")
 
     def _keep(self, result: t.Any) -> None:
         lines = result._result.get("_ansible_scout_lines")
         if lines:
             self._summaries.append(lines)
+            name = str(result._host.get_name())
+            self._told.add(name)
+            self._waiting = [each for each in self._waiting if each != name]
+
+    def _save(self, now: str, then: str) -> None:
+        """Writes the result file that was asked for with -e, for each host without one; an older one would mislead."""
+        from ..action.scout_summary import run_key
+        from ..module_utils.recovery import summary
+        from ..module_utils.recovery.errors import RecoveryError, Stopped
+        from ..module_utils.recovery.invoke import failure
+
+        try:
+            path = load_extra_vars(DataLoader()).get("result_file")
+            stopped = {"interrupted": failure(Stopped("interrupted", said=now, next_step=then))}
+            for host in self._waiting if path else ():
+                story = summary.Story(
+                    self._operation,
+                    host,
+                    "adhoc",
+                    bool(context.CLIARGS.get("check")),
+                    True,
+                    stopped,
+                    folder=str(Path.cwd()),
+                )
+                summary.save(Path(str(path)), summary.document(story), run_key(os.getpid()))
+        except (RecoveryError, AnsibleError) as e:
+            self._display.display(f"  failed {e}")

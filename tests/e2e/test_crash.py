@@ -146,6 +146,8 @@ def test_ended_in_the_middle_of_a_batch(
         if end in SAID:
             assert SAID[end] in played.text
             assert "Next: run the same command again" in played.text or "next   run the same command" in played.text
+        if end is interrupt:
+            assert (played.rc, played.result["outcome"], played.result["error"]["kind"]) == (99, "failed", "stopped")
         eventually(lambda: not broken.ours(), 8, "the end of its sessions")
         eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
     after = broken.fingerprint()

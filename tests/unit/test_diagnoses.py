@@ -148,3 +148,14 @@ def test_what_keeps_ingestion_paused_comes_before_what_does_not() -> None:
     assert "the same without --check" in made[0].next_command
     assert "the unique index of scout.gold_daily_metrics again" in made[1].next_command
     assert [d.rank for d in made] == [1, 2, 3]
+
+
+def test_a_pause_is_given_back_after_what_would_keep_it_from_being_given_back() -> None:
+    made = diagnoses.diagnose(
+        found(pause=PAUSE, jobs=[off(ETL_JOB), off(GOLD_JOB)], alerts=PRICY), {}, ["critical_alerts"]
+    )
+    assert [made[0].next_command, made[1].next_command] == [diagnoses.SET_ASIDE, diagnoses.RESET]
+    late = diagnoses.diagnose(
+        found(pause=PAUSE, jobs=[off(ETL_JOB), off(GOLD_JOB)], gold=LATE), {}, ["stale_gold_views"]
+    )
+    assert [late[0].next_command, late[1].next_command] == [diagnoses.RESET, diagnoses.REFRESH]
