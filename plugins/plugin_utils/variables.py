@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 #: Where a playbook or a role reads a variable.
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+#: A text of a person, whose name is quoted there.
+TYPED = re.compile(r"lookup\('scout\.recovery\.typed', '(\w+)'\)")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 #: An option of a role, in its defaults and in its specification.
@@ -52,6 +54,7 @@ def known() -> tuple[frozenset[str], frozenset[str]]:
     read, options = set(READ_ELSEWHERE), set[str]()
     for file in (*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*/*/*.yml")):
         text = file.read_text(encoding="utf-8")
+        read.update(TYPED.findall(text))
         for expression in EXPRESSION.findall(text):
             read.update(NAME.findall(QUOTED.sub("", expression)))
         if file.parent.name in ("defaults", "meta"):
