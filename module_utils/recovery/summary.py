@@ -537,6 +537,11 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     again = ["run the same command again"] if story.moving and "again" not in step else []
     if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
         again.append(f"{moves.RUNS} lists the runs")
+    if any(_went_wrong(story.ran.get(step, {})) for step in ("drain", "refresh")) and not story.goes_back:
+        # What the pipeline's own functions cannot do may be what a deployment did to them.
+        again += [
+            c["next_command"] for c in _list(story.before.get("diagnoses")) if rollbacks.ROLLBACK in c["next_command"]
+        ]
     return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 

@@ -322,6 +322,15 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
     assert "left them out" not in " ".join(summary.lines(refused))
 
 
+def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
+    back = "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5 --check shows it"
+    broken = assessed("failing", diagnoses=[diagnosis("the schema is not that of release v5, captured long ago", back)])
+    error = failed(errors.Systemic("the drain stopped", next_step="look at the errors"))
+    for step, told in {"drain": [back], "refresh": [back], "evidence": []}.items():
+        made = summary.document(story({**START, "assess": broken, step: error}))
+        assert made["next"] == ["look at the errors", *told]
+
+
 def test_a_reset_that_only_looked_has_not_recovered_anything() -> None:
     """As by `--tags assess`: the pipeline runs, and is as broken as before."""
     made = summary.Story("emergency_reset", "db1", "adhoc", False, True, START)
