@@ -41,7 +41,9 @@ options:
     type: int
     default: 100
   max_poison_share:
-    description: Stop as a systemic failure when, from the 20th on, poison is more than this share of the events tried.
+    description:
+      - Stop as a systemic failure when, from the 20th on, poison is more than this share of the events tried.
+      - Below 1 it also stops before it moves an event of which the ETL, having loaded nothing, says what it says of a sound sale.
     type: float
     default: 0.1
   target_seconds:

@@ -222,20 +222,37 @@ class _Test:
         """All of it; raises where it does not go as it should."""
         session = self.session
         with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
-            known = session.row(KNOWN)
             timezone = backlog.pipeline_timezone(session, self.owner)
-            hashed: bool = session.row(HASHED, schema=contract.SCHEMA)["there"]
-            self.moment = session.row(WHEN, event_type=contract.TRANSACTION_EVENT)["moment"]
-        products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
+            send = self._prepare()
         with session.write(lock_timeout_seconds=LOCK_SECONDS):
-            self.sale = dataclasses.replace(
-                self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products), ts=session.row(NOW)["ts"]
-            )
-            self._rehearse(SEND_AS_THE_PIPELINE if hashed else SEND_HASHED, timezone)
+            self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
+            self._rehearse(send, timezone)
             raise psycopg.Rollback
         with self._looking("look that nothing remains"):
             remains = session.row(REMAINS, ids=self.ids, transaction_id=self.sale.transaction_id)["rows"]
             _expect(remains == 0, f"{remains} rows remain")
+
+    def refused(self, timezone: str) -> psycopg.Error | None:
+        """What the ETL itself says of a sale that it meets alone, if anything; inside the caller's savepoint."""
+        send = self._prepare()
+        self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
+        self._send(send, self.ids[0], self.sale.payload())
+        try:
+            with self.session.savepoint():
+                self._load(self.ids[0], timezone)
+        except psycopg.Error as e:
+            return e
+        return None
+
+    def _prepare(self) -> t.LiteralString:
+        """What the sale is made of, when it arrives, and the statement that sends it."""
+        session = self.session
+        known = session.row(KNOWN)
+        hashed: bool = session.row(HASHED, schema=contract.SCHEMA)["there"]
+        self.moment = session.row(WHEN, event_type=contract.TRANSACTION_EVENT)["moment"]
+        products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
+        self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
+        return SEND_AS_THE_PIPELINE if hashed else SEND_HASHED
 
     def _rehearse(self, send: t.LiteralString, timezone: str) -> None:
         """What is rolled back in the end."""
@@ -308,6 +325,25 @@ class _Test:
             if got != want
         ]
         _expect(not wrong, f"silver has a line of {'; '.join(wrong)}")
+
+
+def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
+    """What the ETL says of a sale that is sound, within the caller's transaction, in which nothing of it remains. None where
+    it takes it, where it cannot be tried, and where something else is in the way: nothing is known then."""
+    if session.rows(DRAWING, tables=list(TABLES)):
+        return None
+    said: psycopg.Error | None = None
+    try:
+        with session.savepoint():
+            said = _Test(session, seconds, "").refused(timezone)
+            raise psycopg.Rollback
+    except (Unlike, _Late):
+        return None
+    except psycopg.Error:
+        if session.connection.closed:
+            raise
+        return None
+    return said
 
 
 def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[str, t.Any]]:

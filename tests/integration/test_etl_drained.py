@@ -351,6 +351,57 @@ def test_the_breaker_stops_at_a_share(scout_db: str) -> None:
     assert drain(scout_db, max_poison_share=1.0)["poison"]
 
 
+#: What a deployment may do to all sales: a column that nothing fills, a trigger that raises.
+BROKEN = {
+    "23514": (
+        (
+            "ALTER TABLE scout.silver_transactions ADD COLUMN tier text;"
+            "ALTER TABLE scout.silver_transactions ADD CHECK (tier IS NOT NULL) NOT VALID"
+        ),
+        "ALTER TABLE scout.silver_transactions DROP COLUMN tier",
+    ),
+    "P0001": (
+        (
+            "CREATE FUNCTION scout.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no tier''; END';"
+            "CREATE TRIGGER refuse BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.refuse()"
+        ),
+        "DROP TRIGGER refuse ON scout.silver_transactions; DROP FUNCTION scout.refuse()",
+    ),
+}
+
+
+@pytest.mark.parametrize("sqlstate", BROKEN)
+def test_where_the_etl_refuses_a_sound_sale_no_event_is_to_blame(
+    scout_db: str, pg_server: Server, sqlstate: str
+) -> None:
+    broken, mended = BROKEN[sqlstate]
+    ids = arrive(scout_db, [poison.payload("bad_ts", SEED, 50), *sales(30)])
+    expected = loaded_one_by_one(pg_server, scout_db, without=ids[:1])
+    with connect(scout_db) as connection:
+        connection.execute(broken.encode())
+    for _ in range(2):
+        result = failing(scout_db)
+        assert (result["error"]["kind"], result["error"]["sqlstate"]) == ("systemic", sqlstate)
+        assert result["msg"].startswith("the drain stopped: the ETL refuses a sound sale as well")
+        # Of the event at the head it says something else, whatever was deployed.
+        assert dead(scout_db) == {str(ids[0])}
+    assert losses(scout_db, set(), ids[:1]) == NONE
+    with connect(scout_db) as connection:
+        connection.execute(mended.encode())
+    drain(scout_db)
+    assert (dead(scout_db), silver(scout_db)) == ({str(ids[0])}, expected)
+
+
+def test_what_the_etl_refuses_can_be_set_aside_all_the_same(scout_db: str) -> None:
+    ids = arrive(scout_db, sales(3))
+    with connect(scout_db) as connection:
+        connection.execute(BROKEN["P0001"][0].encode())
+    assert "-e max_poison_share=1 sets the events aside all the same" in failing(scout_db)["error"]["next_step"]
+    assert not dead(scout_db)
+    drain(scout_db, max_poison_share=1.0)
+    assert dead(scout_db) == set(map(str, ids))
+
+
 FULL = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
