@@ -12,7 +12,7 @@ from pathlib import Path
 from . import moving, release, releases, restoring
 from .downward import Script
 from .errors import BadInput
-from .words import key_of
+from .words import has_taken, key_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,12 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
     with moving.reading(call.session, "could not read the capture to go back to"):
         document = _document(call, params, word)
-        only, warnings = key_of(call.session, word, params[word], document) if word else (None, list[str]())
+        present = call.look().present
+
+        def gone(key: str) -> bool:
+            return present and has_taken(call.session, key)
+
+        only, warnings = key_of(call.session, word, params[word], document, gone) if word else (None, list[str]())
     return Order("restore", document, only, scripts, params["allow_lossy"], asked), warnings
 
 

@@ -11,7 +11,7 @@ import typing as t
 from . import images
 from .catalog_beside import identifier, unreadable
 from .connection import EXACTLY, translate
-from .errors import BadInput, NotReached
+from .errors import BadInput, MissingPrivilege, NotReached
 from .images import literal, named
 from .pg import errors, sql
 from .progress import count
@@ -30,7 +30,7 @@ COLUMNS: t.Final = """
 SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, a.attname::text AS name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated,
        array_position(k.conkey, a.attnum) AS place, c.relkind IN ('r', 'p') AS is_table, c.relkind = 'r' AS alone,
-       a.atthasdef OR a.attidentity <> '' AS by_itself, has_schema_privilege(n.oid, 'USAGE')
+       a.atthasdef OR a.attidentity <> '' AS by_itself, row_security_active(c.oid) AS filtered, has_schema_privilege(n.oid, 'USAGE')
            AND (has_table_privilege(c.oid, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'SELECT')) AS may
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -143,6 +143,13 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
     """The rows of a table that goes, or of columns of one that stays; None where its rows could not be found again, for want of a
     primary key or because that goes as well. Inside the caller's transaction."""
     rows = session.rows(COLUMNS, schema=at[0], table=at[1])
+    if rows and rows[0]["filtered"]:
+        raise MissingPrivilege(
+            f"could not read {rows[0]['relation']}, whose data would go",
+            on=session.where,
+            said=f"a policy hides rows from role {session.facts.role}",
+            next_step=f"do it as a superuser; or ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS",
+        )
     columns = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])
     if not columns or (names is not None and (not key or any(row["name"] in unstable for row in key))):

@@ -368,6 +368,7 @@ class _Going:
             saved_rows=sum(each["rows"] for each in self.before["protected"]),
             filled_rows=sum(each["rows"] for each in self.filled),
             held=self.held,
+            only=self.order.only,
             lost=[*way.lost, *way.empty],
         )
 

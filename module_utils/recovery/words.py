@@ -12,6 +12,8 @@ from .errors import BadInput
 from .pg import errors
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .connection import Session
     from .release import Document
 
@@ -24,20 +26,34 @@ FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pron
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s ORDER BY 2
 """
 
+#: What was taken back alone, and is so still.
+TAKEN: t.Final = """
+SELECT EXISTS (
+    SELECT FROM scout_ops.runs
+    WHERE action = 'restore' AND status = 'succeeded' AND undone_by IS NULL AND effects ->> 'only' = %(key)s) AS taken
+"""
+
 #: The types as the catalog writes them: int is integer.
 TYPES: t.Final = """
 SELECT pg_catalog.format_type(pg_catalog.to_regtype(word), NULL) AS type, word FROM unnest(%(words)s::text[]) AS word
 """
 
 
-def key_of(session: Session, word: str, text: str, document: Document) -> tuple[str, list[str]]:
-    """The key of what is named, and what a person should know of it; refuses what is neither there nor captured. Inside the
-    caller's transaction, whose search_path becomes pg_catalog."""
+def key_of(
+    session: Session, word: str, text: str, document: Document, gone: Callable[[str], bool] = lambda _: False
+) -> tuple[str, list[str]]:
+    """The key of what is named, and what a person should know of it; refuses what is neither there nor captured, and not `gone`
+    by such a word before. Inside the caller's transaction, whose search_path becomes pg_catalog."""
     session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
-    return (_function if word == "drop_function" else _column)(session, text, document)
+    return (_function if word == "drop_function" else _column)(session, text, document, gone)
 
 
-def _column(session: Session, text: str, document: Document) -> tuple[str, list[str]]:
+def has_taken(session: Session, key: str) -> bool:
+    """Whether a run that is in force took this object alone back, by the ledger, which is there."""
+    return session.row(TAKEN, key=key)["taken"]
+
+
+def _column(session: Session, text: str, document: Document, gone: Callable[[str], bool]) -> tuple[str, list[str]]:
     schema, table, own = identifier(session, text, "drop_column", (3,))
     key = f"column:{name_in_full(session, schema, table, own)}"
     there = session.row(
@@ -47,7 +63,7 @@ def _column(session: Session, text: str, document: Document) -> tuple[str, list[
         table=table,
         own=own,
     )["there"]
-    if not there and key not in document["digests"]:
+    if not there and key not in document["digests"] and not gone(key):
         raise _unknown("column", text, document, [])
     return key, []
 
@@ -57,7 +73,7 @@ def name_in_full(session: Session, *parts: str) -> str:
     return ".".join(session.row("SELECT quote_ident(%(part)s) AS quoted", part=part)["quoted"] for part in parts)
 
 
-def _function(session: Session, text: str, document: Document) -> tuple[str, list[str]]:
+def _function(session: Session, text: str, document: Document, gone: Callable[[str], bool]) -> tuple[str, list[str]]:
     path, types = _signature(session, text)
     schema, own = identifier(session, path, "drop_function", (2,))
     found = session.rows(SIGNATURES, schema=schema, name=own)
@@ -71,7 +87,11 @@ def _function(session: Session, text: str, document: Document) -> tuple[str, lis
     }
     spelled = {_plain(signature): signature for signature in keys}
     only = next(iter(keys)) if len(keys) == 1 else None
-    wanted = only if types is None else spelled.get(_plain(f"{full}({','.join(types)})"))
+    meant = f"{full}({','.join(types or ())})"
+    wanted = only if types is None else spelled.get(_plain(meant))
+    key = next((key for kind in KINDS if types is not None and gone(key := f"{kind}:{meant}")), None)
+    if wanted is None and key is not None:
+        return key, []
     if wanted is None:
         raise _unknown("function", text, document, sorted(keys))
     more = sorted(keys.keys() - {wanted})
