@@ -79,7 +79,8 @@ def reading(session: Session, attempted: str) -> Generator[None]:
         raised = translate(e, attempted, on=session.where)
         if isinstance(e, errors.LockNotAvailable):
             with session.read():
-                raised.said += f"; locks are held by {backlog.describe(backlog.in_the_way(session))}"
+                who = backlog.describe(backlog.in_the_way(session) or backlog.keepers(session))
+            raised.said += f"; locks are held by {who}" if who else ""
         raise raised from e
 
 

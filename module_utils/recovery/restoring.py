@@ -10,7 +10,7 @@ import functools
 import time
 import typing as t
 
-from . import catalog, hazards, narrowing, refill, release, rollback, saving
+from . import backlog, catalog, hazards, narrowing, refill, release, rollback, saving
 from .connection import EXACTLY, translate
 from .errors import NotReached
 from .pg import errors, psycopg
@@ -300,12 +300,17 @@ def _proved(session: Session, way: Way, paused: Sequence[Row]) -> dict[str, cata
 
 
 def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> RecoveryError:
-    return translate(
+    """Who it was is looked up afterwards; whoever let go since is not told."""
+    raised = translate(
         error,
         f"could not go back within {in_words(patience.patience_seconds)}: others keep locks; nothing was changed",
         on=session.where,
         next_step="unstick_etl.yml --check shows who is in the way; then run the same command again",
     )
+    with session.read():
+        who = backlog.describe(backlog.keepers(session))
+    raised.said += f"; locks are held by {who}" if who else ""
+    return raised
 
 
 def described(way: Way) -> dict[str, t.Any]:

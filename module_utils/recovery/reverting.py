@@ -320,7 +320,8 @@ def _pushed(repository: Repository, remote: str, todo: Plan, commit: str, before
         on=str(repository.folder),
         said=said,
         next_step=f"the commit is there as {kept(todo.branch)}. Push it to a branch of its own and have it merged: "
-        f"git -C {repository.word} push {remote} {commit[:10]}:refs/heads/revert-{todo.tip[:10]}",
+        f"git -C {repository.word} push {remote} {commit[:10]}:refs/heads/revert-{todo.tip[:10]}. "
+        "To go on before that, give push=false (application_push=false)",
         result={"commit": commit, "tree": todo.tree, "pushed": False, "branch": todo.branch},
     )
 

@@ -90,7 +90,6 @@ esac
 case $step_seconds in
     '' | *[!0-9]* | 0*) refuse "--step-seconds $step_seconds is not a whole number of seconds" ;;
 esac
-command -v timeout >/dev/null || refuse "there is no program timeout (of the coreutils), which bounds each step"
 
 absolute() { # KIND PATH: the path from the root; it has to be there
     local path=$2
@@ -126,28 +125,54 @@ trap 'rm -rf -- "$work"' EXIT
 
 helper() { "$python" -I "$root/scripts/ci/deploy_result.py" "$@"; }
 
-if [ -n "$if_interrupted" ]; then
-    if ! helper unsettled "$artifacts"; then
-        say "no interrupted deployment is recorded in $artifacts: nothing to do"
-        exit 0
-    fi
-else
+# What was killed may have left its step at work: a migration would go on changing what is being taken back.
+left=$(helper at_work "$artifacts")
+case $'\n'$left in
+    *$'\n'script*)
+        [ -n "$if_interrupted" ] ||
+            refuse "another deployment is still at work in $artifacts: wait for its end, or stop it"
+        say "waiting for the deployment, which is still at work in $artifacts"
+        helper wait "$artifacts" script
+        left=$(helper at_work "$artifacts")
+        ;;
+esac
+if [ -n "$if_interrupted" ] && ! helper unsettled "$artifacts"; then
+    say "no interrupted deployment is recorded in $artifacts: nothing to do"
+    exit 0
+fi
+if [ -n "$left" ]; then
+    [ "$mode" = rollback ] ||
+        refuse "a deployment was killed in $artifacts, and its step $left is still at work: run it with --rollback"
+    helper end "$artifacts"
+fi
+if [ -z "$if_interrupted" ]; then
     # What another run left must not stand for this one.
     for step in look capture way_back migrate deploy gate rollback gate_again notify; do
         rm -f -- "$artifacts/$step.json" "$artifacts/$step.log"
     done
-    rm -f -- "$artifacts/steps.tsv" "$DEPLOY_RESULT"
+    rm -f -- "$artifacts/steps.tsv" "$artifacts/at-work.tsv" "$DEPLOY_RESULT"
 fi
+
+# NAME PID: notes a process with the time at which it was born, so that it is known from one that gets its number later.
+note() {
+    local stat words=()
+    stat=$(cat "/proc/$2/stat" 2>/dev/null) || return 0
+    read -r -a words <<<"${stat##*) }"
+    printf '%s\t%s\t%s\n' "$1" "$2" "${words[19]}" >>"$artifacts/at-work.tsv"
+}
+note script "$$"
 
 child='' current='' stopped='' heard=''
 # Whoever stops this stops the step, but a rollback is let come to its end: a person would have to run it again.
 end_step() {
     case $current in
         rollback | gate_again) ;;
+        # It ends what it started itself, in an order that lets it cancel what the server does.
+        migrate | deploy | notify) [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true ;;
         *) [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true ;;
     esac
 }
-# shellcheck disable=SC2317 # the traps call it
+# shellcheck disable=SC2317,SC2329 # the traps call it
 stop() {
     stopped=$1 heard=yes
     say "asked to stop ($1)" >&2
@@ -185,6 +210,7 @@ step() {
     "$@" </dev/null >&7 2>&1 7>&- 8<&- &
     child=$!
     set +m
+    note "$current" "$child"
     exec 7>&- 8<&-
     [ -z "$stopped" ] || end_step
     # A signal ends the waiting, not the step.
@@ -227,7 +253,7 @@ play() {
 program() {
     local words
     read -r -a words <<<"$2"
-    step "$1" timeout --kill-after=30 "$step_seconds" "${words[@]}"
+    step "$1" "$python" -I "$root/scripts/ci/deploy_result.py" bounded "$step_seconds" "${words[@]}"
 }
 
 finish() { # OUTCOME CODE

@@ -1,24 +1,35 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The JSON of deploy_release.sh: variables for its playbooks, and deploy-result.json, which a pipeline parses.
+"""What deploy_release.sh leaves to Python: variables for its playbooks, deploy-result.json, which a pipeline parses, and ending
+programs.
 
 It reads what the steps left in the artifacts folder, and never what the environment holds besides DEPLOY_*.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 FORMAT = "scout-deploy-result/1"
 RESULT = "deploy-result.json"
 CHANGING = ("migrate", "deploy", "gate", "rollback")
+#: What is let come to its end, whoever asks to stop.
+FINISHING = ("rollback", "gate_again")
+#: How a program is ended, and how long each may take. At the first, psql and others cancel what the server does for them; without
+#: that it would go on, and commit after the rollback. The second is for those who do not hear the first, the last cannot be ignored.
+ASKED = ((signal.SIGINT, 2.0), (signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
+TOO_LATE = 124
 SAID = {
     "deployed": "{to} is deployed and accepted",
     "checked": "nothing stands against deploying {to}",
@@ -58,6 +69,83 @@ def unsettled(artifacts: Path) -> bool:
     made = read(artifacts / RESULT)
     begun = {step["name"] for step in made.get("steps", [])}
     return made.get("outcome") in ("running", "interrupted") and bool(begun & set(CHANGING))
+
+
+def _fields(pid: int) -> list[str]:
+    """State, parent, process group … start time of a process, as the kernel counts them; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def at_work(artifacts: Path) -> list[tuple[str, int]]:
+    """What of an earlier run still lives, by name and process; one that got its number later was born at another time."""
+    path = artifacts / "at-work.tsv"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    noted = [(name, int(pid), born) for name, pid, born in (line.split("\t") for line in lines)]
+    return [(name, pid) for name, pid, born in noted if _lives(_fields(pid)) and _fields(pid)[19] == born]
+
+
+def _lives(fields: list[str]) -> bool:
+    return bool(fields) and fields[0] not in "ZX"
+
+
+def others(group: int) -> bool:
+    """Whether a process of a group lives besides this one."""
+    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    found = (_fields(pid) for pid in pids if pid != os.getpid())
+    return any(_lives(fields) and fields[2] == str(group) for fields in found)
+
+
+def _end_group(group: int, lives: Callable[[], bool]) -> None:
+    """Ends a process group, asking first."""
+    for number, seconds in ASKED:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
+        over = time.monotonic() + seconds
+        while (there := lives()) and time.monotonic() < over:
+            time.sleep(0.05)
+        if not there:
+            return
+
+
+def bounded(seconds: float, words: list[str]) -> int:
+    """Runs a program of the team's in this process's group; when its time is over, or a signal says so, all of the group is ended."""
+    try:
+        process = subprocess.Popen(words)
+    except OSError as e:
+        print(f"deploy_release: could not run {words[0]}: {e.strerror}", file=sys.stderr)
+        return 127 if isinstance(e, FileNotFoundError) else 126
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: asked.append(number))
+    over = time.monotonic() + seconds
+    while process.poll() is None and not asked and time.monotonic() < over:
+        time.sleep(0.05)
+    if process.returncode is None:
+        code = 128 + asked[0] if asked else TOO_LATE
+        _end_group(os.getpgrp(), lambda: process.poll() is None or others(os.getpgrp()))
+        return code
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def wait(artifacts: Path, name: str) -> None:
+    """Waits for what is at work by this name."""
+    while any(found == name for found, _ in at_work(artifacts)):
+        time.sleep(0.2)
+
+
+def end(artifacts: Path) -> None:
+    """Sees to it that nothing of an earlier run goes on: a rollback comes to its end, anything else is ended."""
+    for name, pid in at_work(artifacts):
+        left = f"{name}, which a deployment that was killed had left at work"
+        if name in FINISHING:
+            print(f"deploy_release: waiting for {left}", flush=True)
+            wait(artifacts, name)
+        else:
+            _end_group(pid, lambda pid=pid: others(pid))
+            print(f"deploy_release: ended {left}", flush=True)
 
 
 def variables(
@@ -164,10 +252,16 @@ def main(words: list[str]) -> int:
     """Does what the script asks."""
     environment = {name: value for name, value in os.environ.items() if name.startswith("DEPLOY_")}
     match words:
-        case ["unsettled", artifacts]:
-            return 0 if unsettled(Path(artifacts)) else 1
-        case ["settled", path]:
-            return 0 if settled(Path(path)) else 1
+        case ["at_work", artifacts]:
+            print("\n".join(name for name, _ in at_work(Path(artifacts))))
+        case ["wait", artifacts, name]:
+            wait(Path(artifacts), name)
+        case ["end", artifacts]:
+            end(Path(artifacts))
+        case ["bounded", seconds, *program]:
+            return bounded(float(seconds), program)
+        case [("settled" | "unsettled") as which, path]:
+            return 0 if (settled if which == "settled" else unsettled)(Path(path)) else 1
         case ["variables", step, result, work]:
             begun = [made["name"] for made in steps(Path(result).parent)]
             for name, values in zip(("default", "own"), variables(step, Path(result), environment, begun), strict=True):

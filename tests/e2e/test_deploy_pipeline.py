@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import signal
 import time
@@ -189,6 +190,7 @@ def test_a_rollback_that_cannot_be_done_leaves_it_paused_and_says_so_and_the_nex
         assert (made["outcome"], made["failed_step"], made["ingestion"]) == ("rollback_failed", "gate", "paused")
         assert (list(failed.codes)[-2:], failed.codes["rollback"]) == (["rollback", "notify"], 2)
         assert "others keep locks" in made["errors"][0]["attempted"]
+        assert f"locks are held by pid {reader.info.backend_pid} (postgres, long report" in made["errors"][0]["said"]
         assert made["next"]
         assert "the rollback to v5.2.1 failed: a person is needed" in failed.text
         assert told(team) == ["rollback_failed 62 v5.2.1 v5.3.0 deploy-result.json"]
@@ -263,11 +265,14 @@ def test_what_cannot_be_meant_is_refused(team: Team, words: list[str], said: str
     assert not deployed.artifacts.exists()
 
 
-def test_a_program_that_takes_too_long_is_ended_and_what_it_did_is_taken_back(team: Team) -> None:
+@pytest.mark.parametrize("begin", ["", "BEGIN; "])
+def test_a_program_that_takes_too_long_is_ended_and_what_it_did_is_taken_back(team: Team, begin: str) -> None:
+    """So is what the server does for it: an open transaction would keep its locks, and might commit after the rollback."""
     before = Before(team)
-    checkout = team.release("v5.3.0", "ALTER TABLE scout.alerts ADD COLUMN slow text; SELECT pg_sleep(60);")
+    checkout = team.release("v5.3.0", f"{begin}ALTER TABLE scout.alerts ADD COLUMN slow text; SELECT pg_sleep(150);")
     deployed = team.deploy(checkout, "v5.3.0", "--step-seconds", "3")
     assert (deployed.rc, deployed.codes["migrate"]) == (61, 124), deployed.text
+    assert team.pipeline.one("SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep.150.'") == 0
     before.assert_back()
 
 
@@ -276,6 +281,7 @@ def test_an_interrupted_deployment_is_told_and_goes_back_when_asked(team: Team, 
     """In the middle of a migration that has changed something."""
     before = Before(team)
     checkout = team.release("v5.3.0", "ALTER TABLE scout.alerts ADD COLUMN slow text;\nSELECT pg_sleep(300);\n")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep.300.'"
     with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
         column = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'scout.alerts'::regclass AND attname = 'slow'"
         eventually(lambda: team.pipeline.one(column), 180, "the migration")
@@ -288,6 +294,7 @@ def test_an_interrupted_deployment_is_told_and_goes_back_when_asked(team: Team, 
         assert (stopped.rc, made["outcome"], made["exit_code"]) == (63, "interrupted", 63), stopped.text
         assert "run it with --rollback" in stopped.text
         assert told(team) == ["interrupted 63 v5.2.1 v5.3.0 deploy-result.json"]
+        assert team.pipeline.one(sleeping) == 0
     back = team.go_back(checkout, "--if-interrupted")
     assert (back.rc, back.result["outcome"]) == (61, "rolled_back"), back.text
     assert {"migrate", "rollback", "gate_again"} <= set(back.codes)
@@ -295,6 +302,43 @@ def test_an_interrupted_deployment_is_told_and_goes_back_when_asked(team: Team, 
     again = team.go_back(checkout, "--if-interrupted")
     assert again.rc == 0
     assert "nothing to do" in again.text
+
+
+def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team: Team) -> None:
+    """The script alone was killed, as some runners do; its migration would go on changing what has been taken back."""
+    before = Before(team)
+    slow, late = ("ALTER TABLE scout.alerts ADD COLUMN " + name + " text;\n" for name in ("slow", "late"))
+    checkout = team.release("v5.3.0", f"{slow}SELECT pg_sleep(60);\n{late}")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep.60.'"
+    with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
+        eventually(lambda: team.pipeline.one(sleeping), 180, "the migration")
+        early = team.deploy(checkout, "v5.3.0")
+        assert (early.rc, "another deployment is still at work in" in early.text) == (60, True), early.text
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            going_back = pool.submit(team.go_back, checkout, "--if-interrupted")
+            time.sleep(2)
+            assert not going_back.done()
+            deploying.process.kill()
+            deploying.process.wait()
+            back = going_back.result()
+        assert (back.rc, back.result["outcome"]) == (61, "rolled_back"), back.text
+        assert "waiting for the deployment, which is still at work in" in back.text
+        assert "ended migrate, which a deployment that was killed had left at work" in back.text
+        assert team.pipeline.one(sleeping) == 0
+        before.assert_back()
+
+
+def test_a_rollback_that_a_killed_deployment_left_at_work_is_waited_for(team: Team) -> None:
+    before = Before(team)
+    checkout = team.release("v5.3.0", HALF)
+    with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
+        eventually(lambda: deploying.begun("rollback") and team.pipeline.lease_owner(), 180, "the rollback")
+        deploying.process.kill()
+        deploying.process.wait()
+        back = team.go_back(checkout, "--if-interrupted")
+        assert (back.rc, back.result["outcome"]) == (61, "rolled_back"), back.text
+        assert "waiting for rollback, which a deployment that was killed had left at work" in back.text
+        before.assert_back()
 
 
 def test_whoever_stops_it_while_it_goes_back_waits_for_the_end(team: Team) -> None:

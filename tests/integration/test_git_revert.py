@@ -491,6 +491,9 @@ def test_a_server_that_refuses_is_quoted_and_the_commit_is_kept(story: Story) ->
     assert f"{result['commit'][:10]}:refs/heads/revert-{story.tip[:10]}" in result["error"]["next_step"]
     assert story.head == story.tip
     assert story.clone.git("rev-parse", KEPT) == result["commit"]
+    assert "application_push=false" in result["error"]["next_step"]
+    without = revert(story, push=False)
+    assert (without.get("failed"), without["changed"], without["commit"]) == (None, False, result["commit"])
     rule.unlink()
     assert done(story, push=True)["commit"] == result["commit"]
 

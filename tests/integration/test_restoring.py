@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
     errors,
+    moving,
     release,
     releases,
     restoring,
@@ -209,8 +210,22 @@ def test_patience_ends(captured: tuple[str, release.Document]) -> None:
         slow.execute("SELECT count(*) FROM shop.customer").fetchone()
         with pytest.raises(errors.RecoveryError, match="others keep locks") as raised:
             restored(dsn, document, patience)
+        assert f"locks are held by pid {slow.info.backend_pid} (" in raised.value.said
     assert raised.value.sqlstate == "55P03"
     assert dump(dsn) == before
+
+
+def test_who_keeps_a_lock_from_the_plan_is_named(scout_db: str) -> None:
+    """A migration in flight keeps one on a table that no ETL writes."""
+    with psycopg.connect(scout_db, application_name="a migration") as other:
+        other.execute("ALTER TABLE scout.alerts ADD COLUMN team text")
+        with (
+            open_session(dataclasses.replace(Settings(scout_db), lock_timeout_seconds=0.1)) as session,
+            pytest.raises(errors.RecoveryError, match="could not plan") as raised,
+            moving.reading(session, "could not plan the way back"),
+        ):
+            session.rows("SELECT FROM scout.alerts")
+        assert f"locks are held by pid {other.info.backend_pid} (postgres, a migration, idle in" in raised.value.said
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

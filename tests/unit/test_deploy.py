@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,13 @@ def test_every_job_is_bounded_and_the_database_is_named_only_where_it_is_needed(
     assert all(job["timeout"] for job in gitlab_jobs().values())
 
 
+def test_gitlab_leaves_time_to_go_back_before_the_job_is_over() -> None:
+    minutes = {name: int(value.removesuffix("m")) for name, value in GITLAB["deploy"]["variables"].items()}
+    assert minutes["RUNNER_AFTER_SCRIPT_TIMEOUT"] >= 20
+    assert sum(minutes.values()) < 120
+    assert GITLAB["deploy"]["timeout"] == "2 hours"
+
+
 def test_actions_are_pinned_to_a_version() -> None:
     used = [step["uses"] for job in GITHUB["jobs"].values() for step in job["steps"] if "uses" in step]
     assert used
@@ -257,6 +266,38 @@ def test_an_exit_code_of_0_is_not_believed_without_a_result(tmp_path: Path, text
     (tmp_path / "result.json").write_text(text)
     assert helper.settled(tmp_path / "result.json") == well
     assert not helper.settled(tmp_path / "missing.json")
+
+
+SHELL = ["sh", "-c"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "code"),
+    [
+        ("30", ["true"], 0),
+        ("30", [*SHELL, "exit 7"], 7),
+        ("30", [*SHELL, "kill -9 $$"], 137),
+        ("30", ["no-such-program"], 127),
+        ("30", ["/etc/passwd"], 126),
+        ("1", ["sleep", "60"], 124),
+        ("1", [*SHELL, "trap '' INT; sleep 60; sleep 60"], 124),
+        ("1", [*SHELL, "(trap '' INT; exec sleep 60) & wait"], 124),
+    ],
+)
+def test_a_program_is_bounded_with_all_it_started(seconds: str, words: list[str], code: int) -> None:
+    command = [sys.executable, "-I", str(SCRIPT.with_name("deploy_result.py")), "bounded", seconds, *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        assert process.wait(timeout=30) == code
+        assert not helper.others(process.pid)
+
+
+def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -> None:
+    assert helper.at_work(tmp_path) == []
+    born = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    (tmp_path / "at-work.tsv").write_text(
+        f"migrate\t{os.getpid()}\t1\ndeploy\t{os.getpid()}\t{born}\ngate\t4194304999\t1\n"
+    )
+    assert helper.at_work(tmp_path) == [("deploy", os.getpid())]
 
 
 @pytest.mark.parametrize(
