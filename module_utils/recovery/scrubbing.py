@@ -199,9 +199,11 @@ class Scrubber:
         single = sorted({entry.strip().lower() for entry in mask if "." not in entry}, key=len, reverse=True)
         names = "|".join(map(_spelled, single))
         self._signs = [sign.encode() for sign in (*SIGNS, *(value.lower() for value in known), "\\u")]
-        # All steps of one of them, or what a text begins with that gives a row away.
-        self._fields = sorted({tuple(step.encode() for step in steps) for _, steps in paths})
-        self._fields += [(b"row contains",), (b"json data",), (b"copy",)] if paths else []
+        # Where one begins, or what a text begins with that gives a row away.
+        signs = {"row contains", "json data", "copy"} if paths else set[str]()
+        for _, (first, *below) in paths:
+            signs |= {f'{first}"', f"{first}\\"} if below else {first}
+        self._fields = [sign.encode() for sign in signs if not any(other in sign for other in signs - {sign})]
         self._emails = "email" in self._last
         self._named = _named(names, "|".join(_spelled(name) for name in single if "_" in name)) if names else None
         self._names = re.compile(rf"\b(?:{names})\b", re.IGNORECASE) if names else None
@@ -247,7 +249,7 @@ class Scrubber:
         if self._emails and b"@" in small:
             return True
         plain = small.translate(None, b"_-")
-        return any(all(step in plain for step in steps) for steps in self._fields)
+        return any(field in plain for field in self._fields)
 
     def _any(self, text: str) -> str:
         return self.key(text) if len(text) < 200 else self.text(text)
@@ -335,6 +337,7 @@ def _names_a_secret(name: str) -> bool:
     return SECRET_NAME.search(name) is not None
 
 
+@functools.lru_cache(4096)
 def _plain(name: str) -> str:
     """Customer-ID, customerId and customer_id are one name."""
     return name.lower().replace("_", "").replace("-", "")
