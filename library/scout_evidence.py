@@ -39,15 +39,19 @@ options:
   mask:
     description:
       - Fields to be masked, as the names of columns and keys (V(customer_id)) at any depth, or as paths (V(customer.id), and
-        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too.
+        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too. Capitals, hyphens
+        and underscores do not count, so V(customer_id) is V(customerId), too.
       - In statements, messages and log lines a value is masked where such a name tells whose it is; a path of several steps does
-        not count there. A statement that names such a field keeps no quoted value but times.
+        not count there. A statement that names such a field keeps no quoted value but times. With V(email), addresses are
+        masked wherever they stand.
       - An empty list masks nothing.
     type: list
     elements: str
     default:
       - customer_id
+      - customer.id
       - customer_name
+      - customer.name
       - customer_email
       - customer_phone
       - customer_address
@@ -211,7 +215,9 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "problems": kept.problems,
                 "absent": kept.absent,
             }
-            done = made.finish(base, scrubber.value(about))
+            # Who took it is no customer, also with an address.
+            actor = scrubbing.Scrubber((), known_secrets(call, params)).text(call.controller.actor)
+            done = made.finish(base, scrubber.value(about) | {"actor": actor})
     except OSError as e:
         raise BadInput(
             f"could not write evidence to {base}",

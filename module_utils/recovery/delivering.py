@@ -179,7 +179,7 @@ def _asked(value: str | None) -> float | None:
     """The seconds a Retry-After asks for, given as such or as a date."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         then = email.utils.parsedate_to_datetime(value)

@@ -90,7 +90,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
         "changed": todo.changed,
         "untold": news is not None,
         "news": news or "",
-        "warnings": [*ledger.warnings, *notes, *todo.warnings],
+        "warnings": [*todo.warnings, *notes, *ledger.warnings],
         "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
         "incident_open": shown["state"] == "open",
         "diff": {"before": _line(before), "after": _line(record)},

@@ -352,8 +352,18 @@ def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
         (entry,),
         closes=True,
         summary=summary,
-        warnings=tuple(f"closed although {reason}" for reason in against),
+        warnings=(*(f"closed although {reason}" for reason in against), *_unfinished(record)),
     )
+
+
+def _unfinished(record: Record) -> list[str]:
+    """A warning where something was begun for it and has not come to its end."""
+    begun = [run for run in record.runs if run["status"] == "running"]
+    if not begun:
+        return []
+    named = ", ".join(f"{run['action']} of {run['actor']} ({run['run_id']})" for run in begun[:3])
+    more = f" and {len(begun) - 3} more" if len(begun) > 3 else ""
+    return [f"not at its end: {named}{more}; runs.yml lists what was done"]
 
 
 def _verdict(record: Record, want: Wanted) -> Mapping[str, t.Any]:

@@ -15,7 +15,7 @@ import typing as t
 from .errors import BadInput
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 HIDDEN: t.Final = "***"
 #: Begins what stands for a masked value, so that nobody takes it for one.
@@ -25,7 +25,8 @@ DIGITS: t.Final = 20
 
 #: What is a person's in Scout's tables and in what stores send, unless somebody names other fields.
 PERSONAL: t.Final = (
-    *("customer_id", "customer_name", "customer_email", "customer_phone", "customer_address", "email", "phone"),
+    *("customer_id", "customer.id", "customer_name", "customer.name", "customer_email", "customer_phone"),
+    *("customer_address", "email", "phone"),
     *("phone_number", "mobile", "mobile_number", "address", "first_name", "last_name", "full_name", "birth_date"),
     *("date_of_birth", "loyalty_id", "loyalty_number", "card_number", "account_number"),
 )
@@ -41,7 +42,7 @@ QUOTED: t.Final = (
     r"""''[^']+(?:''|\Z)|'(?:[^'\\]|''|\\.)*(?:'|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z)|\\+"(?:[^"\\]|\\[^"])*(?:\\+"|\Z)"""
     r"""|\$\w*\$[\s\S]*?(?:\$\w*\$|\Z)"""
 )
-LITERAL = re.compile(r"'((?:[^']|'')*)(?:'|\Z)|\$(\w*)\$(\S*?)\$\2\$")
+LITERAL = re.compile(r"'((?:[^']|'')*)(?:'|\Z)|\$(\w*)\$([^\n]{0,200}?)\$\2\$")
 #: What may stay in a statement that names a masked field: a time tells when, not who.
 TIME = re.compile(r"\d{4}-\d\d-\d\d[\dT :.+Z-]*")
 
@@ -83,7 +84,11 @@ SECRETS: t.Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"hooks\.slack\.com/services/[\w/-]+", f"hooks.slack.com/services/{HIDDEN}"),
         (r"\bSCRAM-SHA-256\$[^\s'\"]+|\bmd5[0-9a-f]{32}\b", HIDDEN),
         # Arguments of functions that take a key.
-        (r"(\b(?:pgp_\w+|crypt|hmac|encrypt(?:_iv)?|decrypt(?:_iv)?)\s*\()[^()]*(?:\([^()]*\)[^()]*)*", rf"\1{HIDDEN}"),
+        (
+            (r"(\b(?:pgp_\w+|(?:create|update)_secret|crypt|hmac|encrypt(?:_iv)?|decrypt(?:_iv)?)\s*\()"
+            r"[^()]*(?:\([^()]*\)[^()]*)*"),
+            rf"\1{HIDDEN}",
+        ),
         # Names with what they are set to.
         (rf"(?<![\w-])(--?(?:[\w-]{{0,64}}(?:{WORDS})[\w-]{{0,64}})[= ])(?:{QUOTED}|[^\s'\"]+)", rf"\1{HIDDEN}"),
         (
@@ -159,7 +164,13 @@ SIGNS: t.Final = (
 )
 COLONS = re.compile(rb":(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:")
 #: A text without any of these says nothing of anything that it names.
-SAYING = re.compile(r"[:=\s'\"(]")
+SAYING = re.compile(r"[:=\s'\"(@]")
+#: Whose it is tells itself.
+EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-z]{2,24}\b", re.IGNORECASE)
+#: A piece of a row, without the names of its values or with the first of them cut short.
+PIECE = re.compile(r"(\bJSON data, line \d{1,9}: |\bCOPY [^\n:]{1,200}, line \d{1,18}: (?=\"))[^\n]*")
+VALUES = re.compile(r"\bvalues\b[\s\S]*", re.IGNORECASE)
+NUMBER = re.compile(r"(?<![\w.:'$+-])\d{3,}(?![\w:.-])")
 ROW = re.compile(r"(row contains \().*?(\)(?:\.?(?:\s|$)|\.?\Z)|\Z)", re.IGNORECASE | re.DOTALL)
 PARAMETER = re.compile(r"(\$\d+ = )'((?:[^']|'')*)(?:'|\Z)")
 KEY = re.compile(r"(Key \()([^)]*)(\)=\()(.*?)(\)(?= |\.|$)|\Z)", re.DOTALL)
@@ -173,21 +184,28 @@ class Scrubber:
     The key of the hash is made at random and kept nowhere, so nobody can try out values afterwards.
     """
 
-    def __init__(self, mask: Iterable[str] = PERSONAL, known: Iterable[str] = (), key: bytes | None = None) -> None:
+    def __init__(self, mask: Collection[str] = PERSONAL, known: Iterable[str] = (), key: bytes | None = None) -> None:
         self._hash_key = key or randomness.token_bytes(32)
-        self._paths = [_parsed(entry) for entry in mask]
-        self._last = {steps[-1] for _, steps in self._paths}
+        paths = [_parsed(entry) for entry in mask]
+        self._last: dict[str, list[tuple[bool, tuple[str, ...]]]] = {}
+        for path in paths:
+            self._last.setdefault(path[1][-1], []).append(path)
         #: Numbers are carried through as they are written; nobody can write one of these.
         self._number = f"\N{NULL}number:{randomness.token_hex(8)}:"
         self._written = re.compile(rf'"{re.escape(json.dumps(self._number)[1:-1])}([^"]+)"')
         known = sorted({value for value in known if len(value) > 2}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
         #: In a text only a name tells what a value is; the last step of a path alone would mean too much.
-        single = sorted({steps[0] for _, steps in self._paths if len(steps) == 1}, key=len, reverse=True)
-        names = "|".join(map(re.escape, single))
+        single = sorted({entry.strip().lower() for entry in mask if "." not in entry}, key=len, reverse=True)
+        names = "|".join(map(_spelled, single))
         self._signs = [sign.encode() for sign in (*SIGNS, *(value.lower() for value in known), "\\u")]
-        self._fields = [name.encode() for name in (*sorted(self._last), "row contains")]
-        self._named = _named(names) if names else None
+        # Where one begins, or what a text begins with that gives a row away.
+        signs = {"row contains", "json data", "copy"} if paths else set[str]()
+        for _, (first, *below) in paths:
+            signs |= {f'{first}"', f"{first}\\"} if below else {first}
+        self._fields = [sign.encode() for sign in signs if not any(other in sign for other in signs - {sign})]
+        self._emails = "email" in self._last
+        self._named = _named(names, "|".join(_spelled(name) for name in single if "_" in name)) if names else None
         self._names = re.compile(rf"\b(?:{names})\b", re.IGNORECASE) if names else None
         self._read = json.JSONDecoder(parse_float=self._kept, parse_int=self._kept, strict=False)
         #: Stores, products and keys come again and again.
@@ -198,7 +216,7 @@ class Scrubber:
         """A row as one line of JSON, from such a line; where nothing is to be hidden, the very same bytes."""
         small = raw.lower()
         suspect = self._is_suspect(small)
-        if not suspect and not any(field in small for field in self._fields):
+        if not suspect and not self._is_personal(small):
             return raw
         try:
             row = self._read.decode(raw.decode("utf-8", errors="replace"))
@@ -227,6 +245,12 @@ class Scrubber:
     def _is_suspect(self, small: bytes) -> bool:
         return any(sign in small for sign in self._signs) or COLONS.search(small) is not None
 
+    def _is_personal(self, small: bytes) -> bool:
+        if self._emails and b"@" in small:
+            return True
+        plain = small.translate(None, b"_-")
+        return any(field in plain for field in self._fields)
+
     def _any(self, text: str) -> str:
         return self.key(text) if len(text) < 200 else self.text(text)
 
@@ -236,13 +260,16 @@ class Scrubber:
 
     def _unnamed(self, text: str) -> str:
         """A text without the values of masked fields."""
-        text = ROW.sub(rf"\1{HIDDEN}\2", text)
+        text = PIECE.sub(rf"\1{HIDDEN}", ROW.sub(rf"\1{HIDDEN}\2", text))
+        if self._emails and "@" in text:
+            text = EMAIL.sub(lambda found: self.hashed(found[0]), text)
         text = PARAMETER.sub(lambda found: f"{found[1]}'{self.hashed(found[2])}'", text)
         text = KEY.sub(self._of_key, text)
         if not t.cast("re.Pattern[str]", self._names).search(text):
             return text
         # Where a value stands in a statement does not say whose it is: '…' = customer_id, VALUES (…).
         text = LITERAL.sub(self._literal, text)
+        text = VALUES.sub(lambda found: NUMBER.sub(lambda number: self.hashed(number[0]), found[0]), text)
         return t.cast("re.Pattern[str]", self._named).sub(self._of_name, text)
 
     def hashed(self, value: str) -> str:
@@ -257,11 +284,13 @@ class Scrubber:
 
     def _walked(self, value: t.Any, path: tuple[str, ...], text: Callable[[str], str]) -> t.Any:
         if isinstance(value, str):
-            return value if value.startswith(self._number) else text(value)
+            if value.startswith(self._number):
+                return value
+            return (self._document(value, text) if value[:1] in ("{", "[") else None) or text(value)
         if isinstance(value, dict):
             made: dict[str, t.Any] = {}
             for key, inner in t.cast("dict[str, t.Any]", value).items():
-                below = (*path, key.lower())
+                below = (*path, _plain(key))
                 made[self.key(key)] = (
                     _leaves(inner, lambda _: HIDDEN) if self._secret(key)
                     else _leaves(inner, self._masked) if self._is_masked(below)
@@ -272,10 +301,20 @@ class Scrubber:
             return [self._walked(inner, path, text) for inner in t.cast("list[t.Any]", value)]
         return value
 
+    def _document(self, value: str, text: Callable[[str], str]) -> str | None:
+        """A text that is JSON itself, with what is named in it hidden; None where it is none, or names nothing."""
+        if not self._is_personal(value.lower().encode(errors="replace")):
+            return None
+        try:
+            found = self._read.decode(value)
+            made = self._walked(found, (), text)
+        except (RecursionError, ValueError):
+            return None
+        return None if made == found else self._written.sub(r"\1", json.dumps(made, ensure_ascii=False))
+
     def _is_masked(self, path: tuple[str, ...]) -> bool:
-        if path[-1] not in self._last:
-            return False
-        return any((path == steps) if rooted else path[-len(steps) :] == steps for rooted, steps in self._paths)
+        meant = self._last.get(path[-1], ())
+        return any((path == steps) if rooted else path[-len(steps) :] == steps for rooted, steps in meant)
 
     def _masked(self, leaf: t.Any) -> t.Any:
         text = leaf.removeprefix(self._number) if isinstance(leaf, str) else str(leaf)
@@ -283,7 +322,7 @@ class Scrubber:
 
     def _literal(self, found: re.Match[str]) -> str:
         value = found[3] if found[1] is None else found[1].replace("''", "'")
-        return found[0] if TIME.fullmatch(value) or value.lower() in self._last else f"'{self.hashed(value)}'"
+        return found[0] if TIME.fullmatch(value) or _plain(value) in self._last else f"'{self.hashed(value)}'"
 
     def _of_key(self, found: re.Match[str]) -> str:
         named = t.cast("re.Pattern[str]", self._names).search(found[2])
@@ -298,13 +337,32 @@ def _names_a_secret(name: str) -> bool:
     return SECRET_NAME.search(name) is not None
 
 
-def _named(names: str) -> re.Pattern[str]:
-    """A masked name in a text, with what it is set to or compared with."""
+@functools.lru_cache(4096)
+def _plain(name: str) -> str:
+    """Customer-ID, customerId and customer_id are one name."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _spelled(name: str) -> str:
+    """A pattern of all ways in which a name may be written."""
+    return "[_-]?".join(map(re.escape, re.split("[_-]", name)))
+
+
+def _named(names: str, compound: str) -> re.Pattern[str]:
+    """A masked name in a text, with what it is set to or compared with; one of several words tells it without a sign, too."""
     bare = r"(?!\$\d|(?:any|all|array)\b)[^\s,;(){}\[\]\"']+"
+    # A telephone number in groups, a name of several words.
+    word = r"(?!(?:AND|OR|WHERE|ORDER|GROUP|LIMIT|FOR|ON|SET|RETURNING|THEN|END|FROM|IS)\b)[A-Z][\w.'-]*"
+    more = rf"(?:[ ](?:\(?\d[\d().-]*(?=[\s,;.)]|\Z)|(?-i:{word})))*"
+    signs = (
+        r"(?:=>|->>|->|<>|!=|>=|<=|:=|=|:|>|<|\b(?:in|between|from|like|ilike)\b)[(\s]{0,8}"
+        r"(?:(?:any|all)\s{0,8}\(\s{0,8})?(?:array\s{0,8}\[\s{0,8})?"
+    )
+    without = rf"|\b(?:{compound})\s(?=[^\s,;(){{}}\[\]\"']{{0,64}}\d)" if compound else ""
     return re.compile(
         rf"(?P<before>\b(?:{names})(?:[\\\"']{{1,8}}\s{{0,8}},\s{{0,8}}|[\\\"')\]\s]{{0,8}}(?:::\s?\w{{1,20}}\s{{0,8}})?"
-        rf"(?:=>|->>|->|<>|!=|:=|=|:|\b(?:in|between|from)\b)[(\s]{{0,8}}))"
-        rf"(?P<value>\\*\"[^\"\\]*(?:\\*\"|\Z)|{bare}(?:\s*,\s*{bare})*)",
+        rf"{signs}){without})"
+        rf"(?P<value>\\*\"[^\"\\]*(?:\\*\"|\Z)|{bare}{more}(?:\s*,\s*{bare})*)",
         re.IGNORECASE,
     )
 
@@ -317,7 +375,7 @@ def _parsed(entry: str) -> tuple[bool, tuple[str, ...]]:
             f"mask: {entry[:80]!r} is not the name of a field",
             next_step="give column names or keys (customer_id) or paths (event_data.customer.id, $.event_data.items[*].note)",
         )
-    return bool(found["root"]), tuple(found["steps"].replace("[*]", "").lower().split("."))
+    return bool(found["root"]), tuple(_plain(step) for step in found["steps"].replace("[*]", "").split("."))
 
 
 def _leaves(value: t.Any, made: Callable[[t.Any], t.Any]) -> t.Any:

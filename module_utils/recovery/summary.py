@@ -467,6 +467,8 @@ def _failure(failure: Result) -> str:
 
 def _warnings(story: Story) -> list[str]:
     told = [str(w) for r in story.ran.values() for w in _list(r.get("warnings"))]
+    if story.keeps_record:
+        told = records.in_order(told, story.record)
     return list(dict.fromkeys([*told, *records.unrecorded(story.steps.get(records.TOLD) or {})]))
 
 

@@ -52,6 +52,16 @@ def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
     return [f"the record does not have who was told: {told['msg']}"] if told.get("error") else []
 
 
+def in_order(warnings: list[str], result: Mapping[str, t.Any]) -> list[str]:
+    """Warnings of what was done to the record before those of how it stood, and no late update of what is closed."""
+    record = record_of(result)
+    late = f"the update of {record.get('incident')} promised for "
+    own = t.cast("list[str]", result.get("warnings") or [])
+    first = [each for each in own if each in warnings]
+    rest = [each for each in warnings if each not in first]
+    return [*first, *(each for each in rest if record.get("state") != "closed" or not each.startswith(late))]
+
+
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """The record for a machine; None where no step looked at it."""
     record = record_of(result)

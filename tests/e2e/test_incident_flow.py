@@ -204,6 +204,18 @@ def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, stage: Stage, 
     assert [event["what"] for event in told["timeline"]].count("notified") == 2
 
 
+def test_a_channel_that_fails_is_shown_where_recoveries_are_told_too(
+    healthy: Pipeline, stage: Stage, team: Team
+) -> None:
+    tell = {"notify_channels": team.channels, "notify_recoveries": True}
+    opened = ran(stage.play("incident_open", healthy.dsn, **GOLD, **tell), "done")
+    closed = ran(stage.play("incident_close", healthy.dsn, force=True, **tell), "done")
+    for played, event in ((opened, "opened"), (closed, "closed")):
+        assert f"told hub, oncall, mail of INC-2041, {event}; not old chat" in " ".join(played.summary.split())
+        assert "old chat was not told: " in " ".join(played.result["warnings"])
+    assert team.actions() == ["trigger", "resolve"]
+
+
 def test_a_recovery_for_no_incident_tells_nobody_and_one_that_cannot_tell_goes_on(
     broken: Pipeline, stage: Stage, team: Team
 ) -> None:

@@ -156,6 +156,33 @@ def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage, browser: Brow
     assert "Nobody looked at the pipeline" in shown
 
 
+@pytest.mark.slow
+def test_an_incident_over_midnight_names_the_day_of_each_time(
+    healthy: Pipeline, stage: Stage, browser: Browser, tmp_path: Path
+) -> None:
+    """And where the team has another day already, that one, too."""
+    stage.play("incident_open", healthy.dsn, incident="INC-1", title="slow", severity="high")
+    for play in ("pause_ingestion", "resume_ingestion"):
+        assert stage.play(play, healthy.dsn).rc == 0
+    healthy.execute(
+        "UPDATE scout_ops.incidents SET opened_at = '2026-10-24 23:50Z'",
+        "UPDATE scout_ops.incident_entries SET at = '2026-10-24 23:50Z'",
+        "UPDATE scout_ops.runs SET started_at = '2026-10-24 23:55Z', finished_at = '2026-10-24 23:56Z' WHERE action = 'pause'",
+        "UPDATE scout_ops.runs SET started_at = '2026-10-25 01:05Z', finished_at = '2026-10-25 01:06Z' WHERE action = 'resume'",
+    )
+    reports = tmp_path / "reports"
+    assert stage.play("incident_report", healthy.dsn, report_dir=str(reports), time_zone="Europe/Berlin").rc == 0
+    page, markdown = files(reports)
+    for look in LOOKS:
+        seen = browser.look(page, **look)
+        assert seen.flaws() == [], look
+        words = " ".join(seen.text.split())
+        # Summer time ended that night.
+        assert "2026-10-24 23:55:00 25 Oct 01:55:00 Ingestion paused" in words, look
+        assert "2026-10-25 01:05:00 02:05:00 Ingestion resumed" in words, look
+    assert "| 2026-10-24 23:55:00 | 25 Oct 01:55:00 | Ingestion paused |" in markdown.read_text(encoding="utf-8")
+
+
 def test_an_incident_that_is_not_there_is_named(healthy: Pipeline, stage: Stage) -> None:
     reports = stage.home / "reports"
     for options, said in (({}, "no incident is on record"), ({"incident": "INC-99"}, "INC-99 was never opened")):

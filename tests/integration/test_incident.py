@@ -304,6 +304,18 @@ def test_forced_to_close_while_paused(scout_db: str) -> None:
     assert closed["entries"][-1]["details"]["forced"] is True
 
 
+def test_closing_tells_what_has_not_come_to_its_end(scout_db: str) -> None:
+    opened(scout_db, incident="INC-1")
+    call("scout_ingestion", scout_db, state="paused")
+    call("scout_ingestion", scout_db, state="running")
+    assert keep(scout_db, "closed", check=True)["warnings"] == []
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout_ops.runs SET status = 'running', finished_at = NULL WHERE action = 'pause'")
+    told = keep(scout_db, "closed")["warnings"]
+    assert [text.partition(" (")[0].partition(" of ")[0] for text in told] == ["not at its end: pause"], told
+    assert "runs.yml lists what was done" in told[0]
+
+
 def keep_seen(dsn: str, looked: str, found: dict[str, Any], **options: Any) -> Result:
     result = call(MODULE, dsn, state="seen", looked=looked, found=found, **options)
     assert not result.get("failed"), result["msg"]

@@ -25,6 +25,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import (
     report_impact,
     report_words,
     summary,
+    summary_incident,
     timeline,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.report_facts import Facts
@@ -456,3 +457,17 @@ def test_a_time_on_another_day_names_it() -> None:
     moment = datetime.datetime(2026, 10, 24, 20, 0, tzinfo=datetime.UTC)
     assert report_words.stamp(moment, zoneinfo.ZoneInfo("Australia/Lord_Howe"))["local_time"] == "25 Oct 07:00:00"
     assert report_words.stamp(moment, zoneinfo.ZoneInfo("Europe/Berlin"))["local_time"] == "22:00:00"
+
+
+def test_what_was_forced_is_said_first_and_a_late_update_of_a_closed_incident_not_at_all() -> None:
+    late = "the update of INC-1 promised for 2026-11-25 17:00 UTC is overdue: …"
+    record = (
+        dict.fromkeys(summary_incident.WHICH) | RECORD | {"summary": "closed INC-1", "warnings": ["closed although x"]}
+    )
+    steps = {"gate": {"warnings": [late, "slow"]}, "incident": record}
+    story = summary.Story("incident_close", "local", "INC-1", False, True, steps)
+    assert summary.document(story)["warnings"] == ["closed although x", "slow"]
+    still = summary.Story(
+        "incident_close", "local", "INC-1", False, True, steps | {"incident": record | {"state": "open"}}
+    )
+    assert summary.document(still)["warnings"] == ["closed although x", late, "slow"]
