@@ -190,6 +190,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.recovery import contract, findings, gate, gate_facts, health, smoke
 from ..module_utils.recovery.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.summary_gate import NOT_IN_CHECK
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -209,7 +210,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-CHECK_MODE: t.Final = "not run: check mode executes nothing"
+CHECK_MODE: t.Final = NOT_IN_CHECK
 MOST_SAMPLES: t.Final = 100
 
 

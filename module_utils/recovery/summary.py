@@ -393,7 +393,8 @@ def _did(story: Story) -> str:
         return ""
     if story.operation == "emergency_reset":
         return "nothing: nothing had to be done"
-    return "; ".join(r["summary"] for r in steps.values() if r.get("summary"))
+    told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
+    return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
 
 def _now(story: Story) -> str:

@@ -12,6 +12,9 @@ from . import health
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+#: Why a check leaves out the smoke test.
+NOT_IN_CHECK: t.Final = "not run: check mode executes nothing"
+
 Result = dict[str, t.Any]
 
 OPERATION: t.Final = "acceptance_gate"
@@ -66,6 +69,9 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
         return []
     if result["verdict"] == "paused":
         return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
+    untold = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
+    if result["verdict"] == "inconclusive" and untold == [("smoke_test", NOT_IN_CHECK)]:
+        return ["run it without --check: the smoke test takes back what it writes"]
     if result["verdict"] == "draining":
         return [f"wait, then {GATE}"]
     causes: list[Result] = result.get("diagnoses") or []

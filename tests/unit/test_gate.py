@@ -481,3 +481,10 @@ def test_what_to_do_next() -> None:
         seen({"flow": {"loaded": 900, "late": 800, "arrived": 100}}, backlog=findings.Backlog(4000, 5000.0))
     )
     assert summary_gate.what_next(result_of(draining)) == [f"wait, then {summary_gate.GATE}"]
+
+
+def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
+    smoke = gate.Judged("smoke_test", "inconclusive", None, "seconds", "", summary_gate.NOT_IN_CHECK)
+    left_out = result_of(judged(seen(), smoke))
+    assert left_out["verdict"] == "inconclusive"
+    assert summary_gate.what_next(left_out)[0].startswith("run it without --check")
