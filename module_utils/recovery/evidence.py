@@ -11,10 +11,11 @@ import json
 import time
 import typing as t
 
-from . import contract, rules, scheduler, scrubbing
+from . import contract, rules, runs, scheduler, scrubbing
 from .budget import Budget
 from .connection import attempting
 from .errors import NotReached
+from .joining import ADHOC
 from .pg import errors, psycopg, sql
 from .progress import count
 
@@ -54,10 +55,10 @@ SELECT relname::text AS name, n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tu
 FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'scout' ORDER BY relname
 """
 
-#: Those that this toolkit set aside for the incident, and what came into the queue otherwise in its time.
+#: Those that this toolkit set aside for the incident, also in runs that were adopted, and what came into the queue otherwise in its time.
 DEAD_LETTERS = """
 SELECT d.* FROM scout.bronze_events_dlq AS d
-WHERE d.error_details ->> 'incident' = %(incident)s
+WHERE d.error_details ->> 'incident' = %(incident)s OR d.error_details ->> 'run_id' = ANY(%(runs)s)
    OR (d.error_details ->> 'incident' IS NULL AND d.failed_at >= %(start)s AND d.failed_at < %(end)s)
 ORDER BY d.failed_at DESC LIMIT %(rows)s
 """
@@ -187,7 +188,9 @@ def _readers(wanted: Wanted) -> dict[str, Callable[[Session], Iterable[bytes]]]:
     readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
     readers["bad_lines"] = functools.partial(streamed, query=BAD_LINES, **values)
     readers["server_log"] = _log
-    readers["dead_letters"] = functools.partial(streamed, query=DEAD_LETTERS, **values)
+    readers["dead_letters"] = lambda s: streamed(
+        s, DEAD_LETTERS, runs=list(runs.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [], **values
+    )
     readers["pending_events"] = functools.partial(streamed, query=PENDING, **values)
     return readers
 
