@@ -269,6 +269,24 @@ def test_the_end_of_the_log_is_kept_without_secrets(logging_db: str, tmp_path: P
     assert result["absent"] == {}
 
 
+def test_a_statement_of_several_lines_in_the_log_is_one_text(
+    logging_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose a value is stands on another line than the value, and may be cut away with the beginning of the log."""
+    long = ",\n  'a filler of forty characters, more or less' AS filler" * 1000
+    with connect(logging_db) as superuser:
+        for number, filler in enumerate((long, "")):
+            superuser.execute(f"SELECT 1 AS customer_id{filler},\n  'C-hush{number}' AS whose\n".encode())
+        superuser.execute("SELECT 'seen in the log'")
+    monkeypatch.setattr(evidence, "LOG_BYTES", 24 << 10)
+    lines = [row["line"] for row in section(keep(logging_db, tmp_path), "server_log")]
+    assert any("seen in the log" in line for line in lines)
+    assert "hush" not in text(tmp_path)
+    cut = evidence.entries("2026-11-26 01:00:00 UTC [1] LOG:  a\n\tb\n2026-11-26 01:00:01 UTC [1] LOG:  c\nd", cut=True)
+    assert [len(entry.splitlines()) for entry in cut] == [2, 2]
+    assert list(evidence.entries("\tb\nx\n\ty\nz", cut=True)) == ["x\n\ty", "z"]
+
+
 def test_a_role_reads_the_log_with_the_grants_that_are_documented(logging_db: str, tmp_path: Path) -> None:
     with operator(logging_db) as dsn, connect(logging_db) as superuser:
         assert "server_log" in keep(dsn, tmp_path)["absent"]
