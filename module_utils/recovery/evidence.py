@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import time
 import typing as t
 
-from . import contract, rules, scheduler, scrubbing
+from . import contract, rules, runs, scheduler, scrubbing
 from .budget import Budget
 from .connection import attempting
 from .errors import NotReached
+from .joining import ADHOC
 from .pg import errors, psycopg, sql
 from .progress import count
 
@@ -54,10 +56,10 @@ SELECT relname::text AS name, n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tu
 FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'scout' ORDER BY relname
 """
 
-#: Those that this toolkit set aside for the incident, and what came into the queue otherwise in its time.
+#: Those that this toolkit set aside for the incident, also in runs that were adopted, and what came into the queue otherwise in its time.
 DEAD_LETTERS = """
 SELECT d.* FROM scout.bronze_events_dlq AS d
-WHERE d.error_details ->> 'incident' = %(incident)s
+WHERE d.error_details ->> 'incident' = %(incident)s OR d.error_details ->> 'run_id' = ANY(%(runs)s)
    OR (d.error_details ->> 'incident' IS NULL AND d.failed_at >= %(start)s AND d.failed_at < %(end)s)
 ORDER BY d.failed_at DESC LIMIT %(rows)s
 """
@@ -89,6 +91,8 @@ LOG_TAIL = "SELECT pg_catalog.pg_read_binary_file(%(path)s, greatest(0, %(size)s
 HISTORY_SECONDS: t.Final = 6 * 3600.0
 LOG_BYTES: t.Final = 128 << 10
 LOG_LINES: t.Final = 1000
+#: How a line of the log begins that is not the rest of a statement, unless log_line_prefix is without a time.
+DATED = re.compile(r"\W{0,3}\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\{\"timestamp\"")
 
 SECTIONS: t.Final[dict[str, t.LiteralString]] = {
     "sessions": SESSIONS,
@@ -145,7 +149,7 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
     began, kept = time.monotonic(), Kept()
     with session.read():
         budget = Budget(session, wanted.budget_seconds)
-        for name, rows in _readers(wanted).items():
+        for name, rows in _readers(wanted, exhibits.scrubber).items():
             found = budget.read(name, lambda s, name=name, rows=rows: exhibits.add(name, rows(s)))
             problem = budget.problems.get(name)
             if found is not None:
@@ -162,7 +166,7 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
     return kept
 
 
-def _readers(wanted: Wanted) -> dict[str, Callable[[Session], Iterable[bytes]]]:
+def _readers(wanted: Wanted, scrubber: scrubbing.Scrubber) -> dict[str, Callable[[Session], Iterable[bytes]]]:
     """The sections in order, the cheap ones first: what comes late may find the time spent."""
     values = {
         "incident": wanted.incident,
@@ -186,8 +190,10 @@ def _readers(wanted: Wanted) -> dict[str, Callable[[Session], Iterable[bytes]]]:
     )
     readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
     readers["bad_lines"] = functools.partial(streamed, query=BAD_LINES, **values)
-    readers["server_log"] = _log
-    readers["dead_letters"] = functools.partial(streamed, query=DEAD_LETTERS, **values)
+    readers["server_log"] = functools.partial(_log, scrubber=scrubber)
+    readers["dead_letters"] = lambda s: streamed(
+        s, DEAD_LETTERS, runs=list(runs.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [], **values
+    )
     readers["pending_events"] = functools.partial(streamed, query=PENDING, **values)
     return readers
 
@@ -218,8 +224,8 @@ def _lines(rows: Iterable[dict[str, t.Any]]) -> Iterator[bytes]:
         yield json.dumps(row, default=str, ensure_ascii=False).encode(errors="replace")
 
 
-def _log(session: Session) -> Iterable[bytes]:
-    """The end of the server's log; secrets that span lines are taken out before it is cut into lines."""
+def _log(session: Session, scrubber: scrubbing.Scrubber) -> Iterable[bytes]:
+    """The end of the server's log; what spans lines is hidden before it is cut into lines."""
     path = session.row(LOG_FILE)["path"]
     if path is None:
         raise AbsentError(
@@ -229,10 +235,29 @@ def _log(session: Session) -> Iterable[bytes]:
     if not size:
         raise AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
     tail = bytes(session.row(LOG_TAIL, path=path, size=size[0]["size"], bytes=LOG_BYTES)["tail"])
-    if size[0]["size"] > LOG_BYTES:
+    cut = size[0]["size"] > LOG_BYTES
+    if cut:
         tail = tail.partition(b"\n")[2]
     text = scrubbing.Scrubber(()).text(tail.decode(errors="replace").replace("\0", ""))
-    return _lines({"line": line} for line in text.splitlines()[-LOG_LINES:])
+    hidden = [line for entry in entries(text, cut=cut) for line in scrubber.text(entry).splitlines()]
+    return _lines({"line": line} for line in hidden[-LOG_LINES:])
+
+
+def entries(text: str, *, cut: bool) -> Iterator[str]:
+    """What was logged, each with the lines of its statement; where the beginning is cut away, not the rest of an entry."""
+    lines = text.splitlines()
+    dated = any(map(DATED.match, lines))
+    entry: list[str] = []
+    known = not cut
+    for line in lines:
+        if not (DATED.match(line) if dated else not line.startswith("\t")):
+            entry += [line] if known else []
+            continue
+        if entry:
+            yield "\n".join(entry)
+        entry, known = [line], True
+    if entry:
+        yield "\n".join(entry)
 
 
 def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, progress: Progress) -> int:

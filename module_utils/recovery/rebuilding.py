@@ -10,7 +10,7 @@ import datetime
 import typing as t
 import uuid
 
-from . import contract, selection
+from . import contract, runs, selection
 from .errors import BadInput
 from .patches import Patch, Repairs, identifiers, patched
 from .paths import Span
@@ -118,7 +118,7 @@ HASHES: t.Final = {
 }
 
 #: Conditions with several values.
-LISTS: t.Final = ("error_codes", "rules", "dlq_ids", "event_ids")
+LISTS: t.Final = ("of_runs", "error_codes", "rules", "dlq_ids", "event_ids")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +127,8 @@ class Selection:
 
     window: Window
     of_incident: str | None = None
+    #: Its runs; a letter keeps the name under which it was set aside, also where its run was adopted.
+    of_runs: tuple[str, ...] = ()
     run_id: str | None = None
     error_codes: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
@@ -139,7 +141,11 @@ class Selection:
         """What a row d of the dead letter queue must fulfil."""
         made: list[sql.Composable] = [sql.SQL("d.resolved_at IS NULL"), *self.window.condition("d")]
         if self.of_incident is not None:
-            made.append(sql.SQL("d.error_details ->> 'incident' = %(of_incident)s"))
+            made.append(
+                sql.SQL(
+                    "(d.error_details ->> 'incident' = %(of_incident)s OR d.error_details ->> 'run_id' = ANY(%(of_runs)s))"
+                )
+            )
         if self.run_id is not None:
             made.append(sql.SQL("d.error_details ->> 'run_id' = %(of_run)s"))
         if self.error_codes:
@@ -171,6 +177,7 @@ class Selection:
             "start": self.window.start,
             "end": self.window.end,
             "of_incident": self.of_incident,
+            "of_runs": list(self.of_runs),
             "of_run": self.run_id,
             "error_codes": list(self.error_codes),
             "rules": list(self.rules),
@@ -194,7 +201,7 @@ class Selection:
             datetime.datetime.fromisoformat(start) if start else None,
             datetime.datetime.fromisoformat(end) if end else None,
         )
-        values: dict[str, t.Any] = {**kept, **{name: tuple(kept[name]) for name in LISTS}, "window": window}
+        values: dict[str, t.Any] = {**kept, **{name: tuple(kept.get(name, ())) for name in LISTS}, "window": window}
         return cls(**values)
 
 
@@ -235,6 +242,7 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     chosen = Selection(
         window,
         params["of_incident"] or None,
+        runs.of_incident(session, params["of_incident"]) if params["of_incident"] else (),
         run[0],
         tuple(params["error_codes"] or ()),
         tuple(params["rules"] or ()),

@@ -13,6 +13,17 @@ if t.TYPE_CHECKING:
     from .connection import Row, Session
 
 #: The lease's own lines say nothing that those of its actions do not.
+#: Whether there is a ledger that can be read; to_regclass fails where the schema may not be used.
+READABLE = """
+SELECT coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                 WHERE n.nspname = 'scout_ops' AND c.relname = 'runs'), false) AS readable
+"""
+
+OF_INCIDENT = """
+SELECT run_id::text AS run_id FROM scout_ops.runs WHERE incident = %(incident)s AND action <> 'lease' ORDER BY started_at
+"""
+
 RUNS = """
 SELECT r.run_id::text AS run_id, r.parent_run_id::text AS parent_run_id, r.action, r.status, r.incident, r.actor,
        r.started_at, r.finished_at, extract(epoch FROM r.finished_at - r.started_at)::float8 AS seconds,
@@ -64,3 +75,10 @@ def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | 
     if row["action"] not in UNDOABLE or (row["action"] == "drain" and not poison):
         return "moved no data"
     return None if effects else "moved nothing"
+
+
+def of_incident(session: Session, incident: str) -> tuple[str, ...]:
+    """The runs that were done for it, or adopted since; none where no ledger can be read. Inside the caller's transaction."""
+    if not session.row(READABLE)["readable"]:
+        return ()
+    return tuple(row["run_id"] for row in session.rows(OF_INCIDENT, incident=incident))

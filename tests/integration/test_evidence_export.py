@@ -102,6 +102,17 @@ def test_the_dead_letters_are_those_of_the_incident(scout_db: str, tmp_path: Pat
     assert fingerprint(scout_db) == before
 
 
+def test_the_dead_letters_of_an_adopted_run_are_those_of_the_incident(scout_db: str, tmp_path: Path) -> None:
+    """They keep the name under which they were set aside, but are found by that of the incident."""
+    [mine, other] = [event(scout_db, {"transaction_id": name}) for name in "xy"]
+    gone = call("scout_quarantine", scout_db, event_ids=[mine])
+    call("scout_quarantine", scout_db, event_ids=[other])
+    call("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
+    assert call("scout_incident", scout_db, state="updated", adopt=[gone["run_id"]])["changed"]
+    found = section(keep(scout_db, tmp_path, incident="INC-1"), "dead_letters")
+    assert [row["error_details"]["event"]["event_id"] for row in found] == [mine]
+
+
 def test_customers_are_masked_wherever_they_stand(scout_db: str, tmp_path: Path) -> None:
     """As columns, in payloads, in statements and in what jobs said; equal ones can still be joined."""
     payload = {
@@ -256,6 +267,24 @@ def test_the_end_of_the_log_is_kept_without_secrets(logging_db: str, tmp_path: P
     assert "hush" not in text(tmp_path)
     assert len(lines) <= evidence.LOG_LINES
     assert result["absent"] == {}
+
+
+def test_a_statement_of_several_lines_in_the_log_is_one_text(
+    logging_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose a value is stands on another line than the value, and may be cut away with the beginning of the log."""
+    long = ",\n  'a filler of forty characters, more or less' AS filler" * 1000
+    with connect(logging_db) as superuser:
+        for number, filler in enumerate((long, "")):
+            superuser.execute(f"SELECT 1 AS customer_id{filler},\n  'C-hush{number}' AS whose\n".encode())
+        superuser.execute("SELECT 'seen in the log'")
+    monkeypatch.setattr(evidence, "LOG_BYTES", 24 << 10)
+    lines = [row["line"] for row in section(keep(logging_db, tmp_path), "server_log")]
+    assert any("seen in the log" in line for line in lines)
+    assert "hush" not in text(tmp_path)
+    cut = evidence.entries("2026-11-26 01:00:00 UTC [1] LOG:  a\n\tb\n2026-11-26 01:00:01 UTC [1] LOG:  c\nd", cut=True)
+    assert [len(entry.splitlines()) for entry in cut] == [2, 2]
+    assert list(evidence.entries("\tb\nx\n\ty\nz", cut=True)) == ["x\n\ty", "z"]
 
 
 def test_a_role_reads_the_log_with_the_grants_that_are_documented(logging_db: str, tmp_path: Path) -> None:
