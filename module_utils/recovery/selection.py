@@ -239,9 +239,11 @@ def moment(session: Session, text: str, zone: str | None, name: str) -> datetime
             next_step="write it as 2026-11-25T01:00:00+08:00 or …Z",
         ) from e
     if zone is None:
+        # A date alone takes no offset, and a blank would have to be quoted twice.
+        whole = text.replace(" ", "T") if ":" in text else at.isoformat(timespec="minutes")
         raise BadInput(
             f"{name} {text!r} has no offset, so it could mean any of a day's hours",
-            next_step=f"write {text}Z or {text}+08:00, or give time_zone (for example -e time_zone=Asia/Manila)",
+            next_step=f"write {whole}Z or {whole}+08:00, or give time_zone (for example -e time_zone=Asia/Manila)",
         )
     try:
         row = session.row(LOCAL, zone=zone, local=at.isoformat())
