@@ -415,15 +415,12 @@ def _about_newer(order: orders.Order, seen: Look) -> list[str]:
 
 def _about_made_again(order: orders.Order, seen: Look) -> list[str]:
     """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
-    live = seen.way.live.entries
-    places = {entry.address for entry in live.values()}
-    again = [
-        key
-        for key, entry in seen.way.wanted.items()
-        if entry.kind == "column" and entry.address and entry.address not in places and key in live
-        and live[key].address and live[key].address[:2] == entry.address[:2] and not entry.facts.get("generated")
-        and key not in seen.way.plan.filled
-    ]  # fmt: skip
+    places = {key: entry.address for key, entry in seen.way.live.entries.items() if entry.kind == "column"}
+    there, again = set(places.values()), list[str]()
+    for key, entry in seen.way.wanted.items():
+        then, now = entry.address, places.get(key)
+        if then and now and then not in there and then[:2] == now[:2] and entry.facts.get("generated") is None:
+            again += [key] if key not in seen.way.plan.filled else []
     text = (
         f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
     )
