@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from . import retyped, written_beside, written_tables
+from .release import readable
 from .renames import unquoted
 from .writers import WRITERS
 from .written import first_of, parents, parted
@@ -79,7 +80,8 @@ class Changes:
             made = writer.alter(before, after) if writer else None
             if made is None:
                 if self._stays(before, after):
-                    self.impossible.append(f"{key} cannot become what it was")
+                    parts = ", ".join(sorted(written_tables.differing(before, after))).replace("_", " ")
+                    self.impossible.append(f"{readable(key)} cannot become what it was: another {parts}")
                     continue
                 self.dropped.add(key)
             elif made:
@@ -172,7 +174,7 @@ class Changes:
         elif entry.kind == "column" and entry.facts.get("default") is not None and not gone.startswith(TYPES):
             self.parted.add(user)
         else:
-            self.impossible.append(f"{user} depends on {gone}, which would have to be made again")
+            self.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be made again")
 
     def _disordered(self) -> Iterator[str]:
         """Tables whose columns would not stand where they stood: what is added stands at the end."""
@@ -202,7 +204,9 @@ class Changes:
             or table.facts.get("inherits")
             or any(self.there[user].kind == "table" for user in self.dependents.get(key, ()))
         ):
-            self.impossible.append(f"the columns of {key} cannot come into their order: it has parents or children")
+            self.impossible.append(
+                f"the columns of {readable(key)} cannot come into their order: it has parents or children"
+            )
             return
         self.copied.add(key)
         columns = {f"column:{each}" for each in self._columns_of(table.name)}

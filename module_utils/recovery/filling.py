@@ -10,6 +10,7 @@ import typing as t
 
 from . import refill, retyped, written_beside, written_tables
 from .changes import Changes
+from .release import readable
 from .renames import unquoted
 from .writers import WRITERS
 from .written import parents, parted
@@ -175,7 +176,7 @@ class Filling(Changes):
             return made(entry, self.migrations_table)
         writer = WRITERS.get(entry.kind)
         if writer is None:
-            self.impossible.append(f"{entry.key} can be neither made nor dropped here")
+            self.impossible.append(f"{readable(entry.key)} can be neither made nor dropped here")
             return []
         return writer.create(entry) if does == "create" else writer.drop(entry)
 

@@ -203,7 +203,11 @@ def _not_a_capture(name: str, said: str) -> BadInput:
     return BadInput(
         f"{name} is not a capture that can be used",
         said=said,
-        next_step="take the capture from scout_ops.releases, or from a copy of the file",
+        next_step=(
+            "take the capture from scout_ops.releases, or from a copy of the file"
+            if name.startswith("release_file")
+            else "give a copy of its file: -e release_file=…; or go back to another capture"
+        ),
     )
 
 

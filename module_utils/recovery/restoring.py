@@ -46,6 +46,8 @@ SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function
 
 ALLOW: t.Final = "-e allow_lossy=true"
 #: The pauses between attempts, while others keep locks: the first, and the longest.
+#: What to do where the planned way does not arrive.
+BY_HAND: t.Final = "take back by hand what differs, then run the same command again; please report it"
 FIRST_SECONDS: t.Final = 0.2
 LONGEST_SECONDS: t.Final = 5.0
 
@@ -210,12 +212,13 @@ def restore(
     prepare: Callable[[], None] = nothing,
     settle: Callable[[], Sequence[Row]] = tuple,
     record: Callable[[Mapping[str, catalog.Entry]], None] = lambda _: None,
+    advice: str = BY_HAND,
 ) -> Gone:
     """Goes the way that was planned, all of it or nothing.
 
     All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned steps,
     `settle` after them, which gives the jobs that a pause holds by then, and `record` with the catalog when that has been found to
-    be what was wanted.
+    be what was wanted. `advice` is what to do where it has not.
     """
     add_labels(session, way.plan)
     deadline, attempts = time.monotonic() + patience.patience_seconds, 0
@@ -233,7 +236,7 @@ def restore(
                     walk(session, way.plan)
                 else:
                     go(session)
-                record(_proved(session, way, settle()))
+                record(_proved(session, way, settle(), advice))
         except (errors.LockNotAvailable, errors.DeadlockDetected) as e:
             attempts += 1
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
@@ -284,7 +287,7 @@ def _refused(session: Session, step: rollback.Step, statement: str, error: psyco
     return raised
 
 
-def _proved(session: Session, way: Way, paused: Sequence[Row]) -> dict[str, catalog.Entry]:
+def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, catalog.Entry]:
     """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
     there = own(live(session, way.target, paused), way.wanted)
     differing = release.compare(way.wanted, there, same_database=False)
@@ -293,7 +296,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row]) -> dict[str, cata
             "went the whole way, and did not arrive: rolled back, nothing was changed",
             on=session.where,
             said=differing.first(),
-            next_step="take back by hand what differs, then run the same command again; please report it",
+            next_step=advice,
             result={"differs": differing.as_dict()},
         )
     return there

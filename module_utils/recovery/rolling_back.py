@@ -46,6 +46,8 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+#: What to do where down scripts do not arrive.
+OTHER_SCRIPTS: t.Final = "mend the scripts, or leave down_scripts out: the way back is then planned from the capture"
 #: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
 VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
@@ -255,6 +257,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: orders.Order, seen: Lo
             prepare=going.prepare,
             settle=going.settle,
             record=going.record,
+            advice=OTHER_SCRIPTS if order.scripts else restoring.BY_HAND,
         )
     text = restoring.sentence(seen.way, f"went back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
@@ -398,7 +401,7 @@ def _described(order: orders.Order, seen: Look) -> dict[str, t.Any]:
         "newer": list(seen.newer),
         "effects": {},
         "gold_days": [],
-        "warnings": _about_newer(order, seen),
+        "warnings": [*_about_newer(order, seen), *_about_made_again(order, seen)],
         "diff": _diff(order, told),
     }
 
@@ -408,6 +411,20 @@ def _about_newer(order: orders.Order, seen: Look) -> list[str]:
         return []
     captures = f"neither {order.goal} nor {seen.other}"
     return [f"{captures} knows these, and they go, with their data saved: {saving.readable(seen.newer)}"]
+
+
+def _about_made_again(order: orders.Order, seen: Look) -> list[str]:
+    """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
+    places = {key: entry.address for key, entry in seen.way.live.entries.items() if entry.kind == "column"}
+    there, again = set(places.values()), list[str]()
+    for key, entry in seen.way.wanted.items():
+        then, now = entry.address, places.get(key)
+        if then and now and then not in there and then[:2] == now[:2] and entry.facts.get("generated") is None:
+            again += [key] if key not in seen.way.plan.filled else []
+    text = (
+        f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
+    )
+    return [f"{text}: {saving.readable(again)}"] if again else []
 
 
 def _diff(order: orders.Order, told: Mapping[str, t.Any]) -> dict[str, str]:

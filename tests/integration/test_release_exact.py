@@ -207,3 +207,17 @@ def test_data_that_a_policy_hides_is_not_lost(scout_db: str) -> None:
         refused = restored(dsn, check=True)
     assert "a policy hides rows from role operator_" in refused["msg"]
     assert "BYPASSRLS" in refused["msg"]
+
+
+def test_a_column_that_was_added_again_is_told_of(scout_db: str) -> None:
+    """By its name it is what it was; what it holds is not."""
+    released(
+        scout_db, "SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, b int); INSERT INTO scout.p VALUES (1, 2)"
+    )
+    captured(scout_db)
+    released(
+        scout_db, "SET ROLE loader; ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; CREATE TABLE scout.q ()"
+    )
+    [warning] = done(restored(scout_db, check=True))["warnings"]
+    assert warning.startswith("dropped and added again since v5.2.1 was captured")
+    assert warning.endswith("column scout.p.b")
