@@ -10,7 +10,7 @@ import os
 import typing as t
 import urllib.parse
 
-from . import contract, joining
+from . import contract, joining, policies
 from . import ledger as ledgers
 from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
 from .controller import Controller, this_controller
@@ -112,6 +112,7 @@ def invoke(
                     said=f"missing {there['missing']}",
                     next_step=f"point {to_set(source)} at the database that holds schema {contract.SCHEMA}",
                 )
+            policies.require_sight(session, action)
             joined = joining.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)

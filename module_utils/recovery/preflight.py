@@ -11,7 +11,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from . import contract, gold, ledger, scheduler
+from . import contract, gold, ledger, policies, scheduler
 from .connection import POOLED
 from .errors import RecoveryError
 from .pg import psycopg, sql
@@ -155,6 +155,10 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
+            missing += [
+                Missing("assess", f"sight of every row of {table}", policies.grant(session))
+                for table in policies.hidden(session)
+            ]
             if "restore" in actions:
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)

@@ -338,3 +338,24 @@ def test_missing_bytecode_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert warning is not None
     assert warning.startswith("package ansible has no compiled bytecode")
     assert "make setup" in warning
+
+
+@pytest.mark.parametrize("module", ["scout_health_info", "scout_cleanup", "scout_etl", "scout_gate_info"])
+def test_who_does_not_see_every_row_judges_nothing_by_them(scout_db: str, operator: str, module: str) -> None:
+    """Else nothing would be found wrong with what a policy hides."""
+    assert not call(module, operator, check=True).get("failed")
+    with connect(scout_db) as connection:
+        connection.execute(
+            f"""ALTER TABLE scout.silver_transactions ENABLE ROW LEVEL SECURITY;
+                CREATE POLICY few ON scout.silver_transactions FOR SELECT TO {ROLE} USING (store_id = 'S1')"""
+        )
+    refused = call(module, operator, check=True)
+    assert refused["failed"]
+    assert "row security is on for scout.silver_transactions" in refused["msg"]
+    assert f'ALTER ROLE "{ROLE}" BYPASSRLS' in refused["msg"]
+    assert grants(operator) == [f'ALTER ROLE "{ROLE}" BYPASSRLS']
+    # The owner sees everything, and so does whom a policy shows everything.
+    assert not call(module, scout_db, check=True).get("failed")
+    with connect(scout_db) as connection:
+        connection.execute(f"CREATE POLICY every ON scout.silver_transactions TO {ROLE} USING (true)")
+    assert not call(module, operator, check=True).get("failed")

@@ -275,8 +275,10 @@ def _screen(file: Path) -> str:
 
 
 def _last_line(screen: str) -> str:
-    """The last thing on it: the end of its summary, or why there was none."""
-    return next((" ".join(line.split()) for line in reversed(screen.split("\n")) if line.strip()), "")
+    """The last error on it; where there is none the last thing: the end of its summary, or why there was none."""
+    lines = [" ".join(line.split()) for line in screen.split("\n") if line.strip()]
+    errors = [line for line in lines if line.startswith("[ERROR]:")]
+    return (errors or lines or [""])[-1]
 
 
 def _result(file: Path) -> dict[str, t.Any]:
