@@ -112,6 +112,10 @@ window:
   description: The clock, start and end that were used.
   returned: success
   type: dict
+narrowed:
+  description: What else was asked for, by option (source_systems, stores and so on), with the first twenty values of each.
+  returned: success
+  type: dict
 range:
   description: The first and last moment of the selected events on that clock.
   returned: success
@@ -186,6 +190,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         not_found = selection.not_found(session, wanted.event_ids)
     result: dict[str, t.Any] = {
         "window": wanted.window.as_dict(),
+        "narrowed": wanted.narrowed,
         "range": extent.range,
         "not_found": not_found,
         "warnings": [f"{count(not_found['count'], 'given event id')} not in bronze"] if not_found["count"] else [],

@@ -134,6 +134,12 @@ class Selection:
             "snapshot": self.snapshot,
         }
 
+    @property
+    def narrowed(self) -> dict[str, t.Any]:
+        """For results: what was asked for besides a time, the first twenty of many."""
+        asked = {name: value for name, value in self.as_dict().items() if name not in ("window", "snapshot") and value}
+        return {name: value[:20] if isinstance(value, list) else value for name, value in asked.items()}
+
     @classmethod
     def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
         """The selection that was kept."""

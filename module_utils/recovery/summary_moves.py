@@ -12,7 +12,7 @@ import typing as t
 from .progress import count
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Result = dict[str, t.Any]
 
@@ -95,7 +95,18 @@ def as_document(result: Mapping[str, t.Any]) -> Result | None:
 
 
 def selected(result: Mapping[str, t.Any]) -> str:
-    """`ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC`; empty where no time was asked for."""
+    """`ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC, stores S-0117`; empty where nothing was asked for."""
+    return ", ".join(filter(None, [_time_of(result), *_narrowed(_of(result, "narrowed") or {})]))
+
+
+def _narrowed(asked: Mapping[str, t.Any]) -> Iterator[str]:
+    """`stores S-0117, S-0118 and more`."""
+    for name, value in asked.items():
+        values = [value] if isinstance(value, str) else value
+        yield f"{name} {', '.join(map(str, values[:FEW]))}" + (" and more" if len(values) > FEW else "")
+
+
+def _time_of(result: Mapping[str, t.Any]) -> str:
     window: Mapping[str, t.Any] = _of(result, "window") or {}
     start, end = (_moment(window.get(name)) for name in ("start", "end"))
     if not start and not end:

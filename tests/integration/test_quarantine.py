@@ -149,7 +149,8 @@ def test_what_is_selected(scout_db: str, how: str) -> None:
         connection.execute("UPDATE scout.bronze_events SET event_ts = '2020-01-01+00' WHERE event_type = 'other.v1'")
     planned = quarantine(scout_db, check=True, **options)
     assert planned["moved"]["events"] == len(expected)
-    quarantine(scout_db, **options)
+    asked = {name: value for name, value in options.items() if not name.startswith("window") and name != "clock"}
+    assert planned["narrowed"] == quarantine(scout_db, **options)["narrowed"] == asked
     gone = {
         row[0] for row in rows(scout_db, "SELECT error_details #>> '{event,event_id}' FROM scout.bronze_events_dlq")
     }

@@ -183,3 +183,18 @@ def test_a_list_without_runs_and_one_that_failed() -> None:
     error = invoke.failure(errors.ConnectionFailed("could not connect", next_step="check the host"))
     lines = summary.lines(summary.Story("runs", "db1", "adhoc", False, True, {"runs": error}))
     assert "failed could not connect" in on_screen(lines)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"window": WINDOW}, "ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC"),
+        ({"narrowed": {"stores": ["S-1", "S-2", "S-3", "S-4"], "payload_path": "$.x"}},
+         "stores S-1, S-2, S-3 and more, payload_path $.x"),
+        ({"window": WINDOW | {"start": None}, "narrowed": {"source_systems": ["pos"]}},
+         "ingested_at up to 2026-11-25 02:00:00 UTC, source_systems pos"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_what_was_chosen_is_all_that_was_asked_for(asked: Result, told: str) -> None:
+    assert moves.selected(asked) == told
