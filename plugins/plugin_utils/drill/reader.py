@@ -147,9 +147,9 @@ def under(key: str, name: t.Any) -> str:
 
 
 def near(name: str, known: t.Iterable[str]) -> str:
-    """`, did you mean x?`, where one of the known names is like it."""
+    """` (did you mean x?)` where one of the known names is like it."""
     found = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean {found[0]}?" if found else ""
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def shown(value: t.Any) -> str:
