@@ -190,10 +190,15 @@ phases:
   elements: dict
 untold:
   description:
-    - Whether people have still to hear that it was opened, updated or closed, because no channel has been told since. The same
-      command again can so tell what an interrupted one did not.
+    - Whether people have still to hear that it was opened, updated or closed, because no channel has been told since, or because
+      one of them could not be. The same command again can so tell what an interrupted one did not.
   returned: unless state=seen or state=notified
   type: bool
+untold_channels:
+  description: Names of the channels that could not be told while others were; empty where all have still to hear.
+  returned: unless state=seen or state=notified
+  type: list
+  elements: str
 news:
   description: What they have to hear besides how it stands, as a change of the severity and the words of an update.
   returned: unless state=seen or state=notified

@@ -142,6 +142,11 @@ options:
         description: Addresses; each gets a message of its own.
         type: list
         elements: str
+  only:
+    description: Names of channels, so that no other is told; those that could not be told before. All by default.
+    type: list
+    elements: str
+    default: []
   enabled:
     description: Whether to tell anybody at all.
     type: bool
@@ -265,6 +270,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "time_zone": {"type": "str", "default": ""},
     "template_dirs": {"type": "list", "elements": "path", "default": []},
     "channels": {"type": "list", "elements": "dict", "default": [], "options": CHANNEL},
+    "only": {"type": "list", "elements": "str", "default": []},
     "enabled": {"type": "bool", "default": True},
     "attempts": {"type": "int", "default": 4},
     "timeout_seconds": {"type": "float", "default": 20.0},
@@ -296,6 +302,9 @@ def run(
         return failure(e)
     raws = params["channels"]
     usable, unsent = _read(raws, params)
+    if only := set(params["only"]):
+        usable = [channel for channel in usable if channel.name in only]
+        unsent = [each for each in unsent if each["channel"] in only]
     wanted = [channel for channel in usable if channel.wants(notice)] if params["enabled"] else []
     unsent = unsent if params["enabled"] else []
     if check:

@@ -89,7 +89,8 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
         **shown,
         "changed": todo.changed,
         "untold": news is not None,
-        "news": news or "",
+        "untold_channels": list(news.channels) if news else [],
+        "news": news.text if news else "",
         "warnings": [*todo.warnings, *notes, *ledger.warnings],
         "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
         "incident_open": shown["state"] == "open",
@@ -200,7 +201,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Keeps in the record who was told what, and who could not be; also of an incident that was just closed."""
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
-    unsent: list[t.Any] = found.get("unsent") or []
+    unsent: list[Mapping[str, str]] = found.get("unsent") or []
     nothing: Result = {"changed": False, "warnings": []}
     with session.read():
         ledger = call.look(params["ledger"])
@@ -209,6 +210,8 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     if record is None or not (sent or unsent):
         why = "nobody was told" if record else "no incident is on record"
         return {**nothing, "incident": name if record else None, "summary": why}
+    if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
+        return {**nothing, "incident": name, "summary": f"{name} has it that they could not be told"}
     names = [str(channel) for channel in sent] or ["nobody"]
     text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"

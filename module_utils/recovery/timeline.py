@@ -100,14 +100,37 @@ def overdue(record: Record) -> list[Row]:
     ]
 
 
-def untold(entries: Sequence[Row], kind: str) -> str | None:
-    """What people have still to hear of the last entry of a kind, besides how things stand; None once a channel was told."""
+@dataclasses.dataclass(frozen=True)
+class News:
+    """What people have still to hear, besides how things stand, and which channels; where none was told, all of them."""
+
+    text: str
+    channels: tuple[str, ...] = ()
+
+
+def untold(entries: Sequence[Row], kind: str) -> News | None:
+    """The news of the last entry of a kind; None once each channel that was to hear of it has."""
+    told: set[str] = set()
+    failed: dict[str, None] = {}
     for entry in reversed(entries):
-        if entry["kind"] == "notified" and entry["details"].get("sent"):
-            return None
+        if entry["kind"] == "notified":
+            told.update(entry["details"].get("sent") or [])
+            failed |= dict.fromkeys(_unsent(entry))
         if entry["kind"] == kind:
-            return _news(entry)
+            waiting = tuple(name for name in failed if name not in told)
+            return News(_news(entry), waiting if told else ()) if waiting or not told else None
     return None
+
+
+def failed_last(entries: Sequence[Row]) -> list[str]:
+    """Which channels could not be told when people were told last."""
+    told = [entry for entry in entries if entry["kind"] == "notified"]
+    return _unsent(told[-1]) if told else []
+
+
+def _unsent(entry: Row) -> list[str]:
+    channels: list[Mapping[str, str]] = entry["details"].get("unsent") or []
+    return [channel.get("channel", "") for channel in channels]
 
 
 def _news(entry: Row) -> str:

@@ -155,7 +155,10 @@ def test_a_drill_that_fails_says_why(drills: Drills) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scenario": "smal"}, "there is no scenario 'smal' (did you mean small?). Next: -e scenario=… takes all, or one or more"),
+        (
+            {"scenario": "smal"},
+            "there is no scenario 'smal' (did you mean small?). Next: -e scenario=… takes all, or one or more",
+        ),
         ({"scenario": "small,nothing"}, "there is no scenario 'nothing'"),
         ({"scenario": ","}, "no scenario is named"),
         ({"scenario": "small", "sandbox": "cloud"}, "value of sandbox must be one of: embedded, docker, staging"),

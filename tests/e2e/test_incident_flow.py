@@ -157,6 +157,21 @@ def test_a_team_that_nobody_could_reach_hears_it_from_the_same_command(
     assert [document["event"] for document in team.documents()] == ["opened"]
 
 
+def test_one_channel_that_could_not_be_reached_hears_it_alone_from_the_same_command(
+    healthy: Pipeline, stage: Stage, team: Team
+) -> None:
+    hub, dead = team.channels[0], team.channels[3]
+    opened = ran(stage.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD), "done")
+    assert "old chat was not told: " in opened.summary
+    again = ran(
+        stage.play("incident_open", healthy.dsn, notify_channels=[hub, hub | {"name": dead["name"]}], **GOLD), "done"
+    )
+    assert "told old chat of INC-2041, opened" in again.summary
+    assert [document["event"] for document in team.documents()] == ["opened", "opened"]
+    unchanged(stage.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD))
+    assert len(team.documents()) == 2
+
+
 def test_who_is_second_hears_which_incident_is_open_and_who_opened_it(
     healthy: Pipeline, stage: Stage, tmp_path: Any
 ) -> None:

@@ -147,7 +147,11 @@ RAISED = entry("update", 2, severity="critical", was="high", said="it spreads")
     ("entries", "kind", "news"),
     [
         ([entry("opened", 0)], "opened", ""),
-        ([entry("opened", 0), entry("notified", 1, sent=[], unsent=["slack"])], "opened", ""),
+        (
+            [entry("opened", 0), entry("notified", 1, sent=[], unsent=[{"channel": "slack", "error": "HTTP 500"}])],
+            "opened",
+            "",
+        ),
         ([entry("opened", 0), TOLD], "opened", None),
         ([entry("opened", 0), TOLD, entry("note", 4)], "opened", None),
         ([entry("opened", 0)], "update", None),
@@ -161,7 +165,29 @@ RAISED = entry("update", 2, severity="critical", was="high", said="it spreads")
     ],
 )
 def test_what_people_have_still_to_hear(entries: list[dict[str, Any]], kind: str, news: str | None) -> None:
-    assert timeline.untold(entries, kind) == news
+    found = timeline.untold(entries, kind)
+    assert (found.text if found else None) == news
+    assert found is None or found.channels == ()
+
+
+MISSED = entry("notified", 1, sent=["slack"], unsent=[{"channel": "pager", "error": "HTTP 500"}])
+
+
+@pytest.mark.parametrize(
+    ("later", "waiting"),
+    [
+        ([], ("pager",)),
+        ([entry("note", 2)], ("pager",)),
+        ([entry("notified", 2, sent=["pager"])], None),
+        ([entry("notified", 2, sent=[], unsent=[{"channel": "pager", "error": "HTTP 500"}])], ("pager",)),
+        ([entry("update", 2, said="x"), entry("notified", 3, sent=["pager", "slack"])], None),
+    ],
+)
+def test_a_channel_that_could_not_be_told_is_told_alone(
+    later: list[dict[str, Any]], waiting: tuple[str, ...] | None
+) -> None:
+    found = timeline.untold([entry("opened", 0), MISSED, *later], "opened")
+    assert (found.channels if found else None) == waiting
 
 
 def test_a_phase_is_done_with_its_last_item() -> None:
