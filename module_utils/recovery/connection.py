@@ -294,7 +294,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             next_step=connection_advice(e, source),
         ) from e
     try:
-        yield Session(connection, settings, _facts(connection, only_read=only_read))
+        yield Session(connection, settings, _facts(connection, source, only_read=only_read))
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):
@@ -304,7 +304,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         connection.close()
 
 
-def _facts(connection: psycopg.Connection[Row], *, only_read: bool) -> Facts:
+def _facts(connection: psycopg.Connection[Row], source: str, *, only_read: bool) -> Facts:
     found = connection.execute(FACTS).fetchone()
     if found is None:
         raise LookupError("the server answered a SELECT without FROM with no row")
@@ -314,13 +314,13 @@ def _facts(connection: psycopg.Connection[Row], *, only_read: bool) -> Facts:
         raise WrongDatabase(
             "refused to work on a standby",
             on=where,
-            next_step="point scout_dsn at the primary (target_session_attrs=read-write lets libpq choose among hosts)",
+            next_step=f"point {source} at the primary (target_session_attrs=read-write lets libpq choose among hosts)",
         )
     if found["read_only"] and not only_read:
         raise WrongDatabase(
             "refused to work where transactions are read-only by default",
             on=where,
-            next_step="ALTER ROLE/DATABASE … RESET default_transaction_read_only, or point scout_dsn at the primary",
+            next_step=f"ALTER ROLE/DATABASE … RESET default_transaction_read_only, or point {source} at the primary",
         )
     if found["server_version"] < MINIMUM_SERVER_VERSION:
         raise WrongDatabase(
