@@ -351,7 +351,7 @@ def test_a_standby_is_source_enough(server: DrillServer, faithful: str) -> None:
 def test_a_standby_is_no_place_for_a_scratch_database(server: DrillServer) -> None:
     with (
         SlowStandby(server, 60) as standby,
-        pytest.raises(WrongDatabase, match="refused to work on a standby.*point sandbox_dsn at the primary"),
+        pytest.raises(WrongDatabase, match=r"refused to work on a standby.*point sandbox_dsn at the primary"),
         open_sandbox("staging", sandbox_dsn=standby.dsn("postgres"), pipeline=EVENTS, name="test"),
     ):
         pass
