@@ -184,6 +184,6 @@ def test_a_playbook_of_their_own_is_quoted_by_its_error(
     """Its last line says how many tasks failed, which tells nobody why."""
     book = tmp_path / "theirs.yml"
     book.write_text("- hosts: all\n  gather_facts: false\n  tasks: [{ansible.builtin.fail: {msg: the oven is cold}}]\n")
-    playing = stage.start(dataclasses.replace(order(scout_db, "assess"), playbook=book))
+    playing = stage.start(dataclasses.replace(order("assess", scout_db), playbook=book))
     ended(playing)
     assert "the oven is cold" in playing.played().said
