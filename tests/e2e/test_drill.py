@@ -267,6 +267,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_document(drills: Drills, text: str
     assert document["verdict"] == "interrupted"
     assert [scenario["verdict"] for scenario in document["scenarios"]] == ["interrupted", "not_run"]
     assert "stopped as asked" in reasons(document)
+    assert "goes on from" not in reasons(document)
     assert (drills.folder / "scorecard.html").is_file()
     assert "what the drill started is ended and its sandbox removed" in played.text
     assert "no pipeline was touched" in played.text

@@ -348,6 +348,15 @@ def test_a_standby_is_source_enough(server: DrillServer, faithful: str) -> None:
             assert schema(sandbox.dsn) == schema(faithful)
 
 
+def test_a_standby_is_no_place_for_a_scratch_database(server: DrillServer) -> None:
+    with (
+        SlowStandby(server, 60) as standby,
+        pytest.raises(WrongDatabase, match=r"refused to work on a standby.*point sandbox_dsn at the primary"),
+        open_sandbox("staging", sandbox_dsn=standby.dsn("postgres"), pipeline=EVENTS, name="test"),
+    ):
+        pass
+
+
 def test_a_database_without_a_pipeline_is_no_source(server: DrillServer) -> None:
     dsn = server.create_database("nothing_there")
     with pytest.raises(WrongDatabase, match=r"holds no Scout pipeline.*there is no scout.bronze_events, "):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections.abc import Callable
@@ -175,3 +176,14 @@ def test_one_that_cannot_be_run_says_why(scout_db: str, stage: Stage, order: Cal
     played = playing.played()
     assert played.rc not in (0, None)
     assert re.search(r"no_such_playbook\.yml", played.said)
+
+
+def test_a_playbook_of_their_own_is_quoted_by_its_error(
+    scout_db: str, stage: Stage, order: Callable[..., Order], tmp_path: Path
+) -> None:
+    """Its last line says how many tasks failed, which tells nobody why."""
+    book = tmp_path / "theirs.yml"
+    book.write_text("- hosts: all\n  gather_facts: false\n  tasks: [{ansible.builtin.fail: {msg: the oven is cold}}]\n")
+    playing = stage.start(dataclasses.replace(order("assess", scout_db), playbook=book))
+    ended(playing)
+    assert "the oven is cold" in playing.played().said
