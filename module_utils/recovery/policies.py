@@ -19,6 +19,9 @@ BY_ROWS: t.Final = (
     "cleanup", "dashboard", "etl", "gate", "gold", "health", "metrics", "quarantine", "redrive", "undo", "watch", "window",
 )  # fmt: skip
 
+#: Whoever writes does so where a policy is an error, whatever it shows.
+WRITING: t.Final = ("cleanup", "etl", "quarantine", "redrive", "undo", "window")
+
 #: A policy that shows everything hides nothing, unless another one restricts it.
 HIDDEN: t.Final = """
 SELECT need.name FROM unnest(%(tables)s::text[]) WITH ORDINALITY AS need (name, position)
@@ -32,14 +35,15 @@ CROSS JOIN LATERAL (
       AND EXISTS (SELECT FROM unnest(p.polroles) AS r (oid) WHERE r.oid = 0 OR pg_catalog.pg_has_role(r.oid, 'USAGE'))
 ) AS policies
 WHERE c.relrowsecurity AND pg_catalog.row_security_active(c.oid)
-  AND (policies.shows IS NOT TRUE OR policies.restricts)
+  AND (%(writing)s OR policies.shows IS NOT TRUE OR policies.restricts)
 ORDER BY need.position
 """
 
 
-def hidden(session: Session) -> list[str]:
-    """The tables of which the session's role may not see every row."""
-    return [row["name"] for row in session.rows(HIDDEN, tables=[*contract.REQUIRED_TABLES, contract.ALERTS])]
+def hidden(session: Session, *, writing: bool) -> list[str]:
+    """The tables of which the session's role may not see every row, or whose policies bind it where it is to write."""
+    tables = [*contract.REQUIRED_TABLES, contract.ALERTS]
+    return [row["name"] for row in session.rows(HIDDEN, tables=tables, writing=writing)]
 
 
 def grant(session: Session) -> str:
@@ -49,7 +53,7 @@ def grant(session: Session) -> str:
 
 def require_sight(session: Session, action: str) -> None:
     """Refuses to say or do anything by rows of which some may be hidden."""
-    if action in BY_ROWS and (tables := hidden(session)):
+    if action in BY_ROWS and (tables := hidden(session, writing=action in WRITING)):
         raise MissingPrivilege(
             f"refused to judge by rows of which a policy may hide some from role {session.facts.role}",
             on=session.where,
