@@ -11,7 +11,7 @@ import typing as t
 from . import refill, retyped, written_beside, written_tables
 from .changes import Changes
 from .release import readable
-from .renames import unquoted
+from .renames import before, unquoted
 from .writers import WRITERS
 from .written import parents, parted
 
@@ -66,7 +66,9 @@ class Filling(Changes):
             return [*self.write("create", column), *self.counted([column])]
         self.filled.add(column.key)
         made = self.write("create", refill.open_column(column))
-        made += refill.update(column, saved, triggers=self._has_triggers(parted(column.name)[0]))
+        *quiet, update = refill.update(column, saved, triggers=self._has_triggers(parted(column.name)[0]))
+        other = self.aside(column)
+        made += [*quiet, *([refill.take_over(column, other)] if other else []), update]
         return [*made, *refill.close_column(column), *self.counted([column])]
 
     def refilled(self, key: str) -> list[str]:
@@ -91,6 +93,12 @@ class Filling(Changes):
         }
         usable = refill.usable(saved, [refill.own_name(column)], standing) and column.facts.get("generated") is None
         return saved if usable else None
+
+    def aside(self, column: Entry) -> Entry | None:
+        """The column that was added under its name when it was gone, which has values of rows that were not kept."""
+        relation, _, own = parted(column.name)
+        other = self.there.get(f"column:{relation}.{before(own)}") if column.key in self.created else None
+        return other if other and other.facts["type"] == column.facts["type"] else None
 
     def _has_triggers(self, table: str) -> bool:
         below = {e.name for e in self.wanted.values() if e.kind == "table" and table in self.ancestors(e)} | {table}
@@ -133,7 +141,8 @@ class Filling(Changes):
         source = f"{old} AS r"
         for key in own.keys() - values.keys():
             if saved := self.saved(self.wanted[key]):
-                values[key] = refill.chosen(self.wanted[key])
+                other = self.aside(self.wanted[key])
+                values[key] = refill.chosen(self.wanted[key], f"r.{parted(other.name)[2]}" if other else "")
                 source = refill.joined(old, saved)
                 self.filled.add(key)
         if not values:

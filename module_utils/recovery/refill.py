@@ -102,14 +102,21 @@ def update(column: Entry, saved: Saved, *, triggers: bool) -> list[str]:
     return [*quiet, f"UPDATE {relation} AS r SET {own} = {value(column)} FROM {SOURCE} WHERE {saved.match}"]  # noqa: S608
 
 
+def take_over(column: Entry, other: Entry) -> str:
+    """What another column of its table holds."""
+    relation, _, own = parted(column.name)
+    return f"UPDATE {relation} SET {own} = {parted(other.name)[2]}"  # noqa: S608
+
+
 def joined(table: str, saved: Saved) -> str:
     """The rows of a table, each with what is kept of it."""
     return f"{table} AS r LEFT JOIN {SOURCE} ON {saved.match}"
 
 
-def chosen(column: Entry) -> str:
+def chosen(column: Entry, otherwise: str) -> str:
     """The kept value of a joined row, or what a row has of which none is kept."""
-    return f"CASE WHEN d.item IS NULL THEN {column.facts.get('default') or 'NULL'} ELSE {value(column)} END"
+    otherwise = otherwise or column.facts.get("default") or "NULL"
+    return f"CASE WHEN d.item IS NULL THEN {otherwise} ELSE {value(column)} END"
 
 
 def count_on(sequence: str, counter: Counter) -> str:

@@ -34,10 +34,15 @@ QUOTED: t.Final = r"""(?:"(?:[^"]|"")*"|(?P<object>'(?:[^']|'')*'::reg\w+)|'(?:[
 
 
 def renamed(
-    live: Mapping[str, Entry], wanted: Mapping[str, Entry]
+    live: Mapping[str, Entry], wanted: Mapping[str, Entry], aside: Iterable[str] = ()
 ) -> tuple[dict[str, Entry], list[tuple[str, list[str]]]]:
-    """The live catalog after everything has got back its name, and the steps to that."""
+    """The live catalog after everything has got back its name, and the steps to that. What is to stand aside, by its key,
+    leaves its name to another one that is made."""
     there, statements = dict(live), list[tuple[str, list[str]]]()
+    for key in aside:
+        one, two = there[key], _aside(there[key])
+        statements.append((key, list(_rename(one, two))))
+        there = _with_name(there, one, two)
     places = {entry.address for entry in wanted.values() if entry.address}
     for kind in KINDS:
         for entry in sorted((e for e in wanted.values() if e.kind == kind and e.address), key=_depth(wanted)):
@@ -55,6 +60,18 @@ def renamed(
                 statements.append((one.key, told))
                 there = _with_name(there, one, two)
     return there, [(key, told) for key, told in statements if told]
+
+
+def added_again(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> list[str]:
+    """The keys of columns that were dropped and added again under the same name: what they hold is not what they held."""
+    there = {entry.address for entry in live.values()}
+    made: list[str] = []
+    for key, entry in wanted.items():
+        if key in live and entry.kind == "column" and entry.facts.get("generated") is None and entry.address:
+            table = f"table:{parted(entry.name)[0]}"
+            stands = table in live and table in wanted and live[table].address == wanted[table].address
+            made += [key] if stands and entry.address not in there else []
+    return made
 
 
 def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bool:

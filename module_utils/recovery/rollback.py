@@ -18,7 +18,7 @@ from . import refill, written_code, written_tables, written_types
 from .errors import NotReached
 from .filling import Filling, table_key
 from .quoting import literal, name
-from .renames import before, renamed
+from .renames import added_again, before, renamed
 from .writers import WRITERS
 from .written import beside, first_of, grants, parents, parted
 
@@ -71,7 +71,10 @@ class Plan:
 def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Kept = refill.NOTHING) -> Plan:
     """The way from `live` to `wanted`, of the same database or of one with other addresses, with the data that was kept. All
     statements are for a session with search_path = pg_catalog and check_function_bodies = off."""
-    there, renames = renamed(live.entries, wanted.entries)
+    again = [
+        key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
+    ]
+    there, renames = renamed(live.entries, wanted.entries, again)
     way = _Way(there, wanted.entries, migrations_table, kept)
     steps = list(way.steps())
     apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
@@ -86,6 +89,17 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
         tuple(sorted(way.filled)),
         tuple(way.comes_back_empty()),
     )
+
+
+def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:
+    """Whether a column that was dropped and added again can have what was kept of it, in the rows that stand."""
+    column, table = wanted[key], table_key(parted(wanted[key].name)[0])
+    facts = live[table].facts if table in live else None
+    alone = facts is not None and not any(facts.get(fact) for fact in ("inherits", "partition_of", "partition_key"))
+    places = {entry.address for entry in live.values()}
+    below = [e for e in wanted.values() if e.kind == "column" and table_key(parted(e.name)[0]) == table]
+    standing = [refill.own_name(e) for e in below if e.address in places]
+    return alone and refill.usable(kept.tables.get(parted(column.name)[0]), [refill.own_name(column)], standing)
 
 
 def _adds_labels(step: Step) -> bool:
@@ -363,6 +377,9 @@ class _Way(Filling):
         """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
         sequences have their columns."""
         columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
+        copied = table_key(parted(entry.name)[0]) in self.copied
+        if other := self.aside(entry) if entry.kind == "column" and not copied else None:
+            first(("create", entry.key), ("drop", other.key))
         for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
             first(("create", one), ("create", two))
         for parent in self.ancestors(entry) if entry.kind == "table" else ():

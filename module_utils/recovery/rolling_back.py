@@ -28,6 +28,7 @@ from . import ledger as ledgers
 from .downward import run_scripts
 from .errors import DatabaseError, NotReached
 from .progress import count, in_words
+from .renames import added_again
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -415,12 +416,7 @@ def _about_newer(order: orders.Order, seen: Look) -> list[str]:
 
 def _about_made_again(order: orders.Order, seen: Look) -> list[str]:
     """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
-    places = {key: entry.address for key, entry in seen.way.live.entries.items() if entry.kind == "column"}
-    there, again = set(places.values()), list[str]()
-    for key, entry in seen.way.wanted.items():
-        then, now = entry.address, places.get(key)
-        if then and now and then not in there and then[:2] == now[:2] and entry.facts.get("generated") is None:
-            again += [key] if key not in seen.way.plan.filled else []
+    again = [key for key in added_again(seen.way.live.entries, seen.way.wanted) if key not in seen.way.plan.filled]
     text = (
         f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
     )

@@ -64,6 +64,7 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
     by_table: dict[str, list[str]] = {}
     tables: list[Protected] = []
     lost: list[str] = []
+    whole: set[str] = set()
     for key in found.loses:
         entry = live[found.was.get(key, key)]
         if entry.kind == "table":
@@ -74,11 +75,13 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
             table = parted(entry.name)[0]
             columns.setdefault(table, set()).add(unquoted(parted(entry.name)[2]))
             by_table.setdefault(table, []).append(key)
+            # What makes room for another one of its name is told from that by its empty values as well.
+            whole |= {table} if entry.key in found.filled else set()
     for table, names in columns.items():
         inherits = live[f"table:{table}"].facts.get("inherits")
         made = None if inherits else protected.going(session, _place(table), names, names)
         if made:
-            tables.append(made)
+            tables.append(dataclasses.replace(made, only_values=made.only_values and table not in whole))
         elif _holds_rows(session, table):
             lost += by_table[table]
     return Going(tuple(tables), tuple(lost))

@@ -221,3 +221,56 @@ def test_a_column_that_was_added_again_is_told_of(scout_db: str) -> None:
     [warning] = done(restored(scout_db, check=True))["warnings"]
     assert warning.startswith("dropped and added again since v5.2.1 was captured")
     assert warning.endswith("column scout.p.b")
+
+
+#: A table with rows of which a column is dropped, added again and given other values; what its rows are once that has gone back.
+ADDED_AGAIN = {
+    "the last one": (
+        "i int PRIMARY KEY, b int",
+        "ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 7",
+        [(1, "10"), (2, "20"), (3, "7")],
+    ),
+    "one in the middle, of another type": (
+        "i int PRIMARY KEY, b int, c text DEFAULT 'c'",
+        "ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b text; UPDATE scout.p SET b = 'seven'",
+        [(1, "10"), (2, "20"), (3, None)],
+    ),
+    "one in the middle that must have a value": (
+        "i int PRIMARY KEY, b int NOT NULL, c text DEFAULT 'c'",
+        "ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 7 WHERE i = 3",
+        [(1, "10"), (2, "20"), (3, "7")],
+    ),
+    "one that must have a value, whose changes are watched, in a view and indexed": (
+        """i int PRIMARY KEY, b int NOT NULL CHECK (b > 0));
+        CREATE INDEX ON scout.p (b); CREATE VIEW scout.v AS SELECT b FROM scout.p; CREATE TABLE scout.log (i int);
+        CREATE FUNCTION scout.watch() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO scout.log VALUES (NEW.i); RETURN NEW; END';
+        CREATE TRIGGER watch AFTER UPDATE ON scout.p FOR EACH ROW EXECUTE FUNCTION scout.watch();
+        CREATE TABLE scout.q (x int""",
+        "DROP VIEW scout.v; ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 7 WHERE i = 3",
+        [(1, "10"), (2, "20"), (3, "7")],
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ADDED_AGAIN)
+def test_a_column_that_was_added_again_gets_what_was_protected(scout_db: str, how: str) -> None:
+    """Rows that came later keep what they have, where that fits; the undo brings back what the release had."""
+    columns, again, expected = ADDED_AGAIN[how]
+    released(
+        scout_db, f"SET ROLE loader; CREATE TABLE scout.p ({columns}); INSERT INTO scout.p VALUES (1, 10), (2, 20)"
+    )
+    before = whole(scout_db)
+    captured(scout_db, protect=["scout.p.b"])
+    released(scout_db, f"SET ROLE loader; INSERT INTO scout.p VALUES (3, 30); {again}")
+    after, rows_after = whole(scout_db), data(scout_db)
+    of_p = rows(scout_db, "SELECT * FROM scout.p ORDER BY 1")
+    result = done(restored(scout_db))
+    assert whole(scout_db) == before
+    assert rows(scout_db, "SELECT i, b::text FROM scout.p ORDER BY i") == expected
+    assert not result["warnings"]
+    assert not restored(scout_db)["changed"]
+    undone(scout_db, result)
+    assert rows(scout_db, "SELECT * FROM scout.p ORDER BY 1") == of_p
+    assert whole(scout_db) == after
+    assert data(scout_db) == rows_after
