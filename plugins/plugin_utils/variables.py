@@ -99,7 +99,7 @@ def refuse_unclear(variables: Mapping[str, t.Any]) -> None:
             boolean(value)
         except TypeError:
             raise BadInput(
-                f"{name} {str(value)[:80]!r} is neither true nor false",
+                f"{name} {str(value)[:80]!r} is not a yes or no",
                 next_step="correct it and run the same command again",
             ) from None
 

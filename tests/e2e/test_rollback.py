@@ -356,8 +356,8 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release)
     assert "patience_seconds 'soon' is not a number" in bad.refused("bad_input", patience_seconds="soon").summary
     # What Ansible itself would take for no, and for a variable of somebody else.
     for options, said in (
-        ({"pause": "ture"}, "pause 'ture' is neither true nor false"),
-        ({"gate": "ture"}, "gate 'ture' is neither true nor false"),
+        ({"pause": "ture"}, "pause 'ture' is not a yes or no"),
+        ({"gate": "ture"}, "gate 'ture' is not a yes or no"),
         ({"schema_rolback_enabled": False}, "perhaps schema_rollback_enabled is meant"),
     ):
         assert said in bad.refused("bad_input", **options).summary

@@ -64,7 +64,7 @@ def test_what_resembles_nothing_is_told_and_what_is_ansibles_is_not() -> None:
 @pytest.mark.parametrize("value", ["ture", "flase", "2", "", "nope", None])
 @pytest.mark.parametrize("name", ["pause", "gate", "smoke", "schema_rollback_enabled", "application_rollback_enabled"])
 def test_a_switch_that_is_neither_on_nor_off_is_refused(name: str, value: object) -> None:
-    with pytest.raises(BadInput, match=f"{name} '{value}' is neither true nor false"):
+    with pytest.raises(BadInput, match=f"{name} '{value}' is not a yes or no"):
         variables.refuse_unclear({name: value})
 
 
