@@ -68,7 +68,7 @@ def value(column: Entry) -> str:
 def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[str]:
     """All kept rows, into a table that has just been made; none where a column that must have a value has none kept."""
     values = {parted(each.name)[2]: _of_row(each, saved) for each in columns if each.facts.get("generated") is None}
-    needed = [each for each in columns if each.facts.get("not_null") and not _has_default(each)]
+    needed = [each for each in columns if each.facts.get("not_null") and not has_default(each)]
     if any(values.get(parted(each.name)[2]) is None for each in needed) or not any(values.values()):
         return []
     listed = ", ".join(own for own, text in values.items() if text)
@@ -77,7 +77,8 @@ def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[str]:
     return [f"INSERT INTO {table.name} ({listed}) OVERRIDING SYSTEM VALUE {query}"]
 
 
-def _has_default(column: Entry) -> bool:
+def has_default(column: Entry) -> bool:
+    """Whether rows have a value in it that nobody gives."""
     facts = column.facts
     return any(facts.get(fact) is not None for fact in ("default", "identity", "generated"))
 

@@ -155,6 +155,11 @@ def survey(session: Session, target: Target, paused: Sequence[Row] = (), *, kept
     )
     goes = saving.going(session, made, there.entries)
     empty = saving.comes_back_empty(session, made)
+    if lacking := saving.without_value(session, made, there.entries, wanted, kept, empty):
+        told = (
+            f"{saving.readable(lacking)} must have a value in every row, and of some rows none is kept: add and fill it"
+        )
+        made = dataclasses.replace(made, impossible=(*made.impossible, told))
     return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
 
 

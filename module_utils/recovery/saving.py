@@ -13,7 +13,7 @@ from .errors import NotReached
 from .images import literal, named
 from .pg import sql
 from .progress import count
-from .renames import unquoted
+from .renames import before, unquoted
 from .written import parted
 
 if t.TYPE_CHECKING:
@@ -39,6 +39,15 @@ CAME_BACK: t.Final = """
 SELECT count(*) AS found, count(*) FILTER (WHERE {same}) AS same
 FROM {table} AS r JOIN scout_ops.protected_data AS d
   ON d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[])
+"""
+
+#: Whether some row has nothing kept, and none in `instead`.
+UNKEPT: t.Final = """
+SELECT EXISTS (
+    SELECT FROM {table} AS r WHERE {instead} IS NULL AND NOT EXISTS (
+        SELECT FROM scout_ops.protected_data AS d
+        WHERE d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[]))
+) AS some
 """
 
 #: The rows of a table as a whole, and those that are kept of it.
@@ -98,6 +107,47 @@ def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> 
 def comes_back_empty(session: Session, found: Plan) -> tuple[str, ...]:
     """What had data once, comes back, and has none; a column matters where there are rows. Inside the caller's transaction."""
     return tuple(key for key in found.empty if key.startswith("table:") or _holds_rows(session, _table_of(key, found)))
+
+
+def without_value(
+    session: Session,
+    found: Plan,
+    live: Mapping[str, Entry],
+    wanted: Mapping[str, Entry],
+    kept: refill.Kept,
+    empty: Iterable[str],
+) -> list[str]:
+    """Columns that must have a value in each row, where some row would have none: neither a default nor what was kept gives it.
+    `empty` are those that come back without any. Inside the caller's transaction."""
+    keys = [*empty, *found.filled]
+    needy = [key for key in keys if wanted[key].facts.get("not_null") and not refill.has_default(wanted[key])]
+    return [key for key in needy if key in empty or _has_unkept(session, found, live, wanted, key, kept)]
+
+
+def _has_unkept(
+    session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry], key: str, kept: refill.Kept
+) -> bool:
+    column = wanted[key]
+    relation, _, own = parted(column.name)
+    saved = kept.tables[relation]
+
+    now = {
+        unquoted(parted(key)[2]): unquoted(parted(found.was.get(key, key))[2])
+        for key in wanted
+        if key.startswith(f"column:{relation}.")
+    }
+    # Where another one was added in its place, rows that came later keep what that holds.
+    other = live.get(found.was.get(f"column:{relation}.{before(own)}", ""))
+    aside = other is not None and other.facts["type"] == column.facts["type"]
+    parts = {
+        "table": named(*_place(_table_of(column.key, found))),
+        "instead": named("r", unquoted(own)) if aside else sql.SQL("NULL"),
+        "key": sql.SQL(", ").join(
+            sql.SQL("{}, {}::text").format(literal(each), named("r", now[each])) for each in saved.key
+        ),
+    }
+    row = session.row(sql.SQL(UNKEPT).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
+    return row["some"]
 
 
 def _table_of(key: str, found: Plan) -> str:

@@ -274,3 +274,50 @@ def test_a_column_that_was_added_again_gets_what_was_protected(scout_db: str, ho
     assert rows(scout_db, "SELECT * FROM scout.p ORDER BY 1") == of_p
     assert whole(scout_db) == after
     assert data(scout_db) == rows_after
+
+
+def test_a_column_that_no_row_could_fill_is_refused_in_the_plan(scout_db: str) -> None:
+    """Whatever is given up: PostgreSQL does not add it. Filled by hand, or without rows, it can be gone on."""
+    released(
+        scout_db,
+        """SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, b int NOT NULL); INSERT INTO scout.p VALUES (1, 2);
+        CREATE TABLE scout.q (i int PRIMARY KEY, b int NOT NULL, c int NOT NULL DEFAULT 3)""",
+    )
+    before = whole(scout_db)
+    captured(scout_db)
+    released(
+        scout_db,
+        "SET ROLE loader; ALTER TABLE scout.p DROP b; ALTER TABLE scout.q DROP b, DROP c; CREATE TABLE scout.r ()",
+    )
+    after = whole(scout_db)
+    for options in ({}, {"allow_lossy": True}):
+        refused = restored(scout_db, **options)
+        assert "column scout.p.b must have a value in every row, and of some rows none is kept" in refused["msg"]
+        assert "scout.q" not in refused["msg"]
+        [warning] = done(restored(scout_db, check=True, **options))["warnings"]
+        assert "column scout.p.b must have a value" in warning
+    assert whole(scout_db) == after
+    released(
+        scout_db,
+        "SET ROLE loader; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 2; ALTER TABLE scout.p ALTER b SET NOT NULL",
+    )
+    done(restored(scout_db))
+    assert whole(scout_db) == before
+
+
+def test_rows_that_came_later_may_keep_a_protected_column_from_coming_back(scout_db: str) -> None:
+    released(
+        scout_db,
+        """SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, "b b" int NOT NULL); INSERT INTO scout.p VALUES (1, 2)""",
+    )
+    before = whole(scout_db)
+    captured(scout_db, protect=['scout.p."b b"'])
+    released(
+        scout_db,
+        """SET ROLE loader; ALTER TABLE scout.p DROP "b b"; ALTER TABLE scout.p RENAME i TO j; INSERT INTO scout.p VALUES (7)""",
+    )
+    refused = restored(scout_db)
+    assert 'column scout.p."b b" must have a value in every row, and of some rows none is kept' in refused["msg"]
+    released(scout_db, "DELETE FROM scout.p WHERE j = 7")
+    done(restored(scout_db))
+    assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p")) == (before, [(1, 2)])
