@@ -56,7 +56,9 @@ options:
     type: int
     default: 100
   max_poison_share:
-    description: A larger share of poison among the events of the window that are loaded stops the task, from 20 poison events on.
+    description:
+      - A larger share of poison among the events of the window that are loaded stops the task, from 20 poison events on.
+      - Below 1 it also stops before it moves an event of which the ETL, having loaded nothing, says what it says of a sound sale.
     type: float
     default: 0.1
   target_seconds:

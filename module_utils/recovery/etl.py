@@ -9,12 +9,12 @@ import dataclasses
 import time
 import typing as t
 
-from . import backlog, contract, scheduler, smoke
+from . import backlog, contract, scheduler
 from .backlog import Backlog, read
 from .connection import translate
-from .errors import NotReached, RecoveryError, Systemic
+from .errors import NotReached, RecoveryError
 from .pg import errors, psycopg
-from .poison import Tolerance, set_aside
+from .poison import Etl, Tolerance, set_aside
 from .progress import count, in_words
 from .suspects import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
 
@@ -108,8 +108,8 @@ class Drain:
         self.careful = False
         self.suspects: set[str] = set()
         self.stalled: tuple[int, float] | None = None
-        #: What the ETL has said of events, and not of a sound sale; asked for as long as it has loaded nothing.
-        self.said_of_events: set[str] = set()
+        self.tolerance = Tolerance(options.poison, options.max_poison, options.max_poison_share)
+        self.etl = Etl(session, options.batch_timeout_seconds, self.timezone)
 
     def drain(self) -> Drained:
         """Loads everything that was pending at the start; raises with the progress made in `result`."""
@@ -259,33 +259,13 @@ class Drain:
         return dataclasses.replace(done, loaded=done.loaded + loaded)
 
     def _move(self, event_id: str, refused: Refused) -> dict[str, t.Any]:
-        options, done = self.options, self.done
-        if not done.loaded and refused.said not in self.said_of_events:
-            self._refuse_if_broken(refused)
-            self.said_of_events.add(refused.said)
-        Tolerance(options.poison, options.max_poison, options.max_poison_share).refuse(
+        done = self.done
+        if not done.loaded:
+            self.etl.refuse_broken("the drain", refused, self.tolerance)
+        self.tolerance.refuse(
             "the drain", event_id, refused, isolated=len(done.poison), loaded=done.loaded, where=self.session.where
         )
         return set_aside(self.session, self.run.run_id, event_id, refused, self.document)
-
-    def _refuse_if_broken(self, refused: Refused) -> None:
-        """Where the ETL says the same of a sale that is sound, no event is to blame, and none is moved."""
-        options = self.options
-        if options.poison != "isolate" or not options.max_poison or options.max_poison_share >= 1:
-            return
-        sound = smoke.refused(self.session, seconds=options.batch_timeout_seconds, timezone=self.timezone)
-        if sound is None or Refused(sound).said != refused.said:
-            return
-        raise Systemic(
-            "the drain stopped: the ETL refuses a sound sale as well",
-            on=self.session.where,
-            said=refused.said,
-            sqlstate=refused.sqlstate,
-            next_step=(
-                f"mend {contract.ETL}, or take back the deployment that broke it (rollback.yml), then run the same command "
-                "again; -e max_poison_share=1 sets the events aside all the same"
-            ),
-        )
 
     def _finished(self, *, full: bool) -> bool:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import dead_letters
+from . import contract, dead_letters, smoke
 from .errors import NotReached, Systemic
 from .progress import count
 
@@ -27,6 +27,11 @@ class Tolerance:
     poison: str = "isolate"
     max_poison: int = 100
     max_poison_share: float = 0.1
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether it is not for us to ask why: none is set aside, or all may be."""
+        return self.poison != "isolate" or not self.max_poison or self.max_poison_share >= 1
 
     def refuse(self, what: str, event_id: str, refused: Refused, *, isolated: int, loaded: int, where: str) -> None:
         """Raises where this event may not be set aside beside those that were; `what` is what stops."""
@@ -54,6 +59,37 @@ class Tolerance:
                     f"look at the errors, then raise {name} if they really are bad"
                 ),
             )
+
+
+class Etl:
+    """Tells a pipeline's ETL that refuses an event from one that refuses everything."""
+
+    def __init__(self, session: Session, timeout_seconds: float, timezone: str) -> None:
+        self.session = session
+        self.timeout_seconds = timeout_seconds
+        self.timezone = timezone
+        #: What it has said of events, and not of a sound sale.
+        self.said: set[str] = set()
+
+    def refuse_broken(self, what: str, refused: Refused, tolerance: Tolerance) -> None:
+        """Raises where it says the same of a sale that is sound: then no event is to blame, and none may be moved. To be asked
+        as long as it has loaded nothing; inside the caller's transaction, in which nothing of the sale remains."""
+        if refused.said in self.said or tolerance.allows_all:
+            return
+        sound = smoke.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
+        if sound is None or (sound.diag.message_primary or str(sound)) != refused.said:
+            self.said.add(refused.said)
+            return
+        raise Systemic(
+            f"{what} stopped: the ETL refuses a sound sale as well",
+            on=self.session.where,
+            said=refused.said,
+            sqlstate=refused.sqlstate,
+            next_step=(
+                f"mend {contract.ETL}, or take back the deployment that broke it (rollback.yml), then run the same command "
+                "again; -e max_poison_share=1 sets the events aside all the same"
+            ),
+        )
 
 
 def set_aside(

@@ -15,6 +15,7 @@ from .errors import RecoveryError
 from .moving import CLOSED, SCAN_SECONDS
 from .paths import Keyset
 from .pg import sql
+from .poison import Etl, Tolerance
 from .reconciliation import Reconciliation
 from .remaking import Differs, Remaking, Unit
 from .surveyed import FORGET
@@ -29,7 +30,6 @@ if t.TYPE_CHECKING:
     from .images import Tables
     from .ledger import Run
     from .paths import Span
-    from .poison import Tolerance
     from .progress import Progress
     from .surveyed import Survey, Surveyor
 
@@ -130,13 +130,14 @@ class Recovery:
         #: Events that were as they should be at the start.
         self.sound = 0
         self.timeout_seconds = 120.0
+        self.etl = Etl(session, self.timeout_seconds, surveyor.timezone)
         self.looks = 0
         self.batches: Batches | None = None
 
     def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
         """Makes again all that has to be; what is committed stays when it is interrupted."""
         session = self.session
-        self.timeout_seconds = batch_timeout_seconds
+        self.timeout_seconds = self.etl.timeout_seconds = batch_timeout_seconds
         with session.read():
             refuse_cascades(session)
         self._note(first)
@@ -307,7 +308,10 @@ class Recovery:
     def _set_aside(self, event_id: str, refused: Refused, effects: dict[str, t.Any]) -> None:
         so_far = self.run.effects
         isolated = len(so_far.get("isolated", [])) + len(effects["isolated"])
-        loaded = self.sound + so_far.get("loaded", 0) + effects["loaded"]
+        by_now = so_far.get("loaded", 0) + effects["loaded"]
+        if not by_now:
+            self.etl.refuse_broken("the recovery", refused, self.tolerance)
+        loaded = self.sound + by_now
         self.tolerance.refuse(
             "the recovery", event_id, refused, isolated=isolated, loaded=loaded, where=self.session.where
         )

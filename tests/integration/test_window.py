@@ -334,6 +334,26 @@ def test_a_changed_format_is_not_taken_for_bad_events(scout_db: str) -> None:
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") <= 20
 
 
+def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) -> None:
+    """A deployment has broken it: what it says of the window it says of everything."""
+    case = damaged(scout_db, WINDOW, "rows_missing")
+    with connect(scout_db) as connection:
+        connection.execute(
+            "CREATE FUNCTION scout.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no tier''; END';"
+            "CREATE TRIGGER refuse BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.refuse()"
+        )
+    tables = scout_tables(scout_db)
+    for _ in range(2):
+        stopped = call("scout_window", scout_db, **WINDOW.options)
+        assert (stopped["failed"], stopped["error"]["kind"], case.letters()) == (True, "systemic", {})
+        assert stopped["msg"].startswith("the recovery stopped: the ETL refuses a sound sale as well")
+        assert scout_tables(scout_db) == tables
+    with connect(scout_db) as connection:
+        connection.execute("DROP TRIGGER refuse ON scout.silver_transactions; DROP FUNCTION scout.refuse()")
+    recover(case)
+    case.check()
+
+
 def test_poison_is_isolated_batch_by_batch(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However little time a batch has, it sets one event aside; the others have their turn in the next ones."""
     monkeypatch.setattr(recovering, "SHARE_OF_FIRST", 0.0)
