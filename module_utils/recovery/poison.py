@@ -11,10 +11,10 @@ import typing as t
 from . import contract, dead_letters, smoke
 from .errors import NotReached, Systemic
 from .progress import count
+from .suspects import Refused
 
 if t.TYPE_CHECKING:
     from .connection import Session
-    from .suspects import Refused
 
 #: The share of poison is judged from this many on.
 SHARE_SAMPLE: t.Final = 20
@@ -77,7 +77,7 @@ class Etl:
         if refused.said in self.said or tolerance.allows_all:
             return
         sound = smoke.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
-        if sound is None or (sound.diag.message_primary or str(sound)) != refused.said:
+        if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return
         raise Systemic(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import images
+from . import images, policies
 from .catalog_beside import identifier, unreadable
 from .connection import EXACTLY, translate
 from .errors import BadInput, MissingPrivilege, NotReached
@@ -148,7 +148,7 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
             f"could not read {rows[0]['relation']}, whose data would go",
             on=session.where,
             said=f"a policy hides rows from role {session.facts.role}",
-            next_step=f"do it as a superuser; or ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS",
+            next_step=f"do it as a superuser; or {policies.grant(session)}",
         )
     columns = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])

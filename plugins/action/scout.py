@@ -31,6 +31,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 display = Display()
+# Read once, before the controller forks a worker for each task.
+names.known()
+names.switches()
 
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2

@@ -23,6 +23,7 @@ OURS = (
     f"{MODULES}.",
     f"{COLLECTION}.plugins.plugin_utils.drill",
     f"{COLLECTION}.plugins.plugin_utils.pipeline",
+    f"{COLLECTION}.plugins.plugin_utils.variables",
 )
 
 
