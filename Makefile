@@ -12,7 +12,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 
 # The reference pipeline and what breaks it are part of the collection.
 PYTHON := PYTHONPATH=$(CURDIR)/.collections $(BIN)/python
-PIPELINE := ansible_collections.scout.recovery.plugins.plugin_utils.pipeline
+PIPELINE := ansible_collections.scout.drills.plugins.plugin_utils.reference
 
 # What `make reference` builds, and where: make reference DSN=postgresql://… VARIANT=repaired EVENTS=1000000 SEED=7
 export DSN ?=
@@ -48,7 +48,7 @@ drill: setup ## Break throwaway pipelines and recover each against the clock; AR
 test: setup ## Run every check and test; Molecule where Docker can be had
 	@failed=; \
 	$(MAKE) lint || failed="$$failed lint"; \
-	if why=$$($(PYTHON) -m $(PIPELINE).engine ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
+	if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
 	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi; \
 	[ -z "$$failed" ] || printf '\nfailed so far, see above:%s\n' "$$failed"; \
 	base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
@@ -58,6 +58,7 @@ lint: setup ## Check style, types, documentation and playbooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+	PYTHONPATH=$(CURDIR)/.collections $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
@@ -87,10 +88,10 @@ psql: setup ## Open a shell on the demo database
 reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last line: SCOUT_DSN=...
 	@set -- --variant "$$VARIANT" --events "$$EVENTS" --seed "$$SEED"; \
 	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
-	$(PYTHON) -m $(PIPELINE).reference "$$@" $(ARGS)
+	$(PYTHON) -m $(PIPELINE).builder "$$@" $(ARGS)
 
 faults: setup ## Break the pipeline that SCOUT_DSN names: ARGS="poison_event kind=bad_ts"; without ARGS: list the faults
-	@$(PYTHON) -m $(PIPELINE).faults $(ARGS)
+	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
 
 lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
@@ -99,7 +100,7 @@ build: setup ## Build the collection's archive into dist/
 	@$(BIN)/ansible-galaxy collection build --force --output-path dist
 
 clean: ## Stop the embedded servers and remove all that running left behind
-	@if [ -x $(BIN)/python ] && [ -e plugins/plugin_utils/pipeline/server.py ]; then $(PYTHON) -m $(PIPELINE).server stop; fi
+	@if [ -x $(BIN)/python ] && [ -e drills/plugins/plugin_utils/reference/server/local.py ]; then $(PYTHON) -m $(PIPELINE).server.local stop; fi
 	@rm -rf .scout .cache .molecule .ansible .hypothesis dist .venv/compiled
 	@find . -path ./.venv -prune -o -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from benchmarks import moves, release, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 
@@ -39,7 +41,7 @@ class Bench:
     def database(self, **options: int) -> str:
         """A fresh reference database of its own."""
         self.number += 1
-        return reference.build(self.server.create_database(f"bench_{self.number}"), **options)
+        return builder.build(self.server.create_database(f"bench_{self.number}"), **options)
 
     def playbook(self, name: str, dsns: list[str], *extra: str) -> list[str]:
         """The command line of one of our playbooks."""
@@ -110,7 +112,7 @@ def pause(bench: Bench) -> list[Line]:
         return until(arguments, paused, env=env)
 
     def broken_reset() -> float:
-        faults.poison_event(dsn)
+        library.poison_event(dsn)
         return measured(bench.playbook("emergency_reset", [dsn]))
 
     empty = bench.plain(rivals.empty(bench.folder), [dsn])
@@ -145,9 +147,9 @@ def broken(bench: Bench) -> list[Line]:
             connection.execute(
                 "DELETE FROM scout.bronze_events WHERE event_id NOT IN (SELECT event_id FROM scout.etl_processed)"
             )
-        faults.backlog(dsn, count=2000)
+        library.backlog(dsn, count=2000)
         for kind in ("non_numeric_amount", "items_string", "missing_store_id"):
-            faults.poison_event(dsn, kind=kind)
+            library.poison_event(dsn, kind=kind)
 
     return compare(_whole(bench, dsn, damage), bench.rounds)
 
@@ -176,7 +178,7 @@ def _whole(bench: Bench, dsn: str, prepare: Callable[[], None]) -> list[Case]:
 
 def fleet(bench: Bench, sizes: tuple[int, ...] = (1, 50, 200)) -> dict[int, list[Line]]:
     """The reset on many databases at once, none of them broken, against the script run on one after the other."""
-    template = reference.template(bench.server, events=200)
+    template = builder.template(bench.server, events=200)
     dsns = [template.clone(f"fleet_{number}") for number in range(max(sizes))]
     script = rivals.script(bench.folder)
     found = rivals.community(bench.folder)

@@ -25,8 +25,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from benchmarks.rivals import ALL_COLUMNS, BY_HAND, RUNBOOK
 from benchmarks.timing import ROOT, environment
 
@@ -102,7 +103,7 @@ UNDO = Contender("scout_undo of the last", "undo")
 
 def quarantine(server: Server, rounds: int, events: int) -> str:
     """Half of the events, none of them loaded."""
-    dsn = reference.build(server.create_database("plain_source"), events=0)
+    dsn = builder.build(server.create_database("plain_source"), events=0)
     with psycopg.connect(dsn, autocommit=True) as connection:
         generator.copy(connection, generator.events(7, generator.clock(events, datetime.now(UTC))))
         connection.execute("VACUUM ANALYZE")
@@ -112,7 +113,7 @@ def quarantine(server: Server, rounds: int, events: int) -> str:
 
 def closure(server: Server, rounds: int, events: int) -> str:
     """Half of the events, all loaded, with silver and line items; then all of it back."""
-    dsn = reference.build(server.create_database("loaded_source"), events=events)
+    dsn = builder.build(server.create_database("loaded_source"), events=events)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")

@@ -20,8 +20,8 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from benchmarks.moves import bystander, fresh, modules
 from benchmarks.timing import ROOT, environment
 
@@ -161,7 +161,7 @@ def groups(size: int) -> str:
 def measure(server: Server, schema: str, released: str, rounds: int, protect: Sequence[str] = ()) -> Measured:
     """Both ways in turn, round after round, each on a copy of its own."""
     server.drop_database("release")
-    source = reference.build(server.create_database("release"), events=0)
+    source = builder.build(server.create_database("release"), events=0)
     run(source, f"CREATE SCHEMA shop; {schema}")
     run(source, "VACUUM ANALYZE")
     template, made = str(conninfo_to_dict(source)["dbname"]), Measured()

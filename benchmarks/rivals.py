@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import local
 
 SCRIPT = """#!/bin/bash
 psql "$PGURI" -c "SELECT scout.control_ingestion('pause');"
@@ -123,7 +123,7 @@ def hosts(folder: Path, dsns: list[str]) -> str:
 def script(folder: Path) -> list[str]:
     """The runbook's emergency_pipeline_reset.sh, as it stands; it reads PGURI."""
     path = folder / "emergency_pipeline_reset.sh"
-    path.write_text(SCRIPT.replace("psql ", f"{server.psql()} -X "))
+    path.write_text(SCRIPT.replace("psql ", f"{local.psql()} -X "))
     return ["bash", str(path)]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from benchmarks.moves import fresh, modules
 
 #: Events of the window, and how many at once the runbook's loop loads.
@@ -148,7 +148,7 @@ def middle(measured: Sequence[Recovered]) -> float:
 def build(server: Server, size: int) -> str:
     """A database in which the window is lost; gives the window's start."""
     server.drop_database("lost_window")
-    dsn = reference.build(server.create_database("lost_window"), events=min(size, WINDOW))
+    dsn = builder.build(server.create_database("lost_window"), events=min(size, WINDOW))
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute("SELECT min(ingested_at)::text FROM scout.bronze_events").fetchone()
         assert row

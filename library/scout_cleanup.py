@@ -162,17 +162,20 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import cleanup, images, moving, quality, verdicts
-from ..module_utils.recovery.connection import attempting
-from ..module_utils.recovery.errors import Systemic
+from ..module_utils.recovery.core.errors import Systemic
+from ..module_utils.recovery.core.progress import in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moving import MOVING_SPEC
-from ..module_utils.recovery.progress import in_words
+from ..module_utils.recovery.moves.cleanup import findings, scan
+from ..module_utils.recovery.moves.cleanup import mover as cleanup_mover
+from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
+from ..module_utils.recovery.postgres.session import attempting
+from ..module_utils.recovery.scout import row_images
 
 CLEANUP_SPEC: dict[str, dict[str, t.Any]] = {
     "rules": {"type": "list", "elements": "dict"},
     "only": {"type": "list", "elements": "str"},
-    "source_event": {"type": "str", "choices": list(cleanup.SOURCE_EVENT), "default": "quarantine"},
+    "source_event": {"type": "str", "choices": list(cleanup_mover.SOURCE_EVENT), "default": "quarantine"},
     "max_share": {"type": "float", "default": 0.05},
     "samples": {"type": "int", "default": 5},
     "window_start": {"type": "str"},
@@ -185,80 +188,80 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves what violates the rules."""
-    session, options = call.session, moving.options(params)
-    job = moving.Job(call, params, "cleanup", CLEANUP_SPEC)
-    with moving.reading(session, "could not read the selection"):
-        tables = images.read(session)
+    session, options = call.session, engine_job.options(params)
+    job = engine_job.Job(call, params, "cleanup", CLEANUP_SPEC)
+    with engine_job.reading(session, "could not read the selection"):
+        tables = row_images.read(session)
         wanted = _wanted(call, job)
-    quality.check(session, wanted.rules)
+    scan.check(session, wanted.rules)
     samples, max_share = job.asked["samples"], job.asked["max_share"]
-    report = quality.scan(session, wanted.rules, wanted.scope, samples=samples, max_share=max_share)
+    report = scan.scan(session, wanted.rules, wanted.scope, samples=samples, max_share=max_share)
     result = _found(wanted, report)
     if job.applied:
-        return result | job.nothing("") | {"rules": cleanup.by_rule(report, {})}
+        return result | job.nothing("") | {"rules": cleanup_mover.by_rule(report, {})}
     try:
-        quality.refuse_systemic(session, report)
+        scan.refuse_systemic(session, report)
     except Systemic as e:
         e.result = {**result, **e.result}
         raise
     whole = None
     if call.check or job.plan:
-        limit = moving.SCAN_SECONDS
+        limit = engine_job.SCAN_SECONDS
         with (
             attempting("could not read what would move", on=session.where),
             session.read(statement_timeout_seconds=limit),
         ):
-            whole = cleanup.whole(session, tables, wanted)
-    rows, noun = cleanup.size(report, whole)
+            whole = cleanup_mover.whole(session, tables, wanted)
+    rows, noun = cleanup_mover.size(report, whole)
     if call.check and whole:
-        moving.refuse_too_many(rows, params, where=session.where, noun=noun)
+        engine_job.refuse_too_many(rows, params, where=session.where, noun=noun)
         for line in report.lines() if report.violated else ():
             call.progress.say(line)
         return result | _planned(job, wanted, whole, report)
     if whole and not job.interrupted:
         job.refuse_drift(whole)
     if not (rows or job.interrupted):
-        rules = cleanup.by_rule(report, {})
-        return result | job.nothing(cleanup.told("moved", {"moved": {}}, rules)) | {"rules": rules}
-    moving.refuse_too_many(rows, params, where=session.where, noun=noun)
+        rules = cleanup_mover.by_rule(report, {})
+        return result | job.nothing(cleanup_mover.told("moved", {"moved": {}}, rules)) | {"rules": rules}
+    engine_job.refuse_too_many(rows, params, where=session.where, noun=noun)
     with job.operation({"selection": wanted.as_dict()}) as this_run:
         document = {"incident": call.incident, "actor": call.controller.actor}
-        mover = cleanup.Cleanup(session, this_run, tables, wanted, call.progress, document)
+        mover = cleanup_mover.Cleanup(session, this_run, tables, wanted, call.progress, document)
         batches = mover.go(options, rows)
     done = job.done(this_run, batches, verb="moved")
-    rules = cleanup.by_rule(report, this_run.effects.get("rules") or {})
-    told = f"{cleanup.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
+    rules = cleanup_mover.by_rule(report, this_run.effects.get("rules") or {})
+    told = f"{cleanup_mover.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
     return result | done | {"rules": rules, "summary": told}
 
 
-def _wanted(call: Call, job: moving.Job) -> cleanup.Selection:
+def _wanted(call: Call, job: engine_job.Job) -> cleanup_mover.Selection:
     """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
     if job.interrupted:
-        return cleanup.Selection.from_dict(job.interrupted["parameters"]["selection"])
+        return cleanup_mover.Selection.from_dict(job.interrupted["parameters"]["selection"])
     if job.plan:
-        return cleanup.Selection.from_dict(job.plan.selection)
-    asked = cleanup.ask(call.session, job.asked)
-    return asked if call.check else cleanup.frozen(call.session, asked)
+        return cleanup_mover.Selection.from_dict(job.plan.selection)
+    asked = cleanup_mover.ask(call.session, job.asked)
+    return asked if call.check else cleanup_mover.frozen(call.session, asked)
 
 
-def _found(wanted: cleanup.Selection, report: verdicts.Report) -> dict[str, t.Any]:
+def _found(wanted: cleanup_mover.Selection, report: findings.Report) -> dict[str, t.Any]:
     """What does not depend on whether anything moves."""
     reported = [finding for finding in report.violated if not finding.rule.moves]
     return {
         "window": wanted.window.as_dict(),
         "range": dict(zip(("first", "last"), report.moving.window, strict=True)),
         "report": report.as_dict(),
-        "rules": cleanup.by_rule(report),
-        "warnings": [verdicts.line(finding) for finding in reported],
+        "rules": cleanup_mover.by_rule(report),
+        "warnings": [findings.line(finding) for finding in reported],
     }
 
 
 def _planned(
-    job: moving.Job, wanted: cleanup.Selection, whole: moving.Whole, report: verdicts.Report
+    job: engine_job.Job, wanted: cleanup_mover.Selection, whole: engine_job.Whole, report: findings.Report
 ) -> dict[str, t.Any]:
     planned = job.planned(wanted.as_dict(), whole, verb="would move")
-    rules = cleanup.by_rule(report)
-    told = cleanup.told("would move", planned, rules)
+    rules = cleanup_mover.by_rule(report)
+    told = cleanup_mover.told("would move", planned, rules)
     if planned["changed"]:
         told += f", in about {in_words(planned['plan']['estimated_seconds'])}"
     if planned["plan_file"]:

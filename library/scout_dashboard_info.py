@@ -86,10 +86,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import dashboard, health
-from ..module_utils.recovery.connection import attempting
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.health import assessment, dashboard
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.postgres.session import attempting
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -108,7 +108,7 @@ BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Asks all queries."""
-    thresholds = health.check_thresholds(params["thresholds"])
+    thresholds = assessment.check_thresholds(params["thresholds"])
     for name, (least, most) in BOUNDS.items():
         if not least <= params[name] <= most:
             raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")

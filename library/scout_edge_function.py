@@ -171,10 +171,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import edge, programs
-from ..module_utils.recovery.deployments import InFile, InLedger, Records
-from ..module_utils.recovery.errors import BadInput
-from ..module_utils.recovery.git import Repository
+from ..module_utils.recovery.application import edge_function
+from ..module_utils.recovery.application.deployments import InFile, InLedger, Records
+from ..module_utils.recovery.application.repository import Repository
+from ..module_utils.recovery.core import subprocesses
+from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Apart, Call, invoke_apart
 from ..module_utils.recovery.invoke import invoke as invoke_with_database
 
@@ -198,15 +199,17 @@ SPEC: dict[str, dict[str, t.Any]] = {
 
 def run(call: Call | Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Deploys."""
-    wanted = edge.Wanted(**{field.name: params[field.name] for field in dataclasses.fields(edge.Wanted)})
-    with programs.scratch("scout-edge") as folder:
+    wanted = edge_function.Wanted(
+        **{field.name: params[field.name] for field in dataclasses.fields(edge_function.Wanted)}
+    )
+    with subprocesses.scratch("scout-edge") as folder:
         repository = Repository(
             params["repository"],
             scratch=folder,
             seconds=params["timeout_seconds"],
             checkpoint=call.progress.checkpoint,
         )
-        return edge.deploy(repository, _records(call, params), wanted, check=call.check, say=call.progress.say)
+        return edge_function.deploy(repository, _records(call, params), wanted, check=call.check, say=call.progress.say)
 
 
 def _records(call: Call | Apart, params: dict[str, t.Any]) -> Records:

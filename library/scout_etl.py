@@ -137,12 +137,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import etl, ingestion
-from ..module_utils.recovery.connection import attempting
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.core.progress import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import operation
-from ..module_utils.recovery.progress import count
+from ..module_utils.recovery.ledger.runs import operation
+from ..module_utils.recovery.pipeline import drain_backlog, pause_resume
+from ..module_utils.recovery.postgres.session import attempting
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -173,17 +173,19 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         )
     session = call.session
     with attempting("could not read the backlog", on=session.where), session.read():
-        backlog = etl.read(session)
+        backlog = drain_backlog.read(session)
         suspected = (
-            etl.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if call.check and backlog.events else []
+            drain_backlog.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS)
+            if call.check and backlog.events
+            else []
         )
-    done = etl.Drained(backlog.events)
+    done = drain_backlog.Drained(backlog.events)
     run_id: str | None = None
     warnings: list[str] = []
     if backlog.events and not call.check:
         ledger = call.ensure(params["ledger"])
         if params["require_pause"]:
-            ingestion.require_barrier(session, ledger, params["jobs"])
+            pause_resume.require_barrier(session, ledger, params["jobs"])
         with operation(
             ledger,
             "drain",
@@ -193,7 +195,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         ) as this_run:
             run_id = this_run.run_id
             document = {"incident": call.incident, "actor": call.controller.actor}
-            options = etl.Options(
+            options = drain_backlog.Options(
                 target_seconds=params["target_seconds"],
                 first_batch_rows=params["batch_rows"],
                 batch_timeout_seconds=params["batch_timeout_seconds"],
@@ -202,15 +204,15 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 max_poison_share=params["max_poison_share"],
                 hidden_wait_seconds=params["hidden_wait_seconds"],
             )
-            drain = etl.Drain(session, this_run, options, call.progress, document=document)
+            drain = drain_backlog.Drain(session, this_run, options, call.progress, document=document)
             done = drain.drain()
         warnings = ledger.warnings
     result: dict[str, t.Any] = {
-        **etl.outcome(done),
+        **drain_backlog.outcome(done),
         "run_id": run_id,
         "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
         "warnings": warnings,
-        "summary": etl.summary(done),
+        "summary": drain_backlog.summary(done),
         "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
     }
     if call.check:

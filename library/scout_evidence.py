@@ -167,11 +167,12 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import evidence, exhibits, scrubbing
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core import redaction
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.evidence import archive, collect
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, known_secrets
-from ..module_utils.recovery.progress import count, in_words
-from ..module_utils.recovery.selection import window_of
+from ..module_utils.recovery.moves.engine.selection import window_of
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -179,9 +180,9 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "folder": {"type": "path", "required": True},
     "budget_seconds": {"type": "float", "default": 1.0},
     "health": {"type": "dict", "default": {}},
-    "mask": {"type": "list", "elements": "str", "default": list(scrubbing.PERSONAL)},
+    "mask": {"type": "list", "elements": "str", "default": list(redaction.PERSONAL)},
     "sample_rows": {"type": "int", "default": 100},
-    "full": {"type": "list", "elements": "str", "choices": list(evidence.WHOLE), "default": []},
+    "full": {"type": "list", "elements": "str", "choices": list(collect.WHOLE), "default": []},
     "full_seconds": {"type": "float", "default": 3600.0},
     "window_start": {"type": "str"},
     "window_end": {"type": "str"},
@@ -192,17 +193,17 @@ SPEC: dict[str, dict[str, t.Any]] = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a snapshot."""
     wanted = _wanted(call, params)
-    scrubber = scrubbing.Scrubber(params["mask"], known_secrets(call, params))
+    scrubber = redaction.Scrubber(params["mask"], known_secrets(call, params))
     result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
     if call.check:
-        would = evidence.collect(call.session, exhibits.Exhibits(scrubber, None), wanted, call.progress, check=True)
+        would = collect.collect(call.session, archive.Exhibits(scrubber, None), wanted, call.progress, check=True)
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
         told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
         return {**result, **told, "warnings": _warnings(would)}
     base = Path(params["folder"]).expanduser().absolute()
     try:
-        with exhibits.opened(base, scrubber) as made:
-            kept = evidence.collect(call.session, made, wanted, call.progress, check=False)
+        with archive.opened(base, scrubber) as made:
+            kept = collect.collect(call.session, made, wanted, call.progress, check=False)
             about = {
                 "incident": call.incident,
                 "actor": call.controller.actor,
@@ -216,7 +217,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "absent": kept.absent,
             }
             # Who took it is no customer, also with an address.
-            actor = scrubbing.Scrubber((), known_secrets(call, params)).text(call.controller.actor)
+            actor = redaction.Scrubber((), known_secrets(call, params)).text(call.controller.actor)
             done = made.finish(base, scrubber.value(about) | {"actor": actor})
     except OSError as e:
         raise BadInput(
@@ -239,7 +240,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _wanted(call: Call, params: dict[str, t.Any]) -> evidence.Wanted:
+def _wanted(call: Call, params: dict[str, t.Any]) -> collect.Wanted:
     if not 0 <= params["sample_rows"] <= 10_000:
         raise BadInput(
             f"sample_rows {params['sample_rows']} is not usable", next_step="give sample_rows from 0 to 10000"
@@ -247,8 +248,8 @@ def _wanted(call: Call, params: dict[str, t.Any]) -> evidence.Wanted:
     window = window_of(call.session, params, clock="ingested_at")
     end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
     # What is wrong began before somebody saw it.
-    usual = end - datetime.timedelta(seconds=evidence.HISTORY_SECONDS)
-    return evidence.Wanted(
+    usual = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
+    return collect.Wanted(
         incident=call.incident,
         budget_seconds=params["budget_seconds"],
         start=window.start or min(usual, call.opened_at or usual),
@@ -260,7 +261,7 @@ def _wanted(call: Call, params: dict[str, t.Any]) -> evidence.Wanted:
     )
 
 
-def _warnings(kept: evidence.Kept) -> list[str]:
+def _warnings(kept: collect.Kept) -> list[str]:
     return [f"evidence without {name}: {why}" for name, why in kept.problems.items()]
 
 

@@ -73,10 +73,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import evidence_check
-from ..module_utils.recovery.errors import BadInput, NotReached
+from ..module_utils.recovery.core.errors import BadInput, NotReached
+from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.evidence import verify
 from ..module_utils.recovery.invoke import Apart, invoke_apart
-from ..module_utils.recovery.progress import count
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "folder": {"type": "path", "required": True},
@@ -93,7 +93,7 @@ def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
             next_step="give the 64 hexadecimal digits, in small letters",
         )
     folder = Path(params["folder"]).expanduser().absolute()
-    report = evidence_check.verify(folder, call.progress.checkpoint)
+    report = verify.verify(folder, call.progress.checkpoint)
     if wanted and wanted not in report.last.values():
         report.wrong(folder.name, f"lacks what has to be the last manifest of its incident: {wanted}")
     looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"

@@ -187,10 +187,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import contract, findings, gate, gate_facts, health, smoke
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health import facts as health_facts
+from ..module_utils.recovery.health.gate import facts as gate_facts
+from ..module_utils.recovery.health.gate import smoke_test
+from ..module_utils.recovery.health.gate import verdict as gate_verdict
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.summary_gate import NOT_IN_CHECK
+from ..module_utils.recovery.scout import contract
+from ..module_utils.recovery.summary.gate import NOT_IN_CHECK
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -217,28 +222,28 @@ MOST_SAMPLES: t.Final = 100
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Judges the pipeline, as often as it takes."""
     began = time.monotonic()
-    options = gate.options(
+    options = gate_verdict.options(
         params["thresholds"],
         params["severity"],
         warn_passes=params["warn_passes"],
         paused_passes=params["paused_passes"],
     )
     _refuse_unusable(params)
-    tested: tuple[gate.Judged, dict[str, t.Any]] | None = None
-    verdicts: list[gate.Verdict] = []
+    tested: tuple[gate_verdict.Judged, dict[str, t.Any]] | None = None
+    verdicts: list[gate_verdict.Verdict] = []
     samples: list[dict[str, t.Any]] = []
     while True:
         found = _sample(call, params)
         if params["smoke"] and tested is None:
             tested = _smoke(call, params, found)
-        verdicts.append(gate.judge(found, options, tested[0] if tested else None))
+        verdicts.append(gate_verdict.judge(found, options, tested[0] if tested else None))
         samples.append({"at": found.now.isoformat() if found.now else None, "verdict": verdicts[-1].verdict})
-        settled = gate.settled(verdicts, params["consecutive"])
+        settled = gate_verdict.settled(verdicts, params["consecutive"])
         if settled is not None:
             break
-        call.progress.say(f"sample {len(samples)}: {gate.summary(verdicts[-1])}")
+        call.progress.say(f"sample {len(samples)}: {gate_verdict.summary(verdicts[-1])}")
         call.progress.wait(params["interval_seconds"])
-    report = health.assess(found, health.check_thresholds({}), trouble=not settled.ok)
+    report = assessment.assess(found, assessment.check_thresholds({}), trouble=not settled.ok)
     return {
         "changed": False,
         "verdict": settled.verdict,
@@ -252,7 +257,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "diagnoses": [d.as_dict() for d in report.diagnoses],
         "period_hours": params["period_hours"],
         "seconds": round(time.monotonic() - began, 3),
-        "summary": gate.summary(settled),
+        "summary": gate_verdict.summary(settled),
         "warnings": [f"the smoke test was {CHECK_MODE}"] if call.check and params["smoke"] else [],
     }
 
@@ -266,10 +271,10 @@ def _refuse_unusable(params: dict[str, t.Any]) -> None:
         )
 
 
-def _sample(call: Call, params: dict[str, t.Any]) -> findings.Findings:
+def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Findings:
     ledger = call.look(params["ledger"])
     required = params["required_jobs"] or contract.INGESTION_JOBS
-    return findings.read(
+    return health_facts.read(
         call.session,
         ledger,
         budget_seconds=params["budget_seconds"],
@@ -280,15 +285,17 @@ def _sample(call: Call, params: dict[str, t.Any]) -> findings.Findings:
     )
 
 
-def _smoke(call: Call, params: dict[str, t.Any], found: findings.Findings) -> tuple[gate.Judged, dict[str, t.Any]]:
+def _smoke(
+    call: Call, params: dict[str, t.Any], found: health_facts.Findings
+) -> tuple[gate_verdict.Judged, dict[str, t.Any]]:
     if call.check:
-        return smoke.skipped(CHECK_MODE)
+        return smoke_test.skipped(CHECK_MODE)
     call.progress.say("smoke test: a synthetic sale goes through the ETL and is rolled back")
     owner = found.etl_jobs[0].owner if found.etl_jobs else call.session.facts.role
-    return smoke.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
+    return smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
 
 
-def _ingestion(verdict: gate.Verdict, found: findings.Findings) -> dict[str, t.Any]:
+def _ingestion(verdict: gate_verdict.Verdict, found: health_facts.Findings) -> dict[str, t.Any]:
     pause = found.pause
     return {
         "state": verdict.state,

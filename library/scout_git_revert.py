@@ -203,11 +203,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import programs, reverting
-from ..module_utils.recovery.git import Repository
+from ..module_utils.recovery.application import revert
+from ..module_utils.recovery.application.repository import Repository
+from ..module_utils.recovery.application.revert_plan import Wanted
+from ..module_utils.recovery.core import subprocesses
 from ..module_utils.recovery.invoke import Apart
 from ..module_utils.recovery.invoke import invoke_apart as invoke
-from ..module_utils.recovery.reverted import Wanted
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "repository": {"type": "path", "required": True},
@@ -246,14 +247,14 @@ def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
             )
         },
     )
-    with programs.scratch("scout-git") as folder:
+    with subprocesses.scratch("scout-git") as folder:
         repository = Repository(
             params["repository"],
             scratch=folder,
             seconds=params["timeout_seconds"],
             checkpoint=call.progress.checkpoint,
         )
-        return reverting.revert(repository, wanted, check=call.check, say=call.progress.say)
+        return revert.revert(repository, wanted, check=call.check, say=call.progress.say)
 
 
 def main() -> None:

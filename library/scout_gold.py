@@ -97,12 +97,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import gold
-from ..module_utils.recovery.connection import attempting
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.core.progress import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import operation
-from ..module_utils.recovery.progress import count
+from ..module_utils.recovery.ledger.runs import operation
+from ..module_utils.recovery.pipeline import refresh_gold
+from ..module_utils.recovery.postgres.session import attempting
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -122,7 +122,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
     with attempting("could not read the gold views", on=session.where), session.read():
-        before = gold.read(session)
+        before = refresh_gold.read(session)
     if params["views"]:
         unknown = sorted(set(params["views"]) - {f.view.name for f in before})
         if unknown:
@@ -134,8 +134,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         before = [f for f in before if f.view.name in params["views"]]
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]
-    gold.require(session, todo)
-    done: list[gold.Refreshed] = []
+    refresh_gold.require(session, todo)
+    done: list[refresh_gold.Refreshed] = []
     run_id: str | None = None
     warnings: list[str] = []
     if todo and not call.check:
@@ -148,19 +148,21 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             takeover=params["takeover"],
         ) as this_run:
             run_id = this_run.run_id
-            options = gold.Options(
+            options = refresh_gold.Options(
                 params["refresh_timeout_seconds"], params["lock_timeout_seconds"], params["attempts"]
             )
-            done = gold.refresh(session, this_run, todo, options, call.progress)
+            done = refresh_gold.refresh(session, this_run, todo, options, call.progress)
         warnings = ledger.warnings
     return {
-        **gold.outcome(done),
+        **refresh_gold.outcome(done),
         "changed": bool(todo),
         "effects": {"refreshed": len(todo)},
         "run_id": run_id,
         "views": [f.as_dict() for f in before],
         "warnings": warnings,
-        "summary": f"would refresh {count(len(todo), 'gold view')}" if call.check and todo else gold.summary(done),
+        "summary": f"would refresh {count(len(todo), 'gold view')}"
+        if call.check and todo
+        else refresh_gold.summary(done),
         "diff": {
             "before": {f.view.full_name: f.state for f in before},
             "after": {f.view.full_name: "fresh" if f.view in todo else f.state for f in before},

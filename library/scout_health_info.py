@@ -119,10 +119,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import findings, health
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.core.progress import in_words
+from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health import facts as health_facts
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.progress import in_words
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -148,10 +149,10 @@ SILENT_READS: t.Final = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Assesses the pipeline."""
     began = time.monotonic()
-    thresholds = health.check_thresholds(params["thresholds"])
+    thresholds = assessment.check_thresholds(params["thresholds"])
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
-    found = findings.read(
+    found = health_facts.read(
         call.session,
         call.look(params["ledger"]),
         budget_seconds=params["budget_seconds"],
@@ -159,7 +160,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
     )
-    report = health.assess(found, thresholds)
+    report = assessment.assess(found, thresholds)
     pause = found.pause
     return {
         "changed": False,
@@ -187,12 +188,14 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _summary(report: health.Report, found: findings.Findings) -> str:
+def _summary(report: assessment.Report, found: health_facts.Findings) -> str:
     text = report.verdict
     if found.pause and report.verdict == "paused":
         text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
     for status in ("fail", "warn"):
-        named = [f"{i.name} {health.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status]
+        named = [
+            f"{i.name} {assessment.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status
+        ]
         if named:
             return f"{text}: {', '.join(named)}"
     return text

@@ -222,8 +222,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import incident_orders
-from ..module_utils.recovery.checklist import PERSONAL
+from ..module_utils.recovery.incidents import commands
+from ..module_utils.recovery.incidents.checklist import PERSONAL
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 
 STATES = ["opened", "noted", "updated", "closed", "seen", "notified"]
@@ -254,8 +254,8 @@ RULES: dict[str, t.Any] = {"required_if": [["state", "seen", ["looked"]]]}
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Keeps the record."""
-    orders = {"seen": incident_orders.seen, "notified": incident_orders.notified}
-    return orders.get(params["state"], incident_orders.carry_out)(call, params)
+    orders = {"seen": commands.seen, "notified": commands.notified}
+    return orders.get(params["state"], commands.carry_out)(call, params)
 
 
 def main() -> None:

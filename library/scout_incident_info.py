@@ -85,7 +85,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import incident_orders
+from ..module_utils.recovery.incidents import commands
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -99,7 +99,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Tells the story."""
-    return incident_orders.told(call, params)
+    return commands.told(call, params)
 
 
 def main() -> None:

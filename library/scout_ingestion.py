@@ -136,10 +136,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import ingestion
+from ..module_utils.recovery.core.progress import count, in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import operation
-from ..module_utils.recovery.progress import count, in_words
+from ..module_utils.recovery.ledger.runs import operation
+from ..module_utils.recovery.pipeline import pause_resume
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -160,14 +160,14 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     names: list[str] | None = params["jobs"]
     pausing = params["state"] == "paused"
     ledger = call.look(params["ledger"])
-    before = ingestion.read(call.session, ledger, names)
+    before = pause_resume.read(call.session, ledger, names)
     stuck_after = params["leave_stuck_after_seconds"]
     if pausing:
-        todo = ingestion.plan_pause(before, leave_after_seconds=stuck_after)
+        todo = pause_resume.plan_pause(before, leave_after_seconds=stuck_after)
     else:
         only_for = (call.controller.actor, call.incident) if params["only_own"] else None
-        todo = ingestion.plan_resume(before, names, only_for, params["operation"])
-    ingestion.require_privileges(call.session, before, todo, pausing=pausing)
+        todo = pause_resume.plan_resume(before, names, only_for, params["operation"])
+    pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     result: dict[str, t.Any] = {"changed": todo.changes, "run_id": None, "warnings": [todo.note] if todo.note else []}
     after, waited_for, stuck = before, [a.as_dict() for a in todo.wait_for], todo.stuck
     wanted = "paused" if pausing else "running"
@@ -182,7 +182,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             takeover=params["takeover"],
         ) as this_run:
             if pausing:
-                after, details = ingestion.pause(
+                after, details = pause_resume.pause(
                     call.session,
                     ledger,
                     this_run,
@@ -194,9 +194,9 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                     progress=call.progress,
                 )
                 waited_for = details["waited_for"]
-                stuck = ingestion.plan_pause(after, leave_after_seconds=stuck_after).stuck
+                stuck = pause_resume.plan_pause(after, leave_after_seconds=stuck_after).stuck
             else:
-                after, details = ingestion.resume(call.session, ledger, this_run, before, todo)
+                after, details = pause_resume.resume(call.session, ledger, this_run, before, todo)
             result["switch"] = details["switch"]
             result["run_id"] = this_run.run_id
         result["warnings"] += ledger.warnings
@@ -215,17 +215,17 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "seconds": round(time.monotonic() - began, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _summary(call, wanted, before, todo, time.monotonic() - began),
-        "diff": ingestion.diff(before, after.jobs) if not call.check else _planned(before, todo, pausing),
+        "diff": pause_resume.diff(before, after.jobs) if not call.check else _planned(before, todo, pausing),
     }
 
 
-def _planned(before: ingestion.State, todo: ingestion.Plan, pausing: bool) -> dict[str, dict[str, str]]:
-    diff = ingestion.diff(before, before.jobs)
+def _planned(before: pause_resume.State, todo: pause_resume.Plan, pausing: bool) -> dict[str, dict[str, str]]:
+    diff = pause_resume.diff(before, before.jobs)
     diff["after"] |= {job.jobname: "inactive" if pausing else "active" for job in todo.jobs}
     return diff
 
 
-def _summary(call: Call, wanted: str, before: ingestion.State, todo: ingestion.Plan, seconds: float) -> str:
+def _summary(call: Call, wanted: str, before: pause_resume.State, todo: pause_resume.Plan, seconds: float) -> str:
     if not todo.changes:
         return (
             f"ingestion already {before.name}"

@@ -82,10 +82,10 @@ import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import lease as leases
-from ..module_utils.recovery.controller import holder_is_dead
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.ledger import lease as leases
+from ..module_utils.recovery.ledger.controller import holder_is_dead
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,

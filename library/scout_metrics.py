@@ -86,10 +86,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import metrics
-from ..module_utils.recovery.errors import BadInput, RecoveryError
+from ..module_utils.recovery.core.errors import BadInput, RecoveryError
+from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.health import prometheus
 from ..module_utils.recovery.invoke import failure
-from ..module_utils.recovery.progress import count
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "metrics_file": {"type": "path", "required": True},
@@ -107,7 +107,7 @@ def run(params: dict[str, t.Any]) -> dict[str, t.Any]:
             raise BadInput(
                 f"keep_seconds {params['keep_seconds']:g} is not usable", next_step="give more than 0 seconds"
             )
-        samples = metrics.save(name, params["pipeline"], params["assessment"], keep_seconds=params["keep_seconds"])
+        samples = prometheus.save(name, params["pipeline"], params["assessment"], keep_seconds=params["keep_seconds"])
     except RecoveryError as e:
         return failure(e)
     summary = f"{count(samples, 'sample')} in {name}"

@@ -238,9 +238,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
 
-from ..module_utils.recovery import channels, notices
-from ..module_utils.recovery.errors import BadInput, RecoveryError
+from ..module_utils.recovery.core.errors import BadInput, RecoveryError
 from ..module_utils.recovery.invoke import failure
+from ..module_utils.recovery.notifications import channels
+from ..module_utils.recovery.notifications import notice as notifications_notice
 
 CHANNEL: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
@@ -263,9 +264,9 @@ CHANNEL: dict[str, dict[str, t.Any]] = {
     "to": {"type": "list", "elements": "str"},
 }
 SPEC: dict[str, dict[str, t.Any]] = {
-    "event": {"type": "str", "choices": list(notices.EVENTS), "required": True},
+    "event": {"type": "str", "choices": list(notifications_notice.EVENTS), "required": True},
     "incident": {"type": "dict", "required": True},
-    **{name: {"type": "str", "default": ""} for name in notices.WORDS},
+    **{name: {"type": "str", "default": ""} for name in notifications_notice.WORDS},
     "database": {"type": "str", "default": ""},
     "time_zone": {"type": "str", "default": ""},
     "template_dirs": {"type": "list", "elements": "path", "default": []},
@@ -282,17 +283,17 @@ def run(
 ) -> dict[str, t.Any]:
     """Tells those who want to know; what could not be told is part of the result."""
     # All modules are loaded at every start, and HTTP and TLS take long to load.
-    from ..module_utils.recovery import delivering
+    from ..module_utils.recovery.notifications import delivery
 
     try:
         if not params["timeout_seconds"] > 0 or params["attempts"] < 1:
             raise BadInput(
                 "timeout_seconds or attempts is not usable", next_step="give more than 0 seconds and at least 1 attempt"
             )
-        notice = notices.make(
+        notice = notifications_notice.make(
             params["event"],
             params["incident"],
-            {name: params[name] for name in notices.WORDS},
+            {name: params[name] for name in notifications_notice.WORDS},
             database=params["database"],
             time_zone=params["time_zone"],
             folders=params["template_dirs"],
@@ -309,7 +310,7 @@ def run(
     unsent = unsent if params["enabled"] else []
     if check:
         _show(notice, [channel.name for channel in wanted], say)
-    deliveries = [] if check else delivering.deliver(wanted, notice)
+    deliveries = [] if check else delivery.deliver(wanted, notice)
     unsent += [{"channel": d.channel, "error": d.error} for d in deliveries if d.error]
     sent = [channel.name for channel in wanted] if check else [d.channel for d in deliveries if not d.error]
     hidden = {secret for raw in raws for secret in channels.secrets(raw)}
@@ -341,7 +342,7 @@ def _read(raws: list[t.Any], params: dict[str, t.Any]) -> tuple[list[channels.Ch
     return usable, unsent
 
 
-def _show(notice: notices.Notice, names: list[str], say: t.Callable[[str], None]) -> None:
+def _show(notice: notifications_notice.Notice, names: list[str], say: t.Callable[[str], None]) -> None:
     """The message as it would go out."""
     say(f"would tell {', '.join(names) or 'nobody'}:")
     for line in notice.whole.splitlines():
@@ -349,7 +350,12 @@ def _show(notice: notices.Notice, names: list[str], say: t.Callable[[str], None]
 
 
 def _summary(
-    notice: notices.Notice, sent: list[str], unsent: list[dict[str, str]], params: dict[str, t.Any], *, check: bool
+    notice: notifications_notice.Notice,
+    sent: list[str],
+    unsent: list[dict[str, str]],
+    params: dict[str, t.Any],
+    *,
+    check: bool,
 ) -> str:
     about = f"of {notice.document['incident']}, {notice.event}"
     if not params["enabled"]:

@@ -103,10 +103,11 @@ from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import preflight, scheduler
-from ..module_utils.recovery.errors import BadInput, MissingPrivilege
+from ..module_utils.recovery.core.errors import BadInput, MissingPrivilege
+from ..module_utils.recovery.core.progress import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.progress import count
+from ..module_utils.recovery.pipeline import preflight
+from ..module_utils.recovery.scout import cron_jobs
 
 #: More missing privileges than these are counted instead of named in one line.
 FEW: t.Final = 3
@@ -148,8 +149,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         )
     if params["jobs"]:
         with call.session.read():
-            scheduler.require(call.session)
-            scheduler.ingestion_jobs(call.session, params["jobs"])
+            cron_jobs.require(call.session)
+            cron_jobs.ingestion_jobs(call.session, params["jobs"])
     lacking = f"; {count(len(missing), 'privilege')} missing" if missing else ""
     return {
         "changed": False,

@@ -150,10 +150,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import images, moving, quarantine, selection
+from ..module_utils.recovery.core.progress import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moving import MOVING_SPEC
-from ..module_utils.recovery.progress import count
+from ..module_utils.recovery.moves import quarantine
+from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.moves.engine import selection
+from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
+from ..module_utils.recovery.scout import row_images
 
 SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
@@ -178,10 +181,10 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves the selection."""
-    session, options = call.session, moving.options(params)
-    job = moving.Job(call, params, "quarantine", SELECTION_SPEC)
-    with moving.reading(session, "could not read the selection"):
-        tables = images.read(session)
+    session, options = call.session, engine_job.options(params)
+    job = engine_job.Job(call, params, "quarantine", SELECTION_SPEC)
+    with engine_job.reading(session, "could not read the selection"):
+        tables = row_images.read(session)
         wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)
         if job.interrupted:
             wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
@@ -196,16 +199,16 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "warnings": [f"{count(not_found['count'], 'given event id')} not in bronze"] if not_found["count"] else [],
     }
     if call.check and whole:
-        moving.refuse_too_many(extent.events, params, where=session.where)
+        engine_job.refuse_too_many(extent.events, params, where=session.where)
         return result | job.planned(wanted.as_dict(), whole, verb="would move")
     if call.check:
-        moving.refuse_too_many(extent.events, params, where=session.where)
+        engine_job.refuse_too_many(extent.events, params, where=session.where)
         return result | job.looked(extent.events, "would move")
     if job.applied or not (extent.events or job.interrupted):
         return result | job.nothing("nothing selected is in bronze")
     if whole and not job.interrupted:
         job.refuse_drift(whole)
-    moving.refuse_too_many(extent.events, params, where=session.where)
+    engine_job.refuse_too_many(extent.events, params, where=session.where)
     with job.operation({"selection": wanted.as_dict()}) as this_run:
         document = {"incident": call.incident, "actor": call.controller.actor}
         mover = quarantine.Quarantine(

@@ -198,20 +198,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import (
-    backlog,
-    images,
-    moving,
-    patches,
-    rebuilding,
-    redrive,
-    scheduler,
-    surveying,
-)
-from ..module_utils.recovery.errors import Systemic
+from ..module_utils.recovery.core.errors import Systemic
+from ..module_utils.recovery.core.progress import count, in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moving import MOVING_SPEC
-from ..module_utils.recovery.progress import count, in_words
+from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
+from ..module_utils.recovery.moves.redrive import letters, merge_patch, preview
+from ..module_utils.recovery.moves.redrive import run as redrive_run
+from ..module_utils.recovery.scout import cron_jobs, event_queue, row_images
 
 REDRIVE_SPEC: dict[str, dict[str, t.Any]] = {
     "of_incident": {"type": "str"},
@@ -236,26 +230,26 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Brings the selection back."""
-    session, options = call.session, moving.options(params)
+    session, options = call.session, engine_job.options(params)
     _how(params)
-    job = moving.Job(call, params, "redrive", REDRIVE_SPEC)
+    job = engine_job.Job(call, params, "redrive", REDRIVE_SPEC)
     pace, mend = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
-    with moving.reading(session, "could not read the dead letters"):
-        tables = images.read(session)
+    with engine_job.reading(session, "could not read the dead letters"):
+        tables = row_images.read(session)
         kept = (
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
         )
-        wanted = rebuilding.Selection.from_dict(kept) if kept else rebuilding.ask(session, params)
+        wanted = letters.Selection.from_dict(kept) if kept else letters.ask(session, params)
         values = {**wanted.values, "max_replays": pace.max_replays}
-        extent = surveying.extent(session, wanted, values)
-        left_alone = surveying.left_alone(session, wanted, values, extent)
-        not_found = rebuilding.not_found(session, wanted)
+        extent = preview.extent(session, wanted, values)
+        left_alone = preview.left_alone(session, wanted, values, extent)
+        not_found = letters.not_found(session, wanted)
         survey = None
         if call.check or job.plan:
-            survey = surveying.survey(
+            survey = preview.survey(
                 session, tables, wanted, values, mend, extent, call.progress, rate=pace.rate_per_second
             )
-        timezone = backlog.pipeline_timezone(session, scheduler.etl_owner(session))
+        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
     result: dict[str, t.Any] = {
         "redriven": 0,
         "already_there": 0,
@@ -269,15 +263,15 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "warnings": _warnings(not_found, extent.parked, extent.most_retries, pace.max_replays),
     }
     if call.check and survey:
-        moving.refuse_too_many(extent.entries, params, where=session.where, noun="dead letter")
+        engine_job.refuse_too_many(extent.entries, params, where=session.where, noun="dead letter")
         return _planned(result, job, wanted, survey)
     if job.applied or not (extent.entries or job.interrupted):
         return result | job.nothing(_nothing(extent))
     if survey and not job.interrupted:
         job.refuse_drift(survey)
-    moving.refuse_too_many(extent.entries, params, where=session.where, noun="dead letter")
+    engine_job.refuse_too_many(extent.entries, params, where=session.where, noun="dead letter")
     with job.operation({"selection": wanted.as_dict()}) as this_run:
-        work = redrive.Redrive(session, this_run, tables, wanted, mend, pace, call.progress, timezone=timezone)
+        work = redrive_run.Redrive(session, this_run, tables, wanted, mend, pace, call.progress, timezone=timezone)
         try:
             ramp = work.go(options, extent.entries)
         except Systemic as e:
@@ -292,15 +286,17 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }  # fmt: skip
 
 
-def _how(params: dict[str, t.Any]) -> tuple[redrive.Pace, patches.Repairs]:
+def _how(params: dict[str, t.Any]) -> tuple[redrive_run.Pace, merge_patch.Repairs]:
     """How fast, and what is mended; refuses what cannot be used."""
-    pace = redrive.Pace(*(params[name] for name in ("canary_rows", "rate_per_second", "max_failures", "max_replays")))
-    redrive.refuse_unusable(pace)
-    return pace, patches.repairs(params)
+    pace = redrive_run.Pace(
+        *(params[name] for name in ("canary_rows", "rate_per_second", "max_failures", "max_replays"))
+    )
+    redrive_run.refuse_unusable(pace)
+    return pace, merge_patch.repairs(params)
 
 
 def _planned(
-    result: dict[str, t.Any], job: moving.Job, wanted: rebuilding.Selection, survey: surveying.Survey
+    result: dict[str, t.Any], job: engine_job.Job, wanted: letters.Selection, survey: preview.Survey
 ) -> dict[str, t.Any]:
     planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
     extent = survey.extent
@@ -319,7 +315,7 @@ def _planned(
     return planned | {"summary": text + (f"; the plan is in {planned['plan_file']}" if planned["plan_file"] else "")}
 
 
-def _summary(effects: dict[str, t.Any], extent: surveying.Extent, seconds: float) -> str:
+def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) -> str:
     text = f"redrove {count(effects['redriven'], 'event')}"
     if effects["already_there"]:
         text += f", {effects['already_there']:,} already there"
@@ -328,11 +324,11 @@ def _summary(effects: dict[str, t.Any], extent: surveying.Extent, seconds: float
     return f"{text} ({in_words(seconds)}){_left(extent)}"
 
 
-def _nothing(extent: surveying.Extent) -> str:
+def _nothing(extent: preview.Extent) -> str:
     return f"no unresolved dead letter of the selection is to be tried{_left(extent)}"
 
 
-def _left(extent: surveying.Extent) -> str:
+def _left(extent: preview.Extent) -> str:
     parts = [f"{extent.parked:,} parked"] if extent.parked else []
     parts += [f"{extent.not_rebuildable:,} not rebuildable"] if extent.not_rebuildable else []
     return f"; left alone: {', '.join(parts)}" if parts else ""

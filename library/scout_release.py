@@ -319,14 +319,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import capturing, orders, rolling_back
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.release.captures import capture
+from ..module_utils.recovery.release.restore import command as restore_command
+from ..module_utils.recovery.release.restore import request as restore_request
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    **orders.RESTORE_SPEC,
-    **rolling_back.GOING_SPEC,
+    **restore_request.RESTORE_SPEC,
+    **restore_command.GOING_SPEC,
     "state": {"type": "str", "choices": ["captured", "restored"], "default": "captured"},
     "release": {"type": "str"},
     "schemas": {"type": "list", "elements": "str", "default": ["scout"]},
@@ -351,29 +353,29 @@ RULES: dict[str, t.Any] = {
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Captures the release unless it is captured as it is; or goes back to it."""
-    return (rolling_back.restored if params["state"] == "restored" else _captured)(call, params)
+    return (restore_command.restored if params["state"] == "restored" else _captured)(call, params)
 
 
 def _captured(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    want = capturing.wanted(params)
-    ledger = capturing.place(call, want, params["ledger"])
-    seen = capturing.look(call, ledger, want)
-    todo = capturing.plan(seen, want, call.session.where)
+    want = capture.wanted(params)
+    ledger = capture.place(call, want, params["ledger"])
+    seen = capture.look(call, ledger, want)
+    todo = capture.plan(seen, want, call.session.where)
     done: dict[str, t.Any] = {"document": seen.existing or seen.made, "run_id": None, "effects": {}}
     if call.check and todo.capture:
         done["document"] = seen.made
     elif todo.changed and not call.check:
-        done = capturing.apply(call, ledger, seen, want, todo, params)
+        done = capture.apply(call, ledger, seen, want, todo, params)
     kept = done["document"]
-    result = capturing.described(seen, want, kept)
+    result = capture.described(seen, want, kept)
     return {
         **result,
         "changed": todo.changed,
         "run_id": done["run_id"],
         "effects": done["effects"],
         "warnings": [*ledger.warnings, *result["warnings"]],
-        "summary": capturing.summary(seen, want, todo, kept, check=call.check),
-        "diff": capturing.shown(seen, kept),
+        "summary": capture.summary(seen, want, todo, kept, check=call.check),
+        "diff": capture.shown(seen, kept),
     }
 
 

@@ -78,13 +78,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import ledger as ledgers
-from ..module_utils.recovery import runs
-from ..module_utils.recovery.connection import attempting
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.core.progress import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.progress import count
-from ..module_utils.recovery.undoing import as_run_id
+from ..module_utils.recovery.ledger import history
+from ..module_utils.recovery.ledger import runs as ledgers
+from ..module_utils.recovery.moves.undo.run import as_run_id
+from ..module_utils.recovery.postgres.session import attempting
 
 ACTIONS = [
     *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
@@ -109,7 +109,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     found: list[dict[str, t.Any]] = []
     with attempting("could not read the ledger", on=session.where), session.read():
         if call.look(params["ledger"]).present:
-            found = runs.read(
+            found = history.read(
                 session,
                 incident=params["of_incident"],
                 action=params["action"],

@@ -104,11 +104,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import clearing, contract, scheduler, sessions
-from ..module_utils.recovery.errors import NotReached
+from ..module_utils.recovery.core.errors import NotReached
+from ..module_utils.recovery.core.progress import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import operation
-from ..module_utils.recovery.progress import count
+from ..module_utils.recovery.ledger.runs import operation
+from ..module_utils.recovery.pipeline import terminate_sessions
+from ..module_utils.recovery.scout import contract, cron_jobs, sessions
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -127,8 +128,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Ends what is stuck."""
     session = call.session
     with session.read():
-        there = scheduler.present(session)
-        counted = scheduler.ingestion_jobs(session, params["jobs"], required=False) if there else []
+        there = cron_jobs.present(session)
+        counted = cron_jobs.ingestion_jobs(session, params["jobs"], required=False) if there else []
         activities = sessions.read(session, counted)
     sessions.require_visibility(session, activities)
     todo = sessions.plan(
@@ -137,7 +138,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    done: list[clearing.Cleared] = []
+    done: list[terminate_sessions.Cleared] = []
     run_id: str | None = None
     warnings: list[str] = []
     if todo.clear and not call.check:
@@ -150,7 +151,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             takeover=params["takeover"],
         ) as this_run:
             run_id = this_run.run_id
-            done = clearing.clear(
+            done = terminate_sessions.clear(
                 session,
                 todo,
                 this_run,
@@ -179,7 +180,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "warnings": warnings,
         "summary": f"would end {count(len(todo.clear), 'stuck session')}"
         if call.check and todo.clear
-        else clearing.summary(done, todo),
+        else terminate_sessions.summary(done, todo),
         "diff": {
             "before": {str(a.pid): a.describe() for a in todo.clear},
             "after": {str(a.pid): "ended" for a in todo.clear},
@@ -196,7 +197,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def _how(done: list[clearing.Cleared], activity: sessions.Activity) -> str | None:
+def _how(done: list[terminate_sessions.Cleared], activity: sessions.Activity) -> str | None:
     return next((cleared.how for cleared in done if cleared.activity.identity == activity.identity), None)
 
 

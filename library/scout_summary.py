@@ -109,11 +109,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import junit, summary, summary_dashboard, summary_drill, summary_gate, summary_news
-from ..module_utils.recovery.connection import INCIDENT
-from ..module_utils.recovery.errors import RecoveryError
+from ..module_utils.recovery.core.errors import RecoveryError
 from ..module_utils.recovery.invoke import failure
-from ..module_utils.recovery.joining import ADHOC
+from ..module_utils.recovery.ledger.open_incident import ADHOC
+from ..module_utils.recovery.postgres.session import INCIDENT
+from ..module_utils.recovery.summary import dashboard, drill, gate, junit, news, render
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "operation": {"type": "str", "required": True},
@@ -137,22 +137,22 @@ def run(
     if incident == ADHOC:
         incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
     left_out = params.get("left_out") or {}
-    story = summary.Story(
+    story = render.Story(
         params["operation"], host, incident, check, params["resume"], steps, seconds, left_out, str(Path.cwd())
     )
-    made = summary.document(story)
+    made = render.document(story)
     if params.get("news"):
-        return {"changed": False, **summary_news.news(made, story.ran)}
-    for name, save in (("result_file", summary.save), ("junit_file", junit.save)):
+        return {"changed": False, **news.news(made, story.ran)}
+    for name, save in (("result_file", render.save), ("junit_file", junit.save)):
         if params.get(name):
             try:
                 save(Path(params[name]), made, run_key)
             except RecoveryError as e:
                 story = dataclasses.replace(story, steps={**story.steps, name: failure(e)})
-                made = summary.document(story)
+                made = render.document(story)
     result: dict[str, t.Any] = {
         "changed": False,
-        "lines": [*_page(story), *summary.lines(story)],
+        "lines": [*_page(story), *render.lines(story)],
         "document": made,
         "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
     }
@@ -169,16 +169,16 @@ def _why(made: dict[str, t.Any]) -> str:
     if made["error"]:
         return f"{made['error']['attempted']}: {made['error']['said']}"
     if made["drill"]:
-        return summary_drill.why(made["drill"])
-    if made["outcome"] == summary_gate.NOT_PASSED:
-        return summary_gate.message(made["gate"] or {})
+        return drill.why(made["drill"])
+    if made["outcome"] == gate.NOT_PASSED:
+        return gate.message(made["gate"] or {})
     return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
 
 
-def _page(story: summary.Story) -> list[str]:
+def _page(story: render.Story) -> list[str]:
     """The dashboard, where it was asked for, and an empty line."""
     answered = story.ran.get("dashboard", {})
-    return [*summary_dashboard.page(answered), ""] if "queries" in answered else []
+    return [*dashboard.page(answered), ""] if "queries" in answered else []
 
 
 def main() -> None:

@@ -112,14 +112,17 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import images, moving, rolling_back, undoing
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.core.progress import count, in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moving import MOVING_SPEC
-from ..module_utils.recovery.progress import count, in_words
+from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
+from ..module_utils.recovery.moves.undo import run as undo_run
+from ..module_utils.recovery.release.restore import command as restore_command
+from ..module_utils.recovery.scout import row_images
 
 if t.TYPE_CHECKING:
-    from ..module_utils.recovery.connection import Row
+    from ..module_utils.recovery.postgres.session import Row
 
 UNDO_SPEC: dict[str, dict[str, t.Any]] = {
     "run_id": {"type": "str", "required": True},
@@ -131,15 +134,15 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     **MOVING_SPEC,
     **UNDO_SPEC,
-    **rolling_back.GOING_SPEC,
+    **restore_command.GOING_SPEC,
 }
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a run back."""
-    session, options = call.session, moving.options(params)
-    job = moving.Job(call, params, "undo", UNDO_SPEC)
-    with moving.reading(session, "could not read the run to undo"):
+    session, options = call.session, engine_job.options(params)
+    job = engine_job.Job(call, params, "undo", UNDO_SPEC)
+    with engine_job.reading(session, "could not read the run to undo"):
         if not call.look().present:
             raise BadInput(
                 f"nothing is known of run {params['run_id']}",
@@ -147,11 +150,11 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 said="this database has no ledger scout_ops",
                 next_step="check scout_dsn: runs are kept in the database they worked on",
             )
-        undone = undoing.find(session, params["run_id"])
+        undone = undo_run.find(session, params["run_id"])
     if "before_capture_id" in undone["effects"]:
         return _of_schema(call, params, undone)
-    with moving.reading(session, "could not read the run to undo"):
-        undo = undoing.Undo(session, images.read(session), undone, params["on_conflict"], call.progress)
+    with engine_job.reading(session, "could not read the run to undo"):
+        undo = undo_run.Undo(session, row_images.read(session), undone, params["on_conflict"], call.progress)
         survey = undo.survey()
     result: dict[str, t.Any] = {
         "undone": _told(undone),
@@ -165,7 +168,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     if undone["undone_by"] or not survey.items:
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to take back"
         return result | job.nothing(f"{named} has been undone already{by}")
-    moving.refuse_too_many(survey.items, params, where=session.where, noun="item")
+    engine_job.refuse_too_many(survey.items, params, where=session.where, noun="item")
     if params["look"] and not job.interrupted:
         undo.refuse(survey.conflicts, survey.conflicting)
     if call.check:
@@ -204,7 +207,7 @@ def _of_schema(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t
             "warnings": [],
             "summary": text,
         }
-    gone = rolling_back.undo(call, params, undone)
+    gone = restore_command.undo(call, params, undone)
     verb = "would undo" if call.check else "undid"
     return {**result, **gone, "summary": f"{verb} {_named(undone)}: {gone['summary']}"}
 
@@ -223,7 +226,7 @@ def _rows(rows: dict[str, int]) -> str:
     letters = rows.get("dead_letters")
     if letters and not rows.get("events"):
         return count(letters, "dead letter")
-    return moving.in_numbers(rows)
+    return engine_job.in_numbers(rows)
 
 
 def main() -> None:

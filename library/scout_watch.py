@@ -191,11 +191,12 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import charts, course, health, watching
-from ..module_utils.recovery.connection import choose_dsn
-from ..module_utils.recovery.errors import RecoveryError
+from ..module_utils.recovery.core.errors import RecoveryError
+from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health.watch import charts, course, loop
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.progress import count, in_words
+from ..module_utils.recovery.postgres.session import choose_dsn
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -221,8 +222,8 @@ SHOWN_SAMPLES: t.Final = 200
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Watches the pipeline."""
     wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
-    judge = watching.Judge(
-        health.check_thresholds(params["thresholds"]),
+    judge = loop.Judge(
+        assessment.check_thresholds(params["thresholds"]),
         params["budget_seconds"],
         params["stuck_after_seconds"],
         params["jobs"],
@@ -232,7 +233,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     if files.chart is not None:
         charts.require()
     source = choose_dsn(params["dsn"], os.environ)[1]
-    watch = watching.Watch(call, wanted, judge, files, ledger_mode=params["ledger"], source=source)
+    watch = loop.Watch(call, wanted, judge, files, ledger_mode=params["ledger"], source=source)
     first = watch.first()
     if first.verdict == "paused":
         raise watch.refusal
@@ -250,7 +251,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return _result(watch) | {"error": watch.failure.as_dict() if watch.failure else None}
 
 
-def _files(call: Call, params: dict[str, t.Any]) -> watching.Files:
+def _files(call: Call, params: dict[str, t.Any]) -> loop.Files:
     """Where the samples and the chart go."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{call.incident}-{call.session.facts.database}-{stamp}-watch")
@@ -262,10 +263,10 @@ def _files(call: Call, params: dict[str, t.Any]) -> watching.Files:
     chart = given.get("chart_file") or (folder / "chart" if folder else None)
     if chart is not None and chart.suffix in (".svg", ".png"):
         chart = chart.with_suffix("")
-    return watching.Files(samples, chart if params["chart"] else None)
+    return loop.Files(samples, chart if params["chart"] else None)
 
 
-def _result(watch: watching.Watch, verdict: str | None = None) -> dict[str, t.Any]:
+def _result(watch: loop.Watch, verdict: str | None = None) -> dict[str, t.Any]:
     """What is known by now."""
     seen, run_of, report = watch.course, watch.run, watch.report
     known = [sample.state for sample in seen.samples if sample.state != "unknown"]

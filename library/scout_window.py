@@ -164,14 +164,17 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery import backlog, images, moving, scheduler, selection, window
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moving import MOVING_SPEC
-from ..module_utils.recovery.poison import Tolerance
-from ..module_utils.recovery.reconciliation import Reconciliation
-from ..module_utils.recovery.recovering import Recovery
-from ..module_utils.recovery.surveyed import Surveyor
+from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.moves.engine import selection
+from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
+from ..module_utils.recovery.moves.window import options as window_options
+from ..module_utils.recovery.moves.window.comparison import Surveyor
+from ..module_utils.recovery.moves.window.reconciliation import Reconciliation
+from ..module_utils.recovery.moves.window.recovery import Recovery
+from ..module_utils.recovery.pipeline.poison_policy import Tolerance
+from ..module_utils.recovery.scout import cron_jobs, event_queue, row_images
 
 WINDOW_SPEC: dict[str, dict[str, t.Any]] = {
     "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
@@ -197,25 +200,27 @@ SPEC: dict[str, dict[str, t.Any]] = {
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Recovers the window."""
-    session, options = call.session, moving.options(params)
+    session, options = call.session, engine_job.options(params)
     if params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1 or params["batch_timeout_seconds"] <= 0:
         raise BadInput(
             f"max_poison {params['max_poison']}, max_poison_share {params['max_poison_share']} and batch_timeout_seconds "
             f"{params['batch_timeout_seconds']:g} are not usable together",
             next_step="give max_poison >= 0, max_poison_share between 0 and 1, and batch_timeout_seconds > 0",
         )
-    job = moving.Job(call, params, "window", WINDOW_SPEC)
-    with moving.reading(session, "could not read the window"):
-        tables = images.read(session)
+    job = engine_job.Job(call, params, "window", WINDOW_SPEC)
+    with engine_job.reading(session, "could not read the window"):
+        tables = row_images.read(session)
         if job.interrupted:
             wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
         else:
-            wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else window.ask(session, params)
-        timezone = backlog.pipeline_timezone(session, scheduler.etl_owner(session))
+            wanted = (
+                selection.Selection.from_dict(job.plan.selection) if job.plan else window_options.ask(session, params)
+            )
+        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
         surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
         first = surveyor.look(carry=not call.check)
         ledger = call.look()
-        rebuilt = window.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
+        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
         account = Reconciliation.of(session, None, surveyor, first, {})
     result: dict[str, t.Any] = {
         "window": wanted.window.as_dict(),
@@ -226,11 +231,15 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
     settled = job.applied or rebuilt or first.clean
     if settled and not job.interrupted:
-        why = f"rebuilt by run {rebuilt}, and nothing of it has changed since" if rebuilt else window.healthy(first)
+        why = (
+            f"rebuilt by run {rebuilt}, and nothing of it has changed since"
+            if rebuilt
+            else window_options.healthy(first)
+        )
         return result | job.nothing(why) | {"reconciliation": account.as_dict()}
-    moving.refuse_too_many(first.todo_events, params, where=session.where)
+    engine_job.refuse_too_many(first.todo_events, params, where=session.where)
     if call.check:
-        return result | window.planned(job, first, wanted) | {"reconciliation": account.as_dict()}
+        return result | window_options.planned(job, first, wanted) | {"reconciliation": account.as_dict()}
     if not job.interrupted:
         job.refuse_drift(first)
     with job.operation({"selection": wanted.as_dict(), "mode": job.asked["mode"]}) as this_run:

@@ -1,12 +1,15 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection is found as Ansible finds it, also by what runs a part of this folder with `python -m`."""
+"""The collections are found as Ansible finds it, also by what runs a part of this folder with `python -m`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-if (_path := str(Path(__file__).resolve().parents[1] / ".collections")) not in sys.path:
+#: The root of the checkout.
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+if (_path := str(CHECKOUT / ".collections")) not in sys.path:
     sys.path.append(_path)

@@ -21,7 +21,7 @@ STATE = CHECKOUT / ".molecule"
 sys.path.insert(0, str(CHECKOUT / ".collections"))
 
 # The collection is on the path only from here on.
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import container, engine  # noqa: E402
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker  # noqa: E402
 
 # They mostly wait for the scheduler; two at a time show only what failed, and one failure does not hide another.
 TOGETHER = ("--workers", "2", "--continue-on-failure")
@@ -72,9 +72,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     try:
-        engine.make_ready()
-        engine.image(install=True)
-    except engine.Unavailable as problem:
+        docker.make_ready()
+        docker.image(install=True)
+    except docker.Unavailable as problem:
         sys.exit(f"molecule cannot run here: {problem}")
     codes = {}
     if not given.skip_scenarios:

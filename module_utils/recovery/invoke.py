@@ -10,19 +10,20 @@ import os
 import typing as t
 import urllib.parse
 
-from . import contract, joining, policies
-from . import ledger as ledgers
-from .connection import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
-from .controller import Controller, this_controller
-from .errors import BadInput, RecoveryError, WrongDatabase
-from .pg import psycopg
-from .progress import Progress
+from .core.errors import BadInput, RecoveryError, WrongDatabase
+from .core.progress import Progress
+from .ledger import open_incident
+from .ledger import runs as ledgers
+from .ledger.controller import Controller, this_controller
+from .postgres.driver import psycopg
+from .postgres.session import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
+from .scout import contract, row_security
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
-    from .connection import Session
+    from .postgres.session import Session
 
 #: Options every module that talks to a database has; documented in plugins/doc_fragments/connection.py.
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
@@ -112,8 +113,8 @@ def invoke(
                     said=f"missing {there['missing']}",
                     next_step=f"point {to_set(source)} at the database that holds schema {contract.SCHEMA}",
                 )
-            policies.require_sight(session, action)
-            joined = joining.join(session, readable=there["incidents"] and params["ledger"] != "off")
+            row_security.require_sight(session, action)
+            joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)
             result = about | run(call, params)

@@ -23,9 +23,9 @@ from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery import invoke as front
-from ..module_utils.recovery.errors import BadInput, Stopped
-from ..module_utils.recovery.progress import Progress
-from ..plugin_utils import variables as names
+from ..module_utils.recovery.core.errors import BadInput, Stopped
+from ..module_utils.recovery.core.progress import Progress
+from ..plugin_utils import extra_vars as names
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.recovery import channels as rooms
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import failure
+from ..module_utils.recovery.notifications import channels as rooms
 from .scout import module_of, validated
 
 display = Display()

@@ -14,7 +14,7 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.recovery.errors import BadInput
+from ..module_utils.recovery.core.errors import BadInput
 from .scout import module_of, validated
 
 display = Display()

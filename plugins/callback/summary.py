@@ -119,15 +119,15 @@ class CallbackModule(CallbackBase):
     def _save(self, now: str, then: str) -> None:
         """Writes the result file that was asked for with -e, for each host without one; an older one would mislead."""
         from ..action.scout_summary import run_key
-        from ..module_utils.recovery import summary
-        from ..module_utils.recovery.errors import RecoveryError, Stopped
+        from ..module_utils.recovery.core.errors import RecoveryError, Stopped
         from ..module_utils.recovery.invoke import failure
+        from ..module_utils.recovery.summary import render
 
         try:
             path = load_extra_vars(DataLoader()).get("result_file")
             stopped = {"interrupted": failure(Stopped("interrupted", said=now, next_step=then))}
             for host in self._waiting if path else ():
-                story = summary.Story(
+                story = render.Story(
                     self._operation,
                     host,
                     "adhoc",
@@ -136,6 +136,6 @@ class CallbackModule(CallbackBase):
                     stopped,
                     folder=str(Path.cwd()),
                 )
-                summary.save(Path(str(path)), summary.document(story), run_key(os.getpid()))
+                render.save(Path(str(path)), render.document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             self._display.display(f"  failed {e}")

@@ -41,12 +41,12 @@ _value:
 
 import typing as t
 
-from ..module_utils.recovery import report_words
+from ..module_utils.recovery.incidents.report import wording
 
 
 def markdown(text: t.Any, lines: bool = False) -> str:
     """Any text as Markdown that says only what it says."""
-    return report_words.markdown_block(text) if lines else report_words.markdown(text)
+    return wording.markdown_block(text) if lines else wording.markdown(text)
 
 
 class FilterModule:

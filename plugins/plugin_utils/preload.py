@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 import sys
 import typing as t
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 
 from ansible.plugins.loader import connection_loader, shell_loader
 
@@ -21,19 +21,39 @@ MODULES = f"{COLLECTION}.plugins.modules"
 OURS = (
     f"{COLLECTION}.plugins.module_utils.recovery",
     f"{MODULES}.",
-    f"{COLLECTION}.plugins.plugin_utils.drill",
-    f"{COLLECTION}.plugins.plugin_utils.pipeline",
-    f"{COLLECTION}.plugins.plugin_utils.variables",
+    f"{COLLECTION}.plugins.plugin_utils.extra_vars",
 )
 
 
 class _Compiled:
-    """Ansible's own finder compiles a collection's files anew at every start; Python's uses their bytecode."""
+    """Ansible's own finder compiles a collection's files anew at every start; Python's uses their bytecode.
 
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:  # noqa: ARG004
-        """Answers for this collection's modules and what they share, for nothing else."""
-        return PathFinder.find_spec(name, path) if name.startswith(OURS) else None
+    PathFinder would not do: it asks `sys.path_hooks`, and the first of these is Ansible's own.
+    """
+
+    def __init__(self) -> None:
+        self.prefixes: tuple[str, ...] = OURS
+        self._finders: dict[str, FileFinder] = {}
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+        """Answers for modules whose names begin with one of the prefixes, for nothing else."""
+        if path is None or not name.startswith(self.prefixes):
+            return None
+        for folder in path:
+            finder = self._finders.get(folder)
+            if finder is None:
+                finder = self._finders[folder] = FileFinder(folder, (SourceFileLoader, SOURCE_SUFFIXES))
+            if (found := finder.find_spec(name)) is not None:
+                return found
+        return None
+
+
+_COMPILED = _Compiled()
+
+
+def compiled(prefix: str) -> None:
+    """Loads modules of another collection from bytecode too, those whose names begin so."""
+    _COMPILED.prefixes = (*_COMPILED.prefixes, prefix)
 
 
 def module(name: str) -> t.Any:
@@ -41,7 +61,7 @@ def module(name: str) -> t.Any:
     return importlib.import_module(f"{MODULES}.{name}")
 
 
-sys.meta_path.insert(0, t.cast("t.Any", _Compiled))
+sys.meta_path.insert(0, t.cast("t.Any", _COMPILED))
 for _found in pkgutil.iter_modules(importlib.import_module(MODULES).__path__):
     module(_found.name)
 connection_loader.get("local", class_only=True)

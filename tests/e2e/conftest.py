@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.browser import Browser, open_browser
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
@@ -64,10 +65,10 @@ def broken_template(pg_server: Server) -> Iterator[str]:
     """A database with a backlog, poison in it, and gold that is behind; copies of it are the same to the last byte."""
     name = "broken_template"
     dsn = pg_server.create_database(name)
-    reference.build(dsn, events=3000, pending=BACKLOG)
+    builder.build(dsn, events=3000, pending=BACKLOG)
     for kind in POISON:
-        faults.poison_event(dsn, kind)
-    faults.gold_stale(dsn)
+        library.poison_event(dsn, kind)
+    library.gold_stale(dsn)
     yield name
     if pg_server.external:
         pg_server.drop_database(name)

@@ -20,10 +20,14 @@ from typing import Any, Self
 import jsonschema
 import yaml
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.clone import Clone
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, PROJECT, Cli
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import (
+    FUNCTION,
+    PROJECT,
+    Cli,
+)
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, environment
 

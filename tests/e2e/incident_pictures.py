@@ -13,8 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e import incident_story
 from tests.e2e.browser import open_browser
 from tests.e2e.pipeline import Pipeline
@@ -56,10 +57,10 @@ def rename(pipeline: Pipeline) -> None:
 def broken(server: Server, name: str) -> Pipeline:
     """A pipeline with a backlog, poison before it, and gold that is behind."""
     dsn = server.create_database(name)
-    reference.build(dsn, events=3000, pending=2500)
+    builder.build(dsn, events=3000, pending=2500)
     for kind in ("non_numeric_amount", "missing_store_id", "bad_ts"):
-        faults.poison_event(dsn, kind)
-    faults.gold_stale(dsn)
+        library.poison_event(dsn, kind)
+    library.gold_stale(dsn)
     return Pipeline(dsn)
 
 

@@ -24,7 +24,8 @@ import ansible_runner
 import jsonschema
 import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests import CHECKOUT
+
 PLUGINS = Path(__file__).parent
 BIN = Path(sys.executable).parent
 

@@ -17,12 +17,14 @@ from unittest import mock
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import damage as damages
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.clone import Clone
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Window
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, Cli
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import silver_damage as damages
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION, Cli
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
 from tests.e2e.play import CHECKOUT
 from tests.e2e.runbook import BEGINS, Block, Desk, Names, Typed
 
@@ -106,7 +108,7 @@ class Story:
         self._owner = self.server.create_database(self.database)
         self._open.callback(self._cleared)
         with mock.patch.object(generator, "RHYTHM", [1] * 24):
-            reference.build(self._owner, events=EVENTS)
+            builder.build(self._owner, events=EVENTS)
         with psycopg.connect(self._owner) as connection:
             [(self._began,)] = connection.execute(BUILT).fetchall()
         script = str(CHECKOUT / "docs" / "operator_role.sql")
@@ -161,14 +163,14 @@ class Story:
     def breaks(self) -> None:
         """Poison in front of a backlog, and gold that is behind."""
         for kind in POISON:
-            faults.poison_event(self._owner, kind)
-        faults.backlog(self._owner, BACKLOG, age_seconds=3000, seed=77)
-        faults.gold_stale(self._owner)
+            library.poison_event(self._owner, kind)
+        library.backlog(self._owner, BACKLOG, age_seconds=3000, seed=77)
+        library.gold_stale(self._owner)
 
     def sticks(self) -> None:
         """The ETL waits for a row that somebody forgot, for longer than the page says."""
         self.flows()
-        self._open.enter_context(faults.stuck_etl(self.server.dsn(self.database, user="loader"), age_seconds=400))
+        self._open.enter_context(library.stuck_etl(self.server.dsn(self.database, user="loader"), age_seconds=400))
         time.sleep(STUCK_SECONDS + 1)
 
     def sells_below_zero(self) -> None:
@@ -205,7 +207,7 @@ class Story:
     def refresh_fails(self) -> None:
         """Gold was last refreshed an hour ago."""
         self.flows()
-        faults.gold_stale(self._owner)
+        library.gold_stale(self._owner)
 
     def deploys(self) -> None:
         """A release goes out that cannot load."""

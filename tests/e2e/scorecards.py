@@ -15,11 +15,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.drill import history, scorecard
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import history, scorecard
+from tests import CHECKOUT
 from tests.e2e.browser import open_browser
-from tests.unit import drills
+from tests.unit.drills.results import documents as drills
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+IMAGES = CHECKOUT / "docs" / "images"
 PICTURES = {"drill-scorecard": False, "drill-scorecard-dark": True}
 WIDTH = 1280
 #: What a reader of the page meets first; all of it would be too tall for a document.

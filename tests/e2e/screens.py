@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from tests import CHECKOUT
 
 #: A socket's address cannot be broken, and a command is not, so that it can be copied.
 UNFOLDED = re.compile(r"postgresql://|playbooks/(undo|rollback)\.yml")

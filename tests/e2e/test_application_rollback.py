@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, PROJECT, Cli
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import (
+    FUNCTION,
+    PROJECT,
+    Cli,
+)
 from tests.e2e.play import BIN, environment
 from tests.integration.clones import Story, everything, quiet_git, story
 from tests.integration.modules import rows

@@ -18,13 +18,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import dashboard
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import dashboard
 from tests import promtool
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, PLUGINS, Stage, environment, eventually
 from tests.integration.modules import operator
-from tests.unit.test_metrics import Samples, names, parsed, value
+from tests.unit.health.test_prometheus import Samples, names, parsed, value
 
 NOWHERE = "postgresql://u@127.0.0.1:1/scout"
 ELSEWHERE = {"ansible_connection": "elsewhere"}
@@ -78,7 +78,7 @@ def test_promtool_takes_what_a_broken_pipeline_gives(broken: Pipeline, stage: St
 
 
 def test_poison_is_told(healthy: Pipeline, stage: Stage, file: Path) -> None:
-    faults.poison_event(healthy.dsn)
+    library.poison_event(healthy.dsn)
     played = stage.play("assess", healthy.dsn, metrics_file=str(file))
     assert played.rc == 0, played.text
     assert value(read(file), "scout_poison_suspects", "local") == 1
@@ -158,7 +158,7 @@ def test_nothing_is_written_unless_asked(healthy: Pipeline, stage: Stage, file: 
 
 
 def test_the_page_stands_above_the_summary(broken: Pipeline, stage: Stage) -> None:
-    faults.gold_unpopulated(broken.dsn)
+    library.gold_unpopulated(broken.dsn)
     played = stage.play("assess", broken.dsn, dashboard=True)
     assert played.rc == 0, played.text
     page = played.text.partition("\ndashboard of ")[2].partition("\nassess of ")[0]

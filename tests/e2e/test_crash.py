@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import holding
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Running, Stage, eventually
 

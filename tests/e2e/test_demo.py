@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests import CHECKOUT
 from tests.e2e.screens import holds, is_plain, screens_of
 from tests.scout import demo
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import Shop
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import Shop
 from tests.e2e.screens import holds, is_plain, screens_of, typed
 from tests.scout import demo_moves
 

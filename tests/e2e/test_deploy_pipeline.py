@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import uri
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
 from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from ansible_collections.scout.recovery.plugins.plugin_utils.drill import running, scorecard
-from ansible_collections.scout.recovery.plugins.plugin_utils.drill.drills import OURS, Request, run
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import engine
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import scenario_run
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
 SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
 #: Those that mean most with the real pg_cron, in a container.
@@ -83,7 +84,7 @@ def test_a_scenario_passes(name: str, tmp_path: Path) -> None:
 @pytest.mark.docker
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_scenario_passes_with_the_real_pg_cron(name: str, tmp_path: Path) -> None:
-    if not engine.answers():
+    if not docker.answers():
         pytest.skip("Docker is not running")
     passes(drilled(name, tmp_path, sandbox="docker"))
 
@@ -91,7 +92,7 @@ def test_a_scenario_passes_with_the_real_pg_cron(name: str, tmp_path: Path) -> N
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for that does not come."""
-    monkeypatch.setattr(running, "STEADY_SECONDS", 5.0)
+    monkeypatch.setattr(scenario_run, "STEADY_SECONDS", 5.0)
 
 
 def fails(name: str, tmp_path: Path, playbook: Path | str, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
 
@@ -52,7 +52,7 @@ FAILURES = {
         "still at work: pid",
         "cancel_running=true",
         variables={"drain_timeout_seconds": 0.5, "stuck_after_seconds": 600},
-        fault=lambda dsn: faults.stuck_etl(dsn, "idle_in_transaction"),
+        fault=lambda dsn: library.stuck_etl(dsn, "idle_in_transaction"),
         ingestion="pausing",
     ),
     "pause_is_undone_by_something": Failure(
@@ -68,7 +68,7 @@ FAILURES = {
         "role postgres is protected",
         "ask its owner to end it",
         variables={"sessions_protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
-        fault=faults.lock_holder,
+        fault=library.lock_holder,
     ),
     "etl_is_broken": Failure(
         "drain",
@@ -94,7 +94,7 @@ FAILURES = {
         "not resumed because of critical_alerts",
         "emergency_reset.yml",
         mend="DELETE FROM scout.silver_transactions WHERE total_amount < 0",
-        fault=faults.negative_totals,
+        fault=library.negative_totals,
         outcome="left_paused",
     ),
     "resume_is_undone_by_something": Failure(
@@ -161,7 +161,7 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
     other = Stage(stage.home / "other")
     other.home.mkdir()
     with ExitStack() as held:
-        in_flight = held.enter_context(faults.stuck_etl(broken.dsn, "idle_in_transaction"))
+        in_flight = held.enter_context(library.stuck_etl(broken.dsn, "idle_in_transaction"))
         alice = held.enter_context(stage.start("emergency_reset", broken.dsn, env=ALICE, incident="INC-1"))
         _until_waiting(alice)
         for playbook in ("emergency_reset", "pause_ingestion", "resume_ingestion"):

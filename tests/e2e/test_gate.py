@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql, uri
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql, uri
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage, environment
 from tests.e2e.test_ways import ELSEWHERE, PLUGIN
@@ -168,7 +168,7 @@ def test_the_script_exits_as_the_old_one_and_can_return_0(healthy: Pipeline, sta
 
 
 def test_the_script_finds_a_stuck_lock_that_the_old_one_never_could(healthy: Pipeline, stage: Stage) -> None:
-    with faults.lock_holder(healthy.dsn) as held:
+    with library.lock_holder(healthy.dsn) as held:
         time.sleep(1.1)
         words = [
             "-e",

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Played, Stage, environment
 
@@ -95,7 +95,7 @@ def test_closing_waits_for_the_resume_and_for_the_gate(healthy: Pipeline, stage:
     assert "ingestion is still paused for INC-1" in refused.summary
     assert "ansible-playbook playbooks/resume_ingestion.yml" in refused.summary
     stage.play("resume_ingestion", healthy.dsn)
-    faults.negative_totals(healthy.dsn)
+    library.negative_totals(healthy.dsn)
     refused = stage.play("incident_close", healthy.dsn)
     assert (refused.rc, refused.result["record"]) == (2, None), refused.text
     assert "the gate does not pass" in refused.summary

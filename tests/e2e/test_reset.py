@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -25,21 +26,21 @@ TASKS_OF_A_HEALTHY_RUN = 5  # preflight, lease, assess, release, summary
 def test_show(pg_server: Server, stage: Stage) -> None:
     """20,000 events, three kinds of poison, a lock holder, a stuck ETL and stale gold: mended at the first run,
     unchanged at the second."""
-    pipeline = Pipeline(reference.build(pg_server.create_database("show"), events=20_000, pending=6000))
+    pipeline = Pipeline(builder.build(pg_server.create_database("show"), events=20_000, pending=6000))
     poison = {
         str(event): kind
         for kind in ("non_numeric_amount", "item_without_product_id", "bad_ts")
-        for event in faults.poison_event(pipeline.dsn, kind)
+        for event in library.poison_event(pipeline.dsn, kind)
     }
-    faults.gold_stale(pipeline.dsn)
-    faults.job_disabled_on_purpose(pipeline.dsn, "data-quality-alerts")
+    library.gold_stale(pipeline.dsn)
+    library.job_disabled_on_purpose(pipeline.dsn, "data-quality-alerts")
     images = dict(
         pipeline.rows(
             "SELECT event_id::text, to_jsonb(b) FROM scout.bronze_events b WHERE event_id = ANY (%s::uuid[])", [*poison]
         )
     )
     active = pipeline.active_jobs()
-    with faults.lock_holder(pipeline.dsn) as holder, faults.stuck_etl(pipeline.dsn) as stuck:
+    with library.lock_holder(pipeline.dsn) as holder, library.stuck_etl(pipeline.dsn) as stuck:
         events = pipeline.events()
         pipeline.rows("SELECT pg_sleep(2.1)")
         first = stage.play_through_runner("emergency_reset", pipeline.dsn, stuck_after_seconds=2, incident="INC-2041")
@@ -88,7 +89,7 @@ def test_a_healthy_pipeline_is_left_alone(database: str, stage: Stage, request: 
 
 @pytest.mark.parametrize("arguments", [["--check"], ["--check", "--diff"]])
 def test_check_writes_nothing(broken: Pipeline, stage: Stage, arguments: list[str]) -> None:
-    with faults.stuck_etl(broken.dsn, "idle_in_transaction") as stuck:
+    with library.stuck_etl(broken.dsn, "idle_in_transaction") as stuck:
         broken.rows("SELECT pg_sleep(1.1)")
         before = broken.fingerprint()
         played = stage.play("emergency_reset", broken.dsn, *arguments, stuck_after_seconds=1)
@@ -105,11 +106,11 @@ def test_check_writes_nothing(broken: Pipeline, stage: Stage, arguments: list[st
         assert "bronze-to-silver-etl: inactive" in played.text
 
 
-@pytest.mark.parametrize("variant", reference.VARIANTS)
+@pytest.mark.parametrize("variant", builder.VARIANTS)
 def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, stage: Stage) -> None:
     """The repaired switch would activate what was off; the faithful one does nothing and says otherwise."""
-    pipeline = Pipeline(reference.build(pg_server.create_database(f"told_{variant}"), variant, events=600, pending=200))
-    faults.job_disabled_on_purpose(pipeline.dsn)
+    pipeline = Pipeline(builder.build(pg_server.create_database(f"told_{variant}"), variant, events=600, pending=200))
+    library.job_disabled_on_purpose(pipeline.dsn)
     active = pipeline.active_jobs()
 
     left = stage.play("emergency_reset", pipeline.dsn, resume=False)
@@ -146,9 +147,9 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
     assert twice("assess")[0] == "assessed"
     assert twice("pause_ingestion") == ["done", "unchanged"]
     assert broken.active_jobs() == active - JOBS
-    faults.gold_unpopulated(broken.dsn)
+    library.gold_unpopulated(broken.dsn)
     assert twice("refresh_gold") == ["done", "unchanged"]
-    with faults.lock_holder(broken.dsn) as holder:
+    with library.lock_holder(broken.dsn) as holder:
         broken.rows("SELECT pg_sleep(1.1)")
         assert twice("unstick_etl", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()

@@ -15,14 +15,18 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump, program
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.fake_cli import FUNCTION, PROJECT, Cli
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import (
+    FUNCTION,
+    PROJECT,
+    Cli,
+)
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump, program
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
+from tests import CHECKOUT
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.clones import Story, everything, quiet_git, story
-from tests.integration.test_rollback_plan import canonical
+from tests.integration.release.planner.test_plan import canonical
 
 __all__ = ["quiet_git", "story"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Running, Stage, eventually
 from tests.e2e.test_rollback import BAD_RELEASE, OPENED, TEAMS, schema

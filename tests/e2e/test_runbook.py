@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e import runbook
 from tests.e2e.play import CHECKOUT
 from tests.e2e.runbook import Typed, blocks, mentioned, passing

@@ -18,8 +18,8 @@ import pytest
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import uri
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
 from tests.e2e.deploying import BAD, differing
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.drill import history, scorecard
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import history, scorecard
 from tests.e2e.browser import Browser
-from tests.unit import drills
-from tests.unit.drills import DRILLS
+from tests.unit.drills.results import documents as drills
+from tests.unit.drills.results.documents import DRILLS
 
 LOOKS: dict[str, dict[str, Any]] = {
     "telephone": {"width": 360},

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
 from tests.integration.modules import call, operator
@@ -65,7 +65,7 @@ def test_a_fault_in_the_middle_pauses_again(healthy: Pipeline, stage: Stage) -> 
     with stage.start("watch_recovery", healthy.dsn, incident="INC-7", repause=True, **LONG) as running:
         watching(running)
         assert healthy.lease_owner() is None
-        faults.negative_totals(healthy.dsn)
+        library.negative_totals(healthy.dsn)
         played = running.wait()
     assert played.rc == 2, played.text
     made = played.result
@@ -91,7 +91,7 @@ def test_a_fault_in_the_middle_pauses_again(healthy: Pipeline, stage: Stage) -> 
 
 
 def test_unless_told_it_does_not_pause(healthy: Pipeline, stage: Stage) -> None:
-    faults.negative_totals(healthy.dsn)
+    library.negative_totals(healthy.dsn)
     played = stage.play("watch_recovery", healthy.dsn, **LONG)
     assert played.rc == 2, played.text
     assert (played.result["ingestion"], played.result["changed"]) == ("running", False)
@@ -101,7 +101,7 @@ def test_unless_told_it_does_not_pause(healthy: Pipeline, stage: Stage) -> None:
 
 
 def test_a_pause_that_is_refused_is_said_first(healthy: Pipeline, stage: Stage) -> None:
-    faults.negative_totals(healthy.dsn)
+    library.negative_totals(healthy.dsn)
     held = call("scout_lease", healthy.dsn, state="held", incident="INC-9")
     played = stage.play("watch_recovery", healthy.dsn, repause=True, **LONG)
     assert played.rc == 2, played.text
@@ -119,7 +119,7 @@ def test_who_may_not_pause_learns_it_before(healthy: Pipeline, stage: Stage) -> 
         assert shown(played.text) == []
         assert played.result["error"]["kind"] == "missing_privilege"
     with operator(healthy.dsn) as dsn:
-        faults.negative_totals(healthy.dsn)
+        library.negative_totals(healthy.dsn)
         played = stage.play("watch_recovery", dsn, repause=True, **LONG)
         assert (played.rc, played.result["ingestion"]) == (2, "paused"), played.text
         assert call("scout_ingestion", healthy.dsn, state="running")["changed"]
@@ -133,7 +133,7 @@ def test_check_mode_looks_once(healthy: Pipeline, stage: Stage) -> None:
     assert "saw would watch, 61 samples in 30 min; now it is healthy" in played.summary
     assert healthy.fingerprint() == before
     assert not stage.evidence.exists()
-    faults.negative_totals(healthy.dsn)
+    library.negative_totals(healthy.dsn)
     before = healthy.fingerprint()
     played = stage.play("watch_recovery", healthy.dsn, "--check", repause=True)
     assert (played.rc, healthy.fingerprint()) == (0, before)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Played, Stage
 
@@ -185,7 +185,7 @@ def test_become(healthy: Pipeline, stage: Stage) -> None:
 
 def test_a_retried_task(healthy: Pipeline, stage: Stage) -> None:
     """until and retries see each failure as a failure."""
-    holder = faults.lock_holder(healthy.dsn)
+    holder = library.lock_holder(healthy.dsn)
     with holder:
         attempt = {**task("gold", force=True, lock_timeout_seconds=0.3, attempts=1), "retries": 1, "delay": 0}
         played = tasks(stage, healthy, {**attempt, "until": "done is succeeded"})

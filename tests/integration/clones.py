@@ -22,8 +22,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.clone import Clone, digest
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone, digest
+from tests import CHECKOUT
 
 Result = dict[str, Any]
 MODULES = "ansible_collections.scout.recovery.plugins.modules"

@@ -23,9 +23,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.testing import patch_module_args
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.progress import Progress
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
+from tests import CHECKOUT
 
 Connection = psycopg.Connection[Any]
 Result = dict[str, Any]

@@ -15,9 +15,9 @@ from uuid import UUID
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import generator
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import SILVER
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import SILVER
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import connect, rows
 
 START = datetime.now(UTC).replace(microsecond=123456) - timedelta(hours=2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import plain
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import plain
 from tests.integration.modules import DIGEST, TABLES, Result, call, rows
 
 

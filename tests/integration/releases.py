@@ -12,32 +12,36 @@ from collections.abc import Iterator
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import catalog, release, releases
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.connection import Settings, open_session
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import release_schema
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.binaries import environment
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import KEY_OF_DUMP, program
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import KEY_OF_DUMP, program
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import environment
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
+    document as captures_document,
+)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 
-SCOPE = catalog.Scope(release_schema.SCHEMAS, "supabase_migrations.schema_migrations")
+SCOPE = catalog_reader.Scope(everything_schema.SCHEMAS, "supabase_migrations.schema_migrations")
 
-Entries = dict[str, catalog.Entry]
+Entries = dict[str, catalog_reader.Entry]
 
 
-def read(dsn: str, scope: catalog.Scope = SCOPE) -> Entries:
+def read(dsn: str, scope: catalog_reader.Scope = SCOPE) -> Entries:
     """The catalog of a database, in one reading."""
     with open_session(Settings(dsn)) as session, session.read():
-        return catalog.read(session, scope).entries
+        return catalog_reader.read(session, scope).entries
 
 
 def digest(entries: Entries) -> str:
     """The digest of a release of these entries."""
-    return release.digest(release.digests(entries.values()))
+    return captures_document.digest(captures_document.digests(entries.values()))
 
 
 def differs(before: Entries, after: Entries, *, same_database: bool = False) -> tuple[str, ...]:
     """The differences as tests/scout/migrations.py writes them."""
-    found = release.compare(before, after, same_database=same_database)
+    found = captures_document.compare(before, after, same_database=same_database)
     return (
         *(f"+{key}" for key in found.added),
         *(f"-{key}" for key in found.dropped),
@@ -50,7 +54,7 @@ def differs(before: Entries, after: Entries, *, same_database: bool = False) -> 
 def rich(server: Server, name: str, statements: str = "") -> Iterator[str]:
     """The dsn of a database with the rich schema, from which others are copied; gone afterwards."""
     server.drop_database(name)
-    dsn = release_schema.build(server.create_database(name))
+    dsn = everything_schema.build(server.create_database(name))
     if statements:
         run(dsn, statements)
     yield dsn
@@ -69,13 +73,13 @@ def globals_of(dsn: str) -> str:
     return KEY_OF_DUMP.sub("", done.stdout)
 
 
-def capture(dsn: str) -> release.Document:
+def capture(dsn: str) -> captures_document.Document:
     """What the module would keep, without its name; that works in databases of a Scout alone."""
     with open_session(Settings(dsn)) as session, session.read():
-        found, here = catalog.read(session, SCOPE), releases.origin(session)
+        found, here = catalog_reader.read(session, SCOPE), captures_store.origin(session)
     scope = {"schemas": list(SCOPE.schemas), "migrations_table": SCOPE.migrations_table, "beyond": list(found.beyond)}
     about = {"database": here.database, "database_oid": here.database_oid, "system_identifier": here.system_identifier}
-    return json.loads(json.dumps(release.document(found.entries.values(), {"scope": scope, **about})))
+    return json.loads(json.dumps(captures_document.document(found.entries.values(), {"scope": scope, **about})))
 
 
 def restore(dsn: str, text: str) -> None:

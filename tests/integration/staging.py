@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.drill.production import Host
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import place
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.binaries import environment
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.dumps import dump, program
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.production_guard import Host
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump, program
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import places
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import environment
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 
 DATABASES = "SELECT datname::text FROM pg_database WHERE NOT datistemplate"
 ROLES = "SELECT rolname::text FROM pg_roles WHERE NOT starts_with(rolname, 'pg_')"
@@ -81,7 +81,7 @@ def prepare(server: Server, database: str) -> Staging:
 
 DRILL = """
 import sys, time
-from ansible_collections.scout.recovery.plugins.plugin_utils.drill.sandboxes import Host, open_sandbox
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.factory import Host, open_sandbox
 kind, dsn = sys.argv[1:3]
 hosts = [Host("staging", dsn, marked=True)] if dsn else []
 with open_sandbox(kind, sandbox_dsn=dsn or None, pipeline={"events": 50}, name="killed", hosts=hosts) as sandbox:
@@ -94,7 +94,7 @@ with open_sandbox(kind, sandbox_dsn=dsn or None, pipeline={"events": 50}, name="
 def drill(kind: str, dsn: str = "") -> tuple[subprocess.Popen[str], str]:
     """Another process with an open sandbox, and the dsn of that."""
     process = subprocess.Popen(
-        [sys.executable, "-c", DRILL, kind, dsn], env=place.environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", DRILL, kind, dsn], env=places.environment(), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     return process, process.stdout.readline().strip()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Damage, Window, damage
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import ZERO, Written, bronze, where
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Damage, Window, damage
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import ZERO, Written, bronze, where
 from tests.integration import expectation
 from tests.integration.modules import Result, connect, rows
 from tests.integration.outcomes import ran

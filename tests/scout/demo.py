@@ -25,9 +25,10 @@ from typing import Any
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, persistent, psql
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, persistent, psql
+from tests import CHECKOUT
 
 DATABASE = "scout_demo"
 STATE = Path(".scout") / "demo"
@@ -202,19 +203,22 @@ def _break(
 ) -> Broken:
     screen.title("A pipeline that works, and then breaks")
     began = time.monotonic()
-    reference.build(dsn, events=events)
+    builder.build(dsn, events=events)
     version = str(_one(connection, "SHOW server_version")).split()[0]
     screen.say(
         f"Scout with {events:,} events on PostgreSQL {version}, built in {time.monotonic() - began:.0f} s: database "
         f"{DATABASE}. The jobs of pg_cron are rows of a stand-in: nothing here ticks by itself. Now it breaks:"
     )
     print()
-    held = [stack.enter_context(faults.stuck_etl(dsn, age_seconds=4000)), stack.enter_context(faults.lock_holder(dsn))]
+    held = [
+        stack.enter_context(library.stuck_etl(dsn, age_seconds=4000)),
+        stack.enter_context(library.lock_holder(dsn)),
+    ]
     since = time.monotonic()
-    poison = [event for kind in POISON for event in faults.poison_event(dsn, kind)]
-    faults.backlog(dsn, backlog, age_seconds=3000)
-    faults.gold_stale(dsn, minutes=90)
-    faults.job_disabled_on_purpose(dsn, DISABLED_JOB)
+    poison = [event for kind in POISON for event in library.poison_event(dsn, kind)]
+    library.backlog(dsn, backlog, age_seconds=3000)
+    library.gold_stale(dsn, minutes=90)
+    library.job_disabled_on_purpose(dsn, DISABLED_JOB)
     etl, lock = held
     screen.item(f"three poison events arrive: {'; '.join(POISON.values())}")
     screen.item(f"{backlog:,} good events wait behind them")
@@ -256,7 +260,7 @@ def _try_runbook(screen: Screen, connection: psycopg.Connection[Any], broken: Br
     after = _one(connection, ACTIVE_JOBS, **jobs)
     screen.pair("control_ingestion('pause')", f'says "{said}". Active jobs before: {before}, after: {after}.')
     _alone(connection, "SELECT pg_advisory_unlock_all()")
-    holders = _one(connection, HOLDERS, lock=faults.REFRESH_LOCK)
+    holders = _one(connection, HOLDERS, lock=library.REFRESH_LOCK)
     screen.pair("pg_advisory_unlock_all()", f"frees nothing: pid {(holders or ['?'])[0]} still holds the lock.")
     error = _alone(connection, "SELECT scout.load_silver_from_bronze(500)")
     screen.pair("load_silver_from_bronze(500)", f"fails: {error}.")
@@ -285,7 +289,7 @@ def _check(screen: Screen, connection: psycopg.Connection[Any], broken: Broken, 
     screen.title("The pipeline now, by assess and by plain SQL")
     _playbook(screen, dsn, "assess", "recovered.json")
     promise = screen.promise
-    pending, good, poison = _one(connection, faults.PENDING), len(broken.good), len(broken.poison)
+    pending, good, poison = _one(connection, library.PENDING), len(broken.good), len(broken.poison)
     promise(pending == 0, f"{pending} events wait for the ETL")
     loaded = _one(connection, LOADED, good=broken.good)
     promise(loaded == good, f"{loaded:,} of {good:,} good events that waited are in silver, with their totals")
@@ -300,7 +304,7 @@ def _check(screen: Screen, connection: psycopg.Connection[Any], broken: Broken, 
     jobs = _one(connection, JOBS)
     promise(jobs == broken.jobs and not jobs[DISABLED_JOB], f"every job is as before, and {DISABLED_JOB} is still off")
     at_work = _one(connection, AT_WORK, pids=broken.pids)
-    holders = _one(connection, HOLDERS, lock=faults.REFRESH_LOCK)
+    holders = _one(connection, HOLDERS, lock=library.REFRESH_LOCK)
     promise(at_work == 0 and not holders, "no session hangs, and nobody holds the lock of the gold refresh")
 
 

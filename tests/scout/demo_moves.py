@@ -16,17 +16,19 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, generator, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import where
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import (
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import (
     MINUTE_SECONDS,
     Connection,
     Shop,
     Watch,
 )
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.storm import WRITE
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import WRITE
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests import CHECKOUT
 from tests.scout import demo
 from tests.scout.hands import OLD_LETTER, Hands, Prints, command_line, end, fresh, rows, session, stamp, table, waits
 
@@ -94,7 +96,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     with session(dsn) as connection, session(dsn, autocommit=False) as slow:
         late, last = _prepare(connection, slow, dsn, events)
         before, jobs = _prints(connection), rows(connection, demo.JOBS)
-        shop = Shop(dsn, rate=RATE, corrections_per_second=5.0, scheduler=reference.has_scheduler(connection))
+        shop = Shop(dsn, rate=RATE, corrections_per_second=5.0, scheduler=builder.has_scheduler(connection))
         watch, hands = Watch(dsn), Hands(screen, dsn, STATE)
         shop.existing = before["bronze_events"][0]
         with shop, watch.watching():
@@ -120,8 +122,8 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
 def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) -> tuple[dict[UUID, str], datetime]:
     """A pipeline at rest with a busy last hour; gives sales that are written and not yet committed, and the end of that hour."""
     hour = events // 100
-    reference.build(dsn, events=events - hour)
-    faults.backlog(dsn, hour, age_seconds=3500)
+    builder.build(dsn, events=events - hour)
+    library.backlog(dsn, hour, age_seconds=3500)
     connection.execute(OLD_LETTER)
     connection.execute(LOAD_ALL)
     late: dict[UUID, str] = {}
@@ -130,7 +132,7 @@ def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) ->
         late |= slow.execute(WRITE, {"type": "transaction.v1", "source": "pos-sync", "payload": Jsonb(sale)}).fetchall()
     end = rows(connection, "SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")[0][0]
     time.sleep(1.1)
-    for fault in (faults.negative_totals, faults.empty_baskets, faults.line_mismatch):
+    for fault in (library.negative_totals, library.empty_baskets, library.line_mismatch):
         fault(dsn, max(3, events // 5000))
     connection.execute(SETTLE)
     connection.execute(EXISTED)

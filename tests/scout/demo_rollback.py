@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.bad_release import (
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import MINUTE_SECONDS, Connection, Shop
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.bad_release import (
     ETL_JOB,
     HISTORY,
     MIGRATION,
@@ -26,10 +28,8 @@ from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.bad_releas
     Picture,
     Team,
 )
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import where
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import MINUTE_SECONDS, Connection, Shop
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests import CHECKOUT
 from tests.scout import demo
 from tests.scout.demo_moves import ASTRAY, EXISTED, FINGERPRINT, LOAD_ALL, SETTLE
 from tests.scout.hands import OLD_LETTER, Hands, Prints, Ran, command_line, end, fresh, rows, session, table
@@ -97,7 +97,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     with session(dsn) as connection:
         case = _prepare(connection, dsn, events)
         hands = Hands(screen, dsn, STATE)
-        shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=reference.has_scheduler(connection))
+        shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
         shop.existing = case.before["bronze_events"][0]
         with shop:
             _introduce(screen, shop, case, events, time.monotonic() - began)
@@ -122,7 +122,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
 
 def _prepare(connection: Connection, dsn: str, events: int) -> Case:
     """A healthy pipeline at rest with its application, all of it as it should be."""
-    reference.build(dsn, events=events)
+    builder.build(dsn, events=events)
     for statements in (HISTORY, OLD_LETTER, LOAD_ALL, SETTLE, EXISTED):
         connection.execute(statements)
     team = Team(CHECKOUT / STATE / "team")

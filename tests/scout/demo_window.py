@@ -16,17 +16,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import faults, reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.damage import Damage, Window, damage
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.oracle import where
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import (
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Damage, Window, damage
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import (
     MINUTE_SECONDS,
     Connection,
     Shop,
     Watch,
 )
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests import CHECKOUT
 from tests.integration.windows import PRINT, Case
 from tests.scout import demo
 from tests.scout.hands import (
@@ -130,8 +131,8 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
 
 def _break(connection: Connection, dsn: str, events: int) -> Case:
     """A healthy pipeline, of which two hours are damaged while older events wait, and the scheduler tries once more."""
-    reference.build(dsn, events=events)
-    if reference.has_scheduler(connection):
+    builder.build(dsn, events=events)
+    if builder.has_scheduler(connection):
         raise RuntimeError("pg_cron runs the jobs of this database whenever it likes: choose another --database")
     connection.execute(OLD_LETTER)
     [[start, busy]] = rows(connection, BUSIEST)
@@ -141,7 +142,7 @@ def _break(connection: Connection, dsn: str, events: int) -> Case:
         damage(connection, window, *BROKEN_ROWS, count=max(2, busy // 40), seed=SEED + 1),
     ]
     age = datetime.now(UTC) - start + timedelta(hours=3)
-    faults.backlog(dsn, min(1500, events // 200), int(age.total_seconds()), span_seconds=7200)
+    library.backlog(dsn, min(1500, events // 200), int(age.total_seconds()), span_seconds=7200)
     Shop(dsn).minute(connection, 1)
     connection.execute("ANALYZE")
     done = _together(parts)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline import reference
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 
 _numbers = itertools.count(1)
 
@@ -25,29 +25,29 @@ def pg_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def scout_template(pg_server: Server) -> Iterator[reference.Template]:
+def scout_template(pg_server: Server) -> Iterator[builder.Template]:
     """The faithful reference; `clone(name)` makes a database of it."""
-    template = reference.template(pg_server)
+    template = builder.template(pg_server)
     yield template
     template.drop()
 
 
 @pytest.fixture(scope="session")
-def repaired_template(pg_server: Server) -> Iterator[reference.Template]:
+def repaired_template(pg_server: Server) -> Iterator[builder.Template]:
     """The repaired reference; `clone(name)` makes a database of it."""
-    template = reference.template(pg_server, "repaired")
+    template = builder.template(pg_server, "repaired")
     yield template
     template.drop()
 
 
 @pytest.fixture
-def scout_db(pg_server: Server, scout_template: reference.Template) -> Iterator[str]:
+def scout_db(pg_server: Server, scout_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy, faithful reference with 2,000 events."""
     yield from _database(pg_server, scout_template)
 
 
 @pytest.fixture
-def repaired_db(pg_server: Server, repaired_template: reference.Template) -> Iterator[str]:
+def repaired_db(pg_server: Server, repaired_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy reference in which the switch and reprocessing work."""
     yield from _database(pg_server, repaired_template)
 
@@ -70,12 +70,12 @@ def cron_db(pg_server: Server) -> str:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             pg_server.create_database(name)
     try:
-        return reference.build(pg_server.dsn(name))
-    except reference.AlreadyBuilt:
+        return builder.build(pg_server.dsn(name))
+    except builder.AlreadyBuilt:
         return pg_server.dsn(name)
 
 
-def _database(server: Server, template: reference.Template) -> Iterator[str]:
+def _database(server: Server, template: builder.Template) -> Iterator[str]:
     name = f"{template.name}_{next(_numbers)}"
     yield template.clone(name)
     server.drop_database(name)

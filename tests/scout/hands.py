@@ -19,9 +19,9 @@ from typing import Any
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.place import ROOT as CHECKOUT
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.server import Server, persistent
-from ansible_collections.scout.recovery.plugins.plugin_utils.pipeline.shop import Connection, Watch
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import Connection, Watch
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, persistent
+from tests import CHECKOUT
 from tests.scout import demo
 
 #: An entry of the plain runbook, which is nobody's business here.

@@ -12,7 +12,7 @@ from typing import Any
 import ansible_collections
 import ansible_collections.scout
 
-PIPELINE = "ansible_collections.scout.recovery.plugins.plugin_utils.pipeline"
+PIPELINE = "ansible_collections.scout.drills.plugins.plugin_utils.reference"
 
 # A module runs from an archive that has these packages, too; what PYTHONPATH has of them counts as well.
 for _package in (ansible_collections, ansible_collections.scout):
@@ -20,5 +20,5 @@ for _package in (ansible_collections, ansible_collections.scout):
 
 
 def part(name: str) -> Any:
-    """A module of the reference pipeline by its short name."""
+    """A module of the reference pipeline by its name there, as in server.local."""
     return importlib.import_module(f"{PIPELINE}.{name}")

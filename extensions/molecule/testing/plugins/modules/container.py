@@ -10,7 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.scout.testing.plugins.module_utils.checkout import part
 
-container, engine = part("container"), part("engine")
+container, engine = part("server.container"), part("server.docker")
 
 SPEC = {
     "name": {"type": "str", "required": True},

@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test only: a fault of plugins/plugin_utils/pipeline/faults.py is injected, or the sessions that faults hold are gone.
+"""Test only: a fault of drills/plugins/plugin_utils/reference/faults is injected, or the sessions that faults hold are gone.
 
 Every event that bronze holds afterwards is noted in tap.known, and each that was injected as poison in tap.poison.
 """
@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.testing.plugins.module_utils.checkout import part
 
-faults, place, server = part("faults"), part("place"), part("server")
+faults, place, server = part("faults.library"), part("server.places"), part("server.local")
 
 SPEC = {
     "dsn": {"type": "str", "required": True},

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.scout.testing.plugins.module_utils.checkout import part
 
-binaries = part("binaries")
+binaries = part("server.binaries")
 
 SPEC = {"name": {"type": "str", "required": True}, "dest": {"type": "path", "required": True}}
 

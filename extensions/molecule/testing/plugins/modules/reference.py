@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.scout.testing.plugins.module_utils.checkout import part
 
-reference = part("reference")
+reference = part("builder")
 
 SPEC = {
     "dsn": {"type": "str", "required": True},

@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.scout.testing.plugins.module_utils.checkout import part
 
-generator = part("generator")
+generator = part("events.generator")
 
 GROUP = {
     "mark": {"type": "str", "required": True},

@@ -1,0 +1,278 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the reference Scout: schema, jobs, events, and the pipeline's own ETL run over them, so that it is healthy."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from .events import generator, stores_and_products
+from .server import places
+from .server.local import Server, persistent, uri
+
+SCHEMA = Path(__file__).parent / "schema"
+VARIANTS = ("faithful", "repaired")
+TEMPLATE_AGE_SECONDS = 90
+
+# What a pipeline that ran all the time would show: rows processed within a minute of their arrival.
+AGE = """
+WITH processed AS (
+    UPDATE scout.etl_processed p
+    SET processed_at = least(p.processed_at, b.ingested_at + make_interval(secs => 60 - extract(second FROM b.ingested_at)))
+    FROM scout.bronze_events b
+    WHERE b.event_id = p.event_id
+    RETURNING p.event_id, p.processed_at
+), transactions AS (
+    UPDATE scout.silver_transactions t
+    SET processed_at = p.processed_at, created_at = p.processed_at, updated_at = p.processed_at
+    FROM processed p
+    WHERE p.event_id = t.source_event_id
+    RETURNING t.transaction_id, t.processed_at
+)
+UPDATE scout.silver_line_items l
+SET processed_at = t.processed_at, updated_at = t.processed_at
+FROM transactions t
+WHERE t.transaction_id = l.transaction_id
+"""
+
+# The last hours of a scheduler that was never there; simulations fail as they do in production.
+HISTORY = """
+INSERT INTO cron.job_run_details
+    (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
+SELECT
+    j.jobid,
+    10000 + (extract(epoch FROM tick) / 60)::bigint % 20000 + j.jobid,
+    j.database,
+    j.username,
+    j.command,
+    CASE WHEN j.jobname LIKE '%-simulation' THEN 'failed' ELSE 'succeeded' END,
+    CASE
+        WHEN j.jobname LIKE '%-simulation' THEN 'ERROR: column s.is_active does not exist'
+        WHEN j.command LIKE '%DO $$%' THEN 'DO'
+        ELSE 'SELECT 1'
+    END,
+    tick,
+    tick + make_interval(secs => 0.2 + (j.jobid * 7 + extract(minute FROM tick)) % 50 / 100)
+FROM cron.job j
+JOIN generate_series(date_trunc('minute', now()) - interval '4 hours', now(), interval '1 minute') AS tick
+    ON extract(minute FROM tick)::int % CASE
+        WHEN j.schedule LIKE '*/10 %' THEN 10
+        WHEN j.schedule LIKE '*/5 %' THEN 5
+        ELSE 1
+    END = 0
+    AND (j.schedule NOT LIKE '* 6-23 %' OR extract(hour FROM tick AT TIME ZONE 'UTC') BETWEEN 6 AND 23)
+    AND (j.schedule NOT LIKE '% 0,6' OR extract(dow FROM tick AT TIME ZONE 'UTC') IN (0, 6))
+ORDER BY tick, j.jobid
+"""
+
+
+SCHEDULED_HERE = "SELECT FROM pg_settings WHERE name = 'cron.database_name' AND setting = current_database()"
+
+
+class AlreadyBuilt(RuntimeError):
+    """The database holds a schema scout, which is not ours to overwrite."""
+
+
+def build(dsn: str, variant: str = "faithful", events: int = 2000, seed: int = 1, pending: int = 0) -> str:
+    """Build a healthy Scout in an empty database, the newest `pending` events not yet loaded; returns the dsn."""
+    return build_as(dsn, {}, variant, events, seed, pending)
+
+
+def build_as(
+    dsn: str, roles: Mapping[str, str], variant: str = "faithful", events: int = 2000, seed: int = 1, pending: int = 0
+) -> str:
+    """As build(), with roles that exist in place of a deployment's, which may be somebody else's on this server."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
+    with psycopg.connect(dsn, autocommit=True, options="-c TimeZone=UTC") as connection:
+        _refuse_existing(connection)
+        if not roles:
+            _create_roles(connection)
+        _create_schema(connection, variant, roles)
+        if events:
+            _load(connection, events, seed, pending)
+    return dsn
+
+
+def _refuse_existing(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute("SELECT current_database() FROM pg_namespace WHERE nspname = 'scout'").fetchone()
+    if row:
+        raise AlreadyBuilt(f"database {row[0]!r} already has a schema scout: drop the database or name another one")
+
+
+def _create_roles(connection: psycopg.Connection[Any]) -> None:
+    """Roles belong to the whole cluster, and databases are built at the same time."""
+    for statement in (
+        "CREATE ROLE loader LOGIN",
+        "CREATE ROLE edge_ingest NOLOGIN",
+        "CREATE ROLE dashboard_reader NOLOGIN",
+    ):
+        try:
+            connection.execute(statement)
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            continue
+
+
+def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Mapping[str, str]) -> None:
+    with connection.transaction():
+        create_cron(connection)
+        owner = sql.Identifier(roles.get("loader", "loader"))
+        for statement in (
+            "GRANT USAGE ON SCHEMA cron TO {}",
+            "GRANT EXECUTE ON FUNCTION cron.alter_job TO {}",
+            "CREATE SCHEMA scout AUTHORIZATION {}",
+            "SET LOCAL ROLE {}",
+        ):
+            connection.execute(sql.SQL(statement).format(owner))
+        for file in sorted(SCHEMA.glob("[0-9]*.sql")):
+            connection.execute(_with_roles(file.read_bytes(), roles))
+        if variant == "repaired":
+            connection.execute((SCHEMA / "repaired.sql").read_bytes())
+        _fill_catalog(connection)
+
+
+def _with_roles(script: bytes, roles: Mapping[str, str]) -> bytes:
+    """The script with its GRANTs made to the roles that take the place of those it names."""
+    for role, other in roles.items():
+        quoted = sql.Identifier(other).as_bytes()
+        script = re.sub(rb"(?<=[ ,])%s(?=[,;])" % role.encode(), lambda _, quoted=quoted: quoted, script)
+    return script
+
+
+def create_cron(connection: psycopg.Connection[Any]) -> None:
+    """The real pg_cron where this database may have it, else a stand-in without a scheduler."""
+    # The view shows nobody what he may not see; current_setting() would be an error then.
+    if connection.execute(SCHEDULED_HERE).fetchone() is not None:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_cron")
+    else:
+        connection.execute((SCHEMA / "cron_standin.sql").read_bytes())
+
+
+def has_scheduler(connection: psycopg.Connection[Any]) -> bool:
+    """Whether this database's jobs are run by the real pg_cron."""
+    return connection.execute("SELECT FROM pg_extension WHERE extname = 'pg_cron'").fetchone() is not None
+
+
+def _fill_catalog(connection: psycopg.Connection[Any]) -> None:
+    for table, columns, rows in (
+        ("dim_region", "region_key, region_name, area_sqkm, population, geom", stores_and_products.regions()),
+        ("dim_store", "store_id, store_name, region, province, city", stores_and_products.stores()),
+        (
+            "dim_product",
+            "product_id, product_key, product_name, brand_name, category, list_price",
+            stores_and_products.products(),
+        ),
+    ):
+        statement = sql.SQL("COPY scout.{} ({}) FROM STDIN").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns.split(", ")))
+        )
+        with connection.cursor() as cursor, cursor.copy(statement) as sink:
+            for row in rows:
+                sink.write_row(row)
+
+
+def _load(connection: psycopg.Connection[Any], count: int, seed: int, pending: int) -> None:
+    row = connection.execute("SELECT now()").fetchone()
+    assert row
+    times = generator.clock(count, row[0])
+    loaded = range(max(count - pending, 0))
+    sales = (number for number in loaded if generator.corrects(number) is None)
+    corrections = (number for number in loaded if generator.corrects(number) is not None)
+    with connection.transaction():
+        # A correction in the same batch as its sale would poison the batch, so it comes in a later one.
+        for numbers in (sales, corrections):
+            generator.copy(connection, generator.events(seed, times, numbers))
+            connection.execute("SELECT FROM scout.load_silver_from_bronze(NULL)")
+        connection.execute("SELECT FROM scout.link_products_to_catalog(NULL)")
+        connection.execute(AGE)
+        generator.copy(connection, generator.events(seed, times, range(len(loaded), count)))
+        if not has_scheduler(connection):
+            connection.execute(HISTORY)
+    connection.execute("ANALYZE")
+    connection.execute("SELECT FROM scout.refresh_gold_platinum()")
+
+
+class Template:
+    """A finished reference that databases are copied from, rebuilt when its "just now" has grown old."""
+
+    def __init__(self, server: Server, variant: str = "faithful", **options: int) -> None:
+        """Build it on the server under a name of its own; options as for build()."""
+        self.server, self.variant, self.options = server, variant, options
+        self.name = f"scout_template_{variant}_{time.monotonic_ns():x}"
+        self._built_at = 0.0
+
+    def clone(self, name: str) -> str:
+        """A new database of that name with a healthy reference in it; returns its dsn."""
+        if time.monotonic() - self._built_at > TEMPLATE_AGE_SECONDS:
+            self.drop()
+            build(self.server.create_database(self.name), self.variant, **self.options)
+            self._built_at = time.monotonic()
+        dsn = self.server.create_database(name, self.name)
+        with psycopg.connect(dsn) as connection:
+            connection.execute("UPDATE cron.job SET database = current_database()")
+            connection.execute("UPDATE cron.job_run_details SET database = current_database()")
+        return dsn
+
+    def drop(self) -> None:
+        """Drop the template; copies of it stay."""
+        self.server.drop_database(self.name)
+
+
+def template(server: Server, variant: str = "faithful", **options: int) -> Template:
+    """A template on the server, built at the first clone()."""
+    return Template(server, variant, **options)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; its last line is SCOUT_DSN=<uri>."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {places.PACKAGE}.builder",
+        description="Builds the reference Scout.",
+    )
+    parser.add_argument("--dsn", help="an existing empty database (default: a new one on the embedded server)")
+    parser.add_argument("--database", help="name of the new database (default: scout, or scout_2, scout_3 … if taken)")
+    parser.add_argument("--variant", choices=VARIANTS, default="faithful")
+    parser.add_argument("--events", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pending", type=int, default=0, help="how many of the newest events stay unloaded")
+    given = parser.parse_args(arguments)
+    began = time.monotonic()
+    try:
+        dsn = given.dsn or _new_database(given.database)
+        build(dsn, given.variant, given.events, given.seed, given.pending)
+    except (AlreadyBuilt, psycopg.Error, RuntimeError) as error:
+        print(f"reference not built: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{given.variant} reference with {given.events} events ({given.pending} pending) in {time.monotonic() - began:.1f} s"
+    )
+    print(f"SCOUT_DSN={dsn if '://' in dsn else uri(conninfo_to_dict(dsn))}")
+    return 0
+
+
+def _new_database(wanted: str | None) -> str:
+    server = persistent().start()
+    number = 1
+    while True:
+        name = wanted or ("scout" if number == 1 else f"scout_{number}")
+        try:
+            return server.create_database(name)
+        except psycopg.errors.DuplicateDatabase:
+            if wanted:
+                raise AlreadyBuilt(f"database {wanted!r} already exists: drop it or name another one") from None
+            number += 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A folder of evidence: gzip files written row by row, a manifest chained to the one before, and either all of it or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import time
+import typing as t
+from pathlib import Path
+
+from ..core import files
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from ..core.redaction import Scrubber
+
+FORMAT: t.Final = "scout-recovery-evidence/2"
+MANIFEST: t.Final = "manifest.json"
+#: A folder says when it was made and how the SHA-256 of its manifest begins: wherever its name was written down, in a summary
+#: or in the log of a pipeline, nobody can exchange the manifest any more.
+NAME = re.compile(r"(?P<stem>.+-(?P<stamp>\d{8}T\d{6}\.\d{6}Z))-(?P<digest>[0-9a-f]{16})")
+STAMP: t.Final = "%Y%m%dT%H%M%S.%fZ"
+UNFINISHED: t.Final = ".part"
+#: The fast end of gzip: evidence is in the way of an action.
+LEVEL: t.Final = 3
+#: Before that nobody has had the time to lock the folder just made.
+UNLOCKED_SECONDS: t.Final = 60.0
+
+
+class _Hashed(io.RawIOBase):
+    """Writes a file that is readable by its owner alone, with its digest and size."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: t.Any) -> int:
+        self._file.write(data)
+        self.digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if not self._file.closed:
+            with self._file:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        super().close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A finished folder."""
+
+    folder: Path
+    manifest_sha256: str
+    number: int
+
+
+class Exhibits:
+    """What is kept so far; without a folder it is only read, counted and thrown away."""
+
+    def __init__(self, scrubber: Scrubber, folder: Path | None) -> None:
+        self.files: list[dict[str, t.Any]] = []
+        self.folder = folder
+        self.scrubber = scrubber
+
+    def add(self, name: str, rows: Iterable[bytes]) -> int:
+        """Writes rows of JSON as one file, one after the other; what breaks off leaves no file."""
+        if self.folder is None:
+            return sum(1 for _ in rows)
+        path = self.folder / f"{name}.jsonl.gz"
+        scrubbed, number = self.scrubber.line, 0
+        try:
+            with (
+                _Hashed(path) as raw,
+                # Neither a name nor a time in its head: equal rows make equal files.
+                gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as file,
+                io.BufferedWriter(t.cast("t.Any", file)) as out,
+            ):
+                for row in rows:
+                    out.write(scrubbed(row))
+                    out.write(b"\n")
+                    number += 1
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self.files.append({"file": path.name, "rows": number, "bytes": raw.size, "sha256": raw.digest.hexdigest()})
+        return number
+
+    def finish(self, base: Path, about: dict[str, t.Any]) -> Kept:
+        """Writes the manifest, linked to the one before of the same incident, and gives the folder its name."""
+        if self.folder is None:
+            raise LookupError("nothing was to be kept")
+        incident = str(about["incident"])
+        with files.locked(base):
+            before = _latest(base, incident)
+            now = datetime.datetime.now(datetime.UTC)
+            if before is not None:
+                # The clock may have been set back; the order of the names is the order of the chain.
+                now = max(now, before.made_at + datetime.timedelta(microseconds=1))
+            stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{incident}-{about['database']}-{now.strftime(STAMP)}")
+            number = before.number + 1 if before else 1
+            manifest = {
+                "format": FORMAT,
+                **about,
+                "folder": stem,
+                "number": number,
+                "previous": {"folder": before.name, "manifest_sha256": before.digest} if before else None,
+                "files": self.files,
+            }
+            with _Hashed(self.folder / MANIFEST) as raw:
+                raw.write((json.dumps(manifest, indent=1, default=str) + "\n").encode(errors="replace"))
+            digest = raw.digest.hexdigest()
+            _settle(self.folder)
+            folder = base / f"{stem}-{digest[:16]}"
+            self.folder.rename(folder)
+            _settle(base)
+        return Kept(folder, digest, number)
+
+
+@contextlib.contextmanager
+def opened(base: Path, scrubber: Scrubber) -> Generator[Exhibits]:
+    """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
+    base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _sweep(base)
+    folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
+    folder.mkdir(mode=0o700)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield Exhibits(scrubber, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _sweep(base: Path) -> None:
+    """Removes what runs that were killed have left: nobody holds its lock."""
+    for folder in base.glob(f".evidence-*{UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            facts = folder.lstat()
+            if facts.st_uid != os.getuid() or time.time() - facts.st_mtime < UNLOCKED_SECONDS:
+                continue
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _settle(folder: Path) -> None:
+    """What is in a folder survives a loss of power."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Link:
+    name: str
+    number: int
+    digest: str
+    made_at: datetime.datetime
+
+
+def _latest(base: Path, incident: str) -> _Link | None:
+    """The last manifest of an incident, by the names of the folders."""
+    prefix = re.sub(r"[^A-Za-z0-9._-]", "_", f"{incident}-")
+    found = [(match["stamp"], match[0]) for match in (NAME.fullmatch(path.name) for path in base.iterdir()) if match]
+    for stamp, name in sorted(found, reverse=True):
+        if not name.startswith(prefix):
+            continue
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            data = (base / name / MANIFEST).read_bytes()
+            manifest = json.loads(data)
+            if manifest["format"] == FORMAT and manifest["incident"] == incident:
+                made_at = datetime.datetime.strptime(stamp, STAMP).replace(tzinfo=datetime.UTC)
+                return _Link(name, int(manifest["number"]), hashlib.sha256(data).hexdigest(), made_at)
+    return None

@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the database looked like: sessions, locks, jobs, affected rows, log and health in about a second; whole tables on request."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+import time
+import typing as t
+
+from ..core import redaction
+from ..core.errors import NotReached
+from ..core.progress import count
+from ..ledger import history
+from ..ledger.open_incident import ADHOC
+from ..moves.cleanup import rules
+from ..postgres.driver import errors, psycopg, sql
+from ..postgres.read_budget import Budget
+from ..postgres.session import attempting
+from ..scout import contract, cron_jobs
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..core.progress import Progress
+    from ..postgres.session import Query, Session
+    from .archive import Exhibits
+
+SESSIONS = """
+SELECT pid, usename::text AS role, application_name, backend_type, client_addr::text AS client, state, wait_event_type,
+       wait_event, backend_start, xact_start, query_start, state_change, left(query, 1024) AS query,
+       CASE WHEN wait_event_type = 'Lock' THEN pg_catalog.pg_blocking_pids(pid) END AS blocked_by
+FROM pg_catalog.pg_stat_activity WHERE datname = current_database() ORDER BY xact_start NULLS LAST LIMIT 500
+"""
+
+LOCKS = """
+SELECT l.pid, l.locktype, l.mode, l.granted, l.relation::regclass::text AS relation, l.classid::bigint AS classid,
+       l.objid::bigint AS objid, l.objsubid, l.transactionid::text AS transactionid
+FROM pg_catalog.pg_locks AS l
+WHERE l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+   OR l.locktype = 'transactionid'
+ORDER BY l.pid LIMIT 2000
+"""
+
+SETTINGS = """
+SELECT name, setting, unit, source FROM pg_catalog.pg_settings
+WHERE source NOT IN ('default', 'client')
+  AND name !~* 'password|passphrase|conninfo|secret|token|jwt|_key|key_|ssl_.*file|_command$'
+ORDER BY name
+"""
+
+TABLES = """
+SELECT relname::text AS name, n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tup_del, last_autovacuum, last_autoanalyze
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'scout' ORDER BY relname
+"""
+
+#: Those that this toolkit set aside for the incident, also in runs that were adopted, and what came into the queue otherwise in its time.
+DEAD_LETTERS = """
+SELECT d.* FROM scout.bronze_events_dlq AS d
+WHERE d.error_details ->> 'incident' = %(incident)s OR d.error_details ->> 'run_id' = ANY(%(runs)s)
+   OR (d.error_details ->> 'incident' IS NULL AND d.failed_at >= %(start)s AND d.failed_at < %(end)s)
+ORDER BY d.failed_at DESC LIMIT %(rows)s
+"""
+
+#: The head of the queue: a poison event is the oldest that waits, and all others wait behind it.
+PENDING = """
+SELECT b.* FROM scout.bronze_events AS b
+WHERE b.event_type = %(sale)s AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+ORDER BY b.ingested_at LIMIT %(rows)s
+"""
+
+#: Along the index on processed_at.
+BAD_TRANSACTIONS = """
+SELECT {names} AS violates, t.* FROM scout.silver_transactions AS t
+WHERE t.processed_at >= %(start)s AND t.processed_at < %(end)s AND ({any}) ORDER BY t.processed_at DESC LIMIT %(rows)s
+"""
+
+#: Along the index on updated_at.
+BAD_LINES = """
+SELECT l.* FROM scout.silver_line_items AS l
+WHERE l.updated_at >= %(start)s AND l.updated_at < %(end)s AND (l.quantity <= 0 OR l.unit_price < 0 OR l.line_amount < 0)
+ORDER BY l.updated_at DESC LIMIT %(rows)s
+"""
+
+LOG_FILE = "SELECT pg_catalog.pg_current_logfile() AS path"
+LOG_SIZE = "SELECT size FROM pg_catalog.pg_ls_logdir() WHERE name = %(name)s"
+LOG_TAIL = "SELECT pg_catalog.pg_read_binary_file(%(path)s, greatest(0, %(size)s - %(bytes)s), %(bytes)s) AS tail"
+
+HISTORY_SECONDS: t.Final = 6 * 3600.0
+LOG_BYTES: t.Final = 128 << 10
+LOG_LINES: t.Final = 1000
+#: How a line of the log begins that is not the rest of a statement, unless log_line_prefix is without a time.
+DATED = re.compile(r"\W{0,3}\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\{\"timestamp\"")
+
+SECTIONS: t.Final[dict[str, t.LiteralString]] = {
+    "sessions": SESSIONS,
+    "locks": LOCKS,
+    "settings": SETTINGS,
+    "tables": TABLES,
+}
+#: The rules a sample is taken by: what is wrong in a row of sales alone, so that it costs no look at its lines.
+SAMPLED: t.Final = [
+    rule for rule in rules.BUILT_IN if rule.table == contract.TRANSACTIONS and "EXISTS" not in rule.predicate
+]
+
+#: What can be exported whole, with the column that says when; without one it is always all of it.
+WHOLE: t.Final[dict[str, str | None]] = {
+    "bronze_events": "ingested_at",
+    "bronze_events_dlq": None,
+    "etl_processed": "processed_at",
+    "silver_transactions": "processed_at",
+    "silver_line_items": "updated_at",
+    "alerts": "created_at",
+}
+
+
+class AbsentError(NotReached):
+    """There is nothing to be had here, and that is no trouble."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is to be kept: within which time, of which window, and which tables whole."""
+
+    incident: str
+    budget_seconds: float
+    start: datetime.datetime
+    end: datetime.datetime
+    sample_rows: int
+    health: dict[str, t.Any]
+    full: tuple[str, ...] = ()
+    full_seconds: float = 3600.0
+
+
+@dataclasses.dataclass
+class Kept:
+    """How that went: what could not be read, what is not there to be read, and how long reading took."""
+
+    sections: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    problems: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    absent: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    seconds: float = 0.0
+
+
+def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Progress, *, check: bool) -> Kept:
+    """Every section that can be had within the budget, then the tables that are wanted whole, on one READ ONLY snapshot."""
+    began, kept = time.monotonic(), Kept()
+    with session.read():
+        budget = Budget(session, wanted.budget_seconds)
+        for name, rows in _readers(wanted, exhibits.scrubber).items():
+            found = budget.read(name, lambda s, name=name, rows=rows: exhibits.add(name, rows(s)))
+            problem = budget.problems.get(name)
+            if found is not None:
+                kept.sections[name] = found
+            elif problem is not None and (problem.kind == AbsentError.kind or name == "server_log"):
+                kept.absent[name] = problem.said
+            elif problem is not None:
+                kept.problems[name] = problem.said
+        if wanted.health:
+            kept.sections["health"] = exhibits.add("health", _lines([wanted.health]))
+        kept.seconds = round(time.monotonic() - began, 3)
+        for table in () if check else wanted.full:
+            kept.sections[f"full_{table}"] = _whole(session, exhibits, table, wanted, progress)
+    return kept
+
+
+def _readers(wanted: Wanted, scrubber: redaction.Scrubber) -> dict[str, Callable[[Session], Iterable[bytes]]]:
+    """The sections in order, the cheap ones first: what comes late may find the time spent."""
+    values = {
+        "incident": wanted.incident,
+        "start": wanted.start,
+        "end": wanted.end,
+        "rows": wanted.sample_rows,
+        "sale": contract.TRANSACTION_EVENT,
+    }
+    readers: dict[str, Callable[[Session], Iterable[bytes]]] = {
+        name: functools.partial(streamed, query=query) for name, query in SECTIONS.items()
+    }
+    readers["jobs"] = lambda s: _lines(job.as_dict() for job in cron_jobs.jobs(s))
+    readers["job_runs"] = lambda s: _lines(cron_jobs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS))
+    bad = sql.SQL(BAD_TRANSACTIONS).format(
+        names=sql.SQL("array_remove(ARRAY[{}], NULL)").format(
+            sql.SQL(", ").join(
+                sql.SQL("CASE WHEN {} THEN {} END").format(_predicate(rule), sql.Literal(rule.name)) for rule in SAMPLED
+            )
+        ),
+        any=sql.SQL(" OR ").join(sql.SQL("({})").format(_predicate(rule)) for rule in SAMPLED),
+    )
+    readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
+    readers["bad_lines"] = functools.partial(streamed, query=BAD_LINES, **values)
+    readers["server_log"] = functools.partial(_log, scrubber=scrubber)
+    readers["dead_letters"] = lambda s: streamed(
+        s,
+        DEAD_LETTERS,
+        runs=list(history.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [],
+        **values,
+    )
+    readers["pending_events"] = functools.partial(streamed, query=PENDING, **values)
+    return readers
+
+
+def _predicate(rule: rules.Rule) -> sql.SQL:
+    return sql.SQL(t.cast("t.LiteralString", rule.predicate))
+
+
+def streamed(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]:
+    """The rows of a query as JSON, one after the other as the server sends them; never two of them are held."""
+    whole = sql.SQL("COPY (SELECT row_to_json(found)::text FROM ({}) AS found) TO STDOUT (ENCODING 'UTF8')")
+    inner = query if isinstance(query, sql.Composable) else sql.SQL(query)
+    rest = b""
+    # COPY takes no parameters from the protocol, so they are quoted into it here.
+    with (
+        psycopg.ClientCursor(session.connection) as cursor,
+        cursor.copy(whole.format(inner), values or None) as copy,
+    ):
+        for block in copy:
+            *lines, rest = (rest + bytes(block)).split(b"\n")
+            for line in lines:
+                # JSON has no other characters that COPY writes in a way of its own.
+                yield line.replace(b"\\\\", b"\\")
+
+
+def _lines(rows: Iterable[dict[str, t.Any]]) -> Iterator[bytes]:
+    for row in rows:
+        yield json.dumps(row, default=str, ensure_ascii=False).encode(errors="replace")
+
+
+def _log(session: Session, scrubber: redaction.Scrubber) -> Iterable[bytes]:
+    """The end of the server's log; what spans lines is hidden before it is cut into lines."""
+    path = session.row(LOG_FILE)["path"]
+    if path is None:
+        raise AbsentError(
+            "no server log", said="the server keeps no log file of its own that could be read (logging_collector)"
+        )
+    size = session.rows(LOG_SIZE, name=path.rpartition("/")[2])
+    if not size:
+        raise AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
+    tail = bytes(session.row(LOG_TAIL, path=path, size=size[0]["size"], bytes=LOG_BYTES)["tail"])
+    cut = size[0]["size"] > LOG_BYTES
+    if cut:
+        tail = tail.partition(b"\n")[2]
+    text = redaction.Scrubber(()).text(tail.decode(errors="replace").replace("\0", ""))
+    hidden = [line for entry in entries(text, cut=cut) for line in scrubber.text(entry).splitlines()]
+    return _lines({"line": line} for line in hidden[-LOG_LINES:])
+
+
+def entries(text: str, *, cut: bool) -> Iterator[str]:
+    """What was logged, each with the lines of its statement; where the beginning is cut away, not the rest of an entry."""
+    lines = text.splitlines()
+    dated = any(map(DATED.match, lines))
+    entry: list[str] = []
+    known = not cut
+    for line in lines:
+        if not (DATED.match(line) if dated else not line.startswith("\t")):
+            entry += [line] if known else []
+            continue
+        if entry:
+            yield "\n".join(entry)
+        entry, known = [line], True
+    if entry:
+        yield "\n".join(entry)
+
+
+def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, progress: Progress) -> int:
+    """A table of the window, all of it."""
+    clock, name = WHOLE[table], sql.Identifier(contract.SCHEMA, table)
+    query = sql.SQL("SELECT * FROM {}").format(name)
+    if clock is not None:
+        column = sql.Identifier(clock)
+        query += sql.SQL(" WHERE {column} >= %(start)s AND {column} < %(end)s").format(column=column)
+    session.limit_statements(wanted.full_seconds)
+    values = {"start": wanted.start, "end": wanted.end} if clock is not None else {}
+    with attempting(f"could not export scout.{table}", on=session.where):
+        try:
+            return exhibits.add(f"full_{table}", _told(streamed(session, query, **values), table, progress))
+        except errors.QueryCanceled as e:
+            raise NotReached(
+                f"could not export scout.{table}",
+                on=session.where,
+                said="it took longer than it may",
+                next_step="raise evidence_full_seconds, or give a shorter window",
+            ) from e
+
+
+def _told(rows: Iterator[bytes], table: str, progress: Progress) -> Iterator[bytes]:
+    """The same rows, with a word now and then."""
+    for number, row in enumerate(rows, 1):
+        if number % 1000 == 0:
+            progress.checkpoint()
+            progress.sometimes(f"{count(number, 'row')} of scout.{table} exported")
+        yield row

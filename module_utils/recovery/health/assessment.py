@@ -1,0 +1,323 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges a Scout pipeline by the runbook's figures; pure, from what findings.read found."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing as t
+
+from ..core.errors import BadInput
+from ..core.progress import in_words
+from . import diagnoses
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .facts import Findings
+
+Figures = dict[str, float]
+
+#: How many of the latest runs make the mean duration, so that a change shows within minutes.
+RUNS: t.Final = 5
+
+
+class Measured(t.NamedTuple):
+    """A value, None where unknown; words about it; and a judgement where the figures alone cannot tell."""
+
+    value: float | None
+    reason: str = ""
+    status: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """An indicator: how it is measured and judged, and what follows from it."""
+
+    name: str
+    unit: str
+    source: str
+    #: At or below is ok, and above is a failure, between them a warning; the other way round where higher is better.
+    ok: float
+    fail: float
+    #: The reads it is made of.
+    reads: tuple[str, ...]
+    measure: Callable[[Findings], Measured]
+    higher_is_better: bool = False
+    #: While it fails, or is unknown, a reset does not resume ingestion.
+    gate: bool = False
+    #: The status from which a reset has something to mend.
+    mended_from: str | None = None
+    #: Falls behind while ingestion is paused, and is not judged then.
+    flow: bool = False
+    #: Without it no verdict can be given.
+    essential: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Indicator:
+    """One figure with its judgement; `value` is None when it is unknown, and `reason` says why."""
+
+    name: str
+    value: float | str | None
+    unit: str
+    status: str
+    source: str
+    reason: str = ""
+    ok: float | None = None
+    fail: float | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results."""
+        shown = dataclasses.asdict(self)
+        threshold = {"ok": shown.pop("ok"), "fail": shown.pop("fail")}
+        value = round(self.value, 3) if isinstance(self.value, float) else self.value
+        return {**shown, "value": value, "threshold": None if self.ok is None else threshold}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The judgement of a pipeline."""
+
+    verdict: str
+    #: The verdict once ingestion runs again; the same unless it is paused.
+    verdict_when_running: str
+    #: Why an emergency reset would do something; empty when it would change nothing.
+    needs_reset: tuple[str, ...]
+    indicators: tuple[Indicator, ...]
+    diagnoses: tuple[diagnoses.Diagnosis, ...]
+    #: What keeps a reset from resuming ingestion.
+    blockers: tuple[str, ...]
+
+
+def _bronze(found: Findings) -> Measured:
+    return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else "")
+
+
+def _silver(found: Findings) -> Measured:
+    return Measured(found.silver_minutes, "no transaction" if found.silver_minutes is None else "")
+
+
+def _gold(found: Findings) -> Measured:
+    """Minutes since the refresh of the oldest view that silver has outrun; a settled view may be as old as it likes."""
+    views = found.gold or []
+    stale = [view for view in views if view.state in ("stale", "unpopulated")]
+    why = "; ".join(f"{view.view.full_name}: {view.why}" for view in stale)
+    if not views:
+        return Measured(None, "no materialized view in schema scout")
+    if any(view.state == "unpopulated" for view in stale):
+        return Measured(None, why, "fail")
+    if not stale and any(view.refreshed_at is None and view.state == "unknown" for view in views):
+        return Measured(None, "; ".join(f"{view.view.full_name}: {view.why}" for view in views))
+    dated = [view.refreshed_at for view in stale or views if view.refreshed_at]
+    minutes = (found.now - min(dated)).total_seconds() / 60 if dated and found.now else None
+    return Measured(minutes, why) if stale else Measured(minutes or 0.0, "nothing newer to show", "ok")
+
+
+def _late_gold(found: Findings) -> Measured:
+    """Views the pipeline's own refresh passed over; while nothing runs, every stale one, for nobody will refresh it."""
+    paused = found.ingestion == "paused"
+    late = [view for view in found.gold or [] if diagnoses.is_late(view, paused=paused)]
+    why = "; ".join(f"{view.view.full_name}: {view.why}" for view in late)
+    failing = paused or any(view.state == "unpopulated" for view in late)
+    return Measured(float(len(late)), why, "ok" if not late else "fail" if failing else "warn")
+
+
+def _linking(found: Findings) -> Measured:
+    row = found.linking
+    if not row or not row["lines"]:
+        return Measured(None, "no line item in the last 24 hours")
+    if row["due"]:
+        return Measured(float(row["due_percent"]))
+    return Measured(float(row["percent"]), "all lines are younger than 10 minutes", "ok")
+
+
+def _alerts(found: Findings) -> Measured:
+    critical = [row for row in found.alerts if row["critical"]]
+    named = ", ".join(f"{row['alert']} {row['found']}" for row in critical)
+    return Measured(float(sum(row["found"] for row in critical)), named)
+
+
+def _duration(found: Findings) -> Measured:
+    good = [run["seconds"] for run in found.runs if run["status"] == "succeeded" and run["seconds"] is not None][:RUNS]
+    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    reason = f"the last run failed: {diagnoses.message_of(found.runs[0])}" if failed else ""
+    if not good:
+        return Measured(None, reason or "no successful run in the last hour", "fail" if failed else None)
+    return Measured(sum(good) / len(good), reason)
+
+
+def _events(found: Findings) -> Measured:
+    return Measured(None if found.backlog is None else float(found.backlog.events))
+
+
+def _age(found: Findings) -> Measured:
+    return Measured(None if found.backlog is None else found.backlog.seconds / 60)
+
+
+def _locks(found: Findings) -> Measured:
+    holders = [activity for activity in found.activities if activity.holds_key]
+    return Measured(max((a.seconds for a in holders), default=0.0), "; ".join(a.describe() for a in holders))
+
+
+def _stuck(found: Findings) -> Measured:
+    stuck = [*found.stuck.clear, *(a for a, _ in found.stuck.leave)] if found.stuck else []
+    return Measured(float(len(stuck)), "; ".join(a.describe() for a in stuck))
+
+
+def _dead_letters(found: Findings) -> Measured:
+    return Measured(None if found.dead_letters is None else float(found.dead_letters))
+
+
+SALES: t.Final = "scout.silver_transactions"
+CLOCKS: t.Final = "refresh clocks of the materialized views"
+FIGURES: t.Final = (
+    Figure("bronze_staleness", "minutes", "max(scout.bronze_events.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
+    Figure("silver_staleness", "minutes", f"max({SALES}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
+    Figure("gold_staleness", "minutes", CLOCKS, 10, 15, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
+    Figure("stale_gold_views", "views", CLOCKS, 0, 0, ("gold",), _late_gold, gate=True, mended_from="warn"),
+    Figure("linking_coverage", "percent", "scout.silver_line_items.product_key, last 24 hours", 95, 90, ("linking",), _linking,
+           higher_is_better=True, flow=True),
+    Figure("critical_alerts", "alerts", f"{SALES}, scout.silver_line_items", 0, 0, ("alerts",), _alerts,
+           gate=True, mended_from="fail", essential=True),
+    Figure("etl_duration", "seconds", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", 60, 300,
+           ("jobs", "runs"), _duration),
+    Figure("backlog_events", "events", "scout.bronze_events without scout.etl_processed", 10_000, 100_000, ("backlog",), _events,
+           flow=True),
+    Figure("backlog_age", "minutes", "oldest pending scout.bronze_events.ingested_at", 5, 15, ("backlog",), _age,
+           gate=True, mended_from="warn", flow=True, essential=True),
+    Figure("stuck_locks", "seconds", "pg_locks, advisory keys", 60, 600, ("sessions",), _locks, gate=True, mended_from="fail"),
+    Figure("stuck_sessions", "sessions", "pg_stat_activity, pg_locks", 0, 0, ("sessions",), _stuck, gate=True, mended_from="warn"),
+    Figure("dlq_unresolved", "entries", "scout.bronze_events_dlq", 0, 1_000_000, ("dead_letters",), _dead_letters),
+)  # fmt: skip
+
+#: The figures by name: the runbook's where it has one.
+THRESHOLDS: t.Final[dict[str, Figures]] = {f.name: {"ok": f.ok, "fail": f.fail} for f in FIGURES}
+GATES: t.Final = frozenset(f.name for f in FIGURES if f.gate)
+FLOW: t.Final = frozenset(f.name for f in FIGURES if f.flow)
+ESSENTIAL: t.Final = frozenset(f.name for f in FIGURES if f.essential) | {"ingestion"}
+WORSE: t.Final = ("unknown", "ok", "warn", "fail")
+
+
+def check_thresholds(given: Mapping[str, t.Any], among: Sequence[Figure] = FIGURES) -> dict[str, Figures]:
+    """The default figures with those given in their place; names any that cannot be used."""
+    thresholds: dict[str, Figures] = {figure.name: {"ok": figure.ok, "fail": figure.fail} for figure in among}
+    for name, figures in given.items():
+        if name not in thresholds:
+            raise BadInput(f"threshold {name[:80]!r} is unknown", next_step=f"choose among {', '.join(thresholds)}")
+        if not isinstance(figures, dict) or set(t.cast("dict[str, t.Any]", figures)) - {"ok", "fail"}:
+            raise BadInput(
+                f"threshold {name} {str(given[name])[:80]!r} is not usable",
+                next_step=f"give {name}: {{ok: …, fail: …}}",
+            )
+        for key, value in t.cast("dict[str, t.Any]", figures).items():
+            thresholds[name][key] = _number(f"{name}.{key}", value)
+    for figure in among:
+        ok, fail = thresholds[figure.name]["ok"], thresholds[figure.name]["fail"]
+        if ok < fail if figure.higher_is_better else ok > fail:
+            way = "below" if figure.higher_is_better else "above"
+            raise BadInput(
+                f"threshold {figure.name}: ok {ok:g} is {way} fail {fail:g}",
+                next_step="give both figures, in that order",
+            )
+    return thresholds
+
+
+def _number(name: str, value: t.Any) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise BadInput(f"threshold {name} {str(value)[:80]!r} is not usable", next_step="give a number, 0 or more")
+    return number
+
+
+def judge(value: float | None, figures: Mapping[str, float], *, higher_is_better: bool = False) -> str:
+    """ok, warn, fail or unknown, by the runbook's pair of figures; what lies between them is a warning."""
+    if value is None or math.isnan(value):
+        return "unknown"
+    if higher_is_better:
+        return "ok" if value >= figures["ok"] else "fail" if value < figures["fail"] else "warn"
+    return "ok" if value <= figures["ok"] else "fail" if value > figures["fail"] else "warn"
+
+
+def assess(found: Findings, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
+    """Figures, verdict, causes and what keeps ingestion from being resumed; pure. `trouble` says that something else is
+    wrong."""
+    raw = [*(_indicator(figure, found, thresholds[figure.name]) for figure in FIGURES), _ingestion(found)]
+    paused = found.ingestion == "paused"
+    blockers = tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown"))
+    shown = tuple(_unjudged(i, found) if paused and i.name in FLOW and i.status != "ok" else i for i in raw)
+    return Report(
+        verdict="paused" if paused else verdict(shown),
+        verdict_when_running=verdict(raw),
+        needs_reset=_needs_reset(found, raw),
+        indicators=shown,
+        diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw}, blockers, trouble=trouble)),
+        blockers=blockers,
+    )
+
+
+def _indicator(figure: Figure, found: Findings, figures: Figures) -> Indicator:
+    problem = next((found.problems[name] for name in figure.reads if name in found.problems), None)
+    measured = Measured(None, problem.said) if problem else figure.measure(found)
+    status = measured.status or judge(measured.value, figures, higher_is_better=figure.higher_is_better)
+    if figure.name == "etl_duration" and status == "ok" and measured.reason:
+        status = "warn"
+    return Indicator(
+        figure.name, measured.value, figure.unit, status, figure.source, measured.reason, figures["ok"], figures["fail"]
+    )
+
+
+def _ingestion(found: Findings) -> Indicator:
+    state, off = found.ingestion, ", ".join(found.off)
+    status = "unknown" if state is None else "ok"
+    reason = found.problems["jobs"].said if "jobs" in found.problems else ""
+    if found.pause and off:
+        pause = found.pause
+        reason = f"paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {pause.actor} for {pause.incident}"
+    elif off:
+        reason = f"inactive, not by this toolkit: {off}"
+        idle = not any(job.active and not job.parked for job in found.etl_jobs)
+        status = "warn" if idle and state == "running" else status
+    return Indicator("ingestion", state, "state", status, "cron.job", reason)
+
+
+def shown(value: float | str | None, unit: str) -> str:
+    """A figure as a person says it; empty where it is unknown."""
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if unit in ("minutes", "seconds"):
+        return in_words(value * (60 if unit == "minutes" else 1))
+    return f"{value:,.1f} %" if unit == "percent" else f"{value:,.0f}"
+
+
+def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:
+    status = {indicator.name: indicator.status for indicator in raw}
+    needs = [f.name for f in FIGURES if f.mended_from and WORSE.index(status[f.name]) >= WORSE.index(f.mended_from)]
+    reasons = {
+        "poison": bool(found.suspects),
+        "repeated_transactions": bool(found.repeats),
+        "paused": found.pause is not None,
+        "interrupted_pause": any(job.parked for job in found.jobs),
+        "backlog_events": found.ingestion == "paused" and bool(found.backlog and found.backlog.events),
+    }
+    return (*needs, *(name for name, given in reasons.items() if given))
+
+
+def _unjudged(indicator: Indicator, found: Findings) -> Indicator:
+    since = f" for {in_words(found.pause.seconds)} by {found.pause.actor}" if found.pause else ""
+    return dataclasses.replace(indicator, status="unknown", reason=f"not judged while paused{since}")
+
+
+def verdict(indicators: tuple[Indicator, ...] | list[Indicator]) -> str:
+    """healthy, degraded, failing, or inconclusive where an essential figure is unknown and none fails."""
+    statuses = {indicator.status for indicator in indicators}
+    if "fail" in statuses:
+        return "failing"
+    if any(i.status == "unknown" and i.name in ESSENTIAL for i in indicators):
+        return "inconclusive"
+    return "degraded" if "warn" in statuses else "healthy"

@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names likely causes of what was found, with the evidence and the exact next command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import typing as t
+
+from ..core.progress import count, in_words
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from ..pipeline.refresh_gold import Freshness
+    from ..postgres.session import Row
+    from .facts import Findings
+    from .schema_drift import Drift
+
+RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
+CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
+REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
+RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
+REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
+ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
+#: Rows are looked at before they move.
+SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same without --check does it"
+
+#: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
+GOLD_LATE_SECONDS: t.Final = 600.0
+DEPLOYED_SECONDS: t.Final = 86400.0
+#: What breaks no rule of v_quality_alerts, in words.
+SPOILED: t.Final = {
+    "EMPTY_BASKET": "silver holds baskets without lines",
+    "MISSING_LINES": "silver lacks lines of sales",
+    "NOT_A_NUMBER": "silver holds amounts that are no numbers",
+}
+#: The runbook's stuck_after_seconds; another one has to be said again in a command.
+STUCK_AFTER_SECONDS: t.Final = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """A likely cause, what shows it, and the exact next command; lower rank first."""
+
+    rank: int
+    cause: str
+    evidence: str
+    next_command: str
+    #: Worth mending, but no reason to keep ingestion paused.
+    blocks: bool = True
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
+
+
+def diagnose(
+    found: Findings, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
+) -> list[Diagnosis]:
+    """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
+    something is wrong which they do not tell."""
+    known = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl)
+    seen = (_of_the_flow, _of_gold, _of_data, _of_jobs_off)
+    # What was deployed today comes before what it may have done; what was deployed long ago explains little.
+    parts = (
+        (*known, _of_the_release, *seen) if found.drift and is_young(found.drift) else (*known, *seen, _of_the_release)
+    )
+    status = {**status, "": "fail"} if trouble else status
+    causes = [cause for part in parts for cause in part(found, status)]
+    if blockers:
+        # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
+        causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
+        # Where nothing is left that a reset would mend, what it would not comes before it.
+        first = set(blockers) == {"critical_alerts"}
+        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command == SET_ASIDE else 1)
+    return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
+
+
+def is_late(view: Freshness, *, paused: bool) -> bool:
+    """Whether a view waits for a refresh that will not come by itself."""
+    if view.state == "unpopulated":
+        return True
+    return view.state == "stale" and (paused or view.behind_seconds is None or view.behind_seconds > GOLD_LATE_SECONDS)
+
+
+def is_young(drift: Drift) -> bool:
+    """Whether a release was captured so lately that what was deployed since is the first suspect."""
+    return drift.seconds < DEPLOYED_SECONDS
+
+
+def message_of(run: Row) -> str:
+    """What a run of a job left behind, on one line."""
+    return " ".join(str(run["return_message"] or "no message").split())[:500]
+
+
+def _cause(cause: str, evidence: str, next_command: str, *, blocks: bool = True) -> Diagnosis:
+    return Diagnosis(0, cause, evidence, next_command, blocks)
+
+
+def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    for row in found.exclusive:
+        who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
+        evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
+        yield _cause(f"{row['relation']} is locked against reading", evidence, f"wait for it to end, or ask {who}")
+    grants: dict[str, list[str]] = {}
+    for name, problem in found.problems.items():
+        if problem.kind in ("privilege", "wrong_database"):
+            grants.setdefault(f"{problem.said}\n{problem.next_step}", []).append(name)
+    for key, names in grants.items():
+        said, _, next_step = key.partition("\n")
+        yield _cause(f"not everything can be seen ({', '.join(names)})", said, next_step)
+
+
+def _of_sessions(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    if found.stuck is None:
+        return
+    after = found.stuck_after_seconds
+    command = UNSTICK if after == STUCK_AFTER_SECONDS else f"{UNSTICK} -e stuck_after_seconds={after:g}"
+    for activity in found.stuck.clear:
+        what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
+        if activity.holds_key:
+            what = "holds Scout's refresh lock: gold cannot be refreshed"
+        yield _cause(f"pid {activity.pid} {what}", activity.describe(), command)
+    for activity, why in found.stuck.leave:
+        cause = f"pid {activity.pid} is in the way and this toolkit does not end it"
+        yield _cause(cause, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
+
+
+def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    pause = found.pause
+    if pause is None:
+        return
+    took = ", ".join(job["jobname"] for job in pause.jobs) or "no job"
+    evidence = f"{in_words(pause.seconds)} ago, for incident {pause.incident}; it took {took}"
+    if found.ingestion == "paused":
+        yield _cause(f"ingestion was paused by {pause.actor}", evidence, RESUME)
+    elif found.ingestion == "running":
+        yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
+
+
+def _idle(found: Findings) -> list[str]:
+    return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
+
+
+def _of_the_etl(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    said = message_of(found.runs[0]) if failed else ""
+    idle = _idle(found)
+    if idle and found.pause is None:
+        yield _off(idle)
+    if found.suspects:
+        first = found.suspects[0]
+        number = "one malformed event blocks" if len(found.suspects) == 1 else "malformed events block"
+        evidence = f"the last ETL run failed: {said}" if failed else "every batch that holds it fails"
+        yield _cause(f"{number} the ETL: event {first.event_id}, {first.reason}", evidence, RESET)
+    for row in found.repeats[:1]:
+        cause = f"transaction {row['transaction_id']} stands twice in one batch, so the ETL cannot load it"
+        yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
+
+
+def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    drift = found.drift
+    if drift and "fail" in status.values():
+        cause = f"the schema is not that of release {drift.release}, captured {in_words(drift.seconds)} ago"
+        command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
+        advice = f"if that deployment is to blame: {command} shows the way back"
+        yield _cause(cause, drift.changes.first(), advice, blocks=is_young(drift))
+
+
+def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    explained = bool(found.suspects or found.repeats or _idle(found))
+    if failed and not explained:
+        said = message_of(found.runs[0])
+        yield _cause("the ETL job fails", said, f"mend what PostgreSQL names, then {RESET}")
+    elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
+        waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"
+        if found.runs or "runs" in found.problems:
+            yield _cause("the ETL is behind", waiting, RESET)
+        else:
+            look = "look at the log of the scheduler (SHOW cron.launch_active_jobs)"
+            yield _cause(
+                "the scheduler starts no ETL run", f"{waiting}; no run within the hour", f"{look}, then {RESET}"
+            )
+    if status.get("etl_duration") in ("warn", "fail") and not failed:
+        evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
+        yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way", blocks=False)
+
+
+def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    for view in found.gold or []:
+        name, late = view.view.full_name, is_late(view, paused=found.ingestion == "paused")
+        if view.view.populated and not view.view.keyed:
+            evidence = "the pipeline refreshes CONCURRENTLY, which needs a unique index on plain columns"
+            cause = f"{name} has no unique index, so the pipeline cannot refresh it"
+            yield _cause(cause, evidence, f"create the unique index of {name} again, then {REFRESH}", blocks=late)
+        if late:
+            yield _cause(f"{name} is {view.state}", view.why, REFRESH)
+
+
+def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    hours = count(found.alert_hours, "hour")
+    for row in found.alerts:
+        alert = str(row["alert"])
+        what = f"silver violates {alert}" if row["critical"] else SPOILED.get(alert, alert)
+        samples = ", ".join(row["samples"] or [])
+        evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
+        yield _cause(what, evidence, SET_ASIDE, blocks=bool(row["critical"]))
+    if found.older and (found.older["negative"] or found.older["empty"]):
+        evidence = (
+            f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
+            f"for example {found.older['sample']}; the acceptance gate refuses them at any age"
+        )
+        yield _cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
+    if status.get("bronze_staleness") in ("warn", "fail"):
+        evidence = f"the newest is {in_words((found.bronze_minutes or 0) * 60)} old"
+        look = "look at the edge function and its sources, not at the database"
+        yield _cause("no new event arrives", evidence, look, blocks=False)
+    if status.get("linking_coverage") in ("warn", "fail"):
+        evidence = "scout.silver_line_items without product_key"
+        look = "look at scout.dim_product and at the job product-linking"
+        yield _cause("products are not linked", evidence, look, blocks=False)
+    if found.dead_letters:
+        evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
+        look = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
+        look += f"; once the cause is mended, {REDRIVE}"
+        yield _cause("dead letters wait for someone", evidence, look, blocks=False)
+
+
+def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    etl = {job.jobname for job in found.etl_jobs}
+    off = [name for name in found.off if name not in etl]
+    if off and found.pause is None:
+        yield _off(off)
+
+
+def _off(names: list[str]) -> Diagnosis:
+    cause = (
+        f"{'job' if len(names) == 1 else 'jobs'} {', '.join(names)} inactive, and no pause of this toolkit explains it"
+    )
+    variables = shlex.quote(json.dumps({"ingestion_jobs": names}))
+    return _cause(cause, "cron.job.active is false", f"if it is not on purpose: {RESUME} -e {variables}")

@@ -1,0 +1,273 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The raw facts of a pipeline, from its base tables, locks and job history: never from its views, which may be broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+
+from ..pipeline import refresh_gold as gold
+from ..postgres.read_budget import Budget, Problem
+from ..scout import contract, cron_jobs, sessions
+from ..scout import poison_probe as suspects
+from . import schema_drift as drift
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable
+
+    from ..ledger.runs import Ledger, Pause
+    from ..postgres.session import Row, Session
+    from .gate.facts import Wider
+
+#: Clocks may be set to the future or to infinity; such rows tell nothing of now.
+BRONZE = """
+SELECT extract(epoch FROM clock_timestamp() - max(ingested_at))::float8 / 60 AS minutes
+FROM scout.bronze_events WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at)
+"""
+
+SILVER = """
+SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS minutes
+FROM scout.silver_transactions WHERE processed_at <= clock_timestamp() AND isfinite(processed_at)
+"""
+
+BACKLOG = """
+SELECT count(*) AS events,
+       extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS seconds
+FROM scout.bronze_events AS b
+WHERE b.event_type = %(event_type)s
+  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+"""
+
+#: Transactions that stand twice in one batch of the ETL, which then fails for ever.
+REPEATS = """
+SELECT transaction_id, (array_agg(event_id::text ORDER BY ingested_at, event_id))[1:2] AS event_ids
+FROM (SELECT left(b.event_data ->> 'transaction_id', 200) AS transaction_id, b.event_id, b.ingested_at
+      FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])) AS oldest
+WHERE transaction_id IS NOT NULL
+GROUP BY transaction_id HAVING count(*) > 1
+ORDER BY min(ingested_at) LIMIT 3
+"""
+
+#: Linking runs every five minutes on lines of the last hour: younger lines than ten minutes are not due yet.
+LINKING = """
+SELECT count(*) FILTER (WHERE due) AS due,
+       100.0 * count(product_key) FILTER (WHERE due) / nullif(count(*) FILTER (WHERE due), 0) AS due_percent,
+       count(*) AS lines, 100.0 * count(product_key) / nullif(count(*), 0) AS percent
+FROM (SELECT product_key, updated_at < now() - interval '10 minutes' AS due
+      FROM scout.silver_line_items
+      WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
+"""
+
+#: The rules of v_quality_alerts, without its division and with discounts taken into account. What an upsert touches
+#: keeps its processed_at, so other clocks tell of it. The start is of the transaction, so that the planner can estimate with
+#: it and use an index. What is not critical breaks no rule of that view, but spoils figures.
+ALERTS = """
+WITH recent AS (
+    SELECT transaction_id FROM scout.silver_transactions
+    WHERE processed_at >= now() - make_interval(hours => %(hours)s) OR updated_at >= now() - make_interval(hours => %(hours)s)
+    UNION SELECT transaction_id FROM scout.silver_line_items WHERE updated_at >= now() - make_interval(hours => %(hours)s)
+),
+sales AS (
+    SELECT t.transaction_id, t.total_amount AS total, coalesce(t.discount_amount, 0) AS off, t.item_count,
+           l.gross, l.lines_off, l.invalid, l.lines,
+           t.total_amount = 'NaN' OR t.net_amount = 'NaN' OR coalesce(l.spoiled, false) AS spoiled
+    FROM recent AS r
+    JOIN scout.silver_transactions AS t ON t.transaction_id = r.transaction_id
+    LEFT JOIN LATERAL (
+        SELECT sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS lines_off,
+               count(*) FILTER (WHERE i.quantity <= 0 OR i.unit_price < 0) AS invalid, count(*) AS lines,
+               bool_or(i.unit_price = 'NaN' OR i.line_amount = 'NaN') AS spoiled
+        FROM scout.silver_line_items AS i WHERE i.transaction_id = r.transaction_id
+    ) AS l ON true
+),
+broken AS (
+    SELECT 'NEGATIVE_TOTAL' AS alert, true AS critical, transaction_id FROM sales WHERE total < 0
+    UNION ALL
+    SELECT 'LINE_TOTAL_MISMATCH', true, transaction_id FROM sales
+    WHERE total <> 'NaN' AND gross <> 'NaN'
+      AND least(abs(total - gross), abs(total - gross + lines_off), abs(total - gross + off),
+                abs(total - gross + lines_off + off)) > greatest(abs(total) * 0.01, 0.50)
+    UNION ALL
+    SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid > 0
+    UNION ALL
+    SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE item_count <= 0
+    UNION ALL
+    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE lines < item_count
+    UNION ALL
+    SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
+),
+ranked AS (SELECT *, row_number() OVER (PARTITION BY alert ORDER BY transaction_id) AS nth FROM broken)
+SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples
+FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
+"""
+
+#: What the alert views, which see one hour, no longer see, and the acceptance gate still refuses.
+OLDER = """
+SELECT count(*) FILTER (WHERE total_amount < 0) AS negative, count(*) FILTER (WHERE item_count <= 0) AS empty,
+       left(min(transaction_id), 60) AS sample
+FROM scout.silver_transactions
+WHERE (total_amount < 0 OR item_count <= 0) AND processed_at < now() - make_interval(hours => %(hours)s)
+"""
+
+DEAD_LETTERS = "SELECT count(*) AS unresolved FROM scout.bronze_events_dlq WHERE resolved_at IS NULL"
+
+#: Who keeps whole tables of Scout from being read, as a migration does.
+EXCLUSIVE = """
+SELECT DISTINCT ON (a.pid) a.pid, a.usename::text AS role, a.application_name AS application,
+       n.nspname || '.' || c.relname AS relation,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock' AND n.nspname IN ('scout', 'cron')
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND c.relkind IN ('r', 'p', 'm')
+ORDER BY a.pid, c.relname LIMIT 5
+"""
+
+NOW = "SELECT clock_timestamp() AS now"
+
+#: How many of the oldest pending events are looked at for what would block the ETL: as many as its job takes.
+HEAD_ROWS: t.Final = 2000
+HISTORY_SECONDS: t.Final = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Backlog:
+    """Events the ETL has not taken: how many, and for how long the oldest has waited."""
+
+    events: int
+    seconds: float
+
+
+@dataclasses.dataclass
+class Findings:
+    """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
+
+    stuck_after_seconds: float = 600.0
+    alert_hours: int = 1
+    pause: Pause | None = None
+    jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
+    activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
+    stuck: sessions.Plan | None = None
+    backlog: Backlog | None = None
+    suspects: list[suspects.Suspect] = dataclasses.field(default_factory=list[suspects.Suspect])
+    repeats: list[Row] = dataclasses.field(default_factory=list["Row"])
+    now: datetime.datetime | None = None
+    gold: list[gold.Freshness] | None = None
+    #: Finished runs of the ETL job within the last hour, newest end first.
+    runs: list[Row] = dataclasses.field(default_factory=list["Row"])
+    alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
+    older: Row | None = None
+    linking: Row | None = None
+    bronze_minutes: float | None = None
+    silver_minutes: float | None = None
+    dead_letters: int | None = None
+    drift: drift.Drift | None = None
+    exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
+    #: What only the acceptance gate asks for.
+    wider: Wider | None = None
+    problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
+
+    @property
+    def etl_jobs(self) -> list[cron_jobs.Job]:
+        """The jobs that load silver; all counted ones where none calls the ETL by name."""
+        return [j for j in self.jobs if cron_jobs.calls(j.command, contract.ETL_FUNCTIONS[:1])] or self.jobs
+
+    @property
+    def off(self) -> list[str]:
+        """Names of the counted jobs that cannot start."""
+        return [job.jobname for job in self.jobs if not job.active or job.parked]
+
+    @property
+    def ingestion(self) -> str | None:
+        """running while any counted job can start, else paused; None when no job could be read."""
+        if not self.jobs:
+            return None
+        return "paused" if len(self.off) == len(self.jobs) else "running"
+
+
+def read(
+    session: Session,
+    ledger: Ledger,
+    *,
+    budget_seconds: float,
+    stuck_after_seconds: float = 600.0,
+    alert_hours: int = 1,
+    jobs: list[str] | None = None,
+    more: Callable[[Budget, Findings], None] | None = None,
+) -> Findings:
+    """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, what
+    grows with the number of bad sales after it, and what the caller wants besides last."""
+    found = Findings(stuck_after_seconds, alert_hours)
+    with session.read():
+        budget = Budget(session, budget_seconds)
+        found.problems = budget.problems
+        found.pause = budget.read("pause", lambda _: ledger.open_pause())
+        found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []
+        activities = budget.read("sessions", functools.partial(_activities, jobs=found.jobs))
+        if activities is not None:
+            found.activities = activities
+            superuser = session.facts.superuser
+            found.stuck = sessions.plan(activities, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
+        found.backlog = budget.read("backlog", _backlog)
+        found.gold = budget.read("gold", functools.partial(_gold, found, budget))
+        found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
+        found.bronze_minutes = budget.read("bronze", lambda s: s.row(BRONZE)["minutes"])
+        found.silver_minutes = budget.read("silver", lambda s: s.row(SILVER)["minutes"])
+        found.linking = budget.read("linking", lambda s: s.row(LINKING))
+        found.dead_letters = budget.read("dead_letters", lambda s: s.row(DEAD_LETTERS)["unresolved"])
+        if found.backlog and found.backlog.events:
+            _read_head(budget, found)
+        if "pause" not in budget.problems:
+            found.drift = budget.read("drift", lambda s: drift.read(s, ledger, found.pause))
+        found.alerts = budget.read("alerts", lambda s: s.rows(ALERTS, hours=alert_hours)) or []
+        found.older = budget.read("older", lambda s: s.row(OLDER, hours=alert_hours))
+        if more is not None:
+            more(budget, found)
+        if any(problem.kind == "lock" for problem in budget.problems.values()):
+            found.exclusive = budget.read("exclusive", lambda s: s.rows(EXCLUSIVE)) or []
+    return found
+
+
+def _read_head(budget: Budget, found: Findings) -> None:
+    """What of the events that come next the ETL could not load; finding these is what costs, so it is done once."""
+    ids = budget.read("head", lambda s: suspects.oldest(s, HEAD_ROWS))
+    if ids:
+        found.suspects = budget.read("suspects", lambda s: suspects.unconvertible(s, ids, most=3)) or []
+        found.repeats = budget.read("repeats", lambda s: s.rows(REPEATS, ids=ids)) or []
+
+
+def _jobs(session: Session, names: list[str] | None) -> list[cron_jobs.Job]:
+    cron_jobs.require(session)
+    return cron_jobs.ingestion_jobs(session, names)
+
+
+def _activities(session: Session, jobs: list[cron_jobs.Job]) -> list[sessions.Activity]:
+    activities = sessions.read(session, jobs)
+    sessions.require_visibility(session, activities)
+    return activities
+
+
+def _backlog(session: Session) -> Backlog:
+    row = session.row(BACKLOG, event_type=contract.TRANSACTION_EVENT)
+    return Backlog(row["events"], max(0.0, row["seconds"] or 0.0))
+
+
+def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:
+    runs = [run for run in cron_jobs.history(session, jobs, HISTORY_SECONDS) if run["end_time"] is not None]
+    return sorted(runs, key=lambda run: run["end_time"], reverse=True)
+
+
+def _gold(found: Findings, budget: Budget, session: Session) -> list[gold.Freshness]:
+    """The views by their own clocks; contents are compared, which costs more, only where a view has no clock."""
+    found.now = session.row(NOW)["now"]
+    views = gold.read(session, budget_seconds=0.0)
+    if any(view.state == "unknown" and view.refreshed_at is None for view in views):
+        views = gold.read(session, budget_seconds=max(0.001, budget.left / 2))
+    return views

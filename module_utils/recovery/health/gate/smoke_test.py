@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The smoke test of the gate: a trial sale, judged."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ...core.progress import in_words
+from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, SOURCE, TABLES, TooLate, Trial, Unlike
+from ...postgres.driver import psycopg
+from ...scout import contract, event_queue
+from .checks import SMOKE
+from .verdict import Judged
+
+if t.TYPE_CHECKING:
+    from ...postgres.session import Session
+
+
+def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[str, t.Any]]:
+    """Whether a sale goes through the pipeline as it should, with each step; never longer than so many seconds."""
+    with session.read():
+        drawing = [row["name"] for row in session.rows(DRAWING, tables=list(TABLES))]
+    if drawing:
+        return skipped(f"not run: it would advance a sequence of {', '.join(drawing)}, which no rollback takes back")
+    trial = Trial(session, seconds, owner)
+    status, reason = "pass", ""
+    try:
+        trial.run()
+    except Unlike as e:
+        status, reason = "fail", f"could not {trial.doing}: {e}"
+    except TooLate:
+        status, reason = "inconclusive", f"could not {trial.doing} within {in_words(seconds)}; {SLOW}"
+    except psycopg.Error as e:
+        if session.connection.closed:
+            raise
+        status, reason = _refusal(session, trial, e)
+    if reason:
+        trial.steps.append({"step": trial.doing, "result": reason})
+    else:
+        reason = "a sale went from bronze to silver and its lines, sent twice and kept once; rolled back, and nothing remains"
+    judged = Judged(SMOKE, status, trial.seconds, "seconds", SOURCE, reason)
+    return judged, {
+        **_told(judged),
+        "transaction_id": trial.sale.transaction_id,
+        "store_id": trial.sale.store_id,
+        "steps": trial.steps,
+    }
+
+
+def skipped(why: str) -> tuple[Judged, dict[str, t.Any]]:
+    """A smoke test that was not run is none that passed."""
+    judged = Judged(SMOKE, "inconclusive", None, "seconds", SOURCE, why)
+    return judged, {**_told(judged), "transaction_id": None, "store_id": None, "steps": []}
+
+
+def _told(judged: Judged) -> dict[str, t.Any]:
+    seconds = round(judged.value, 3) if isinstance(judged.value, float) else None
+    return {"status": judged.status, "reason": judged.reason, "seconds": seconds}
+
+
+def _refusal(session: Session, trial: Trial, error: psycopg.Error) -> tuple[str, str]:
+    """What an error of PostgreSQL says of the pipeline, if anything."""
+    said = error.diag.message_primary or str(error)
+    text = f"could not {trial.doing}: {said} (SQLSTATE {error.sqlstate})"
+    # A privilege that the ETL's owner lacks is not one that we lack.
+    inside = error.sqlstate == "42501" and contract.ETL_FUNCTIONS[0] in (error.diag.context or "")
+    if inside or (error.sqlstate not in OTHERS and trial.doing != PREPARING):
+        return "fail", text
+    if error.sqlstate == "55P03":
+        with contextlib.suppress(psycopg.Error), session.read():
+            if who := event_queue.describe(event_queue.in_the_way(session)):
+                text += f"; locks are held by {who}"
+    if error.sqlstate == "57014":
+        text += f"; {SLOW}"
+    if error.sqlstate == "42501":
+        text += "; preflight.yml names each missing GRANT"
+    return "inconclusive", text

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the schema differs from the youngest release that was captured: what a deployment may have broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..release.captures import document as release
+from ..release.captures import store as captures_store
+from ..release.catalog import reader as catalog_reader
+
+if t.TYPE_CHECKING:
+    from ..ledger.runs import Ledger, Pause
+    from ..postgres.session import Session
+
+#: A look at the catalog leaves the settings of its transaction otherwise.
+AS_BEFORE: t.Final = "SELECT set_config('search_path', %(path)s, true), set_config('IntervalStyle', %(style)s, true)"
+SETTINGS: t.Final = "SELECT current_setting('search_path') AS path, current_setting('IntervalStyle') AS style"
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """Since a release was captured so many seconds ago, these objects are otherwise."""
+
+    release: str
+    seconds: float
+    changes: release.Changes
+
+
+def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
+    """None where nothing was captured, and where all is as it was captured; inside the caller's transaction."""
+    kept = captures_store.youngest_about(ledger)
+    if kept is None:
+        return None
+    scope = catalog_reader.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
+    before = session.row(SETTINGS)
+    found = catalog_reader.read(session, scope, pause.jobs if pause else ())
+    session.execute(AS_BEFORE, **before)
+    if release.digest(release.digests(found.entries.values())) == kept["digest"]:
+        return None
+    made = captures_store.by_id(ledger, kept["capture_id"])
+    if made is None:
+        return None
+    same = captures_store.origin(session).is_that_of(made)
+    changes = release.compare(release.entries_of(made), found.entries, same_database=same)
+    return Drift(kept["release"], kept["seconds"], changes) if changes.number else None

@@ -1,0 +1,311 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of an incident as orders are given: what is meant, what is written, and what the result says."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ..core.errors import BadInput, LeaseHeld, NotReached
+from ..core.progress import count, in_words
+from ..health import assessment
+from ..health.watch import course
+from ..invoke import known_secrets
+from ..ledger import runs as ledgers
+from ..ledger.open_incident import ADHOC
+from ..moves.engine.selection import moment
+from ..moves.undo.run import as_run_id
+from ..postgres.session import attempting
+from . import plans, timeline
+from . import record as incidents_record
+from .report import build, charts, impact
+from .report import facts as report_facts
+
+if t.TYPE_CHECKING:
+    import zoneinfo
+    from collections.abc import Mapping
+
+    from ..invoke import Call
+    from ..ledger.runs import Ledger
+
+Result = dict[str, t.Any]
+
+#: Which entry people are told of, by the order that writes it.
+NEWS: t.Final = {"opened": "opened", "updated": "update", "closed": "closed"}
+
+#: Who opens at the same moment has it on record within so many seconds.
+OPENING_SECONDS: t.Final = 2.0
+
+#: What is kept of a look at the pipeline.
+KEPT: t.Final = {
+    "assess": ("verdict", "summary"),
+    "gate": ("verdict", "summary", "ok", "exit_code"),
+    "evidence": ("folder", "summary"),
+}
+
+
+def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Opens, notes, updates or closes; in check mode says what that would come to."""
+    want = plans.wanted(params, known_secrets(call, params))
+    if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
+        raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
+    ledger = _ledger(call, params)
+    session = call.session
+    takes_lease = params["state"] in ("opened", "closed")
+    lease: dict[str, t.Any] = {"token": params["lease_token"], "takeover": params["takeover"]}
+    with attempting("could not read the record", on=session.where), session.read():
+        look, todo = _planned(ledger, params, want)
+        if call.check and todo.changed and takes_lease:
+            incidents_record.refuse_lease_held(ledger, **lease)
+    before = look.record if look.record and look.record.row["incident"] == todo.incident else None
+    notes: list[str] = []
+    if want.hidden:
+        names = ", ".join(want.hidden)
+        notes.append(f"what looks like a secret is left out of {names}: *** stands in the record in its place")
+    if todo.changed and not call.check:
+        name = todo.incident
+        held = (
+            incidents_record.under_lease(ledger, name, **lease) if takes_lease else contextlib.nullcontext(list[str]())
+        )
+        try:
+            with held as told:
+                notes += told
+                with session.write():
+                    incidents_record.lock(session, name)
+                    _, todo = _planned(ledger, params, want)
+                    if todo.changed:
+                        incidents_record.write(ledger, todo)
+        except (LeaseHeld, NotReached) as e:
+            if params["state"] != "opened":
+                raise
+            todo = _opened_meanwhile(ledger, params, want, e)
+    if call.check:
+        record = plans.preview(look, todo, call.controller.actor)
+    else:
+        with session.read():
+            record = incidents_record.read(session, todo.incident)
+        if record is None:
+            raise LookupError("an incident that was just written is not there")
+    shown = timeline.described(record)
+    news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
+    return {
+        **shown,
+        "changed": todo.changed,
+        "untold": news is not None,
+        "untold_channels": list(news.channels) if news else [],
+        "news": news.text if news else "",
+        "warnings": [*todo.warnings, *notes, *ledger.warnings],
+        "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
+        "incident_open": shown["state"] == "open",
+        "diff": {"before": _line(before), "after": _line(record)},
+    }
+
+
+def _opened_meanwhile(
+    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted, refused: LeaseHeld | NotReached
+) -> plans.Todo:
+    """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
+    holder: Mapping[str, str] = refused.result.get("lease") or {}
+    # Who holds the lease to open an incident holds it under its name.
+    patience = 0.0 if holder.get("incident") == ADHOC else OPENING_SECONDS
+    deadline = time.monotonic() + patience
+    while True:
+        with ledger.session.read():
+            _, todo = _planned(ledger, params, want)
+        if not todo.changed:
+            return todo
+        if time.monotonic() >= deadline:
+            raise refused
+        time.sleep(0.05)
+
+
+def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
+    """The ledger, which an incident cannot do without."""
+    if params["ledger"] == "off":
+        raise BadInput(
+            "the record of an incident is in the ledger, and ledger is off", next_step="leave out ledger=off"
+        )
+    if params["state"] == "opened" and not call.check:
+        return call.ensure("required")
+    ledger = call.look(params["ledger"])
+    if not ledger.present and params["state"] != "opened":
+        raise _none_open(call.session.where)
+    return ledger
+
+
+def _none_open(where: str) -> NotReached:
+    return NotReached(
+        "no incident is open",
+        on=where,
+        next_step="incident_open.yml -e \"title='…'\" -e severity=high, or name one with -e incident=…",
+    )
+
+
+def _planned(
+    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted
+) -> tuple[incidents_record.Look, plans.Todo]:
+    """What there is, and what is to be done about it; inside the caller's transaction."""
+    session, state = ledger.session, params["state"]
+    if not ledger.present:
+        # Only in check mode, before the first use of the ledger.
+        now = session.row("SELECT clock_timestamp() AS now")["now"]
+        look = incidents_record.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
+        return look, plans.to_open(look, want, session.where)
+    since = None
+    if params["adopt_since"]:
+        since = moment(session, params["adopt_since"], params["time_zone"], "adopt_since")
+    look = incidents_record.look(
+        ledger, want.given, latest=state == "closed", ids=[as_run_id(each) for each in params["adopt"]], since=since
+    )
+    if state == "opened":
+        return look, plans.to_open(look, want, session.where)
+    if look.record is None:
+        if want.given == ADHOC:
+            raise _none_open(session.where)
+        raise NotReached(
+            f"{want.given} was never opened",
+            on=session.where,
+            next_step=f"incident_open.yml -e incident={want.given} -e \"title='…'\" -e severity=high",
+        )
+    if state == "noted":
+        return look, plans.to_note(look.record, want)
+    if state == "updated":
+        return look, plans.to_update(look.record, look, want, session.where)
+    return look, plans.to_close(look.record, look, want, session.where)
+
+
+def _line(record: timeline.Record | None) -> Result:
+    """What a diff shows."""
+    if record is None:
+        return {}
+    shown = timeline.described(record)
+    named = ("incident", "title", "severity", "state", "next_update_at", "root_cause")
+    return {**{name: shown[name] for name in named}, "entries": len(record.entries)}
+
+
+def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Keeps in the ledger what a look at the pipeline came to, where an incident is open."""
+    found, action = params["found"], params["looked"]
+    nothing: Result = {"changed": False, "run_id": None, "warnings": []}
+    with call.session.read():
+        ledger = call.look(params["ledger"])
+        open_one = incidents_record.meant(call.session, ADHOC) if ledger.present else None
+    if open_one != call.incident:
+        return {**nothing, "incident": open_one, "summary": "no incident is open for it"}
+    about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
+    about |= course.figures_of(found) if about else {}
+    if call.check or not about:
+        return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
+    run = ledgers.begin(ledger, action, {})
+    run.effects.update(about)
+    ledgers.end(run, None)
+    return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
+
+
+def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Keeps in the record who was told what, and who could not be; also of an incident that was just closed."""
+    found, session = params["found"], call.session
+    sent: list[t.Any] = found.get("sent") or []
+    unsent: list[Mapping[str, str]] = found.get("unsent") or []
+    nothing: Result = {"changed": False, "warnings": []}
+    with session.read():
+        ledger = call.look(params["ledger"])
+        name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
+        record = incidents_record.read(session, name) if name else None
+    if record is None or not (sent or unsent):
+        why = "nobody was told" if record else "no incident is on record"
+        return {**nothing, "incident": name if record else None, "summary": why}
+    if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
+        return {**nothing, "incident": name, "summary": f"{name} has it that they could not be told"}
+    names = [str(channel) for channel in sent] or ["nobody"]
+    text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
+    summary = f"noted for {name} that {', '.join(names)} got the message"
+    if not call.check:
+        todo = plans.Todo(str(name), record.row, (plans.Entry("notified", text, {"sent": sent, "unsent": unsent}),))
+        with session.write():
+            incidents_record.lock(session, todo.incident)
+            incidents_record.write(ledger, todo)
+        with session.read():
+            record = incidents_record.read(session, todo.incident) or record
+    return {
+        **nothing,
+        "incident": name,
+        "phases": timeline.described(record)["phases"],
+        "summary": summary if not call.check else f"would have {summary}",
+    }
+
+
+def told(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """The story of an incident, or that there is none."""
+    zone = timeline.zone_of(params["time_zone"])
+    session = call.session
+    record: timeline.Record | None = None
+    with attempting("could not read the record", on=session.where), session.read():
+        if call.look(params["ledger"]).present:
+            name = incidents_record.meant(session, params["incident"], latest=params["latest"])
+            record = incidents_record.read(session, name) if name else None
+        elif params["report"] and params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+            raise problem
+    if record is None:
+        none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"
+        if params["report"]:
+            raise _nothing_to_report(session.where, params["incident"])
+        return {
+            "changed": False,
+            "incident": None,
+            "overdue": [],
+            "record": None,
+            "timeline": [],
+            "report": None,
+            "summary": none,
+        }
+    shown = timeline.described(record)
+    events = timeline.timeline(record, zone)
+    return {
+        "changed": False,
+        "incident": shown["incident"],
+        "overdue": shown["overdue"],
+        "record": shown,
+        "timeline": events,
+        "report": _reported(call, record, zone) if params["report"] else None,
+        "summary": f"{in_brief(shown, record)}; {count(len(events), 'event')}",
+    }
+
+
+def _nothing_to_report(where: str, given: str) -> NotReached:
+    name = "no incident" if given == ADHOC else given
+    return NotReached(
+        f"could not report on {name}" if given != ADHOC else "could not report: no incident is on record",
+        on=where,
+        said="" if given == ADHOC else f"{given} was never opened",
+        next_step="runs.yml lists what was done, each with its incident; incident_open.yml opens one",
+    )
+
+
+def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> Result:
+    """The runbook's template filled in, with its pictures; what cannot be drawn is said in it."""
+    session = call.session
+    with attempting("could not read what the report tells", on=session.where), session.read():
+        facts = report_facts.read(session, record.row["incident"], record.runs)
+    story = build.Story(record, facts, session.where, zone)
+    made: Result = build.build(story) | {"charts": [], "no_charts": ""}
+    seen = impact.points(record, facts)
+    pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
+    try:
+        made["charts"] = charts.draw(seen, pauses, story.as_of, assessment.THRESHOLDS)
+    except BadInput as e:
+        made["no_charts"] = f"{e.attempted}: {e.said}"
+    return made
+
+
+def in_brief(shown: Mapping[str, t.Any], record: timeline.Record) -> str:
+    """`INC-2041 is open for 12 min, critical: gold is stale`."""
+    end = record.row["closed_at"] or record.now
+    lasted = in_words((end - record.row["opened_at"]).total_seconds())
+    state = f"open for {lasted}" if shown["state"] == "open" else f"closed after {lasted}"
+    text = f"{shown['incident']} is {state}, {shown['severity']}: {shown['title']}"
+    late = [timeline.overdue_words(each) for each in shown["overdue"]]
+    return f"{text}; {', '.join(late)}" if late else text

@@ -1,0 +1,398 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of an incident, the runbook's documentation template filled in from its record; pure.
+
+An incident of which nothing new is on record gives the same report at any time: nothing of it depends on the clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ...core.progress import count, in_words
+from ...ledger import history
+from .. import timeline
+from ..checklist import FIXES
+from . import impact as report_impact
+from . import wording as words
+
+if t.TYPE_CHECKING:
+    import datetime
+    import zoneinfo
+
+    from ...postgres.session import Row
+    from ..timeline import Record
+    from .facts import Facts
+
+NOTE: t.Final = "ansible-playbook playbooks/incident_note.yml"
+#: The notes by which a report says what keeps it from happening again.
+PREVENTION: t.Final = ("update_monitoring", "update_runbook")
+#: The template's follow-up actions, each with the notes that make it done.
+FOLLOW_UPS: t.Final = (
+    ("Update monitoring alerts", ("update_monitoring",)),
+    ("Update the runbook", ("update_runbook",)),
+    ("Schedule team retrospective", ("retrospective",)),
+    ("Document lessons learned", ("root_cause", "update_runbook")),
+)
+#: Runs that left everything as it was.
+LOOKS: t.Final = (*history.LOOKS, "watch", "evidence", "capture")
+#: Runs by which somebody began to do something about it.
+RESPONSES: t.Final = (*FIXES, "pause", "resume")
+#: What a file's name may have.
+ODD: t.Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """What a report is made of."""
+
+    record: Record
+    facts: Facts
+    database: str
+    zone: zoneinfo.ZoneInfo | None = None
+
+    @property
+    def name(self) -> str:
+        """The incident's."""
+        return str(self.record.row["incident"])
+
+    @property
+    def as_of(self) -> datetime.datetime:
+        """The end of the incident; while it is open, the last moment that is on record."""
+        closed: datetime.datetime | None = self.record.row["closed_at"]
+        moments = [entry["at"] for entry in self.record.entries]
+        moments += [run["finished_at"] or run["started_at"] for run in self.record.runs]
+        moments += [sample["at"] for sample in self.facts.samples]
+        return closed or max([self.record.row["opened_at"], *moments])
+
+    @property
+    def mends(self) -> list[Row]:
+        """Runs that mended something or let it go on, and are in force."""
+        return [
+            run
+            for run in self.record.runs
+            if run["action"] in RESPONSES and run["status"] == "succeeded" and not run["undone_by"]
+        ]
+
+    def stamp(self, at: datetime.datetime | str) -> Row:
+        """A moment as it is shown."""
+        return words.stamp(at, self.zone)
+
+
+def build(story: Story) -> Row:
+    """Everything that a template needs, in plain values; texts of people are as they typed them."""
+    record = timeline.described(story.record)
+    events = _events(story)
+    impact = report_impact.assess(story.record, story.facts, story.as_of)
+    milestones = _milestones(story, events)
+    began: datetime.datetime = story.record.row["opened_at"]
+    made: Row = {
+        "incident": story.name,
+        "database": story.database,
+        "title": record["title"],
+        "severity": record["severity"],
+        "state": record["state"],
+        "date": story.stamp(began)["day"],
+        "file_name": file_name(story.name, story.database, began),
+        "zone": str(story.zone) if story.zone else None,
+        "opened": {**story.stamp(began), "by": record["opened_by"]},
+        "closed": {**story.stamp(story.as_of), "by": record["closed_by"]} if record["closed_at"] else None,
+        "as_of": story.stamp(story.as_of),
+        "next_update": story.stamp(record["next_update_at"]) if record["next_update_at"] else None,
+        "escalation": record["escalation"],
+        "milestones": milestones,
+        "impact": _shown_impact(story, impact),
+        **{name: _noted(story, name) for name in ("root_cause", "external_dependencies", "retrospective")},
+        "symptoms": _notes(story, None),
+        "resolution": [_step(story, run, events) for run in story.mends],
+        "prevention": [note for item in PREVENTION for note in _notes(story, item)],
+        "follow_ups": _follow_ups(story, impact),
+        "done": [_step(story, run, events) for run in story.record.runs],
+        "people": _people(story),
+        "communications": _communications(story),
+        "evidence": _evidence(story),
+        "checklist": record["phases"],
+        "checked": sum(item["done"] for phase in record["phases"] for item in phase["items"]),
+        "items": sum(len(phase["items"]) for phase in record["phases"]),
+        "missing": [_lacking(story, item) for item in record["missing"]],
+        "timeline": events,
+        "looks": report_impact.looks(story.record, story.facts, story.stamp),
+    }
+    made["in_brief"] = _in_brief(story, made, impact)
+    made["figures"] = _figures(story, made, impact)
+    return made
+
+
+def file_name(incident: str, database: str, began: datetime.datetime) -> str:
+    """`INC-2041-scout-2026-11-25`, fit for any file system."""
+    day = words.stamp(began, None)["day"]
+    return "-".join(ODD.sub("_", part) for part in (incident, database.partition(" on ")[0], day))
+
+
+def _events(story: Story) -> list[Row]:
+    """The timeline, each event with its heading and its times as they are shown."""
+    undone_at = {run["undoes"]: run for run in story.record.runs if run["undoes"]}
+    made: list[Row] = []
+    for event in timeline.timeline(story.record, story.zone):
+        by: Row | None = undone_at.get(event["run_id"]) if event["undone_by"] else None
+        made.append(
+            {
+                **event,
+                **story.stamp(event["at"]),
+                "heading": words.heading(event),
+                "tone": words.tone(event),
+                "undone": f"taken back by {by['actor']}" if by else "taken back" if event["undone_by"] else None,
+            }
+        )
+    return made
+
+
+def _milestones(story: Story, events: list[Row]) -> list[Row]:
+    """The four lines of the template's timeline; one that is not reached says so."""
+    mends = story.mends
+    first = next((run for run in story.record.runs if run["action"] in RESPONSES), None)
+    cause = next((e for e in story.record.entries if e["details"].get("item") == "root_cause"), None)
+    detected = events[0]
+    how = f"{detected['heading']} by {detected['actor']}" if detected["actor"] else detected["heading"]
+    look = next((event for event in events if event["what"] in history.LOOKS), None)
+    if look and look["tone"] == "bad":
+        how += f"; {look['effect']}"
+    made = [{"name": "Detection", **story.stamp(detected["at"]), "text": how}]
+    made.append(_milestone(story, "Mitigation started", first["started_at"] if first else None, _first(first, events)))
+    latest = story.record.row["root_cause"]
+    made.append(_milestone(story, "Root cause found", cause["at"] if cause else None, latest or "not written down yet"))
+    end, how = _resolved(story, mends)
+    made.append(_milestone(story, "Resolved", end, how))
+    return made
+
+
+def _milestone(story: Story, name: str, at: datetime.datetime | None, text: str) -> Row:
+    blank: Row = dict.fromkeys(("at", "day", "time", "utc", "local", "local_time"))
+    moment = blank if at is None else story.stamp(at)
+    return {"name": name, **moment, "text": text}
+
+
+def _first(run: Row | None, events: list[Row]) -> str:
+    if run is None:
+        return "nothing was done yet"
+    event = _event_of(run, events)
+    return f"{event['heading']} by {run['actor']}" + (f": {event['effect']}" if event["effect"] else "")
+
+
+def _event_of(run: Row, events: list[Row]) -> Row:
+    return next(event for event in events if event["kind"] == "run" and event["run_id"] == run["run_id"])
+
+
+def _resolved(story: Story, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
+    """When the last mending step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
+    closed: datetime.datetime | None = story.record.row["closed_at"]
+    if not mends:
+        return (closed, "closed without a step of recovery") if closed else (None, "not yet")
+    last = max(mends, key=lambda run: run["finished_at"] or run["started_at"])
+    end: datetime.datetime = last["finished_at"] or last["started_at"]
+    confirmed = closed is not None or any(
+        run["started_at"] >= end and (run["effects"].get("ok") or run["effects"].get("verdict") in words.GOOD)
+        for run in story.record.runs
+    )
+    if not confirmed:
+        return None, "not confirmed yet: no acceptance gate or watch has passed since the last step"
+    steps = list(dict.fromkeys(words.step(run["action"]).lower() for run in mends))
+    return end, words.joined(steps).capitalize()
+
+
+def _noted(story: Story, item: str) -> Row | None:
+    """The last note under a heading."""
+    return next(iter(_notes(story, item)[::-1]), None)
+
+
+def _notes(story: Story, item: str | None) -> list[Row]:
+    return [
+        {**story.stamp(entry["at"]), "by": entry["actor"], "text": entry["text"], "item": item}
+        for entry in story.record.entries
+        if entry["kind"] == "note" and entry["details"].get("item") == item
+    ]
+
+
+def _step(story: Story, run: Row, events: list[Row]) -> Row:
+    event = _event_of(run, events)
+    took = None if run["seconds"] is None else in_words(run["seconds"])
+    named = ("heading", "effect", "tone", "undone", "undo", "status")
+    return {
+        **story.stamp(run["started_at"]),
+        **{name: event[name] for name in named},
+        "by": run["actor"],
+        "run_id": run["run_id"],
+        "acts": run["action"] not in LOOKS,
+        "took": took,
+        "command": f"ansible-playbook playbooks/undo.yml -e run_id={run['run_id']}" if event["undo"] else None,
+    }
+
+
+def _follow_ups(story: Story, impact: report_impact.Impact) -> list[Row]:
+    """The template's, and what this incident leaves to be done."""
+    made: list[Row] = []
+    for text, items in FOLLOW_UPS:
+        notes = [note for item in items if (note := _noted(story, item))]
+        lacking = [item for item in items if not _noted(story, item)]
+        made.append(
+            {
+                "text": text,
+                "done": not lacking,
+                "notes": [] if len(items) > 1 else notes,
+                "command": _lacking(story, lacking[0])["command"] if lacking else None,
+            }
+        )
+    if impact.waiting:
+        text = f"Decide on {count(impact.waiting, 'dead letter')} of this incident: mend the cause and bring back, or let go"
+        command = f"ansible-playbook playbooks/redrive.yml -e of_incident={story.name}"
+        made.append({"text": text, "done": False, "notes": [], "command": command})
+    if impact.still_paused:
+        command = "ansible-playbook playbooks/resume_ingestion.yml"
+        made.append({"text": "Resume ingestion", "done": False, "notes": [], "command": command})
+    return made
+
+
+def _lacking(story: Story, item: str) -> Row:
+    """What a person has still to supply, and how."""
+    said = f"-e \"{item}='…'\"" if item in ("root_cause", "external_dependencies", "retrospective") else ""
+    said = said or f"-e settles={item} -e \"text='…'\""
+    return {"item": item, "text": item.replace("_", " "), "command": f"{NOTE} -e incident={story.name} {said}"}
+
+
+def _people(story: Story) -> list[Row]:
+    """Who took part, the one who did first first, with what each did."""
+    did: dict[str, list[str]] = {}
+    for entry in story.record.entries:
+        if entry["kind"] in ("opened", "closed"):
+            did.setdefault(entry["actor"], []).append(f"{entry['kind']} it")
+    for actor in dict.fromkeys(
+        [*did, *(run["actor"] for run in story.record.runs), *(entry["actor"] for entry in story.record.entries)]
+    ):
+        for noun, number in (
+            ("run", sum(run["actor"] == actor for run in story.record.runs)),
+            ("note", sum(e["actor"] == actor and e["kind"] == "note" for e in story.record.entries)),
+            ("update", sum(e["actor"] == actor and e["kind"] == "update" for e in story.record.entries)),
+        ):
+            if number:
+                did.setdefault(actor, []).append(count(number, noun))
+        did.setdefault(actor, [])
+    return [{"name": actor, "did": words.joined(parts)} for actor, parts in did.items()]
+
+
+def _communications(story: Story) -> list[Row]:
+    """Who was told what, who could not be, and what was said of how things stand."""
+    made: list[Row] = []
+    for entry in story.record.entries:
+        if entry["kind"] not in ("notified", "update"):
+            continue
+        unsent: list[Row] = entry["details"].get("unsent") or []
+        failed = [f"{each['channel']}: {each['error']}" for each in unsent]
+        sent: list[str] = entry["details"].get("sent") or []
+        made.append(
+            {
+                **story.stamp(entry["at"]),
+                "by": entry["actor"],
+                "kind": entry["kind"],
+                "text": entry["text"],
+                "to": sent,
+                "failed": failed,
+            }
+        )
+    return made
+
+
+def _evidence(story: Story) -> list[Row]:
+    return [
+        {
+            **story.stamp(run["started_at"]),
+            "by": run["actor"],
+            "folder": str(run["effects"].get("folder") or ""),
+            "text": str(run["effects"].get("summary") or ""),
+        }
+        for run in story.record.runs
+        if run["action"] == "evidence" and run["status"] == "succeeded"
+    ]
+
+
+def _response(story: Story) -> tuple[float | None, float | None]:
+    """After how many seconds somebody did or said something, and within how many it was promised."""
+    opened = story.record.row["opened_at"]
+    moments = [run["started_at"] for run in story.record.runs if run["action"] not in history.LOOKS]
+    moments += [e["at"] for e in story.record.entries if e["kind"] in timeline.RESPONSES]
+    minutes = timeline.severity_terms(story.record.entries).get("response_minutes")
+    first = max(0.0, (min(moments) - opened).total_seconds()) if moments else None
+    return first, None if minutes is None else minutes * 60.0
+
+
+def _shown_impact(story: Story, impact: report_impact.Impact) -> Row:
+    lasted = (story.as_of - story.record.row["opened_at"]).total_seconds()
+    made = {**impact.as_dict(), "business": [note["text"] for note in _notes(story, "impact_scope")]}
+    made["duration"] = in_words(lasted)
+    made["felt"] = impact.felt
+    made["duration_seconds"] = round(lasted, 3)
+    made["paused"] = in_words(impact.paused_seconds) if impact.pauses else None
+    made["pauses"] = [
+        {
+            "start": story.stamp(start),
+            "end": story.stamp(end) if end else None,
+            "by": by,
+            "lasted": in_words(((end or story.as_of) - start).total_seconds()),
+        }
+        for start, end, by in impact.pauses
+    ]
+    made["window"] = (
+        {"start": story.stamp(impact.window[0]), "end": story.stamp(impact.window[1])} if impact.window else None
+    )
+    return made
+
+
+def _in_brief(story: Story, made: Row, impact: report_impact.Impact) -> str:
+    """What somebody reads who reads nothing else."""
+    lasted = made["impact"]["duration"]
+    state = f"closed after {lasted}" if made["closed"] else f"open, on record for {lasted}"
+    first, _ = _response(story)
+    parts = [f"{made['severity'].capitalize()}, {state}."]
+    if first is not None:
+        parts.append(f"The first response came {'at once' if first < 1 else f'after {in_words(first)}'}.")
+    if impact.pauses:
+        still = " and is still" if impact.still_paused else ""
+        parts.append(f"Ingestion was{still} paused for {in_words(impact.paused_seconds)}.")
+    parts.append(impact.sentence)
+    return " ".join(part for part in parts if part)
+
+
+def _figures(story: Story, made: Row, impact: report_impact.Impact) -> list[Row]:
+    """The large figures at the top, each with a word below."""
+    first, promised = _response(story)
+    late = first is not None and promised is not None and first > promised
+    within = f"{'later than' if late else 'within'} the {in_words(promised)} promised" if promised else ""
+    end = made["milestones"][3]
+    opened: datetime.datetime = story.record.row["opened_at"]
+    return [
+        _figure(
+            "Duration",
+            made["impact"]["duration"],
+            f"until {made['as_of']['utc'][:16]} UTC" if made["closed"] else "so far",
+        ),
+        _figure("First response", "none yet" if first is None else in_words(first), within, "bad" if late else ""),
+        _figure(
+            "Recovered",
+            "not yet" if end["at"] is None else in_words(max(0.0, _seconds(opened, end["at"]))),
+            "after it was opened" if end["at"] else "not confirmed",
+            "" if end["at"] else "bad",
+        ),
+        _figure("Ingestion paused", in_words(impact.paused_seconds) if impact.pauses else "never", impact.pause_words),
+        _figure("Set aside", (impact.counted or ["nothing"])[0], impact.kept_words),
+        _figure("Amount set aside", impact.amount_words, impact.amount_note),
+    ]
+
+
+def _figure(label: str, value: str, note: str = "", tone: str = "") -> Row:
+    return {"label": label, "value": value, "note": note, "tone": tone}
+
+
+def _seconds(since: datetime.datetime, at: str) -> float:
+    return (type(since).fromisoformat(at) - since).total_seconds()

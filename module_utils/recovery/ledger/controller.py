@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is at the keyboard, in which process, and whether another such process still lives."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import getpass
+import os
+import socket
+import typing as t
+from pathlib import Path
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """The process that runs the playbook; `pid` is None where it cannot be looked up again."""
+
+    actor: str
+    host: str
+    host_key: str
+    pid: int | None
+    process_started: str | None
+
+    @property
+    def name(self) -> str:
+        """`host:pid`, for the ledger."""
+        return f"{self.host}:{self.pid or '-'}"
+
+
+def this_controller(pid: int | None) -> Controller:
+    """Describes the operator and the process `pid` on this machine."""
+    host = socket.gethostname()
+    try:
+        login = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (OSError, KeyError):
+        login = f"uid {os.getuid()}"
+    return Controller(f"{login}@{host}", host, _host_key(host), pid, _process_started(pid) if pid else None)
+
+
+def _host_key(host: str) -> str:
+    """Tells this boot of this machine and this pid namespace from every other."""
+    parts = [host]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with contextlib.suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return "/".join(parts)
+
+
+def _process_started(pid: int) -> str | None:
+    """The start of a process in kernel ticks, or None where that cannot be told or only a zombie is left of it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return fields[19] if fields[0] not in "ZX" else None
+    except (OSError, IndexError):
+        return None
+
+
+def holder_is_dead(lease: Row, here: Controller) -> bool:
+    """True only when the holder ran on this machine and its process is gone; anything uncertain counts as alive.
+
+    What this very process held before is left over from a task whose session was lost: it does one thing at a time.
+    """
+    if lease["host_key"] != here.host_key or not lease["pid"] or not lease["process_started"]:
+        return False
+    if lease["pid"] == os.getpid():
+        return True
+    if not Path("/proc/self").is_dir():
+        return False
+    return _process_started(lease["pid"]) != lease["process_started"]

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runs of the ledger for somebody who looks for the one to take back."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Row, Session
+
+#: The lease's own lines say nothing that those of its actions do not.
+#: Whether there is a ledger that can be read; to_regclass fails where the schema may not be used.
+READABLE = """
+SELECT coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                 WHERE n.nspname = 'scout_ops' AND c.relname = 'runs'), false) AS readable
+"""
+
+OF_INCIDENT = """
+SELECT run_id::text AS run_id FROM scout_ops.runs WHERE incident = %(incident)s AND action <> 'lease' ORDER BY started_at
+"""
+
+RUNS = """
+SELECT r.run_id::text AS run_id, r.parent_run_id::text AS parent_run_id, r.action, r.status, r.incident, r.actor,
+       r.started_at, r.finished_at, extract(epoch FROM r.finished_at - r.started_at)::float8 AS seconds,
+       r.effects, r.error, r.undoes::text AS undoes, r.undone_by::text AS undone_by
+FROM scout_ops.runs AS r
+WHERE r.action <> 'lease'
+  AND (%(incident)s::text IS NULL OR r.incident = %(incident)s)
+  AND (%(action)s::text IS NULL OR r.action = %(action)s)
+  AND (%(run_id)s::uuid IS NULL OR r.run_id = %(run_id)s OR r.parent_run_id = %(run_id)s)
+ORDER BY r.started_at DESC LIMIT %(limit)s
+"""
+
+#: Runs that undo takes back.
+UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, "restore")
+
+#: Runs by which somebody only looked.
+LOOKS: t.Final = ("assess", "gate")
+
+MOVED: t.Final = (
+    *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),
+    *("objects", "protected_rows"),
+)
+
+
+def read(session: Session, *, incident: str | None, action: str | None, run_id: str | None, limit: int) -> list[Row]:
+    """The latest runs first, each with what it did and whether it can be undone; inside the caller's transaction."""
+    rows = session.rows(RUNS, incident=incident, action=action, run_id=run_id, limit=limit)
+    return [described(row) for row in rows]
+
+
+def described(row: Row) -> Row:
+    """A run as results show it; pure."""
+    effects: dict[str, t.Any] = row["effects"]
+    poison: list[t.Any] = effects.get("poison") or []
+    counts = {name: effects[name] for name in MOVED if effects.get(name)}
+    if poison:
+        counts["isolated"] = len(poison)
+    why_not = _why_not(row, effects, poison)
+    shown = {name: value for name, value in row.items() if name != "effects"}
+    times = {name: row[name].isoformat() if row[name] else None for name in ("started_at", "finished_at")}
+    named = {"release": effects["release"]} if "release" in effects else {}
+    return {**shown, **times, **named, "counts": counts, "can_be_undone": why_not is None, "why_not": why_not}
+
+
+def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | None:
+    """Why a run cannot be taken back, or None when it can."""
+    if row["undone_by"]:
+        return f"undone by {row['undone_by']}"
+    if row["action"] not in UNDOABLE or (row["action"] == "drain" and not poison):
+        return "moved no data"
+    return None if effects else "moved nothing"
+
+
+def of_incident(session: Session, incident: str) -> tuple[str, ...]:
+    """The runs that were done for it, or adopted since; none where no ledger can be read. Inside the caller's transaction."""
+    if not session.row(READABLE)["readable"]:
+        return ()
+    return tuple(row["run_id"] for row in session.rows(OF_INCIDENT, incident=incident))

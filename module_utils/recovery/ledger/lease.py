@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One operator at a time: a lease with a fencing token that every write proves and renews."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..core.errors import LeaseHeld, LeaseLost, NotReached
+from ..core.progress import in_words
+from ..postgres.session import attempting
+from .controller import holder_is_dead
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Row, Session
+    from .controller import Controller
+    from .runs import Ledger
+
+LEASE: t.Final = "pipeline"
+LEASE_SECONDS: t.Final = 900
+
+READ_LEASE = """
+SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at,
+       owner IS NOT NULL AND expires_at > clock_timestamp() AS held,
+       extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
+FROM scout_ops.leases WHERE name = %(name)s
+"""
+
+TAKE_LEASE = """
+INSERT INTO scout_ops.leases AS held
+       (name, token, run_id, incident, owner, host_key, pid, process_started, acquired_at, ttl_seconds, expires_at)
+VALUES (%(name)s, 1, %(run_id)s, %(incident)s, %(owner)s, %(host_key)s, %(pid)s, %(process_started)s,
+        clock_timestamp(), %(seconds)s, clock_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT (name) DO UPDATE
+SET token = held.token + 1, run_id = excluded.run_id, incident = excluded.incident, owner = excluded.owner,
+    host_key = excluded.host_key, pid = excluded.pid, process_started = excluded.process_started,
+    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at
+WHERE held.token = %(seen_token)s
+RETURNING token
+"""
+
+RENEW_LEASE = """
+UPDATE scout_ops.leases
+SET expires_at = clock_timestamp() + make_interval(secs => ttl_seconds)
+WHERE name = %(name)s AND token = %(token)s AND owner IS NOT NULL
+"""
+
+FREE_LEASE = """
+UPDATE scout_ops.leases
+SET owner = NULL, run_id = NULL, incident = NULL, host_key = NULL, pid = NULL, process_started = NULL,
+    ttl_seconds = NULL, expires_at = NULL
+WHERE name = %(name)s AND token = %(token)s
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lease:
+    """A held lease: its fencing token and the run it was taken for."""
+
+    token: int
+    run_id: str
+    note: str = ""
+
+
+def read(ledger: Ledger) -> Row | None:
+    """The lease as it stands, or None where nobody ever took one."""
+    if not ledger.present:
+        return None
+    found = ledger.session.rows(READ_LEASE, name=LEASE)
+    return found[0] if found else None
+
+
+def acquire(
+    ledger: Ledger,
+    run_id: str,
+    *,
+    takeover: bool = False,
+    seconds: int = LEASE_SECONDS,
+    holder: Controller | None = None,
+) -> Lease | None:
+    """Takes the lease, or refuses with the holder's name; a holder whose process is dead does not count.
+
+    Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.
+    """
+    if not ledger.present:
+        return None
+    session, here = ledger.session, holder or ledger.controller
+    note = ""
+    with attempting("could not take the lease", on=session.where), session.write():
+        seen = read(ledger)
+        if seen is not None and seen["held"]:
+            dead = holder_is_dead(seen, here)
+            if not dead and not takeover:
+                raise held_by(seen, session.where)
+            why = "its process is gone" if dead else "takeover was asked for"
+            note = f"took over the lease of {seen['owner']} (incident {seen['incident']}): {why}"
+        token = session.rows(
+            TAKE_LEASE,
+            name=LEASE,
+            run_id=run_id,
+            incident=ledger.incident,
+            owner=here.actor,
+            host_key=here.host_key,
+            pid=here.pid,
+            process_started=here.process_started,
+            seconds=seconds,
+            seen_token=seen["token"] if seen else 0,
+        )
+        if not token:
+            raise NotReached(
+                "could not take the lease",
+                on=session.where,
+                said="someone else took it at the same moment",
+                next_step="assess.yml shows who is at work",
+            )
+    return Lease(token[0]["token"], run_id, note)
+
+
+def held_by(lease: Row, where: str) -> LeaseHeld:
+    """The refusal a second operator sees."""
+    since = f"{lease['acquired_at']:%Y-%m-%d %H:%M:%S} UTC"
+    return LeaseHeld(
+        "refused to start beside another run",
+        on=where,
+        said=f"{lease['owner']} is at work on incident {lease['incident']} since {since}",
+        next_step=(
+            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true "
+            f"(the lease falls free by itself in {in_words(max(0.0, lease['seconds_left']))})"
+        ),
+        result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
+    )
+
+
+def fence_with(session: Session, token: int) -> None:
+    """From now on every writing transaction of this session first proves, and renews, the lease `token`."""
+
+    def fence() -> None:
+        if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
+            raise LeaseLost(
+                "stopped: the lease was taken over or released while this run worked",
+                on=session.where,
+                next_step="assess.yml shows who is at work now; nothing of the last step was committed",
+            )
+
+    session.fence = fence
+
+
+def release(ledger: Ledger, token: int) -> bool:
+    """Frees the lease if it is still ours; says whether it was."""
+    if not ledger.present:
+        return False
+    session = ledger.session
+    fence, session.fence = session.fence, None
+    try:
+        with attempting("could not release the lease", on=session.where), session.write():
+            return session.execute(FREE_LEASE, name=LEASE, token=token) == 1
+    finally:
+        session.fence = fence

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which incident a module works for: the one that was named, else the one that is open in its database."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..postgres.driver import psycopg
+from ..postgres.session import application_name
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from ..postgres.session import Row, Session
+
+#: What stands where nobody named an incident.
+ADHOC: t.Final = "adhoc"
+
+OPEN_INCIDENT = """
+SELECT incident, opened_at, next_update_at, coalesce(next_update_at < clock_timestamp(), false) AS late
+FROM scout_ops.incidents WHERE closed_at IS NULL
+"""
+
+NAME_SESSION = "SELECT pg_catalog.set_config('application_name', %(name)s, false)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """The incident that is worked for, and whether it is the one on record as open."""
+
+    incident: str
+    is_open: bool = False
+    warnings: tuple[str, ...] = ()
+    opened_at: datetime.datetime | None = None
+
+
+def join(session: Session, *, readable: bool) -> Joined:
+    """Takes the open incident where none was named; a record that cannot be read at the moment stops no recovery."""
+    given = session.settings.incident
+    if not readable:
+        return Joined(given)
+    try:
+        with session.read():
+            found = session.rows(OPEN_INCIDENT)
+    except psycopg.Error as e:
+        if session.connection.closed:
+            raise
+        said = e.diag.message_primary or type(e).__name__
+        return Joined(given, warnings=(f"worked for {given}: the open incident could not be read ({said})",))
+    if not found or given not in (ADHOC, found[0]["incident"]):
+        return Joined(given)
+    incident: str = found[0]["incident"]
+    if given == ADHOC:
+        session.settings = dataclasses.replace(session.settings, incident=incident)
+        # Through a pooler the name would stay with a session that serves others next.
+        if not session.facts.pooled:
+            session.execute(NAME_SESSION, name=application_name(incident, session.settings.action))
+    return Joined(incident, True, _late(found[0]), found[0]["opened_at"])
+
+
+def _late(row: Row) -> tuple[str, ...]:
+    if not row["late"]:
+        return ()
+    promised = f"the update of {row['incident']} promised for {row['next_update_at']:%Y-%m-%d %H:%M} UTC is overdue"
+    return (f"{promised}: ansible-playbook playbooks/incident_update.yml -e \"text='…'\" gives it",)

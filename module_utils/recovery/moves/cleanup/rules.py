@@ -1,0 +1,335 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quality rules as data: the built-in ones, and those people write, none of which can leave its parentheses."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ...core.errors import BadInput
+from ...scout import contract
+
+SEVERITIES: t.Final = ("info", "warning", "critical")
+ACTIONS: t.Final = ("quarantine", "report")
+
+#: The tables a rule may judge, and the name a row has in its predicate.
+ALIASES: t.Final = {contract.TRANSACTIONS: "t", contract.LINE_ITEMS: "l", contract.BRONZE: "b"}
+
+NAME: t.Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
+CODE: t.Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+LONGEST_PREDICATE: t.Final = 10_000
+LONGEST_MESSAGE: t.Final = 300
+
+#: PostgreSQL's own lexical rules. What is possessive never gives back a quote, so that a string ends here where it ends
+#: there; what would be read differently by another version or setting is not among them, and so is refused.
+TOKEN: t.Final = re.compile(
+    r"""
+      (?P<space>[ \t\r\n\f\v]+)
+    | (?P<comment>--|/\*|\*/)
+    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*+')
+    | (?P<string>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*+')
+    | (?P<quoted>"(?:[^"]|"")*+")
+    | (?P<disguised>[uU]&")
+    | (?P<unclosed>(?:[eEbBxXnN]|[uU]&)?'|")
+    | (?P<word>[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*+)
+    | (?P<number>(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)
+    | (?P<open>[(\[])
+    | (?P<close>[)\]])
+    | (?P<parameter>%\([A-Za-z_][A-Za-z0-9_]*\)[sbt]\b)
+    | (?P<sign>[-+*/<>=~!@\#%^&|`?:,.])
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+REFUSED: t.Final = {
+    "comment": "comments are not allowed in it",
+    "unclosed": "a quote is not closed",
+    "disguised": "names are written as they are, without U&",
+    "parameter": "it cannot have parameters; write the value itself",
+    ";": "it must be one expression, without ;",
+    "$": "$ is not allowed outside quotes; write text in single quotes and values as they are",
+    "\\": "a backslash is not allowed outside quotes",
+}
+
+#: Figures of sales that are no numbers. NaN is above every other number, so no comparison finds it.
+NOT_FINITE: t.Final = "('NaN', 'Infinity', '-Infinity')"
+
+ADDS_UP: t.Final = """\
+EXISTS (
+    SELECT FROM (
+        SELECT sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS lines_off,
+               coalesce(t.discount_amount, 0) AS off, t.total_amount AS total
+        FROM scout.silver_line_items AS i WHERE i.transaction_id = t.transaction_id
+    ) AS s
+    WHERE s.total NOT IN ('NaN', 'Infinity', '-Infinity') AND s.gross NOT IN ('NaN', 'Infinity', '-Infinity')
+      AND least(abs(s.total - s.gross), abs(s.total - s.gross + s.lines_off), abs(s.total - s.gross + s.off),
+                abs(s.total - s.gross + s.lines_off + s.off)) > greatest(abs(s.total) * 0.01, 0.50)
+)"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What is wrong with a row of one table, how bad that is, and what becomes of the row."""
+
+    name: str
+    table: str
+    predicate: str
+    severity: str = "warning"
+    action: str = "report"
+    error_code: str = ""
+    message: str = ""
+
+    @property
+    def alias(self) -> str:
+        """The name of the row in the predicate."""
+        return ALIASES[self.table]
+
+    @property
+    def moves(self) -> bool:
+        """Whether a row that violates it is moved."""
+        return self.action == "quarantine"
+
+    def as_dict(self) -> dict[str, str]:
+        """For results, plans and the ledger; `choose` takes it back."""
+        return dataclasses.asdict(self)
+
+
+#: A sale whose event is gone is not wrong for that: where old events are pruned, all old sales are such, and none of them
+#: could be rebuilt. So that rule only reports; what the others find is wrong in itself, and its event holds the cause.
+BUILT_IN: t.Final = (
+    Rule(
+        "negative_total",
+        contract.TRANSACTIONS,
+        "t.total_amount < 0",
+        "critical",
+        "quarantine",
+        "INVALID_AMOUNTS",
+        "the total is negative",
+    ),
+    Rule(
+        "empty_basket",
+        contract.TRANSACTIONS,
+        "t.item_count <= 0 OR t.item_count IS NULL",
+        "warning",
+        "quarantine",
+        "INVALID_AMOUNTS",
+        "the basket has no items",
+    ),
+    Rule(
+        "invalid_amounts",
+        contract.TRANSACTIONS,
+        f"t.total_amount IS NULL OR t.net_amount IS NULL OR t.total_amount IN {NOT_FINITE} OR t.net_amount IN {NOT_FINITE} "
+        f"OR t.discount_amount IN {NOT_FINITE} OR t.tax_amount IN {NOT_FINITE}",
+        "critical",
+        "quarantine",
+        "INVALID_AMOUNTS",
+        "an amount is missing or not a number",
+    ),
+    Rule(
+        "lines_do_not_add_up",
+        contract.TRANSACTIONS,
+        ADDS_UP,
+        "critical",
+        "quarantine",
+        "LINE_TOTAL_MISMATCH",
+        "the lines do not add up to the total, with or without discounts",
+    ),
+    Rule(
+        "invalid_line",
+        contract.LINE_ITEMS,
+        "l.quantity <= 0 OR l.quantity IS NULL OR l.unit_price < 0 OR l.unit_price IS NULL OR l.line_amount IS NULL "
+        f"OR l.quantity::numeric IN {NOT_FINITE} OR l.unit_price IN {NOT_FINITE} OR l.line_amount IN {NOT_FINITE}",
+        "critical",
+        "quarantine",
+        "INVALID_LINE_ITEM",
+        "a line has no positive quantity, a negative price, or a figure that is missing or not a number",
+    ),
+    Rule(
+        "orphan_source_event",
+        contract.TRANSACTIONS,
+        "t.source_event_id IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM scout.bronze_events AS e WHERE e.event_id = t.source_event_id)",
+        "warning",
+        "report",
+        "ORPHAN_SOURCE_EVENT",
+        "the event it came from is not in bronze",
+    ),
+)
+
+KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Rule))
+
+
+def choose(given: object = None, only: object = None) -> tuple[Rule, ...]:
+    """The built-in rules and the given ones, of which `only` picks some; a given one of a built-in name replaces it, and
+    what it leaves out stays as built in."""
+    if given is not None and not isinstance(given, (list, tuple)):
+        raise _refused("the rules", given, "they must be a list of dictionaries")
+    rules = {rule.name: rule for rule in BUILT_IN}
+    own: set[str] = set()
+    for entry in t.cast("list[object]", given or []):
+        rule = parse(entry, rules)
+        if rule.name in own:
+            raise _refused(f"rule {rule.name}", rule.name, "two rules have this name")
+        own.add(rule.name)
+        rules[rule.name] = rule
+    return _only(rules, only)
+
+
+def parse(entry: object, base: t.Mapping[str, Rule] | None = None) -> Rule:
+    """One rule as people write it; every mistake in it is named with its value."""
+    if not isinstance(entry, dict):
+        raise _refused("a rule", entry, "it must be a dictionary")
+    given = {str(key): value for key, value in t.cast("dict[object, object]", entry).items() if value is not None}
+    name = given.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise _refused("a rule's name", name, "it must be a small letter and then at most 40 of a-z, 0-9 and _")
+    where = f"rule {name}"
+    for key in given:
+        if key not in KEYS:
+            raise _refused(where, key, f"this key is unknown; a rule has {', '.join(KEYS)}")
+    built_in = (base or {}).get(name)
+    whole = {**(built_in.as_dict() if built_in else {}), **given}
+    error_code = _text(where, whole, "error_code", name.upper())
+    if not CODE.fullmatch(error_code):
+        raise _refused(f"error_code of {where}", error_code, "it must be capitals, digits and _, at most 64")
+    return Rule(
+        name=name,
+        table=_table(where, whole.get("table")),
+        predicate=_predicate(where, whole.get("predicate")),
+        severity=_one_of(where, whole, "severity", SEVERITIES, "warning"),
+        action=_one_of(where, whole, "action", ACTIONS, "report"),
+        error_code=error_code,
+        message=_message(where, whole, f"violates the rule {name}"),
+    )
+
+
+def gravest_first(rules: t.Iterable[Rule]) -> list[Rule]:
+    """The order in which the names of violated rules stand with a row: the first one gives its error code."""
+    return sorted(rules, key=lambda rule: -SEVERITIES.index(rule.severity))
+
+
+def calls(predicate: str) -> list[tuple[str | None, str]]:
+    """Schema and name of whatever the predicate could call as a function, as PostgreSQL folds them."""
+    tokens = [(kind, text) for kind, text in _tokens(predicate) if kind != "space"]
+    found: list[tuple[str | None, str]] = []
+    for position, (kind, text) in enumerate(tokens[1:], 1):
+        before, name = tokens[position - 1]
+        if (kind, text) == ("open", "(") and before in {"word", "quoted"}:
+            qualified = position > 2 and tokens[position - 2][1] == "."
+            found.append((_folded(tokens[position - 3][1]) if qualified else None, _folded(name)))
+    return found
+
+
+def defect(predicate: str) -> str | None:
+    """Why the text cannot be one expression within parentheses; None where nothing in it can end them."""
+    open_ones: list[str] = []
+    before, was_string = "", False
+    for kind, text in _tokens(predicate):
+        if why := REFUSED.get(kind) or REFUSED.get(text if kind == "other" else ""):
+            return why
+        if kind == "other" or (not text.isprintable() and kind not in {"space", "string", "escaped"}):
+            return f"{text!r} is not allowed outside quotes"
+        if before == "number" and kind not in {"space", "close", "sign"}:
+            return "a number runs into what follows it"
+        if was_string and kind in {"string", "escaped"}:
+            return "two texts stand in a row; write them as one"
+        if kind == "open":
+            open_ones.append(text)
+        elif kind == "close" and (not open_ones or open_ones.pop() + text not in {"()", "[]"}):
+            return f"{text} closes nothing"
+        before = kind
+        was_string = kind in {"string", "escaped"} or (was_string and kind == "space")
+    return f"{open_ones[-1]} is not closed" if open_ones else None
+
+
+def has_backslash(predicate: str) -> bool:
+    """Whether a plain string holds a backslash, which means something else where standard_conforming_strings is off."""
+    return any(kind == "string" and "\\" in text for kind, text in _tokens(predicate))
+
+
+def _tokens(predicate: str) -> list[tuple[str, str]]:
+    return [(match.lastgroup or "other", match.group()) for match in TOKEN.finditer(predicate)]
+
+
+def _folded(name: str) -> str:
+    """An identifier as the catalog holds it."""
+    if name.endswith('"'):
+        return name[name.index('"') + 1 : -1].replace('""', '"')
+    return name.lower()
+
+
+def _predicate(where: str, value: object) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise _refused(where, value, "its predicate is missing: an SQL condition that is true for a wrong row")
+    if not isinstance(value, str):
+        raise _refused(f"predicate of {where}", value, "it must be text")
+    if len(value) > LONGEST_PREDICATE:
+        raise _refused(f"predicate of {where}", value, f"it is longer than {LONGEST_PREDICATE} characters")
+    if "\0" in value or not _encodable(value):
+        raise _refused(f"predicate of {where}", value, "it holds what PostgreSQL cannot take as text")
+    if why := defect(value):
+        raise _refused(f"predicate of {where}", value, why)
+    return value.strip()
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _table(where: str, value: object) -> str:
+    for table in ALIASES:
+        if value in (table, table.removeprefix(f"{contract.SCHEMA}.")):
+            return table
+    names = ", ".join(table.removeprefix(f"{contract.SCHEMA}.") for table in ALIASES)
+    raise _refused(f"table of {where}", value, f"it must be one of {names}")
+
+
+def _one_of(where: str, whole: dict[str, t.Any], key: str, allowed: tuple[str, ...], default: str) -> str:
+    value = whole.get(key, default)
+    if value not in allowed:
+        raise _refused(f"{key} of {where}", value, f"it must be {' or '.join(allowed)}")
+    return value
+
+
+def _text(where: str, whole: dict[str, t.Any], key: str, default: str) -> str:
+    value = whole.get(key) or default
+    if not isinstance(value, str):
+        raise _refused(f"{key} of {where}", value, "it must be text")
+    return value
+
+
+def _message(where: str, whole: dict[str, t.Any], default: str) -> str:
+    text = " ".join(_text(where, whole, "message", default).split())
+    if len(text) > LONGEST_MESSAGE or not text.isprintable():
+        raise _refused(f"message of {where}", text, f"it must be readable, and at most {LONGEST_MESSAGE} characters")
+    return text
+
+
+def _only(rules: dict[str, Rule], only: object) -> tuple[Rule, ...]:
+    """All rules, or those named, in the order they are defined in."""
+    if only is None or only == []:
+        return tuple(rules.values())
+    if not isinstance(only, (list, tuple)):
+        raise _refused("only", only, "it must be a list of names of rules")
+    names = t.cast("list[object]", only)
+    for name in names:
+        if not isinstance(name, str) or name not in rules:
+            raise _refused("only", name, f"no rule has this name; there are {', '.join(rules)}")
+    return tuple(rule for rule in rules.values() if rule.name in names)
+
+
+def _refused(what: str, value: object, why: str) -> BadInput:
+    shown = repr(value)
+    return BadInput(
+        f"{what} {shown if len(shown) <= 200 else shown[:200] + '…'} is not usable",
+        said=why,
+        next_step="correct the name" if what == "only" else "correct it in quality_cleanup_rules",
+    )

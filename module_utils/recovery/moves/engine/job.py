@@ -1,0 +1,282 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all moves of data have in common: their options, the ledger they need, the cap, and how they tell what they did."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ...core.errors import BadInput
+from ...core.progress import count, in_words
+from ...ledger import runs as ledgers
+from ...pipeline import pause_resume
+from ...postgres.driver import errors, psycopg
+from ...postgres.session import translate
+from ...scout import contract, event_queue
+from . import plan_file
+from .batches import LOCK_PATIENCE, Options
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Generator, Mapping
+
+    from ...invoke import Call
+    from ...ledger.runs import Run
+    from ...postgres.session import Session
+    from .batches import Batches
+
+#: Options every module that moves data has; documented in plugins/doc_fragments/moving.py.
+MOVING_SPEC: dict[str, dict[str, t.Any]] = {
+    "max_rows": {"type": "int", "default": 100_000},
+    "plan_file": {"type": "path"},
+    "look": {"type": "bool", "default": False},
+    "stop_file": {"type": "path"},
+    "target_seconds": {"type": "float", "default": 0.5},
+    "max_replica_lag_seconds": {"type": "float", "default": 30.0},
+    "yield_to_waiters": {"type": "bool", "default": True},
+    "require_pause": {"type": "bool", "default": False},
+    "jobs": {"type": "list", "elements": "str"},
+}
+
+#: Nobody else may write these while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays open.
+CLOSED: t.Final = (contract.ETL_LEDGER,)
+SCAN_SECONDS: t.Final = 1800.0
+
+LOCKS: t.Final = (
+    f"for each batch: SHARE ROW EXCLUSIVE on {contract.ETL_LEDGER} (the ETL waits, readers and writers of bronze do not) "
+    "and the rows that are moved"
+)
+
+#: How rows are called in what a person reads.
+NOUNS: t.Final = {
+    "events": "event",
+    "transactions": "transaction",
+    "lines": "line item",
+    "ledger": "line of the ETL's ledger",
+}
+
+
+def options(params: Mapping[str, t.Any]) -> Options:
+    """How the batch engine is to go; refuses values it cannot use."""
+    if params["max_rows"] < 0:
+        raise BadInput(f"max_rows {params['max_rows']} is not usable", next_step="give 0 or more")
+    return Options(
+        target_seconds=params["target_seconds"],
+        max_replica_lag_seconds=params["max_replica_lag_seconds"],
+        yield_to_waiters=params["yield_to_waiters"],
+        stop_file=params["stop_file"],
+    )
+
+
+@contextlib.contextmanager
+def reading(session: Session, attempted: str) -> Generator[None]:
+    """A READ ONLY transaction for the first look, which may be long; waits for who keeps a lock, and names them in the end."""
+    patience = session.settings.lock_timeout_seconds * LOCK_PATIENCE
+    try:
+        with session.read(statement_timeout_seconds=SCAN_SECONDS, lock_timeout_seconds=patience):
+            yield
+    except psycopg.Error as e:
+        raised = translate(e, attempted, on=session.where)
+        if isinstance(e, errors.LockNotAvailable):
+            with session.read():
+                who = event_queue.describe(event_queue.in_the_way(session) or event_queue.keepers(session))
+            raised.said += f"; locks are held by {who}" if who else ""
+        raise raised from e
+
+
+class Whole(t.Protocol):
+    """What a move would take along, counted and digested by table on one snapshot."""
+
+    @property
+    def counts(self) -> dict[str, int]: ...
+    @property
+    def digests(self) -> dict[str, str]: ...
+    @property
+    def gold_days(self) -> list[str]: ...
+    @property
+    def range(self) -> dict[str, str | None]: ...
+    @property
+    def snapshot(self) -> str: ...
+    @property
+    def now(self) -> datetime.datetime: ...
+    @property
+    def estimated_seconds(self) -> float: ...
+
+
+class Job:
+    """What a move was asked for: by options, by a plan, or by the same options before it was interrupted."""
+
+    def __init__(
+        self, call: Call, params: Mapping[str, t.Any], action: str, spec: Mapping[str, Mapping[str, t.Any]]
+    ) -> None:
+        self.call = call
+        self.params = params
+        self.action = action
+        if params["ledger"] == "off":
+            raise BadInput(
+                "refused to move data with ledger=off",
+                next_step="leave ledger at auto: what is moved has to be remembered, so that it can be undone",
+            )
+        given = {name: params[name] for name in spec}
+        self.asked: dict[str, t.Any] = given
+        self.plan: plan_file.Plan | None = None
+        if params["plan_file"] and (params["look"] or not call.check):
+            name, where = params["plan_file"], call.session.where
+            self.plan = plan_file.load(name, action=action, database=where)
+            said = {k: v for k, v in given.items() if v != spec[k].get("default")}
+            plan_file.refuse_other_words(self.plan, said, name)
+            self.asked = {**self.plan.asked, "plan": self.plan.key}
+        self.interrupted: dict[str, t.Any] | None = None
+        self.applied: str | None = None
+        with call.session.read():
+            ledger = call.look()
+            if ledger.present:
+                self.interrupted = ledgers.interrupted(ledger, action, self.asked)
+                self.applied = ledgers.in_force(ledger, action, self.asked) if self.plan else None
+        if self.interrupted and not call.check:
+            call.progress.say(
+                f"going on with run {self.interrupted['run_id']} of {self.interrupted['started_at']:%Y-%m-%d %H:%M:%S} UTC, "
+                "which did not come to its end"
+            )
+
+    @contextlib.contextmanager
+    def operation(self, parameters: dict[str, t.Any], *, undoes: str | None = None) -> Generator[Run]:
+        """The run under the lease; the ledger is not optional: a move that nobody remembers could not be undone."""
+        call, params = self.call, self.params
+        ledger = call.ensure("required")
+        if params["require_pause"]:
+            pause_resume.require_barrier(call.session, ledger, params["jobs"])
+        token, takeover = params["lease_token"], params["takeover"]
+        with ledgers.operation(
+            ledger, self.action, parameters, lease_token=token, takeover=takeover, asked=self.asked, undoes=undoes
+        ) as run:
+            yield run
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether everything that would move is to be counted and digested: to write a plan, or to compare with one."""
+        return self.plan is not None or (self.call.check and not self.params["look"])
+
+    def looked(self, rows: int, verb: str) -> dict[str, t.Any]:
+        """The result of a look that only has to know whether there is anything to do."""
+        some = rows > 0
+        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "nothing selected is there") | {
+            "changed": some or self.interrupted is not None,
+            "moved": {**dict.fromkeys(NOUNS, 0), "events": rows},
+        }
+
+    def refuse_drift(self, whole: Whole) -> None:
+        """Raises unless the database holds exactly what was planned."""
+        if self.plan:
+            name = self.params["plan_file"]
+            plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)
+
+    def planned(self, selection: dict[str, t.Any], whole: Whole, *, verb: str) -> dict[str, t.Any]:
+        """The result of a check; the plan is written where a file was named, and with look=true kept to instead."""
+        if self.applied:
+            return self.nothing("")
+        if not self.interrupted:
+            self.refuse_drift(whole)
+        some = any(whole.counts.values())
+        plan = plan_file.Plan(
+            action=self.action,
+            database=self.call.session.where,
+            made_at=whole.now.isoformat(timespec="seconds"),
+            asked=self.asked,
+            selection={**selection, "snapshot": whole.snapshot},
+            counts=whole.counts,
+            digests=whole.digests,
+            range=whole.range,
+            gold_days=whole.gold_days,
+            estimated_seconds=whole.estimated_seconds if some else 0.0,
+            locks=LOCKS,
+        )
+        name = None if self.plan else self.params["plan_file"]
+        if name:
+            plan.save(name)
+        effects = {"moved": {k: whole.counts.get(k, 0) for k in NOUNS}, "requeued": whole.counts.get("requeued", 0)}
+        summary = sentence(verb, effects) if some else "nothing selected is there"
+        if some:
+            summary += f", in about {in_words(plan.estimated_seconds)}"
+        return {
+            # An interrupted run with nothing left still has to come to its end.
+            "changed": some or self.interrupted is not None,
+            "run_id": None,
+            "plan": {name: getattr(plan, name) for name in plan_file.SHOWN},
+            "plan_file": name,
+            "gold_days": whole.gold_days,
+            "resumed": False,
+            **effects,
+            "effects": effects,
+            "summary": summary + (f"; the plan is in {name}" if name else ""),
+            "diff": {"before": {"selected": whole.counts}, "after": {"selected": dict.fromkeys(whole.counts, 0)}},
+        }
+
+    def nothing(self, why: str) -> dict[str, t.Any]:
+        """The result of a run that finds its work done."""
+        if self.applied:
+            why = f"this plan has been applied by run {self.applied}"
+        effects: dict[str, t.Any] = {"moved": dict.fromkeys(NOUNS, 0), "requeued": 0}
+        return {
+            "changed": False,
+            "run_id": None,
+            "gold_days": [],
+            "resumed": False,
+            **effects,
+            "effects": effects,
+            "summary": why,
+            "diff": {"before": {}, "after": {}},
+        }
+
+    def done(self, run: Run, batches: Batches, *, verb: str) -> dict[str, t.Any]:
+        """The result of a run that came to its end; effects are those of the whole run, also where it was resumed."""
+        moved: dict[str, int] = {**dict.fromkeys(NOUNS, 0), **run.effects.get("moved", {})}
+        effects: dict[str, t.Any] = {"requeued": 0, "gold_days": [], **run.effects, "moved": moved}
+        figures = batches.figures()
+        return {
+            "changed": batches.rows > 0,
+            "run_id": run.run_id,
+            "moved": effects["moved"],
+            "requeued": effects["requeued"],
+            "gold_days": effects["gold_days"],
+            "batches": figures,
+            "resumed": run.interrupted is not None,
+            "effects": effects,
+            "summary": sentence(verb, effects, figures["seconds"]),
+            "diff": {
+                "before": {"selected": effects["moved"]},
+                "after": {"selected": dict.fromkeys(effects["moved"], 0)},
+            },
+        }
+
+
+def refuse_too_many(rows: int, params: Mapping[str, t.Any], *, where: str, noun: str = "event") -> None:
+    """Raises before the first write where more would be moved than was allowed."""
+    if rows > params["max_rows"]:
+        raise BadInput(
+            f"refused to move {count(rows, noun)}: max_rows is {params['max_rows']:,}",
+            on=where,
+            next_step=f"look at it with --check; if all of them are meant, -e max_rows={rows}",
+        )
+
+
+def in_numbers(moved: Mapping[str, int]) -> str:
+    """`12 events, 11 transactions, 35 line items`."""
+    parts = [count(moved[name], noun) for name, noun in NOUNS.items() if moved.get(name) and name != "ledger"]
+    return ", ".join(parts) or "nothing"
+
+
+def sentence(verb: str, effects: Mapping[str, t.Any], seconds: float | None = None) -> str:
+    """One line for a person about a move of events out of the pipeline."""
+    text = f"{verb} {in_numbers(effects.get('moved') or {})}{about_requeued(verb, effects)}"
+    return text if seconds is None else f"{text} ({in_words(seconds)})"
+
+
+def about_requeued(verb: str, effects: Mapping[str, t.Any]) -> str:
+    """The part of the sentence about events that stay; empty where there are none."""
+    if not effects.get("requeued"):
+        return ""
+    goes = "would go" if verb.startswith("would") else "went"
+    return f"; {count(effects['requeued'], 'event')} of the same transactions {goes} back to the queue"

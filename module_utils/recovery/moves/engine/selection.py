@@ -1,0 +1,319 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which bronze events are meant: by time, source, type, store, transaction, identifier or content; every value is bound."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+import uuid
+from pathlib import Path
+
+from ...core.errors import BadInput
+from ...postgres.driver import psycopg, sql
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ...postgres.session import Session
+
+CLOCKS: t.Final = ("ingested_at", "event_ts")
+
+#: The transaction an event is about, as the ETL reads it.
+SALE: t.Final = """CASE WHEN {b}.event_type = 'transaction.v1' AND jsonb_typeof({b}.event_data) = 'object'
+    THEN {b}.event_data ->> 'transaction_id' END"""
+
+#: A local time and whether it exists once, never or twice (at a change of the clocks) in that zone.
+LOCAL = """
+SELECT at AS at, at AT TIME ZONE %(zone)s = %(local)s::timestamp AS exists,
+       EXISTS (SELECT FROM generate_series(-2, 2) AS half
+               WHERE half <> 0 AND (at + half * interval '30 minutes') AT TIME ZONE %(zone)s = %(local)s::timestamp) AS twice
+FROM (SELECT %(local)s::timestamp AT TIME ZONE %(zone)s AS at) AS given
+"""
+
+CANONICAL_PATH = "SELECT %(path)s::jsonpath::text AS path"
+
+NOT_FOUND = """
+SELECT count(*) AS missing, (array_agg(id ORDER BY id))[:20] AS ids
+FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = id)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A half-open stretch of time on one clock; None is open."""
+
+    clock: str
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results, the ledger and plan files."""
+        return {
+            "clock": self.clock,
+            "start": self.start.isoformat() if self.start else None,
+            "end": self.end.isoformat() if self.end else None,
+        }
+
+    def condition(self, alias: str) -> list[sql.Composable]:
+        """Its conditions, values bound as `start` and `end`."""
+        column = sql.Identifier(alias, self.clock)
+        made: list[sql.Composable] = []
+        if self.start is not None:
+            made.append(sql.SQL("{} >= %(start)s").format(column))
+        if self.end is not None:
+            made.append(sql.SQL("{} < %(end)s").format(column))
+        return made
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Bronze events; conditions of different kinds must all hold, one of several values must."""
+
+    window: Window
+    source_systems: tuple[str, ...] = ()
+    event_types: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    transactions: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    payload_path: str | None = None
+    #: The snapshot of a plan: rows that came later are not meant.
+    snapshot: str | None = None
+
+    def condition(self, alias: str = "b") -> sql.Composed:
+        """What a row `alias` of bronze must fulfil."""
+        b = sql.Identifier(alias)
+        made = self.window.condition(alias)
+        if self.source_systems:
+            made.append(sql.SQL("{}.source_system = ANY(%(source_systems)s)").format(b))
+        if self.event_types:
+            made.append(sql.SQL("{}.event_type = ANY(%(event_types)s)").format(b))
+        if self.stores:
+            made.append(sql.SQL("{}.event_data ->> 'store_id' = ANY(%(stores)s)").format(b))
+        if self.transactions:
+            made.append(sql.SQL("{}.event_data ->> 'transaction_id' = ANY(%(transactions)s)").format(b))
+        if self.event_ids:
+            made.append(sql.SQL("{}.event_id = ANY(%(event_ids)s::uuid[])").format(b))
+        if self.payload_path is not None:
+            # A predicate gives true or false for every payload; any other path selects by what it finds.
+            predicate = self.payload_path.removeprefix("strict ").startswith(("(", "!", "exists ("))
+            function = "match" if predicate else "exists"
+            name = sql.Identifier("pg_catalog", f"jsonb_path_{function}")
+            made.append(sql.SQL("{}({}.event_data, %(payload_path)s::jsonpath, '{{}}', true)").format(name, b))
+        if self.snapshot is not None:
+            made.append(seen_by_snapshot(alias))
+        return sql.SQL(" AND ").join(made) if made else sql.SQL("true").format()
+
+    @property
+    def values(self) -> dict[str, t.Any]:
+        """What its condition binds."""
+        return {
+            "start": self.window.start,
+            "end": self.window.end,
+            "source_systems": list(self.source_systems),
+            "event_types": list(self.event_types),
+            "stores": list(self.stores),
+            "transactions": list(self.transactions),
+            "event_ids": list(self.event_ids),
+            "payload_path": self.payload_path,
+            **snapshot_values(self.snapshot),
+        }
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For the ledger and plan files; `from_dict` reads it."""
+        return {
+            "window": self.window.as_dict(),
+            "source_systems": list(self.source_systems),
+            "event_types": list(self.event_types),
+            "stores": list(self.stores),
+            "transactions": list(self.transactions),
+            "event_ids": list(self.event_ids),
+            "payload_path": self.payload_path,
+            "snapshot": self.snapshot,
+        }
+
+    @property
+    def narrowed(self) -> dict[str, t.Any]:
+        """For results: what was asked for besides a time, the first twenty of many."""
+        asked = {name: value for name, value in self.as_dict().items() if name not in ("window", "snapshot") and value}
+        return {name: value[:20] if isinstance(value, list) else value for name, value in asked.items()}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
+        """The selection that was kept."""
+        window: dict[str, str | None] = kept["window"]
+        start, end = window["start"], window["end"]
+        return cls(
+            window=Window(
+                str(window["clock"]),
+                datetime.datetime.fromisoformat(start) if start else None,
+                datetime.datetime.fromisoformat(end) if end else None,
+            ),
+            source_systems=tuple(kept["source_systems"]),
+            event_types=tuple(kept["event_types"]),
+            stores=tuple(kept["stores"]),
+            transactions=tuple(kept["transactions"]),
+            event_ids=tuple(kept["event_ids"]),
+            payload_path=kept["payload_path"],
+            snapshot=kept.get("snapshot"),
+        )
+
+
+def sale(alias: str) -> sql.Composed:
+    """The transaction an event `alias` is about, as the ETL reads it; NULL where it is about none."""
+    return sql.SQL(SALE).format(b=sql.Identifier(alias))
+
+
+def seen_by_snapshot(alias: str) -> sql.Composed:
+    """Whether a row had been committed when the bound snapshot was taken.
+
+    A row of a subtransaction that was in flight counts as seen: it makes a plan's counts differ, which is refused.
+    """
+    return sql.SQL(
+        "age({row}.xmin) > age(%(snapshot_xmax)s::xid) AND {row}.xmin <> ALL (%(snapshot_xip)s::xid[])"
+    ).format(row=sql.Identifier(alias))
+
+
+def snapshot_values(snapshot: str | None) -> dict[str, t.Any]:
+    """What that condition binds, from a snapshot as PostgreSQL writes it, `xmin:xmax:xip,xip`; rows show 32 bits of an xid."""
+    _, xmax, xip = (snapshot or "0:0:").split(":")
+    return {
+        "snapshot_xmax": str(int(xmax) % 2**32),
+        "snapshot_xip": [str(int(xid) % 2**32) for xid in xip.split(",") if xid],
+    }
+
+
+def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime | None = None) -> Selection:
+    """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
+    window = window_of(session, params, clock=params["clock"])
+    ids = _identifiers(params["event_ids"] or [], "event_ids")
+    if params["event_ids_file"]:
+        ids += _from_file(params["event_ids_file"])
+    made = Selection(
+        window=window,
+        source_systems=_texts(params["source_systems"]),
+        event_types=_texts(params["event_types"]),
+        stores=_texts(params["stores"]),
+        transactions=_texts(params["transactions"]),
+        event_ids=tuple(dict.fromkeys(ids)),
+        payload_path=_path(session, params["payload_path"]),
+    )
+    if made == Selection(Window(window.clock)):
+        raise BadInput(
+            "refused to select everything: nothing says which events are meant",
+            next_step=(
+                "give window_start and window_end, or event_ids, transactions, stores, source_systems, event_types, payload_path"
+            ),
+        )
+    if window.end is None and not ids:
+        # Frozen here: what arrives from now on is not meant.
+        end = now or session.row("SELECT clock_timestamp() AS now")["now"]
+        made = dataclasses.replace(made, window=dataclasses.replace(window, end=end))
+    return made
+
+
+def _texts(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(values or ())
+
+
+def window_of(
+    session: Session, params: Mapping[str, t.Any], *, clock: str, start: str = "window_start", end: str = "window_end"
+) -> Window:
+    """The window that two options give, with an offset or in `time_zone`; refuses a reversed one."""
+    zone = params["time_zone"]
+    bounds = {name: moment(session, params[name], zone, name) if params[name] else None for name in (start, end)}
+    first, last = bounds[start], bounds[end]
+    if first and last and last < first:
+        raise BadInput(
+            f"the window ends before it starts: {start} {params[start]!r}, {end} {params[end]!r}",
+            next_step=f"give {end} after {start}",
+        )
+    return Window(clock, first, last)
+
+
+def moment(session: Session, text: str, zone: str | None, name: str) -> datetime.datetime:
+    """A point of time; a naive one is refused unless a zone is given in which it exists exactly once."""
+    try:
+        at = datetime.datetime.fromisoformat(text.strip())
+        if at.tzinfo is not None:
+            return at.astimezone(datetime.UTC)
+    except (ValueError, OverflowError) as e:
+        raise BadInput(
+            f"{name} {text[:80]!r} is not a time, or not one between the years 1 and 9999",
+            next_step="write it as 2026-11-25T01:00:00+08:00 or …Z",
+        ) from e
+    if zone is None:
+        # A date alone takes no offset, and a blank would have to be quoted twice.
+        whole = text.replace(" ", "T") if ":" in text else at.isoformat(timespec="minutes")
+        raise BadInput(
+            f"{name} {text!r} has no offset, so it could mean any of a day's hours",
+            next_step=f"write {whole}Z or {whole}+08:00, or give time_zone (for example -e time_zone=Asia/Manila)",
+        )
+    try:
+        row = session.row(LOCAL, zone=zone, local=at.isoformat())
+    except psycopg.DataError as e:
+        raise BadInput(
+            f"time_zone {zone!r} is not known",
+            said=str(e.diag.message_primary),
+            next_step="use a name like Asia/Manila",
+        ) from e
+    if not row["exists"] or row["twice"]:
+        why = "twice" if row["exists"] else "never"
+        raise BadInput(
+            f"{name} {text!r} exists {why} in {zone}: the clocks are changed there",
+            next_step=f"write it with its offset, for example {row['at'].isoformat()}",
+        )
+    return row["at"].astimezone(datetime.UTC)
+
+
+def not_found(session: Session, ids: Iterable[str]) -> dict[str, t.Any]:
+    """How many of these identifiers no event has, and the first twenty of them."""
+    row = session.row(NOT_FOUND, ids=list(ids))
+    found: list[uuid.UUID] = row["ids"] or []
+    return {"count": row["missing"], "ids": [str(event) for event in found]}
+
+
+def _identifiers(values: Iterable[str], name: str) -> list[str]:
+    made: list[str] = []
+    for value in values:
+        try:
+            made.append(str(uuid.UUID(value.strip())))
+        except ValueError as e:
+            raise BadInput(f"{name}: {value[:80]!r} is not an event id", next_step="event ids are UUIDs") from e
+    return made
+
+
+def _from_file(name: str) -> list[str]:
+    """One identifier a line; empty lines and those that begin with # do not count."""
+    try:
+        lines = Path(name).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise BadInput(
+            f"could not read event_ids_file {name}",
+            said=getattr(e, "strerror", None) or str(e),
+            next_step="give a text file with one event id a line",
+        ) from e
+    ids = _identifiers(
+        (line for line in lines if line.strip() and not line.lstrip().startswith("#")), f"event_ids_file {name}"
+    )
+    if not ids:
+        raise BadInput(f"event_ids_file {name} names no event", next_step="one event id a line")
+    return ids
+
+
+def _path(session: Session, path: str | None) -> str | None:
+    """The path as PostgreSQL writes it, so that a predicate can be told by its parentheses."""
+    if not path:
+        return None
+    try:
+        with session.savepoint():
+            return session.row(CANONICAL_PATH, path=path)["path"]
+    except psycopg.Error as e:
+        raise BadInput(
+            f"payload_path {path[:200]!r} is not a JSON path",
+            said=str(e.diag.message_primary),
+            sqlstate=e.sqlstate,
+            next_step='for example -e \'{"payload_path": "$.total_amount < 0"}\'',
+        ) from e

@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gives way between two batches: to standbys that fall behind, and to sessions that waited for the last one."""
+
+from __future__ import annotations
+
+import collections
+import time
+import typing as t
+
+from ...core.progress import in_words
+
+if t.TYPE_CHECKING:
+    from ...core.progress import Progress
+    from ...postgres.session import Session
+
+#: The standby that is furthest behind. What the server itself calls lag stands still while a standby does.
+STANDBY = """
+SELECT s.application_name AS name, coalesce(s.replay_lsn, s.flush_lsn, s.write_lsn) - '0/0' AS replayed,
+       pg_catalog.pg_current_wal_insert_lsn() - '0/0' AS written,
+       coalesce(extract(epoch FROM s.replay_lag), 0)::float8 AS seconds
+FROM pg_catalog.pg_stat_replication AS s
+WHERE s.state IN ('streaming', 'catchup') ORDER BY replayed NULLS FIRST LIMIT 1
+"""
+
+#: Sessions that wait for a lock this transaction holds.
+WAITING = """
+SELECT count(*) AS sessions FROM pg_catalog.pg_stat_activity AS a
+WHERE a.wait_event_type = 'Lock' AND a.datname = current_database()
+  AND pg_catalog.pg_backend_pid() = ANY(pg_catalog.pg_blocking_pids(a.pid))
+"""
+
+
+class Standbys:
+    """Knows how far behind the slowest standby is by when it replays what had been written at the last looks."""
+
+    def __init__(self, session: Session, limit_seconds: float | None, progress: Progress) -> None:
+        self.session = session
+        self.limit = limit_seconds
+        self.progress = progress
+        #: Places in the WAL and when they were the end of it, oldest first, those not yet replayed.
+        self.written: collections.deque[tuple[int, float]] = collections.deque(maxlen=10_000)
+
+    def wait(self) -> None:
+        """Returns when no standby is further behind than allowed."""
+        while self.limit is not None and (behind := self._behind()) is not None and behind[1] > self.limit:
+            name, seconds = behind
+            self.progress.sometimes(
+                f"waiting: standby {name} is {in_words(seconds)} behind (limit {in_words(self.limit)})"
+            )
+            self.progress.wait(0.5)
+
+    def _behind(self) -> tuple[str, float] | None:
+        with self.session.read():
+            rows = self.session.rows(STANDBY)
+        if not rows:
+            return None
+        standby, now = rows[0], time.monotonic()
+        replayed, written = int(standby["replayed"] or 0), int(standby["written"])
+        while self.written and self.written[0][0] <= replayed:
+            self.written.popleft()
+        if written > replayed and (not self.written or self.written[-1][0] < written):
+            self.written.append((written, now))
+        seconds = now - self.written[0][1] if self.written else 0.0
+        return standby["name"], max(seconds, standby["seconds"] if self.written else 0.0)

@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moves a selection of bronze events with their closure into the dead letter queue."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..postgres.driver import sql
+from ..scout import contract
+from ..scout.row_images import digest
+from .engine.batches import Batches, Done
+from .engine.cursors import Blocks, Keys, Keyset, indexed
+from .engine.event_closure import Batch, Closure
+from .engine.job import CLOSED, SCAN_SECONDS
+from .engine.selection import sale
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable
+
+    from ..core.progress import Progress
+    from ..ledger.runs import Run
+    from ..postgres.session import Row, Session
+    from ..scout.row_images import Tables
+    from .engine.batches import Options
+    from .engine.cursors import Path, Span
+    from .engine.selection import Selection
+
+#: Rows a second that were measured; with silver each event takes its lines and their indexes along.
+PLAIN_RATE: t.Final = 60_000
+CLOSURE_RATE: t.Final = 4_000
+
+EXTENT = """
+SELECT count(*) AS events, to_jsonb(min({clock})) #>> '{{}}' AS first, to_jsonb(max({clock})) #>> '{{}}' AS last
+FROM scout.bronze_events AS b WHERE {condition}
+"""
+
+#: Everything that would go, by table, with digests of the images.
+WHOLE = """
+WITH picked AS MATERIALIZED (
+    SELECT b.event_id, {sale} AS transaction_id, {clock} AS at, {event} AS image, b.event_data AS payload
+    FROM scout.bronze_events AS b WHERE {condition}
+), ledger AS (
+    SELECT {ledger} AS image, p.event_id FROM picked JOIN scout.etl_processed AS p USING (event_id)
+), touched AS MATERIALIZED (
+    SELECT DISTINCT t.transaction_id, t.date_key, {transaction} AS image
+    FROM picked JOIN scout.silver_transactions AS t USING (transaction_id)
+    WHERE t.source_event_id = picked.event_id OR EXISTS (SELECT FROM ledger WHERE ledger.event_id = picked.event_id)
+), requeued AS (
+    SELECT {ledger} AS image
+    FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id)
+    WHERE {sale} IN (SELECT transaction_id FROM touched) AND b.event_id NOT IN (SELECT event_id FROM picked)
+), lines AS (
+    SELECT {line} AS image FROM touched JOIN scout.silver_line_items AS l USING (transaction_id)
+)
+SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS events_digest,
+       (SELECT {payload_digest} FROM picked) AS payloads_digest,
+       (SELECT count(*) FROM ledger) AS ledger, (SELECT {digest} FROM ledger) AS ledger_digest,
+       (SELECT count(*) FROM touched) AS transactions, (SELECT {digest} FROM touched) AS transactions_digest,
+       (SELECT count(*) FROM lines) AS lines, (SELECT {digest} FROM lines) AS lines_digest,
+       (SELECT count(*) FROM requeued) AS requeued, (SELECT {digest} FROM requeued) AS requeued_digest,
+       (SELECT coalesce(array_agg(DISTINCT date_key::text ORDER BY date_key::text), '{{}}') FROM touched) AS gold_days,
+       (SELECT to_jsonb(min(at)) #>> '{{}}' FROM picked) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM picked) AS last,
+       pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+"""
+
+#: The events of a span, and those of the same transactions that are selected as well, so that they go together.
+PICK = """
+WITH base AS MATERIALIZED (SELECT b.event_id, {sale} AS transaction_id FROM scout.bronze_events AS b WHERE {condition} AND {span})
+SELECT coalesce(array_agg(event_id::text), '{{}}') AS ids FROM (
+    SELECT event_id FROM base
+    UNION
+    SELECT b.event_id FROM scout_ops.kin AS k JOIN scout.bronze_events AS b USING (event_id)
+    WHERE k.run_id = %(run_id)s AND k.transaction_id IN (SELECT transaction_id FROM base) AND {condition}
+) AS picked
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much a selection is, and the first and last on its clock."""
+
+    events: int
+    first: str | None
+    last: str | None
+
+    @property
+    def range(self) -> dict[str, str | None]:
+        """First and last, as text."""
+        return {"first": self.first, "last": self.last}
+
+
+class Related(Exception):
+    """A batch met events that were loaded, before anyone looked for others of the same transactions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """Everything a selection would take along, counted and digested by table on one snapshot."""
+
+    extent: Extent
+    counts: dict[str, int]
+    digests: dict[str, str]
+    gold_days: list[str]
+    snapshot: str
+    now: datetime.datetime
+
+    @classmethod
+    def of(cls, row: Row) -> Whole:
+        """What a query of counts and digests by table found."""
+        names = ("events", "ledger", "transactions", "lines", "requeued")
+        digests = {name: str(row[f"{name}_digest"]) for name in names}
+        digests["events"] += f"/{row['payloads_digest']}"
+        counts = {name: row[name] for name in names}
+        extent = Extent(row["events"], row["first"], row["last"])
+        return cls(extent, counts, digests, row["gold_days"], row["snapshot"], row["now"])
+
+    @property
+    def range(self) -> dict[str, str | None]:
+        """The first and last moment of the events."""
+        return self.extent.range
+
+    @property
+    def estimated_seconds(self) -> float:
+        """How long moving it would take, by rates that were measured."""
+        loaded = max(self.counts["ledger"], self.counts["transactions"])
+        return round((self.counts["events"] - loaded) / PLAIN_RATE + loaded / CLOSURE_RATE + 0.1, 1)
+
+
+def extent(session: Session, selection: Selection) -> Extent:
+    """How much a selection is; inside the caller's transaction."""
+    query = sql.SQL(EXTENT).format(clock=sql.Identifier("b", selection.window.clock), condition=selection.condition())
+    return Extent(**session.row(query, **selection.values))
+
+
+def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
+    """Everything a selection would take along; inside the caller's transaction."""
+    query = sql.SQL(WHOLE).format(
+        sale=sale("b"),
+        clock=sql.Identifier("b", selection.window.clock),
+        condition=selection.condition(),
+        event=tables.bronze.image("b", without=("event_data",)),
+        ledger=tables.ledger.image("p"),
+        transaction=tables.transactions.image("t"),
+        line=tables.lines.image("l"),
+        digest=digest(sql.Identifier("image")),
+        payload_digest=digest(sql.Identifier("payload")),
+    )
+    return Whole.of(session.row(query, **selection.values))
+
+
+class Quarantine:
+    """One quarantine run: from its selection, frozen at the start, to nothing of it being left in bronze."""
+
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        tables: Tables,
+        selection: Selection,
+        progress: Progress,
+        document: dict[str, t.Any],
+        *,
+        digests: bool = True,
+    ) -> None:
+        self.session = session
+        self.run = run
+        self.selection = selection
+        self.progress = progress
+        self.condition = selection.condition()
+        self.values = selection.values
+        self.closure = Closure(
+            session, tables, run.run_id, kind="quarantine", code="QUARANTINE",
+            message=f"set aside by run {run.run_id}", document=document, digests=digests,
+        )  # fmt: skip
+
+    def go(self, options: Options, total: int) -> Batches:
+        """Moves all of it; what is committed stays when it is interrupted."""
+        session = self.session
+        with session.read():
+            self.closure.look()
+            path = self._path(options)
+        batches = Batches(session, self.run, path, options, self.progress, closed=CLOSED, total=total, verb="moved")
+        try:
+            batches.go(self._work)
+        except Related:
+            self._look_for_kin()
+            batches.go(self._work)
+        with session.write():
+            self.closure.kin.forget()
+        return batches
+
+    def _look_for_kin(self) -> None:
+        """Reads all of bronze, so it is not done before something that was loaded is met."""
+        self.progress.sometimes("looking for events that share a transaction")
+        query = sql.SQL("SELECT {} AS transaction_id FROM scout.bronze_events AS b WHERE {}")
+        relevant = query.format(sale("b"), self.condition)
+        self.closure.kin.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
+
+    def _path(self, options: Options) -> Path:
+        """By keys, along an index on the clock, or block by block."""
+        selection, rows = self.selection, options.max_batch_rows
+        if selection.event_ids:
+            return Keys(sql.Identifier("b", "event_id"), sorted(selection.event_ids), sql.SQL("uuid"))
+        clock = selection.window.clock
+        if selection.window.start is not None and indexed(self.session, contract.BRONZE, clock):
+            return Keyset(
+                f"the index on {clock}",
+                sql.SQL("scout.bronze_events AS b"),
+                ((sql.Identifier("b", clock), "timestamptz"), (sql.Identifier("b", "event_id"), "uuid")),
+                self.condition,
+                self.values,
+                most_rows=rows,
+            )
+        return Blocks(contract.BRONZE, "b", self.condition, self.values, most_rows=rows)
+
+    def _work(self, span: Span, limit: Callable[[], None]) -> Done:
+        values = {**self.values, **span.values}
+        where = sql.SQL("{} AND {}").format(self.condition, span.where)
+        limit()
+        if not self.closure.left_traces(where, values):
+            return self.closure.move_plain(where, values, limit)
+        if self.closure.kin.since is None:
+            raise Related
+        limit()
+        query = sql.SQL(PICK).format(sale=sale("b"), condition=self.condition, span=span.where)
+        ids = self.session.row(query, **values, run_id=self.run.run_id)["ids"]
+        return self.closure.move(Batch(ids), limit) if ids else Done(0)

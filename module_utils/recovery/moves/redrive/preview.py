@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a redrive would come to, without writing: how many entries would be tried, and why others would not."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...postgres.driver import sql
+from ...scout.row_images import digest
+from . import letters as redrive_letters
+from .letters import EVENT_ID, WHY
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping
+
+    from ...core.progress import Progress
+    from ...postgres.session import Session
+    from ...scout.poison_probe import Suspect
+    from ...scout.row_images import Tables
+    from .letters import Letter, Selection
+    from .merge_patch import Repairs
+
+#: How many entries that cannot be rebuilt, that are rebuilt with gaps, or that look like poison a result names.
+NAMED: t.Final = 200
+CHUNK_ROWS: t.Final = 500
+#: So many of the entries are looked at for suspects.
+PROBED: t.Final = 20_000
+#: Entries a second that were measured, where the rate allows more.
+RATE: t.Final = 1500
+
+#: Why is told once for each entry: it reads a document that may be large.
+EXTENT = """
+SELECT count(*) FILTER (WHERE tried) AS entries,
+       to_jsonb(min(failed_at) FILTER (WHERE tried)) #>> '{{}}' AS first, to_jsonb(max(failed_at) FILTER (WHERE tried)) #>> '{{}}' AS last,
+       count(*) FILTER (WHERE why IS NULL AND NOT tried) AS parked, max(retries) FILTER (WHERE why IS NULL) AS most_retries,
+       count(why) AS not_rebuildable
+FROM (
+    SELECT failed_at, retries, why, why IS NULL AND retries < %(max_replays)s AS tried
+    FROM (
+        SELECT d.failed_at, coalesce(d.retry_count, 0) AS retries, {why} AS why
+        FROM scout.bronze_events_dlq AS d WHERE {condition} OFFSET 0
+    ) AS each
+) AS known
+"""
+
+NOT_REBUILDABLE = """
+SELECT dlq_id::text AS dlq_id, error_code, why
+FROM (SELECT d.dlq_id, d.error_code, d.failed_at, {why} AS why FROM scout.bronze_events_dlq AS d WHERE {condition} OFFSET 0) AS each
+WHERE why IS NOT NULL ORDER BY failed_at, dlq_id LIMIT %(named)s
+"""
+
+PARKED = """
+SELECT d.dlq_id::text AS dlq_id, {event_id} AS event_id, d.retry_count, d.error_message AS error
+FROM scout.bronze_events_dlq AS d
+WHERE {condition} AND coalesce(d.retry_count, 0) >= %(max_replays)s AND ({why}) IS NULL ORDER BY d.failed_at, d.dlq_id LIMIT %(named)s
+"""
+
+DIGEST = """
+SELECT {digest}::text AS digest, pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+FROM (SELECT {image} AS image FROM scout.bronze_events_dlq AS d WHERE {condition}) AS i
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much a selection is: entries to try, and those that would be left alone."""
+
+    entries: int
+    parked: int
+    most_retries: int | None
+    not_rebuildable: int
+    first: str | None
+    last: str | None
+
+    @property
+    def range(self) -> dict[str, str | None]:
+        """When the first and the last of them failed, as text."""
+        return {"first": self.first, "last": self.last}
+
+
+@dataclasses.dataclass
+class Survey:
+    """The same entry by entry, on one snapshot."""
+
+    extent: Extent
+    snapshot: str
+    now: datetime.datetime
+    digest: str
+    rate: float
+    already_there: int = 0
+    looked_at: int = 0
+    days: set[str] = dataclasses.field(default_factory=set[str])
+    suspects: list[dict[str, t.Any]] = dataclasses.field(default_factory=list[dict[str, t.Any]])
+    rebuilt: list[dict[str, t.Any]] = dataclasses.field(default_factory=list[dict[str, t.Any]])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Entries that would be tried or found to be there already."""
+        return {"entries": self.extent.entries, "already_there": self.already_there}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of the entries as they are now."""
+        return {"entries": self.digest, "already_there": ""}
+
+    @property
+    def gold_days(self) -> list[str]:
+        """Days of silver that would change."""
+        return sorted(self.days)
+
+    @property
+    def range(self) -> dict[str, str | None]:
+        """When the entries failed."""
+        return self.extent.range
+
+    @property
+    def estimated_seconds(self) -> float:
+        """How long it would take, by the rate that is asked for or was measured."""
+        return round(self.extent.entries / min(self.rate, RATE) + 0.2, 1)
+
+
+def extent(session: Session, selection: Selection, values: Mapping[str, t.Any]) -> Extent:
+    """How much a selection is; inside the caller's transaction."""
+    query = sql.SQL(EXTENT).format(why=WHY, condition=selection.condition())
+    return Extent(**session.row(query, **values))
+
+
+def left_alone(
+    session: Session, selection: Selection, values: Mapping[str, t.Any], found: Extent
+) -> dict[str, list[dict[str, t.Any]]]:
+    """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
+    made: dict[str, list[dict[str, t.Any]]] = {}
+    wanted = (("not_rebuildable", NOT_REBUILDABLE, found.not_rebuildable), ("parked_entries", PARKED, found.parked))
+    for name, statement, number in wanted:
+        query = sql.SQL(t.cast("t.LiteralString", statement)).format(
+            why=WHY, condition=selection.condition(), event_id=EVENT_ID
+        )
+        made[name] = session.rows(query, **values, named=NAMED) if number else []
+    return made
+
+
+def survey(
+    session: Session,
+    tables: Tables,
+    selection: Selection,
+    values: dict[str, t.Any],
+    mend: Repairs,
+    found: Extent,
+    progress: Progress,
+    *,
+    rate: float,
+) -> Survey:
+    """What it comes to entry by entry; inside the caller's transaction."""
+    condition = selection.to_try()
+    query = sql.SQL(DIGEST).format(
+        digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
+    )
+    row = session.row(query, **values)
+    made = Survey(found, row["snapshot"], row["now"], row["digest"], rate)
+    path = redrive_letters.Path(session, selection, values)
+    cursor: t.Any = None
+    while (span := path.span(session, cursor, CHUNK_ROWS)) is not None:
+        progress.checkpoint()
+        cursor = span.after
+        where = sql.SQL("{} AND {}").format(condition, span.where)
+        letters = redrive_letters.read(session, where, {**values, **span.values}, mend, lock=False)
+        _count(session, made, letters)
+        progress.sometimes(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
+    return made
+
+
+def _count(session: Session, made: Survey, letters: list[Letter]) -> None:
+    made.looked_at += len(letters)
+    fresh = [letter for letter in letters if letter.twin is None]
+    made.already_there += len(letters) - len(fresh)
+    made.days |= {letter.day for letter in fresh if letter.day}
+    made.rebuilt += gaps(fresh)[: NAMED - len(made.rebuilt)]
+    if len(made.suspects) < NAMED and made.looked_at <= PROBED:
+        by_id = {letter.dlq_id: letter for letter in fresh}
+        found: list[Suspect] = redrive_letters.suspicious(session, fresh, NAMED - len(made.suspects))
+        made.suspects += [
+            {
+                "dlq_id": suspect.event_id,
+                "event_id": by_id[suspect.event_id].event_id,
+                "reason": suspect.reason,
+                "sqlstate": suspect.sqlstate,
+            }
+            for suspect in found
+        ]
+
+
+def gaps(letters: list[Letter]) -> list[dict[str, t.Any]]:
+    """Which entries are rebuilt, and what of each event was not kept."""
+    return [
+        {"dlq_id": letter.dlq_id, "event_id": letter.event_id, "missing": list(letter.missing)}
+        for letter in letters
+        if letter.missing
+    ]

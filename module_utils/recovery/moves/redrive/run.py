@@ -1,0 +1,396 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings dead letters back: a few first, then faster; only what the ETL loads stays in bronze, and all of it can be undone.
+
+An entry's transaction is loaded with it, inside the batch: what silver has of it goes, and the events that stayed are loaded
+again in their order, so that silver is what the ETL makes of bronze. What the ETL refuses never gets out of a savepoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ...core.errors import BadInput, Systemic
+from ...core.progress import count
+from ...postgres.driver import sql
+from ...scout.poison_probe import Refused
+from ...scout.side_effects import refuse_cascades
+from ..engine.batches import Batches, Done
+from ..engine.job import CLOSED, SCAN_SECONDS
+from ..engine.siblings import Kin
+from . import letters as redrive_letters
+from .batch import Returning, Unit
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ...core.progress import Progress
+    from ...ledger.runs import Run
+    from ...postgres.session import Session
+    from ...scout.row_images import Tables
+    from ..engine.batches import Options as BatchOptions
+    from ..engine.cursors import Span
+    from .letters import Letter, Selection
+    from .merge_patch import Repairs
+
+#: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
+LEAST_ROWS: t.Final = 500
+#: How many failures a result names.
+NAMED: t.Final = 100
+
+#: The transaction an entry is about, patches considered.
+SALE = sql.SQL(
+    """coalesce((SELECT value FROM jsonb_each_text(%(sales)s)
+              WHERE key IN (d.dlq_id::text, d.error_details #>> '{event,event_id}') LIMIT 1),
+    %(sale_for_all)s::text, CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END)"""
+)
+SALES = "SELECT {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition}"
+
+#: Entries that share a transaction come back together: they are noted like the events that do.
+KIN = """
+INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
+SELECT %(run_id)s, transaction_id, dlq_id FROM (
+    SELECT dlq_id, transaction_id, count(*) OVER (PARTITION BY transaction_id) AS entries
+    FROM (SELECT d.dlq_id, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition}) AS s
+) AS k
+WHERE entries > 1 AND transaction_id IS NOT NULL
+ON CONFLICT DO NOTHING
+"""
+
+PICK = """
+WITH base AS MATERIALIZED (SELECT d.dlq_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span})
+SELECT coalesce(array_agg(dlq_id::text), '{{}}') AS ids FROM (
+    SELECT dlq_id FROM base
+    UNION
+    SELECT d.dlq_id FROM scout_ops.kin AS k JOIN scout.bronze_events_dlq AS d ON d.dlq_id = k.event_id
+    WHERE k.run_id = %(run_id)s AND {condition} AND k.transaction_id IN (
+        SELECT o.transaction_id FROM scout_ops.kin AS o JOIN base ON base.dlq_id = o.event_id WHERE o.run_id = %(run_id)s)
+) AS picked
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How fast, and how many failures are too many."""
+
+    canary_rows: int = 10
+    rate_per_second: float = 500.0
+    max_failures: int = 0
+    max_replays: int = 3
+
+
+@dataclasses.dataclass
+class Tally:
+    """What one batch came to; counted only once it is committed."""
+
+    tried: int = 0
+    effects: dict[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
+    failures: list[dict[str, t.Any]] = dataclasses.field(default_factory=list[dict[str, t.Any]])
+    at: str = ""
+
+    def add(self, **numbers: int) -> None:
+        """Adds to effects."""
+        for name, number in numbers.items():
+            self.effects[name] = self.effects.get(name, 0) + number
+
+
+class Ramp(Batches):
+    """Batches that begin with a canary, double, keep to a rate, and end where too much fails."""
+
+    def pace(self, pace: Pace, committed: Callable[[], int], give_up: Callable[[], None]) -> None:
+        """To be called first: `committed` tells how many entries the last batch tried, `give_up` raises when it must."""
+        self.limits = pace
+        self.size = float(pace.canary_rows)
+        # The entries that had their turn before an interruption are not on the path any more.
+        self.cursor = None
+        self.committed = committed
+        self.give_up = give_up
+        self.tried = 0
+        self.told = False
+
+    def _pause_where_asked(self) -> None:
+        self.give_up()
+        super()._pause_where_asked()
+        ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
+        if ahead > 0:
+            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
+            (self.progress.sometimes if self.told else self.progress.say)(line)
+            self.told = True
+            self.progress.wait(ahead)
+
+    def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
+        size = self.size
+        super()._account(span, done, waiting, seconds)
+        tried = self.committed()
+        self.tried += tried
+        most = max(1, int(self.limits.rate_per_second))
+        if not self.tried:
+            self.size = size
+        elif waiting or seconds > self.options.target_seconds:
+            self.size = max(min(LEAST_ROWS, most, size * 2), size * 0.5)
+        else:
+            self.size = min(most, size * 2, self.options.max_batch_rows)
+
+
+class Redrive:
+    """One redrive run: from its selection, frozen at the start, to every entry of it having had its turn."""
+
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        tables: Tables,
+        selection: Selection,
+        mend: Repairs,
+        pace: Pace,
+        progress: Progress,
+        *,
+        timezone: str,
+    ) -> None:
+        self.session = session
+        self.run = run
+        self.tables = tables
+        self.selection = selection
+        self.mend = mend
+        self.pace = pace
+        self.progress = progress
+        self.condition = selection.to_try()
+        self.values: dict[str, t.Any] = {**selection.values, "max_replays": pace.max_replays}
+        self.kin = Kin(session, run.run_id)
+        self.returning = Returning(session, tables, run.run_id, timezone)
+        self.failures: list[dict[str, t.Any]] = []
+        self.tried = 0
+        self.last = Tally()
+
+    def go(self, options: BatchOptions, total: int) -> Ramp:
+        """Tries all of it; what is committed stays when it is interrupted."""
+        session = self.session
+        with session.read():
+            refuse_cascades(session)
+        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+            path = redrive_letters.Path(session, self.selection, self.values)
+        self._note_kin()
+        self.returning.since = self.kin.since
+        ramp = Ramp(
+            session, self.run, path, options, self.progress,
+            closed=CLOSED, total=total, verb="redriven", noun="dead letter",
+        )  # fmt: skip
+        ramp.pace(self.pace, self._committed, self._give_up)
+        ramp.go(self._work)
+        with session.write():
+            self.kin.forget()
+        return ramp
+
+    def _note_kin(self) -> None:
+        """Which events and entries share the transactions that come back."""
+        values = {**self.values, **self.mend.values}
+        relevant = sql.SQL(SALES).format(sale=SALE, condition=self.condition)
+        self.progress.sometimes("looking for events that share a transaction")
+        self.kin.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
+        with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
+            query = sql.SQL(KIN).format(sale=SALE, condition=self.condition)
+            self.session.execute(query, **values, run_id=self.run.run_id)
+
+    def _committed(self) -> int:
+        """Takes the last batch into account."""
+        tally, self.last = self.last, Tally()
+        self.failures += tally.failures[: NAMED - len(self.failures)]
+        self.returning.ours.append(tally.at)
+        self.tried += tally.tried
+        return tally.tried
+
+    @property
+    def failed(self) -> int:
+        """How many entries have failed again in this run, before the batch that is at work."""
+        return int(self.run.effects.get("failed", 0))
+
+    def _too_many(self, tally: Tally) -> bool:
+        return self.failed + len(tally.failures) > self.pace.max_failures
+
+    def _give_up(self) -> None:
+        """Raises where more entries have failed again than was allowed."""
+        if self.failed <= self.pace.max_failures:
+            return
+        effects = self.run.effects
+        loaded, failed = effects.get("redriven", 0), self.failed
+        with self.session.write():
+            self.kin.forget()
+            # The next one begins with a canary again, and with what had failed.
+            self.run.close()
+        first = self.failures[0] if self.failures else None
+        raise Systemic(
+            f"the redrive stopped: {count(failed, 'event')} failed again, max_failures is {self.pace.max_failures}; "
+            f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back among the dead letters; the others were not touched",
+            on=self.session.where,
+            said=f"event {first['event_id']}: {first['error']}" if first else "",
+            next_step=(
+                "mend the cause (or the payloads: repair), then run the same command again; "
+                f"undo.yml -e run_id={self.run.run_id} takes back what was loaded"
+            ),
+            result=self.outcome(),
+        )
+
+    def outcome(self) -> dict[str, t.Any]:
+        """The part of a result that tells how far it came, whether it ended well or not."""
+        effects = self.run.effects
+        return {
+            "redriven": effects.get("redriven", 0),
+            "already_there": effects.get("already_there", 0),
+            "failures": self.failures,
+        }
+
+    def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
+        """One batch. One call of the ETL may take longer than a batch should, however small that is."""
+        session = self.session
+        session.limit_statements(session.settings.statement_timeout_seconds)
+        query = sql.SQL(PICK).format(condition=self.condition, span=span.where)
+        ids = session.row(query, **self.values, **span.values, run_id=self.run.run_id)["ids"]
+        where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")
+        letters = redrive_letters.read(session, where, {"ids": ids}, self.mend, lock=True)
+        tally = Tally(at=session.row("SELECT transaction_timestamp()::text AS at")["at"])
+        fresh, doubled = _without_twins(letters)
+        there = [(letter, letter.twin or "") for letter in letters if letter.twin]
+        self._settle(_units(fresh), tally)
+        there += self._follow(doubled, tally)
+        self.returning.resolver.already_there(there)
+        tally.add(already_there=len(there))
+        self.last = tally
+        days = tally.effects.pop("gold_days", set())
+        return Done(tally.tried + len(there), {**tally.effects, "gold_days": sorted(days)})
+
+    def _settle(self, units: list[Unit], tally: Tally) -> None:
+        """Brings back all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving."""
+        stack, probed = [units] if units else [], False
+        while stack and not self._too_many(tally):
+            part = stack.pop()
+            try:
+                self._succeed(part, tally)
+            except Refused as e:
+                if len(part) == 1:
+                    self._alone(part[0], e, tally)
+                    continue
+                found = self._suspected(part, e, probed=probed)
+                probed = True
+                rest = [unit for unit in part if unit.key not in found]
+                if not found:
+                    middle = len(part) // 2
+                    stack += [part[middle:], part[:middle]]
+                else:
+                    stack += [[unit] for unit in reversed(part) if unit.key in found]
+                    stack += [rest] if rest else []
+
+    def _succeed(self, units: list[Unit], tally: Tally) -> None:
+        made = self.returning.bring_back(units)
+        letters = sum(len(unit.letters) for unit in units)
+        tally.tried += letters
+        tally.add(redriven=letters, requeued=made.requeued)
+        moved = tally.effects.setdefault("moved", {})
+        for name, number in made.moved.items():
+            moved[name] = moved.get(name, 0) + number
+        tally.effects.setdefault("gold_days", set()).update(made.days)
+
+    def _alone(self, unit: Unit, refused: Refused, tally: Tally) -> None:
+        """A transaction of which something is refused: without that, event by event, if anything is left of it."""
+        while unit.letters and not self._too_many(tally):
+            if len(unit.letters) == 1 and not self.returning.siblings_of([unit]):
+                self._fail(unit.letters, refused, tally)
+                return
+            found = self.returning.culprit(unit)
+            if found is None:
+                raise refused.error
+            event_id, refused = found
+            letters = [letter for letter in unit.letters if letter.event_id == event_id]
+            if letters:
+                self._fail(letters, refused, tally)
+            elif not self.returning.is_pending(unit, event_id):
+                self._fail(
+                    unit.letters,
+                    refused,
+                    tally,
+                    f"event {event_id} of the same transaction cannot be loaded any more: ",
+                )
+                return
+            unit = unit.without(event_id)
+            try:
+                if unit.letters:
+                    self._succeed([unit], tally)
+                return
+            except Refused as e:
+                refused = e
+
+    def _fail(self, letters: Sequence[Letter], refused: Refused, tally: Tally, prefix: str = "") -> None:
+        """Keeps entries as dead letters, with the new error."""
+        error = prefix + refused.said
+        self.returning.resolver.failed(letters, error, refused)
+        tally.tried += len(letters)
+        tally.add(failed=len(letters))
+        tally.failures += [
+            {"dlq_id": letter.dlq_id, "event_id": letter.event_id, "error": error, "sqlstate": refused.sqlstate}
+            for letter in letters
+        ]
+
+    def _follow(self, doubled: list[tuple[Letter, Letter]], tally: Tally) -> list[tuple[Letter, str]]:
+        """Entries that are another entry of the batch once more share its fate: those whose event is there now."""
+        back = self.returning.in_bronze([first.event_id for _, first in doubled])
+        why = {failure["dlq_id"]: failure for failure in tally.failures}
+        for letter, first in doubled:
+            if first.event_id not in back and first.dlq_id in why:
+                failure = why[first.dlq_id]
+                self.returning.resolver.failed([letter], failure["error"], None)
+                tally.tried += 1
+                tally.add(failed=1)
+                tally.failures.append({**failure, "dlq_id": letter.dlq_id, "event_id": letter.event_id})
+        return [(letter, first.event_id) for letter, first in doubled if first.event_id in back]
+
+    def _suspected(self, units: list[Unit], refused: Refused, *, probed: bool) -> set[str]:
+        """The units that hold something suspicious; none when nothing points at anything."""
+        letters = [letter for unit in units for letter in unit.letters if unit.loads]
+        found = [] if probed else redrive_letters.suspicious(self.session, letters, len(letters))
+        names = {suspect.event_id for suspect in found}
+        if not names:
+            said = refused.everything
+            names = {
+                letter.dlq_id
+                for letter in letters
+                if any(len(name) > 3 and name in said for name in (letter.transaction_id or "", letter.event_id))
+            }
+        keys = {unit.key for unit in units if any(letter.dlq_id in names for letter in unit.letters)}
+        return keys if not probed or len(keys) < len(units) else set()
+
+
+def _units(letters: Iterable[Letter]) -> list[Unit]:
+    """By transaction, in the order of their first entries."""
+    grouped: dict[str, list[Letter]] = {}
+    for letter in letters:
+        grouped.setdefault(letter.unit, []).append(letter)
+    return [Unit(key, tuple(members)) for key, members in grouped.items()]
+
+
+def _without_twins(letters: Sequence[Letter]) -> tuple[list[Letter], list[tuple[Letter, Letter]]]:
+    """Entries whose event is not there, and those that are an earlier one of them once more, with that one."""
+    first: dict[str, Letter] = {}
+    fresh: list[Letter] = []
+    doubled: list[tuple[Letter, Letter]] = []
+    for letter in letters:
+        if letter.twin:
+            continue
+        same = first.get(letter.event_id) or (first.get(letter.hash) if letter.hash else None)
+        if same is not None:
+            doubled.append((letter, same))
+            continue
+        fresh.append(letter)
+        first |= {letter.event_id: letter, **({letter.hash: letter} if letter.hash else {})}
+    return fresh, doubled
+
+
+def refuse_unusable(pace: Pace) -> None:
+    """Raises for numbers that make no sense."""
+    if pace.canary_rows < 1 or pace.rate_per_second <= 0 or pace.max_failures < 0 or pace.max_replays < 1:
+        raise BadInput(
+            f"canary_rows {pace.canary_rows}, rate_per_second {pace.rate_per_second:g}, max_failures {pace.max_failures} and "
+            f"max_replays {pace.max_replays} are not usable together",
+            next_step="give canary_rows >= 1, rate_per_second > 0, max_failures >= 0 and max_replays >= 1",
+        )

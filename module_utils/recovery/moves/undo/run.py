@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes a run back: every row returns exactly as it was, or the run is refused with the rows that have changed since."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+import uuid
+
+from ...core.errors import BadInput, NotReached
+from ...core.progress import count
+from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
+from ...postgres.driver import sql
+from ...scout.side_effects import has_triggers, refuse_cascades
+from ..engine.batches import Batches, Done
+from ..engine.job import CLOSED, SCAN_SECONDS
+from ..engine.siblings import Kin
+from .journal import Journal
+from .planner import TABLES, Conflict, plan
+from .sources import Source
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Sequence
+
+    from ...core.progress import Progress
+    from ...ledger.runs import Run
+    from ...postgres.session import Row, Session
+    from ...scout.row_images import Tables
+    from ..engine.batches import Options
+    from ..engine.cursors import Span
+
+SURVEY_ROWS: t.Final = 2000
+#: How many conflicts a result names.
+NAMED: t.Final = 50
+#: Rows a second that were measured.
+RATE: t.Final = 3000
+
+RUN = """
+SELECT run_id::text AS run_id, action, status, incident, actor, started_at, effects,
+       undoes::text AS undoes, undone_by::text AS undone_by
+FROM scout_ops.runs WHERE run_id = %(run_id)s
+"""
+
+UNDONE = "UPDATE scout_ops.runs SET undone_by = %(by)s WHERE run_id = %(run_id)s"
+
+IN_FORCE_AGAIN = """
+UPDATE scout_ops.images SET taken_back_by = NULL WHERE run_id = %(run_id)s AND taken_back_by = %(by)s
+"""
+
+#: Of the transactions of a run's items those that silver has now.
+RELEVANT = """
+SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE t.transaction_id IN (
+    SELECT image ->> 'transaction_id' FROM ({items}) AS i
+    CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'transactions') AS image
+    UNION
+    SELECT b.event_data ->> 'transaction_id' FROM ({items}) AS i
+    CROSS JOIN LATERAL jsonb_array_elements(i.added -> 'events') AS image
+    JOIN scout.bronze_events AS b ON b.event_id = (image ->> 'event_id')::uuid
+    WHERE jsonb_typeof(b.event_data) = 'object'
+    UNION
+    SELECT i.transaction_id FROM ({items}) AS i
+)
+"""
+
+
+@dataclasses.dataclass
+class Survey:
+    """What taking a run back comes to, counted and digested by table on one snapshot."""
+
+    snapshot: str
+    now: datetime.datetime
+    items: int = 0
+    put_back: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    taken: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    sums: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    conflicts: list[Conflict] = dataclasses.field(default_factory=list[Conflict])
+    conflicting: int = 0
+    gold_days: list[str] = dataclasses.field(default_factory=list[str])
+    range: dict[str, str | None] = dataclasses.field(default_factory=lambda: {"first": None, "last": None})
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by table, those that return and those that go."""
+        goes = {f"{name}_taken": number for name, number in self.taken.items()}
+        return {"items": self.items, **self.put_back, **goes}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of all rows it is about, as they are now."""
+        return {"items": "", **{name: str(self.sums[name]) for name in TABLES}}
+
+    @property
+    def estimated_seconds(self) -> float:
+        """How long it would take, by a rate that was measured."""
+        return round((sum(self.put_back.values()) + sum(self.taken.values())) / RATE + 0.1, 1)
+
+
+def as_run_id(text: str) -> str:
+    """A run's identifier as PostgreSQL writes it; refuses anything else."""
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError as e:
+        raise BadInput(
+            f"run_id {text[:80]!r} is not a run id", next_step="runs.yml lists the runs with their ids"
+        ) from e
+
+
+def find(session: Session, run_id: str) -> Row:
+    """The run to take back; refuses one that is not known or left nothing that could be taken back."""
+    wanted = as_run_id(run_id)
+    found = session.rows(RUN, run_id=wanted)
+    if not found:
+        raise BadInput(
+            f"no run {wanted} is in the ledger", on=session.where, next_step="runs.yml lists the runs with their ids"
+        )
+    run = found[0]
+    if "before_capture_id" in run["effects"]:
+        return run
+    if run["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS):
+        other = {"pause": "; resume_ingestion.yml gives back its jobs", "resume": "; pause_ingestion.yml pauses again"}
+        raise BadInput(
+            f"run {wanted} moved no data: it is a {run['action']} of {run['started_at']:%Y-%m-%d %H:%M} UTC",
+            on=session.where,
+            next_step=f"runs.yml lists the runs that can be undone{other.get(run['action'], '')}",
+        )
+    return run
+
+
+def source(run: Row) -> Source:
+    """Where the items of a run are."""
+    return Source(run["run_id"], run["started_at"], run["action"] in DEAD_LETTER_ACTIONS)
+
+
+class Undo:
+    """One run that is taken back."""
+
+    def __init__(self, session: Session, tables: Tables, undone: Row, on_conflict: str, progress: Progress) -> None:
+        self.session = session
+        self.tables = tables
+        self.undone = undone
+        self.on_conflict = on_conflict
+        self.progress = progress
+        self.source = source(undone)
+
+    def survey(self) -> Survey:
+        """What it comes to, on one snapshot; inside the caller's read-only transaction."""
+        session, path = self.session, self.source.path()
+        journal = Journal(session, self.tables, self.undone["run_id"], self.source)
+        row = session.row("SELECT pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now")
+        survey = Survey(row["snapshot"], row["now"])
+        cursor: t.Any = None
+        while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
+            self.progress.checkpoint()
+            cursor = span.after
+            self._count(journal, self._keys(span), survey)
+            self.progress.sometimes(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
+        return survey
+
+    def _keys(self, span: Span) -> list[str]:
+        query = self.source.select(span.where)
+        return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values)]
+
+    def _keys_with_kin(self, span: Span, again: list[str]) -> list[str]:
+        query = self.source.select_with_kin(span.where, again=bool(again))
+        return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values, again=again)]
+
+    def _count(self, journal: Journal, keys: Sequence[str], survey: Survey) -> None:
+        items = journal.read(keys)
+        current = journal.current(items)
+        by_key = {item.key: item for item in items}
+        survey.items += len(items)
+        for swap in plan(items, current, "restore" if self.on_conflict == "refuse" else self.on_conflict):
+            survey.conflicting += len(swap.conflicts)
+            survey.conflicts += swap.conflicts[: NAMED - len(survey.conflicts)]
+            for name in TABLES:
+                survey.put_back[name] += len(swap.put[name])
+                survey.taken[name] += len(swap.take[name])
+                kept = by_key[swap.key].removed.get(name, {})
+                now = current.rows.get(name, {})
+                survey.sums[name] += sum(int(kept[key]) for key in swap.put[name])
+                survey.sums[name] += sum(int(now[key]) for key in swap.take[name])
+
+    def refuse(self, conflicts: Sequence[Conflict], number: int) -> None:
+        """Raises where there are conflicts and nobody said what to do with them."""
+        if not number or self.on_conflict != "refuse":
+            return
+        named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
+        raise NotReached(
+            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
+            f"{'it' if number == 1 else 'them'}",
+            on=self.session.where,
+            said=named + (" …" if number > 5 else ""),
+            next_step=(
+                "undo.yml --check lists them; then -e on_conflict=keep_current leaves them as they are now, "
+                "-e on_conflict=restore makes them what they were"
+            ),
+            result={"conflicts": [c.as_dict() for c in conflicts], "conflicting": number},
+        )
+
+    def go(self, run: Run, options: Options, total: int) -> Batches:
+        """Takes all of it back; what is committed stays when it is interrupted."""
+        session = self.session
+        journal = Journal(session, self.tables, run.run_id, self.source)
+        kin = Kin(session, run.run_id)
+        relevant = sql.SQL(RELEVANT).format(items=journal.items_where(self.source.condition))
+        kin.scan(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
+        journal.since = kin.since
+        with session.read():
+            refuse_cascades(session)
+            journal.triggers = has_triggers(session)
+        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+            again = self.source.moved_again(session)
+        batches = Batches(
+            session,
+            run,
+            self.source.path(),
+            options,
+            self.progress,
+            closed=CLOSED,
+            total=total,
+            verb="undone",
+            noun="item",
+        )
+
+        def work(span: Span, limit: Callable[[], None]) -> Done:
+            limit()
+            found = journal.read(self._keys_with_kin(span, again))
+            limit()
+            swaps = plan(found, journal.current(found), self.on_conflict)
+            conflicts = [conflict for swap in swaps for conflict in swap.conflicts]
+            self.refuse(conflicts, len(conflicts))
+            return Done(len(found), journal.exchange(swaps, limit)) if found else Done(0)
+
+        batches.go(work)
+        with session.write():
+            kin.forget()
+            session.execute(UNDONE, by=run.run_id, run_id=self.undone["run_id"])
+            if self.undone["undoes"]:
+                # The run that had been undone is in force again, item by item.
+                session.execute(UNDONE, by=None, run_id=self.undone["undoes"])
+                session.execute(IN_FORCE_AGAIN, run_id=self.undone["undoes"], by=self.undone["run_id"])
+        return batches

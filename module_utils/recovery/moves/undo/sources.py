@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The items of a run that can be taken back: its dead letters, or what it wrote into the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...postgres.driver import Jsonb, sql
+from ...scout.dead_letters import FORMAT
+from ..engine.cursors import Keyset
+
+if t.TYPE_CHECKING:
+    from ...postgres.session import Session
+    from ...scout.row_images import Table
+
+#: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
+OF_DEAD_LETTERS = """
+SELECT d.dlq_id::text AS item, d.failed_at AS moved, d.dlq_id,
+       (k.document #>> '{{event,event_id}}')::uuid AS event_id, {sale} AS transaction_id,
+       jsonb_build_object(
+           'events', CASE WHEN k.document ? 'event'
+                          THEN jsonb_build_array((k.document -> 'event') || jsonb_build_object('event_data', d.original_payload::text))
+                          ELSE '[]' END,
+           'ledger', CASE WHEN k.document ? 'ledger' THEN jsonb_build_array(k.document -> 'ledger') ELSE '[]' END
+                     || coalesce(k.document -> 'requeued', '[]'),
+           'transactions', CASE WHEN k.document ? 'transaction'
+                                THEN jsonb_build_array(k.document -> 'transaction') ELSE '[]' END,
+           'lines', coalesce(k.document -> 'lines', '[]')) AS removed,
+       jsonb_build_object('dead_letters', jsonb_build_array({image})) AS added
+FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL (SELECT d.error_details || '{{}}' AS document OFFSET 0) AS k WHERE {where}
+"""
+
+OF_JOURNAL = """
+SELECT i.item::text AS item, i.item AS moved, i.dlq_id, i.event_id, i.transaction_id, i.removed, i.added
+FROM scout_ops.images AS i WHERE {where}
+"""
+
+#: The transaction a dead letter is about, whether it holds an event or a silver transaction alone.
+SALE_OF_LETTER = sql.SQL(
+    "CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END"
+)
+
+#: Transactions that a run moved more than once, because the pipeline made them again in between.
+MOVED_AGAIN = """
+SELECT {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND d.error_details ? 'transaction'
+GROUP BY 1 HAVING count(*) > 1
+"""
+
+#: The items of a span, and the others of the same transactions: they were moved in one transaction of the database, but for
+#: those of MOVED_AGAIN.
+WITH_KIN_OF_DEAD_LETTERS = """
+WITH base AS MATERIALIZED (
+    SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span}
+)
+SELECT dlq_id::text AS key FROM base
+UNION
+SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
+WHERE {condition} AND d.failed_at BETWEEN (SELECT min(failed_at) FROM base) AND (SELECT max(failed_at) FROM base)
+  AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
+"""
+
+AND_MOVED_AGAIN = """
+UNION
+SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
+WHERE {condition} AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id = ANY(%(again)s))
+"""
+
+WITH_KIN_OF_JOURNAL = """
+WITH base AS MATERIALIZED (SELECT i.item, i.transaction_id FROM scout_ops.images AS i WHERE {condition} AND {span})
+SELECT item::text AS key FROM base
+UNION
+SELECT i.item::text FROM scout_ops.images AS i
+WHERE {condition} AND i.transaction_id IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
+"""
+
+#: Dead letters a run made that still are what they were.
+DEAD_LETTERS_OF = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
+JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.taken_back_by IS NULL")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the items of a run are: among the dead letters, or in the journal."""
+
+    run_id: str
+    since: t.Any
+    dead_letters: bool
+
+    @property
+    def condition(self) -> sql.Composable:
+        """Items in force, over d (dead letters) or i (journal)."""
+        return DEAD_LETTERS_OF if self.dead_letters else JOURNAL_OF
+
+    @property
+    def values(self) -> dict[str, t.Any]:
+        """What its condition binds."""
+        return {
+            "undone": self.run_id,
+            "since": self.since,
+            "made_by": Jsonb({"format": FORMAT, "run_id": self.run_id}),
+        }
+
+    @property
+    def table(self) -> sql.SQL:
+        """The table the items are in."""
+        return sql.SQL("scout.bronze_events_dlq AS d" if self.dead_letters else "scout_ops.images AS i")
+
+    @property
+    def key(self) -> sql.Identifier:
+        """What tells items apart."""
+        return sql.Identifier("d", "dlq_id") if self.dead_letters else sql.Identifier("i", "item")
+
+    def path(self) -> Keyset:
+        """From the last item to the first."""
+        columns: tuple[tuple[sql.Identifier, str], ...] = (
+            ((sql.Identifier("d", "failed_at"), "timestamptz"), (self.key, "uuid"))
+            if self.dead_letters
+            else ((self.key, "bigint"),)
+        )
+        return Keyset("items", self.table, columns, self.condition, self.values, first_rows=500, descending=True)
+
+    def moved_again(self, session: Session) -> list[str]:
+        """The transactions that the run moved more than once, where that is not to be seen from the items themselves."""
+        if not self.dead_letters:
+            return []
+        query = sql.SQL(MOVED_AGAIN).format(sale=SALE_OF_LETTER, condition=self.condition)
+        return [row["transaction_id"] for row in session.rows(query, **self.values)]
+
+    def select_with_kin(self, span: sql.Composable, *, again: bool) -> sql.Composed:
+        """The query of the keys of a span's items and of those that share a transaction with them: they go together. With
+        `again` it binds the transactions that were moved more than once."""
+        if self.dead_letters:
+            query = sql.SQL(WITH_KIN_OF_DEAD_LETTERS + AND_MOVED_AGAIN if again else WITH_KIN_OF_DEAD_LETTERS)
+            return query.format(sale=SALE_OF_LETTER, condition=self.condition, span=span)
+        return sql.SQL(WITH_KIN_OF_JOURNAL).format(condition=self.condition, span=span)
+
+    def select(self, where: sql.Composable) -> sql.Composed:
+        """The query of the keys of the items in force that fulfil `where` as well."""
+        return sql.SQL("SELECT {}::text AS key FROM {} WHERE {} AND {}").format(
+            self.key, self.table, self.condition, where
+        )
+
+    def items(self, where: sql.Composable, dead_letters: Table) -> sql.Composed:
+        """The query of the items that fulfil a condition, as `item`, `dlq_id`, `event_id`, `transaction_id`, `removed`, `added`."""
+        if self.dead_letters:
+            image = dead_letters.image("d")
+            return sql.SQL(OF_DEAD_LETTERS).format(image=image, sale=SALE_OF_LETTER, where=where)
+        return sql.SQL(OF_JOURNAL).format(where=where)

@@ -1,0 +1,345 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges every event of a window: whether silver has of it what it says, and what has to be made again where not."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ...postgres.driver import sql
+from ...scout import event_queue
+from ..engine.selection import sale
+from ..engine.siblings import SINCE
+from .expected_silver import Model
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from ...postgres.session import Row, Session
+    from ...scout.row_images import Tables
+    from ..engine.selection import Selection
+
+#: How many events, and differences, a result shows of each class.
+SHOWN: t.Final = 20
+#: So many transactions, or events by themselves, are carried from a look to its note; some ten megabytes.
+CARRIED: t.Final = 100_000
+#: Events made again a second, and what a call of the ETL takes beside reading bronze once, as measured.
+RATE: t.Final = 2500
+CALL_SCANS: t.Final = 6
+
+#: Every event of the window with its class, and the units to be made again, each with the events it is made of: those of the
+#: window, and those outside that have been loaded. A unit is a transaction, or an event by itself: one that is about none, looks
+#: malformed, or shares a transaction that cannot be made again whole: with an event that looks so but was loaded, or after a
+#: cleanup that set its silver aside and kept the event. Silver is extra where it says to come from an event of
+#: the window which is about something else, and no event is about it. The second half of `inside` is never executed: it tells
+#: the planner how many events to expect, where its statistics know nothing yet of the newest and it would join row by row.
+JUDGED = """
+WITH inside AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at, {clock} AS at, {sale} AS sale, p.event_id IS NOT NULL AS marked,
+           b.event_type = 'transaction.v1' AS taken,
+           b.event_type = 'transaction.v1' AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id' AS sells,
+           {malformed} AS malformed
+    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    WHERE {condition}
+    UNION ALL
+    SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, NULL::text, false, false, false, false
+    FROM generate_series(1, %(expected)s) WHERE pg_backend_pid() = 0
+), strays AS MATERIALIZED (
+    SELECT t.transaction_id AS sale, i.at FROM scout.silver_transactions AS t JOIN inside AS i ON i.event_id = t.source_event_id
+    WHERE i.sale IS DISTINCT FROM t.transaction_id
+), named AS MATERIALIZED (
+    SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, coalesce({condition}, false) AS inside,
+           p.event_id IS NOT NULL AS marked, {malformed} AS malformed
+    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    WHERE {sale} IN (SELECT sale FROM inside WHERE sale IS NOT NULL UNION SELECT sale FROM strays)
+), fed AS MATERIALIZED (
+    SELECT sale, event_id, ingested_at, e, inside, marked FROM named WHERE (inside OR marked) AND NOT malformed
+), sales AS MATERIALIZED (
+    SELECT DISTINCT sale, false AS stray FROM inside WHERE sale IS NOT NULL
+    UNION ALL SELECT DISTINCT sale, true FROM strays WHERE NOT EXISTS (SELECT FROM named WHERE named.sale = strays.sale)
+),
+{compared},
+cleaned AS MATERIALIZED (
+    SELECT DISTINCT d.original_payload ->> 'transaction_id' AS sale FROM scout.bronze_events_dlq AS d
+    WHERE cardinality(%(cleanups)s::text[]) > 0 AND d.resolved_at IS NULL
+      AND d.error_details ->> 'run_id' = ANY(%(cleanups)s::text[]) AND NOT d.error_details ? 'event'
+), units AS MATERIALIZED (
+    SELECT c.sale, c.made, c.there, c.day_there, c.day_made, s.stray, x.sale IS NOT NULL AS closed, x.cleaned,
+           CASE WHEN cardinality(c.differing) = 0 OR x.sale IS NOT NULL OR NOT (c.made OR s.stray) THEN '{{}}'
+                ELSE ARRAY(SELECT unnest(c.differing) EXCEPT SELECT unnest(%(unjudged)s::text[])) END AS differing,
+           f.events, f.since, coalesce(f.pending, false) AS pending, f.marks
+    FROM compared AS c JOIN sales AS s ON s.sale = c.sale LEFT JOIN (
+        SELECT sale, array_agg(event_id ORDER BY ingested_at, event_id) AS events, min(ingested_at) AS since,
+               bool_or(inside AND NOT marked) AS pending, count(*) FILTER (WHERE marked) AS marks
+        FROM fed GROUP BY sale
+    ) AS f ON f.sale = c.sale
+    LEFT JOIN (
+        SELECT sale, bool_or(cleaned) AS cleaned FROM (
+            SELECT sale, false AS cleaned FROM named WHERE malformed AND marked UNION ALL SELECT sale, true FROM cleaned
+        ) AS either GROUP BY sale
+    ) AS x ON x.sale = c.sale
+), judged AS MATERIALIZED (
+    SELECT i.event_id, i.at, i.sale, i.ingested_at,
+           CASE WHEN NOT i.taken OR (NOT i.sells AND i.marked) THEN 'not_transactional'
+                WHEN i.malformed AND NOT (i.marked AND coalesce(u.there, false)) THEN 'suspect'
+                WHEN NOT i.marked THEN 'pending'
+                WHEN i.malformed THEN 'loaded'
+                WHEN NOT u.there AND u.cleaned THEN 'cleaned'
+                WHEN NOT u.there THEN 'missing'
+                WHEN cardinality(u.differing) > 0 THEN 'wrong'
+                ELSE 'loaded' END AS class,
+           u.differing, coalesce(u.closed, false) AS closed
+    FROM inside AS i LEFT JOIN units AS u ON u.sale = i.sale
+), todo AS MATERIALIZED (
+    SELECT u.sale AS unit, coalesce(u.events, '{{}}') AS events, u.since, u.there, u.day_there, u.day_made, u.marks, u.differing
+    FROM units AS u
+    WHERE NOT u.closed AND (u.pending OR cardinality(u.differing) > 0 OR (%(everything)s AND u.made))
+    UNION ALL
+    SELECT NULL, ARRAY[event_id], ingested_at, false, NULL, NULL, 0, '{{}}'
+    FROM judged WHERE class = 'suspect' OR (class = 'pending' AND (sale IS NULL OR closed))
+)
+"""
+
+COUNTS = """
+, counts AS (
+    SELECT class, count(*) AS events FROM judged GROUP BY class
+), hours AS (
+    SELECT date_trunc('hour', first.at, 'UTC') AS hour, count(*) AS transactions,
+           sum(t.total_amount) AS total, sum(t.net_amount) AS net
+    FROM (
+        SELECT sale, min(at) AS at FROM judged WHERE sale IS NOT NULL GROUP BY sale
+        UNION ALL SELECT s.sale, s.at FROM strays AS s JOIN units AS u ON u.sale = s.sale WHERE u.stray
+    ) AS first
+    JOIN scout.silver_transactions AS t ON t.transaction_id = first.sale
+    GROUP BY 1
+)
+SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS classes,
+       (SELECT count(*) FROM units WHERE stray AND there) AS extra,
+       %(unjudged)s::text[] AS unjudged,
+       (SELECT count(*) FROM todo) AS units,
+       (SELECT coalesce(sum(cardinality(events)), 0)::bigint FROM todo) AS events,
+       (SELECT count(*) FROM todo WHERE there) AS transactions,
+       (SELECT count(*) FROM scout.silver_line_items AS l WHERE l.transaction_id IN (SELECT unit FROM todo WHERE there)) AS lines,
+       (SELECT coalesce(sum(marks), 0)::bigint FROM todo) AS ledger,
+       (SELECT coalesce(sum(hashtextextended(concat_ws('/', unit, events::text, differing::text, there::text), 0)), 0)::text
+        FROM todo) AS digest,
+       (SELECT coalesce(array_agg(DISTINCT day ORDER BY day), '{{}}')
+        FROM todo CROSS JOIN LATERAL unnest(ARRAY[day_there, day_made]) AS day WHERE day IS NOT NULL) AS gold_days,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id, 'transaction_id', sale, 'class', class,
+                                                     'differing', differing) ORDER BY class, at, event_id), '[]')
+        FROM (SELECT *, row_number() OVER (PARTITION BY class ORDER BY at, event_id) AS nth FROM judged
+              WHERE class NOT IN ('loaded', 'not_transactional', 'cleaned')) AS j WHERE nth <= %(shown)s) AS samples,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('transaction_id', sale) ORDER BY sale), '[]')
+        FROM (SELECT sale FROM units WHERE stray AND there ORDER BY sale LIMIT %(shown)s) AS x) AS extras,
+       (SELECT coalesce(jsonb_object_agg(to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"'), jsonb_build_object(
+               'transactions', transactions, 'total', total::text, 'net', net::text)), '{{}}') FROM hours) AS hours,
+       (SELECT count(*) FROM named WHERE NOT inside AND NOT marked
+        AND EXISTS (SELECT FROM fed WHERE fed.sale = named.sale AND fed.inside AND fed.ingested_at >= named.ingested_at)) AS elsewhere,
+       (SELECT coalesce(sum(hashtextextended(j.event_id::text, 0)), 0)::text FROM judged AS j WHERE class = 'loaded') AS loaded_digest,
+       (SELECT to_jsonb(min(at)) #>> '{{}}' FROM judged) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM judged) AS last,
+       (SELECT md5(string_agg(p.prosrc, '/')) FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = to_regprocedure('scout.load_silver_from_bronze(integer)')) AS etl,
+       CASE WHEN (SELECT count(*) FROM todo) <= %(carried)s THEN
+           (SELECT coalesce(jsonb_agg(jsonb_build_object('unit', unit, 'events', events, 'since', since)), '[]')::text FROM todo)
+       END AS carried,
+       pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+"""
+
+EXPECTED = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {condition}"
+
+CLEANUPS = """
+SELECT run_id::text AS run_id FROM scout_ops.runs
+WHERE action = 'cleanup' AND undone_by IS NULL AND parameters #>> '{selection,source_event}' = 'keep'
+"""
+
+NOTE = """
+INSERT INTO scout_ops.todo (run_id, place, unit, events)
+SELECT %(run_id)s, row_number() OVER (ORDER BY since NULLS LAST, unit, events), unit, events FROM todo
+"""
+
+#: The same of what a look has carried along.
+NOTE_CARRIED = """
+INSERT INTO scout_ops.todo (run_id, place, unit, events)
+SELECT %(run_id)s, row_number() OVER (ORDER BY since NULLS LAST, unit, events), unit, events
+FROM jsonb_to_recordset(%(carried)s::jsonb) AS todo (unit text, events uuid[], since timestamptz)
+"""
+
+FORGET = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s"
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What is known of a window on one snapshot; counts are of events unless they say otherwise."""
+
+    row: Row
+    seconds: float
+    #: How long it took to read bronze once.
+    scan_seconds: float
+    #: What is loaded from then on, it may not have seen.
+    since: datetime.datetime
+
+    def count(self, name: str) -> int:
+        """Events of a class."""
+        classes: dict[str, int] = self.row["classes"]
+        return classes.get(name, 0)
+
+    @property
+    def events(self) -> int:
+        """All events of the window."""
+        classes: dict[str, int] = self.row["classes"]
+        return sum(classes.values())
+
+    @property
+    def todo_events(self) -> int:
+        """Events that would be loaded or set aside, those outside the window that share a transaction included."""
+        return self.row["events"]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is to be made again."""
+        return self.row["units"] == 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether every event is as it should be, and silver has nothing more."""
+        return (
+            self.row["extra"] == 0 and sum(map(self.count, ("loaded", "not_transactional", "cleaned"))) == self.events
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What would be made again, and the rows that would be removed for it by table."""
+        classes = {name: self.count(name) for name in ("pending", "missing", "wrong", "suspect")}
+        return {"units": self.row["units"], **classes, "extra": self.row["extra"], **self.removed}
+
+    @property
+    def removed(self) -> dict[str, int]:
+        """Rows that would be removed, and made anew, by table."""
+        return {name: self.row[name] for name in ("transactions", "lines", "ledger")}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of what would be made again."""
+        return {"units": self.row["digest"]}
+
+    @property
+    def gold_days(self) -> list[str]:
+        """Days of silver that would change."""
+        return self.row["gold_days"]
+
+    @property
+    def range(self) -> dict[str, str | None]:
+        """The first and the last event on the window's clock."""
+        return {"first": self.row["first"], "last": self.row["last"]}
+
+    @property
+    def snapshot(self) -> str:
+        """What it could see."""
+        return self.row["snapshot"]
+
+    @property
+    def now(self) -> datetime.datetime:
+        """When it was made."""
+        return self.row["now"]
+
+    @property
+    def state(self) -> str:
+        """Tells whether the window, and the ETL, are what they were: events that are loaded, and the ETL's text."""
+        return f"{self.count('loaded')}/{self.row['loaded_digest']}/{self.row['etl']}"
+
+    @property
+    def estimated_seconds(self) -> float:
+        """How long it would take, by a rate that was measured and by what this look took; a suspect costs a call of the ETL."""
+        refused = self.count("suspect") * CALL_SCANS * self.scan_seconds
+        return round(self.todo_events / RATE + 2 * self.seconds + refused + 0.1, 1)
+
+    def as_plan(self) -> dict[str, t.Any]:
+        """For results."""
+        return {
+            "events": self.events,
+            "loaded": self.count("loaded"),
+            "pending": self.count("pending"),
+            "missing": self.count("missing"),
+            "wrong": self.count("wrong"),
+            "extra": self.row["extra"],
+            "poison_suspects": self.count("suspect"),
+            "not_transactional": self.count("not_transactional"),
+            "cleaned": self.count("cleaned"),
+            "to_rebuild": self.row["units"],
+            "elsewhere": self.row["elsewhere"],
+            "unjudged_fields": self.row["unjudged"],
+            "gold_days": self.gold_days,
+            "estimated_seconds": 0.0 if self.clean else self.estimated_seconds,
+            "samples": self.row["samples"] + [{"class": "extra", **extra} for extra in self.row["extras"]],
+        }
+
+
+class Surveyor:
+    """Looks at one window with the eyes of this deployment's ETL."""
+
+    def __init__(
+        self, session: Session, tables: Tables, selection: Selection, *, everything: bool, timezone: str
+    ) -> None:
+        self.session = session
+        self.selection = selection
+        self.everything = everything
+        self.timezone = timezone
+        self.model = Model(tables, session.facts.server_version)
+        #: Fields that this deployment's ETL fills in its own way; known from the first look on.
+        self.unjudged: list[str] | None = None
+        #: How many events are in the window, or were when it was first looked at.
+        self.expected: int | None = None
+        self.scan_seconds = 0.0
+        #: Cleanups that kept the events of what they set aside.
+        self.cleanups: list[str] | None = None
+
+    def look(self, *, carry: bool = False) -> Survey:
+        """Judges the window; inside the caller's transaction. What is to be made again is carried along for a note, unless it
+        is much."""
+        began = time.monotonic()
+        since = self.session.row(SINCE)["since"]
+        row = self._run(COUNTS, shown=SHOWN, carried=CARRIED if carry else -1, only=self.session.row)
+        return Survey(row, time.monotonic() - began, self.scan_seconds, since)
+
+    def note(self, run_id: str, carried: str | None = None) -> None:
+        """Writes down, in place of what was there, what is to be made again for this run; inside the caller's transaction. Judges
+        once more, unless a look has carried that along."""
+        self.session.execute(FORGET, run_id=run_id)
+        if carried is None:
+            self._run(NOTE, run_id=run_id, only=self.session.execute)
+        else:
+            self.session.execute(NOTE_CARRIED, run_id=run_id, carried=carried)
+
+    def _run(self, tail: t.LiteralString, *, only: t.Callable[..., t.Any], **values: t.Any) -> t.Any:
+        """`only` runs the query; an event's naive times mean what they mean to the ETL while it does."""
+        condition = self.selection.condition()
+        judged = sql.SQL(JUDGED).format(
+            clock=sql.Identifier("b", self.selection.window.clock),
+            sale=sale("b"),
+            malformed=self.model.malformed,
+            condition=condition,
+            compared=self.model.compared,
+        )
+        with event_queue.as_the_pipeline(self.session, self.timezone):
+            if self.expected is None:
+                began = time.monotonic()
+                query = sql.SQL(EXPECTED).format(condition=condition)
+                self.expected = self.session.row(query, **self.selection.values)["events"]
+                self.scan_seconds = time.monotonic() - began
+            if self.unjudged is None:
+                self.unjudged = self.model.unjudged(self.session, self.selection)
+            if self.cleanups is None:
+                there = self.session.row("SELECT to_regclass('scout_ops.runs') IS NOT NULL AS there")["there"]
+                self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
+            return only(
+                judged + sql.SQL(tail).format(),
+                **self.selection.values,
+                **values,
+                unjudged=self.unjudged,
+                cleanups=self.cleanups,
+                expected=self.expected,
+                everything=self.everything,
+            )

@@ -1,0 +1,321 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What silver should say of a transaction by the events it is made of, computed from bronze alone; read-only, in SQL.
+
+The facts are those measured of the deployed ETL: which field is taken from which key, that the first event of a transaction
+gives what is written once, and the last one what an update repairs. Where a deployment's ETL does not fill a field this way
+(most of a sample of silver differ in it), the field is not judged. No event can make these queries fail: values that the
+ETL could not convert are told apart first, and never cast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...postgres.driver import sql
+from ...scout.row_images import literal, named
+from ..engine.selection import sale
+
+if t.TYPE_CHECKING:
+    from ...postgres.session import Session
+    from ...scout.row_images import Table, Tables
+    from ..engine.selection import Selection
+
+#: A time that means another moment whenever it is read: silver has the moment at which it was loaded.
+MOVING: t.Final = "f.e ->> 'ts' ~* '(now|today|tomorrow|yesterday)'"
+
+#: The hour by which the ETL tells the time of day.
+HOUR: t.Final = "extract(hour FROM coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) AT TIME ZONE 'Asia/Manila')"
+
+#: Columns of silver, what they are made of (`f` is a transaction's first event, `l` its last), and whether that was measured
+#: of every deployed ETL; the others are judged where this deployment fills them so.
+FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
+    ("total_amount", "coalesce((f.e ->> 'total_amount')::numeric, 0)", True),
+    ("net_amount", "coalesce((l.e ->> 'net_amount')::numeric, (l.e ->> 'total_amount')::numeric)", True),
+    ("ts", f"CASE WHEN {MOVING} THEN s.ts ELSE coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) END", True),
+    (
+        "date_key",
+        f"CASE WHEN {MOVING} THEN s.date_key ELSE coalesce((f.e ->> 'ts')::date, f.ingested_at::date) END",
+        True,
+    ),
+    ("store_id", "f.e ->> 'store_id'", True),
+    ("payment_method", "coalesce(f.e ->> 'payment_method', 'unknown')", True),
+    ("item_count", "l.items", True),
+    ("basket_size", "f.items", True),
+    ("unique_products", "l.products", False),
+    ("discount_amount", "coalesce((f.e ->> 'discount_amount')::numeric, 0)", False),
+    ("tax_amount", "coalesce((f.e ->> 'tax_amount')::numeric, 0)", False),
+    ("customer_id", "f.e ->> 'customer_id'", False),
+    ("campaign_id", "f.e ->> 'campaign_id'", False),
+    ("region", "f.e ->> 'region'", False),
+    ("province", "f.e ->> 'province'", False),
+    ("city", "f.e ->> 'city'", False),
+    (
+        "customer_type",
+        "CASE WHEN f.e ->> 'customer_type' IN ('new', 'returning', 'vip') THEN f.e ->> 'customer_type' END",
+        False,
+    ),
+    (
+        "time_of_day",
+        (
+            f"CASE WHEN {MOVING} THEN s.time_of_day::text WHEN {HOUR} BETWEEN 5 AND 11 THEN 'morning'"
+            f" WHEN {HOUR} BETWEEN 12 AND 16 THEN 'afternoon' WHEN {HOUR} BETWEEN 17 AND 20 THEN 'evening' ELSE 'night' END"
+        ),
+        False,
+    ),
+    ("units_per_transaction", "f.units", False),
+    ("peso_value", "coalesce((f.e ->> 'total_amount')::numeric, 0)", False),
+    ("product_category", "f.e -> 'items' -> 0 ->> 'category'", False),
+    ("handshake_triggered", "coalesce(f.e -> 'handshake_triggered' = 'true'::jsonb, false)", False),
+    (
+        "handshake_score",
+        "CASE WHEN jsonb_typeof(f.e -> 'handshake_score') = 'number' THEN (f.e ->> 'handshake_score')::numeric END",
+        False,
+    ),
+    ("campaign_influenced", "f.e ->> 'campaign_id' IS NOT NULL", False),
+    ("quality_score", "1.0", False),
+    ("source_event_id", "f.event_id", False),
+)
+
+#: The same of line items; `f` is the first event with this product at this place, `l` the last, `item` what they hold there.
+LINE_FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
+    ("quantity", "greatest(coalesce((l.item ->> 'qty')::int, (l.item ->> 'quantity')::int, 1), 1)", True),
+    ("unit_price", "greatest(coalesce((l.item ->> 'unit_price')::numeric, 0), 0)", True),
+    ("line_amount", "greatest(coalesce((l.item ->> 'line_amount')::numeric, 0), 0)", True),
+    ("product_name", "coalesce(f.item ->> 'product_name', 'Unknown Product')", False),
+    ("brand_name", "coalesce(f.item ->> 'brand_name', 'Unknown Brand')", False),
+    ("category", "coalesce(f.item ->> 'category', 'Uncategorized')", False),
+)
+
+#: Fields that a deployed ETL may fill in another way.
+ASSUMED: t.Final = tuple(
+    [name for name, _, measured in FIELDS if not measured]
+    + [f"lines.{name}" for name, _, measured in LINE_FIELDS if not measured]
+)
+
+#: What the ETL converts: keys of an event, keys of its items, and the type each becomes where the column does not say.
+CONVERTED: t.Final = (
+    ("total_amount", "numeric(10,2)"),
+    ("net_amount", "numeric(10,2)"),
+    ("discount_amount", "numeric(10,2)"),
+    ("tax_amount", "numeric(10,2)"),
+    ("ts", "timestamp with time zone"),
+)
+CONVERTED_ITEMS: t.Final = (
+    ("qty", "integer"),
+    ("quantity", "integer"),
+    ("unit_price", "numeric(10,2)"),
+    ("line_amount", "numeric(10,2)"),
+)
+
+#: Whether a text can be converted, on servers that cannot be asked (before PostgreSQL 16): narrower than what they accept.
+SHAPES: t.Final[dict[str, t.LiteralString]] = {
+    "integer": "({0} ~ '^\\s*[+-]?[0-9]{{1,9}}\\s*$')",
+    "numeric": (
+        "CASE WHEN {0} ~ '^\\s*[+-]?([0-9]{{1,20}}(\\.[0-9]{{0,20}})?|\\.[0-9]{{1,20}})\\s*$' THEN abs(({0})::numeric) < {limit}"
+        " ELSE lower({0}) = 'nan' END"
+    ),
+    "timestamp with time zone": (
+        "CASE WHEN {0} ~ '^[12][0-9]{{3}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+        "([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{{1,6}})?)?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?$'"
+        " THEN substr({0}, 9, 2)::int <= extract(day FROM make_date(substr({0}, 1, 4)::int, substr({0}, 6, 2)::int, 1)"
+        " + interval '1 month - 1 day') ELSE false END"
+    ),
+}
+
+#: An event that speaks of a transaction, in a way in which the ETL could not read it.
+MALFORMED = """
+{b}.event_type = 'transaction.v1' AND jsonb_typeof({b}.event_data) = 'object' AND {b}.event_data ? 'transaction_id' AND NOT coalesce(
+    {b}.event_data ->> 'transaction_id' IS NOT NULL AND {b}.event_data ->> 'store_id' IS NOT NULL
+    AND coalesce({b}.event_data ->> 'total_amount', {b}.event_data ->> 'net_amount') IS NOT NULL
+    AND {converts}
+    AND CASE WHEN NOT {b}.event_data ? 'items' THEN true
+             WHEN jsonb_typeof({b}.event_data -> 'items') <> 'array' THEN false
+             ELSE NOT EXISTS (
+                 SELECT FROM jsonb_array_elements(
+                     CASE WHEN jsonb_typeof({b}.event_data -> 'items') = 'array' THEN {b}.event_data -> 'items' ELSE '[]' END
+                 ) AS item
+                 WHERE item ->> 'product_id' IS NULL OR NOT ({items_convert})) END,
+    false)
+"""
+
+#: Transactions as the events of `fed` (sale, event_id, ingested_at, e) make them, beside what silver has, for the `sales` that
+#: are asked for: what differs by name, empty where all is as it should be.
+COMPARED = """
+ordered AS MATERIALIZED (
+    SELECT f.sale, f.event_id, f.ingested_at, f.e, i.items, i.products, i.units,
+           row_number() OVER (PARTITION BY f.sale ORDER BY f.ingested_at, f.event_id) AS nth,
+           count(*) OVER (PARTITION BY f.sale) AS of
+    FROM fed AS f CROSS JOIN LATERAL (
+        SELECT count(*)::int AS items, count(DISTINCT item ->> 'product_id')::int AS products,
+               coalesce(sum(greatest(coalesce((item ->> 'qty')::int, (item ->> 'quantity')::int, 1), 1)), 0) AS units
+        FROM jsonb_array_elements(CASE WHEN jsonb_typeof(f.e -> 'items') = 'array' THEN f.e -> 'items' ELSE '[]' END) AS item
+    ) AS i
+), lines_made AS (
+    SELECT o.sale, o.nth, item, item ->> 'product_id' AS product_id, position::int AS line_sequence
+    FROM ordered AS o CROSS JOIN LATERAL jsonb_array_elements(
+        CASE WHEN jsonb_typeof(o.e -> 'items') = 'array' THEN o.e -> 'items' ELSE '[]' END) WITH ORDINALITY AS i (item, position)
+    WHERE o.sale IN (SELECT transaction_id FROM scout.silver_transactions)
+), last_lines AS (
+    SELECT DISTINCT ON (sale, product_id, line_sequence) * FROM lines_made ORDER BY sale, product_id, line_sequence, nth DESC
+), first_lines AS (
+    SELECT DISTINCT ON (sale, product_id, line_sequence) * FROM lines_made ORDER BY sale, product_id, line_sequence, nth
+), lines_compared AS (
+    SELECT sale, array_agg(DISTINCT differing) AS differing
+    FROM (
+        SELECT coalesce(m.sale, s.transaction_id) AS sale,
+               CASE WHEN m.sale IS NULL THEN ARRAY['lines.extra'] WHEN s.transaction_id IS NULL THEN ARRAY['lines.missing']
+                    ELSE array_remove(ARRAY[{line_differences}]::text[], NULL) END AS differences
+        FROM (
+            SELECT l.sale, l.product_id, l.line_sequence, l.item AS last_item, f.item AS first_item
+            FROM last_lines AS l JOIN first_lines AS f USING (sale, product_id, line_sequence)
+        ) AS m
+        FULL JOIN (
+            SELECT s.* FROM scout.silver_line_items AS s WHERE s.transaction_id IN (SELECT sale FROM sales)
+        ) AS s ON s.transaction_id = m.sale AND s.product_id = m.product_id AND s.line_sequence = m.line_sequence
+        CROSS JOIN LATERAL (SELECT m.last_item AS item) AS l CROSS JOIN LATERAL (SELECT m.first_item AS item) AS f
+    ) AS d CROSS JOIN LATERAL unnest(d.differences) AS differing
+    GROUP BY sale
+), compared AS MATERIALIZED (
+    SELECT sales.sale, f.sale IS NOT NULL AS made, s.transaction_id IS NOT NULL AS there,
+           s.date_key::text AS day_there, {day_made} AS day_made,
+           CASE WHEN f.sale IS NULL AND s.transaction_id IS NULL THEN '{{}}'
+                WHEN f.sale IS NULL THEN '{{extra}}' WHEN s.transaction_id IS NULL THEN '{{missing}}'
+                ELSE array_remove(ARRAY[{differences}]::text[], NULL) END || coalesce(i.differing, '{{}}') AS differing
+    FROM sales
+    LEFT JOIN ordered AS f ON f.sale = sales.sale AND f.nth = 1
+    LEFT JOIN ordered AS l ON l.sale = sales.sale AND l.nth = l.of
+    LEFT JOIN scout.silver_transactions AS s ON s.transaction_id = sales.sale
+    LEFT JOIN lines_compared AS i ON i.sale = sales.sale
+)
+"""
+
+#: Transactions loaded first and last, each with the event it was made of; those outside the window where there are enough.
+SAMPLE = """
+WITH ends AS (
+    (SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t ORDER BY t.processed_at LIMIT %(rows)s)
+    UNION
+    (SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
+), known AS (
+    SELECT s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside
+    FROM ends AS s JOIN scout.bronze_events AS b ON b.event_id = s.source_event_id WHERE {sale} = s.transaction_id
+)
+SELECT transaction_id, event_id FROM known
+WHERE NOT inside OR (SELECT count(*) FROM known WHERE NOT inside) < %(enough)s
+"""
+
+#: Whether events that are known by their ids have been made into what they say.
+OF_MEMBERS = """
+WITH sales AS (SELECT DISTINCT unnest(%(units)s::text[]) AS sale),
+fed AS MATERIALIZED (
+    SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e
+    FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND NOT ({malformed})
+),
+{compared}
+SELECT sale, differing FROM (
+    SELECT sale, ARRAY(SELECT unnest(differing) EXCEPT SELECT unnest(%(unjudged)s::text[])) AS differing FROM compared
+) AS c WHERE cardinality(differing) > 0 ORDER BY sale
+"""
+
+
+#: How much of silver is looked at from both its ends, and how many transactions outside the window are enough to judge by.
+SAMPLE_ROWS: t.Final = 200
+ENOUGH: t.Final = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What the ETL of this deployment makes of events, as far as it is known."""
+
+    tables: Tables
+    server_version: int
+
+    @property
+    def malformed(self) -> sql.Composed:
+        """Whether the event `b` could not be read by the ETL; never NULL."""
+        b = sql.Identifier("b")
+        transactions = self.tables.transactions
+        keys = [
+            self._converts(sql.SQL("b.event_data ->> {}").format(literal(key)), _type(transactions, key) or kind)
+            for key, kind in CONVERTED
+        ]
+        items = [
+            self._converts(sql.SQL("item ->> {}").format(literal(key)), _type(self.tables.lines, key) or kind)
+            for key, kind in CONVERTED_ITEMS
+        ]
+        both = sql.SQL(" AND ")
+        return sql.SQL(MALFORMED).format(b=b, converts=both.join(keys), items_convert=both.join(items))
+
+    def _converts(self, text: sql.Composable, kind: str) -> sql.Composed:
+        """Whether a text is NULL or can become this type."""
+        if self.server_version >= 160000:
+            valid = sql.SQL("pg_input_is_valid({}, {})").format(text, literal(kind))
+        else:
+            name, _, size = kind.removesuffix(")").partition("(")
+            digits, _, scale = size.partition(",")
+            limit = sql.Literal(10 ** (int(digits) - int(scale or 0)) if digits else 10**30)
+            shape = SHAPES[name if name in SHAPES else "numeric"]
+            valid = sql.SQL(shape).format(sql.SQL("({})").format(text), limit=limit)
+        return sql.SQL("({} IS NULL OR {})").format(text, valid)
+
+    @property
+    def compared(self) -> sql.Composed:
+        """The queries that end in `compared`; they need `fed` and `sales` before them."""
+        transactions, lines = self.tables.transactions, self.tables.lines
+        day = next(source for name, source, _ in FIELDS if name == "date_key")
+        return sql.SQL(COMPARED).format(
+            differences=_differences(FIELDS, transactions, "s", ""),
+            line_differences=_differences(LINE_FIELDS, lines, "s", "lines."),
+            day_made=sql.SQL("({})::text").format(sql.SQL(t.cast("t.LiteralString", day))),
+        )
+
+    def unjudged(self, session: Session, selection: Selection) -> list[str]:
+        """The fields in which most of a sample of silver differ from the events it was made of: here the ETL fills them otherwise."""
+        query = sql.SQL(SAMPLE).format(condition=selection.condition(), sale=sale("b"))
+        rows = session.rows(query, **selection.values, rows=SAMPLE_ROWS, enough=ENOUGH)
+        pairs = {row["transaction_id"]: row["event_id"] for row in rows}
+        differing = self.wrong(session, list(pairs), list(pairs.values()), [])
+        return [field for field in ASSUMED if 2 * sum(field in found for found in differing.values()) > len(pairs)]
+
+    def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
+        """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""
+        query = sql.SQL(OF_MEMBERS).format(sale=sale("b"), malformed=self.malformed, compared=self.compared)
+        rows = session.rows(query, units=units, ids=ids, unjudged=unjudged)
+        return {row["sale"]: row["differing"] for row in rows}
+
+
+def _type(table: Table, column: str) -> str | None:
+    return next((c.type for c in table.columns if c.name == column), None)
+
+
+#: Types in which a value is compared as such; of any other (an enumeration, a domain) by its text.
+COMPARABLE: t.Final = ("text", "character varying", "date", "boolean", "uuid", "timestamp")
+
+
+def _differences(
+    fields: tuple[tuple[str, t.LiteralString, bool], ...], table: Table, alias: str, prefix: str
+) -> sql.Composed:
+    """An expression for each field that the table has: its name where silver differs from what the events say."""
+    parts = [
+        sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(
+            *_sides(named(alias, name), sql.SQL(source), kind), literal(prefix + name)
+        )
+        for name, source, _ in fields
+        if (kind := _type(table, name)) is not None
+    ]
+    return sql.SQL(", ").join(parts)
+
+
+def _sides(column: sql.Composable, source: sql.Composable, kind: str) -> tuple[sql.Composable, sql.Composable]:
+    """Both sides of a comparison; no value is too large for it, even one that would not fit into the column."""
+    if kind.startswith("numeric"):
+        _, _, scale = kind.removesuffix(")").partition(",")
+        rounded = "round(({})::numeric, {})" if scale else "({})::numeric"
+        return column, sql.SQL(t.cast("t.LiteralString", rounded)).format(source, sql.Literal(int(scale or 0)))
+    if kind in ("smallint", "integer", "bigint"):
+        return column, sql.SQL("({})").format(source)
+    if kind.startswith(COMPARABLE):
+        return column, sql.SQL("({})::{}").format(source, sql.SQL(t.cast("t.LiteralString", kind)))
+    return sql.SQL("{}::text").format(column), sql.SQL("({})::text").format(source)

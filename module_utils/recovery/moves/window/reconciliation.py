@@ -1,0 +1,253 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The account of a recovered window: every event that belongs to it is loaded, set aside or not transactional, or is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+import typing as t
+
+from ...core.errors import NotReached
+from ...core.progress import count
+from ...postgres.driver import sql
+from ...scout.dead_letters import FORMAT
+from ..engine.selection import seen_by_snapshot, snapshot_values
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping, Sequence
+
+    from ...ledger.runs import Run
+    from ...postgres.session import Session
+    from ..engine.selection import Selection, Window
+    from .comparison import Survey, Surveyor
+
+#: Of the events that had been there at the start: how many still are.
+STILL_THERE = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {condition} AND {seen}"
+
+INSIDE = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {}"
+
+SET_ASIDE = """
+SELECT d.error_details #>> '{event,event_id}' AS event_id, d.dlq_id::text AS dlq_id, d.error_message AS error,
+       d.error_details ->> 'sqlstate' AS sqlstate
+FROM scout.bronze_events_dlq AS d
+WHERE d.failed_at >= %(since)s AND d.error_details ->> 'run_id' = %(run_id)s ORDER BY d.failed_at, d.dlq_id
+"""
+#: Events of the window that other runs have set aside since this one began; an image has all columns but the payload.
+SET_ASIDE_BY_OTHERS = """
+SELECT count(*) AS events
+FROM scout.bronze_events_dlq AS d
+CROSS JOIN LATERAL jsonb_populate_record(NULL::scout.bronze_events, d.error_details -> 'event') AS kept
+CROSS JOIN LATERAL jsonb_populate_record(kept, jsonb_build_object('event_data', d.original_payload)) AS b
+WHERE d.failed_at >= %(since)s AND d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s
+  AND d.error_details ? 'event' AND d.error_details ->> 'run_id' IS DISTINCT FROM %(run_id)s
+  AND b.ingested_at < %(since)s AND {condition}
+  AND NOT EXISTS (SELECT FROM scout.bronze_events AS o WHERE o.event_id = b.event_id)
+"""
+
+STARTED = "SELECT started_at FROM scout_ops.runs WHERE run_id = %(run_id)s"
+
+#: How many hours a person is shown; a result has all.
+SHOWN_HOURS: t.Final = 24
+UNEXPLAINED: t.Final = ("pending", "missing", "wrong", "suspect")
+
+
+@dataclasses.dataclass(frozen=True)
+class Hour:
+    """One hour of the window's clock: transactions whose first event lies in it, and their amounts."""
+
+    hour: str
+    before: Mapping[str, t.Any]
+    after: Mapping[str, t.Any]
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results; amounts are decimals as text."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconciliation:
+    """Expected = loaded + quarantined + not transactional + unexplained; all in events but `extra`, in transactions.
+
+    Quarantined are those this run has set aside, or another one since it began, and those whose silver a cleanup has, which
+    kept the event.
+    """
+
+    expected: int
+    arrived: int
+    loaded: int
+    quarantined: int
+    not_transactional: int
+    unexplained: int
+    extra: int
+    #: Events that were there at the start and are neither there nor set aside.
+    vanished: int
+    unexplained_events: tuple[dict[str, t.Any], ...]
+    poison: tuple[dict[str, t.Any], ...]
+    hours: tuple[Hour, ...]
+
+    @classmethod
+    def of(
+        cls, session: Session, run: Run | None, surveyor: Surveyor, final: Survey, given_up: Mapping[str, str]
+    ) -> Reconciliation:
+        """From what the window is now and what the run noted at its start; inside the caller's transaction."""
+        before: dict[str, t.Any] = (run.effects.get("before") if run else None) or {
+            "events": final.events,
+            "hours": final.row["hours"],
+            "snapshot": final.snapshot,
+        }
+        poison: list[dict[str, t.Any]] = []
+        others = 0
+        if run:
+            since = session.row(STARTED, run_id=run.run_id)["started_at"]
+            # The events this run has set aside.
+            poison = session.rows(SET_ASIDE, run_id=run.run_id, since=since)
+            others = _set_aside_by_others(session, run, surveyor.selection, since)
+        set_aside = len(poison) + others
+        selection = surveyor.selection
+        query = sql.SQL(STILL_THERE).format(condition=selection.condition(), seen=seen_by_snapshot("b"))
+        values = {**selection.values, **snapshot_values(before["snapshot"])}
+        still_there = session.row(query, **values)["events"]
+        inside = session.row(sql.SQL(INSIDE).format(selection.condition()), **selection.values)["events"]
+        # A look at those of the start alone leaves out what came since, and was set aside since.
+        aside = set_aside if final.events == inside else min(set_aside, max(0, before["events"] - still_there))
+        vanished = max(0, before["events"] - still_there - set_aside)
+        unexplained = sum(final.count(name) for name in UNEXPLAINED)
+        samples: list[dict[str, t.Any]] = [*final.row["samples"], *final.row["extras"]]
+        named = tuple(
+            sample
+            | {
+                "why": given_up.get(sample["transaction_id"] or "")
+                or given_up.get(sample.get("event_id", ""))
+                or _why(sample)
+            }
+            for sample in samples
+        )
+        return cls(
+            expected=final.events + aside + vanished,
+            arrived=max(0, inside - still_there),
+            loaded=final.count("loaded"),
+            quarantined=aside + final.count("cleaned"),
+            not_transactional=final.count("not_transactional"),
+            unexplained=unexplained + vanished,
+            extra=final.row["extra"],
+            vanished=vanished,
+            unexplained_events=named,
+            poison=tuple(poison),
+            hours=_hours(before["hours"], final.row["hours"]),
+        )
+
+    @property
+    def balanced(self) -> bool:
+        """Whether everything is accounted for."""
+        return (
+            self.unexplained == 0
+            and self.extra == 0
+            and self.expected == self.loaded + self.quarantined + self.not_transactional
+        )
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results."""
+        shown = dataclasses.asdict(self)
+        shown.pop("poison")
+        return {
+            **shown,
+            "balanced": self.balanced,
+            "unexplained_events": list(self.unexplained_events),
+            "hours": [hour.as_dict() for hour in self.hours],
+            "table": self.table(),
+        }
+
+    def sentence(self) -> str:
+        """One line for a person."""
+        text = (
+            f"{self.expected:,} expected = {self.loaded:,} loaded + {self.quarantined:,} quarantined "
+            f"+ {self.not_transactional:,} not transactional"
+        )
+        text += f" + {self.unexplained:,} unexplained" if self.unexplained else ""
+        return text + (f"; {count(self.extra, 'extra transaction')}" if self.extra else "")
+
+    def table(self) -> list[str]:
+        """The account, and hour by hour what silver had and has, in lines for a terminal."""
+        made = [
+            f"  {name:<20}{number:>12,}"
+            for name, number in (
+                ("events expected", self.expected),
+                ("loaded", self.loaded),
+                ("quarantined", self.quarantined),
+                ("not transactional", self.not_transactional),
+                ("unexplained", self.unexplained),
+            )
+        ]
+        if self.hours:
+            made.append(f"  {'hour (UTC)':<18}{'transactions':>15}{'total':>26}{'net':>26}")
+        for hour in self.hours[:SHOWN_HOURS]:
+            cells = [_change(hour.before.get(name), hour.after.get(name)) for name in ("transactions", "total", "net")]
+            made.append(f"  {hour.hour:<18}{cells[0]:>15}{cells[1]:>26}{cells[2]:>26}")
+        if len(self.hours) > SHOWN_HOURS:
+            made.append(f"  and {len(self.hours) - SHOWN_HOURS} more hours, which the result has")
+        return made
+
+    def refuse(self, where: str, window: Window, result: dict[str, t.Any]) -> None:
+        """Raises where something is not accounted for, with the events and why."""
+        if self.balanced:
+            return
+        what = "; ".join(_named(event) for event in self.unexplained_events[:5])
+        what += " …" if len(self.unexplained_events) > 5 else ""
+        start = f" -e window_start={window.start.isoformat()}" if window.start else ""
+        end = f" -e window_end={window.end.isoformat()}" if window.end else ""
+        gone = f"{count(self.vanished, 'event')} vanished from bronze meanwhile" if self.vanished else ""
+        raise NotReached(
+            f"the window could not be recovered whole: {self.sentence()}",
+            on=where,
+            said="; ".join(part for part in (what, gone) if part),
+            next_step=(
+                "look at these events (reconciliation.unexplained_events of the result has more); mend the cause, then run it "
+                f"again for the same window: window_recovery.yml -e window_clock={window.clock}{start}{end}"
+            ),
+            result=result,
+        )
+
+
+def _set_aside_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:
+    """How many events of the window other runs have set aside since this one began."""
+    # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
+    meant = dataclasses.replace(selection, snapshot=None)
+    query = sql.SQL(SET_ASIDE_BY_OTHERS).format(condition=meant.condition())
+    return session.row(query, **meant.values, run_id=run.run_id, since=since, format=FORMAT)["events"]
+
+
+def _hours(before: Mapping[str, t.Any], after: Mapping[str, t.Any]) -> tuple[Hour, ...]:
+    return tuple(Hour(hour, before.get(hour, {}), after.get(hour, {})) for hour in sorted({*before, *after}))
+
+
+def _change(before: t.Any, after: t.Any) -> str:
+    """`12 → 15`, or one number where it is the same."""
+    old, new = (_shown(value) for value in (before, after))
+    return new if old == new else f"{old} → {new}"
+
+
+def _shown(value: t.Any) -> str:
+    if value is None:
+        return "0"
+    number = decimal.Decimal(str(value))
+    return f"{number:,}" if number.is_finite() else str(value)
+
+
+def _why(sample: Mapping[str, t.Any]) -> str:
+    words = {
+        "pending": "the ETL has not loaded it",
+        "missing": "it is marked as loaded, and silver has nothing of it",
+        "wrong": "silver says something else than it",
+        "suspect": "it looks malformed",
+    }
+    text = words.get(sample.get("class", ""), "no event is about this transaction")
+    fields: Sequence[str] = sample.get("differing") or []
+    return f"{text}: {', '.join(fields)}" if fields else text
+
+
+def _named(event: Mapping[str, t.Any]) -> str:
+    what = f"event {event['event_id']}" if event.get("event_id") else f"transaction {event['transaction_id']}"
+    return f"{what}: {event['why']}"

@@ -1,0 +1,365 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One recovery of a window: makes silver again of what is not as its events say, until every event is accounted for."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ...core.errors import RecoveryError
+from ...pipeline.poison_policy import Etl, Tolerance
+from ...postgres.driver import sql
+from ...scout.poison_probe import Refused, named
+from ...scout.side_effects import refuse_cascades
+from ..engine.batches import Batches, Done
+from ..engine.cursors import Keyset
+from ..engine.job import CLOSED, SCAN_SECONDS
+from .comparison import FORGET
+from .options import sentence
+from .rebuild import Differs, Remaking, Unit
+from .reconciliation import Reconciliation
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...core.progress import Progress
+    from ...ledger.runs import Run
+    from ...postgres.session import Session
+    from ...scout.row_images import Tables
+    from ..engine.batches import Options
+    from ..engine.cursors import Span
+    from .comparison import Survey, Surveyor
+
+#: What the ledger keeps of the account.
+ACCOUNT: t.Final = (
+    *(
+        "expected",
+        "arrived",
+        "loaded",
+        "quarantined",
+        "not_transactional",
+        "unexplained",
+        "extra",
+        "vanished",
+        "balanced",
+    ),
+    "unexplained_events",
+)
+#: Each call of the ETL reads all of bronze, however little it loads. The first batch is small, so its time is what a batch costs
+#: in any case; the others should take so many times that long, at a rate that is guessed until it is known.
+SHARE_OF_FIRST: t.Final = 8.0
+FIRST_ROWS: t.Final = 200
+GUESSED_RATE: t.Final = 2000
+MOST_ROWS: t.Final = 50_000
+#: How often the window is looked at again for what came in meanwhile.
+LOOKS: t.Final = 10
+CONDITION: t.Final = "o.run_id = %(run_id)s::uuid"
+
+NOTED = "SELECT o.place, o.unit, o.events::text[] AS events FROM scout_ops.todo AS o WHERE {condition} AND {span} ORDER BY o.place"
+DONE = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s AND place = ANY(%(places)s)"
+
+#: What could not be made again is not tried twice in a run.
+GIVEN_UP = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s AND coalesce(unit, events[1]::text) = ANY(%(names)s)"
+LEFT = """
+SELECT coalesce(unit, events[1]::text) AS name FROM scout_ops.todo WHERE run_id = %(run_id)s ORDER BY place LIMIT 1000
+"""
+
+
+class Todo(Keyset):
+    """The units in their order; once all have had their turn, the window is judged again for what came in meanwhile."""
+
+    def __init__(self, run_id: str, again: Callable[[], bool]) -> None:
+        super().__init__(
+            f"todo of {time.time_ns()}",
+            sql.SQL("scout_ops.todo AS o"),
+            ((sql.Identifier("o", "place"), "bigint"),),
+            sql.SQL(CONDITION),
+            {"run_id": run_id},
+            first_rows=FIRST_ROWS,
+            most_rows=MOST_ROWS,
+        )
+        self.look_again = again
+
+    def span(self, session: Session, cursor: t.Any, size: float) -> Span | None:  # noqa: ARG002
+        """Always from the beginning: what is done is not there any more, and what a batch had no time for comes next."""
+        return super().span(session, None, size)
+
+    def again(self, session: Session) -> t.Any:  # noqa: ARG002
+        """From the beginning where something is to be made again."""
+        return () if self.look_again() else None
+
+
+class Strides(Batches):
+    """Batches that are large beside what each of them costs in any case."""
+
+    def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
+        first = self.batches == 0
+        super()._account(span, done, waiting, seconds)
+        if first and done:
+            target = max(self.options.target_seconds, SHARE_OF_FIRST * seconds)
+            self.options = dataclasses.replace(self.options, target_seconds=target)
+            self.size = min(float(MOST_ROWS), max(self.size, (target - seconds) * GUESSED_RATE))
+
+
+class Recovery:
+    """One recovery: from its window, frozen at the start, to an account of every event of it."""
+
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        tables: Tables,
+        surveyor: Surveyor,
+        tolerance: Tolerance,
+        progress: Progress,
+        document: dict[str, t.Any],
+    ) -> None:
+        self.session = session
+        self.run = run
+        self.surveyor = surveyor
+        self.tolerance = tolerance
+        self.progress = progress
+        self.document = document
+        self.remaking = Remaking(session, tables, surveyor.model, run.run_id, surveyor.timezone)
+        #: What the ETL makes otherwise than its events say, or refuses for the sake of an event that is not of the window.
+        self.given_up: dict[str, str] = {}
+        self.final: Survey | None = None
+        #: Events that were as they should be at the start.
+        self.sound = 0
+        self.timeout_seconds = 120.0
+        self.etl = Etl(session, self.timeout_seconds, surveyor.timezone)
+        self.looks = 0
+        self.batches: Batches | None = None
+
+    def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
+        """Makes again all that has to be; what is committed stays when it is interrupted."""
+        session = self.session
+        self.timeout_seconds = self.etl.timeout_seconds = batch_timeout_seconds
+        with session.read():
+            refuse_cascades(session)
+        self._note(first)
+        self.remaking.unjudged = first.row["unjudged"]
+        self.sound = first.count("loaded")
+        path = Todo(self.run.run_id, self._again)
+        self.batches = batches = Strides(
+            session, self.run, path, options, self.progress,
+            closed=CLOSED, total=first.todo_events, verb="recovered",
+        )  # fmt: skip
+        try:
+            batches.go(self._work)
+        except RecoveryError as e:
+            e.result.setdefault("changed", bool(self.run.effects.get("loaded") or self.run.effects.get("moved")))
+            raise
+        with session.write():
+            session.execute(FORGET, run_id=self.run.run_id)
+        return batches
+
+    def _note(self, first: Survey) -> None:
+        """Writes down what is to be made again, unless an interrupted run has left the rest of that."""
+        session = self.session
+        with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
+            self.remaking.since = first.since
+            if "before" in self.run.effects:
+                return
+            self.surveyor.note(self.run.run_id, first.row["carried"])
+            # The first event that it sees is known by this snapshot, whenever it is asked again.
+            before = {"events": first.events, "hours": first.row["hours"], "snapshot": first.snapshot}
+            self.run.record(before=before)
+
+    def _again(self) -> bool:
+        """Judges the window once more, and notes what is to be made again; False when nothing is that was not given up.
+
+        Where events keep coming in, the last look is at those that had been there at the start: the others are left to the
+        pipeline, or to the next recovery.
+        """
+        surveyor = self.surveyor
+        everything, selection = surveyor.everything, surveyor.selection
+        surveyor.everything = False
+        try:
+            while True:
+                self.looks += 1
+                last = self.looks >= LOOKS
+                if last:
+                    surveyor.selection = dataclasses.replace(selection, snapshot=self.run.effects["before"]["snapshot"])
+                left = self._look_and_note()
+                if left and not last:
+                    return True
+                # Nothing left, though it was not clean: somebody else has loaded what was missing, unless it was given up.
+                if left or self.given_up or (self.final and self.final.clean) or self.looks > LOOKS:
+                    self.given_up |= dict.fromkeys(left, f"made again {LOOKS} times, it was never what its events say")
+                    return False
+        finally:
+            surveyor.everything, surveyor.selection = everything, selection
+
+    def _look_and_note(self) -> list[str]:
+        """The names of what is to be made again and was not given up, written down."""
+        session = self.session
+        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+            self.final = self.surveyor.look()
+        if self.final.clean:
+            return []
+        with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
+            self.surveyor.note(self.run.run_id)
+            session.execute(GIVEN_UP, run_id=self.run.run_id, names=list(self.given_up))
+            return [row["name"] for row in session.rows(LEFT, run_id=self.run.run_id)]
+
+    def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
+        """One batch. One call of the ETL may take longer than a batch should, however small that is."""
+        session, began = self.session, time.monotonic()
+        target = self.batches.options.target_seconds if self.batches else 0.0
+        session.limit_statements(max(self.timeout_seconds, target))
+        query = sql.SQL(NOTED).format(condition=sql.SQL(CONDITION), span=span.where)
+        rows = session.rows(query, **span.values, run_id=self.run.run_id)
+        if not rows:
+            return Done(0)
+        noted = [Unit(row["place"], row["unit"], tuple(row["events"])) for row in rows]
+        effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "isolated": [], "gold_days": []}
+        left = {unit.place for unit in self._settle(self.remaking.with_members(noted), effects, began + target)}
+        noted = [unit for unit in noted if unit.place not in left]
+        session.execute(DONE, run_id=self.run.run_id, places=[unit.place for unit in noted])
+        at = session.row("SELECT transaction_timestamp()::text AS at")["at"]
+        self.remaking.ours.append(at)
+        return Done(sum(max(1, len(unit.events)) for unit in noted), effects)
+
+    def _settle(self, units: list[Unit], effects: dict[str, t.Any], deadline: float) -> list[Unit]:
+        """Makes again all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving.
+
+        Gives the units for which there was no time: each refusal costs another call of the ETL.
+        """
+        alone = [unit for unit in units if unit.suspect or (unit.alone and unit.transaction is not None)]
+        together = [unit for unit in units if unit not in alone] if alone else units
+        stack = [*([unit] for unit in reversed(alone)), *([together] if together else [])]
+        settled = False
+        while stack:
+            if settled and time.monotonic() > deadline:
+                return [unit for part in stack for unit in part]
+            part = [unit for unit in stack.pop() if unit.name not in self.given_up]
+            if not part:
+                continue
+            try:
+                self._succeed(part, effects)
+                settled = True
+            except Differs as e:
+                self._give_up_differing(e)
+                stack.append(part)
+            except Refused as e:
+                if len(part) == 1:
+                    self._alone(part[0], e, effects)
+                    settled = True
+                    continue
+                found = self._suspected(part, e)
+                rest = [unit for unit in part if unit.name not in found]
+                if found and rest:
+                    stack += [rest, *([unit] for unit in reversed(part) if unit.name in found)]
+                else:
+                    middle = len(part) // 2
+                    stack += [part[middle:], part[:middle]]
+        return []
+
+    def _succeed(self, units: Sequence[Unit], effects: dict[str, t.Any]) -> None:
+        made = self.remaking.remake(units)
+        moved = effects["moved"]
+        for name, number in made.removed.items():
+            moved[name] = moved.get(name, 0) + number
+        effects["loaded"] += made.loaded
+        effects["gold_days"] = sorted({*effects["gold_days"], *made.days})
+
+    def _suspected(self, units: Sequence[Unit], refused: Refused) -> set[str]:
+        """The units that the refusal speaks of."""
+        ids = [event for unit in units for event in unit.events]
+        spoken_of = {suspect.event_id for suspect in named(self.session, ids, refused.everything)}
+        return {unit.name for unit in units if spoken_of.intersection(unit.events)}
+
+    def _alone(self, unit: Unit, refused: Refused, effects: dict[str, t.Any]) -> None:
+        """A unit of which something is refused: without that, if anything is left of it."""
+        while unit.events:
+            found = (unit.events[0], refused) if len(unit.events) == 1 else self.remaking.culprit(unit)
+            if found is None:
+                raise refused.error
+            event_id, refused = found
+            if not self._is_inside(event_id):
+                why = f"event {event_id}, which is not of the window, cannot be loaded any more: {refused.said}"
+                self._give_up(unit.name, why)
+                return
+            self._set_aside(event_id, refused, effects)
+            unit = unit.without(event_id)
+            if not unit.events:
+                return
+            try:
+                self._succeed([unit], effects)
+            except Refused as e:
+                refused = e
+            except Differs as e:
+                self._give_up_differing(e)
+                return
+            else:
+                return
+
+    def _is_inside(self, event_id: str) -> bool:
+        selection = self.surveyor.selection
+        query = sql.SQL(
+            "SELECT EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = %(id)s::uuid AND {}) AS inside"
+        )
+        return self.session.row(query.format(selection.condition()), id=event_id, **selection.values)["inside"]
+
+    def _set_aside(self, event_id: str, refused: Refused, effects: dict[str, t.Any]) -> None:
+        so_far = self.run.effects
+        isolated = len(so_far.get("isolated", [])) + len(effects["isolated"])
+        by_now = so_far.get("loaded", 0) + effects["loaded"]
+        if not by_now:
+            self.etl.refuse_broken("the recovery", refused, self.tolerance)
+        loaded = self.sound + by_now
+        self.tolerance.refuse(
+            "the recovery", event_id, refused, isolated=isolated, loaded=loaded, where=self.session.where
+        )
+        self.remaking.set_aside(event_id, refused, self.document)
+        effects["isolated"].append(event_id)
+        effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
+        self.progress.say(f"poison event {event_id} moved to the dead letter queue: {refused.said}")
+
+    def _give_up_differing(self, differs: Differs) -> None:
+        for name, fields in differs.units.items():
+            self._give_up(name, f"the ETL makes something else of it than its events say: {', '.join(fields)}")
+
+    def _give_up(self, name: str, why: str) -> None:
+        self.given_up[name] = why
+        self.progress.say(f"{name} is left as it was: {why}")
+
+    def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
+        """The result of a recovery that came to its end; raises, with the same, where an event is not accounted for."""
+        session, run = self.session, self.run
+        self.surveyor.everything = False
+        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+            final = self.final or self.surveyor.look()
+            account = Reconciliation.of(session, run, self.surveyor, final, self.given_up)
+        for line in account.table():
+            self.progress.say(line)
+        with session.write():
+            shown = account.as_dict()
+            run.record(reconciliation={name: shown[name] for name in ACCOUNT}, state=final.state)
+            if not account.balanced:
+                # It came to its end: the same words mean a window of their own again (last=1h).
+                run.close()
+        moved = {**dict.fromkeys(("events", "transactions", "lines", "ledger"), 0), **run.effects.get("moved", {})}
+        figures = batches.figures()
+        effects = {name: value for name, value in run.effects.items() if name not in ("before", "cursor")}
+        result: dict[str, t.Any] = {
+            "changed": batches.rows > 0,
+            "run_id": run.run_id,
+            "moved": moved,
+            "requeued": 0,
+            "loaded": run.effects.get("loaded", 0),
+            "poison": list(account.poison),
+            "gold_days": run.effects.get("gold_days", []),
+            "reconciliation": shown,
+            "batches": figures,
+            "resumed": run.interrupted is not None,
+            "effects": effects,
+            "summary": f"{sentence('recovered', first.as_plan(), figures['seconds'])}; {account.sentence()}",
+            "diff": {"before": first.counts, "after": final.counts},
+        }
+        account.refuse(session.where, self.surveyor.selection.window, result)
+        return result

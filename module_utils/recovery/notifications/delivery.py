@@ -1,0 +1,284 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a notice to all channels at once, each with its own patience; whatever fails is a result, never an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import email.message
+import email.utils
+import http.client
+import json
+import logging
+import random
+import re
+import ssl
+import threading
+import time
+import typing as t
+import urllib.error
+import urllib.request
+
+from .channels import hide, posted, secrets
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .channels import Channel, Posted
+    from .notice import Notice
+
+FIRST_WAIT: t.Final = 0.5
+LONGEST_WAIT: t.Final = 8.0
+#: How long one attempt may go without a sign of life.
+ATTEMPT_SECONDS: t.Final = 10.0
+#: It ends so much before the channel's time does, so that it can say why.
+SPARE_SECONDS: t.Final = 0.2
+#: So much of an answer is read.
+ANSWER: t.Final = 500
+SECURITY: t.Final = {"starttls": "starttls", "tls": "ssl", "none": "insecure"}
+#: How apprise quotes what an SMTP server said.
+SMTP_ANSWER: t.Final = re.compile(r"\((\d{3}), b(['\"])(.*?)\2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """What came of one channel."""
+
+    channel: str
+    kind: str
+    attempts: int
+    seconds: float
+    error: str = ""
+
+
+class Undelivered(Exception):
+    """An attempt failed; `again` says whether another one makes sense, `after` when at the earliest."""
+
+    def __init__(self, why: str, *, again: bool, after: float | None = None) -> None:
+        super().__init__(why)
+        self.again = again
+        self.after = after
+
+
+@dataclasses.dataclass
+class _Course:
+    """How far a channel has come; written by its thread, read when its time is up."""
+
+    channel: Channel
+    began: float
+    attempts: int = 0
+    ended: float | None = None
+    error: str = ""
+
+    def as_delivery(self) -> Delivery:
+        if self.ended is None:
+            why = f"no end within {self.channel.timeout_seconds:g} s; it may arrive yet"
+            seconds, error = time.monotonic() - self.began, f"{why} ({self.error})" if self.error else why
+        else:
+            seconds, error = self.ended - self.began, self.error
+        return Delivery(self.channel.name, self.channel.kind, self.attempts, round(seconds, 3), error)
+
+
+def deliver(channels: Sequence[Channel], notice: Notice, first_wait: float = FIRST_WAIT) -> list[Delivery]:
+    """Tells every channel, side by side; takes no longer than the longest time any of them has."""
+    courses = [_Course(channel, time.monotonic()) for channel in channels]
+    # A pool would wait at the end for a thread that hangs.
+    threads = [threading.Thread(target=_go, args=(c, notice, first_wait), daemon=True) for c in courses]
+    for thread in threads:
+        thread.start()
+    for course, thread in zip(courses, threads, strict=True):
+        thread.join(max(0.0, course.began + course.channel.timeout_seconds - time.monotonic()))
+    return [course.as_delivery() for course in courses]
+
+
+def _go(course: _Course, notice: Notice, first_wait: float) -> None:
+    """One channel, until it is told or its patience ends."""
+    channel = course.channel
+    hidden = secrets(channel.settings)
+    try:
+        _persist(course, _sender(channel, notice), first_wait, hidden)
+    except Undelivered as e:
+        course.error = hide(str(e), hidden)
+    except Exception as e:  # noqa: BLE001  # nothing that happens to a message may stop a recovery; its text may hold a secret
+        course.error = f"this error was not foreseen: {type(e).__name__}"
+    course.ended = time.monotonic()
+
+
+def _persist(course: _Course, send: Callable[[float], None], first_wait: float, hidden: set[str]) -> None:
+    """Tries again what may work later, a little later each time, within the channel's time."""
+    deadline = course.began + course.channel.timeout_seconds
+    while True:
+        course.attempts += 1
+        try:
+            send(max(0.1, min(ATTEMPT_SECONDS, deadline - SPARE_SECONDS - time.monotonic())))
+            course.error = ""
+            return
+        except Undelivered as e:
+            course.error = hide(str(e), hidden)
+            if not e.again or course.attempts >= course.channel.attempts:
+                raise
+            pause = backoff(course.attempts, first_wait) if e.after is None else e.after
+            if time.monotonic() + pause >= deadline - SPARE_SECONDS:
+                asked = f", and it asks to wait {e.after:.0f} s" if e.after else ""
+                why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s are too short for another attempt"
+                raise Undelivered(why, again=False) from e
+        time.sleep(pause)
+
+
+def backoff(attempt: int, first: float = FIRST_WAIT) -> float:
+    """How long to wait after so many attempts: twice as long each time, and never all channels at the same moment."""
+    return min(LONGEST_WAIT, first * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+
+
+def _sender(channel: Channel, notice: Notice) -> Callable[[float], None]:
+    if channel.kind == "email":
+        pending, lost = list(channel.settings["to"]), list[str]()
+        return lambda seconds: mail(channel, notice, pending, lost, seconds)
+    request = posted(channel, notice)
+    return lambda seconds: post(request, seconds)
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """An address with a secret in it is followed nowhere else."""
+
+    def redirect_request(self, *_args: t.Any, **_more: t.Any) -> None:
+        """Makes every redirect an answer like others."""
+
+
+def post(request: Posted, seconds: float) -> None:
+    """Sends JSON; Undelivered unless the answer is 2xx."""
+    headers = {"Content-Type": "application/json", "User-Agent": "scout-recovery", **request.headers}
+    try:
+        context = ssl.create_default_context(cafile=request.ca_file)
+        made = urllib.request.Request(  # the scheme was checked when the channel was read
+            request.url, json.dumps(request.body, default=str).encode(), headers, method="POST"
+        )
+        opener = urllib.request.build_opener(_Stay(), urllib.request.HTTPSHandler(context=context))
+        with opener.open(made, timeout=seconds):
+            return
+    except urllib.error.HTTPError as e:
+        with e:
+            raise _refused(e.code, e.headers, _answer(e)) from None
+    except (OSError, http.client.HTTPException) as e:
+        raise _unreached(e, seconds) from None
+    except ValueError:
+        raise Undelivered("address or headers are not usable", again=False) from None
+
+
+def _refused(status: int, headers: email.message.Message, answer: str) -> Undelivered:
+    """What an answer that is not 2xx comes to."""
+    said = f"HTTP {status}" + (f": {answer}" if answer else "")
+    if 300 <= status < 400:
+        return Undelivered(f"HTTP {status}: it redirects, which is not followed", again=False)
+    return Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
+
+
+def _asked(value: str | None) -> float | None:
+    """The seconds a Retry-After asks for, given as such or as a date."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        then = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=dt.UTC)
+    return max(0.0, (then - dt.datetime.now(dt.UTC)).total_seconds())
+
+
+def _answer(answer: t.Any) -> str:
+    try:
+        text = answer.read(ANSWER).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return ""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+
+
+def _unreached(error: Exception, seconds: float) -> Undelivered:
+    """Why there was no answer, in words without the address, which libraries put into theirs."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
+    if isinstance(reason, TimeoutError):
+        return Undelivered(f"no answer within {seconds:.1f} s", again=True)
+    if isinstance(reason, ssl.SSLError):
+        return Undelivered(f"no TLS with it: {reason.reason or type(reason).__name__}", again=True)
+    if isinstance(reason, ConnectionError | http.client.HTTPException):
+        said = getattr(reason, "strerror", None) or "it closed the connection without an answer"
+        return Undelivered(f"no answer: {said}", again=True)
+    if isinstance(reason, FileNotFoundError | PermissionError):
+        return Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
+    said = (getattr(reason, "strerror", None) if isinstance(reason, OSError) else None) or type(error).__name__
+    return Undelivered(f"no connection: {said}", again=True)
+
+
+class _Heard(logging.Handler):
+    """Keeps what apprise says of this thread's message: it tells why only there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.lines.append(record.getMessage())
+
+
+def mail(channel: Channel, notice: Notice, pending: list[str], lost: list[str], seconds: float) -> None:
+    """Sends to each address that is pending, and takes it from there; Undelivered if any is left, or lost for good."""
+    # They take longer to load than most tasks last.
+    try:
+        from apprise import AppriseAsset, NotifyFormat
+        from apprise.plugins.email import NotifyEmail
+    except ImportError:
+        why = "this Python has no apprise: python -m pip install apprise for the interpreter that runs ansible-playbook"
+        raise Undelivered(why, again=False) from None
+    settings = channel.settings
+    logger = logging.getLogger("apprise")
+    # Whoever keeps a log of Ansible keeps no word of a login.
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    asset = AppriseAsset(app_id="Scout Recovery", app_desc="Scout Recovery", app_url="", async_mode=False)
+    waiting: list[str] = []
+    for address in list(pending):
+        heard = _Heard()
+        logger.addHandler(heard)
+        try:
+            server: t.Any = NotifyEmail(
+                smtp_host=settings["host"],
+                host=settings["host"],
+                port=settings["port"],
+                secure_mode=SECURITY[settings["security"]],
+                secure=settings["security"] != "none",
+                user=settings["user"] or None,
+                password=settings["password"] or None,
+                from_addr=settings["from"],
+                targets=[address],
+                format="text",
+                asset=asset,
+            )
+            server.socket_connect_timeout = seconds
+            told = server.send(body=notice.text or notice.title, title=notice.title, body_format=NotifyFormat.TEXT)
+        finally:
+            logger.removeHandler(heard)
+        failure = None if told else _unmailed(address, heard.lines)
+        if failure is None or not failure.again:
+            pending.remove(address)
+        if failure is not None:
+            (waiting if failure.again else lost).append(str(failure))
+    if waiting or lost:
+        raise Undelivered("; ".join([*lost, *waiting]), again=bool(waiting))
+
+
+def _unmailed(address: str, lines: list[str]) -> Undelivered:
+    """Why a message did not go out, from what apprise said."""
+    said = next((line for line in reversed(lines) if line.startswith("Socket Exception: ")), "") or (lines or [""])[-1]
+    said = said.removeprefix("Socket Exception: ")
+    code = SMTP_ANSWER.search(said)
+    why = f"{code[1]} {code[3]}" if code else said
+    final = bool(code and code[1].startswith("5")) or "not supported" in said or "certificate verify failed" in said
+    return Undelivered(f"{address}: {' '.join(why.split())[:200] or 'not sent'}", again=not final)

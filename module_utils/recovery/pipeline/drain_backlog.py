@@ -1,0 +1,343 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drains the backlog through the pipeline's own ETL, in batches that adapt, past every event that would block it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ..core.errors import NotReached, RecoveryError
+from ..core.progress import count, in_words
+from ..postgres.driver import errors, psycopg
+from ..postgres.session import translate
+from ..scout import contract, cron_jobs
+from ..scout import event_queue as backlog
+from ..scout.event_queue import Backlog, read
+from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
+from .poison_policy import Etl, Tolerance, set_aside
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..core.progress import Progress
+    from ..ledger.runs import Run
+    from ..postgres.session import Session
+
+__all__ = ["Backlog", "Drain", "Drained", "Options", "Suspect", "read", "summary", "suspects"]
+
+MAX_TRIES: t.Final = 20
+LOCK_TRIES: t.Final = 3
+MAX_BATCH_ROWS: t.Final = 100_000
+#: How many suspects are held back at once.
+SUSPECTS: t.Final = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to drain; seconds, rows and shares."""
+
+    target_seconds: float = 3.0
+    first_batch_rows: int = 2000
+    batch_timeout_seconds: float = 120.0
+    poison: str = "isolate"
+    max_poison: int = 100
+    max_poison_share: float = 0.1
+    hidden_wait_seconds: float = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Drained:
+    """How far a drain came; every number is committed."""
+
+    backlog: int
+    loaded: int = 0
+    batches: int = 0
+    poison: tuple[dict[str, t.Any], ...] = ()
+    retries: int = 0
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """How much of the backlog is neither loaded nor isolated, if nothing has arrived since."""
+        return max(0, self.backlog - self.loaded - len(self.poison))
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results and the ledger."""
+        return {**dataclasses.asdict(self), "poison": list(self.poison), "seconds": round(self.seconds, 3)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """Events loaded, events looked at, and the suspects among these, which come next."""
+
+    loaded: int
+    seen: int
+    due: tuple[str, ...] = ()
+
+
+class Drain:
+    """One drain of a backlog; its state is what it knows of the events at the head of the queue."""
+
+    def __init__(
+        self,
+        session: Session,
+        run: Run,
+        options: Options,
+        progress: Progress,
+        *,
+        document: dict[str, t.Any],
+    ) -> None:
+        self.session = session
+        self.run = run
+        self.options = options
+        self.progress = progress
+        self.document = document
+        with session.read():
+            before = read(session)
+            self.timezone = backlog.pipeline_timezone(session, cron_jobs.etl_owner(session))
+        self.started_at = before.now
+        self.done = Drained(before.events)
+        self.began = time.monotonic()
+        #: The size that takes the target time, and the size of the next attempt.
+        self.limit = self.size = options.first_batch_rows
+        #: Length of the shortest prefix of the queue known to fail, if one is known.
+        self.failing: int | None = None
+        #: Whether suspects and repeats are held back: from the first refusal on.
+        self.careful = False
+        self.suspects: set[str] = set()
+        self.stalled: tuple[int, float] | None = None
+        self.tolerance = Tolerance(options.poison, options.max_poison, options.max_poison_share)
+        self.etl = Etl(session, options.batch_timeout_seconds, self.timezone)
+
+    def drain(self) -> Drained:
+        """Loads everything that was pending at the start; raises with the progress made in `result`."""
+        try:
+            while not self._step():
+                self.progress.checkpoint()
+        except psycopg.Error as e:
+            raise self._with_progress(self._translated(e)) from e
+        except RecoveryError as e:
+            self._with_progress(e)
+            raise
+        self.done = dataclasses.replace(self.done, seconds=time.monotonic() - self.began)
+        return self.done
+
+    def _step(self) -> bool:
+        """One batch and what follows from it; True when the backlog is empty."""
+        began, size = time.monotonic(), self.size
+        try:
+            batch = self._retrying(self._load)
+        except Refused as e:
+            self._narrow(e)
+            return False
+        except errors.QueryCanceled:
+            if size == 1 or time.monotonic() - began < 0.9 * self.options.batch_timeout_seconds:
+                raise
+            self.failing, self.limit = None, size // 2
+            self.size = self.limit
+            return False
+        self._adapt(batch, time.monotonic() - began)
+        for event_id in batch.due:
+            self._decide(event_id)
+        return self._finished(full=batch.seen >= size)
+
+    def _retrying[T](self, attempt: Callable[[], T]) -> T:
+        """What `attempt` gives, tried again while that is harmless; raises Refused when data are at fault."""
+        tries = 0
+        while True:
+            try:
+                return attempt()
+            except psycopg.Error as e:
+                verdict = verdict_on(e)
+                if verdict == "event" and not self.session.connection.closed:
+                    raise Refused(e) from e
+                tries += 1
+                if verdict != "others" or tries >= (LOCK_TRIES if e.sqlstate == "55P03" else MAX_TRIES):
+                    raise
+            self.done = dataclasses.replace(self.done, retries=self.done.retries + 1)
+            self.progress.wait(min(2.0, 0.05 * 2**tries))
+
+    def _load(self) -> _Batch:
+        """One batch in one transaction."""
+        session, size = self.session, self.size
+        with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
+            if self.careful:
+                with backlog.hold_back(session, size, self.suspects) as held:
+                    loaded = backlog.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
+                batch = _Batch(loaded, held.size, held.due)
+            else:
+                loaded = backlog.load(session, size, self.timezone)
+                batch = _Batch(loaded, loaded)
+            after = dataclasses.replace(self.done, loaded=self.done.loaded + loaded, batches=self.done.batches + 1)
+            self.run.record(**after.as_dict())
+        self.done = after
+        return batch
+
+    def _narrow(self, refused: Refused) -> None:
+        """Finds out which event a refused batch is refused for: repeats, then suspects, then by halving."""
+        size, was_careful = self.size, self.careful
+        self.careful = True
+        if not was_careful and isinstance(refused.error, errors.CardinalityViolation):
+            return
+        ids: list[str] = []
+        found: list[Suspect] = []
+        if self.failing is None:
+            with self.session.read():
+                ids = oldest(self.session, size)
+                candidates = [event_id for event_id in ids if event_id not in self.suspects]
+                found = unconvertible(self.session, candidates, SUSPECTS)
+                found = found or named(self.session, candidates, refused.everything)[:SUSPECTS]
+        if found and size > 1:
+            self.suspects.update(suspect.event_id for suspect in found)
+            if len(found) == SUSPECTS:
+                # There may be more of them: stay before the ones not yet known.
+                self.size = ids.index(found[-1].event_id) + 1
+        elif size > 1:
+            self.failing = size
+            self.size = size // 2
+            self.limit = min(self.limit, max(self.options.first_batch_rows, self.limit // 2))
+        else:
+            self._decide(None)
+            self.failing, self.size = None, self.limit
+
+    def _adapt(self, batch: _Batch, seconds: float) -> None:
+        """Chooses the next size: toward the target time, or half of what is known to fail."""
+        if self.failing is not None:
+            left = self.failing - batch.loaded
+            self.failing = left if left > 0 and batch.seen else None
+        elif batch.seen >= self.size == self.limit:
+            factor = min(4.0, max(0.3, self.options.target_seconds / max(seconds, 0.001)))
+            self.limit = max(1, min(MAX_BATCH_ROWS, int(self.limit * factor)))
+        self.size = self.limit if self.failing is None else max(1, self.failing // 2)
+        done = self.done
+        rate = done.loaded / max(time.monotonic() - self.began, 0.001)
+        if done.loaded and done.left:
+            self.progress.sometimes(
+                f"loaded {done.loaded:,} of {done.backlog:,} events ({100 * done.loaded // done.backlog} %), "
+                f"{rate:,.0f}/s, about {in_words(done.left / max(rate, 0.001))} left"
+            )
+
+    def _decide(self, event_id: str | None) -> None:
+        """Lets the ETL take one event by itself (None: the first); what it refuses is moved to the dead letter queue."""
+        try:
+            self._retrying(lambda: self._isolate(event_id))
+        except Refused as e:
+            raise e.error from e
+
+    def _isolate(self, event_id: str | None) -> None:
+        session = self.session
+        with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
+            event_id = event_id or backlog.head(session)
+            if event_id is None:
+                return
+            with backlog.hold_back_others(session, event_id) as held:
+                after = self._alone(event_id, held) if held.wanted else None
+            if after is None:
+                return
+            self.run.record(**after.as_dict())
+        isolated = len(after.poison) > len(self.done.poison)
+        self.done = after
+        self.suspects.discard(event_id)
+        if isolated:
+            said = after.poison[-1]["error"]
+            self.progress.say(f"poison event {event_id} moved to the dead letter queue: {said}")
+
+    def _alone(self, event_id: str, held: backlog.Held) -> Drained | None:
+        """How far the drain is once this event is loaded or moved; None when another one came first in the meantime."""
+        session, done = self.session, self.done
+        try:
+            with session.savepoint():
+                loaded = backlog.load(session, 1, self.timezone, marks=held.marks)
+        except psycopg.Error as e:
+            if verdict_on(e) != "event" or session.connection.closed:
+                raise
+            if backlog.head(session) != event_id:
+                return None
+            return dataclasses.replace(done, poison=(*done.poison, self._move(event_id, Refused(e))))
+        return dataclasses.replace(done, loaded=done.loaded + loaded)
+
+    def _move(self, event_id: str, refused: Refused) -> dict[str, t.Any]:
+        done = self.done
+        if not done.loaded:
+            self.etl.refuse_broken("the drain", refused, self.tolerance)
+        self.tolerance.refuse(
+            "the drain", event_id, refused, isolated=len(done.poison), loaded=done.loaded, where=self.session.where
+        )
+        return set_aside(self.session, self.run.run_id, event_id, refused, self.document)
+
+    def _finished(self, *, full: bool) -> bool:
+        """Whether nothing of the backlog is left; waits a little for events that another session hides."""
+        if full and self.done.left:
+            return False
+        with self.session.read():
+            left = read(self.session, before=self.started_at).events
+            holders = backlog.hidden(self.session, self.started_at) if left else []
+        now = time.monotonic()
+        if self.stalled is None or left < self.stalled[0] or self.failing is not None:
+            self.stalled = (left, now)
+            return not left
+        waited = now - self.stalled[1]
+        if waited >= self.options.hidden_wait_seconds:
+            who = backlog.describe(holders)
+            raise NotReached(
+                f"{count(left, 'pending event')} could not be loaded",
+                on=self.session.where,
+                said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who}" if who else ""),
+                next_step=(
+                    "end the session that holds it (unstick_etl.yml), then run the same command again"
+                    if who
+                    else f"see why {contract.ETL} does not take it, then run the same command again"
+                ),
+            )
+        self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")
+        self.progress.wait(min(0.5, self.options.hidden_wait_seconds / 4))
+        return False
+
+    def _translated(self, error: psycopg.Error) -> RecoveryError:
+        """Our error for one of PostgreSQL's, with whoever may be in the way."""
+        attempted, next_step, who = "the drain stopped", "", ""
+        if error.sqlstate == "55P03":
+            with self.session.read():
+                who = backlog.describe(backlog.in_the_way(self.session))
+            attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
+            next_step = "unstick_etl.yml --check shows who is in the way; end it, then run the same command again"
+        elif error.sqlstate == "57014":
+            next_step = (
+                "see what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
+            )
+        raised = translate(error, attempted, on=self.session.where, next_step=next_step)
+        raised.said += f"; locks are held by {who}" if who else ""
+        return raised
+
+    def _with_progress(self, error: RecoveryError) -> RecoveryError:
+        """The error, with what had been committed before it."""
+        self.done = dataclasses.replace(self.done, seconds=time.monotonic() - self.began)
+        self.run.effects.update(self.done.as_dict())
+        error.result = {**error.result, **outcome(self.done), "run_id": self.run.run_id}
+        return error
+
+
+def outcome(done: Drained) -> dict[str, t.Any]:
+    """The part of a result that tells how far a drain came, whether it ended well or not."""
+    return {
+        "changed": bool(done.loaded or done.poison),
+        "loaded": done.loaded,
+        "poison": list(done.poison),
+        "batches": done.batches,
+        "retries": done.retries,
+        "seconds": round(done.seconds, 3),
+        "effects": {"loaded": done.loaded, "isolated": len(done.poison)},
+    }
+
+
+def summary(done: Drained) -> str:
+    """One line for a person."""
+    if not done.loaded and not done.poison:
+        return "no backlog"
+    text = f"loaded {count(done.loaded, 'event')} in {in_words(done.seconds)}"
+    if done.poison:
+        text += f", moved {count(len(done.poison), 'poison event')} to the dead letter queue"
+    return text

@@ -1,0 +1,399 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pauses the jobs that write silver or gold until nothing of theirs runs, and gives back exactly what a pause took."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ..core.errors import NotReached
+from ..core.progress import count, in_words
+from ..postgres.driver import psycopg
+from ..postgres.session import attempting
+from ..scout import contract, cron_jobs, sessions
+from . import terminate_sessions
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..core.progress import Progress
+    from ..ledger.runs import Ledger, Pause, Run
+    from ..postgres.session import Session
+    from ..scout.cron_jobs import Job
+    from ..scout.sessions import Activity
+
+SWITCH_THERE = "SELECT to_regprocedure('scout.control_ingestion(text)') IS NOT NULL AS there"
+SWITCH = "SELECT * FROM scout.control_ingestion(%(action)s)"
+
+#: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
+CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
+TICK_SECONDS = 2.0
+#: How often somebody who waits is told for how long already.
+TELL_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Ingestion as it is: its jobs and those a pause took, the sessions at work, and the pause in force, if any."""
+
+    jobs: tuple[Job, ...]
+    activities: tuple[Activity, ...]
+    pause: Pause | None
+
+    @property
+    def active(self) -> tuple[Job, ...]:
+        """Jobs that can still start."""
+        return tuple(job for job in self.jobs if job.active and not job.parked)
+
+    @property
+    def parked(self) -> tuple[Job, ...]:
+        """Jobs an unfinished pause keeps from starting while a run of theirs ends."""
+        return tuple(job for job in self.jobs if job.parked and _taken(self.pause, job))
+
+    @property
+    def name(self) -> str:
+        """running while any job can start, pausing while a pause is unfinished, else paused."""
+        return "running" if self.active else "pausing" if self.parked else "paused"
+
+
+def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> State:
+    """The state of ingestion on one snapshot; refuses a database without pg_cron or without visible jobs."""
+    with attempting("could not read the state of ingestion", on=session.where), session.read():
+        cron_jobs.require(session)
+        jobs = cron_jobs.ingestion_jobs(session, names)
+        pause = ledger.open_pause()
+        if pause is not None:
+            jobs += [job for job in cron_jobs.jobs(session) if job not in jobs and _taken(pause, job)]
+        return State(tuple(jobs), tuple(sessions.read(session, jobs)), pause)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What would change: jobs to deactivate or to give back, and sessions to wait for."""
+
+    jobs: tuple[Job, ...]
+    wait_for: tuple[Activity, ...] = ()
+    stuck: tuple[Activity, ...] = ()
+    note: str = ""
+    ends_pause: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything has to be written."""
+        return bool(self.jobs) or self.ends_pause
+
+
+def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
+    """Every job that can start is stopped; sessions older than `leave_after_seconds` are not waited for but reported."""
+    working = sessions.in_flight(before.activities)
+    stuck = tuple(a for a in working if leave_after_seconds is not None and a.seconds >= leave_after_seconds)
+    waiting = tuple(a for a in working if a not in stuck)
+    return Plan((*before.active, *before.parked), waiting, stuck)
+
+
+def plan_resume(
+    before: State, names: list[str] | None, only_for: tuple[str, str] | None = None, operation: str | None = None
+) -> Plan:
+    """The jobs the pause in force took, or without one those named; never any other that is off.
+
+    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force; with
+    `operation` also one that was not made as a step of that operation.
+    """
+    off = [job for job in before.jobs if not job.active or job.parked]
+    if before.pause is None and names and operation is None:
+        return Plan(tuple(off))
+    if before.pause is None:
+        note = f"no pause of this toolkit is in force; left off as found: {describe_jobs(off)}" if off else ""
+        return Plan((), note=note)
+    pause = before.pause
+    if only_for is not None and not _made_for(pause, *only_for):
+        return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
+    if operation is not None and pause.operation != operation:
+        return Plan((), note=f"{pause.actor} had paused it for {pause.incident} before, so it stays paused")
+    gone = [entry["jobname"] for entry in pause.jobs if not any(_same(entry, job) for job in before.jobs)]
+    note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
+    return Plan(tuple(job for job in off if _taken(pause, job)), note=note, ends_pause=True)
+
+
+def _made_for(pause: Pause, actor: str, incident: str) -> bool:
+    return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
+
+
+def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:
+    """Refuses, before anything is written, what this role could not do or could not see."""
+    with session.read():
+        if pausing:
+            sessions.require_visibility(session, before.activities)
+        cron_jobs.require_grants(session, todo.jobs)
+
+
+def pause(
+    session: Session,
+    ledger: Ledger,
+    run: Run,
+    todo: Plan,
+    *,
+    names: list[str] | None,
+    drain_timeout_seconds: float,
+    cancel_running: bool,
+    leave_after_seconds: float | None,
+    progress: Progress,
+) -> tuple[State, dict[str, t.Any]]:
+    """Stops every start of the jobs, waits for the work in flight, and returns only when the barrier stands.
+
+    A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
+    cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
+    that has been cleared, a second pause completes the first. Raises NotReached, with nothing resumed, at the timeout.
+    """
+    waiting = Waiting(
+        session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress
+    )
+    if todo.jobs and not ledger.present and not cancel_running:
+        # Nothing would remember the schedule of a parked job, so a gap between two runs is waited for instead.
+        waiting.wait()
+    switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to switch off"}
+    may_park = ledger.present and not cancel_running
+    stuck = frozenset(activity.pid for activity in todo.stuck) if may_park else frozenset[int]()
+    everyone = may_park
+    parked: frozenset[int] = frozenset()
+    while todo.jobs:
+        switch, parked, waited = _stop(session, ledger, run, todo, stuck=stuck, everyone=everyone)
+        _settle(session, todo, progress)
+        if not waited:
+            break
+        waiting.wait()
+        everyone = False
+    waiting.wait()
+    after = read(session, ledger, names)
+    if after.active or {job.jobid for job in after.parked} - parked:
+        raise NotReached(
+            "could not pause ingestion",
+            on=session.where,
+            said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
+            next_step="something activates them again: look for it in cron.job_run_details, then run the same command again",
+            result={"state": after.name},
+        )
+    return after, {"switch": switch, "waited_for": [a.as_dict() for a in waiting.seen.values()]}
+
+
+def _stop(
+    session: Session, ledger: Ledger, run: Run, todo: Plan, *, stuck: frozenset[int], everyone: bool
+) -> tuple[dict[str, t.Any], frozenset[int], bool]:
+    """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was.
+
+    Parks the jobs of stuck runs, and with `everyone` those of all runs. Returns what the switch said, the jobs parked,
+    and whether one of them has a run that is worth waiting for.
+    """
+    with attempting("could not pause ingestion", on=session.where), session.write():
+        found = _current(session, todo.jobs)
+        runs = [r for r in cron_jobs.runs_in_flight(session, found) if everyone or r.pid in stuck]
+        running = frozenset(r.jobid for r in runs)
+        switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
+        if not running:
+            switch = _call_switch(session, "pause")
+        taken = [job for job in found if job.active and not job.parked]
+        ledger.save_pause(run, [saved(job) for job in taken], switched=switch["called"])
+        in_force = ledger.open_pause()
+        # Read again, because the switch may have done it, though never the schedule of a parked job.
+        for job in _current(session, todo.jobs):
+            if job.jobid in running:
+                cron_jobs.alter(session, job, active=True, schedule=cron_jobs.NEVER)
+            elif job.active or job.parked:
+                cron_jobs.alter(session, job, active=False, schedule=_original_schedule(in_force, job))
+        run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
+    return switch, running, any(r.pid not in stuck for r in runs)
+
+
+def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
+    """Gives back exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or none."""
+    switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
+    with attempting("could not resume ingestion", on=session.where), session.write():
+        wanted = {job.jobid: (job.active, job.schedule) for job in cron_jobs.jobs(session)}
+        wanted |= {job.jobid: (True, _original_schedule(before.pause, job)) for job in todo.jobs}
+        if before.pause is not None and before.pause.switched:
+            switch = _call_switch(session, "resume")
+        for job in cron_jobs.jobs(session):
+            active, schedule = wanted.get(job.jobid, (job.active, job.schedule))
+            if (job.active, job.schedule) != (active, schedule):
+                cron_jobs.alter(session, job, active=active, schedule=schedule)
+        off = [job for job in _current(session, todo.jobs) if not job.active]
+        if off:
+            raise NotReached(
+                "could not resume ingestion, so none of its jobs was resumed",
+                on=session.where,
+                said=f"still inactive after being activated: {describe_jobs(off)}",
+                next_step="something deactivates them, such as a trigger on cron.job: stop it, then resume_ingestion.yml",
+                result={"state": before.name},
+            )
+        if before.pause is not None:
+            ledger.close_pause(run, before.pause)
+        run.record(activated=[job.jobname for job in todo.jobs])
+    with attempting("could not read the state of ingestion", on=session.where), session.read():
+        after = dataclasses.replace(before, jobs=tuple(_current(session, before.jobs)), pause=ledger.open_pause())
+    return after, {"switch": switch}
+
+
+def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = None) -> None:
+    """Refuses to go on unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
+    state = read(session, ledger, names)
+    working = sessions.in_flight(state.activities)
+    if state.active or state.parked or working:
+        raise NotReached(
+            "refused: ingestion is not paused",
+            on=session.where,
+            said="; ".join(
+                [f"job {j.jobname} is active" for j in (*state.active, *state.parked)] + [a.describe() for a in working]
+            ),
+            next_step="pause_ingestion.yml, then run the same command again",
+        )
+
+
+def saved(job: Job) -> dict[str, t.Any]:
+    """A job as a pause remembers it."""
+    return {key: value for key, value in job.as_dict().items() if key != "active"}
+
+
+def _current(session: Session, of: Iterable[Job]) -> list[Job]:
+    wanted = {job.jobid for job in of}
+    return [job for job in cron_jobs.jobs(session) if job.jobid in wanted]
+
+
+def _same(entry: dict[str, t.Any], job: Job) -> bool:
+    """Whether a saved job is this one, which may have been renamed, or created anew, in the meantime."""
+    return entry["jobid"] == job.jobid or (entry["jobname"], entry["owner"]) == (job.jobname, job.owner)
+
+
+def _taken(pause: Pause | None, job: Job) -> bool:
+    return pause is not None and any(_same(entry, job) for entry in pause.jobs)
+
+
+def _original_schedule(pause: Pause | None, job: Job) -> str:
+    """What a parked job's schedule was before a pause parked it."""
+    if not job.parked:
+        return job.schedule
+    for entry in pause.jobs if pause else []:
+        if _same(entry, job):
+            return entry["schedule"]
+    raise NotReached(
+        f"cannot give job {job.jobname} its schedule back",
+        said="an unfinished pause parked it and no ledger remembers its schedule",
+        next_step=f"SELECT cron.alter_job({job.jobid}, schedule => '<its schedule>')",
+    )
+
+
+def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
+    """Calls the pipeline's own switch; what it answers is reported, never believed."""
+    try:
+        with session.savepoint():
+            if not session.row(SWITCH_THERE)["there"]:
+                return {"called": False, "said": "scout.control_ingestion(text) does not exist"}
+            answer = session.rows(SWITCH, action=action)
+    except psycopg.Error as e:
+        if session.connection.closed:
+            raise
+        return {"called": False, "said": e.diag.message_primary or str(e)}
+    return {"called": True, "said": str(answer[0].get("message", "")) if answer else ""}
+
+
+def _settle(session: Session, todo: Plan, progress: Progress) -> None:
+    """Waits out the scheduler's tick where a start could already be on its way."""
+    if not todo.jobs:
+        return
+    second = session.row(CLOCK)["second"]
+    by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
+    if by_seconds or todo.wait_for or second < 1.0 or second > 58.5:
+        progress.wait(TICK_SECONDS)
+
+
+@dataclasses.dataclass
+class Waiting:
+    """Waits until nobody loads silver or refreshes gold, and remembers whom it waited for."""
+
+    session: Session
+    run: Run
+    names: list[str] | None
+    timeout_seconds: float
+    leave_after_seconds: float | None
+    cancel: bool
+    progress: Progress
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    seen: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    cancelled: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    told: t.Any = None
+    told_at: float = 0.0
+
+    def wait(self) -> None:
+        """Returns when nobody is at work; NotReached, naming who is, at the timeout."""
+        while working := self._working():
+            self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
+            waited = time.monotonic() - self.began
+            if waited >= self.timeout_seconds:
+                raise NotReached(
+                    "ingestion is stopped from starting, but not yet paused",
+                    on=self.session.where,
+                    said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
+                    next_step=(
+                        "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
+                        "or unstick_etl.yml if it is stuck"
+                    ),
+                    result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
+                )
+            if self.cancel:
+                self._cancel(working)
+            self._tell(working, waited)
+            self.progress.wait(0.25)
+
+    def _tell(self, working: list[Activity], waited: float) -> None:
+        """Whom it waits for, once; then only how long, every few seconds."""
+        if working[0].identity != self.told:
+            self.told, self.told_at = working[0].identity, waited
+            self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
+        elif waited - self.told_at >= TELL_SECONDS:
+            self.told_at = waited
+            self.progress.say(f"still waiting, for {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
+
+    def _working(self) -> list[Activity]:
+        self.progress.checkpoint()
+        with attempting("could not read the sessions in flight", on=self.session.where), self.session.read():
+            jobs = cron_jobs.ingestion_jobs(self.session, self.names)
+            working = sessions.in_flight(sessions.read(self.session, jobs))
+        limit = self.leave_after_seconds
+        return [a for a in working if limit is None or a.seconds < limit]
+
+    def _cancel(self, working: list[Activity]) -> None:
+        """Records whom it cancels before it does; leaves alone whom nobody may touch."""
+        superuser = self.session.facts.superuser
+        todo = [
+            a
+            for a in working
+            if a.identity not in self.cancelled
+            and not sessions.untouchable(a, contract.PROTECTED_ROLES, we_are_superuser=superuser)
+        ]
+        if not todo:
+            return
+        self.cancelled |= {a.identity: a for a in todo}
+        with (
+            attempting("could not record the sessions before cancelling them", on=self.session.where),
+            self.session.write(),
+        ):
+            self.run.record(cancelled=[a.as_dict() for a in self.cancelled.values()])
+        for activity in todo:
+            terminate_sessions.signal(self.session, terminate_sessions.CANCEL, activity)
+
+
+def describe_jobs(jobs: Iterable[Job]) -> str:
+    """`bronze-to-silver-etl, product-linking`."""
+    return ", ".join(job.jobname for job in jobs) or "none"
+
+
+def diff(before: State, after: Iterable[Job]) -> dict[str, dict[str, str]]:
+    """Jobs before and after, for --diff."""
+    names = {job.jobid: job for job in before.jobs}
+
+    def shown(jobs: Iterable[Job]) -> dict[str, str]:
+        return {job.jobname: "active" if job.active and not job.parked else "inactive" for job in jobs}
+
+    return {"before": shown(names.values()), "after": shown(after)}

@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done with an event that the ETL refuses when it gets it alone: set aside whole, unless that is too much or forbidden."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..core.errors import NotReached, Systemic
+from ..core.progress import count
+from ..scout import contract, dead_letters
+from ..scout.poison_probe import Refused
+from . import trial_sale as smoke
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Session
+
+#: The share of poison is judged from this many on.
+SHARE_SAMPLE: t.Final = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerance:
+    """How much poison is set aside: `isolate` or `stop`, a number of events, and a share of all."""
+
+    poison: str = "isolate"
+    max_poison: int = 100
+    max_poison_share: float = 0.1
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether it is not for us to ask why: none is set aside, or all may be."""
+        return self.poison != "isolate" or not self.max_poison or self.max_poison_share >= 1
+
+    def refuse(self, what: str, event_id: str, refused: Refused, *, isolated: int, loaded: int, where: str) -> None:
+        """Raises where this event may not be set aside beside those that were; `what` is what stops."""
+        culprit = f"event {event_id}: {refused.said}"
+        if self.poison == "stop":
+            raise NotReached(
+                f"{what} stopped at a poison event, as told",
+                on=where,
+                said=culprit,
+                sqlstate=refused.sqlstate,
+                next_step="run again with -e poison=isolate to move it to the dead letter queue, or correct it",
+            )
+        share = (isolated + 1) / (isolated + 1 + loaded)
+        too_many = isolated >= self.max_poison
+        if too_many or (isolated + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
+            name, limit = ("max_poison", self.max_poison) if too_many else ("max_poison_share", self.max_poison_share)
+            raise Systemic(
+                f"{what} stopped as at a systemic failure after {count(isolated, 'poison event')}: "
+                f"more would exceed {name}={limit}",
+                on=where,
+                said=f"next would be {culprit}",
+                sqlstate=refused.sqlstate,
+                next_step=(
+                    "so many failures mean a changed event format or a broken ETL rather than bad events: "
+                    f"look at the errors, then raise {name} if they really are bad"
+                ),
+            )
+
+
+class Etl:
+    """Tells a pipeline's ETL that refuses an event from one that refuses everything."""
+
+    def __init__(self, session: Session, timeout_seconds: float, timezone: str) -> None:
+        self.session = session
+        self.timeout_seconds = timeout_seconds
+        self.timezone = timezone
+        #: What it has said of events, and not of a sound sale.
+        self.said: set[str] = set()
+
+    def refuse_broken(self, what: str, refused: Refused, tolerance: Tolerance) -> None:
+        """Raises where it says the same of a sale that is sound: then no event is to blame, and none may be moved. To be asked
+        as long as it has loaded nothing; inside the caller's transaction, in which nothing of the sale remains."""
+        if refused.said in self.said or tolerance.allows_all:
+            return
+        sound = smoke.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
+        if sound is None or Refused(sound).said != refused.said:
+            self.said.add(refused.said)
+            return
+        raise Systemic(
+            f"{what} stopped: the ETL refuses a sound sale as well",
+            on=self.session.where,
+            said=refused.said,
+            sqlstate=refused.sqlstate,
+            next_step=(
+                f"mend {contract.ETL}, or take back the deployment that broke it (rollback.yml), then run the same command "
+                "again; -e max_poison_share=1 sets the events aside all the same"
+            ),
+        )
+
+
+def set_aside(
+    session: Session, run_id: str, event_id: str, refused: Refused, document: dict[str, t.Any]
+) -> dict[str, t.Any]:
+    """Moves the event into the dead letter queue with what PostgreSQL said; inside the caller's transaction."""
+    diag = refused.error.diag
+    told = {
+        **document,
+        "run_id": run_id,
+        "kind": "poison",
+        "sqlstate": refused.sqlstate,
+        "detail": diag.message_detail,
+        "constraint": diag.constraint_name,
+        "column": diag.column_name,
+    }
+    moved = dead_letters.move_event(session, event_id, code="POISON_EVENT", message=refused.said, document=told)
+    return moved | {"error": refused.said, "sqlstate": refused.sqlstate}

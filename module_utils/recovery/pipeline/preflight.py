@@ -1,0 +1,298 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks before the first step: what the role may not do, with the GRANT that mends it, and what else would surprise."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+import typing as t
+from pathlib import Path
+
+from ..core.errors import RecoveryError
+from ..ledger import runs
+from ..postgres.driver import psycopg, sql
+from ..postgres.session import POOLED
+from ..scout import contract, cron_jobs, row_security
+from . import refresh_gold
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..postgres.session import Session
+
+#: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
+RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
+#: What judges, and the synthetic sale that may go with it.
+GATE: t.Final = ("gate", "smoke")
+#: What goes back to a captured release.
+RESTORE: t.Final = ("restore",)
+ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
+
+#: Where the migration history is unless somebody keeps it elsewhere.
+HISTORY: t.Final = "supabase_migrations.schema_migrations"
+
+#: Table privileges and the actions that need them. FOR UPDATE needs UPDATE, the drain masks events within a batch, and a
+#: move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits. Whatever undo puts back, an undo of that
+#: undo removes again.
+TABLE_NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    *((table, "SELECT", ("assess",)) for table in contract.REQUIRED_TABLES),
+    (contract.BRONZE, "UPDATE", ("drain", "redrive", "window")),
+    (contract.BRONZE, "DELETE", ("drain", *MOVES)),
+    (contract.BRONZE, "INSERT", ("redrive", "undo", "smoke")),
+    (contract.DEAD_LETTERS, "INSERT", ("drain", *MOVES)),
+    (contract.DEAD_LETTERS, "UPDATE", ("redrive", "undo")),
+    (contract.DEAD_LETTERS, "DELETE", ("redrive", "undo")),
+    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
+    (contract.ETL_LEDGER, "DELETE", ("drain", *MOVES, "smoke")),
+    (contract.TRANSACTIONS, "INSERT", ("undo",)),
+    (contract.TRANSACTIONS, "DELETE", MOVES),
+    (contract.LINE_ITEMS, "INSERT", ("undo",)),
+    (contract.LINE_ITEMS, "DELETE", MOVES),
+    (contract.ALERTS, "SELECT", ("gate",)),
+    *((HISTORY, privilege, RESTORE) for privilege in ("SELECT", "INSERT", "DELETE")),
+)
+
+TABLES = """
+SELECT need.relation, need.privilege
+FROM unnest(%(relations)s::text[], %(privileges)s::text[]) AS need (relation, privilege)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.relation, '.', 1)
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.relation, '.', 2)
+WHERE NOT pg_catalog.has_table_privilege(c.oid, need.privilege)
+"""
+
+SCHEMA = "SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(name)s"
+
+FUNCTIONS = """
+SELECT n.nspname::text AS schema, p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments,
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
+       pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS may
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s
+"""
+
+#: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
+#: owner of something else, and he may own what is made in the schema.
+OWNERS = """
+WITH n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
+things AS (
+    SELECT 'pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
+    UNION ALL
+    SELECT 'pg_class'::regclass, c.oid, c.relowner FROM pg_catalog.pg_class AS c JOIN n ON c.relnamespace = n.oid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL
+    SELECT 'pg_proc'::regclass, p.oid, p.proowner FROM pg_catalog.pg_proc AS p JOIN n ON p.pronamespace = n.oid
+    UNION ALL
+    SELECT 'pg_type'::regclass, y.oid, y.typowner FROM pg_catalog.pg_type AS y JOIN n ON y.typnamespace = n.oid
+    WHERE y.typtype IN ('d', 'e', 'r')
+)
+SELECT pg_catalog.pg_get_userbyid(o.owner)::text AS owner, pg_catalog.pg_has_role(o.owner, 'USAGE') AS acts,
+       pg_catalog.pg_has_role(o.owner, %(becoming)s) AS becomes, o.owner = n.nspowner AS of_schema,
+       pg_catalog.has_schema_privilege(o.owner, n.oid, 'CREATE') AS creates,
+       pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS we_create
+FROM (
+    SELECT DISTINCT owner FROM things AS t
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
+) AS o CROSS JOIN n
+ORDER BY 1
+"""
+
+MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
+
+ROLES = """
+SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend']) AS name
+WHERE NOT pg_catalog.pg_has_role(name, 'USAGE')
+"""
+
+#: What the views read besides silver; a view's contents are compared with what its query gives.
+READ_BY_GOLD = """
+SELECT n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = ANY(%(oids)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
+ORDER BY 1, 2
+"""
+
+#: PostgreSQL 17 has a privilege for REFRESH; before, only the owner may.
+MAINTAINABLE_17 = """
+SELECT pg_catalog.has_table_privilege(%(oid)s::oid, 'MAINTAIN') AS may, pg_catalog.pg_get_userbyid(relowner)::text AS owner
+FROM pg_catalog.pg_class WHERE oid = %(oid)s
+"""
+MAINTAINABLE = """
+SELECT pg_catalog.pg_has_role(relowner, 'USAGE') AS may, pg_catalog.pg_get_userbyid(relowner)::text AS owner
+FROM pg_catalog.pg_class WHERE oid = %(oid)s
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """A privilege the role lacks, and the first of the wanted actions that needs it."""
+
+    action: str
+    what: str
+    grant: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For results."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preflight:
+    """What was found before the first step."""
+
+    missing: tuple[Missing, ...]
+    warnings: tuple[str, ...]
+
+
+def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight:
+    """Everything these actions need that the role lacks, by name; reads only."""
+    missing: list[Missing] = []
+    wanted = ("assess", *actions)
+    warnings = [text for text in (POOLED if session.facts.pooled else None, bytecode_warning()) if text]
+    with session.read():
+        if not session.facts.superuser:
+            me = sql.Identifier(session.facts.role).as_string()
+            missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
+            missing += [
+                Missing("assess", f"sight of every row of {table}", row_security.grant(session))
+                for table in row_security.hidden(session, writing=bool({*MOVES, "drain"} & set(actions)))
+            ]
+            if "restore" in actions:
+                missing += _ownership(session, me)
+                warnings += _without_schemas(session, me)
+        warnings += _without_jobs(session) if "pause" in actions and not missing else []
+        problem = runs.problem(session) if ledger_mode != "off" else None
+        if problem and ledger_mode == "required":
+            missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
+        elif problem:
+            warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
+    return Preflight(tuple(m for m in missing if m.action in wanted), tuple(warnings))
+
+
+def bytecode_warning() -> str | None:
+    """Says that Python compiles everything anew at every start, which makes every playbook slower."""
+    for name in ("ansible", "psycopg"):
+        module = sys.modules.get(name)
+        if module is not None and module.__file__ is not None:
+            compiled = importlib.util.cache_from_source(module.__file__)
+            if not Path(compiled).exists():
+                return f"package {name} has no compiled bytecode, so every start is slow: make setup, or python -m compileall"
+    return None
+
+
+def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
+    missing: list[Missing] = []
+    if not session.row(SCHEMA, name=contract.SCHEMA)["may"]:
+        usage = f"USAGE ON SCHEMA {contract.SCHEMA}"
+        missing.append(Missing("assess", usage, f"GRANT {usage} TO {me}"))
+    needs: dict[tuple[str, str], str] = {}
+    for relation, privilege, actions in TABLE_NEEDS:
+        if needed := [action for action in wanted if action in actions]:
+            needs[relation, privilege] = needed[0]
+    relations, privileges = zip(*needs, strict=True)
+    for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges)):
+        what = f"{row['privilege']} ON {row['relation']}"
+        missing.append(Missing(needs[row["relation"], row["privilege"]], what, f"GRANT {what} TO {me}"))
+    loading = [action for action in wanted if action in ("drain", "redrive", "smoke")]
+    for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0]) if loading else []:
+        if not row["may"]:
+            function = sql.Identifier(row["schema"], row["name"]).as_string()
+            what = f"EXECUTE ON FUNCTION {function}({row['arguments']})"
+            missing.append(Missing(loading[0], what, f"GRANT {what} TO {me}"))
+    return missing
+
+
+def _ownership(session: Session, me: str) -> list[Missing]:
+    """What it takes to alter, drop and make whatever a release may have in the schema, as if its owners had done it."""
+    missing: list[Missing] = []
+    for row in session.rows(SCHEMA, name=HISTORY.partition(".")[0]):
+        if not row["may"]:
+            usage = f"USAGE ON SCHEMA {HISTORY.partition('.')[0]}"
+            missing.append(Missing("restore", usage, f"GRANT {usage} TO {me}"))
+    chooses = session.facts.server_version >= 160000
+    create = f"CREATE ON SCHEMA {contract.SCHEMA}"
+    owners = session.rows(OWNERS, schema=contract.SCHEMA, becoming="SET" if chooses else "MEMBER")
+    for row in owners:
+        owner = sql.Identifier(row["owner"]).as_string()
+        if not (row["acts"] and row["becomes"]):
+            how = " WITH INHERIT TRUE, SET TRUE" if chooses else ""
+            missing.append(Missing("restore", f"the rights of owner {row['owner']}", f"GRANT {owner} TO {me}{how}"))
+        if not row["creates"]:
+            missing.append(Missing("restore", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
+        if row["of_schema"] and row["acts"] and not row["we_create"]:
+            missing.append(Missing("restore", create, f"GRANT {create} TO {me}"))
+    return missing
+
+
+def _without_schemas(session: Session, me: str) -> list[str]:
+    """Says beforehand what only few ways back need."""
+    if session.row(MAY_MAKE_SCHEMAS)["may"]:
+        return []
+    database = sql.Identifier(session.facts.database).as_string()
+    return [
+        f"a schema or extension that the release dropped could not be made again: GRANT CREATE ON DATABASE {database} TO {me}"
+    ]
+
+
+def _gold(session: Session, me: str) -> list[Missing]:
+    """Reading and refreshing each view, and reading what it is made of."""
+    missing: list[Missing] = []
+    modern = session.facts.server_version >= 170000
+    views = refresh_gold.views(session)
+    known = {name for name, privilege, _ in TABLE_NEEDS if privilege == "SELECT"}
+    oids = [view.oid for view in views] + [oid for view in views for oid in view.needs]
+    for row in session.rows(READ_BY_GOLD, oids=oids):
+        if f"{row['schema']}.{row['name']}" not in known:
+            what = f"SELECT ON {sql.Identifier(row['schema'], row['name']).as_string()}"
+            missing.append(Missing("assess", what, f"GRANT {what} TO {me}"))
+    for view in views:
+        row = session.row(MAINTAINABLE_17, oid=view.oid) if modern else session.row(MAINTAINABLE, oid=view.oid)
+        if not row["may"]:
+            what = f"MAINTAIN ON {sql.Identifier(contract.SCHEMA, view.name).as_string()}"
+            owner = sql.Identifier(row["owner"]).as_string()
+            missing.append(Missing("refresh", what, f"GRANT {what if modern else owner} TO {me}"))
+    return missing
+
+
+def _scheduler(session: Session) -> list[Missing]:
+    """What it takes to see and alter the jobs as their owners; the ETL's owner stands for the jobs one cannot see."""
+    if not cron_jobs.present(session):
+        return []
+    owners = _owners(session) or {
+        row["owner"] for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    }
+    missing: list[Missing] = []
+    for grant in (grant for owner in sorted(owners) for grant in cron_jobs.missing_grants(session, owner)):
+        what = grant.removeprefix("GRANT ").partition(" TO ")[0]
+        missing.append(Missing("pause", what if " ON " in what else f"membership in {what}", grant))
+    return missing
+
+
+def _owners(session: Session) -> set[str]:
+    try:
+        with session.savepoint():
+            return {job.owner for job in cron_jobs.ingestion_jobs(session)}
+    except (RecoveryError, psycopg.Error):
+        return set()
+
+
+def _roles(session: Session, me: str) -> list[Missing]:
+    needs = {"pg_read_all_stats": "assess", "pg_signal_backend": "clear"}
+    names = [row["name"] for row in session.rows(ROLES)]
+    return [Missing(needs[name], f"membership in {name}", f"GRANT {name} TO {me}") for name in names]
+
+
+def _without_jobs(session: Session) -> list[str]:
+    """Says beforehand that nothing can be paused here."""
+    if not cron_jobs.present(session):
+        return ["pg_cron is not in this database: nothing can be paused"]
+    try:
+        with session.savepoint():
+            cron_jobs.ingestion_jobs(session)
+    except (RecoveryError, psycopg.Error) as e:
+        return [f"nothing can be paused: {e}"]
+    return []

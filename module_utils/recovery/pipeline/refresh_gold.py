@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refreshes Scout's materialized views one by one, each proved, none taken back because another fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ..core.errors import MissingPrivilege, NotReached, RecoveryError
+from ..core.progress import count, in_words
+from ..postgres.driver import errors, psycopg, sql
+from ..postgres.session import translate
+from ..scout import contract
+from ..scout.event_queue import describe
+from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
+
+if t.TYPE_CHECKING:
+    from ..core.progress import Progress
+    from ..ledger.runs import Run
+    from ..postgres.session import Row, Session
+
+__all__ = ["Freshness", "Options", "Refreshed", "View", "in_order", "read", "refresh", "require", "summary", "views"]
+
+LOCK = "SELECT pg_try_advisory_xact_lock(%(key)s) AS got"
+
+HOLDER = """
+SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.state
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = %(key)s
+"""
+
+USERS = """
+SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.state
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.granted AND l.relation = %(oid)s AND l.pid <> pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+ORDER BY a.xact_start LIMIT 3
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How long a refresh may take and wait for locks, in seconds, and how often it is tried."""
+
+    refresh_timeout_seconds: float = 1800.0
+    lock_timeout_seconds: float = 5.0
+    attempts: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Refreshed:
+    """What became of one view."""
+
+    name: str
+    how: str
+    seconds: float
+    error: str | None = None
+    sqlstate: str | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results and the ledger."""
+        return dataclasses.asdict(self)
+
+
+class _LockHeld(NotReached):
+    """Scout's refresh lock is taken, so no view can be refreshed."""
+
+
+def require(session: Session, todo: list[View]) -> None:
+    """Refuses to begin where the role may not refresh all of them; the next step is the GRANT."""
+    denied = [view for view in todo if not view.refreshable]
+    if not denied:
+        return
+    me = sql.Identifier(session.facts.role).as_string()
+    if session.facts.server_version >= 170000:
+        names = ", ".join(sql.Identifier(contract.SCHEMA, view.name).as_string() for view in denied)
+        grant = f"GRANT MAINTAIN ON {names} TO {me}"
+    else:
+        owners = ", ".join(sorted({sql.Identifier(view.owner).as_string() for view in denied}))
+        grant = f"GRANT {owners} TO {me} (only an owner may refresh before PostgreSQL 17)"
+    raise MissingPrivilege(
+        f"refused to refresh {', '.join(view.full_name for view in todo)}",
+        on=session.where,
+        said=f"role {session.facts.role} may not refresh {', '.join(view.full_name for view in denied)}",
+        sqlstate="42501",
+        next_step=grant,
+    )
+
+
+def refresh(session: Session, run: Run, todo: list[View], options: Options, progress: Progress) -> list[Refreshed]:
+    """Refreshes each view in a transaction of its own and proves it; raises NotReached naming each that failed."""
+    done: list[Refreshed] = []
+    for view in todo:
+        began = time.monotonic()
+        try:
+            progress.checkpoint()
+            how = _refresh_one(session, run, view, done, options, progress)
+        except psycopg.Error as e:
+            if session.connection.closed:
+                raise _with_progress(translate(e, f"could not refresh {view.full_name}", on=session.where), done) from e
+            said = e.diag.message_primary or str(e)
+            if isinstance(e, errors.LockNotAvailable):
+                said = _in_use(session, view, options.attempts)
+            done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), said, e.sqlstate))
+        except RecoveryError as e:
+            if isinstance(e, _LockHeld) or not isinstance(e, NotReached):
+                _with_progress(e, done)
+                raise
+            done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), e.said))
+        else:
+            done.append(Refreshed(view.full_name, how, round(time.monotonic() - began, 3)))
+            progress.say(f"refreshed {view.full_name} {how} in {in_words(time.monotonic() - began)}")
+    failed = [entry for entry in done if entry.error is not None]
+    if failed:
+        others = "; the other views have been refreshed" if len(failed) < len(done) else ""
+        problem = NotReached(
+            f"could not refresh {', '.join(entry.name for entry in failed)}",
+            on=session.where,
+            said="; ".join(f"{entry.name}: {entry.error}" for entry in failed),
+            sqlstate=failed[0].sqlstate,
+            next_step=f"mend what PostgreSQL names, then refresh_gold.yml{others}",
+        )
+        raise _with_progress(problem, done)
+    return done
+
+
+def outcome(done: list[Refreshed]) -> dict[str, t.Any]:
+    """The part of a result that tells what was refreshed, whether all went well or not."""
+    good = [entry for entry in done if entry.error is None]
+    return {
+        "changed": bool(good),
+        "refreshed": [entry.as_dict() for entry in done],
+        "effects": {"refreshed": len(good)},
+    }
+
+
+def _with_progress(error: RecoveryError, done: list[Refreshed]) -> RecoveryError:
+    error.result = {**error.result, **outcome(done)}
+    return error
+
+
+def _refresh_one(
+    session: Session, run: Run, view: View, done: list[Refreshed], options: Options, progress: Progress
+) -> str:
+    """Refreshes a view, trying again while it is in use; says how."""
+    how = "concurrently" if view.concurrently else "plainly"
+    statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(
+        sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.SCHEMA, view.name)
+    )
+    attempt = 1
+    while True:
+        try:
+            with session.write(
+                statement_timeout_seconds=options.refresh_timeout_seconds,
+                lock_timeout_seconds=options.lock_timeout_seconds,
+            ):
+                _take_lock(session, options.lock_timeout_seconds, progress)
+                session.connection.execute(statement)
+                _prove(session, view)
+                entries = [*(entry.as_dict() for entry in done), {"name": view.full_name, "how": how}]
+                run.record(refreshed=entries)
+            return how
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            # A plain refresh queued behind a reader blocks every later reader: give way, then try again.
+            if attempt == options.attempts:
+                raise
+            progress.say(f"{view.full_name} is in use: attempt {attempt} of {options.attempts} gave way")
+            progress.wait(min(5.0, 0.5 * attempt))
+            attempt += 1
+
+
+def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> None:
+    """Scout's own refresh lock, for this transaction, so that its refresh and ours never meet."""
+    deadline = time.monotonic() + wait_seconds
+    while not session.row(LOCK, key=contract.GOLD_LOCK)["got"]:
+        if time.monotonic() >= deadline:
+            who = describe(session.rows(HOLDER, key=contract.GOLD_LOCK))
+            raise _LockHeld(
+                "could not take Scout's refresh lock",
+                on=session.where,
+                said=f"advisory key {contract.GOLD_LOCK} is held by {who or 'a session that just ended'}",
+                next_step="unstick_etl.yml, then run the same command again",
+            )
+        progress.wait(min(0.2, wait_seconds))
+
+
+def _prove(session: Session, view: View) -> None:
+    """A refresh counts when the view is populated and, where it carries a clock, that shows this very transaction."""
+    now = {v.oid: v for v in views(session)}.get(view.oid)
+    at = refreshed_at(session, now) if now is not None and now.populated and now.clocks else None
+    began = session.row("SELECT transaction_timestamp() AS at")["at"]
+    if now is None or not now.populated or (at is not None and at < began):
+        raise NotReached(
+            f"could not refresh {view.full_name}",
+            said="PostgreSQL reported no error, but the view is not newer",
+            next_step="look for a rule or an event trigger that replaces the refresh",
+        )
+
+
+def _in_use(session: Session, view: View, attempts: int) -> str:
+    """Why a refresh gave way until the end."""
+    with session.read():
+        users: list[Row] = session.rows(USERS, oid=view.oid)
+    who = describe(users)
+    return f"{count(attempts, 'attempt')} gave way to whoever uses it" + (f": {who}" if who else "")
+
+
+def summary(done: list[Refreshed]) -> str:
+    """One line for a person."""
+    if not done:
+        return "gold is fresh"
+    return f"refreshed {', '.join(entry.name for entry in done)}"

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ends stuck sessions: record, cancel, wait, terminate, and look that each is gone."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+import typing as t
+
+from ..core.errors import MissingPrivilege, NotReached, Systemic
+from ..core.progress import count, in_words
+from ..postgres.driver import sql
+from ..postgres.session import attempting
+from ..scout import sessions
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..core.progress import Progress
+    from ..ledger.runs import Run
+    from ..postgres.session import Session
+    from ..scout.cron_jobs import Job
+    from ..scout.sessions import Activity, Plan
+
+CANCEL = """
+SELECT pg_catalog.pg_cancel_backend(a.pid) AS sent
+FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = %(pid)s AND a.backend_start = %(backend_start)s
+"""
+
+TERMINATE = """
+SELECT pg_catalog.pg_terminate_backend(a.pid) AS sent
+FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = %(pid)s AND a.backend_start = %(backend_start)s
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cleared:
+    """What became of one session."""
+
+    activity: Activity
+    how: str
+    seconds: float
+
+
+def clear(
+    session: Session,
+    todo: Plan,
+    run: Run,
+    *,
+    counted: Iterable[Job],
+    stuck_after_seconds: float,
+    cancel_wait_seconds: float,
+    terminate_wait_seconds: float,
+    max_sessions: int,
+    progress: Progress,
+) -> list[Cleared]:
+    """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck."""
+    if len(todo.clear) > max_sessions:
+        raise Systemic(
+            f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",
+            on=session.where,
+            said="; ".join(a.describe() for a in todo.clear[:5]),
+            next_step="look at what they wait for (unstick_etl.yml --check); raise sessions_max_sessions if it is right",
+        )
+    with attempting("could not record the sessions before ending them", on=session.where), session.write():
+        run.record(captured=[a.as_dict() for a in (*todo.clear, *todo.waiting)])
+    stuck = functools.partial(_still_stuck, session, counted=counted, stuck_after_seconds=stuck_after_seconds)
+    done: list[Cleared] = []
+    for target in todo.clear:
+        progress.checkpoint()
+        began = time.monotonic()
+        how = "ended by itself"
+        if stuck(target):
+            how = _end(session, target, stuck, cancel_wait_seconds, terminate_wait_seconds, progress)
+        done.append(Cleared(target, how, round(time.monotonic() - began, 3)))
+        progress.say(f"{how}: {target.describe()}")
+        with attempting("could not record what was ended", on=session.where), session.write():
+            run.record(cleared=[{"pid": c.activity.pid, "how": c.how, "seconds": c.seconds} for c in done])
+    return done
+
+
+def _end(
+    session: Session,
+    target: Activity,
+    stuck: Callable[[Activity], bool],
+    cancel_wait_seconds: float,
+    terminate_wait_seconds: float,
+    progress: Progress,
+) -> str:
+    """Ends one session, gently first; a cancel cannot end an idle one, so that is terminated at once."""
+    steps: list[tuple[t.LiteralString, str, float]] = [(TERMINATE, "terminated", terminate_wait_seconds)]
+    if target.state == "active":
+        steps.insert(0, (CANCEL, "cancelled", cancel_wait_seconds))
+    for query, how, wait in steps:
+        signal(session, query, target)
+        deadline = time.monotonic() + wait
+        while True:
+            if not stuck(target):
+                return how
+            if time.monotonic() >= deadline:
+                break
+            progress.wait(0.1)
+    raise NotReached(
+        f"could not end {target.describe()}",
+        on=session.where,
+        said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after being told to end",
+        next_step="it may sleep in the kernel or roll back a large transaction: wait and run the same command again",
+    )
+
+
+def signal(session: Session, query: t.LiteralString, target: Activity) -> None:
+    """Sends CANCEL or TERMINATE to that very session; names the grant where the role may not."""
+    try:
+        with attempting(f"could not end {target.describe()}", on=session.where), session.read():
+            session.rows(query, pid=target.pid, backend_start=target.backend_start)
+    except MissingPrivilege as e:
+        e.next_step = f"GRANT pg_signal_backend TO {sql.Identifier(session.facts.role).as_string()}"
+        raise
+
+
+def _still_stuck(session: Session, target: Activity, counted: Iterable[Job], stuck_after_seconds: float) -> bool:
+    """Whether that very session is still there and still in the transaction or idleness it was found in."""
+    with session.read():
+        now = {activity.identity: activity for activity in sessions.read(session, counted)}
+    if (found := now.get(target.identity)) is None:
+        return False
+    # A cancelled statement may leave its session's advisory lock behind.
+    if target.pipeline:
+        return found.holds_key or (found.pipeline and found.seconds >= min(stuck_after_seconds, target.seconds))
+    # An aborted transaction has let go of its locks, unless only a part of it was aborted.
+    blocks = found.state != "idle in transaction (aborted)" or any(target.pid in a.blocked_by for a in now.values())
+    return blocks and found.seconds >= min(stuck_after_seconds, target.seconds)
+
+
+def summary(done: list[Cleared], todo: Plan) -> str:
+    """One line for a person."""
+    if not todo.clear and not todo.leave:
+        return "no stuck session"
+    numbers = {how: sum(1 for c in done if c.how == how) for how in ("cancelled", "terminated", "ended by itself")}
+    parts = [f"{count(number, 'session')} {how}" for how, number in numbers.items() if number]
+    if todo.leave:
+        parts.append(f"{count(len(todo.leave), 'session')} left alone")
+    return ", ".join(parts) or "nothing done"

@@ -1,0 +1,352 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A synthetic sale goes from bronze through the pipeline's own ETL into silver, twice, in a transaction that is rolled back.
+
+It waits in front of the whole queue, so it neither takes anything from the backlog nor meets its poison, and nobody else
+ever sees it. The only thing no rollback takes back is the step of a sequence: where the tables draw from one, nothing is
+run; and that no trigger drew from one is read from the transaction's locks, which would have the sequence among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+import typing as t
+import uuid
+from decimal import Decimal
+
+from ..postgres.driver import Jsonb, errors, psycopg
+from ..scout import contract, event_queue
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Generator
+
+    from ..postgres.session import Row, Session
+
+LIMIT: t.Final = 1
+
+#: Columns of what the ETL writes that take their value from a sequence, and triggers there whose source speaks of one.
+DRAWING = """
+WITH written AS (
+    SELECT c.oid, n.nspname || '.' || c.relname AS name
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname || '.' || c.relname = ANY(%(tables)s)
+)
+SELECT w.name || '.' || a.attname AS name
+FROM written AS w JOIN pg_catalog.pg_attribute AS a ON a.attrelid = w.oid
+WHERE a.attnum > 0 AND NOT a.attisdropped
+  AND (a.attidentity <> '' OR EXISTS (
+      SELECT FROM pg_catalog.pg_attrdef AS d
+      JOIN pg_catalog.pg_depend AS p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
+      JOIN pg_catalog.pg_class AS s ON s.oid = p.refobjid AND s.relkind = 'S'
+      WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum))
+UNION ALL
+SELECT 'trigger ' || t.tgname || ' on ' || w.name
+FROM written AS w
+JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = w.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid AND p.prosrc ~* '\\mnextval\\M'
+ORDER BY 1
+"""
+
+#: A store and products that are there, in case something refers to them; of a linked product the catalog knows.
+KNOWN = """
+SELECT (SELECT store_id FROM scout.silver_transactions ORDER BY processed_at DESC NULLS LAST LIMIT 1) AS store_id,
+       ARRAY(SELECT product_id FROM (
+                 (SELECT product_id, 1 AS nth FROM scout.silver_line_items WHERE product_key IS NOT NULL LIMIT 50)
+                 UNION ALL (SELECT product_id, 2 FROM scout.silver_line_items WHERE product_id <> '' LIMIT 50)) AS sold
+             GROUP BY product_id ORDER BY min(nth), product_id LIMIT 2) AS products
+"""
+
+HASHED = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+               WHERE n.nspname = %(schema)s AND p.proname = 'canonical_event_hash') AS there
+"""
+
+#: Older than whatever there is, but for clocks gone wrong; so the ETL takes it first.
+WHEN = """
+SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM scout.bronze_events
+WHERE event_type = %(event_type)s AND ingested_at > '1970-01-02'
+"""
+SEND: t.Final = (
+    "INSERT INTO scout.bronze_events (event_id, event_type, source_system, event_data, event_hash, ingested_at) "
+    "SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, "
+)
+SENT: t.Final = ", %(moment)s FROM (SELECT %(payload)s::jsonb AS d) AS given"
+SEND_AS_THE_PIPELINE: t.LiteralString = SEND + "scout.canonical_event_hash(d)" + SENT
+SEND_HASHED: t.LiteralString = SEND + "sha256(convert_to(d::text, 'UTF8'))" + SENT
+
+#: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
+AHEAD = """
+SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b
+WHERE b.event_type = %(event_type)s AND b.ingested_at <= %(moment)s AND b.event_id <> ALL(%(ids)s::uuid[])
+  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+"""
+
+SILVER = """
+SELECT store_id, ts = %(ts)s::timestamptz AS ts, date_key::text AS date_key, payment_method, total_amount, net_amount, item_count,
+       source_event_id::text AS source_event_id
+FROM scout.silver_transactions WHERE transaction_id = %(transaction_id)s
+"""
+
+LINES = """
+SELECT product_id, quantity, unit_price, line_amount FROM scout.silver_line_items
+WHERE transaction_id = %(transaction_id)s ORDER BY line_sequence, product_id
+"""
+
+#: A transaction keeps this lock on each sequence it has drawn from or set, also where a savepoint was rolled back. What a
+#: session remembers as its last value would not do: a pooler hands on sessions, and two sequences may come to the same.
+DRAWN = """
+SELECT n.nspname || '.' || c.relname AS name
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relkind = 'S'
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.pid = pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+ORDER BY 1
+"""
+
+REMAINS = """
+SELECT (SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%(ids)s::uuid[]))
+       + (SELECT count(*) FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[]))
+       + (SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = %(transaction_id)s)
+       + (SELECT count(*) FROM scout.silver_line_items WHERE transaction_id = %(transaction_id)s) AS rows
+"""
+
+NOW = 'SELECT to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"\') AS ts'
+
+#: What is not the pipeline's fault: a lock or a time limit, a conflict, a privilege we lack.
+OTHERS: t.Final = ("55P03", "57014", "40001", "40P01", "42501", "25P03")
+TABLES: t.Final = (contract.BRONZE, contract.ETL_LEDGER, contract.TRANSACTIONS, contract.LINE_ITEMS)
+SOURCE: t.Final = f"{contract.BRONZE} to {contract.LINE_ITEMS} by {contract.ETL}, rolled back"
+LOCK_SECONDS: t.Final = 1.0
+PREPARING: t.Final = "look for what it needs"
+SLOW: t.Final = (
+    "where the pipeline is only slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sale:
+    """A sale of two lines whose arithmetic is right."""
+
+    transaction_id: str
+    store_id: str
+    products: tuple[str, str]
+    ts: str
+
+    QUANTITIES: t.ClassVar = (2, 1)
+    PRICES: t.ClassVar = (Decimal("12.50"), Decimal("7.25"))
+
+    @property
+    def lines(self) -> list[Row]:
+        """As silver is to have them."""
+        return [
+            {"product_id": product, "quantity": quantity, "unit_price": price, "line_amount": quantity * price}
+            for product, quantity, price in zip(self.products, self.QUANTITIES, self.PRICES, strict=True)
+        ]
+
+    @property
+    def total(self) -> Decimal:
+        """What the lines come to."""
+        return sum((line["line_amount"] for line in self.lines), Decimal(0))
+
+    def payload(self, **more: t.Any) -> dict[str, t.Any]:
+        """As the edge function would send it."""
+        items = [
+            {"product_id": line["product_id"], "product_name": "Smoke test", "brand_name": "Smoke test", "category": "Smoke test",
+             "qty": line["quantity"], "unit_price": float(line["unit_price"]), "line_amount": float(line["line_amount"])}
+            for line in self.lines
+        ]  # fmt: skip
+        return {
+            "transaction_id": self.transaction_id, "store_id": self.store_id, "ts": self.ts, "payment_method": "cash",
+            "total_amount": float(self.total), "net_amount": float(self.total), "items": items, **more,
+        }  # fmt: skip
+
+    def as_silver(self, event_id: str) -> Row:
+        """The row of the sale, made of the event that came first."""
+        return {
+            "store_id": self.store_id, "ts": True, "date_key": self.ts[:10], "payment_method": "cash", "total_amount": self.total,
+            "net_amount": self.total, "item_count": len(self.lines), "source_event_id": event_id,
+        }  # fmt: skip
+
+
+class Unlike(Exception):
+    """The pipeline did something else than it should."""
+
+
+class TooLate(Exception):
+    """The time is over."""
+
+
+class Trial:
+    """One smoke test: its steps, and the time that is left for it."""
+
+    def __init__(self, session: Session, seconds: float, timezone_of: str) -> None:
+        self.session = session
+        self.began = time.monotonic()
+        self.deadline = self.began + seconds
+        self.owner = timezone_of
+        self.steps: list[dict[str, str]] = []
+        self.doing = PREPARING
+        self.ids = [str(uuid.uuid4()), str(uuid.uuid4())]
+        self.moment: datetime.datetime | None = None
+        self.sale = Sale(f"SMOKE-{uuid.uuid4()}", "", ("", ""), "")
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
+
+    @contextlib.contextmanager
+    def step(self, doing: str) -> Generator[None]:
+        """One thing that is done and proved, within the time that is left for all of them."""
+        self.doing = doing
+        self.hurry()
+        yield
+        self.steps.append({"step": doing, "result": "done"})
+
+    def hurry(self) -> None:
+        """Bounds what comes next."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TooLate
+        self.session.limit_statements(left, lock_timeout_seconds=min(LOCK_SECONDS, left))
+
+    def run(self) -> None:
+        """All of it; raises where it does not go as it should."""
+        session = self.session
+        with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
+            timezone = event_queue.pipeline_timezone(session, self.owner)
+            send = self._prepare()
+        with session.write(lock_timeout_seconds=LOCK_SECONDS):
+            self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
+            self._rehearse(send, timezone)
+            raise psycopg.Rollback
+        with self._looking("look that nothing remains"):
+            remains = session.row(REMAINS, ids=self.ids, transaction_id=self.sale.transaction_id)["rows"]
+            _expect(remains == 0, f"{remains} rows remain")
+
+    def refused(self, timezone: str) -> psycopg.Error | None:
+        """What the ETL itself says of a sale that it meets alone, if anything; inside the caller's savepoint."""
+        send = self._prepare()
+        self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
+        self._send(send, self.ids[0], self.sale.payload())
+        try:
+            with self.session.savepoint():
+                self._load(self.ids[0], timezone)
+        except psycopg.Error as e:
+            return e
+        return None
+
+    def _prepare(self) -> t.LiteralString:
+        """What the sale is made of, when it arrives, and the statement that sends it."""
+        session = self.session
+        known = session.row(KNOWN)
+        hashed: bool = session.row(HASHED, schema=contract.SCHEMA)["there"]
+        self.moment = session.row(WHEN, event_type=contract.TRANSACTION_EVENT)["moment"]
+        products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
+        self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
+        return SEND_AS_THE_PIPELINE if hashed else SEND_HASHED
+
+    def _rehearse(self, send: t.LiteralString, timezone: str) -> None:
+        """What is rolled back in the end."""
+        first, second = self.ids
+        with self.step("store the event in bronze"):
+            self._send(send, first, self.sale.payload())
+        with self.step("load it with the pipeline's ETL"):
+            self._load(first, timezone)
+        with self.step("compare silver with the event"):
+            self._compare()
+        with self.step("send the same event again"):
+            self._refused(send, str(uuid.uuid4()))
+        with self.step("send the same sale in another event"):
+            self._send(send, second, self.sale.payload(note="sent again"))
+            self._load(second, timezone)
+            self._compare()
+        with self.step("look that no sequence was drawn from"):
+            drawn = ", ".join(row["name"] for row in self.session.rows(DRAWN))
+            _expect(not drawn, f"a trigger or a function drew from a sequence, which no rollback takes back: {drawn}")
+
+    @contextlib.contextmanager
+    def _looking(self, doing: str) -> Generator[None]:
+        with self.session.read(), self.step(doing):
+            yield
+
+    def _send(self, send: t.LiteralString, event_id: str, payload: dict[str, t.Any]) -> None:
+        values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
+        done = self.session.execute(send, event_type=contract.TRANSACTION_EVENT, **values)
+        _expect(done == 1, "bronze did not take it")
+
+    def _refused(self, send: t.LiteralString, event_id: str) -> None:
+        try:
+            with self.session.savepoint():
+                self._send(send, event_id, self.sale.payload())
+        except errors.UniqueViolation:
+            return
+        except Unlike:
+            # A trigger or a rule may also drop it in silence.
+            return
+        raise Unlike("bronze took it twice: nothing keeps an event_hash unique")
+
+    def _load(self, event_id: str, timezone: str) -> None:
+        session = self.session
+        ahead = session.rows(AHEAD, event_type=contract.TRANSACTION_EVENT, moment=self.moment, ids=self.ids)
+        ids = [row["event_id"] for row in ahead]
+        session.execute(event_queue.HOLD_BACK_THESE, ids=ids)
+        self.hurry()
+        event_queue.load(session, LIMIT, timezone)
+        session.execute(event_queue.LET_GO, ids=ids)
+        _expect(
+            not event_queue.not_taken(self.session, [event_id]),
+            "the ETL did not take it, although it was first in the queue",
+        )
+
+    def _compare(self) -> None:
+        found = self.session.rows(SILVER, transaction_id=self.sale.transaction_id, ts=self.sale.ts)
+        _expect(len(found) == 1, f"silver has {len(found)} rows of it")
+        wanted = self.sale.as_silver(self.ids[0])
+        differing = [
+            f"{name} {found[0][name]} instead of {value}" for name, value in wanted.items() if found[0][name] != value
+        ]
+        _expect(not differing, f"silver has {', '.join(differing)}")
+        lines = self.session.rows(LINES, transaction_id=self.sale.transaction_id)
+        _expect(
+            len(lines) == len(self.sale.lines), f"silver has {len(lines)} lines of it instead of {len(self.sale.lines)}"
+        )
+        wrong = [
+            f"{got} instead of {want}"
+            for got, want in zip(map(_plain, lines), map(_plain, self.sale.lines), strict=True)
+            if got != want
+        ]
+        _expect(not wrong, f"silver has a line of {'; '.join(wrong)}")
+
+
+def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
+    """What the ETL says of a sale that is sound, within the caller's transaction, in which nothing of it remains. None where
+    it takes it, where it cannot be tried, and where something else is in the way: nothing is known then."""
+    if session.rows(DRAWING, tables=list(TABLES)):
+        return None
+    said: psycopg.Error | None = None
+    try:
+        with session.savepoint():
+            said = Trial(session, seconds, "").refused(timezone)
+            raise psycopg.Rollback
+    except (Unlike, TooLate):
+        return None
+    except psycopg.Error:
+        if session.connection.closed:
+            raise
+        return None
+    return said
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Unlike(otherwise)
+
+
+def _plain(line: Row) -> str:
+    return f"{line['product_id']} {line['quantity']} x {line['unit_price']} = {line['line_amount']}"

@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads facts one by one within a time budget; a fact that cannot be had costs itself alone, with its reason kept."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+import typing as t
+
+from ..core.errors import RecoveryError
+from .driver import errors, psycopg
+from .session import Session
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .session import Query, Row
+
+LIMITS = """
+SELECT set_config('statement_timeout', %(statement)s, true), set_config('lock_timeout', %(lock)s, true)
+"""
+
+#: The part of the budget that may be spent waiting for one lock, so that one locked table cannot take it all.
+LOCK_SHARE: t.Final = 0.05
+
+PREFLIGHT: t.Final = "ansible-playbook playbooks/preflight.yml names each missing GRANT"
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Why a fact could not be had: budget, lock, privilege or error, in words, and what mends it where that is known."""
+
+    kind: str
+    said: str
+    next_step: str = ""
+
+
+class _Hurried(Session):
+    """The same session, in which each statement gets only the time that is left."""
+
+    def __init__(self, session: Session, seconds: float) -> None:
+        super().__init__(session.connection, session.settings, session.facts)
+        self.deadline = time.monotonic() + seconds
+        self._lock = min(session.settings.lock_timeout_seconds, seconds * LOCK_SHARE)
+        self._given = math.inf
+
+    @property
+    def left(self) -> float:
+        """Seconds until the budget is spent."""
+        return self.deadline - time.monotonic()
+
+    def rows(self, query: Query, **values: t.Any) -> list[Row]:
+        """As in any session."""
+        self.hurry()
+        return super().rows(query, **values)
+
+    def row(self, query: Query, **values: t.Any) -> Row:
+        """As in any session."""
+        self.hurry()
+        return super().row(query, **values)
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Generator[None]:
+        """As in any session; a rollback brings back the limits of before."""
+        try:
+            with super().savepoint():
+                yield
+        except BaseException:
+            self._given = math.inf
+            raise
+
+    def hurry(self, *, anew: bool = False) -> None:
+        """Bounds what comes next, or raises QueryCanceled where no time is left."""
+        left = self.left
+        if left <= 0:
+            raise errors.QueryCanceled("the time budget is spent")
+        if anew or left < 0.9 * self._given:
+            values = {"statement": f"{math.ceil(left * 1000)}ms", "lock": f"{math.ceil(self._lock * 1000)}ms"}
+            self.connection.execute(LIMITS, values)
+            self._given = left
+
+
+class Budget:
+    """What may be read in so many seconds, within one transaction of the caller's."""
+
+    def __init__(self, session: Session, seconds: float) -> None:
+        self.problems: dict[str, Problem] = {}
+        self._hurried = _Hurried(session, seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the budget is spent."""
+        return self._hurried.left
+
+    def read[T](self, name: str, query: Callable[[Session], T]) -> T | None:
+        """What `query` gives, or None with the reason in `problems`; raises only when the session is gone."""
+        if self.left <= 0:
+            self.problems[name] = Problem("budget", "the time budget was spent before it could be read")
+            return None
+        try:
+            with self._hurried.savepoint():
+                self._hurried.hurry(anew=True)
+                return query(self._hurried)
+        except psycopg.Error as e:
+            if self._hurried.connection.closed:
+                raise
+            self.problems[name] = _of_postgresql(e)
+        except RecoveryError as e:
+            kind = "privilege" if e.kind == "missing_privilege" else e.kind
+            self.problems[name] = Problem(kind, e.said or e.attempted, e.next_step)
+        return None
+
+
+def _of_postgresql(error: psycopg.Error) -> Problem:
+    said = error.diag.message_primary or str(error)
+    if isinstance(error, errors.QueryCanceled):
+        return Problem("budget", "it could not be read within the time budget")
+    if isinstance(error, errors.LockNotAvailable):
+        return Problem("lock", "another session has locked it")
+    if isinstance(error, errors.InsufficientPrivilege):
+        return Problem("privilege", said, PREFLIGHT)
+    return Problem("error", said)

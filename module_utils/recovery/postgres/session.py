@@ -1,0 +1,445 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opens a session, bounds every transaction in it, and turns PostgreSQL's errors into ours."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import typing as t
+
+from ..core.errors import (
+    BadInput,
+    ConnectionFailed,
+    ConnectionLost,
+    DatabaseError,
+    MissingPrivilege,
+    RecoveryError,
+    WrongDatabase,
+)
+from .driver import conninfo, errors, import_error, psycopg, rows, sql
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    Query = t.LiteralString | sql.SQL | sql.Composed
+
+Row = dict[str, t.Any]
+
+MINIMUM_SERVER_VERSION = 140000
+POOLED = (
+    "connected through a connection pooler: cancelling our own statements may not work; a direct connection is better"
+)
+#: What libpq says before it comes to the point; the address stands in our own words already.
+PREAMBLE = re.compile(r"^connection failed: (?:connection to server (?:at|on socket) .*? failed: )?(?:FATAL:\s+)?")
+INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
+
+GUARDS = """
+SELECT set_config('statement_timeout', %(statement_timeout)s, true),
+       set_config('lock_timeout', %(lock_timeout)s, true),
+       set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
+       set_config('client_connection_check_interval', %(check_interval)s, true),
+       set_config('TimeZone', 'UTC', true),
+       set_config('DateStyle', 'ISO', true)
+"""
+
+LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(lock)s, true)"
+
+#: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly; a policy that would hide
+#: rows is an error; and large values are compressed the fast way where the server can.
+EXACTLY = """
+SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true),
+       set_config('IntervalStyle', 'postgres', true), set_config('row_security', 'off', true),
+       (SELECT set_config('default_toast_compression', 'lz4', true) FROM pg_catalog.pg_settings
+        WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals))
+"""
+
+FACTS = """
+SELECT current_database() AS database,
+       current_user::text AS role,
+       current_setting('server_version_num')::int AS server_version,
+       pg_catalog.pg_is_in_recovery() AS in_recovery,
+       current_setting('transaction_read_only') = 'on' AS read_only,
+       (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
+       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
+       pg_catalog.pg_backend_pid() AS backend_pid
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to reach a database and how long anything in it may take (seconds)."""
+
+    dsn: str
+    password: str | None = None
+    incident: str = "adhoc"
+    action: str = "assess"
+    connect_timeout_seconds: int = 10
+    statement_timeout_seconds: float = 60.0
+    lock_timeout_seconds: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the server says of itself and of us."""
+
+    database: str
+    role: str
+    server_version: int
+    superuser: bool
+    backend_pid: int
+    pooled: bool
+
+
+#: Where libpq looks by itself; and that nothing at all says where the database is.
+LIBPQ: t.Final = "libpq's environment"
+UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
+NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
+
+
+def to_set(source: str) -> str:
+    """What a person sets to go elsewhere than `source` leads."""
+    return "SCOUT_DSN" if source == UNSET else source
+
+
+def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The connection string and where it came from: the option, SCOUT_DSN, PGURI, else libpq's own environment."""
+    if dsn:
+        return dsn, "scout_dsn"
+    for name in ("SCOUT_DSN", "PGURI"):
+        if environment.get(name):
+            return environment[name], name
+    return "", LIBPQ if any(environment.get(name) for name in NAMES_A_SERVER) else UNSET
+
+
+def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
+    """The parts of a libpq URI or keyword string; never quotes it, since it may hold a password."""
+    if import_error:
+        raise BadInput(
+            "cannot connect: this Python has no psycopg 3",
+            next_step="python -m pip install 'psycopg[binary]' for the interpreter that runs the module",
+        )
+    try:
+        if "\0" in dsn:
+            raise ValueError("libpq would take what stands before the NUL")
+        parts = conninfo.conninfo_to_dict(dsn)
+    except (psycopg.Error, ValueError, UnicodeError) as e:
+        raise BadInput(
+            f"{source} is neither a libpq URI (postgresql://user@host:5432/scout) nor a keyword string (host=… dbname=…)",
+            next_step=f"correct {source}; special characters of a password in a URI must be percent-encoded",
+        ) from e
+    host, port, dbname = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
+    if "@" in host or not re.fullmatch(r"[0-9,]*", port) or ("@" in dbname and "user" not in parts):
+        raise BadInput(
+            f"{source} is ambiguous: part of a password would be taken for the host, the port or the database",
+            next_step=f"percent-encode the password in {source}, or give it as scout_password",
+        )
+    return parts
+
+
+def application_name(incident: str, action: str) -> str:
+    """`scout-recovery/<incident>/<action>`, within PostgreSQL's 63 bytes."""
+    return f"scout-recovery/{incident[:30]}/{action[:16]}"
+
+
+def check_incident(incident: str) -> None:
+    """Refuses an incident name that could not stand in a session's name, a path or a log line."""
+    if not INCIDENT.fullmatch(incident):
+        raise BadInput(
+            f"incident {incident[:80]!r} is not usable",
+            next_step="use 1 to 64 letters, digits and . _ : # @ + - (for example INC-2041)",
+        )
+
+
+class Session:
+    """One connection in which every transaction is bounded; works without session state, so also through a pooler."""
+
+    def __init__(self, connection: psycopg.Connection[Row], settings: Settings, facts: Facts) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.facts = facts
+        #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
+        self.fence: Callable[[], None] | None = None
+
+    @property
+    def where(self) -> str:
+        """`scout on db1:5432`, for messages; holds no secret."""
+        info = self.connection.info
+        if self.connection.closed:
+            return self.facts.database
+        return f"{self.facts.database} on {_place(info.host)}:{info.port}"
+
+    def rows(self, query: Query, **values: t.Any) -> list[Row]:
+        """All rows of a query, as dicts."""
+        return self.connection.execute(query, values).fetchall()
+
+    def row(self, query: Query, **values: t.Any) -> Row:
+        """The first row of a query that always gives one."""
+        found = self.connection.execute(query, values).fetchone()
+        if found is None:
+            raise LookupError("a query that always gives a row gave none")
+        return found
+
+    def execute(self, query: Query, **values: t.Any) -> int:
+        """Runs a statement; returns the number of rows it touched."""
+        return self.connection.execute(query, values).rowcount
+
+    @contextlib.contextmanager
+    def read(
+        self, *, statement_timeout_seconds: float | None = None, lock_timeout_seconds: float | None = None
+    ) -> Generator[Session]:
+        """A READ ONLY transaction on one snapshot: PostgreSQL itself refuses any write in it."""
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self._guard(statement_timeout_seconds, lock_timeout_seconds)
+            yield self
+
+    @contextlib.contextmanager
+    def write(
+        self,
+        *,
+        statement_timeout_seconds: float | None = None,
+        lock_timeout_seconds: float | None = None,
+        fence_last: bool = False,
+    ) -> Generator[Session]:
+        """A READ COMMITTED transaction, fenced by the lease when one is held; from its start, which locks the lease, or just
+        before it commits."""
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
+            self._guard(statement_timeout_seconds, lock_timeout_seconds)
+            if self.fence is not None and not fence_last:
+                self.fence()
+            yield self
+            if self.fence is not None and fence_last:
+                self.fence()
+
+    @contextlib.contextmanager
+    def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
+        """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
+        tables `closed`: what it reads of them stays true until it commits."""
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE")
+            # No query before the locks: the first one takes the snapshot.
+            limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
+            self.connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(limit))
+            for table in closed:
+                name = sql.Identifier(*table.split("."))
+                self.connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+            self._guard(statement_timeout_seconds, None)
+            self.connection.execute(EXACTLY)
+            if self.fence is not None:
+                self.fence()
+            yield self
+
+    def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
+        """From now on until the transaction ends no statement may take longer, nor wait longer for a lock."""
+        lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
+        self.connection.execute(LIMIT, {"limit": _milliseconds(seconds), "lock": _milliseconds(lock)})
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Generator[None]:
+        """A part of a transaction that may fail alone."""
+        with self.connection.transaction():
+            yield
+
+    def cancel(self) -> None:
+        """Asks the server to stop what this session runs; never raises."""
+        with contextlib.suppress(psycopg.Error):
+            self.connection.cancel_safe(timeout=2.0)
+
+    def _guard(self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None) -> None:
+        statement = (
+            self.settings.statement_timeout_seconds if statement_timeout_seconds is None else statement_timeout_seconds
+        )
+        lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
+        self.connection.execute(
+            GUARDS,
+            {
+                "statement_timeout": _milliseconds(statement),
+                "lock_timeout": _milliseconds(lock),
+                "idle_timeout": _milliseconds(60),
+                "check_interval": _milliseconds(2),
+            },
+        )
+
+
+def _place(host: str) -> str:
+    """A host's name; `localhost` for a socket, whose path would tell nobody anything."""
+    return "localhost" if not host or host.startswith("/") else host
+
+
+def _milliseconds(seconds: float) -> str:
+    """A timeout as PostgreSQL takes it; at least 1 ms, because 0 would mean no limit."""
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+@contextlib.contextmanager
+def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bool = False) -> Generator[Session]:
+    """A session on a writable primary; refuses a standby and says how to reach the right server. One that is only
+    read from may also be on a standby."""
+    parts = parse_dsn(settings.dsn, source)
+    given: dict[str, t.Any] = {
+        "application_name": application_name(settings.incident, settings.action),
+        "connect_timeout": parts.get("connect_timeout") or settings.connect_timeout_seconds,
+        "keepalives_idle": parts.get("keepalives_idle") or 30,
+        "keepalives_interval": parts.get("keepalives_interval") or 10,
+        "keepalives_count": parts.get("keepalives_count") or 3,
+    }
+    if settings.password:
+        if "\0" in settings.password:
+            raise BadInput("the password contains a NUL character", next_step="correct scout_password")
+        given["password"] = settings.password
+    try:
+        connection = psycopg.Connection[Row].connect(
+            settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
+        )
+    except UnicodeError as e:
+        raise BadInput("the password cannot be sent: it is not text", next_step="correct scout_password") from e
+    except psycopg.Error as e:
+        raise ConnectionFailed(
+            "could not open a session",
+            on=describe(parts, source),
+            said=PREAMBLE.sub("", _first_line(str(e))),
+            sqlstate=e.sqlstate,
+            next_step=connection_advice(e, source),
+        ) from e
+    try:
+        yield Session(connection, settings, _facts(connection, source, only_read=only_read))
+    except BaseException:
+        if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=2.0)
+        raise
+    finally:
+        connection.close()
+
+
+#: Where a setting comes from, by pg_settings.source.
+SET_BY: t.Final = {
+    "client": "by this connection",
+    "user": "for this role",
+    "database": "for this database",
+    "database user": "for this role in this database",
+}
+
+
+def _writable_again(found: Row) -> str:
+    """How the setting that makes all transactions read-only is taken back where it was made."""
+    role, database = (sql.Identifier(found[name]).as_string(None) for name in ("role", "database"))
+    where = {
+        "user": f"ROLE {role}",
+        "database": f"DATABASE {database}",
+        "database user": f"ROLE {role} IN DATABASE {database}",
+    }.get(found["read_only_by"])
+    if where:
+        return f"ALTER {where} RESET default_transaction_read_only"
+    if found["read_only_by"] == "client":
+        return "take default_transaction_read_only out of the connection's options, or of PGOPTIONS"
+    return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
+
+
+def _facts(connection: psycopg.Connection[Row], source: str, *, only_read: bool) -> Facts:
+    found = connection.execute(FACTS).fetchone()
+    if found is None:
+        raise LookupError("the server answered a SELECT without FROM with no row")
+    info = connection.info
+    where = f"{found['database']} on {_place(info.host)}:{info.port}"
+    if found["in_recovery"] and not only_read:
+        raise WrongDatabase(
+            "refused to work on a standby",
+            on=where,
+            next_step=f"point {to_set(source)} at the primary (target_session_attrs=read-write lets libpq choose among hosts)",
+        )
+    if found["read_only"] and not only_read:
+        raise WrongDatabase(
+            "refused to work where transactions are read-only by default",
+            on=where,
+            said=f"default_transaction_read_only is set {SET_BY.get(found['read_only_by'], 'for this server')}",
+            next_step=f"if the primary is elsewhere, point {to_set(source)} at it; else {_writable_again(found)}",
+        )
+    if found["server_version"] < MINIMUM_SERVER_VERSION:
+        raise WrongDatabase(
+            f"refused PostgreSQL {found['server_version'] // 10000}",
+            on=where,
+            next_step="PostgreSQL 14 or later is needed",
+        )
+    return Facts(
+        database=found["database"],
+        role=found["role"],
+        server_version=found["server_version"],
+        superuser=bool(found["superuser"]),
+        backend_pid=found["backend_pid"],
+        # A pooler hands out its own cancel key, so the pid in it is not the server process's.
+        pooled=connection.info.backend_pid != found["backend_pid"],
+    )
+
+
+def describe(parts: dict[str, t.Any], source: str) -> str:
+    """Where a connection string leads, without its secrets."""
+    host = parts.get("host") or parts.get("hostaddr")
+    service = parts.get("service")
+    where = f"service {service}" if service else f"{host or 'the default host'}:{parts.get('port') or 5432}"
+    user = f" as {parts['user']}" if parts.get("user") else ""
+    return f"{parts.get('dbname') or 'the default database'} on {where}{user} (from {source})"
+
+
+#: What PostgreSQL and a pooler say where no connection is left.
+FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
+
+
+def connection_advice(error: psycopg.Error, source: str) -> str:
+    """What to do where no session can be opened."""
+    text = str(error)
+    if source == UNSET:
+        return "say which database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
+    if isinstance(error, errors.InvalidPassword) or "password" in text:
+        return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
+    if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
+        return f"check the database and role names in {source}"
+    if "pg_hba.conf" in text:
+        return "ask who runs the server to let this user in from this host (pg_hba.conf), or connect from where it may"
+    if FULL.search(text):
+        return "end sessions that nobody needs (pg_stat_activity), or wait; then run the same command again"
+    if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
+        return "the server is starting or stopping: run the same command again as soon as it answers"
+    return (
+        f"check the host, the port and the network; the address came from {source}. "
+        "If the server was only restarting, run the same command again"
+    )
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
+    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost we know better
+    than the caller what comes next."""
+    said = error.diag.message_primary or _first_line(str(error)) or type(error).__name__
+    if error.diag.message_detail:
+        said += f" ({error.diag.message_detail})"
+    kind: type[RecoveryError] = DatabaseError
+    if isinstance(error, errors.InsufficientPrivilege):
+        kind = MissingPrivilege
+        next_step = next_step or "docs/privileges.md lists what the role needs; preflight.yml names each missing GRANT"
+    elif isinstance(error, (errors.AdminShutdown, errors.CrashShutdown, errors.IdleInTransactionSessionTimeout)) or (
+        isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    ):
+        kind = ConnectionLost
+        next_step = "run the same command again: it goes on from what was committed"
+    elif isinstance(error, errors.LockNotAvailable):
+        next_step = next_step or "unstick_etl.yml --check shows who holds the lock; run the same command again"
+    elif isinstance(error, errors.QueryCanceled):
+        next_step = next_step or "raise statement_timeout_seconds, or see what slows the server, and run it again"
+    return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)
+
+
+@contextlib.contextmanager
+def attempting(attempted: str, *, on: str = "") -> Generator[None]:
+    """Gives every PostgreSQL error inside it the context a person needs."""
+    try:
+        yield
+    except psycopg.Error as e:
+        raise translate(e, attempted, on=on) from e

@@ -1,0 +1,199 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release consists of besides objects in schemas: extensions, default privileges, jobs, and the migration history."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+from ...core.errors import BadInput, MissingPrivilege
+from ...postgres.driver import errors, sql
+from ...postgres.session import translate
+from ...scout import contract, cron_jobs
+from .query import Kind
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...postgres.session import Row, Session
+
+EXTENSIONS: t.Final = """
+SELECT e.oid, 0, e.extowner, NULL::aclitem[], jsonb_build_object('version', e.extversion, 'schema', n.nspname)
+FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+"""
+
+#: Those of the schemas, and those that the owners of the objects have for every schema.
+DEFAULT_PRIVILEGES: t.Final = """
+SELECT a.oid, 0, 0::oid, a.defaclacl, jsonb_build_object(
+    'role', pg_get_userbyid(a.defaclrole)::text,
+    'schema', n.nspname,
+    'objects', CASE a.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
+                                    WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE 'large objects' END)
+FROM pg_default_acl AS a LEFT JOIN pg_namespace AS n ON n.oid = a.defaclnamespace
+WHERE n.nspname = ANY(%(names)s) OR (a.defaclnamespace = 0 AND pg_get_userbyid(a.defaclrole) = ANY(%(owners)s))
+"""
+
+KINDS: t.Final = (
+    Kind("extension", "pg_extension", EXTENSIONS),
+    Kind("default_privileges", "pg_default_acl", DEFAULT_PRIVILEGES),
+)
+
+#: A table in a publication, with its list of columns and its filter; PostgreSQL 14 has neither. The publication itself is not
+#: part of any release.
+PUBLISHED: t.Final = """
+SELECT r.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
+    'relation', r.prrelid::regclass::text,
+    'publication', quote_ident(p.pubname){more})
+FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid
+WHERE r.oid = ANY(%(published)s::oid[])
+"""
+MORE_PUBLISHED: t.Final = """,
+    'columns', (SELECT jsonb_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute AS a
+                WHERE a.attrelid = r.prrelid AND a.attnum = ANY(r.prattrs::int2[])),
+    'filter', pg_get_expr(r.prqual, r.prrelid)"""
+
+
+def published(version: int) -> Kind:
+    """The kind, as far as this version of the server has it."""
+    query = PUBLISHED.replace("{more}", MORE_PUBLISHED if version >= 150000 else "")
+    return Kind("publication_table", "pg_publication_rel", query)
+
+
+#: Known by name alone.
+OTHERS: t.Final = """
+SELECT w.catalog, w.oid, i.type || ' ' || i.identity AS name, obj_description(w.oid::oid, w.catalog::name) AS comment
+FROM unnest(%(catalogs)s::text[], %(oids)s::bigint[]) AS w (catalog, oid)
+CROSS JOIN LATERAL pg_identify_object(w.catalog::regclass, w.oid::oid, 0) AS i
+"""
+
+#: Off, a policy that would hide rows is an error.
+WHOLE: t.Final = "SELECT set_config('row_security', %(mode)s, true)"
+
+HISTORY: t.Final = """
+SELECT a.attname::text AS name, coalesce(a.attnum = ANY(k.conkey), false) AS in_key,
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS may
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
+ORDER BY a.attnum
+"""
+
+
+def identifier(session: Session, name: str, option: str, parts: tuple[int, ...]) -> list[str]:
+    """The parts of a qualified name as SQL reads it, folded and unquoted."""
+    try:
+        with session.savepoint():
+            found: list[str] = session.row("SELECT parse_ident(%(name)s) AS parts", name=name)["parts"]
+    except errors.InvalidParameterValue as e:
+        raise translate_name(name, option, str(e.diag.message_primary)) from e
+    if len(found) not in parts:
+        raise translate_name(name, option, f"it has {len(found)} parts")
+    return found
+
+
+def translate_name(name: str, option: str, said: str) -> BadInput:
+    """The refusal of a name that cannot be one."""
+    return BadInput(
+        f"{option} {name[:200]!r} is not usable",
+        said=said,
+        next_step="give schema.table, quoted as in SQL where needed",
+    )
+
+
+def unreadable(session: Session, attempted: str, schema: str, shown: str) -> MissingPrivilege:
+    """The error of a table, shown as SQL names it, that this role may not read, with the grants that help."""
+    me, at = sql.Identifier(session.facts.role).as_string(), sql.Identifier(schema).as_string()
+    return MissingPrivilege(
+        attempted,
+        on=session.where,
+        said=f"role {session.facts.role} lacks a privilege",
+        next_step=f"GRANT USAGE ON SCHEMA {at} TO {me}; GRANT SELECT ON {shown} TO {me}",
+    )
+
+
+def migrations(session: Session, table: str) -> list[Row]:
+    """The rows of the migration history, each under its version, every value as text; none where there is no such table."""
+    schema, name = identifier(session, table, "migrations_table", (2,))
+    columns = session.rows(HISTORY, schema=schema, table=name)
+    if not columns:
+        return []
+    quoted = sql.Identifier(schema, name)
+    if not columns[0]["may"]:
+        raise unreadable(session, f"could not read the migration history {table}", schema, quoted.as_string())
+    names = [row["name"] for row in columns]
+    keys = ["version"] if "version" in names else [row["name"] for row in columns if row["in_key"]]
+    if not keys:
+        raise BadInput(
+            f"migrations_table {table} is not usable",
+            on=session.where,
+            said="it has neither a column version nor a primary key",
+            next_step="name the table that holds the migration history, or none: -e migrations_table=''",
+        )
+    listed = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(each)) for each in names)
+    try:
+        session.execute(WHOLE, mode="off")
+        found = session.rows(sql.SQL("SELECT {} FROM {}").format(listed, quoted))
+        session.execute(WHOLE, mode="on")
+    except errors.InsufficientPrivilege as e:
+        raise translate(
+            e,
+            f"could not read the migration history {table}",
+            on=session.where,
+            next_step="a policy hides rows from this role: capture as the table's owner, or with a role that may see all",
+        ) from e
+    return [
+        {
+            "version": ", ".join(str(row[key]) for key in keys),
+            # A column that the table gets later is NULL in the rows of before.
+            "columns": {name: value for name, value in row.items() if value is not None},
+        }
+        for row in found
+    ]
+
+
+def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:
+    """The jobs of this database under names of their own; those that a pause holds as it will give them back."""
+    if not cron_jobs.present(session):
+        return []
+    found = cron_jobs.jobs(session)
+    if not found and not session.facts.superuser:
+        _require_sight(session)
+    held = {row["jobid"]: row for row in paused}
+    made: dict[str, Row] = {}
+    for job in found:
+        before = held.get(job.jobid)
+        named = job.jobname != f"job {job.jobid}"
+        name = job.jobname if named else f"unnamed {hashlib.sha256(job.command.encode()).hexdigest()[:12]}"
+        key, again = f"{name} of {job.owner}", 1
+        while key in made:
+            again += 1
+            key = f"{name} ({again}) of {job.owner}"
+        made[key] = {
+            "jobid": job.jobid,
+            "name": key,
+            "owner": job.owner,
+            "facts": {
+                **({"name": job.jobname} if named else {}),
+                "schedule": before["schedule"] if before else job.schedule,
+                "command": job.command,
+                "active": True if before else job.active,
+            },
+        }
+    return list(made.values())
+
+
+def _require_sight(session: Session) -> None:
+    """Refuses where the jobs of the pipeline's owner cannot be seen: that there are none would be a guess."""
+    found = session.rows(cron_jobs.ETL_OWNER, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    owner = found[0]["owner"] if found else ""
+    if grants := cron_jobs.missing_grants(session, owner):
+        raise MissingPrivilege(
+            f"could not see the jobs of {owner}",
+            on=session.where,
+            said=f"pg_cron shows a role only its own jobs, and role {session.facts.role} sees none",
+            next_step="; ".join(grants),
+        )

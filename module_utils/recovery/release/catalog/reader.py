@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live catalog of a scope as entries: every object with its definition in parts, owner, grants, comment and needs.
+
+PostgreSQL's own deparse functions write every definition. Nothing stronger than ACCESS SHARE is locked, and that no longer
+than a reading lasts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+from ...core.errors import BadInput, NotReached
+from ...postgres.driver import errors
+from ...postgres.session import translate
+from . import database_level, dependencies, views_and_routines
+from . import query as catalog_query
+from . import tables as catalog_tables
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...postgres.session import Row, Session
+
+#: How often a schema that changes while it is read is read again.
+READINGS: t.Final = 5
+WAIT: t.Final = "wait until the migration has come to its end, then run the same command again"
+
+#: Names in full, and values as text that reads back exactly. Policies hold: by one, pg_cron shows each role its own jobs.
+AS_THEY_ARE: t.Final = """
+SELECT set_config('search_path', 'pg_catalog', true), set_config('row_security', 'on', true),
+       set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true),
+       set_config('IntervalStyle', 'postgres', true), set_config('quote_all_identifiers', 'off', true)
+"""
+
+PRESENT: t.Final = """
+SELECT name FROM unnest(%(names)s::text[]) AS name WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = name)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """What a release is about: schemas and what they depend on, and the table with the migration history, if any."""
+
+    schemas: tuple[str, ...]
+    migrations_table: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One object. `facts` are its definition in parts; an absent one is at its default."""
+
+    kind: str
+    name: str
+    facts: dict[str, t.Any]
+    owner: str | None = None
+    #: [grantee, privilege, with grant option, grantor], those that hold by default too.
+    grants: tuple[tuple[str, str, bool, str], ...] = ()
+    comment: str | None = None
+    #: Security labels by provider.
+    labels: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Keys of entries that have to be there first.
+    needs: tuple[str, ...] = ()
+    #: Where it is in this database, which tells a renamed object from another one.
+    address: tuple[str, int, int] | None = None
+    #: How lists stand whose order means nothing, but shows in a dump: [grantee, grantor] of `grants` and of those of the columns
+    #: of a view by their name, and of the sequence of a column; `options`. No part of the definition.
+    order: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]], compare=False)
+
+    @property
+    def key(self) -> str:
+        """Its name among all kinds."""
+        return f"{self.kind}:{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+    """All entries of a scope by key, and which of them are there only because others need them."""
+
+    entries: dict[str, Entry]
+    beyond: tuple[str, ...]
+
+
+def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
+    """The catalog as it is; inside the caller's transaction, whose search_path it leaves at pg_catalog. `paused` are the
+    jobs that a pause holds, as it found them."""
+    session.execute(AS_THEY_ARE)
+    if missing := [row["name"] for row in session.rows(PRESENT, names=list(scope.schemas))]:
+        raise BadInput(
+            f"there is no schema {', '.join(map(repr, missing))}",
+            on=session.where,
+            next_step="name schemas that exist: -e '{\"release_schemas\": [...]}'",
+        )
+    graph = dependencies.read(session)
+    inside, outside = graph.members(scope.schemas)
+    chosen = inside | outside
+    entries = _of_kinds(session, chosen, scope)
+    entries += _others(session, chosen, {e.address[:2] for e in entries if e.address})
+    entries += [
+        Entry("cron_job", job["name"], job["facts"], job["owner"], address=("cron.job", job["jobid"], 0))
+        for job in database_level.jobs(session, paused)
+    ]
+    if scope.migrations_table:
+        entries += [
+            Entry("migration", row["version"], row["columns"])
+            for row in database_level.migrations(session, scope.migrations_table)
+        ]
+    keys = {((e.address[0], e.address[1]), e.address[2]): e.key for e in entries if e.address}
+    needs = graph.needs(keys)
+    for entry in entries:
+        if entry.kind == "column" and entry.address:
+            needs[entry.key].add(keys[(entry.address[0], entry.address[1]), 0])
+    made = {e.key: dataclasses.replace(e, needs=tuple(sorted(needs.get(e.key, ())))) for e in entries}
+    beyond = {
+        key for (found, _), key in keys.items() if graph.whole(found) in outside or graph.whole(found) in graph.extended
+    }
+    return Catalog({key: made[key] for key in sorted(made)}, tuple(sorted(beyond)))
+
+
+def _of_kinds(session: Session, chosen: set[dependencies.Object], scope: Scope) -> list[Entry]:
+    """The objects themselves, and what belongs to the schemas and to the owners of the objects."""
+    wanted: dict[str, list[t.Any]] = {
+        name: [oid for catalog, oid in chosen if catalog == where]
+        for name, where in (
+            ("schemas", "pg_namespace"),
+            ("relations", "pg_class"),
+            ("functions", "pg_proc"),
+            ("types", "pg_type"),
+            ("casts", "pg_cast"),
+            ("operators", "pg_operator"),
+            ("collations", "pg_collation"),
+            ("published", "pg_publication_rel"),
+        )
+    }
+    entries = [
+        _entry(kind, row)
+        for kind in (
+            *catalog_tables.KINDS,
+            *views_and_routines.KINDS,
+            database_level.published(session.facts.server_version),
+        )
+        for row in catalog_query.rows(session, kind, wanted)
+    ]
+    owners = sorted({e.owner for e in entries if e.owner})
+    beside: dict[str, list[t.Any]] = {"names": list(scope.schemas), "owners": owners}
+    entries += [_entry(kind, row) for kind in database_level.KINDS for row in catalog_query.rows(session, kind, beside)]
+    return entries
+
+
+def _entry(kind: catalog_query.Kind, row: Row) -> Entry:
+    order: dict[str, list[t.Any]] = {}
+    facts: dict[str, t.Any] = row["facts"]
+    for column in facts.get("columns") or () if kind.name in ("view", "materialized_view") else ():
+        if column.get("grants"):
+            order[f"column {column['name']}"] = _pairs(column["grants"])
+            column["grants"] = sorted(column["grants"], key=_as_text)
+    if facts.get("sequence_grants"):
+        order["sequence"] = _pairs(facts["sequence_grants"])
+        facts["sequence_grants"] = sorted(facts["sequence_grants"], key=_as_text)
+    if isinstance(facts.get("options"), list):
+        order["options"] = [option.partition("=")[0] for option in facts["options"]]
+        facts["options"] = sorted(facts["options"])
+    if row["grants"]:
+        order["grants"] = _pairs(row["grants"])
+    return Entry(
+        kind=kind.name,
+        name=row["name"],
+        facts=row["facts"],
+        owner=row["owner"],
+        grants=tuple(sorted((g[0], g[1], g[2], g[3]) for g in row["grants"])),
+        comment=row["comment"],
+        labels=row["labels"],
+        address=(kind.catalog, row["oid"], row["sub"]),
+        order={name: each for name, each in order.items() if len(each) > 1},
+    )
+
+
+def _pairs(granted: list[list[t.Any]]) -> list[list[str]]:
+    """Who was granted something by whom, as it stands."""
+    return [list(pair) for pair in dict.fromkeys((str(g[0]), str(g[3])) for g in granted)]
+
+
+def _as_text(granted: list[t.Any]) -> str:
+    return json.dumps(granted, ensure_ascii=False)
+
+
+def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple[str, int]]) -> Iterator[Entry]:
+    """What is there besides, by name and comment alone."""
+    left = sorted(chosen - known)
+    rows = session.rows(database_level.OTHERS, catalogs=[c for c, _ in left], oids=[oid for _, oid in left])
+    for row in rows:
+        yield Entry("other", row["name"], {}, comment=row["comment"], address=(row["catalog"], row["oid"], 0))
+
+
+def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
+    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so one
+    reading could mix what was before a migration with what is after it."""
+    before: Catalog | None = None
+    said = "each other than the one before"
+    for _ in range(READINGS):
+        now: Catalog | None = None
+        try:
+            with session.read():
+                now = read(session, scope, paused)
+        except (errors.InternalError_, errors.UndefinedObject, errors.UndefinedTable) as e:
+            # What is dropped between its listing and its deparsing ends so.
+            said = f"the last error was: {e.diag.message_primary}"
+        except errors.LockNotAvailable as e:
+            raise translate(
+                e,
+                "could not read the catalog: somebody changes an object of the release",
+                on=session.where,
+                next_step=WAIT,
+            ) from e
+        if now is not None and before is not None and now.entries == before.entries:
+            return now
+        before = now
+    raise NotReached(
+        "could not capture a schema that does not hold still",
+        on=session.where,
+        said=f"{READINGS} readings, {said}",
+        next_step=WAIT,
+    )

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an entry of the catalog is made, dropped and altered, with owner, grants, comment and labels; pure."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+from ...postgres.identifiers import literal, name
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..catalog.reader import Entry
+
+#: What GRANT calls a kind; others have no grants of their own.
+GRANTED_ON: t.Final = {
+    "schema": "SCHEMA",
+    "table": "TABLE",
+    "view": "TABLE",
+    "materialized_view": "TABLE",
+    "sequence": "SEQUENCE",
+    "function": "ROUTINE",
+    "aggregate": "ROUTINE",
+    "enum": "TYPE",
+    "domain": "TYPE",
+    "composite": "TYPE",
+    "range": "TYPE",
+}
+
+
+#: The fact that `beside` writes, so that it is nothing to make an entry again for: what goes with which extension.
+FOLLOWS: t.Final = "depends_on_extensions"
+
+
+class Writer(t.NamedTuple):
+    """How one kind is written. `alter` gives None where the entry has to be dropped and made again."""
+
+    noun: str
+    create: Callable[[Entry], list[str]]
+    drop: Callable[[Entry], list[str]]
+    alter: Callable[[Entry, Entry], list[str] | None]
+
+
+def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: str) -> list[str]:
+    """Owner, grants, comment, labels and extensions of an entry that was `before`, or has just been made by nobody knows whom;
+    `everybody` who may have been granted something by default."""
+    made: list[str] = []
+    of_another = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
+    if entry.owner and not of_another and (before is None or before.owner != entry.owner):
+        made.append(f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}")
+    if before is None or before.grants != entry.grants or before.owner != entry.owner:
+        made += grants(entry, before, everybody)
+    if entry.comment != (before.comment if before else None):
+        comment = "NULL" if entry.comment is None else literal(entry.comment)
+        made.append(f"COMMENT ON {noun} {entry.name} IS {comment}")
+    there = before.labels if before else {}
+    for provider in sorted({*entry.labels, *there}):
+        label = entry.labels.get(provider)
+        if label != there.get(provider):
+            text = "NULL" if label is None else literal(label)
+            made.append(f"SECURITY LABEL FOR {name(provider)} ON {noun} {entry.name} IS {text}")
+    there_with, wanted_with = ((each.facts.get(FOLLOWS) if each else None) for each in (before, entry))
+    return made + follows(f"{noun} {entry.name}", there_with, wanted_with)
+
+
+def follows(what: str, before: list[str] | None, after: list[str] | None) -> list[str]:
+    """The extensions with which an object goes, so that it is dropped with each of them."""
+    gone, new = (sorted({*(a or ())} - {*(b or ())}) for a, b in ((before, after), (after, before)))
+    return [
+        *(f"ALTER {what} NO DEPENDS ON EXTENSION {name(extension)}" for extension in gone),
+        *(f"ALTER {what} DEPENDS ON EXTENSION {name(extension)}" for extension in new),
+    ]
+
+
+def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list[str]:
+    """All is taken back, then granted as it was: by the owner first, then by those to whom the right to grant was given."""
+    of_column = entry.kind == "column"
+    if entry.kind not in GRANTED_ON and not of_column:
+        return []
+    if of_column and not entry.grants and not (before and before.grants):
+        return []
+    relation, _, column = parted(entry.name) if of_column else (entry.name, "", "")
+    target = f"{GRANTED_ON.get(entry.kind, 'TABLE')} {relation}"
+    what = f" ({column})" if of_column else ""
+    had = {grant[0] for grant in before.grants} if before else set[str]()
+    wanted = {grant[0] for grant in entry.grants}
+    # That a table's column is granted to nobody else by default spares the revoke.
+    losers: set[str] = had | wanted
+    if not of_column:
+        losers |= {*everybody, *((entry.owner,) if entry.owner else ())}
+    made = [
+        f"REVOKE ALL{what} ON {target} FROM {', '.join(map(grantee, sorted(losers)))} CASCADE"
+    ] if losers else []  # fmt: skip
+    for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
+        made += [f"SET LOCAL ROLE {name(grantor)}"] if grantor != entry.owner else []
+        for receiver, grantable in itertools.product([pair[0] for pair in pairs], (False, True)):
+            privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
+            listed = ", ".join(f"{privilege}{what}" for privilege in privileges)
+            option = " WITH GRANT OPTION" if grantable else ""
+            made += [f"GRANT {listed} ON {target} TO {grantee(receiver)}{option}"] if listed else []
+        made += ["RESET ROLE"] if grantor != entry.owner else []
+    return made
+
+
+def in_order(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Who was granted something by whom, as it stood, else by the owner first; each after whom his own right comes from."""
+    stood = {(pair[0], pair[1]): number for number, pair in enumerate(entry.order.get("grants", ()))}
+    pairs = {(g[0], g[3]) for g in entry.grants}
+    left = sorted(pairs, key=lambda p: (stood.get(p, len(stood)), p[1] != entry.owner, p[1], p[0]))
+    able = {entry.owner}
+    while left:
+        pair = next((each for each in left if each[1] in able), left[0])
+        yield pair
+        left.remove(pair)
+        able |= {pair[0]} if any(g[2] for g in entry.grants if (g[0], g[3]) == pair) else set()
+
+
+def grantee(role: str) -> str:
+    """A role, or PUBLIC."""
+    return "PUBLIC" if role == "PUBLIC" else name(role)
+
+
+def parted(qualified: str) -> tuple[str, str, str]:
+    """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
+    quoted = False
+    for place in range(len(qualified) - 1, -1, -1):
+        if qualified[place] == '"':
+            quoted = not quoted
+        elif qualified[place] == "." and not quoted:
+            return qualified[:place], ".", qualified[place + 1 :]
+    return "", "", qualified
+
+
+def first_of(entry: Entry) -> str:
+    """The name of a constraint, trigger, rule or policy without the relation it is on."""
+    return entry.name.removesuffix(f" on {entry.facts.get('table') or entry.facts.get('relation')}")
+
+
+def parents(table: Entry) -> list[str]:
+    """The tables of which it is a partition or a child."""
+    part: dict[str, str] = table.facts.get("partition_of") or {}
+    inherited: list[str] = table.facts.get("inherits") or []
+    return [*([part["table"]] if part else []), *inherited]

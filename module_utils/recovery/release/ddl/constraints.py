@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements for constraints, indexes and extended statistics; pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ...postgres.identifiers import literal, name
+from .common import FOLLOWS, Writer, first_of, follows, parted
+from .tables import differing, drop
+
+if t.TYPE_CHECKING:
+    from ..catalog.reader import Entry
+    from .tables import Facts
+
+# --- constraints
+
+#: The triggers that keep a constraint have names of their own in each database. Only a superuser may switch them.
+SWITCHED: t.Final = """
+DECLARE found record;
+BEGIN
+    FOR found IN
+        SELECT g.tgrelid::pg_catalog.regclass AS relation, g.tgname, w.value AS state
+        FROM pg_catalog.pg_constraint AS o
+        JOIN pg_catalog.pg_trigger AS g ON g.tgconstraint = o.oid AND g.tgisinternal
+        JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+        JOIN pg_catalog.jsonb_each_text(@states) AS w ON w.key = f.proname
+        WHERE o.conrelid = @table::pg_catalog.regclass AND pg_catalog.quote_ident(o.conname) = @constraint
+    LOOP
+        EXECUTE pg_catalog.format('ALTER TABLE %s %s TRIGGER %I', found.relation, CASE found.state
+            WHEN 'disabled' THEN 'DISABLE' WHEN 'replica' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, found.tgname);
+    END LOOP;
+END"""
+
+
+def create_constraint(entry: Entry) -> list[str]:
+    """A constraint; a partition has those of its parent with it."""
+    facts = entry.facts
+    made = [f"ALTER TABLE {facts['table']} ADD CONSTRAINT {first_of(entry)} {facts['definition']}"]
+    index: Facts = facts.get("index") or {}
+    return made + _of_index(entry, index, {}) + _switched(entry)
+
+
+def _switched(entry: Entry) -> list[str]:
+    """What is not kept by the constraint, or only for some sessions."""
+    states: dict[str, str] = entry.facts.get("disabled") or {}
+    if not states:
+        return []
+    texts = {
+        "states": f"{literal(json.dumps(states, sort_keys=True))}::jsonb",
+        "table": literal(entry.facts["table"]),
+        "constraint": literal(first_of(entry)),
+    }
+    return ["DO " + literal(re.sub(r"@(\w+)", lambda found: texts[found[1]], SWITCHED)).lstrip()]
+
+
+def _of_index(entry: Entry, index: Facts, before: Facts) -> list[str]:
+    """What belongs to an index beside its definition."""
+    table, made = entry.facts["table"], list[str]()
+    own = first_of(entry) if entry.kind == "constraint" else parted(entry.name)[2]
+    qualified = f"{parted(table)[0]}.{own}"
+    if bool(index.get("clustered")) != bool(before.get("clustered")):
+        made.append(
+            f"ALTER TABLE {table} CLUSTER ON {own}"
+            if index.get("clustered")
+            else f"ALTER TABLE {table} SET WITHOUT CLUSTER"
+        )
+    if index.get("replica_identity") and not before.get("replica_identity"):
+        made.append(f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {own}")
+    there: dict[str, int] = before.get("statistics") or {}
+    wanted: dict[str, int] = index.get("statistics") or {}
+    for attribute in sorted({*there, *wanted}):
+        target = wanted.get(attribute)
+        if target != there.get(attribute):
+            made.append(
+                f"ALTER INDEX {qualified} ALTER COLUMN {attribute} SET STATISTICS {-1 if target is None else target}"
+            )
+    if index.get("comment") != before.get("comment"):
+        comment = "NULL" if index.get("comment") is None else literal(index["comment"])
+        made.append(f"COMMENT ON INDEX {qualified} IS {comment}")
+    if index.get("attached_to") and not before.get("attached_to"):
+        made.append(f"ALTER INDEX {index['attached_to']} ATTACH PARTITION {qualified}")
+    if entry.kind == "constraint":
+        made += follows(f"INDEX {qualified}", before.get(FOLLOWS), index.get(FOLLOWS))
+    return made
+
+
+def detached(before: Facts, after: Facts) -> bool:
+    """Whether an index would have to leave its parent, or become valid again: both need another one."""
+    loose = before.get("attached_to") and before.get("attached_to") != after.get("attached_to")
+    return bool(
+        loose or (after.get("valid") and not before.get("valid") and "ON ONLY" not in str(after.get("definition")))
+    )
+
+
+#: Of an index, what is not its definition.
+BESIDE: t.Final = {"clustered", "replica_identity", "statistics", "comment", "attached_to", "valid", FOLLOWS}
+
+
+def alter_constraint(before: Entry, after: Entry) -> list[str] | None:
+    """Validated where it was not; its index clustered, named by the replica identity, or commented; less of it kept. One that is
+    to be kept again is made again, by which it holds for all rows, and for which no superuser is needed."""
+    changed = differing(before, after)
+    made: list[str] = []
+    if "disabled" in changed:
+        if not (before.facts.get("disabled") or {}).items() <= (after.facts.get("disabled") or {}).items():
+            return None
+        made += _switched(after)
+        changed -= {"disabled"}
+    not_valid = {"definition", "validated"}
+    if changed & not_valid:
+        if (
+            after.facts.get("validated")
+            and before.facts["definition"].removesuffix(" NOT VALID") == after.facts["definition"]
+        ):
+            made.append(f"ALTER TABLE {after.facts['table']} VALIDATE CONSTRAINT {first_of(after)}")
+            changed -= not_valid
+        else:
+            return None
+    if "index" in changed:
+        there: Facts = before.facts.get("index") or {}
+        wanted: Facts = after.facts.get("index") or {}
+        other = {fact for fact in {*there, *wanted} if there.get(fact) != wanted.get(fact)} - BESIDE
+        if other or detached(there, wanted):
+            return None
+        made += _of_index(after, wanted, there)
+        changed -= {"index"}
+    return None if changed else made
+
+
+def drop_constraint(entry: Entry) -> list[str]:
+    """A constraint and its index."""
+    return [f"ALTER TABLE {entry.facts['table']} DROP CONSTRAINT {first_of(entry)}"]
+
+
+# --- indexes and statistics
+
+
+def create_index(entry: Entry) -> list[str]:
+    """An index, by the statement PostgreSQL writes for it."""
+    tablespace = entry.facts.get("tablespace")
+    move = [f"ALTER INDEX {entry.name} SET TABLESPACE {name(tablespace)}"] if tablespace else []
+    return [entry.facts["definition"], *move, *_of_index(entry, entry.facts, {})]
+
+
+def alter_index(before: Entry, after: Entry) -> list[str] | None:
+    """What is not its definition."""
+    if differing(before, after) - BESIDE or detached(before.facts, after.facts):
+        return None
+    return _of_index(after, after.facts, before.facts)
+
+
+def create_statistics(entry: Entry) -> list[str]:
+    """Extended statistics."""
+    return [entry.facts["definition"], *_target(entry)]
+
+
+def _target(entry: Entry) -> list[str]:
+    target = entry.facts.get("target")
+    return [] if target is None else [f"ALTER STATISTICS {entry.name} SET STATISTICS {target}"]
+
+
+def alter_statistics(before: Entry, after: Entry) -> list[str] | None:
+    """Only the target can be altered."""
+    if differing(before, after) - {"target"}:
+        return None
+    return _target(after) or [f"ALTER STATISTICS {after.name} SET STATISTICS -1"] if differing(before, after) else []
+
+
+WRITERS: t.Final = {
+    "constraint": Writer("CONSTRAINT", create_constraint, drop_constraint, alter_constraint),
+    "index": Writer("INDEX", create_index, drop("INDEX"), alter_index),
+    "statistics": Writer("STATISTICS", create_statistics, drop("STATISTICS"), alter_statistics),
+}

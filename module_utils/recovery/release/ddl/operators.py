@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements for casts, operators and collations; pure. Run with search_path = pg_catalog they mean what was captured."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...postgres.identifiers import literal
+from .common import Writer
+from .types import called, differing, drop
+
+if t.TYPE_CHECKING:
+    from ..catalog.reader import Entry
+
+CONTEXTS: t.Final = {"assignment": " AS ASSIGNMENT", "implicit": " AS IMPLICIT"}
+
+
+def create_cast(entry: Entry) -> list[str]:
+    """A cast from one type to another."""
+    facts = entry.facts
+    by = {"binary": "WITHOUT FUNCTION", "inout": "WITH INOUT"}.get(
+        facts["method"], f"WITH FUNCTION {facts.get('function')}"
+    )
+    return [f"CREATE CAST {entry.name} {by}{CONTEXTS.get(facts.get('context', ''), '')}"]
+
+
+def _anew(before: Entry, after: Entry) -> list[str] | None:
+    """Nothing of it can be altered."""
+    return None if differing(before, after) else []
+
+
+# --- operators
+
+
+def create_operator(entry: Entry) -> list[str]:
+    """An operator. One that it names and that is not there yet is filled in when that is made."""
+    facts = entry.facts
+    told = {
+        "FUNCTION": called(facts["function"])[0],
+        "LEFTARG": facts.get("left"),
+        "RIGHTARG": facts.get("right"),
+        **{
+            option: f"OPERATOR({called(facts[fact])[0]})"
+            for fact, option in (("commutator", "COMMUTATOR"), ("negator", "NEGATOR"))
+            if facts.get(fact)
+        },
+        "RESTRICT": facts.get("restrict"),
+        "JOIN": facts.get("join"),
+    }
+    options = [f"{option} = {value}" for option, value in told.items() if value]
+    options += [fact.upper() for fact in ("hashes", "merges") if facts.get(fact)]
+    return [f"CREATE OPERATOR {called(entry.name)[0]} ({', '.join(options)})"]
+
+
+def alter_operator(before: Entry, after: Entry) -> list[str] | None:
+    """How many rows it is thought to find; before PostgreSQL 17 nothing else of it can be altered."""
+    changed = differing(before, after)
+    if changed - {"restrict", "join"}:
+        return None
+    options = [
+        f"{fact.upper()} = {after.facts.get(fact) or 'NONE'}" for fact in ("restrict", "join") if fact in changed
+    ]
+    return [f"ALTER OPERATOR {after.name} SET ({', '.join(options)})"] if options else []
+
+
+# --- collations
+
+
+def create_collation(entry: Entry) -> list[str]:
+    """A collation of the version that the server's library has."""
+    facts = entry.facts
+    options = [f"PROVIDER = {facts['provider']}"]
+    options += [
+        f"{fact.upper()} = {literal(facts[fact])}"
+        for fact in ("locale", "lc_collate", "lc_ctype", "rules")
+        if facts.get(fact)
+    ]
+    options += ["DETERMINISTIC = false"] if facts.get("nondeterministic") else []
+    return [f"CREATE COLLATION {entry.name} ({', '.join(options)})"]
+
+
+WRITERS: t.Final = {
+    "cast": Writer("CAST", create_cast, drop("CAST"), _anew),
+    "operator": Writer("OPERATOR", create_operator, drop("OPERATOR"), alter_operator),
+    "collation": Writer("COLLATION", create_collation, drop("COLLATION"), _anew),
+}

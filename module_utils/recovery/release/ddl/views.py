@@ -1,0 +1,302 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements for views, triggers, rules and policies, and for the types and functions they are made of; pure. Run with
+search_path = pg_catalog they mean what was captured."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ...postgres.identifiers import literal, name
+from . import types as ddl_types
+from .common import Writer, first_of, grantee, grants
+from .tables import changed_options, listed_options, options
+from .types import Part, again, bare, comment, differing, drop, fact, parts
+
+if t.TYPE_CHECKING:
+    from ..catalog.reader import Entry
+
+# --- views
+
+#: What can be altered in a column of a view, and of a materialized view.
+OF_COLUMNS: t.Final = {"default", "comment", "grants"}
+OF_STORED_COLUMNS: t.Final = {"storage", "compression", "statistics", "options", "comment", "grants"}
+
+
+def create_view(entry: Entry) -> list[str]:
+    """A view with what its columns have; what others than the owner granted on them comes with `column_grants`."""
+    return [f"CREATE {_view(entry)}", *_columns("VIEW", entry, []), *_granted_by_owner("VIEW", entry)]
+
+
+def _view(entry: Entry) -> str:
+    listing = options(listed_options(entry))
+    return f"VIEW {entry.name}{_names(entry)}{f' WITH ({listing})' if listing else ''} AS {_query(entry)}"
+
+
+def _names(entry: Entry) -> str:
+    columns = ", ".join(name(each["name"]) for each in parts(entry, "columns"))
+    return f" ({columns})" if columns else ""
+
+
+def _query(entry: Entry) -> str:
+    return entry.facts["definition"].strip().removesuffix(";")
+
+
+def alter_view(before: Entry, after: Entry) -> list[str] | None:
+    """Replaced where its columns stay what they are, new ones behind them; options, defaults, comments and grants."""
+    changed = differing(before, after)
+    there, wanted = parts(before, "columns"), parts(after, "columns")
+    if changed - {"definition", "options", "columns"} or not _alterable(there, wanted[: len(there)], OF_COLUMNS):
+        return None
+    if "definition" in changed:
+        made = [f"CREATE OR REPLACE {_view(after)}"]
+    elif len(there) == len(wanted):
+        made = _options("VIEW", before, after)
+    else:
+        return None
+    return [*made, *_columns("VIEW", after, there), *_regranted(after, before)]
+
+
+def _alterable(there: list[Part], wanted: list[Part], able: set[str]) -> bool:
+    """Whether the columns are the same ones and differ in nothing but what can be altered. A type's own storage has no name
+    before PostgreSQL 16."""
+    return len(there) == len(wanted) and all(
+        old.get(key) == new.get(key) or (key in able and (key != "storage" or key in new))
+        for old, new in zip(there, wanted, strict=True)
+        for key in {*old, *new}
+    )
+
+
+def _options(noun: str, before: Entry, after: Entry, key: str = "options", prefix: str = "") -> list[str]:
+    wanted = after.facts.get(key) if prefix else listed_options(after)
+    clauses = changed_options(before.facts.get(key), wanted, prefix)
+    return [f"ALTER {noun} {after.name} {clause}" for clause in clauses]
+
+
+def _columns(noun: str, entry: Entry, before: list[Part]) -> list[str]:
+    """What the columns have besides their shape, where they had what `before` has in the same order."""
+    made: list[str] = []
+    for place, wanted in enumerate(parts(entry, "columns")):
+        there = before[place] if place < len(before) else {}
+        alter = f"ALTER {noun} {entry.name} ALTER COLUMN {name(wanted['name'])}"
+        made += [f"{alter} {clause}" for clause in _clauses(there, wanted)]
+        if there.get("comment") != wanted.get("comment"):
+            made.append(comment(f"COLUMN {entry.name}.{name(wanted['name'])}", wanted.get("comment")))
+    return made
+
+
+def _clauses(there: Part, wanted: Part) -> list[str]:
+    changed = {key for key in {*there, *wanted} if there.get(key) != wanted.get(key)}
+    made: list[str] = []
+    if "default" in changed:
+        made.append(f"SET DEFAULT {wanted['default']}" if "default" in wanted else "DROP DEFAULT")
+    if "storage" in changed:
+        made.append(f"SET STORAGE {wanted['storage'].upper()}")
+    if "compression" in changed:
+        made.append(f"SET COMPRESSION {wanted.get('compression', 'default')}")
+    if "statistics" in changed:
+        made.append(f"SET STATISTICS {wanted.get('statistics', -1)}")
+    return made + changed_options(there.get("options"), wanted.get("options"))
+
+
+def column_grants(entry: Entry, before: Entry | None) -> list[str]:
+    """What is granted on single columns of a view that was `before`; to be said after the grants on the whole view, because
+    taking those back takes these along."""
+    kept = _kept(entry, before)
+    there = {each["name"]: each for each in parts(before, "columns")} if before else {}
+    made: list[str] = []
+    for each in parts(entry, "columns"):
+        old = there.get(each["name"])
+        if not kept or (old or {}).get("grants") != each.get("grants"):
+            made += grants(_column(entry, each), _column(entry, old) if old else None, ())
+    return made
+
+
+def _kept(entry: Entry, before: Entry | None) -> bool:
+    """Whether owner and grants of the whole view are as they were."""
+    return before is not None and before.grants == entry.grants and before.owner == entry.owner
+
+
+def _column(entry: Entry, part: Part) -> Entry:
+    """A column of a view as those of tables are."""
+    granted = tuple((g[0], g[1], g[2], g[3]) for g in part.get("grants") or ())
+    order = {"grants": entry.order.get(f"column {part['name']}", [])}
+    return dataclasses.replace(
+        entry, kind="column", name=f"{entry.name}.{name(part['name'])}", facts={}, grants=granted, order=order
+    )
+
+
+def _regranted(entry: Entry, before: Entry) -> list[str]:
+    """Unless they have to wait for the grants on the whole view."""
+    return column_grants(entry, before) if _kept(entry, before) else []
+
+
+def _granted_by_owner(noun: str, entry: Entry) -> list[str]:
+    own = [
+        each | {"grants": [g for g in each.get("grants") or () if g[3] == entry.owner]}
+        for each in parts(entry, "columns")
+    ]
+    made = column_grants(dataclasses.replace(entry, facts={"columns": own}), None)
+    return [f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}", *made] if made and entry.owner else []
+
+
+# --- materialized views
+
+STORED: t.Final = "MATERIALIZED VIEW"
+
+
+def create_materialized_view(entry: Entry) -> list[str]:
+    """A materialized view, filled where it was."""
+    facts = entry.facts
+    told = [options(listed_options(entry)), options(fact(entry, "toast_options"), "toast.")]
+    listing = ", ".join(each for each in told if each)
+    clauses = [
+        f"CREATE {STORED} {entry.name}{_names(entry)}",
+        f"USING {name(facts['access_method'])}" if facts.get("access_method") else "",
+        f"WITH ({listing})" if listing else "",
+        f"TABLESPACE {name(facts['tablespace'])}" if facts.get("tablespace") else "",
+        f"AS {_query(entry)}",
+        "WITH DATA" if fact(entry, "populated") else "WITH NO DATA",
+    ]
+    made = " ".join(clause for clause in clauses if clause)
+    return [made, *_columns(STORED, entry, []), *_granted_by_owner(STORED, entry)]
+
+
+def alter_materialized_view(before: Entry, after: Entry) -> list[str] | None:
+    """How it is stored and whether it is filled; not what it says. The database's own tablespace has no name to go back to,
+    and PostgreSQL 14 cannot change the access method."""
+    changed = differing(before, after)
+    there, wanted = parts(before, "columns"), parts(after, "columns")
+    handled = {"options", "toast_options", "tablespace", "populated", "columns"}
+    if changed - handled or not _alterable(there, wanted, OF_STORED_COLUMNS):
+        return None
+    made = _options(STORED, before, after) + _options(STORED, before, after, "toast_options", "toast.")
+    if "tablespace" in changed:
+        if not after.facts.get("tablespace"):
+            return None
+        made.append(f"ALTER {STORED} {after.name} SET TABLESPACE {name(after.facts['tablespace'])}")
+    made += _columns(STORED, after, there)
+    if "populated" in changed:
+        made.append(f"REFRESH {STORED} {after.name}{'' if fact(after, 'populated') else ' WITH NO DATA'}")
+    return made + _regranted(after, before)
+
+
+# --- triggers and rules
+
+SWITCH: t.Final = {
+    "origin": "ENABLE",
+    "disabled": "DISABLE",
+    "replica": "ENABLE REPLICA",
+    "always": "ENABLE ALWAYS",
+}
+
+#: As the partitioned table has it; nothing where trigger or table have gone.
+AS_PARENT: t.Final = """
+DECLARE switch text;
+BEGIN
+    SELECT CASE u.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END
+    INTO switch
+    FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_trigger AS u ON u.oid = g.tgparentid
+    WHERE g.tgrelid = pg_catalog.to_regclass(@relation) AND pg_catalog.quote_ident(g.tgname) = @trigger;
+    IF FOUND THEN
+        EXECUTE 'ALTER TABLE ' || @relation || ' ' || switch || ' TRIGGER ' || @trigger;
+    END IF;
+END"""
+
+
+def create_trigger(entry: Entry) -> list[str]:
+    """A trigger; that of a partition is made with its parent's and only switched."""
+    made = [] if entry.facts.get("inherited") else [entry.facts["definition"]]
+    return made + switched("TRIGGER", entry, "" if entry.facts.get("inherited") else "origin")
+
+
+def switched(noun: str, entry: Entry, now: str) -> list[str]:
+    """A trigger or a rule that is switched as it was; nothing where it is so `now`."""
+    wanted = fact(entry, "enabled")
+    return [] if wanted == now else [f"ALTER TABLE {entry.facts['relation']} {SWITCH[wanted]} {noun} {first_of(entry)}"]
+
+
+def drop_trigger(entry: Entry) -> list[str]:
+    """A trigger; that of a partition is switched as its parent's is."""
+    if not entry.facts.get("inherited"):
+        return [f"DROP TRIGGER {entry.name}"]
+    texts = {"relation": literal(entry.facts["relation"]), "trigger": literal(first_of(entry))}
+    return ["DO " + literal(re.sub(r"@(\w+)", lambda found: texts[found[1]], AS_PARENT)).lstrip()]
+
+
+def alter_trigger(before: Entry, after: Entry) -> list[str] | None:
+    """Switched; replaced where neither is a constraint, and rows or statements stay what it is for: replacing a trigger for
+    rows by one for statements would leave the former in the partitions."""
+    changed = differing(before, after)
+    if changed - {"definition", "enabled"}:
+        return None
+    if "definition" not in changed:
+        return switched("TRIGGER", after, fact(before, "enabled"))
+    if after.facts.get("inherited"):
+        return switched("TRIGGER", after, "")
+    there, wanted = (bare(each.facts["definition"]) for each in (before, after))
+    plain = there.startswith("CREATE TRIGGER ") and wanted.startswith("CREATE TRIGGER ")
+    if not plain or (" FOR EACH ROW " in there) != (" FOR EACH ROW " in wanted):
+        return None
+    definition = after.facts["definition"].removeprefix("CREATE ")
+    made = [f"CREATE OR REPLACE {definition}", *switched("TRIGGER", after, "origin")]
+    return made + again(f"TRIGGER {after.name}", after)
+
+
+def create_rule(entry: Entry) -> list[str]:
+    """A rule."""
+    return [_query(entry), *switched("RULE", entry, "origin")]
+
+
+def alter_rule(before: Entry, after: Entry) -> list[str] | None:
+    """Replaced, which leaves the switch as it is; switched."""
+    changed = differing(before, after)
+    if changed - {"definition", "enabled"}:
+        return None
+    made = ["CREATE OR REPLACE " + _query(after).removeprefix("CREATE ")] if "definition" in changed else []
+    return made + switched("RULE", after, fact(before, "enabled"))
+
+
+# --- policies
+
+
+def create_policy(entry: Entry) -> list[str]:
+    """A policy."""
+    facts = entry.facts
+    clauses = [
+        f"CREATE POLICY {entry.name}",
+        "" if fact(entry, "permissive") else "AS RESTRICTIVE",
+        f"FOR {facts.get('command', 'all').upper()}",
+        *_policy(entry, {"roles", "using", "with_check"}),
+    ]
+    return [" ".join(clause for clause in clauses if clause)]
+
+
+def _policy(entry: Entry, told: set[str]) -> list[str]:
+    facts = entry.facts
+    made = [f"TO {', '.join(map(grantee, facts.get('roles') or ['PUBLIC']))}"] if "roles" in told else []
+    made += [f"USING ({facts['using']})"] if "using" in told and facts.get("using") is not None else []
+    check = facts.get("with_check") if "with_check" in told else None
+    made += [f"WITH CHECK ({check})"] if check is not None else []
+    return made
+
+
+def alter_policy(before: Entry, after: Entry) -> list[str] | None:
+    """For other roles or by other expressions; an expression cannot be taken away."""
+    changed = differing(before, after)
+    gone = [key for key in ("using", "with_check") if key in changed and after.facts.get(key) is None]
+    if changed - {"roles", "using", "with_check"} or gone:
+        return None
+    return [f"ALTER POLICY {after.name} {' '.join(_policy(after, changed))}"] if changed else []
+
+
+WRITERS: t.Final = ddl_types.WRITERS | {
+    "view": Writer("VIEW", create_view, drop("VIEW"), alter_view),
+    "materialized_view": Writer(STORED, create_materialized_view, drop(STORED), alter_materialized_view),
+    "trigger": Writer("TRIGGER", create_trigger, drop_trigger, alter_trigger),
+    "rule": Writer("RULE", create_rule, drop("RULE"), alter_rule),
+    "policy": Writer("POLICY", create_policy, drop("POLICY"), alter_policy),
+}

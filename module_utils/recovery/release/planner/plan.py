@@ -1,0 +1,524 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way from a catalog as it is to the one that was captured: statements in an order that works; pure.
+
+What the capture does not know is dropped, what is missing is made, what differs is altered in place where PostgreSQL can do
+that, and otherwise dropped and made again, with everything that depends on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+import typing as t
+
+from ...core.errors import NotReached
+from ...postgres.identifiers import literal, name
+from ..ddl import tables as ddl_tables
+from ..ddl import types as ddl_types
+from ..ddl import views
+from ..ddl.common import beside, first_of, grants, parents, parted
+from ..ddl.registry import WRITERS
+from . import fill_statements
+from .data_fill import Filling, table_key
+from .renames import added_again, before, renamed
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ..catalog.reader import Catalog, Entry
+    from .fill_statements import Kept
+
+#: Kinds that stand on a relation and go with it.
+PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
+#: What is done, and to which key.
+Action = tuple[str, str]
+FOREIGN_KEY: t.Final = "foreign key"
+INDEXED: t.Final = ("index", "constraint")
+MAKES: t.Final = ("create", "alter", "rejoin", "attach")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing that is done to one entry; `does` is rename, drop, create, alter or settle."""
+
+    does: str
+    key: str
+    statements: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All steps in order, the data that would go with them, and what there is no way to."""
+
+    steps: tuple[Step, ...]
+    #: Columns and tables that are dropped with their data, and labels of enums.
+    loses: tuple[str, ...]
+    impossible: tuple[str, ...]
+    #: Labels that enums get again; in the transaction that adds them nobody may use them, so this comes before it.
+    before: tuple[Step, ...] = ()
+    #: What things are called now that are called otherwise in the capture, by the keys they have there.
+    was: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Columns and tables that come back with the data that was kept of them, and those that come back without any.
+    filled: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Those before the transaction, then those in it."""
+        return (*self.before, *self.steps)
+
+
+def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Kept = fill_statements.NOTHING) -> Plan:
+    """The way from `live` to `wanted`, of the same database or of one with other addresses, with the data that was kept. All
+    statements are for a session with search_path = pg_catalog and check_function_bodies = off."""
+    again = [
+        key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
+    ]
+    there, renames = renamed(live.entries, wanted.entries, again)
+    way = _Way(there, wanted.entries, migrations_table, kept)
+    steps = list(way.steps())
+    apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
+    places = {e.address: key for key, e in live.entries.items() if e.address}
+    was = {key: places[e.address] for key, e in there.items() if e.address in places}
+    return Plan(
+        (*(Step("rename", key, tuple(told)) for key, told in renames), *(s for s in steps if s.key not in apart)),
+        tuple(way.loses()),
+        tuple(way.impossible),
+        tuple(s for s in steps if s.key in apart),
+        {key: old for key, old in was.items() if key != old},
+        tuple(sorted(way.filled)),
+        tuple(way.comes_back_empty()),
+    )
+
+
+def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:
+    """Whether a column that was dropped and added again can have what was kept of it, in the rows that stand."""
+    column, table = wanted[key], table_key(parted(wanted[key].name)[0])
+    facts = live[table].facts if table in live else None
+    alone = facts is not None and not any(facts.get(fact) for fact in ("inherits", "partition_of", "partition_key"))
+    places = {entry.address for entry in live.values()}
+    below = [e for e in wanted.values() if e.kind == "column" and table_key(parted(e.name)[0]) == table]
+    standing = [fill_statements.own_name(e) for e in below if e.address in places]
+    return alone and fill_statements.usable(
+        kept.tables.get(parted(column.name)[0]), [fill_statements.own_name(column)], standing
+    )
+
+
+def _adds_labels(step: Step) -> bool:
+    return step.key.startswith("enum:") and all(" ADD VALUE " in statement for statement in step.statements)
+
+
+class _Way(Filling):
+    """The statements for the changes, in their order."""
+
+    def steps(self) -> Iterator[Step]:
+        """All of it in an order in which nothing is missing when it is needed."""
+        actions = self._actions()
+        order = _sorted(actions.keys(), self._edges(actions))
+        for action in order:
+            does, key = action
+            if statements := actions[action]:
+                yield Step(does, key, tuple(statements))
+        # What is taken back from a table is taken from its columns as well, so these come after it.
+        for key in sorted(self.wanted, key=lambda key: (key.startswith("column:"), key)):
+            if made := self._beside(key):
+                yield Step("settle", key, tuple(made))
+
+    def _actions(self) -> dict[Action, list[str]]:
+        """What is done, by (what, key)."""
+        actions: dict[Action, list[str]] = {}
+        for key in self.dropped:
+            entry = self.there[key]
+            falls = self._falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
+            actions["drop", key] = [] if falls else [*self._detached(entry), *self.write("drop", entry)]
+        for key in self.created:
+            actions["create", key] = self._created(self.wanted[key])
+            if self.wanted[key].kind == "table":
+                actions["attach", key] = [*self._checks(self.wanted[key]), *ddl_tables.attach(self.wanted[key])]
+            if self.wanted[key].kind == "sequence":
+                actions["own", key] = self._owned(self.wanted[key])
+        actions |= {
+            ("alter", key): [*made, *self._counted_anew(key), *self.refilled(key)] for key, made in self.altered.items()
+        }
+        for key in self.altered:
+            if self.wanted[key].kind == "sequence":
+                actions["alter", key] = self._joined(self.wanted[key], actions["alter", key], self.there[key])
+        actions |= {("fill", key): made for key, made in self.late().items()}
+        for key in self.altered:
+            actions |= self._counts_otherwise(key, actions["alter", key])
+        for key in self.parted:
+            relation, _, own = parted(self.there[key].name)
+            actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
+            default = self.wanted[key].facts.get("default") if key in self.wanted else None
+            if default is not None and key not in self.altered:
+                actions["rejoin", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} SET DEFAULT {default}"]
+        return actions | self._switched(actions)
+
+    def _counted_anew(self, key: str) -> list[str]:
+        """A column that stands and counts by itself again."""
+        before, after = self.there[key], self.wanted[key]
+        anew = after.facts.get("identity") and not before.facts.get("identity")
+        return self.counted([after]) if after.kind == "column" and anew else []
+
+    def _owned(self, sequence: Entry) -> list[str]:
+        """A sequence that belongs to its column again, and counts on behind what that holds."""
+        column = self.wanted.get(f"column:{sequence.facts.get('owned_by')}")
+        made = self._joined(sequence, ddl_tables.owned(sequence), None)
+        return [*made, *(self.counted_past(sequence.name, column) if column else ())]
+
+    def _counts_otherwise(self, key: str, made: list[str]) -> dict[Action, list[str]]:
+        """What a column lets go of first, where a sequence of the same name shall serve it in another way."""
+        before, after = self.there[key], self.wanted[key]
+        if after.kind != "column" or not {_sequence_of(before), _sequence_of(after)} - {None}:
+            return {}
+        first = [each for each in made if each.endswith(" DROP IDENTITY")]
+        if f"sequence:{_sequence_of(after)}" in self.dropped:
+            first += [each for each in made if each.endswith(" DROP DEFAULT")]
+        return {("part", key): first, ("alter", key): [each for each in made if each not in first]} if first else {}
+
+    def _joined(self, sequence: Entry, made: list[str], before: Entry | None) -> list[str]:
+        """The same statements, where a sequence gets another column: it has to be the owner's whose the table is at that time."""
+        by = sequence.facts.get("owned_by")
+        if not by or (before and before.facts.get("owned_by") == by):
+            return made
+        table = table_key(parted(by)[0])
+        now = self.there[table].owner if table in self.there and table not in self.created else None
+        now = self.wanted[table].owner if table in self.copied else now
+        if before and before.owner == now:
+            return made
+        free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
+        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {name(now) if now else 'CURRENT_USER'}", *made]
+
+    def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
+        """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
+        table that is filled."""
+        quiet = {parted(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
+        quiet |= {e.name for e in self.wanted.values() if e.kind == "table" and quiet & set(self.ancestors(e))}
+        if not quiet and not any(key.startswith("trigger:") for _, key in actions):
+            return {}
+        made = {
+            ("rejoin", key): self.write("create", entry)
+            for key, entry in self.wanted.items()
+            if entry.kind == "trigger" and entry.facts.get("inherited") and ("create", key) not in actions
+        }
+        return made | {
+            ("rejoin", key): views.switched("TRIGGER", entry, "")
+            for key, entry in self.wanted.items()
+            if entry.kind == "trigger" and entry.facts["relation"] in quiet and ("create", key) not in actions
+        }
+
+    def _created(self, entry: Entry) -> list[str]:
+        """What makes an entry, where it does not come with another one."""
+        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
+        if entry.kind == "table":
+            return self._copied(entry) if entry.key in self.copied else self.table_with_rows(entry)
+        if entry.kind == "column" and (table in self.created or self.from_parent(entry)):
+            return []
+        if entry.kind == "constraint" and entry.facts.get("inherited"):
+            return []
+        if entry.key in self.swapped:
+            return self._swap(entry)
+        made = self.column_with_values(entry) if entry.kind == "column" else self.write("create", entry)
+        if entry.kind == "sequence" and entry.name in self.kept.counters:
+            made.append(fill_statements.count_on(entry.name, self.kept.counters[entry.name]))
+        if entry.kind in ("constraint", "index") and table in self.created:
+            # It becomes a part of its parent's when its table does.
+            made = [each for each in made if " ATTACH PARTITION " not in each]
+        owner = self.wanted.get(table)
+        if entry.kind == "constraint" and owner and owner.facts.get("partition_key") and entry.facts.get("index"):
+            made[0] = made[0].replace("ALTER TABLE ", "ALTER TABLE ONLY ", 1)
+        return made
+
+    def _swap(self, enum: Entry) -> list[str]:
+        """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
+        schema, _, own = parted(enum.name)
+        old = f"{schema}.{before(own)}"
+        made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self.write("create", enum)]
+        for key in sorted(self.swapped[enum.key]):
+            relation, _, column = parted(self.there[key].name)
+            facts, alter = self.wanted[key].facts, f"ALTER TABLE {relation} ALTER COLUMN {column}"
+            text = "text[]" if facts["type"].endswith("[]") else "text"
+            has = self.there[key].facts.get("default") is not None
+            made += [f"{alter} DROP DEFAULT"] if has else []
+            made.append(f"{alter} TYPE {facts['type']} USING {column}::{text}::{facts['type']}")
+            made += [f"{alter} SET DEFAULT {facts['default']}"] if facts.get("default") is not None else []
+        return [*made, f"DROP TYPE {old}"]
+
+    def _copied(self, table: Entry) -> list[str]:
+        """A new table with the rows of the old one, which goes; columns that count go on counting."""
+        schema, _, own = parted(table.name)
+        old = f"{schema}.{before(own)}"
+        columns = self.columns(table)
+        made = [f"ALTER TABLE {table.name} RENAME TO {parted(old)[2]}"]
+        counting = [e for e in columns if ddl_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
+        for e in counting:
+            sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
+            made += [f"ALTER SEQUENCE {sequence} RENAME TO {_old(sequence)}"] if sequence else []
+        owned = [
+            e
+            for e in self.there.values()
+            if e.kind == "sequence" and parted(e.facts.get("owned_by") or "")[0] == table.name
+        ]
+        made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
+        made += ddl_tables.create_table(table, columns)
+        made += [f"ALTER TABLE {table.name} OWNER TO {name(table.owner)}"] if table.owner else []
+        made += self.rows_of(table, columns, old)
+        for e in counting:
+            sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
+            if sequence:
+                was = f"{parted(sequence)[0]}.{_old(sequence)}"
+                now = literal(e.facts["identity"]["sequence"])
+                made.append(f"SELECT setval({now}::regclass, last_value, is_called) FROM {was}")  # noqa: S608
+        made.append(f"DROP TABLE {old}")
+        made += self.counted(e for e in columns if e.key in self.filled)
+        return made + [told for e in owned if e.key in self.wanted for told in ddl_tables.owned(self.wanted[e.key])]
+
+    def _checks(self, table: Entry) -> Iterator[str]:
+        """The checks of its parent, which a table needs to become a partition of that."""
+        part: dict[str, str] = table.facts.get("partition_of") or {}
+        for e in self.inheritable(self.ancestors(table) if part else []):
+            yield f"ALTER TABLE {table.name} ADD CONSTRAINT {first_of(e)} {e.facts['definition']}"
+
+    def _falls_with(self, entry: Entry, gone: set[str]) -> bool:
+        """Whether its relation, its column, or what it has from a parent goes and takes it along."""
+        index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
+        relations: list[str] = []
+        if entry.facts.get("type") == FOREIGN_KEY and self._refers_to_one_of(entry, gone):
+            return False
+        if above := index.get("attached_to"):
+            table, _, own = parted(above)
+            if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
+                return True
+        if entry.kind == "column":
+            if entry.key not in self.wanted and self.from_parent(entry):
+                return True
+            relations = [parted(entry.name)[0]]
+        elif entry.kind == "sequence":
+            by = entry.facts.get("owned_by") or ""
+            return f"column:{by}" in gone
+        elif entry.kind in PARTS:
+            relations = [entry.facts.get("table") or entry.facts.get("relation") or ""]
+        fallen = gone - self.copied if entry.kind != "column" else gone
+        return any(f"{kind}:{each}" in fallen for kind in ("table", "view", "materialized_view") for each in relations)
+
+    def _refers_to_one_of(self, key: Entry, gone: set[str]) -> bool:
+        """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
+        return bool((_tables_of(key) - {table_key(key.facts["table"])}) & gone)
+
+    def _detached(self, entry: Entry) -> list[str]:
+        """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
+        part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
+        above = {part["table"], *self._above(part["table"])} if part else set[str]()
+        referred = any(
+            e.facts.get("type") == FOREIGN_KEY and _tables_of(e) & {*map(table_key, above)} for e in self.there.values()
+        )
+        return [f"ALTER TABLE {part['table']} DETACH PARTITION {entry.name}"] if part and referred else []
+
+    def _above(self, table: str) -> Iterator[str]:
+        entry = self.there.get(table_key(table))
+        for parent in parents(entry) if entry else ():
+            yield from (parent, *self._above(parent))
+
+    def _edges(self, actions: Mapping[Action, list[str]]) -> set[tuple[Action, Action]]:
+        """Pairs of actions of which the first comes before the second."""
+        edges: set[tuple[Action, Action]] = set()
+        self.made_as: dict[str, list[str]] = {}
+        for key in self.created:
+            if index := _index_of(self.wanted[key]):
+                self.made_as.setdefault(index, []).append(key)
+
+        def first(one: Action, two: Action) -> None:
+            if one in actions and two in actions and one != two:
+                edges.add((one, two))
+
+        for entry in self.there.values():
+            self._away_from(entry, first)
+        for key, entry in self.wanted.items():
+            for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
+                # A column is altered before its enum is made again, which gives it its default anew.
+                if two != "alter" or key not in self.swapped.get(need, ()):
+                    first((one, need), (two, key))
+            first(("drop", key), ("create", key))
+            first(("part", key), ("rejoin", key))
+            first(("part", key), ("alter", key))
+            first(("part", key), ("create", f"sequence:{_sequence_of(self.there.get(key))}"))
+            self._around_tables(entry, first)
+            self._around_rows(entry, first)
+        return edges
+
+    def _away_from(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
+        """What an entry needs goes, or is altered, after the entry has gone or needs it no more; its name is free then."""
+        key, after = entry.key, self.wanted.get(entry.key)
+        for need in entry.needs:
+            if entry.kind == "column" and need == f"sequence:{_sequence_of(after)}":
+                first(("drop", need), ("alter", key))
+                first(("part", key), ("drop", need))
+                continue
+            for goes in ("drop", "part", "alter"):
+                first((goes, key), ("drop", need))
+            first(("drop", key), ("alter", need))
+            if entry.kind == "column":
+                self._kept_until_gone(entry, need, first)
+        if key in self.dropped and (index := _index_of(entry)):
+            table = table_key(entry.facts["table"])
+            for other in self.made_as.get(index, ()):
+                first(("drop", key), ("create", other))
+                if table not in self.created:
+                    first(("drop", table), ("create", other))
+
+    def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
+        """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
+        name = parted(column.name)[0]
+        table = table_key(name)
+        if need not in self.wanted:
+            first(("create", table), ("drop", need))
+        if table in self.dropped - self.copied and need != table and not need.startswith(f"column:{name}."):
+            first(("drop", table), ("drop", need))
+
+    def _around_rows(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
+        """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
+        sequences have their columns."""
+        columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
+        copied = table_key(parted(entry.name)[0]) in self.copied
+        if other := self.aside(entry) if entry.kind == "column" and not copied else None:
+            first(("create", entry.key), ("drop", other.key))
+        for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
+            first(("create", one), ("create", two))
+        for parent in self.ancestors(entry) if entry.kind == "table" else ():
+            first(("attach", entry.key), ("fill", table_key(parent)))
+        for key in self._unclustered(entry):
+            first(("alter", key), ("create", entry.key))
+            first(("alter", key), ("alter", entry.key))
+        for does, other in self.fills_of(entry.facts["relation"]) if entry.kind == "trigger" else ():
+            first((does, other), ("rejoin", entry.key))
+        if entry.kind == "sequence" and entry.facts.get("owned_by"):
+            first(("create", entry.key), ("own", entry.key))
+            first(("create", f"column:{entry.facts['owned_by']}"), ("own", entry.key))
+
+    def _unclustered(self, entry: Entry) -> Iterator[str]:
+        """Where a table is clustered by this index, those by which it is no more: what is said last holds."""
+        index: dict[str, t.Any] = (entry.facts.get("index") or entry.facts) if entry.kind in INDEXED else {}
+        if index.get("clustered"):
+            for key, made in self.altered.items():
+                if self.wanted[key].facts.get("table") == entry.facts["table"] and key != entry.key:
+                    yield from (key,) if any(each.endswith(" SET WITHOUT CLUSTER") for each in made) else ()
+
+    def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
+        """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
+        if entry.kind in ("index", "constraint"):
+            first(("create", entry.key), ("attach", f"table:{entry.facts.get('table')}"))
+        if entry.kind == "trigger" and entry.facts.get("inherited"):
+            first(("attach", f"table:{entry.facts.get('relation')}"), ("create", entry.key))
+            for other in self.wanted.values():
+                if other.kind == "trigger" and not other.facts.get("inherited"):
+                    for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
+                        first((one, other.key), (two, entry.key))
+        if entry.kind == "column" and f"table:{parted(entry.name)[0]}" in self.created:
+            table = parted(entry.name)[0]
+            for need in entry.needs:
+                if not need.startswith(f"column:{table}."):
+                    first(("create", need), ("create", f"table:{table}"))
+
+    def _beside(self, key: str) -> list[str]:
+        """Owner, grants, comment and labels where they differ, or where it was made again."""
+        entry = self.wanted[key]
+        writer = WRITERS.get(entry.kind)
+        if writer is None or not writer.noun:
+            return []
+        before = None if key in self.created else self.there.get(key)
+        named = dataclasses.replace(entry, name=ddl_types.routine(entry)) if writer.noun == "ROUTINE" else entry
+        made = beside(named, before, self.everybody, writer.noun)
+        if before is not None and before.grants == entry.grants and self._is_granted_anew(entry):
+            made += grants(entry, None, ())
+        if entry.kind == "column":
+            made += self._of_sequence(entry, before)
+        if entry.kind in ("view", "materialized_view") and any(each.startswith("REVOKE") for each in made):
+            made += views.column_grants(entry, before)
+        return made
+
+    def _of_sequence(self, column: Entry, before: Entry | None) -> list[str]:
+        """What is granted on the sequence of a column that counts by itself, and said of it."""
+        key = f"table:{parted(column.name)[0]}"
+        identity: dict[str, str] = column.facts.get("identity") or {}
+        sequence, owner = identity.get("sequence"), self.wanted[key].owner
+        if not sequence:
+            return []
+        had: dict[str, str] = (before.facts.get("identity") if before else None) or {}
+        stands = before is not None and had.get("sequence") and key in self.there and key not in self.created
+        there = before.facts if before is not None and stands else {}
+        same = stands and self.there[key].owner == owner
+        made: list[str] = []
+        told: list[tuple[str, str, bool, str]] | None = column.facts.get("sequence_grants")
+        # Where nothing is said of it, it is its owner's.
+        usual = [(owner or "", privilege, False, owner or "") for privilege in ("SELECT", "UPDATE", "USAGE")]
+        granted = [tuple(g) for g in told] if told is not None else usual
+        if not same or there.get("sequence_grants") != column.facts.get("sequence_grants"):
+            order = {"grants": column.order.get("sequence", [])}
+            entry = dataclasses.replace(
+                column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted), order=order
+            )
+            made += grants(entry, None, self.everybody)
+        comment = column.facts.get("sequence_comment")
+        if comment != there.get("sequence_comment"):
+            made.append(f"COMMENT ON SEQUENCE {sequence} IS {'NULL' if comment is None else literal(comment)}")
+        return made
+
+    def _is_granted_anew(self, entry: Entry) -> bool:
+        """Whether it is a column whose table's grants are made again."""
+        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else ""
+        before, after = self.there.get(table), self.wanted.get(table)
+        return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
+
+
+def _index_of(entry: Entry) -> str | None:
+    """The index that an entry is or has, by its name: one name for all tables of a schema."""
+    if entry.kind == "index":
+        return entry.name
+    schema = parted(entry.facts.get("table", ""))[0]
+    return f"{schema}.{first_of(entry)}" if entry.kind == "constraint" and entry.facts.get("index") else None
+
+
+def _sequence_of(column: Entry | None) -> str | None:
+    """The sequence of an identity column."""
+    identity: dict[str, str] = (column.facts.get("identity") if column and column.kind == "column" else None) or {}
+    return identity.get("sequence")
+
+
+def _tables_of(key: Entry) -> set[str]:
+    """The tables of a foreign key, which needs columns of both."""
+    return {table_key(parted(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")}
+
+
+def _old(sequence: str) -> str:
+    return before(parted(sequence)[2])
+
+
+def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
+    """A topological order; of what is free, drops come first, then the names in their order."""
+    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
+    after: dict[Action, list[Action]] = {}
+    waiting = dict.fromkeys(actions, 0)
+    for one, two in edges:
+        after.setdefault(one, []).append(two)
+        waiting[two] += 1
+    free = [(rank[action[0]], action) for action, number in waiting.items() if not number]
+    heapq.heapify(free)
+    done = 0
+    while free:
+        _, action = heapq.heappop(free)
+        done += 1
+        yield action
+        for follower in after.get(action, ()):
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(free, (rank[follower[0]], follower))
+    if done < len(waiting):
+        left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
+        raise NotReached(
+            "could not plan the way back",
+            said=f"these depend on each other in a circle: {', '.join(left[:6])}",
+            next_step="take one of them back by hand, then run the same command again",
+        )

@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same object under another name: told by where it is in the database; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+import zlib
+
+from ...postgres.identifiers import name
+from ..ddl.common import parents, parted
+from ..ddl.registry import WRITERS
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ..catalog.reader import Entry
+
+#: In the order in which they are looked for: what stands below something comes after it.
+KINDS: t.Final = (
+    *("enum", "domain", "composite", "range", "collation"),
+    *("table", "view", "materialized_view", "sequence", "column", "index", "constraint"),
+)
+NAME_BYTES: t.Final = 63
+#: Texts in which PostgreSQL does not follow a name: whoever renames something has to write them anew.
+TEXTS: t.Final = ("cron_job", "migration")
+#: Where the text begins that a function's language understands; a body that was parsed has no such beginning.
+BODY: t.Final = "\nAS $"
+#: In a definition, an identifier; the name of an object, as nextval has it; and a text, which no rename reaches.
+QUOTED: t.Final = r"""(?:"(?:[^"]|"")*"|(?P<object>'(?:[^']|'')*'::reg\w+)|'(?:[^']|'')*')"""
+
+
+def renamed(
+    live: Mapping[str, Entry], wanted: Mapping[str, Entry], aside: Iterable[str] = ()
+) -> tuple[dict[str, Entry], list[tuple[str, list[str]]]]:
+    """The live catalog after everything has got back its name, and the steps to that. What is to stand aside, by its key,
+    leaves its name to another one that is made."""
+    there, statements = dict(live), list[tuple[str, list[str]]]()
+    for key in aside:
+        one, two = there[key], _aside(there[key])
+        statements.append((key, list(_rename(one, two))))
+        there = _with_name(there, one, two)
+    places = {entry.address for entry in wanted.values() if entry.address}
+    for kind in KINDS:
+        for entry in sorted((e for e in wanted.values() if e.kind == kind and e.address), key=_depth(wanted)):
+            other = there.get(entry.key)
+            if other and (other.address == entry.address or not (kind == "column" or other.address in places)):
+                continue
+            # A rename moves what stands below it, so each is looked for in what the ones before have made.
+            found = next((e for e in there.values() if e.address == entry.address), None)
+            if found is None or not _is_misplaced(found, entry, wanted):
+                continue
+            # Where another one has its name by now, that first.
+            for one, two in [*([(other, _aside(other))] if other else []), (found, entry)]:
+                # Those of partitions follow their parent's.
+                told = [] if kind == "column" and _follows(one, there, statements) else list(_rename(one, two))
+                statements.append((one.key, told))
+                there = _with_name(there, one, two)
+    return there, [(key, told) for key, told in statements if told]
+
+
+def added_again(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> list[str]:
+    """The keys of columns that were dropped and added again under the same name: what they hold is not what they held."""
+    there = {entry.address for entry in live.values()}
+    made: list[str] = []
+    for key, entry in wanted.items():
+        if key in live and entry.kind == "column" and entry.facts.get("generated") is None and entry.address:
+            table = f"table:{parted(entry.name)[0]}"
+            stands = table in live and table in wanted and live[table].address == wanted[table].address
+            made += [key] if stands and entry.address not in there else []
+    return made
+
+
+def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bool:
+    """Whether it is that very object, which has another name, and none that is due to another one."""
+    if found.kind != entry.kind:
+        return False
+    if entry.kind == "column":
+        return parted(found.name)[0] == parted(entry.name)[0]
+    own = wanted.get(found.key)
+    is_due = own is not None and own.address == found.address
+    return not is_due and found.facts.get("table") == entry.facts.get("table")
+
+
+def _aside(entry: Entry) -> Entry:
+    """What leaves its name to the one that had it; it gets its own back later, or goes."""
+    if entry.kind == "constraint":
+        own, _, table = entry.name.rpartition(" on ")
+        return dataclasses.replace(entry, name=f"{before(own)} on {table}")
+    place, _, own = parted(entry.name)
+    return dataclasses.replace(entry, name=f"{place}.{before(own)}")
+
+
+def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
+    """How many tables stand above that of a column: what a parent has is renamed with it."""
+
+    def above(table: str) -> int:
+        entry = wanted.get(f"table:{table}")
+        return max((1 + above(parent) for parent in parents(entry)), default=0) if entry else 0
+
+    return lambda entry: above(parted(entry.name)[0]) if entry.kind == "column" else 0
+
+
+def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[str]]]) -> bool:
+    table, _, own = parted(column.name)
+    entry = there.get(f"table:{table}")
+    return entry is not None and any(f"column:{parent}.{own}" in {key for key, _ in done} for parent in parents(entry))
+
+
+def _rename(found: Entry, entry: Entry) -> Iterator[str]:
+    if entry.kind == "column":
+        (relation, _, old), new = parted(found.name), parted(entry.name)[2]
+        yield f"ALTER TABLE {relation} RENAME COLUMN {old} TO {new}"
+        return
+    if entry.kind == "constraint":
+        old, new = (each.name.rpartition(" on ")[0] for each in (found, entry))
+        yield f"ALTER TABLE {found.facts['table']} RENAME CONSTRAINT {old} TO {new}"
+        return
+    noun = WRITERS[entry.kind].noun
+    (schema, _, old), (to_schema, _, new) = parted(found.name), parted(entry.name)
+    # An index, and a sequence of a column, have moved with their table.
+    if schema != to_schema and not (entry.kind == "index" or found.facts.get("owned_by")):
+        yield f"ALTER {noun} {found.name} SET SCHEMA {to_schema}"
+    if old != new:
+        yield f"ALTER {noun} {to_schema}.{old} RENAME TO {new}"
+
+
+def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[str, Entry]:
+    """All entries with another name for one of them, wherever it is spoken of."""
+    say, concerned = _saying(there, found, entry)
+    made: dict[str, Entry] = {}
+    keys = {key: _key_with(e, found, entry, say) for key, e in there.items()}
+    for key, e in there.items():
+        facts = e.facts
+        if key in concerned:
+            facts = {name: say(value) for name, value in facts.items()} | _as_written(e, say)
+            if name_raw := _raw(found, entry, e):
+                facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
+        if e.kind == "column" and parted(e.name)[0] == found.name and facts.get("identity"):
+            facts = {**facts, "identity": _moved(facts["identity"], parted(found.name)[0], parted(entry.name)[0])}
+        kind, _, name = keys[key].partition(":")
+        made[keys[key]] = dataclasses.replace(
+            e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
+        )
+    return made
+
+
+def _saying(there: Mapping[str, Entry], found: Entry, entry: Entry) -> tuple[Callable[[t.Any], t.Any], set[str]]:
+    """What puts the new name for the old one into facts, and the keys of the entries that may speak of it."""
+    before = r'(?<![\w".])'
+    if entry.kind in ("column", "constraint"):
+        of_column = entry.kind == "column"
+        old, new = (parted(e.name)[2] if of_column else e.name.rpartition(" on ")[0] for e in (found, entry))
+        before = r'(?<![\w"])' if of_column else before
+        concerned = {key for key, e in there.items() if found.key in e.needs}
+        concerned |= {f"table:{parted(found.name)[0]}", found.key}
+    else:
+        old, new, concerned = found.name, entry.name, set(there)
+    token = re.compile(rf'{before}{re.escape(old)}(?![\w"])')
+    piece = re.compile(rf"(?P<name>{token.pattern})|{QUOTED}", re.DOTALL)
+
+    def put(found: re.Match[str]) -> str:
+        return new if found["name"] else token.sub(lambda _: new, found[0]) if found["object"] else found[0]
+
+    def say(value: t.Any) -> t.Any:
+        if isinstance(value, str):
+            return piece.sub(put, value)
+        if isinstance(value, list):
+            return [say(each) for each in t.cast("list[t.Any]", value)]
+        if isinstance(value, dict):
+            pairs = t.cast("dict[str, t.Any]", value).items()
+            return {key: each if key == "comment" else say(each) for key, each in pairs}
+        return value
+
+    return say, concerned
+
+
+def _as_written(e: Entry, say: Callable[[t.Any], t.Any]) -> dict[str, t.Any]:
+    """The facts with texts that no rename reaches."""
+    if e.kind in TEXTS:
+        return e.facts
+    head, start, body = str(e.facts.get("definition", "")).partition(BODY)
+    return {"definition": f"{say(head)}{start}{body}"} if e.kind == "function" and start else {}
+
+
+def _moved(identity: dict[str, t.Any], schema: str, to_schema: str) -> dict[str, t.Any]:
+    """An identity whose sequence has moved with its table."""
+    at, _, own = parted(identity.get("sequence", ""))
+    return {**identity, "sequence": f"{to_schema}.{own}"} if at and at == schema else identity
+
+
+def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:
+    """The old and the new name of a column as its table's order has them."""
+    if entry.kind != "column" or of.kind != "table" or "column_order" not in of.facts:
+        return None
+    old, new = (unquoted(parted(each.name)[2]) for each in (found, entry))
+    return old, new
+
+
+def before(identifier: str) -> str:
+    """The name of what stands aside until its successor is complete; PostgreSQL cuts names off behind 63 bytes."""
+    whole, mark = unquoted(identifier), " of before"
+    if len((whole + mark).encode()) > NAME_BYTES:
+        mark = f" {zlib.crc32(whole.encode()):08x}{mark}"
+        whole = whole.encode()[: NAME_BYTES - len(mark)].decode(errors="ignore")
+    return name(whole + mark)
+
+
+def unquoted(identifier: str) -> str:
+    """The name that an identifier stands for."""
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
+
+
+def _key_with(e: Entry, found: Entry, entry: Entry, say: t.Callable[[t.Any], t.Any]) -> str:
+    """The key an entry has after a rename."""
+    if e.key == found.key:
+        return entry.key
+    below = entry.kind not in ("column", "constraint") and (
+        e.name.startswith(f"{found.name}.")
+        or e.name.endswith(f" on {found.name}")
+        or e.kind in ("function", "aggregate", "cast", "operator", "publication_table")
+    )
+    return f"{e.kind}:{say(e.name)}" if below else e.key

@@ -1,0 +1,454 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going back to a capture, from options to a result: what is meant, what it would do, doing it, and what it did."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+import uuid
+
+from ...core.errors import DatabaseError, NotReached
+from ...core.progress import count, in_words
+from ...ledger import runs as ledgers
+from ...moves.engine import job as engine_job
+from ...moves.engine import plan_file
+from ...moves.undo import run as undo_run
+from ...pipeline import pause_resume
+from ..captures import document as captures_document
+from ..captures import store as captures_store
+from ..captures import table_data
+from ..catalog import reader as catalog_reader
+from ..planner.renames import added_again
+from . import paused_jobs, rehearsal, saved_data, transaction
+from . import request as restore_request
+from .down_scripts import run_scripts
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...invoke import Call
+    from ...ledger.runs import Ledger, Run
+    from ...postgres.session import Row, Session
+    from ..captures.document import Document
+    from ..catalog.reader import Catalog, Entry
+
+#: Options that say how, for every way back.
+GOING_SPEC: dict[str, dict[str, t.Any]] = {
+    "rehearse": {"type": "bool"},
+    "pg_dump": {"type": "path"},
+    "patience_seconds": {"type": "float", "default": 60.0},
+}
+
+
+#: What to do where down scripts do not arrive.
+OTHER_SCRIPTS: t.Final = "mend the scripts, or leave down_scripts out: the way back is then planned from the capture"
+#: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
+VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What there is: the way back, the pause in force, and where and when this is."""
+
+    way: transaction.Way
+    plan: plan_file.Plan
+    #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
+    newer: tuple[str, ...]
+    other: str
+
+
+def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Goes back to the release that was asked for."""
+    order, warnings = restore_request.read(call, params)
+    result = go_back(call, params, order)
+    result["warnings"] = [*warnings, *result["warnings"]]
+    return result
+
+
+def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
+    """Takes a way back back: what there was before it is there again, with the data that went."""
+    with engine_job.reading(call.session, "could not read the capture to go back to"):
+        document = captures_store.by_id(call.look(), undone["effects"]["before_capture_id"])
+    if document is None:
+        raise NotReached(
+            f"cannot undo run {undone['run_id']}",
+            on=call.session.where,
+            said="the capture it took before is no longer in scout_ops.releases",
+            next_step="rollback.yml goes back to a release that is: -e release=…",
+        )
+    order = restore_request.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone)
+    return go_back(call, params, order)
+
+
+def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> dict[str, t.Any]:
+    """Plans the way, and goes it unless this is a check."""
+    seen = _look(call, params, order)
+    result = _described(order, seen)
+    if not seen.way.plan.all_steps:
+        return result | _nothing(order)
+    planning = call.check and not params["look"]
+    if planning:
+        result["warnings"] += _would_refuse(call, seen, order)
+        if params["plan_file"]:
+            seen.plan.save(params["plan_file"])
+    else:
+        _refuse_drift(call, params, order, seen)
+        _refuse(call, seen, order)
+        result["rehearsal"] = _rehearsed(call, params, order, seen)
+        if result["rehearsal"] and result["rehearsal"]["undo"]:
+            result["warnings"].append(f"an undo of this would not succeed as it is. {result['rehearsal']['undo']}")
+    if call.check:
+        text = transaction.sentence(seen.way, f"would go back to {order.goal}: would change")
+        return result | {"changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
+    gone = _gone(call, params, order, seen)
+    return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
+
+
+def _look(call: Call, params: Mapping[str, t.Any], order: restore_request.Order) -> Look:
+    """Plans from what there is; what somebody drops while it is read is read about again."""
+    for _ in range(catalog_reader.READINGS - 1):
+        try:
+            return _looked(call, params, order)
+        except DatabaseError as e:
+            if e.sqlstate not in VANISHED:
+                raise
+    return _looked(call, params, order)
+
+
+def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Order) -> Look:
+    session = call.session
+    with engine_job.reading(session, "could not plan the way back"):
+        ledger = call.look()
+        pause = ledger.open_pause()
+        paused_jobs.refuse_unfinished(session, pause)
+        here = captures_store.origin(session)
+        target = transaction.Target(order.document, here.is_that_of(order.document), order.only)
+        kept = saved_data.kept(session, order.document, may_look=ledger.present)
+        way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
+        other = _other(ledger, order)
+        newer = _newer(way, other)
+        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
+    return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
+
+
+def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
+    """The capture of what there was deployed, as far as there is one: what is in neither was made by somebody since."""
+    if order.undone is not None:
+        return captures_store.by_id(ledger, order.undone["effects"]["capture_id"])
+    found = captures_store.latest(ledger, order.document["release"], order.document["scope"]["schemas"])
+    return found if found and found["captured_at"] > order.document["captured_at"] else None
+
+
+def _newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
+    """What is dropped for good and is in none of both captures; nothing can be said where there is but one."""
+    if other is None:
+        return ()
+    gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
+    return tuple(key for key in gone if way.plan.was.get(key, key) not in other["digests"])
+
+
+def _plan(
+    call: Call, order: restore_request.Order, way: transaction.Way, here: captures_store.Origin
+) -> plan_file.Plan:
+    """What a plan file holds: which steps, from exactly what there is."""
+    steps = [list(step.statements) for step in way.plan.all_steps]
+    return plan_file.Plan(
+        action=order.action,
+        database=call.session.where,
+        made_at=here.captured_at,
+        asked=dict(order.asked),
+        selection={
+            "capture_id": order.document["capture_id"],
+            "there": captures_document.digests(way.live.entries.values()),
+        },
+        counts={"objects": way.objects, "steps": len(steps)},
+        digests={
+            "objects": way.digest,
+            "steps": captures_document.digest({str(n): str(each) for n, each in enumerate(steps)}),
+        },
+        range={"first": None, "last": None},
+        gold_days=[],
+        estimated_seconds=0.0,
+        locks=transaction.described(way)["lock"],
+    )
+
+
+def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> None:
+    """Raises unless there is exactly what was planned from, naming what differs."""
+    name = params["plan_file"]
+    if not name:
+        return
+    made = plan_file.load(name, action=order.action, database=call.session.where)
+    plan_file.refuse_other_words(made, order.asked, name)
+    there: dict[str, str] = made.selection["there"]
+    now: dict[str, str] = seen.plan.selection["there"]
+    differing = sorted(key for key in {*there, *now} if there.get(key) != now.get(key))
+    if differing or made.digests["steps"] != seen.plan.digests["steps"]:
+        raise NotReached(
+            f"refused to apply plan_file {name}: the database has drifted since {made.made_at}",
+            on=call.session.where,
+            said=f"changed since: {saved_data.readable(differing, 5)}" if differing else "the capture is another one",
+            next_step=f"look at it and make a new plan: --check --diff -e plan_file={name}",
+        )
+
+
+def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
+    transaction.refuse(
+        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, allow=order.allow
+    )
+
+
+def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[str]:
+    try:
+        _refuse(call, seen, order)
+    except NotReached as e:
+        return [f"{e.attempted}: {e.said}. {e.next_step}"]
+    return []
+
+
+def _rehearsed(
+    call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look
+) -> dict[str, t.Any] | None:
+    """The same way on a clone without data, before anybody is kept waiting for it."""
+    if params["rehearse"] is False:
+        return None
+    way = seen.way
+    made = rehearsal.rehearse(
+        call.session,
+        way,
+        lambda session: _walk(session, order, way),
+        call.progress,
+        required=bool(params["rehearse"]),
+        pg_dump=params["pg_dump"],
+    )
+    return dataclasses.asdict(made)
+
+
+def _walk(session: Session, order: restore_request.Order, way: transaction.Way) -> None:
+    if order.scripts:
+        run_scripts(session, order.scripts)
+    else:
+        transaction.walk(session, way.plan)
+
+
+def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
+    """Goes the way under the lease, and says what became of it."""
+    ledger = call.ensure("required")
+    if params["require_pause"]:
+        pause_resume.require_barrier(call.session, ledger, params["jobs"])
+    with ledgers.operation(
+        ledger,
+        order.action,
+        {**order.asked, "capture_id": order.document["capture_id"]},
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+        undoes=order.undone["run_id"] if order.undone else None,
+    ) as run:
+        there = seen.way.live
+        if seen.way.plan.before:
+            transaction.add_labels(call.session, seen.way.plan)
+            seen = _look(call, params, order)
+        going = _Going(call, ledger, run, order, seen, there, params["jobs"])
+        gone = transaction.restore(
+            call.session,
+            seen.way,
+            _patience(params, order),
+            call.progress,
+            go=lambda session: _walk(session, order, seen.way),
+            prepare=going.prepare,
+            settle=going.settle,
+            record=going.record,
+            advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
+        )
+    text = transaction.sentence(seen.way, f"went back to {order.goal}: changed")
+    before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
+    return {
+        "changed": True,
+        "run_id": run.run_id,
+        "undo": run.run_id,
+        "before": before,
+        "saved": going.before["protected"],
+        "filled": going.filled,
+        "held": going.held,
+        "attempts": gone.attempts,
+        "seconds": gone.seconds,
+        "effects": run.effects,
+        "summary": f"{text} ({in_words(gone.seconds)})",
+        "warnings": ledger.warnings,
+    }
+
+
+def _patience(params: Mapping[str, t.Any], order: restore_request.Order) -> transaction.Patience:
+    """An undo has the limits of a module that moves rows; those of a way back are others."""
+    usual = transaction.Patience()
+    lock, statement = params["lock_timeout_seconds"], params["statement_timeout_seconds"]
+    if order.undone:
+        lock, statement = min(lock, usual.lock_timeout_seconds), max(statement, usual.statement_timeout_seconds)
+    return transaction.Patience(lock, statement, params["patience_seconds"])
+
+
+class _Going:
+    """What happens around the steps, in their transaction; all of it again at each attempt."""
+
+    def __init__(
+        self,
+        call: Call,
+        ledger: Ledger,
+        run: Run,
+        order: restore_request.Order,
+        seen: Look,
+        there: Catalog,
+        jobs: list[str] | None,
+    ) -> None:
+        self.call, self.ledger, self.run, self.order, self.seen, self.jobs = call, ledger, run, order, seen, jobs
+        #: What there was before anything was done.
+        self.there = there
+        self.before: Document = {}
+        self.filled: list[Row] = []
+        self.held: list[str] = []
+
+    def prepare(self) -> None:
+        """Captures what there is with the data that goes, which nobody writes from here on."""
+        session, way = self.call.session, self.seen.way
+        saved_data.hold(session, way.saves)
+        pause = self.ledger.open_pause()
+        there = transaction.live(session, way.target, pause.jobs if pause else ())
+        if there.entries != way.live.entries:
+            differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
+            raise NotReached(
+                "refused to go back: the schema has changed since the way was planned",
+                on=session.where,
+                said=differing.first(),
+                next_step="wait until whoever changes it has finished, then run the same command again",
+            )
+        capture_id = str(uuid.uuid4())
+        saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
+        gone = saved_data.sequences(there.entries) - saved_data.sequences(way.wanted)
+        said = captures_store.about(
+            name=f"before-{self.run.run_id}",
+            capture_id=capture_id,
+            here=captures_store.origin(session),
+            actor=self.call.controller.actor,
+            incident=self.call.incident,
+            scope=way.target.scope,
+            beyond=self.there.beyond,
+        )
+        more = {
+            "taken_by": self.run.run_id,
+            "git_commit": None,
+            "application": {},
+            "protect": [each["relation"] for each in saved],
+            "protected": saved,
+            "sequences": saved_data.counters(session, gone),
+        }
+        self.before = captures_document.document(self.there.entries.values(), {**said, **more})
+
+    def settle(self) -> list[Row]:
+        """Compares what came back with what was kept, and keeps off what a pause holds."""
+        session, way = self.call.session, self.seen.way
+        self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
+        given_back, self.held = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
+        return given_back
+
+    def record(self, after: Mapping[str, Entry]) -> None:
+        """What the run did, committed with it. What was made again is somewhere else now; captures have to know where, or they
+        would take it for something else once it has another name."""
+        way, undone = self.seen.way, self.order.undone
+        names = {old: key for key, old in way.plan.was.items()}
+        captures_store.store(
+            self.run,
+            captures_document.at(self.before, {old: after.get(names.get(old, old)) for old in self.there.entries}),
+        )
+        if way.target.same_database:
+            captures_store.move(self.ledger, captures_document.at(self.order.document, after))
+        if undone is not None:
+            self.call.session.execute(undo_run.UNDONE, by=self.run.run_id, run_id=undone["run_id"])
+            if undone["undoes"]:
+                self.call.session.execute(undo_run.UNDONE, by=None, run_id=undone["undoes"])
+        self.run.record(
+            release=self.order.document["release"],
+            capture_id=self.order.document["capture_id"],
+            before_capture_id=self.before["capture_id"],
+            objects=way.objects,
+            saved_rows=sum(each["rows"] for each in self.before["protected"]),
+            filled_rows=sum(each["rows"] for each in self.filled),
+            held=self.held,
+            only=self.order.only,
+            lost=[*way.lost, *way.empty],
+        )
+
+
+def _described(order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
+    """What a result says before anything is done."""
+    document = order.document
+    about = {name: document.get(name) for name in ("release", "capture_id", "digest", "captured_at", "git_commit")}
+    told = transaction.described(seen.way)
+    return {
+        **about,
+        "goal": order.goal,
+        **told,
+        "only": order.only,
+        "down_scripts": [script.name for script in order.scripts],
+        "run_id": None,
+        "undo": None,
+        "before": None,
+        "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
+        "filled": list(seen.way.plan.filled),
+        "held": [],
+        "attempts": 0,
+        "seconds": 0.0,
+        "rehearsal": None,
+        "plan": {name: getattr(seen.plan, name) for name in ("counts", "digests", "locks", "made_at", "key")},
+        "plan_file": None,
+        "newer": list(seen.newer),
+        "effects": {},
+        "gold_days": [],
+        "warnings": [*_about_newer(order, seen), *_about_made_again(order, seen)],
+        "diff": _diff(order, told),
+    }
+
+
+def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
+    if not seen.newer:
+        return []
+    captures = f"neither {order.goal} nor {seen.other}"
+    return [f"{captures} knows these, and they go, with their data saved: {saved_data.readable(seen.newer)}"]
+
+
+def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
+    """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
+    again = [key for key in added_again(seen.way.live.entries, seen.way.wanted) if key not in seen.way.plan.filled]
+    text = (
+        f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
+    )
+    return [f"{text}: {saved_data.readable(again)}"] if again else []
+
+
+def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
+    """The plan as a reviewer reads it: what each step does, its hazard and its lock, and the statements as added lines."""
+    if not told["steps"]:
+        return {"before": "", "after": ""}
+    lines: list[str] = []
+    for step in told["steps"]:
+        lock = f", {step['lock']}" if step["lock"] else ""
+        lines.append(f"-- {step['does']} {captures_document.readable(step['key'])}: {step['hazard']}{lock}")
+        lines += [f"{statement};" for statement in step["statements"]]
+    by = (
+        f" by {', '.join(script.name for script in order.scripts)}, which must come to the same as"
+        if order.scripts
+        else ""
+    )
+    header = f"the way to {order.goal}{by}"
+    return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
+
+
+def _nothing(order: restore_request.Order) -> dict[str, t.Any]:
+    number = len(order.document["entries"])
+    what = captures_document.readable(order.only) if order.only else count(number, "object")
+    captured = order.document["captured_at"][:16].replace("T", " ")
+    return {
+        "changed": False,
+        "summary": f"nothing differs from {order.goal} of {captured} UTC: {what}",
+    }

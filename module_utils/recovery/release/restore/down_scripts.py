@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Down scripts of a migration tool, run inside a transaction that they cannot leave."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing as t
+from pathlib import Path
+
+from ...core.errors import BadInput
+from ...postgres.driver import errors, psycopg
+from ...postgres.session import translate
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...core.errors import RecoveryError
+    from ...postgres.session import Session
+
+#: As a role's session has it: scripts are written for that.
+USUAL: t.Final = "RESET search_path; RESET check_function_bodies"
+
+#: PL/pgSQL runs all statements of the text, and refuses those that would end the transaction.
+RUN: t.Final = "DO $scout$ BEGIN EXECUTE current_setting('scout_recovery.script'); END $scout$"
+HAND_OVER: t.Final = "SELECT set_config('scout_recovery.script', %(text)s, true)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """A file of SQL statements."""
+
+    name: str
+    text: str
+
+    @classmethod
+    def read(cls, path: str) -> Script:
+        """The statements of a file; refuses one that cannot be read or that has none."""
+        try:
+            text = Path(path).expanduser().read_text(encoding="utf-8")
+        except (OSError, ValueError) as e:
+            raise BadInput(
+                f"could not read down script {path}",
+                said=getattr(e, "strerror", None) or str(e),
+                next_step="give files of SQL that this user may read: -e '{\"down_scripts\": [...]}'",
+            ) from e
+        if not text.strip() or "\0" in text:
+            raise BadInput(f"down script {path} is not usable", said="it holds no text", next_step="give another file")
+        return cls(path, text)
+
+    @property
+    def digest(self) -> str:
+        """Tells this text from every other."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def run_scripts(session: Session, scripts: Iterable[Script]) -> None:
+    """All of them in their order; inside the caller's transaction, which stays open whatever they say."""
+    for script in scripts:
+        session.connection.execute(USUAL)
+        session.execute(HAND_OVER, text=script.text)
+        try:
+            session.connection.execute(RUN)
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            raise
+        except psycopg.Error as e:
+            raise _refused(session, script, e) from e
+
+
+def _refused(session: Session, script: Script, error: psycopg.Error) -> RecoveryError:
+    said = str(error.diag.message_primary or "")
+    if "EXECUTE of" in said or isinstance(error, (errors.ActiveSqlTransaction, errors.InvalidTransactionTermination)):
+        advice = "take BEGIN, COMMIT, ROLLBACK and what cannot run in a transaction out of it: all scripts are one transaction"
+    elif isinstance(error, errors.SyntaxError):
+        advice = "give plain SQL: commands of psql, as \\i, mean nothing here"
+    else:
+        advice = "mend the script, or leave down_scripts out: the way back is then planned from the capture"
+    return translate(
+        error, f"down script {script.name} failed; nothing was changed", on=session.where, next_step=advice
+    )

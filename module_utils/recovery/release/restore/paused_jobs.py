@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs that come back to what they were while a pause is in force: they stay off, and the pause gives them back as they were."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...core.errors import NotReached
+from ...pipeline import pause_resume
+from ...scout import cron_jobs
+from ..catalog import database_level
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...ledger.runs import Ledger, Pause
+    from ...postgres.session import Row, Session
+    from ..catalog.reader import Entry
+
+
+def refuse_unfinished(session: Session, pause: Pause | None) -> None:
+    """Raises where a pause is still waiting for runs: the schedules of their jobs are not what they are called."""
+    parked = [job.jobname for job in cron_jobs.jobs(session) if job.parked] if pause else []
+    if parked:
+        raise NotReached(
+            "refused to go back: a pause is not finished",
+            on=session.where,
+            said=f"a run of {', '.join(parked)} is in flight",
+            next_step="pause_ingestion.yml waits for it; then run the same command again",
+        )
+
+
+def hold(
+    session: Session, ledger: Ledger, live: Mapping[str, Entry], wanted: Mapping[str, Entry], names: list[str] | None
+) -> tuple[list[Row], list[str]]:
+    """What the pause in force holds from now on, and the names of jobs it did not hold before; inside the transaction that has
+    given all jobs their captured state, before anybody sees that."""
+    pause = ledger.open_pause()
+    if pause is None:
+        return [], []
+    # Data is saved with policies off, and by one pg_cron shows each role its own jobs.
+    session.execute(database_level.WHOLE, mode="on")
+    jobs = {job.jobid: job for job in cron_jobs.jobs(session)}
+    keys = {e.address[1]: key for key, e in live.items() if e.kind == "cron_job" and e.address}
+    given_back: list[Row] = []
+    for entry in pause.jobs:
+        job, after = jobs.get(entry["jobid"]), wanted.get(keys.get(entry["jobid"], ""))
+        if job is not None and (after is None or after.facts["active"]):
+            given_back.append({**entry, "schedule": job.schedule, "command": job.command})
+    started = [job for job in cron_jobs.ingestion_jobs(session, names, required=False) if job.active]
+    for job in started:
+        cron_jobs.alter(session, job, active=False, schedule=job.schedule)
+    # A job that was made again has another number.
+    anew = {(job.jobname, job.owner) for job in started}
+    kept = [entry for entry in given_back if (entry["jobname"], entry["owner"]) not in anew]
+    now = [*kept, *map(pause_resume.saved, started)]
+    ledger.set_pause_jobs(pause, now)
+    return now, [job.jobname for job in started]

@@ -1,0 +1,240 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going a way back on a copy of the schema first, and from there to where the copy was; the real database only gets read."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import time
+import typing as t
+
+from ...core import subprocesses
+from ...core.errors import ConnectionLost, NotReached, RecoveryError, Stopped
+from ...core.progress import count
+from ...postgres import pg_dump as postgres_pg_dump
+from ...postgres.driver import psycopg
+from ...postgres.session import EXACTLY, translate
+from ..captures import document as captures_document
+from ..catalog.reader import Catalog
+from ..planner import plan as planner_plan
+from . import scratch_database, transaction
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Mapping
+
+    from ...core.progress import Progress
+    from ...postgres.session import Session
+    from ..catalog.reader import Entry
+
+FOLDER: t.Final = "scout-rehearsal"
+#: A copy of the schema has no data for these, or they cannot be in a second database.
+NOT_COPIED: t.Final = ("cron_job:", "migration:", "extension:pg_cron", "schema:cron")
+#: Where the data is kept that is put back on the way.
+LEDGER: t.Final = "schema:scout_ops"
+WITHOUT: t.Final = "go without a rehearsal: -e rehearse=false"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+    """Whether the way was rehearsed, and if not why, for a person; and what stands against an undo, where something does."""
+
+    done: bool
+    reason: str
+    seconds: float
+    undo: str = ""
+
+
+def rehearse(
+    session: Session,
+    way: transaction.Way,
+    go: Callable[[Session], None],
+    progress: Progress,
+    *,
+    required: bool,
+    pg_dump: str | None = None,
+) -> Rehearsal:
+    """Goes the way on a copy and comes back from there; raises unless it arrives there, and if required unless it comes back.
+
+    Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the migration
+    history are not compared. On a copy that is not like the original in what the way is about, it is not gone.
+    """
+    began, reason, undo = time.monotonic(), "", ""
+    try:
+        original = scratch_database.read(session, way.target.scope.migrations_table)
+        with subprocesses.scratch(FOLDER) as folder:
+            tools = postgres_pg_dump.tools(session, pg_dump, folder)
+            progress.sometimes("rehearsing: copying the schema to a scratch database")
+            with (
+                scratch_database.copied(session, original, tools, part_of(way), progress) as name,
+                contextlib.ExitStack() as stack,
+            ):
+                with scratch_database.preparing(session):
+                    scratch = stack.enter_context(scratch_database.opened(original, name))
+                scratch_database.fill(scratch, original)
+                progress.sometimes("rehearsing: going the way, and back")
+                trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
+                trial.there(way, go)
+                undo = _undo(trial, required=required)
+    except postgres_pg_dump.UnableError as e:
+        if required:
+            raise e.kind(
+                "could not rehearse, and that was required; nothing was changed",
+                on=session.where,
+                said=e.reason,
+                next_step="; or ".join(filter(None, (e.next_step, WITHOUT))),
+            ) from e
+        reason = "; ".join(filter(None, (e.reason, e.next_step)))
+        progress.say(f"not rehearsed: {reason}")
+    return Rehearsal(not reason, reason, round(time.monotonic() - began, 3), undo)
+
+
+def _undo(trial: _Trial, *, required: bool) -> str:
+    """Comes back as an undo would; where that is not required, what stands against it is said and does not stop the way there."""
+    try:
+        trial.back()
+    except NotReached as e:
+        if required:
+            raise
+        return f"{e.attempted.partition(';')[0]}: {e.said}"
+    return ""
+
+
+def part_of(way: transaction.Way) -> scratch_database.Part:
+    """What the way needs a copy of: the schemas of what there is and of what is wanted, and the extensions that these use."""
+    needs: dict[str, set[str]] = collections.defaultdict(set)
+    for entry in (*way.live.entries.values(), *way.target.entries.values()):
+        needs[entry.key] |= {*entry.needs}
+    named, left = {LEDGER}, {key for key in needs if not key.startswith("extension:")}
+    while left:
+        named |= left
+        left = {need for key in left for need in needs.get(key, ())} - named
+    parts = [sorted(key for key in named if key.startswith(kind)) for kind in ("schema:", "extension:")]
+    schemas, extensions = ([key.partition(":")[2] for key in part] for part in parts)
+    return scratch_database.Part(schemas, [each for each in extensions if f"extension:{each}" in way.live.entries])
+
+
+def of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transaction.Target:
+    """The target for a copy of what is live: addresses mean nothing there, so all that there is, is looked for by its name."""
+    document, scope = target.document, target.document["scope"]
+    schemas = {need for entry in live.values() for need in entry.needs if need.startswith("schema:")}
+    entries = [dataclasses.replace(entry, address=None) for entry in {**live, **target.entries}.values()]
+    return transaction.Target(
+        {
+            **document,
+            "scope": {**scope, "beyond": sorted({*scope["beyond"], *schemas})},
+            "entries": list(map(captures_document.as_dict, entries)),
+        },
+        same_database=False,
+    )
+
+
+class _Trial:
+    """A way gone on a copy."""
+
+    def __init__(self, session: Session, scratch: Session, target: transaction.Target, progress: Progress) -> None:
+        self._session = session
+        self._scratch = scratch
+        self._target = target
+        self._progress = progress
+        with scratch_database.preparing(session), scratch.read():
+            self._before = self._live()
+        self._after = self._before
+
+    def there(self, way: transaction.Way, go: Callable[[Session], None]) -> None:
+        """Goes the way; raises unless the copy is then what was wanted, as far as it was a faithful one."""
+        self._progress.checkpoint()
+        unlike = self._unlike(way)
+        with _failing(self._session, "on the way"):
+            transaction.add_labels(self._scratch, way.plan)
+            with self._scratch.write():
+                self._scratch.execute(EXACTLY)
+                go(self._scratch)
+                self._after = self._live()
+        # Addresses are the original's.
+        wanted = {key: dataclasses.replace(entry, address=None) for key, entry in way.wanted.items()}
+        self._require(
+            {key: entry for key, entry in wanted.items() if key not in unlike},
+            {key: entry for key, entry in transaction.own(self._after, wanted).items() if key not in unlike},
+            "did not arrive at what was captured",
+        )
+
+    def _unlike(self, way: transaction.Way) -> set[str]:
+        """What is not in the copy as it is in the original, as some things cannot be; none of it may be what the way is about."""
+        differing = captures_document.compare(
+            _compared(way.live.entries), _compared(self._before.entries), same_database=False
+        )
+        unlike = {*differing.added, *differing.dropped, *differing.changed}
+        if unlike:
+            said = f"{count(len(unlike), 'object')} could not be copied exactly, among them {_few(unlike)}"
+            self._progress.say(f"rehearsing: {said}")
+        steps = {step.key for step in way.plan.all_steps}
+        if about := unlike & {*steps, *(way.plan.was.get(key, key) for key in steps)}:
+            raise postgres_pg_dump.UnableError(f"the way is about what could not be copied exactly: {_few(about)}")
+        return unlike
+
+    def back(self) -> None:
+        """Comes back, as an undo would; raises unless the copy is then what it was."""
+        self._progress.checkpoint()
+        with _failing(self._session, "on the way back from there, as an undo would go it"):
+            known = Catalog(transaction.own(self._after, self._before.entries), ())
+            way = planner_plan.plan(known, self._before, migrations_table=self._target.scope.migrations_table)
+            if way.impossible:
+                raise NotReached("there is no such way", said="; ".join(way.impossible[: captures_document.FEW]))
+            transaction.add_labels(self._scratch, way)
+            with self._scratch.write():
+                self._scratch.execute(EXACTLY)
+                transaction.walk(self._scratch, way)
+                again = self._live()
+        self._require(
+            self._before.entries,
+            transaction.own(again, self._before.entries),
+            "arrived, and from there did not come back to what there is, as an undo would",
+        )
+
+    def _live(self) -> Catalog:
+        return transaction.live(self._scratch, self._target)
+
+    def _require(self, wanted: Mapping[str, Entry], found: Mapping[str, Entry], otherwise: str) -> None:
+        differing = captures_document.compare(_compared(wanted), _compared(found), same_database=False)
+        if differing.number:
+            raise NotReached(
+                f"the rehearsal {otherwise}; nothing was changed in the real database",
+                on=self._session.where,
+                said=differing.first(),
+                next_step=f"take back by hand what differs, then run the same command again; or {WITHOUT}",
+                result={"differs": differing.as_dict()},
+            )
+
+
+def _compared(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {key: entry for key, entry in entries.items() if not key.startswith(NOT_COPIED)}
+
+
+def _few(keys: Collection[str]) -> str:
+    return ", ".join(map(captures_document.readable, sorted(keys)[: captures_document.FEW]))
+
+
+@contextlib.contextmanager
+def _failing(session: Session, where: str) -> Generator[None]:
+    """What fails in it would fail in the real database too."""
+    try:
+        yield
+    except (Stopped, ConnectionLost):
+        raise
+    except (psycopg.Error, RecoveryError) as e:
+        attempted = f"the rehearsal failed {where}; nothing was changed"
+        raised = translate(e, attempted, on=session.where) if isinstance(e, psycopg.Error) else e
+        if isinstance(raised, ConnectionLost):
+            raise raised from e
+        own = "" if raised.attempted == attempted else raised.attempted.removesuffix("; nothing was changed")
+        raise NotReached(
+            attempted,
+            on=session.where,
+            said=": ".join(filter(None, (own, raised.said))),
+            sqlstate=raised.sqlstate,
+            next_step=f"mend what stands here, then run the same command again; or {WITHOUT}",
+            result=raised.result,
+        ) from e

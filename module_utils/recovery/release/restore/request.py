@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wanted of a way back: to which capture, for which objects, and by which statements."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from pathlib import Path
+
+from ...core.errors import BadInput
+from ...moves.engine import job as engine_job
+from ..captures import document as captures_document
+from ..captures import store as captures_store
+from . import transaction
+from .down_scripts import Script
+from .object_names import has_taken, key_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...invoke import Call
+    from ...postgres.session import Row
+    from ..captures.document import Document
+
+RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
+    "capture_id": {"type": "str"},
+    "allow_lossy": {"type": "bool", "default": False},
+    "drop_function": {"type": "str"},
+    "drop_column": {"type": "str"},
+    "down_scripts": {"type": "list", "elements": "path", "default": []},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is wanted: which capture, whether one object of it alone, and by which scripts instead of a plan."""
+
+    action: str
+    document: Document
+    only: str | None = None
+    scripts: tuple[Script, ...] = ()
+    allow_lossy: bool = False
+    #: The options as they were given, for a plan file.
+    asked: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
+    #: The run that is taken back by this.
+    undone: Row | None = None
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """What the run that is taken back had lost: an undo cannot bring it back."""
+        return tuple(self.undone["effects"].get("lost", ())) if self.undone else ()
+
+    @property
+    def allow(self) -> str:
+        """How a person allows that data is lost."""
+        ways = f"rollback.yml -e capture_id={self.document['capture_id']} -e allow_lossy=true"
+        return ways if self.undone else transaction.ALLOW
+
+    @property
+    def goal(self) -> str:
+        """What is gone back to, for a person."""
+        taken_by = self.document.get("taken_by")
+        return f"what there was before run {taken_by[:8]}" if taken_by else self.document["release"]
+
+
+def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
+    """The options as they are meant; refuses what cannot be."""
+    if params["ledger"] == "off":
+        raise BadInput(
+            "refused to go back with ledger=off",
+            on=call.session.where,
+            next_step="leave ledger at auto: what there was before is kept in it, so that this can be undone",
+        )
+    if params["drop_function"] and params["drop_column"]:
+        raise BadInput("drop_function and drop_column exclude each other", next_step="give one of them at a time")
+    scripts = tuple(Script.read(path) for path in params["down_scripts"])
+    word = next((name for name in ("drop_function", "drop_column") if params[name]), None)
+    if scripts and word:
+        raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
+    asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
+    asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
+    with engine_job.reading(call.session, "could not read the capture to go back to"):
+        document = _document(call, params, word)
+        present = call.look().present
+
+        def gone(key: str) -> bool:
+            return present and has_taken(call.session, key)
+
+        only, warnings = key_of(call.session, word, params[word], document, gone) if word else (None, list[str]())
+    return Order("restore", document, only, scripts, params["allow_lossy"], asked), warnings
+
+
+def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Document:
+    """The capture that is meant."""
+    name, ledger = params["release"], call.look()
+    if params["release_file"]:
+        made = captures_document.load(Path(params["release_file"]).expanduser())
+        if name and made["release"] != name:
+            raise BadInput(
+                f"release_file {params['release_file']} does not fit",
+                said=f"it holds release {made['release']}, not {name}",
+                next_step="give the file of that release, or leave it out: captures are kept in the ledger",
+            )
+        return made
+    found: Document | None = None
+    if ledger.present and params["capture_id"]:
+        found = captures_store.by_id(ledger, params["capture_id"])
+    elif ledger.present and name:
+        found = captures_store.current(ledger, name)
+    elif ledger.present and word:
+        found = captures_store.youngest(ledger)
+    if found is not None:
+        return found
+    known = captures_store.names(ledger)
+    what = f"capture {params['capture_id']}" if params["capture_id"] else f"release {name}" if name else ""
+    raise BadInput(
+        f"there is no capture of {what}" if what else "no release is named to go back to",
+        on=call.session.where,
+        said=f"captured are: {', '.join(known)}" if known else "nothing is captured in this database",
+        next_step=(
+            "name one of these: -e release=…"
+            if known
+            else "capture_release.yml before the next deployment; or give the file of a capture: -e release_file=…"
+        ),
+    )

@@ -1,0 +1,266 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The data that a way back would lose: what of it can be saved, saving it, and proof that what came back is what was saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...core.errors import NotReached
+from ...core.progress import count
+from ...postgres.driver import sql
+from ...scout.row_images import literal, named
+from ..captures import document as captures_document
+from ..captures import table_data
+from ..ddl.common import parted
+from ..planner import fill_statements
+from ..planner.renames import before, unquoted
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ...core.progress import Progress
+    from ...postgres.session import Row, Session
+    from ..captures.document import Document
+    from ..captures.table_data import Protected
+    from ..catalog.reader import Entry
+    from ..planner.plan import Plan
+
+HOLDS_ROWS: t.Final = "SELECT EXISTS (SELECT FROM {table}) AS some"
+
+#: Where a sequence stands.
+COUNTER: t.Final = "SELECT last_value::bigint AS last, is_called AS called FROM {sequence}"
+
+#: Whether this capture's data is in the ledger of this database.
+IS_KEPT: t.Final = "SELECT EXISTS (SELECT FROM scout_ops.protected_data WHERE capture_id = %(capture_id)s) AS there"
+
+#: Of the rows that are kept and still there, those that have what was kept of them.
+CAME_BACK: t.Final = """
+SELECT count(*) AS found, count(*) FILTER (WHERE {same}) AS same
+FROM {table} AS r JOIN scout_ops.protected_data AS d
+  ON d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[])
+"""
+
+#: Whether some row has nothing kept, and none in `instead`.
+UNKEPT: t.Final = """
+SELECT EXISTS (
+    SELECT FROM {table} AS r WHERE {instead} IS NULL AND NOT EXISTS (
+        SELECT FROM scout_ops.protected_data AS d
+        WHERE d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[]))
+) AS some
+"""
+
+#: The rows of a table as a whole, and those that are kept of it.
+WHOLE: t.Final = """
+SELECT (SELECT count(*) FROM {table}) AS found,
+       (SELECT coalesce(sum(jsonb_hash_extended(jsonb_object(ARRAY[{image}]::text[]), 0)), 0) FROM {table} AS r)
+       = (SELECT coalesce(sum(jsonb_hash_extended(d.image, 0)), 0) FROM scout_ops.protected_data AS d
+          WHERE d.capture_id = %(capture_id)s AND d.relation = %(relation)s) AS same
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Going:
+    """Data that a way back would lose: what is saved of it first, and keys of what cannot be."""
+
+    tables: tuple[Protected, ...]
+    lost: tuple[str, ...]
+
+
+def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
+    """What of the data that goes can be saved; inside the caller's transaction."""
+    columns: dict[str, set[str]] = {}
+    by_table: dict[str, list[str]] = {}
+    tables: list[Protected] = []
+    lost: list[str] = []
+    whole: set[str] = set()
+    for key in found.loses:
+        entry = live[found.was.get(key, key)]
+        if entry.kind == "table":
+            made = table_data.going(session, _place(entry.name), None, ())
+            # A partitioned table has no rows besides those of its partitions, which are tables of their own.
+            tables += [made] if made and made.alone else []
+        elif not _goes_with_parent(entry, found, live):
+            table = parted(entry.name)[0]
+            columns.setdefault(table, set()).add(unquoted(parted(entry.name)[2]))
+            by_table.setdefault(table, []).append(key)
+            # What makes room for another one of its name is told from that by its empty values as well.
+            whole |= {table} if entry.key in found.filled else set()
+    for table, names in columns.items():
+        inherits = live[f"table:{table}"].facts.get("inherits")
+        made = None if inherits else table_data.going(session, _place(table), names, names)
+        if made:
+            tables.append(dataclasses.replace(made, only_values=made.only_values and table not in whole))
+        elif _holds_rows(session, table):
+            lost += by_table[table]
+    return Going(tuple(tables), tuple(lost))
+
+
+def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> bool:
+    """Whether it is a column of a partition that the partitioned table has as well."""
+    table, _, own = parted(column.name)
+    part: dict[str, str] = live[f"table:{table}"].facts.get("partition_of") or {}
+    above = f"column:{part.get('table')}.{own}"
+    return above in live and above in {found.was.get(key, key) for key in found.loses}
+
+
+def comes_back_empty(session: Session, found: Plan) -> tuple[str, ...]:
+    """What had data once, comes back, and has none; a column matters where there are rows. Inside the caller's transaction."""
+    return tuple(key for key in found.empty if key.startswith("table:") or _holds_rows(session, _table_of(key, found)))
+
+
+def without_value(
+    session: Session,
+    found: Plan,
+    live: Mapping[str, Entry],
+    wanted: Mapping[str, Entry],
+    kept: fill_statements.Kept,
+    empty: Iterable[str],
+) -> list[str]:
+    """Columns that must have a value in each row, where some row would have none: neither a default nor what was kept gives it.
+    `empty` are those that come back without any. Inside the caller's transaction."""
+    keys = [*empty, *found.filled]
+    needy = [key for key in keys if wanted[key].facts.get("not_null") and not fill_statements.has_default(wanted[key])]
+    return [key for key in needy if key in empty or _has_unkept(session, found, live, wanted, key, kept)]
+
+
+def _has_unkept(
+    session: Session,
+    found: Plan,
+    live: Mapping[str, Entry],
+    wanted: Mapping[str, Entry],
+    key: str,
+    kept: fill_statements.Kept,
+) -> bool:
+    column = wanted[key]
+    relation, _, own = parted(column.name)
+    saved = kept.tables[relation]
+
+    now = {
+        unquoted(parted(key)[2]): unquoted(parted(found.was.get(key, key))[2])
+        for key in wanted
+        if key.startswith(f"column:{relation}.")
+    }
+    # Where another one was added in its place, rows that came later keep what that holds.
+    other = live.get(found.was.get(f"column:{relation}.{before(own)}", ""))
+    aside = other is not None and other.facts["type"] == column.facts["type"]
+    parts = {
+        "table": named(*_place(_table_of(column.key, found))),
+        "instead": named("r", unquoted(own)) if aside else sql.SQL("NULL"),
+        "key": sql.SQL(", ").join(
+            sql.SQL("{}, {}::text").format(literal(each), named("r", now[each])) for each in saved.key
+        ),
+    }
+    row = session.row(sql.SQL(UNKEPT).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
+    return row["some"]
+
+
+def _table_of(key: str, found: Plan) -> str:
+    """The table of a column as it is called now."""
+    table = parted(key.partition(":")[2])[0]
+    return found.was.get(f"table:{table}", f"table:{table}").partition(":")[2]
+
+
+def _holds_rows(session: Session, table: str) -> bool:
+    return session.row(sql.SQL(HOLDS_ROWS).format(table=named(*_place(table))))["some"]
+
+
+def _place(name: str) -> tuple[str, str]:
+    schema, _, own = parted(name)
+    return unquoted(schema), unquoted(own)
+
+
+def hold(session: Session, tables: Iterable[Protected]) -> None:
+    """From now on nobody writes these tables until the transaction ends; reading goes on."""
+    for each in tables:
+        session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(each.identifier))
+
+
+def save(session: Session, capture_id: str, tables: Iterable[Protected], progress: Progress) -> list[Row]:
+    """Saves them under a capture; gives what a capture says of its data."""
+    return [table_data.save(session, capture_id, each, progress) for each in tables]
+
+
+def counters(session: Session, names: Iterable[str]) -> dict[str, fill_statements.Counter]:
+    """Where sequences stand."""
+    made: dict[str, fill_statements.Counter] = {}
+    for name in sorted(names):
+        row = session.row(sql.SQL(COUNTER).format(sequence=named(*_place(name))))
+        made[name] = (row["last"], row["called"])
+    return made
+
+
+def sequences(entries: Mapping[str, Entry]) -> set[str]:
+    """The names of all sequences, those of identity columns too."""
+    found = {e.name for e in entries.values() if e.kind == "sequence"}
+    for e in entries.values():
+        identity: dict[str, t.Any] = (e.facts.get("identity") if e.kind == "column" else None) or {}
+        found |= {identity["sequence"]} if identity.get("sequence") else set()
+    return found
+
+
+def kept(session: Session, document: Document, *, may_look: bool) -> fill_statements.Kept:
+    """What can be put back with a capture; its data is in the ledger of its database alone, where one may look for it. Inside the
+    caller's transaction."""
+    counters: dict[str, fill_statements.Counter] = {
+        name: (where[0], where[1]) for name, where in document.get("sequences", {}).items()
+    }
+    there = may_look and bool(document["protected"]) and _is_kept(session, document)
+    found = [each for each in document["protected"] if there or (may_look and not each["rows"])]
+    tables = {each["relation"]: _saved(document, each) for each in found}
+    return fill_statements.Kept(tables, counters)
+
+
+def _is_kept(session: Session, document: Document) -> bool:
+    return session.row(IS_KEPT, capture_id=document["capture_id"])["there"]
+
+
+def _saved(document: Document, each: Row) -> fill_statements.Saved:
+    return fill_statements.Saved(document["capture_id"], each["relation"], tuple(each["key"]), tuple(each["columns"]))
+
+
+def prove(session: Session, found: Plan, tables: Mapping[str, fill_statements.Saved]) -> list[Row]:
+    """What came back, by table; raises unless it is what was kept. Inside the caller's transaction, once the way is gone."""
+    filled: dict[str, set[str]] = {}
+    for key in found.filled:
+        kind, _, name = key.partition(":")
+        if kind == "table":
+            filled[name] = set(tables[name].columns)
+        else:
+            filled.setdefault(parted(name)[0], set()).add(unquoted(parted(name)[2]))
+    return [_proved(session, tables[table], sorted(columns), found) for table, columns in sorted(filled.items())]
+
+
+def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], found: Plan) -> Row:
+    whole = f"table:{saved.relation}" in found.filled
+    parts = {
+        "table": named(*_place(saved.relation)),
+        "image": sql.SQL(", ").join(_pair(each) for each in saved.columns),
+        "key": sql.SQL(", ").join(_pair(each) for each in saved.key),
+        "same": sql.SQL(" AND ").join(
+            sql.SQL("d.image ->> {} IS NOT DISTINCT FROM {}::text").format(literal(each), named("r", each))
+            for each in columns
+        ),
+    }
+    query = WHOLE if whole else CAME_BACK
+    row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
+    if row["same"] is False or (not whole and row["same"] != row["found"]):
+        raise NotReached(
+            f"the data of {saved.relation} would not come back as it was kept: rolled back, nothing was changed",
+            on=session.where,
+            said=f"of {count(row['found'], 'row')} some have other values in {', '.join(columns)}",
+            next_step="look for a rule or a domain that changes what is written to it, then run the same command again",
+        )
+    return {"relation": saved.relation, "columns": columns, "rows": row["found"]}
+
+
+def _pair(column: str) -> sql.Composed:
+    return sql.SQL("{}, {}::text").format(literal(column), named("r", column))
+
+
+def readable(keys: Iterable[str], few: int = 10) -> str:
+    """Keys for a person, the first of them."""
+    told = [captures_document.readable(key) for key in keys]
+    return ", ".join(told[:few]) + (f" and {len(told) - few} more" if len(told) > few else "")

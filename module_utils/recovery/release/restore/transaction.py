@@ -1,0 +1,369 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going back to a captured release: in one transaction that commits only where the catalog then says what the capture says."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+import typing as t
+
+from ...core.errors import NotReached
+from ...core.progress import count, in_words
+from ...postgres.driver import errors, psycopg
+from ...postgres.session import EXACTLY, translate
+from ...scout import event_queue
+from ..captures import document as captures_document
+from ..catalog import reader as catalog_reader
+from ..ddl.common import parted
+from ..planner import fill_statements, lock_hazards, single_object
+from ..planner import plan as planner_plan
+from . import saved_data
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ...core.errors import RecoveryError
+    from ...core.progress import Progress
+    from ...postgres.session import Row, Session
+    from ..captures.document import Document
+    from ..captures.table_data import Protected
+
+#: In which schemas the captured objects are now; a release may have moved them out of its own.
+WHERE_NOW: t.Final = """
+SELECT DISTINCT n.nspname::text AS name
+FROM unnest(%(catalogs)s::text[], %(oids)s::bigint[]) AS a (catalog, oid)
+LEFT JOIN pg_catalog.pg_class AS c ON a.catalog = 'pg_class' AND c.oid = a.oid
+LEFT JOIN pg_catalog.pg_proc AS p ON a.catalog = 'pg_proc' AND p.oid = a.oid
+LEFT JOIN pg_catalog.pg_type AS y ON a.catalog = 'pg_type' AND y.oid = a.oid
+LEFT JOIN pg_catalog.pg_collation AS l ON a.catalog = 'pg_collation' AND l.oid = a.oid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = coalesce(c.relnamespace, p.pronamespace, y.typnamespace, l.collnamespace)
+UNION
+SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = ANY(%(schemas)s)
+"""
+
+#: Deparsed definitions name all in full, and a function may speak of what is made after it.
+AS_WRITTEN: t.Final = """
+SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function_bodies', 'off', true)
+"""
+
+ALLOW: t.Final = "-e allow_lossy=true"
+#: The pauses between attempts, while others keep locks: the first, and the longest.
+#: What to do where the planned way does not arrive.
+BY_HAND: t.Final = "take back by hand what differs, then run the same command again; please report it"
+FIRST_SECONDS: t.Final = 0.2
+LONGEST_SECONDS: t.Final = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The capture that is to be come back to; addresses mean something only in the database it is of."""
+
+    document: Document
+    same_database: bool
+    #: The one object that is meant, by its key; none means all of them.
+    only: str | None = None
+
+    @property
+    def scope(self) -> catalog_reader.Scope:
+        """What the release is about."""
+        scope = self.document["scope"]
+        return catalog_reader.Scope(tuple(scope["schemas"]), scope["migrations_table"])
+
+    @functools.cached_property
+    def entries(self) -> dict[str, catalog_reader.Entry]:
+        """What it consists of."""
+        found = captures_document.entries_of(self.document)
+        if self.same_database:
+            return found
+        return {key: dataclasses.replace(entry, address=None) for key, entry in found.items()}
+
+    def wanted(self, live: Mapping[str, catalog_reader.Entry]) -> dict[str, catalog_reader.Entry]:
+        """What there shall be, where this is what there is."""
+        return self.entries if self.only is None else single_object.alone(live, self.entries, self.only)
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long one attempt waits for a lock, and how long attempts go on; seconds."""
+
+    lock_timeout_seconds: float = 2.0
+    statement_timeout_seconds: float = 600.0
+    patience_seconds: float = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """From what there is to what there shall be: the plan, the data that is saved first, and what is lost."""
+
+    target: Target
+    live: catalog_reader.Catalog
+    wanted: dict[str, catalog_reader.Entry]
+    plan: planner_plan.Plan
+    kept: fill_statements.Kept
+    saves: tuple[Protected, ...]
+    #: Keys of what goes with data that cannot be saved, and of what comes back without the data it had.
+    lost: tuple[str, ...]
+    empty: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Tells whether what there is has changed since this was planned."""
+        return captures_document.digest(captures_document.digests(self.live.entries.values()))
+
+    @property
+    def objects(self) -> int:
+        """How many objects are touched."""
+        return len({step.key for step in self.plan.all_steps})
+
+
+@dataclasses.dataclass(frozen=True)
+class Gone:
+    """How it went: attempts that gave way to others' locks, and for how long the last one lasted."""
+
+    attempts: int
+    seconds: float
+
+
+def live(session: Session, target: Target, paused: Sequence[Row] = ()) -> catalog_reader.Catalog:
+    """The catalog as it is, with whatever the capture knows of other schemas; inside the caller's transaction."""
+    wanted = target.entries
+    addresses = {e.address: key for key, e in wanted.items() if e.address}
+    places = [a for a in addresses if a[0] in ("pg_class", "pg_proc", "pg_type", "pg_collation")]
+    beyond = {key.partition(":")[2] for key in target.document["scope"]["beyond"] if key.startswith("schema:")}
+    rows = session.rows(WHERE_NOW, catalogs=[a[0] for a in places], oids=[a[1] for a in places], schemas=sorted(beyond))
+    # Those of the release that are gone are made again.
+    there = {row["name"] for row in session.rows(WHERE_NOW, catalogs=[], oids=[], schemas=list(target.scope.schemas))}
+    scope = dataclasses.replace(target.scope, schemas=tuple(sorted(there)))
+    inside = catalog_reader.read(session, scope, paused)
+    others = {row["name"] for row in rows if not row["name"].startswith("pg_")} - set(scope.schemas)
+    wider: dict[str, catalog_reader.Entry] = {}
+    if others:
+        found = catalog_reader.read(
+            session, dataclasses.replace(scope, schemas=tuple(sorted({*there, *others}))), paused
+        )
+        wider = {key: e for key, e in found.entries.items() if key in wanted or e.address in addresses}
+    beyond = {*inside.beyond, *(key for key in wider if key not in inside.entries)}
+    return catalog_reader.Catalog({**wider, **inside.entries}, tuple(sorted(beyond)))
+
+
+def survey(
+    session: Session,
+    target: Target,
+    paused: Sequence[Row] = (),
+    *,
+    kept: fill_statements.Kept = fill_statements.NOTHING,
+) -> Way:
+    """The way back from what there is, with what is lost on it; inside the caller's transaction."""
+    there = live(session, target, paused)
+    known = own(there, target.entries)
+    wanted = target.wanted(known)
+    made = planner_plan.plan(
+        catalog_reader.Catalog(known, ()),
+        catalog_reader.Catalog(wanted, ()),
+        migrations_table=target.scope.migrations_table,
+        kept=kept,
+    )
+    goes = saved_data.going(session, made, there.entries)
+    empty = saved_data.comes_back_empty(session, made)
+    if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
+        told = f"{saved_data.readable(lacking)} must have a value in every row, and of some rows none is kept: add and fill it"
+        made = dataclasses.replace(made, impossible=(*made.impossible, told))
+    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
+
+
+def own(found: catalog_reader.Catalog, captured: Mapping[str, catalog_reader.Entry]) -> dict[str, catalog_reader.Entry]:
+    """What is of the release, wherever it is now, and what stands on that. What this only needs elsewhere, and the capture does
+    not know, is somebody else's."""
+    beyond, places = set(found.beyond), {entry.address for entry in captured.values() if entry.address}
+    relations = {entry.name for entry in captured.values() if entry.kind in ("table", "view", "materialized_view")}
+    return {
+        key: entry
+        for key, entry in found.entries.items()
+        if key in captured or key not in beyond or entry.address in places or _relation(entry) in relations
+    }
+
+
+def _relation(entry: catalog_reader.Entry) -> str:
+    """What something stands on; empty where it stands for itself."""
+    if entry.kind == "column":
+        return parted(entry.name)[0]
+    return entry.facts.get("table") or entry.facts.get("relation") or ""
+
+
+def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
+    """Raises where there is no way back, or data would be lost that nobody has given up."""
+    if way.plan.impossible:
+        raise NotReached(
+            "there is no way back to the capture that PostgreSQL could go",
+            on=where,
+            said="; ".join(way.plan.impossible[:5]),
+            next_step="take these back by hand, then run the same command again",
+        )
+    lost, empty = ([key for key in keys if key not in given_up] for keys in (way.lost, way.empty))
+    told = [f"{saved_data.readable(lost)}: goes, and cannot be saved"] if lost else []
+    told += [f"{saved_data.readable(empty)}: comes back without the data it had"] if empty else []
+    if told and not allow_lossy:
+        raise NotReached(
+            "refused to go back: data would be lost",
+            on=where,
+            said="; ".join(told),
+            next_step=f"save what is needed of it, then allow it: {allow}",
+        )
+
+
+def nothing() -> None:
+    """For hooks that nobody has given."""
+
+
+def restore(
+    session: Session,
+    way: Way,
+    patience: Patience,
+    progress: Progress,
+    *,
+    go: Callable[[Session], None] | None = None,
+    prepare: Callable[[], None] = nothing,
+    settle: Callable[[], Sequence[Row]] = tuple,
+    record: Callable[[Mapping[str, catalog_reader.Entry]], None] = lambda _: None,
+    advice: str = BY_HAND,
+) -> Gone:
+    """Goes the way that was planned, all of it or nothing.
+
+    All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned steps,
+    `settle` after them, which gives the jobs that a pause holds by then, and `record` with the catalog when that has been found to
+    be what was wanted. `advice` is what to do where it has not.
+    """
+    add_labels(session, way.plan)
+    deadline, attempts = time.monotonic() + patience.patience_seconds, 0
+    while True:
+        progress.checkpoint()
+        began = time.monotonic()
+        try:
+            with session.write(
+                statement_timeout_seconds=patience.statement_timeout_seconds,
+                lock_timeout_seconds=patience.lock_timeout_seconds,
+            ):
+                session.execute(EXACTLY)
+                prepare()
+                if go is None:
+                    walk(session, way.plan)
+                else:
+                    go(session)
+                record(_proved(session, way, settle(), advice))
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as e:
+            attempts += 1
+            pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
+            if time.monotonic() + pause > deadline:
+                raise _in_the_way(session, e, patience) from e
+            progress.sometimes(f"others keep locks, attempt {attempts} gave way")
+            progress.wait(pause)
+        else:
+            return Gone(attempts, round(time.monotonic() - began, 3))
+
+
+def add_labels(session: Session, found: planner_plan.Plan) -> None:
+    """Labels that enums get again; each by itself, and nothing where they are there, so that it can be gone on with."""
+    for step in found.before:
+        for statement in step.statements:
+            try:
+                with session.write():
+                    session.execute(AS_WRITTEN)
+                    session.connection.execute(
+                        statement.replace(" ADD VALUE ", " ADD VALUE IF NOT EXISTS ", 1).encode()
+                    )
+            except psycopg.Error as e:
+                raise _refused(session, step, statement, e) from e
+
+
+def walk(session: Session, found: planner_plan.Plan) -> None:
+    """The steps of the plan; inside the caller's transaction."""
+    for step in found.steps:
+        for statement in step.statements:
+            session.execute(AS_WRITTEN)
+            try:
+                # Written by the planner of what the catalog says, and without any value to bind.
+                session.connection.execute(statement.encode())
+            except (errors.LockNotAvailable, errors.DeadlockDetected):
+                raise
+            except psycopg.Error as e:
+                raise _refused(session, step, statement, e) from e
+
+
+def _refused(session: Session, step: planner_plan.Step, statement: str, error: psycopg.Error) -> RecoveryError:
+    raised = translate(
+        error,
+        f"could not {step.does} {captures_document.readable(step.key)}; nothing was changed",
+        on=session.where,
+        next_step="mend what PostgreSQL names, then run the same command again",
+    )
+    raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": statement}}
+    return raised
+
+
+def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, catalog_reader.Entry]:
+    """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
+    there = own(live(session, way.target, paused), way.wanted)
+    differing = captures_document.compare(way.wanted, there, same_database=False)
+    if differing.number:
+        raise NotReached(
+            "went the whole way, and did not arrive: rolled back, nothing was changed",
+            on=session.where,
+            said=differing.first(),
+            next_step=advice,
+            result={"differs": differing.as_dict()},
+        )
+    return there
+
+
+def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> RecoveryError:
+    """Who it was is looked up afterwards; whoever let go since is not told."""
+    raised = translate(
+        error,
+        f"could not go back within {in_words(patience.patience_seconds)}: others keep locks; nothing was changed",
+        on=session.where,
+        next_step="unstick_etl.yml --check shows who is in the way; then run the same command again",
+    )
+    with session.read():
+        who = event_queue.describe(event_queue.keepers(session))
+    raised.said += f"; locks are held by {who}" if who else ""
+    return raised
+
+
+def described(way: Way) -> dict[str, t.Any]:
+    """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
+    steps: list[dict[str, t.Any]] = []
+    for step in way.plan.all_steps:
+        hazard = lock_hazards.worst(step.statements)
+        effect = (
+            lock_hazards.LOSES
+            if step.key in way.plan.loses and hazard.effect == lock_hazards.REWRITES
+            else hazard.effect
+        )
+        told = {"does": step.does, "key": step.key, "lock": hazard.lock, "hazard": effect}
+        steps.append({**told, "statements": list(step.statements)})
+    whole = lock_hazards.worst(statement for step in way.plan.all_steps for statement in step.statements)
+    return {
+        "steps": steps,
+        "step_count": len(steps),
+        "objects": way.objects,
+        "lock": whole.lock,
+        "hazard": lock_hazards.LOSES if any(step["hazard"] == lock_hazards.LOSES for step in steps) else whole.effect,
+        "loses": list(way.lost),
+        "empty": list(way.empty),
+        "impossible": list(way.plan.impossible),
+    }
+
+
+def sentence(way: Way, verb: str) -> str:
+    """One line for a person."""
+    steps = way.plan.all_steps
+    if not steps:
+        return "nothing differs from the capture"
+    text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
+    text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
+    text += f"; {count(len(way.plan.filled), 'object')} with the data kept" if way.plan.filled else ""
+    text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
+    return text + (f"; {count(len(way.empty), 'object')} without data" if way.empty else "")

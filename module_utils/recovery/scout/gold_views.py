@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Knows whether Scout's materialized views say what silver says: by the time of their refresh, and by their contents."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import typing as t
+
+from ..core.progress import count, in_words
+from ..postgres.driver import errors, psycopg, sql
+from . import contract
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable
+
+    from ..postgres.session import Row, Session
+
+#: The materialized views of the schema, with all they read, directly or through other views. CONCURRENTLY needs a valid
+#: unique index on plain columns without WHERE. Before PostgreSQL 17 only an owner may refresh.
+VIEWS = """
+WITH RECURSIVE direct AS (
+    SELECT DISTINCT r.ev_class AS reader, d.refobjid AS read
+    FROM pg_catalog.pg_rewrite AS r
+    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+         AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
+), deep AS (
+    SELECT reader, read FROM direct
+    UNION SELECT deep.reader, direct.read FROM deep JOIN direct ON direct.reader = deep.read
+)
+SELECT c.oid, c.relname::text AS name, c.relispopulated AS populated, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+       CASE WHEN current_setting('server_version_num')::int >= 170000
+            THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+            ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END AS refreshable,
+       pg_catalog.pg_get_viewdef(c.oid) AS definition,
+       EXISTS (SELECT FROM pg_catalog.pg_index AS i
+               WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+                 AND i.indpred IS NULL AND i.indexprs IS NULL) AS keyed,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               AND a.atttypid = 'timestamptz'::regtype ORDER BY a.attnum) AS times,
+       ARRAY(SELECT deep.read FROM deep WHERE deep.reader = c.oid) AS needs
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' AND n.nspname = %(schema)s
+ORDER BY c.relname
+"""
+
+#: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none.
+SILVER_CHANGED = """
+SELECT greatest(
+    (SELECT max(processed_at) FROM scout.etl_processed),
+    (SELECT max(greatest(processed_at, updated_at)) FROM scout.silver_transactions),
+    (SELECT max(updated_at) FROM scout.silver_line_items)) AS changed_at
+"""
+
+SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
+
+#: Names under which a view may keep the time of its own refresh where its definition does not show it.
+CLOCKS: t.Final = ("refreshed_at", "last_refreshed_at", "updated_at", "created_at")
+
+#: One column as pg_get_viewdef prints it: `    now() AS created_at,`.
+COLUMN = re.compile(
+    r'^\s*(?:SELECT )?(?P<expression>.+) AS (?:(?P<plain>\w+)|"(?P<quoted>(?:[^"]|"")+)")[,;]?$', re.MULTILINE
+)
+NOW = r"(?:now|transaction_timestamp|statement_timestamp|clock_timestamp)\(\)|CURRENT_TIMESTAMP"
+IS_NOW = re.compile(rf"(?:{NOW})")
+MOVES = re.compile(
+    rf"\b(?:{NOW}|CURRENT_DATE|CURRENT_TIME|LOCALTIME|LOCALTIMESTAMP|age\((?:[^,()]|\([^,()]*\))+\)|timeofday\(\)|random\(\))"
+)
+
+#: An ETL run that was in flight at a refresh shows an earlier time than it; beyond this, a later refresh is trusted where
+#: contents cannot be compared.
+SETTLED_SECONDS: t.Final = 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A materialized view and what its refresh needs.
+
+    `clocks` hold the time of the refresh by definition, `named` perhaps, by their names; `contents` change only when silver
+    does; `needs` is all that it reads.
+    """
+
+    oid: int
+    name: str
+    populated: bool
+    definition: str
+    keyed: bool
+    columns: tuple[str, ...]
+    clocks: tuple[str, ...]
+    needs: tuple[int, ...]
+    named: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    owner: str = ""
+    refreshable: bool = True
+
+    @property
+    def full_name(self) -> str:
+        """Schema and name."""
+        return f"{contract.SCHEMA}.{self.name}"
+
+    @property
+    def concurrently(self) -> bool:
+        """Whether readers can go on during a refresh."""
+        return self.populated and self.keyed
+
+
+@dataclasses.dataclass(frozen=True)
+class Freshness:
+    """Whether a view says what silver says: fresh, stale, unpopulated, or unknown, and how that is known."""
+
+    view: View
+    state: str
+    why: str
+    refreshed_at: datetime.datetime | None = None
+    behind_seconds: float | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results."""
+        return {
+            "name": self.view.full_name,
+            "state": self.state,
+            "why": self.why,
+            "refreshed_at": self.refreshed_at.isoformat() if self.refreshed_at else None,
+            "behind_seconds": None if self.behind_seconds is None else round(self.behind_seconds, 1),
+            "concurrently": self.view.concurrently,
+        }
+
+
+def expressions(definition: str) -> list[tuple[str, str]]:
+    """Name and expression of each column that a definition writes on a line of its own."""
+    return [
+        (found["plain"] or found["quoted"].replace('""', '"'), found["expression"])
+        for found in COLUMN.finditer(definition.strip().rstrip(";"))
+    ]
+
+
+def views(session: Session) -> list[View]:
+    """Scout's materialized views in the order in which they can be refreshed."""
+    return in_order(_view(row) for row in session.rows(VIEWS, schema=contract.SCHEMA))
+
+
+def _view(row: Row) -> View:
+    written = expressions(row["definition"])
+    now = {name for name, expression in written if IS_NOW.fullmatch(expression)}
+    moving = {name for name, expression in written if MOVES.search(expression)}
+    times: list[str] = row.pop("times")
+    row.update(
+        columns=tuple(row["columns"]),
+        needs=tuple(row["needs"]),
+        clocks=tuple(name for name in times if name in now),
+        named=tuple(name for name in CLOCKS if name in times and name not in now),
+        contents=tuple(name for name in row["columns"] if name not in moving and name not in CLOCKS),
+    )
+    return View(**row)
+
+
+def in_order(found: Iterable[View]) -> list[View]:
+    """Each view after those it reads; by name where free."""
+    waiting = sorted(found, key=lambda view: view.name)
+    ordered: list[View] = []
+    while waiting:
+        open_oids = {view.oid for view in waiting}
+        ready = [view for view in waiting if not open_oids & set(view.needs) - {view.oid}]
+        ordered += ready or waiting
+        done = {view.oid for view in ordered}
+        waiting = [view for view in waiting if view.oid not in done]
+    return ordered
+
+
+def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
+    """The freshness of every view; `budget_seconds` bounds the comparison of contents, beyond it is unknown."""
+    changed_at = session.row(SILVER_CHANGED)["changed_at"]
+    deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
+    found: list[Freshness] = []
+    for view in views(session):
+        state = _freshness(session, view, changed_at, deadline)
+        stale = [f.view.full_name for f in found if f.view.oid in view.needs and f.state in ("stale", "unpopulated")]
+        if stale and state.state == "fresh":
+            state = dataclasses.replace(state, state="stale", why=f"reads {', '.join(stale)}, not fresh")
+        found.append(state)
+    return found
+
+
+def _freshness(session: Session, view: View, changed_at: datetime.datetime | None, deadline: float | None) -> Freshness:
+    if not view.populated:
+        return Freshness(view, "unpopulated", "never refreshed since it was made or emptied")
+    at = refreshed_at(session, view)
+    behind = None if at is None or changed_at is None else (changed_at - at).total_seconds()
+    if behind is not None and behind > 0:
+        return Freshness(view, "stale", f"silver changed {in_words(behind)} after its refresh", at, behind)
+    try:
+        differing = _compare(session, view, deadline)
+    except psycopg.Error as e:
+        if session.connection.closed:
+            raise
+        said = "out of time" if isinstance(e, errors.QueryCanceled) else e.diag.message_primary or str(e)
+        known = isinstance(e, (errors.QueryCanceled, errors.InsufficientPrivilege))
+        if known and behind is not None and -behind > SETTLED_SECONDS:
+            return Freshness(view, "fresh", "refreshed long after silver last changed", at, 0.0)
+        return Freshness(view, "unknown", f"its contents could not be compared: {said}", at)
+    if differing:
+        return Freshness(view, "stale", f"{count(differing, 'row')} differ from what silver gives", at)
+    return Freshness(view, "fresh", "its contents equal what silver gives", at, 0.0)
+
+
+def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
+    """The refresh time a view carries: a column that is one by definition, or by name with one value in several rows."""
+    for clock in (*view.clocks, *view.named):
+        query = sql.SQL("SELECT count(*) AS rows, min({c}) AS first, max({c}) AS last FROM {v}").format(
+            c=sql.Identifier(clock), v=sql.Identifier(contract.SCHEMA, view.name)
+        )
+        row: Row | None = session.connection.execute(query).fetchone()
+        if row is None or row["first"] is None or row["first"] != row["last"]:
+            continue
+        if clock in view.clocks or row["rows"] > 1:
+            return row["last"]
+    return None
+
+
+def _compare(session: Session, view: View, deadline: float | None) -> int:
+    """Rows that differ between a view and its own query, whatever moves by itself left out; raises QueryCanceled in time."""
+    definition = sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";")))
+    stored = sql.Identifier(contract.SCHEMA, view.name)
+    if view.contents:
+        shown = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in view.contents)
+        query = sql.SQL(
+            "WITH now_given AS (SELECT {c} FROM ({d}) AS q), stored AS (SELECT {c} FROM {v}) "
+            "SELECT (SELECT count(*) FROM (SELECT * FROM now_given EXCEPT ALL SELECT * FROM stored) AS more) "
+            "+ (SELECT count(*) FROM (SELECT * FROM stored EXCEPT ALL SELECT * FROM now_given) AS less) AS differing"
+        ).format(c=shown, d=definition, v=stored)
+    else:
+        query = sql.SQL(
+            "SELECT abs((SELECT count(*) FROM ({d}) AS q) - (SELECT count(*) FROM {v})) AS differing"
+        ).format(d=definition, v=stored)
+    with session.savepoint():
+        before = session.row("SELECT current_setting('statement_timeout') AS limit")["limit"]
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise errors.QueryCanceled("the time budget is spent")
+            session.execute(SET_TIMEOUT, limit=f"{max(1, round(left * 1000))}ms")
+        row = session.connection.execute(query).fetchone()
+        session.execute(SET_TIMEOUT, limit=before)
+    return 0 if row is None else int(row["differing"])

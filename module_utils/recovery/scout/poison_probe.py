@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is to blame when the ETL refuses a batch: judged by the error, and guessed, without writing, by the events' data."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ..postgres.driver import errors, psycopg
+from . import contract
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..postgres.session import Session
+
+OLDEST = """
+SELECT coalesce(array_agg(event_id::text ORDER BY ingested_at, event_id), '{}') AS ids
+FROM (
+    SELECT b.event_id, b.ingested_at FROM scout.bronze_events AS b
+    WHERE b.event_type = %(event_type)s
+      AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+    ORDER BY b.ingested_at, b.event_id LIMIT %(limit)s
+) AS o
+"""
+
+#: The conversions the ETL makes of each event, made read-only; raises what the first impossible one raises.
+PROBE = """
+SELECT sum(converted), coalesce(jsonb_object_agg(event_id, problem) FILTER (WHERE problem IS NOT NULL), '{}') AS problems
+FROM (
+    SELECT b.event_id::text AS event_id,
+           num_nonnulls(
+               (e ->> 'total_amount')::numeric(10, 2), (e ->> 'net_amount')::numeric(10, 2),
+               (e ->> 'discount_amount')::numeric(10, 2), (e ->> 'tax_amount')::numeric(10, 2),
+               (e ->> 'ts')::timestamptz, i.lines) AS converted,
+           CASE WHEN e ->> 'transaction_id' IS NULL THEN 'transaction_id is null'
+                WHEN e ->> 'store_id' IS NULL THEN 'store_id is missing'
+                WHEN coalesce(e ->> 'total_amount', e ->> 'net_amount') IS NULL
+                    THEN 'neither total_amount nor net_amount is given'
+                WHEN i.nameless > 0 THEN 'an item has no product_id' END AS problem
+    FROM scout.bronze_events AS b
+    CROSS JOIN LATERAL (SELECT b.event_data AS e) AS event
+    CROSS JOIN LATERAL (
+        SELECT count(coalesce((item ->> 'qty')::int, (item ->> 'quantity')::int))
+               + count((item ->> 'unit_price')::numeric(10, 2)) + count((item ->> 'line_amount')::numeric(10, 2)) AS lines,
+               count(*) FILTER (WHERE item ->> 'product_id' IS NULL) AS nameless
+        FROM jsonb_array_elements(CASE WHEN e ? 'items' THEN e -> 'items' ELSE '[]' END) AS item
+    ) AS i
+    WHERE b.event_id = ANY(%(ids)s::uuid[])
+      AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id'
+) AS probed
+"""
+
+#: Events that an error speaks of: by transaction, or by the value of a key.
+NAMED = """
+SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b
+WHERE b.event_id = ANY(%(ids)s::uuid[])
+  AND (length(b.event_data ->> 'transaction_id') > 3 AND strpos(%(said)s, b.event_data ->> 'transaction_id') > 0
+       OR strpos(b.event_data::text, to_json(%(key)s::text)::text) > 0)
+"""
+
+#: `Key (store_id)=(S-404) is not present in table "dim_store".` in whatever language.
+KEY = re.compile(r"\([^()]+\)=\((?P<value>[^()]+)\)")
+
+#: Classes of errors that speak of one event's data: cardinality, data, integrity, WITH CHECK OPTION, program limits
+#: (an index entry too long), RAISE in a trigger. Every other error is of the system and stops the drain.
+EVENT_ERROR_CLASSES: t.Final = ("21", "22", "23", "44", "54", "P0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspect:
+    """An event whose data the ETL could not convert, and why."""
+
+    event_id: str
+    reason: str
+    sqlstate: str | None = None
+
+
+class Refused(Exception):
+    """The ETL refused a batch because of data in it."""
+
+    def __init__(self, error: psycopg.Error) -> None:
+        self.error = error
+        self.sqlstate = error.sqlstate or ""
+        self.said = error.diag.message_primary or str(error)
+        self.everything = f"{self.said} {error.diag.message_detail or ''}"
+        super().__init__(self.said)
+
+
+def judge(sqlstate: str | None, constraint: str | None = None) -> str:
+    """What an error of the ETL is about: `event`, `others` (try again), `slow`, or `system`."""
+    if sqlstate == "57014":
+        return "slow"
+    if sqlstate in ("40001", "40P01", "55P03") or (sqlstate == "23505" and constraint == "etl_processed_pkey"):
+        return "others"
+    return "event" if (sqlstate or "")[:2] in EVENT_ERROR_CLASSES else "system"
+
+
+def verdict_on(error: psycopg.Error) -> str:
+    """The same of psycopg's error."""
+    return judge(error.sqlstate, error.diag.constraint_name)
+
+
+def suspects(session: Session, *, limit: int, most: int = 1) -> list[Suspect]:
+    """Among the `limit` oldest pending events, the first `most` that cannot be converted; found by halving, read-only."""
+    return unconvertible(session, oldest(session, limit), most)
+
+
+def oldest(session: Session, limit: int) -> list[str]:
+    """Ids of the `limit` oldest pending events."""
+    return session.row(OLDEST, event_type=contract.TRANSACTION_EVENT, limit=limit)["ids"]
+
+
+def unconvertible(
+    session: Session, ids: list[str], most: int, *, probe: t.LiteralString = PROBE, **values: t.Any
+) -> list[Suspect]:
+    """The first `most` of these events that cannot be converted; `probe` may look for them elsewhere than in bronze."""
+    found: list[Suspect] = []
+    stack = [ids] if ids else []
+    while stack and len(found) < most:
+        part = stack.pop()
+        try:
+            with session.savepoint():
+                reasons = session.row(probe, ids=part, **values)["problems"]
+        except errors.DataError as e:
+            if len(part) == 1:
+                found.append(Suspect(part[0], e.diag.message_primary or str(e), e.sqlstate))
+            else:
+                middle = len(part) // 2
+                stack += [part[middle:], part[:middle]]
+            continue
+        if reasons:
+            found += [Suspect(event_id, reasons[event_id]) for event_id in part if event_id in reasons]
+    return found[:most]
+
+
+def named(session: Session, ids: Collection[str], said: str) -> list[Suspect]:
+    """Those of the events that a refusal's text speaks of."""
+    key = KEY.search(said)
+    rows = session.rows(NAMED, ids=list(ids), said=said, key=key["value"] if key else None)
+    spoken_of = {row["event_id"] for row in rows}
+    return [Suspect(event_id, said) for event_id in ids if event_id in spoken_of]

@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image of a row: a JSON object from which PostgreSQL makes the very same row again, whatever columns a table has.
+
+Every value is kept as the text that PostgreSQL itself writes of it and reads it from, NULL as null. So no type loses anything
+on its way through JSON, and making an image costs half of what JSON's own forms of the values would.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..core.errors import NotReached
+from ..postgres.driver import sql
+from ..postgres.session import EXACTLY
+from . import contract
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..postgres.session import Session
+
+COLUMNS = """
+SELECT n.nspname || '.' || c.relname AS table, a.attname::text AS name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = ANY(%(tables)s)
+  AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY c.oid, a.attnum
+"""
+
+#: How each table's rows are told apart.
+KEYS: t.Final = {
+    contract.BRONZE: "event_id",
+    contract.ETL_LEDGER: "event_id",
+    contract.TRANSACTIONS: "transaction_id",
+    contract.LINE_ITEMS: "line_id",
+    contract.DEAD_LETTERS: "dlq_id",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A stored column and its type as SQL writes it."""
+
+    name: str
+    type: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table as far as images need it; generated columns are not part of an image, they follow."""
+
+    name: str
+    key: str
+    columns: tuple[Column, ...]
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """Schema and name, quoted."""
+        return sql.Identifier(*self.name.split("."))
+
+    @property
+    def targets(self) -> sql.Composed:
+        """The columns an INSERT names."""
+        return sql.SQL(", ").join(named(column.name) for column in self.columns)
+
+    def image(self, alias: str, without: Collection[str] = ()) -> sql.Composed:
+        """The expression that makes the image of the row `alias`."""
+        pairs = [
+            sql.SQL("{}, {}::text").format(literal(column.name), named(alias, column.name))
+            for column in self.columns
+            if column.name not in without
+        ]
+        return sql.SQL("jsonb_object(ARRAY[{}])").format(sql.SQL(", ").join(pairs))
+
+    def values(self, image: str, replaced: dict[str, sql.Composable] | None = None) -> sql.Composed:
+        """The expressions that make the row again from `image`, a column of the query they stand in."""
+        source = sql.Identifier(image)
+        return sql.SQL(", ").join(
+            (replaced or {}).get(column.name)
+            or sql.SQL("({} ->> {})::{}").format(source, literal(column.name), sql.SQL(t.cast("t.Any", column.type)))
+            for column in self.columns
+        )
+
+    def like(self, keys: Collection[str]) -> Table:
+        """The table with the columns an image has; newer columns take their defaults. Refuses where one is gone."""
+        known = {column.name for column in self.columns}
+        gone = sorted(set(keys) - known)
+        if gone:
+            raise NotReached(
+                f"cannot put rows back into {self.name}",
+                said=f"the kept image has {', '.join(gone)}, which the table has not any more",
+                next_step=f"add the column to {self.name} again, then run the same command again",
+            )
+        return dataclasses.replace(self, columns=tuple(c for c in self.columns if c.name in keys))
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """The tables whose rows are moved."""
+
+    bronze: Table
+    ledger: Table
+    transactions: Table
+    lines: Table
+    dead_letters: Table
+
+
+def named(*parts: str) -> sql.SQL:
+    """A quoted name for a query with placeholders: a per cent sign in it is not the beginning of one."""
+    return sql.SQL(t.cast("t.LiteralString", sql.Identifier(*parts).as_string().replace("%", "%%")))
+
+
+def literal(text: str) -> sql.SQL:
+    """The same for a text."""
+    return sql.SQL(t.cast("t.LiteralString", sql.Literal(text).as_string().replace("%", "%%")))
+
+
+def read(session: Session) -> Tables:
+    """The tables as they are in this database; from now until the caller's transaction ends images are exact."""
+    session.execute(EXACTLY)
+    columns: dict[str, list[Column]] = {name: [] for name in KEYS}
+    for row in session.rows(COLUMNS, tables=list(KEYS)):
+        columns[row["table"]].append(Column(row["name"], row["type"]))
+    made = {name: Table(name, KEYS[name], tuple(columns[name])) for name in KEYS}
+    return Tables(
+        bronze=made[contract.BRONZE],
+        ledger=made[contract.ETL_LEDGER],
+        transactions=made[contract.TRANSACTIONS],
+        lines=made[contract.LINE_ITEMS],
+        dead_letters=made[contract.DEAD_LETTERS],
+    )
+
+
+def digest(image: sql.Composable) -> sql.Composed:
+    """A digest of many images, in whatever order they come: the sum of their hashes."""
+    return sql.SQL("coalesce(sum(jsonb_hash_extended({}, 0)), 0)").format(image)

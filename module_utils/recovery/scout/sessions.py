@@ -1,0 +1,277 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds the pipeline's sessions, what they hold and who blocks them, and which of them are stuck."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..core.errors import MissingPrivilege
+from ..core.progress import in_words
+from ..postgres.driver import sql
+from . import contract, cron_jobs
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable
+
+    from ..postgres.session import Row, Session
+
+#: Sessions of this database besides ours. Ages are of the transaction; an idle holder's, of its idleness.
+ACTIVITY = """
+SELECT a.pid, a.backend_start, a.usename::text AS role, a.application_name AS application, a.backend_type,
+       coalesce(host(a.client_addr), 'local') AS client, coalesce(a.state, 'unknown') AS state,
+       a.wait_event_type, a.wait_event, a.xact_start,
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.state_change, a.backend_start))::float8 AS seconds,
+       left(a.query, 1024) AS query,
+       a.xact_start IS NOT NULL AS in_transaction,
+       a.query = '<insufficient privilege>' AS hidden,
+       CASE WHEN a.wait_event_type = 'Lock' OR a.query = '<insufficient privilege>'
+            THEN pg_catalog.pg_blocking_pids(a.pid) ELSE '{}' END AS blocked_by,
+       coalesce((SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = a.usename), false) AS superuser
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+  AND a.leader_pid IS NULL
+  AND coalesce(a.backend_type, 'hidden') NOT IN ('autovacuum worker', 'walsender', 'parallel worker', 'pg_cron launcher')
+"""
+
+#: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold; and rows
+#: locked by FOR UPDATE or a foreign key, which count only while their holder sits idle in its transaction.
+LOCKS = """
+SELECT l.pid, 'advisory' AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
+FROM pg_catalog.pg_locks AS l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = ANY(%(keys)s)
+UNION ALL
+SELECT l.pid,
+       CASE WHEN l.mode = 'RowShareLock' THEN 'rows' WHEN c.relname = 'etl_processed' THEN 'etl'
+            WHEN c.relkind = 'm' THEN 'gold' ELSE 'silver' END,
+       n.nspname || '.' || c.relname
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND n.nspname = %(schema)s
+  AND ((c.relkind IN ('r', 'p') AND (c.relname = 'etl_processed' OR c.relname LIKE 'silver\\_%%')
+        AND l.mode = 'RowExclusiveLock')
+       OR (c.relkind IN ('r', 'p') AND l.mode = 'RowShareLock'
+           AND (c.relname IN ('bronze_events', 'etl_processed') OR c.relname LIKE 'silver\\_%%'))
+       OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
+"""
+
+OURS = "scout-recovery/"
+HOLDS_KEY = "holds advisory key"
+
+
+@dataclasses.dataclass(frozen=True)
+class Activity:
+    """A session of the database and what makes it the pipeline's, if anything does."""
+
+    pid: int
+    backend_start: datetime.datetime | None
+    role: str | None
+    application: str | None
+    client: str
+    state: str
+    wait: str | None
+    seconds: float
+    query: str
+    superuser: bool
+    hidden: bool
+    blocked_by: tuple[int, ...]
+    job: str | None
+    #: Why it counts: 'holds advisory key …', 'writes scout.etl_processed', 'runs job …', 'calls …'.
+    reasons: tuple[str, ...]
+    #: Whether it is loading silver or refreshing gold (a barrier waits for it).
+    writing: bool
+    #: Whether it is an ETL or refresh session or holds one of Scout's keys (may be cleared when stuck).
+    pipeline: bool
+
+    @property
+    def ours(self) -> bool:
+        """Whether the toolkit itself opened it."""
+        return (self.application or "").startswith(OURS)
+
+    @property
+    def holds_key(self) -> bool:
+        """Whether it holds one of Scout's advisory keys."""
+        return any(reason.startswith(HOLDS_KEY) for reason in self.reasons)
+
+    @property
+    def identity(self) -> tuple[int, datetime.datetime | None]:
+        """A pid alone is reused; with the start of the process it is not."""
+        return self.pid, self.backend_start
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results, evidence and the ledger."""
+        shown = dataclasses.asdict(self)
+        shown["backend_start"] = self.backend_start.isoformat() if self.backend_start else None
+        shown["seconds"] = round(self.seconds, 1)
+        shown["blocked_by"] = list(self.blocked_by)
+        shown["reasons"] = list(self.reasons)
+        return shown
+
+    def describe(self) -> str:
+        """`pid 4711 (etl_user, psql, idle in transaction for 14 min 3 s): holds advisory key 94752052`."""
+        who = ", ".join(part for part in (self.role, self.application) if part)
+        why = "; ".join(self.reasons) or "blocks the pipeline"
+        return f"pid {self.pid} ({who or 'unknown'}, {self.state} for {in_words(self.seconds)}): {why}"
+
+
+def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activity]:
+    """Every other session of this database, with what it holds and whom it waits for."""
+    jobs = {job.jobid: job.jobname for job in counted}
+    running = {run.pid: jobs[run.jobid] for run in cron_jobs.runs_in_flight(session, counted)} if jobs else {}
+    held: dict[int, list[Row]] = {}
+    for lock in session.rows(LOCKS, keys=list(contract.ADVISORY_KEYS), schema=contract.SCHEMA):
+        held.setdefault(lock["pid"], []).append(lock)
+    return [classify(row, held.get(row["pid"], []), running.get(row["pid"])) for row in session.rows(ACTIVITY)]
+
+
+def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
+    """What a session is to the pipeline, from its locks, its job and its statement; mere mentions do not count."""
+    reasons: list[str] = []
+    kinds = {lock["kind"] for lock in locks}
+    reasons += [f"{HOLDS_KEY} {lock['object']}" for lock in locks if lock["kind"] == "advisory"]
+    idle = row["state"].startswith("idle in transaction")
+    words = {"etl": "writes", "silver": "writes", "gold": "refreshes"} | ({"rows": "holds rows of"} if idle else {})
+    reasons += [
+        f"{words[lock['kind']]} {lock['object']}"
+        for lock in sorted(locks, key=lambda lock: (lock["object"], lock["kind"]))
+        if lock["kind"] in words
+    ]
+    if job is not None:
+        reasons.append(f"runs job {job}")
+    called = None
+    if row["in_transaction"]:
+        called = cron_jobs.calls(row["query"] or "", (*contract.ETL_FUNCTIONS, *contract.GOLD_FUNCTIONS))
+    if called and row["state"] == "active":
+        reasons.append(f"calls {called}")
+    busy = job is not None or (called is not None and row["state"] == "active")
+    return Activity(
+        pid=row["pid"],
+        backend_start=row["backend_start"],
+        role=row["role"],
+        application=row["application"],
+        client=row["client"],
+        state=row["state"],
+        wait=f"{row['wait_event_type']}: {row['wait_event']}" if row["wait_event_type"] else None,
+        seconds=max(0.0, row["seconds"] or 0.0),
+        query=" ".join((row["query"] or "").split()),
+        superuser=row["superuser"],
+        hidden=bool(row["hidden"]),
+        blocked_by=tuple(row["blocked_by"]),
+        job=job,
+        reasons=tuple(reasons),
+        writing=busy or bool(kinds & {"etl", "silver", "gold"}),
+        # Nobody comes back to a transaction left open on rows the ETL needs, and nothing may yet wait for them.
+        pipeline=busy or bool(kinds & {"etl", "gold", "advisory"}) or (idle and bool(kinds & {"rows", "silver"})),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to clear, root blockers first, and what is only reported, each with the reason."""
+
+    clear: tuple[Activity, ...]
+    leave: tuple[tuple[Activity, str], ...]
+    waiting: tuple[Activity, ...]
+
+
+def plan(
+    activities: list[Activity],
+    *,
+    stuck_after_seconds: float,
+    protected_roles: Iterable[str] = contract.PROTECTED_ROLES,
+    we_are_superuser: bool = False,
+) -> Plan:
+    """Who is stuck: pipeline sessions older than the limit, and the roots of whatever blocks any of them."""
+    by_pid = {activity.pid: activity for activity in activities}
+    stuck = [a for a in activities if a.pipeline and a.seconds >= stuck_after_seconds]
+    roots: dict[int, Activity] = {}
+    for activity in stuck:
+        for root in _roots(activity, by_pid):
+            if root.pid != activity.pid:
+                roots[root.pid] = root
+    candidates = list(roots.values()) + [a for a in stuck if a.pid not in roots]
+    clear: list[Activity] = []
+    leave: list[tuple[Activity, str]] = []
+    for activity in candidates:
+        reason = untouchable(activity, protected_roles, we_are_superuser=we_are_superuser)
+        if reason is None and activity.seconds < stuck_after_seconds:
+            reason = f"it blocks the pipeline for less than {in_words(stuck_after_seconds)}"
+        if reason is None:
+            clear.append(activity)
+        else:
+            leave.append((activity, reason))
+    chosen = {a.pid for a in clear} | {a.pid for a, _ in leave}
+    waiting = [a for a in activities if a.blocked_by and a.pid not in chosen and set(a.blocked_by) & chosen]
+    return Plan(tuple(clear), tuple(leave), tuple(waiting))
+
+
+def _roots(activity: Activity, by_pid: dict[int, Activity]) -> list[Activity]:
+    """The ends of the chains of blockers of a session; of a mere cycle, none."""
+    roots: list[Activity] = []
+    seen, todo = {activity.pid}, [activity]
+    while todo:
+        here = todo.pop()
+        blockers = [by_pid[pid] for pid in here.blocked_by if pid in by_pid]
+        if not blockers:
+            roots.append(here)
+        todo += [blocker for blocker in blockers if blocker.pid not in seen]
+        seen.update(blocker.pid for blocker in blockers)
+    return roots
+
+
+def untouchable(activity: Activity, protected_roles: Iterable[str], *, we_are_superuser: bool) -> str | None:
+    """Why we may not end a session, if so."""
+    if activity.ours:
+        return "it is a session of this toolkit"
+    if activity.role in set(protected_roles):
+        return f"role {activity.role} is protected"
+    if activity.superuser and not we_are_superuser:
+        return f"role {activity.role} is a superuser, and only a superuser may end its sessions"
+    return None
+
+
+def in_flight(activities: Iterable[Activity]) -> list[Activity]:
+    """Sessions that load silver or refresh gold now, by evidence."""
+    return [activity for activity in activities if activity.writing]
+
+
+def require_visibility(session: Session, activities: Iterable[Activity]) -> None:
+    """Refuses to judge sessions whose state PostgreSQL hides from this role."""
+    if any(activity.hidden for activity in activities):
+        me = sql.Identifier(session.facts.role).as_string()
+        raise MissingPrivilege(
+            "cannot tell which sessions are at work or stuck",
+            on=session.where,
+            said=f"role {session.facts.role} may not see other roles' sessions",
+            next_step=f"GRANT pg_read_all_stats TO {me}",
+        )
+
+
+def tree(activities: list[Activity]) -> list[str]:
+    """Who waits for whom: each root of a chain, then, indented, those it blocks; nobody twice."""
+    blocked: dict[int, list[Activity]] = {}
+    for activity in activities:
+        for pid in activity.blocked_by:
+            blocked.setdefault(pid, []).append(activity)
+    lines: list[str] = []
+    shown: set[int] = set()
+
+    def add(activity: Activity, depth: int) -> None:
+        if activity.pid not in shown:
+            shown.add(activity.pid)
+            lines.append("  " * depth + activity.describe())
+            for waiter in blocked.get(activity.pid, []):
+                add(waiter, depth + 1)
+
+    for activity in sorted(activities, key=lambda activity: bool(activity.blocked_by)):
+        if activity.pipeline or activity.pid in blocked:
+            add(activity, 0)
+    return lines

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deployment has added to the tables of a move, and would act on rows behind its back: cascades and triggers."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..core.errors import NotReached
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Session
+
+#: Foreign keys that would silently take rows along which no image is kept of.
+CASCADES = """
+SELECT c.conname AS name, c.conrelid::regclass::text AS table
+FROM pg_catalog.pg_constraint AS c
+WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd')
+  AND c.confrelid IN ('scout.bronze_events'::regclass, 'scout.etl_processed'::regclass,
+                      'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)
+  AND c.conrelid <> 'scout.silver_line_items'::regclass AND c.conparentid = 0
+"""
+
+#: Triggers of users on the tables of a move; what they do after a statement its RETURNING does not tell.
+TRIGGERS = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgrelid IN (
+    'scout.bronze_events'::regclass, 'scout.bronze_events_dlq'::regclass, 'scout.etl_processed'::regclass,
+    'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)) AS some
+"""
+
+
+def refuse_cascades(session: Session) -> None:
+    """Raises where deleting would silently change rows of other tables; inside a transaction."""
+    found = session.rows(CASCADES)
+    if found:
+        what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
+        raise NotReached(
+            "refused to move anything",
+            on=session.where,
+            said=f"deleting would cascade into tables no image is kept of: {what}",
+            next_step="make these foreign keys NO ACTION, or move those rows first",
+        )
+
+
+def has_triggers(session: Session) -> bool:
+    """Whether users have triggers on the tables of a move; inside a transaction."""
+    return session.row(TRIGGERS)["some"]

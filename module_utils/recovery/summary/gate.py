@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a summary says of an acceptance gate, for a person and for a machine."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..health import assessment
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: Why a check leaves out the smoke test.
+NOT_IN_CHECK: t.Final = "not run: check mode executes nothing"
+
+Result = dict[str, t.Any]
+
+OPERATION: t.Final = "acceptance_gate"
+#: How it ends; the second makes the exit code differ from 0.
+PASSED: t.Final = "passed"
+NOT_PASSED: t.Final = "not_passed"
+
+GATE: t.Final = "ansible-playbook playbooks/acceptance_gate.yml"
+ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
+RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+#: Where these fail, silver may say something else than its events; a recovery tells, and mends it.
+OF_SILVER: t.Final = (
+    "lost_events",
+    "negative_totals",
+    "empty_baskets",
+    "line_mismatch",
+    "missing_lines",
+    "invalid_lines",
+    "not_a_number",
+)
+WHICH: t.Final = ("verdict", "ok", "exit_code", "codes", "checks", "samples", "smoke", "period_hours", "summary")
+LABELS: t.Final = {"fail": "fails", "inconclusive": "unsure", "warn": "warns"}
+LONGEST: t.Final = 160
+
+
+def as_document(result: Mapping[str, t.Any]) -> Result | None:
+    """The gate for a machine; None where there was none, or where it came to nothing."""
+    return {name: result[name] for name in WHICH} if "verdict" in result else None
+
+
+def outcome(result: Mapping[str, t.Any]) -> str:
+    """Whether to go on; where the gate said nothing, not."""
+    return PASSED if result.get("ok") else NOT_PASSED
+
+
+def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
+    """The verdict, then what fails, what cannot be told and what warns, and the smoke test, each on lines of its own."""
+    if "verdict" not in result:
+        return {}
+    made = {"found": str(result["summary"])}
+    for status, label in LABELS.items():
+        made[label] = "; ".join(_told(check) for check in _counting(result, status))
+    smoke: Result = result.get("smoke") or {}
+    made["smoke"] = str(smoke.get("reason", "")) if smoke.get("status") == "pass" else ""
+    return made
+
+
+def what_next(result: Mapping[str, t.Any]) -> list[str]:
+    """What to do where it does not pass."""
+    if result.get("ok") or "verdict" not in result:
+        return []
+    if result["verdict"] == "paused":
+        return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
+    untold = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
+    if result["verdict"] == "inconclusive" and untold == [("smoke_test", NOT_IN_CHECK)]:
+        return ["run it without --check: the smoke test takes back what it writes"]
+    if result["verdict"] == "draining":
+        return [f"wait, then {GATE}"]
+    causes: list[Result] = result.get("diagnoses") or []
+    made = [str(cause["next_command"]) for cause in causes[:1]]
+    if any(check["name"] in OF_SILVER for check in _counting(result, "fail")):
+        made.append(
+            f"{RECOVER} --check -e last={result['period_hours']}h shows what of silver is not as its events say"
+        )
+    return [*made, GATE] if made else [f"{ASSESS}, then {GATE}"]
+
+
+def message(result: Mapping[str, t.Any]) -> str:
+    """Why the playbook ends with another exit code than 0."""
+    return f"the gate did not pass: {result.get('summary') or 'it came to no verdict'}"
+
+
+def _counting(result: Mapping[str, t.Any], status: str) -> Iterator[Result]:
+    checks: list[Result] = result["checks"]
+    return (check for check in checks if check["status"] == status and check["counts"])
+
+
+def _told(check: Mapping[str, t.Any]) -> str:
+    """`backlog_age 1 h 2 min (at most 5 min): why`."""
+    value = assessment.shown(check["value"], check["unit"])
+    text = f"{check['name']} {value}".rstrip()
+    threshold = check["threshold"]
+    if threshold and value and threshold["ok"] > 0:
+        bound = "least" if threshold["ok"] > threshold["fail"] else "most"
+        text += f" (at {bound} {assessment.shown(float(threshold['ok']), check['unit'])})"
+    reason = str(check["reason"])
+    if reason:
+        text += f": {reason if len(reason) <= LONGEST else reason[: LONGEST - 1].rstrip() + '…'}"
+    return text

@@ -1,0 +1,253 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a summary says of rows that moved, and of the runs that did it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import typing as t
+
+from ..core.progress import count
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Result = dict[str, t.Any]
+
+#: The steps that move rows, each a role and a module of that name; and the one that takes schemas back.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window", "restore")
+UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
+REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
+RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
+DEAD_LETTERS: t.Final = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
+
+#: The names under which a move counts rows, in the order in which they are shown: their table, and one of its rows.
+TABLES: t.Final = {
+    "events": ("bronze_events", "event"),
+    "transactions": ("silver_transactions", "transaction"),
+    "lines": ("silver_line_items", "line"),
+    "ledger": ("etl_processed", "ledger row"),
+    "dead_letters": ("bronze_events_dlq", "dead letter"),
+}
+
+#: What a redrive counts, in words.
+REDRIVEN: t.Final = {
+    "redriven": "back in bronze",
+    "already_there": "already there",
+    "failures": "failed again",
+    "parked": "parked",
+    "not_rebuildable": "cannot be rebuilt",
+}
+WHICH: t.Final = (
+    *("run_id", "window", "range", "not_found", "moved", "requeued", "gold_days", "rules", "report"),
+    *("undone", "put_back", "taken", "conflicts", "conflicting"),
+    *REDRIVEN,
+    *("mode", "loaded", "poison", "plan", "reconciliation"),
+    "plan_file",
+)
+COMMAND: t.Final = re.compile(r"""ansible-playbook \S+(?: --check)?(?: -e (?:"[^"]*"|[^\s;"]+))*""")
+GLUE: t.Final = "\u00a0"
+TABLE_WIDTH: t.Final = 79
+FEW: t.Final = 3
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of a text; a command is broken only where a shell reads on in the next line, so that it can be copied."""
+    made: list[str] = []
+    at = 0
+    for found in COMMAND.finditer(text):
+        if len(found[0]) > width:
+            command = folded(found[0], width)
+            made += [*_wrapped(text[at : found.start()], width), *command]
+            at = found.end()
+            # What belongs to the command's end stays there.
+            while at < len(text) and text[at] in ";,":
+                made[-1] += text[at]
+                at += 1
+    return made + _wrapped(text[at:].lstrip(), width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= width else found[0], text)
+    return [line.replace(GLUE, " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
+
+
+def folded(command: str, width: int) -> list[str]:
+    """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
+    if len(command) <= width:
+        return [command]
+    first, *words = re.split(r" (?=-e )", command)
+    lines = [first]
+    for word in words:
+        if len(f"{lines[-1]} {word} \\") > width:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+        else:
+            lines[-1] += f" {word}"
+    return lines
+
+
+def as_document(result: Mapping[str, t.Any]) -> Result | None:
+    """What a move chose, moved and met, for a machine; None where there was no move."""
+    return {name: _of(result, name) for name in WHICH if _of(result, name) is not None} if result else None
+
+
+def selected(result: Mapping[str, t.Any]) -> str:
+    """`ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC, stores S-0117`; empty where nothing was asked for."""
+    return ", ".join(filter(None, [_time_of(result), *_narrowed(_of(result, "narrowed") or {})]))
+
+
+def _narrowed(asked: Mapping[str, t.Any]) -> Iterator[str]:
+    """`stores S-0117, S-0118 and more`."""
+    for name, value in asked.items():
+        values = [value] if isinstance(value, str) else value
+        yield f"{name} {', '.join(map(str, values[:FEW]))}" + (" and more" if len(values) > FEW else "")
+
+
+def _time_of(result: Mapping[str, t.Any]) -> str:
+    window: Mapping[str, t.Any] = _of(result, "window") or {}
+    start, end = (_moment(window.get(name)) for name in ("start", "end"))
+    if not start and not end:
+        return ""
+    until = f"{'to' if start else 'up to'} {end}" if end else ""
+    words = [window.get("clock") or "", f"from {start}" if start else "", until, "UTC"]
+    return " ".join(word for word in words if word)
+
+
+def rows(result: Mapping[str, t.Any]) -> str:
+    """How many rows of which table moved, how many events wait to be loaded again, and which days of gold that changes."""
+    parts = [] if _of(result, "put_back") else counted(_of(result, "moved") or {})
+    parts += [f"{number:,} {words}" for name, words in REDRIVEN.items() if (number := _redriven(result, name))]
+    text = ", ".join(parts)
+    for name, words in (("put_back", "back"), ("taken", "out")):
+        if some := counted(_of(result, name) or {}):
+            text += f"; {words}: {', '.join(some)}"
+    if requeued := _number(_of(result, "requeued")):
+        text += f"; {count(requeued, 'kept event')} requeued"
+    days: list[t.Any] = _of(result, "gold_days") or []
+    if days:
+        more = f" and {len(days) - FEW} more" if len(days) > FEW else ""
+        text += f"; gold of {', '.join(str(day) for day in days[:FEW])}{more}"
+    return text.removeprefix("; ")
+
+
+def _redriven(result: Mapping[str, t.Any], name: str) -> int:
+    """How many entries came to this; of those that failed only the first are listed, and the ledger has the number."""
+    effects: Result = result.get("effects") or {}
+    return _number(effects["failed"] if name == "failures" and "failed" in effects else _of(result, name))
+
+
+def counted(moved: Mapping[str, t.Any]) -> list[str]:
+    """`bronze_events 1,234` for every table with rows."""
+    return [f"{TABLES.get(name, (name,))[0]} {_number(moved[name]):,}" for name in _ordered(moved)]
+
+
+def _ordered(moved: Mapping[str, t.Any]) -> list[str]:
+    """The names of what has rows, those of TABLES first."""
+    names = [*TABLES, *(name for name in moved if name not in TABLES)]
+    return [name for name in names if _number(moved.get(name))]
+
+
+def conflicts(result: Mapping[str, t.Any]) -> str:
+    """How many rows are not as they were left, and the first of them."""
+    found: list[t.Any] = _of(result, "conflicts") or []
+    if not found:
+        return ""
+    return f"{count(_of(result, 'conflicting') or len(found), 'conflict')}: {'; '.join(map(_plain, found[:FEW]))}"
+
+
+def way_back(result: Mapping[str, t.Any]) -> list[str]:
+    """The command that undoes it; none where nothing was written."""
+    return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
+
+
+def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
+    """What to do after a move that came to its end."""
+    if name == "undo":
+        return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
+    if name == "window":
+        return [DEAD_LETTERS] if result.get("poison") else []
+    if name == "redrive":
+        return (
+            [DEAD_LETTERS] if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable")) else []
+        )
+    if not result.get("changed"):
+        return []
+    which = f" -e of_incident={incident}" if incident != "adhoc" else " with this run_id"
+    return [f"once the cause is mended, {REDRIVE}{which}"]
+
+
+def table(runs: list[Result]) -> list[str]:
+    """Two lines a run, or three: which, when, what; for what and by whom; what moved, and whether it can be undone."""
+    if not runs:
+        return ["  no run fits"]
+    made = [_columns("run id", "when (UTC)", "action")]
+    for run in runs:
+        run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))
+        made.append(_columns(run_id, _moment(run.get("started_at"))[:16], action))
+        whose = f"{_cut(incident, 32)}, {_cut(actor, 32)}"
+        # Whether it can be undone is the last thing to be cut.
+        undone = _undone(run)
+        effects = textwrap.shorten(_effects(run), TABLE_WIDTH - 8 - len(undone), placeholder=" …")
+        told = f"{effects}{'; ' if effects else ''}{undone}"
+        both = f"{whose}: {told}"
+        made += [f"      {line}" for line in ([both] if len(both) <= TABLE_WIDTH - 6 else [whose, told])]
+    return made
+
+
+def _columns(run_id: str, when: str, action: str) -> str:
+    return f"  {run_id:<36}  {when:<16}  {_cut(action, 21)}".rstrip()
+
+
+def _effects(run: Mapping[str, t.Any]) -> str:
+    """`1,234 events, 1,200 transactions, 12 requeued`, and before it whatever else became of the run than success."""
+    parts: list[str] = [str(run["release"])] if run.get("release") else []
+    counts: Result = run.get("counts") or {}
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            moved = t.cast("dict[str, int]", value)
+            some = [
+                count(moved[each], TABLES[each][1]) if each in TABLES else f"{moved[each]:,} {each}"
+                for each in _ordered(moved)
+            ]
+            parts += [("" if name == "moved" else f"{name.replace('_', ' ')} ") + ", ".join(some)] if some else []
+        elif _number(value):
+            parts.append(f"{_number(value):,} {name.replace('_', ' ')}")
+    text = ", ".join(parts)
+    return text if run.get("status") in (None, "succeeded") else f"{run['status']}{': ' if text else ''}{text}"
+
+
+def _undone(run: Mapping[str, t.Any]) -> str:
+    return "can be undone" if run.get("can_be_undone") else str(run.get("why_not") or "cannot be undone")
+
+
+def _of(result: Mapping[str, t.Any], name: str) -> t.Any:
+    """A field of a result, also of one that failed half way, which has it among its effects."""
+    value: t.Any = result.get(name)
+    effects: Result = result.get("effects") or {}
+    return effects.get(name) if value is None else value
+
+
+def _number(value: t.Any) -> int:
+    """A count, given as such or as what is to be counted."""
+    return int(value or 0) if value is None or isinstance(value, int | float | str) else len(value)
+
+
+def _moment(value: t.Any) -> str:
+    return str(value or "").replace("T", " ").removesuffix("+00:00").removesuffix("Z").partition(".")[0]
+
+
+def _plain(value: t.Any) -> str:
+    """A conflict in words, whichever way it is given."""
+    if not isinstance(value, dict):
+        return str(value)
+    fields: Result = t.cast("Result", value)
+    if {"table", "key", "why"} <= set(fields):
+        return f"{fields['table']} {fields['key']}: {fields['why']}"
+    return " ".join(str(part) for part in fields.values() if part is not None)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One operation as the results of its steps tell it: what it came to, and how the pipeline stands; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..core.errors import BadInput
+from . import drill as drills
+from . import gate as gates
+from . import incident as records
+from . import rollback as rollbacks
+from .moves import MOVES
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Result = dict[str, t.Any]
+
+#: Outcomes that leave nothing for anybody to do at once; every other one makes the exit code differ from 0.
+AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
+GOOD: t.Final = frozenset(
+    {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", gates.PASSED, *AS_WANTED}
+)
+#: Steps that are done for others.
+PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
+#: Ansible leaves out what has other tags, and ends well.
+NOTHING_DONE: t.Final[Result] = {
+    "failed": True,
+    "error": BadInput(
+        "the steps that matter were not done",
+        said="--tags, --skip-tags or --start-at-task left them out",
+        next_step="run the same command without --tags, --skip-tags and --start-at-task",
+    ).as_dict(),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """One operation on one database, from the results of its steps."""
+
+    operation: str
+    host: str
+    incident: str
+    check: bool
+    resume_wanted: bool
+    steps: Mapping[str, Result]
+    seconds: float | None = None
+    #: Parts of it that were left out, each with why.
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Where the person is who reads it: paths below are shown as seen from there.
+    folder: str = ""
+
+    @property
+    def ran(self) -> dict[str, Result]:
+        """The steps that came to a result, in order; a plan that was not carried out stands for what it is the plan of."""
+        steps = {name: result for name, result in self.steps.items() if name != records.TOLD}
+        for name in [name for name in steps if name == "plan" or name.startswith("plan_")]:
+            of = self.moving if name == "plan" else name.removeprefix("plan_")
+            plan = steps.pop(name) or {}
+            if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
+                steps[of] = plan
+        return {name: records.explained(name, r) for name, r in steps.items() if r and not r.get("skipped")}
+
+    @property
+    def moving(self) -> str:
+        """The step that moves rows; empty where the operation has none."""
+        return next((name for name in self.steps if name in MOVES), "")
+
+    @property
+    def move(self) -> Result:
+        """What that step came to; in check mode, what it would."""
+        result = self.ran.get(self.moving, {})
+        return rollbacks.with_rehearsal(result, self.steps.get("plan") or {}) if self.goes_back else result
+
+    @property
+    def failure(self) -> Result | None:
+        """The first step that failed, or that ended without what it was for; where none was done, that."""
+        wrong = next((r for r in self.ran.values() if went_wrong(r)), None)
+        return wrong or (None if self.began else NOTHING_DONE)
+
+    @property
+    def began(self) -> bool:
+        """Whether any step came to a result that is more than a preparation; a gate without one says so itself."""
+        if self.operation == "emergency_reset" and not self.check and self.before.get("needs_reset"):
+            # Whether it helped is known only once that was looked at.
+            return bool({"assess_again", "resume"} & self.ran.keys())
+        return self.operation == gates.OPERATION or bool(self.ran.keys() - (PREPARATIONS - {self.operation}))
+
+    @property
+    def before(self) -> Result:
+        """The first assessment."""
+        return self.ran.get("assess", {})
+
+    @property
+    def after(self) -> Result:
+        """The last assessment."""
+        return self.ran.get("assess_again", {}) or self.before or self.watch
+
+    @property
+    def gate(self) -> Result:
+        """What an acceptance gate said."""
+        return self.ran.get("gate", {})
+
+    @property
+    def drill(self) -> Result:
+        """What a drill came to."""
+        return self.ran.get("drill", {})
+
+    @property
+    def capture(self) -> Result:
+        """What a capture of a release came to."""
+        return self.ran.get("capture", {})
+
+    @property
+    def record(self) -> Result:
+        """How the incident stands, where a step looked at its record."""
+        return records.after_telling(self.ran.get("incident", {}), self.steps.get(records.TOLD) or {})
+
+    @property
+    def keeps_record(self) -> bool:
+        """Whether this is about the record of an incident and nothing else."""
+        return self.operation in records.OPERATIONS
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether this is going back to a captured release."""
+        return self.operation == rollbacks.OPERATION
+
+    @property
+    def watch(self) -> Result:
+        """What a watch saw."""
+        return self.ran.get("watch", {})
+
+    @property
+    def outcome(self) -> str:
+        """One word for a machine; see GOOD."""
+        if self.failure is not None:
+            return "failed"
+        if self.operation == gates.OPERATION:
+            return gates.outcome(self.gate)
+        if self.check:
+            return "planned"
+        if self._judged:
+            return self._judged
+        if self.operation in ("assess", "runs", "watch_recovery"):
+            return "assessed"
+        if self.operation != "emergency_reset":
+            return "done" if self.changed else "unchanged"
+        if not self.before.get("needs_reset"):
+            return "nothing_to_do"
+        if self.state == "running":
+            return "recovered"
+        if not self.resume_wanted:
+            return "left_paused_as_told"
+        return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
+
+    @property
+    def _judged(self) -> str:
+        """The outcome where a verdict decides it and not what was done; empty elsewhere."""
+        if self.operation == drills.OPERATION:
+            return gates.PASSED if self.drill.get("verdict") == "passed" else gates.NOT_PASSED
+        return gates.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether any step changed something, or would."""
+        return any(r.get("changed") for r in self.ran.values())
+
+    @property
+    def state(self) -> str:
+        """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
+        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess", "watch", "gate"):
+            result = self.ran.get(name)
+            if result is None:
+                continue
+            if name.startswith(("assess", "gate")) and "ingestion" in result:
+                return result["ingestion"]["state"]
+            if "state" in result:
+                return result["state"]
+            if name.endswith("pause") and result.get("failed"):
+                return "unknown"
+        return "unknown"
+
+    @property
+    def database(self) -> str:
+        """Where it happened."""
+        return next((r["database"] for r in self.ran.values() if r.get("database")), self.host)
+
+
+def went_wrong(result: Result) -> bool:
+    """A watch comes to its end and says in `error` why the pipeline has not recovered."""
+    return bool(result.get("failed") or result.get("error"))

@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a summary says of going back to a captured release: schema, data and application, for a person and for a machine."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..core.progress import count, in_words
+from ..release.captures import document as captures_document
+from ..release.planner.lock_hazards import LOSES
+from . import gate as gates
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Result = dict[str, t.Any]
+
+OPERATION: t.Final = "rollback"
+AGAIN: t.Final = "run the same command again: it asks the gate, and resumes"
+ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
+#: What a revert that was not pushed says before its command.
+TO_PUSH: t.Final = ". To push it: "
+FEW: t.Final = 3
+#: Steps that have a line of their own.
+SILENT: t.Final = frozenset({"commit", "revert", "deploy", "gate"})
+
+#: Of the schema, as the module returns it; of the branch; of the edge function.
+SCHEMA: t.Final = (
+    *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
+    *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "held", "undo"),
+    *("newer", "failed_step", "differs"),
+)  # fmt: skip
+REVERT: t.Final = (
+    *("branch", "remote", "tip", "target", "commit", "pushed", "kept_as"),
+    *("reverted", "totals", "conflicts"),
+)
+DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "verify_jwt", "run_id")
+
+
+def of_schema(result: Mapping[str, t.Any]) -> bool:
+    """Whether this is a schema that went back to a capture, or would; an undo may be that, too."""
+    return "step_count" in result
+
+
+def with_rehearsal(result: Result, plan: Result) -> Result:
+    """A result with the rehearsal there was before anything was paused."""
+    wanting = of_schema(result) and not result.get("rehearsal")
+    return result | {"rehearsal": plan.get("rehearsal")} if wanting else result
+
+
+def as_document(
+    result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, asked: bool
+) -> Result | None:
+    """What went back, for a machine; None where nothing was to. Statements are left to the plan's file."""
+    if not asked and not of_schema(result):
+        return None
+    steps: list[Result] = result.get("steps") or []
+    return {
+        "schema": {
+            **{name: result.get(name) for name in SCHEMA},
+            "steps": [{name: step[name] for name in ("does", "key", "lock", "hazard")} for step in steps],
+        }
+        if result
+        else None,
+        "revert": _chosen(ran.get("revert"), REVERT),
+        "deploy": _chosen(ran.get("deploy"), DEPLOY),
+        "left_out": dict(left_out),
+    }
+
+
+def _chosen(result: Mapping[str, t.Any] | None, names: tuple[str, ...]) -> Result | None:
+    return {name: result.get(name) for name in names} if result else None
+
+
+def parts(
+    result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, check: bool
+) -> dict[str, str]:
+    """To what the schema went back and what that takes, what became of data, the application, and what was left out."""
+    made: dict[str, str] = {}
+    if of_schema(result):
+        made["back"] = "; ".join(_back(result, check=check))
+        made["data"] = "; ".join(_data(result, check=check))
+    application = [ran[name] for name in ("revert", "deploy") if name in ran and not ran[name].get("failed")]
+    made["app"] = "; ".join(_application(each, check=check) for each in application)
+    made["left"] = "; ".join(f"{name}, as {why}" for name, why in left_out.items())
+    return made
+
+
+def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
+    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
+    captured = str(result.get("captured_at") or "")[:16].replace("T", " ")
+    of = f" of {captured} UTC" if captured else ""
+    yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
+    if not result["step_count"]:
+        return
+    if check:
+        saved = result.get("hazard") == LOSES and not result.get("loses")
+        effect = "data goes that is saved first" if saved else result.get("hazard")
+        yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
+    if attempts := result.get("attempts"):
+        yield f"gave way to others {count(attempts, 'time')}"
+    rehearsal: Result = result.get("rehearsal") or {}
+    if rehearsal.get("done"):
+        yield f"rehearsed in {in_words(rehearsal['seconds'])}"
+    elif rehearsal:
+        yield f"not rehearsed: {rehearsal.get('reason')}"
+
+
+def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
+    """Which data was kept before it went, came back, is empty, or is gone."""
+    for name, would, did in (
+        ("saved", "would be saved before it goes", "saved before it went"),
+        ("filled", "would come back", "came back"),
+    ):
+        rows: list[Result | str] = result.get(name) or []
+        if rows:
+            yield f"{would if check else did}: {_few([_table(row) for row in rows])}"
+    for name, words in (("empty", "comes back empty" if check else "is back, empty"), ("loses", "lost")):
+        keys: list[str] = result.get(name) or []
+        if keys:
+            yield f"{words}: {_few([captures_document.readable(key) for key in keys])}"
+
+
+def _table(row: Mapping[str, t.Any] | str) -> str:
+    """`scout.alerts (team) 120 rows`; how many is known once they were saved or are back."""
+    if isinstance(row, str):
+        return captures_document.readable(row)
+    columns: list[str] = row.get("columns") or []
+    which = f" ({_few(columns)})" if columns else ""
+    return f"{row['relation']}{which}" + (f" {count(row['rows'], 'row')}" if "rows" in row else "")
+
+
+def _few(what: list[str]) -> str:
+    more = f" and {len(what) - FEW} more" if len(what) > FEW else ""
+    return f"{', '.join(what[:FEW])}{more}"
+
+
+def _application(result: Mapping[str, t.Any], *, check: bool) -> str:
+    """What became of the branch, or of the function, in fewer words than the module's where something was done."""
+    if check or not result.get("changed"):
+        return str(result.get("summary", "")).partition(TO_PUSH)[0]
+    commit = str(result.get("commit") or "")[:10]
+    if "function" in result:
+        return f"{result['function']} deployed from {commit}"
+    target = f", its tree now that of {result['target'][:10]}" if result.get("target") else ""
+    return f"{result['branch']} reverted by {commit}, {'pushed' if result.get('pushed') else 'not pushed'}{target}"
+
+
+def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
+    """What the gate says, which is one of many steps here: on one line where it passes."""
+    if not result.get("ok"):
+        return {"gate" if name == "found" else name: text for name, text in gates.parts(result).items()}
+    smoke: Result = result.get("smoke") or {}
+    sale = "; a synthetic sale went through" if smoke.get("status") == "pass" else ""
+    return {"gate": str(result["summary"]).rpartition("; ")[2] + sale}
+
+
+def way_back(ran: Mapping[str, Result]) -> list[str]:
+    """The command that brings the application back; none where it stayed."""
+    revert, deploy = ran.get("revert", {}), ran.get("deploy", {})
+    known = (
+        revert.get("tip") if revert.get("changed") else None,
+        deploy.get("previous_commit") if deploy.get("changed") else None,
+    )
+    was = next(filter(None, known), None)
+    return [f"{ROLLBACK} -e schema_rollback_enabled=false -e application_commit={was[:12]}"] if was else []
+
+
+def what_next(ran: Mapping[str, Result]) -> list[str]:
+    """What is left to do where no step failed: what the gate asks for, or the push that was not asked for."""
+    gate = ran.get("gate", {})
+    if gate and not gate.get("ok"):
+        if gate["verdict"] == "paused":
+            return [
+                f"if what warns is good enough, the same command with -e warn_passes=true; else mend it, then {AGAIN}"
+            ]
+        # It was asked while we held the pause: that is no cause.
+        causes: list[Result] = gate.get("diagnoses") or []
+        others = [cause for cause in causes if cause["next_command"] != gates.RESUME]
+        *wanted, _ = gates.what_next({**gate, "diagnoses": others})
+        return [*(wanted or [gates.ASSESS]), AGAIN]
+    push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
+    return [push] if push else []

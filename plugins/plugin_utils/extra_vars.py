@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which variables a person can give with -e. Ansible ignores a mistyped one, and what was to be narrowed down is not."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.parsing.convert_bool import boolean  # pyright: ignore[reportUnknownVariableType]
+
+from ..module_utils.recovery.core.errors import BadInput
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: The collections whose playbooks and roles read what is typed: this one, and who said so.
+ROOTS = [Path(__file__).resolve().parents[2]]
+#: Where a playbook or a role reads a variable.
+EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+#: A text of a person, whose name is quoted there.
+TYPED = re.compile(r"lookup\('scout\.recovery\.typed', '(\w+)'\)")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+NAME = re.compile(r"(?<![\w.])[a-z]\w*")
+#: An option of a role, in its defaults and in its specification.
+OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
+SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
+#: Read by plugins, as they stand.
+READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"})
+#: What other tools call a check.
+MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
+#: What a person may call ours who has not looked it up.
+OTHERWISE = {
+    "dsn": "scout_dsn",
+    "pguri": "scout_dsn",
+    "password": "scout_password",
+    "start": "window_start",
+    "since": "window_start",
+    "end": "window_end",
+    "until": "window_end",
+    "note": "text",
+}
+#: What Ansible reads itself, and what AWX adds to every job.
+OF_OTHERS = ("ansible_", "awx_", "tower_")
+SHORTEST_BEGINNING = 5
+
+
+def read_also(root: Path) -> None:
+    """Counts what the playbooks and roles of another collection read, which depends on this one."""
+    if (root := root.resolve()) not in ROOTS:
+        ROOTS.append(root)
+        known.cache_clear()
+        switches.cache_clear()
+
+
+def _files(*patterns: str) -> list[Path]:
+    """The files of all collections that match a pattern."""
+    return [file for root in ROOTS for pattern in patterns for file in root.glob(pattern)]
+
+
+@functools.cache
+def known() -> tuple[frozenset[str], frozenset[str]]:
+    """Names that a person sets, some words among them that are no variables, and names of the roles' own options."""
+    read, options = set(READ_ELSEWHERE), set[str]()
+    for file in _files("playbooks/*.yml", "roles/*/*/*.yml"):
+        text = file.read_text(encoding="utf-8")
+        read.update(TYPED.findall(text))
+        for expression in EXPRESSION.findall(text):
+            read.update(NAME.findall(QUOTED.sub("", expression)))
+        if file.parent.name in ("defaults", "meta"):
+            options.update(OPTION.findall(text))
+    return frozenset(read - options), frozenset(options)
+
+
+@functools.cache
+def switches() -> frozenset[str]:
+    """Names of what is on or off, as the roles' defaults say."""
+    texts = (file.read_text(encoding="utf-8") for file in _files("roles/*/defaults/main.yml"))
+    return frozenset(name for text in texts for found in SWITCH.findall(text) for name in found if name)
+
+
+def ours(folder: str) -> bool:
+    """Whether the playbooks of a folder are those of a collection."""
+    return Path(folder).resolve() in [root / "playbooks" for root in ROOTS]
+
+
+def check(given: Iterable[str]) -> list[str]:
+    """Refuses a name that is nearly one of ours, or stands for one; says of any other that nothing here reads it."""
+    read, options = known()
+    unknown = sorted(name for name in given if name not in read | options and not name.startswith(OF_OTHERS))
+    for name in unknown:
+        plain = name.lower().replace("-", "_")
+        meant = near(plain)
+        if plain in MEANS_CHECK or meant:
+            advice = f"perhaps {' or '.join(meant)} is meant; docs/variables.md has them all"
+            if plain in MEANS_CHECK:
+                advice = "type --check instead: nothing is written then, and you see what would be done"
+            raise BadInput(f"{name!r} is not a variable of ours, and would be ignored", next_step=advice)
+    return [f"no playbook here reads the variable {name!r}" for name in unknown]
+
+
+def refuse_unclear(variables: Mapping[str, t.Any]) -> None:
+    """Refuses a switch that is neither on nor off: Ansible takes `ture` for no."""
+    for name in sorted(switches() & variables.keys()):
+        value = variables[name]
+        if isinstance(value, str) and "{{" in value:
+            continue
+        try:
+            boolean(value)
+        except TypeError:
+            raise BadInput(
+                f"{name} {str(value)[:80]!r} is not a yes or no",
+                next_step="correct it and run the same command again",
+            ) from None
+
+
+def near(name: str) -> list[str]:
+    """What somebody may have meant: those that go on where this one ends, or else the likest name."""
+    if name in OTHERWISE:
+        return [OTHERWISE[name]]
+    read, options = known()
+    if name in read | options:
+        return [name]
+    if len(name) >= SHORTEST_BEGINNING and (longer := [each for each in read if each.startswith(f"{name}_")]):
+        return sorted(longer, key=lambda each: (len(each), each))[:3]
+    return difflib.get_close_matches(name, sorted(read), 1, 0.8) or difflib.get_close_matches(
+        name, sorted(options), 1, 0.8
+    )

@@ -1,0 +1,240 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The smoke test goes all the way and leaves nothing; nobody sees it, nobody waits for it, and it waits for nobody long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.integration.gates import checks, ended, judge, run, wrong
+from tests.integration.modules import connect, fingerprint, one, operator, rows
+
+SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
+VISIBLE = """
+SELECT (SELECT count(*) FROM scout.bronze_events WHERE source_system = 'scout-recovery')
+       + (SELECT count(*) FROM scout.silver_transactions WHERE transaction_id LIKE 'SMOKE-%')
+"""
+
+
+def smoke(dsn: str, **options: Any) -> dict[str, Any]:
+    """What became of the smoke test."""
+    result = judge(dsn, smoke=True, **options)
+    told: dict[str, Any] = result["smoke"]
+    assert (told["status"], told["reason"]) == (
+        checks(result)["smoke_test"]["status"],
+        checks(result)["smoke_test"]["reason"],
+    )
+    return told
+
+
+def test_it_goes_all_the_way_and_leaves_nothing(scout_db: str) -> None:
+    before, sequences = fingerprint(scout_db), rows(scout_db, SEQUENCES)
+    told = smoke(scout_db)
+    assert told["status"] == "pass", told
+    assert [step["step"] for step in told["steps"]] == [
+        "store the event in bronze", "load it with the pipeline's ETL", "compare silver with the event", "send the same event again",
+        "send the same sale in another event", "look that no sequence was drawn from", "look that nothing remains",
+    ]  # fmt: skip
+    assert {step["result"] for step in told["steps"]} == {"done"}
+    assert 0 < told["seconds"] < 2
+    assert told["transaction_id"].startswith("SMOKE-")
+    assert rows(scout_db, "SELECT FROM scout.dim_store WHERE store_id = %s", told["store_id"])
+    assert (fingerprint(scout_db), rows(scout_db, SEQUENCES)) == (before, sequences)
+
+
+def test_check_mode_does_not_run_it_and_says_so(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    result = judge(scout_db, check=True, smoke=True)
+    assert ended(result) == ("inconclusive", 47)
+    assert wrong(result) == {"smoke_test": "inconclusive"}
+    assert checks(result)["smoke_test"]["reason"] == "not run: check mode executes nothing"
+    assert result["warnings"] == ["the smoke test was not run: check mode executes nothing"]
+    assert fingerprint(scout_db) == before
+
+
+@pytest.mark.parametrize("moment", ["-infinity", "0001-01-01", "4713-01-01 BC", "1969-12-31"])
+def test_neither_a_backlog_nor_its_poison_takes_its_place(scout_db: str, moment: str) -> None:
+    library.backlog(scout_db, 3000)
+    library.poison_event(scout_db, count=5)
+    library.duplicate_in_batch(scout_db)
+    with connect(scout_db) as connection:
+        other = generator.insert(connection, generator.transaction(*library._fresh()))
+        connection.execute("UPDATE scout.bronze_events SET ingested_at = %s WHERE event_id = %s", [moment, other])
+    before = fingerprint(scout_db)
+    assert smoke(scout_db)["status"] == "pass"
+    assert fingerprint(scout_db) == before
+
+
+def test_an_empty_pipeline_is_smoke_tested_as_well(scout_db: str) -> None:
+    run(
+        scout_db,
+        "TRUNCATE scout.bronze_events, scout.silver_transactions, scout.silver_line_items, scout.etl_processed",
+    )
+    assert smoke(scout_db)["status"] == "pass"
+
+
+def test_what_refers_to_stores_and_products_is_satisfied(scout_db: str) -> None:
+    run(
+        scout_db,
+        "ALTER TABLE scout.silver_transactions ADD FOREIGN KEY (store_id) REFERENCES scout.dim_store",
+        "ALTER TABLE scout.silver_line_items ADD FOREIGN KEY (product_id) REFERENCES scout.dim_product NOT VALID",
+    )
+    assert smoke(scout_db)["status"] == "pass"
+
+
+def test_a_pipeline_without_its_hash_function_has_one_of_ours(scout_db: str) -> None:
+    run(scout_db, "ALTER FUNCTION scout.canonical_event_hash(jsonb) RENAME TO other_hash")
+    assert smoke(scout_db)["status"] == "pass"
+
+
+def test_nobody_ever_sees_it_and_nobody_waits_for_it(scout_db: str) -> None:
+    """A writer, the ETL and a reader go on all the time."""
+    seen: list[int] = []
+    slowest, failures = [0.0], []
+    stop = threading.Event()
+
+    def watch() -> None:
+        with connect(scout_db) as connection:
+            while not stop.is_set():
+                seen.append(connection.execute(VISIBLE).fetchone()[0])  # type: ignore[index]
+
+    def work() -> None:
+        seed, number = library._fresh()
+        with connect(scout_db) as connection:
+            while not stop.is_set():
+                number += 1
+                began = time.monotonic()
+                try:
+                    generator.insert(connection, generator.transaction(seed, number))
+                    connection.execute("SELECT scout.load_silver_from_bronze(2000)")
+                except psycopg.Error as error:
+                    failures.append(str(error))
+                slowest[0] = max(slowest[0], time.monotonic() - began)
+
+    threads = [threading.Thread(target=watch), threading.Thread(target=work)]
+    for thread in threads:
+        thread.start()
+    told = [smoke(scout_db) for _ in range(10)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert {each["status"] for each in told} == {"pass"}
+    assert failures == []
+    assert (len(seen) > 10, set(seen)) == (True, {0})
+    assert slowest[0] < 1
+    assert one(scout_db, "SELECT count(*) FROM scout.silver_transactions WHERE transaction_id LIKE 'SMOKE-%%'") == 0
+
+
+def test_it_waits_a_second_for_a_lock_and_names_its_holder(scout_db: str) -> None:
+    with psycopg.connect(scout_db, application_name="mover") as holder:
+        holder.execute("LOCK TABLE scout.etl_processed IN SHARE ROW EXCLUSIVE MODE")
+        told = smoke(scout_db)
+        assert (told["status"], told["seconds"] < 1.5) == ("inconclusive", True)
+        assert "SQLSTATE 55P03" in told["reason"]
+        assert f"pid {holder.info.backend_pid} (postgres, mover" in told["reason"]
+
+
+def test_it_ends_within_its_time(scout_db: str) -> None:
+    run(
+        scout_db,
+        "CREATE FUNCTION scout.dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'",
+        "CREATE TRIGGER dawdle BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.dawdle()",
+    )
+    told = smoke(scout_db, smoke_timeout_seconds=0.5)
+    assert (told["status"], told["seconds"] < 1) == ("inconclusive", True)
+    assert "could not load it with the pipeline's ETL" in told["reason"]
+    assert "raise smoke_timeout_seconds" in told["reason"]
+    assert one(scout_db, VISIBLE) == 0
+
+
+def test_tables_that_draw_from_a_sequence_are_left_alone(scout_db: str) -> None:
+    run(
+        scout_db,
+        "ALTER TABLE scout.silver_transactions ADD number bigint GENERATED BY DEFAULT AS IDENTITY",
+        "ALTER TABLE scout.bronze_events ADD position bigserial",
+    )
+    before = fingerprint(scout_db), rows(scout_db, SEQUENCES)
+    told = smoke(scout_db)
+    assert told["status"] == "inconclusive"
+    assert "a sequence of scout.bronze_events.position, scout.silver_transactions.number" in told["reason"]
+    assert (fingerprint(scout_db), rows(scout_db, SEQUENCES)) == before
+
+
+#: A trigger that draws from a sequence, by way of another function.
+COUNTING = (
+    "CREATE SEQUENCE scout.counter",
+    "CREATE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $$SELECT nextval('scout.counter')$$",
+    "CREATE FUNCTION scout.number() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM scout.draw(); RETURN NEW; END$$",
+    "CREATE TRIGGER number BEFORE INSERT ON scout.silver_line_items FOR EACH ROW EXECUTE FUNCTION scout.number()",
+)
+
+
+def test_a_trigger_that_says_it_draws_from_a_sequence_is_not_fired(scout_db: str) -> None:
+    direct = "$$BEGIN PERFORM nextval('scout.counter'); RETURN NEW; END$$"
+    run(scout_db, *COUNTING, f"CREATE OR REPLACE FUNCTION scout.number() RETURNS trigger LANGUAGE plpgsql AS {direct}",
+        "GRANT USAGE ON SEQUENCE scout.counter TO loader")  # fmt: skip
+    told = smoke(scout_db)
+    assert told["status"] == "inconclusive"
+    assert "a sequence of trigger number on scout.silver_line_items" in told["reason"]
+    assert one(scout_db, "SELECT last_value FROM pg_sequences WHERE sequencename = 'counter'") is None
+
+
+@pytest.mark.parametrize("how", ["nextval('scout.counter')", "setval('scout.counter', 7)"])
+def test_a_trigger_that_draws_from_a_sequence_is_noticed(scout_db: str, how: str) -> None:
+    other = f"CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $$SELECT {how}$$"
+    run(scout_db, *COUNTING, other, "GRANT USAGE, UPDATE ON SEQUENCE scout.counter TO loader")
+    told = smoke(scout_db)
+    assert told["status"] == "fail"
+    assert "a trigger or a function drew from a sequence" in told["reason"]
+    assert told["reason"].endswith(": scout.counter")
+
+
+def test_a_privilege_that_the_etl_lacks_is_a_failure_of_the_pipeline(scout_db: str) -> None:
+    run(scout_db, *COUNTING)
+    told = smoke(scout_db)
+    assert told["status"] == "fail"
+    assert "permission denied for sequence counter (SQLSTATE 42501)" in told["reason"]
+
+
+def test_bronze_that_takes_an_event_twice_fails(scout_db: str) -> None:
+    run(
+        scout_db,
+        "ALTER TABLE scout.bronze_events DROP CONSTRAINT unique_event_hash, DROP CONSTRAINT bronze_events_event_hash_key",
+    )
+    result = judge(scout_db, smoke=True)
+    assert wrong(result) == {"schema_objects": "fail", "smoke_test": "fail"}
+    assert "bronze took it twice" in result["smoke"]["reason"]
+
+
+def test_what_refuses_the_event_is_quoted(scout_db: str) -> None:
+    run(scout_db, "ALTER TABLE scout.silver_transactions ADD CHECK (payment_method <> 'cash') NOT VALID")
+    told = smoke(scout_db)
+    assert told["status"] == "fail"
+    assert "could not load it with the pipeline's ETL: new row for relation" in told["reason"]
+    assert "SQLSTATE 23514" in told["reason"]
+
+
+def test_missing_privileges_are_no_failure_of_the_pipeline(scout_db: str) -> None:
+    with operator(scout_db) as dsn:
+        assert smoke(dsn)["status"] == "pass"
+    run(
+        scout_db,
+        "CREATE ROLE reader LOGIN",
+        "GRANT USAGE ON SCHEMA scout TO reader",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA scout TO reader",
+    )
+    try:
+        told = smoke(make_conninfo(scout_db, user="reader"))
+        assert told["status"] == "inconclusive"
+        assert "permission denied for table bronze_events" in told["reason"]
+    finally:
+        run(scout_db, "DROP OWNED BY reader", "DROP ROLE reader")

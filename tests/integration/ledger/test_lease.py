@@ -1,0 +1,271 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One operator at a time, and a ledger that says who did what."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller, schema
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
+from tests.integration.modules import (
+    Result,
+    ad_hoc,
+    call,
+    connect,
+    executed,
+    fingerprint,
+    jobs,
+    off,
+    one,
+    operator,
+    rows,
+)
+
+LEASE = "SELECT owner, token FROM scout_ops.leases"
+
+UNCOMMENTED = """
+SELECT c.relname, a.attname
+FROM pg_class AS c
+LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'scout_ops'::regnamespace AND c.relkind = 'r'
+  AND (obj_description(c.oid) IS NULL OR col_description(c.oid, a.attnum) IS NULL)
+"""
+
+
+def lease(dsn: str, **options: Any) -> Result:
+    """The lease, held or released."""
+    return call("scout_lease", dsn, **options)
+
+
+@pytest.fixture
+def colleague(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Someone else's controller on this machine, alive until told otherwise; takes a lease as that process."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+    class Colleague:
+        actor = "bob@elsewhere"
+
+        def take(self, dsn: str, **options: Any) -> Result:
+            with monkeypatch.context() as patch:
+                patch.setenv("SUDO_USER", "bob")
+                patch.setattr(os, "getppid", lambda: process.pid)
+                return lease(dsn, **options)
+
+        def die(self) -> None:
+            process.kill()
+            process.wait()
+
+    yield Colleague()
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_operator_is_refused_with_the_name_of_the_first(scout_db: str, colleague: Any) -> None:
+    held = colleague.take(scout_db, incident="INC-1")
+    assert held["owner"].startswith("bob@")
+    assert not held["changed"]
+    before = jobs(scout_db)
+    for refused in (
+        lease(scout_db),
+        lease(scout_db, check=True),
+        call("scout_ingestion", scout_db, state="paused"),
+    ):
+        assert refused["error"]["kind"] == "lease_held"
+        assert held["owner"] in refused["msg"]
+        assert "INC-1" in refused["msg"]
+        assert "takeover=true" in refused["msg"]
+    assert jobs(scout_db) == before
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.runs") == 0
+    assert rows(scout_db, LEASE) == [(held["owner"], held["token"])]
+
+
+def test_a_dead_holder_does_not_count(scout_db: str, colleague: Any) -> None:
+    colleague.take(scout_db)
+    colleague.die()
+    assert lease(scout_db, check=True)["summary"] == "the lease is free"
+    held = lease(scout_db)
+    assert held["token"] == 2
+    assert "its process is gone" in held["warnings"][0]
+    assert "bob@" in held["warnings"][0]
+
+
+def test_a_lease_expires(scout_db: str, colleague: Any) -> None:
+    colleague.take(scout_db, ttl_seconds=1)
+    assert lease(scout_db).get("failed")
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout_ops.leases SET expires_at = now()")
+    assert lease(scout_db)["token"] == 2
+
+
+def test_only_its_holder_releases_it(scout_db: str, colleague: Any) -> None:
+    theirs = colleague.take(scout_db)
+    assert lease(scout_db, state="released", lease_token=theirs["token"] + 1)["summary"] == "lease was no longer ours"
+    assert lease(scout_db).get("failed")
+    before = fingerprint(scout_db)
+    assert lease(scout_db, state="released", lease_token=theirs["token"], check=True)["summary"].startswith("would")
+    assert fingerprint(scout_db) == before
+    assert lease(scout_db, state="released", lease_token=theirs["token"])["summary"] == "lease released"
+    assert lease(scout_db)["token"] == theirs["token"] + 1
+    assert "needs lease_token" in lease(scout_db, state="released")["msg"]
+
+
+def test_tasks_work_under_the_lease_of_their_playbook(scout_db: str) -> None:
+    held = lease(scout_db, incident="INC-1", ttl_seconds=3600)
+    assert call("scout_ingestion", scout_db, state="paused", lease_token=held["token"], incident="INC-1")["changed"]
+    [(parent, actor)] = rows(scout_db, "SELECT parent_run_id, actor FROM scout_ops.runs")
+    assert str(parent) == held["run_id"]
+    assert actor == held["owner"]
+    assert one(scout_db, "SELECT owner FROM scout_ops.leases") == held["owner"], "it is not the task's to release"
+    assert one(scout_db, "SELECT expires_at > clock_timestamp() + interval '59 minutes' FROM scout_ops.leases")
+
+
+def test_a_task_without_a_token_holds_it_for_itself(scout_db: str) -> None:
+    assert call("scout_ingestion", scout_db, state="paused")["changed"]
+    assert rows(scout_db, LEASE) == [(None, 1)]
+
+
+def test_after_a_takeover_the_first_can_write_no_more(scout_db: str, colleague: Any) -> None:
+    first = lease(scout_db)
+    assert colleague.take(scout_db)["error"]["kind"] == "lease_held"
+    second = colleague.take(scout_db, takeover=True)
+    assert "takeover was asked for" in second["warnings"][0]
+    before = fingerprint(scout_db)
+    lost = call("scout_ingestion", scout_db, state="paused", lease_token=first["token"])
+    assert lost["error"]["kind"] == "lease_lost"
+    assert fingerprint(scout_db) == before
+    assert lease(scout_db, state="released", lease_token=first["token"])["summary"] == "lease was no longer ours"
+    assert rows(scout_db, LEASE) == [(second["owner"], second["token"])]
+
+
+def test_a_takeover_in_the_middle_stops_the_next_write(
+    scout_db: str, colleague: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the start of the run and its first change of a job."""
+    held = lease(scout_db)
+    stop = pause_resume._stop  # the first write of a pause
+
+    def later(*arguments: Any, **options: Any) -> Any:
+        colleague.take(scout_db, takeover=True)
+        return stop(*arguments, **options)
+
+    monkeypatch.setattr(pause_resume, "_stop", later)
+    lost = call("scout_ingestion", scout_db, state="paused", lease_token=held["token"])
+    assert lost["error"]["kind"] == "lease_lost"
+    assert off(scout_db) == set()
+    [(status, error)] = rows(scout_db, "SELECT status, error FROM scout_ops.runs")
+    assert status == "failed"
+    assert error["kind"] == "lease_lost"
+
+
+def test_a_lease_left_over_by_this_very_process_is_no_obstacle(scout_db: str) -> None:
+    """Its session was lost, so the task before could not give it back."""
+    lease(scout_db)
+    me = controller.this_controller(os.getpid())
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout_ops.leases SET pid = %s, process_started = %s", [me.pid, me.process_started])
+    assert call("scout_ingestion", scout_db, state="paused")["changed"]
+
+
+def test_every_table_and_column_is_documented(scout_db: str) -> None:
+    lease(scout_db)
+    assert rows(scout_db, UNCOMMENTED) == []
+    assert one(scout_db, "SELECT obj_description('scout_ops'::regnamespace)")
+    assert rows(scout_db, "SELECT version FROM scout_ops.versions") == [
+        (number + 1,) for number in range(len(schema.VERSIONS))
+    ]
+
+
+def test_two_first_uses_at_once(scout_db: str) -> None:
+    results: list[Result] = []
+    threads = [threading.Thread(target=lambda: results.append(lease(scout_db))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(not result.get("failed") for result in results) == 1, results
+    assert {result["error"]["kind"] for result in results if result.get("failed")} <= {"lease_held", "not_reached"}
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(schema.VERSIONS)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "usable"),
+    [
+        ("CREATE SCHEMA scout_ops; GRANT USAGE, CREATE ON SCHEMA scout_ops TO {role}", True),
+        ("CREATE SCHEMA scout_ops; GRANT USAGE ON SCHEMA scout_ops TO {role}", False),
+        ("CREATE SCHEMA scout_ops", False),
+        ("", False),
+    ],
+)
+def test_a_schema_made_by_someone_else(scout_db: str, prepare: str, usable: bool) -> None:
+    with operator(scout_db, without="create") as dsn, connect(scout_db) as connection:
+        if prepare:
+            role = dsn.partition("user=")[2].split()[0]
+            connection.execute(prepare.format(role=role))  # type: ignore[call-overload]
+        required = lease(dsn, ledger="required", check=True)
+        assert bool(required.get("failed")) is not usable, required
+        held = lease(dsn)
+        assert not held.get("failed"), held
+        assert (held["token"] == 1) is usable
+        if not usable:
+            assert "GRANT" in held["warnings"][0]
+            assert "GRANT" in lease(dsn, ledger="required")["msg"]
+
+
+def test_the_ledger_of_one_operator_is_opened_to_another_by_grants(scout_db: str) -> None:
+    with operator(scout_db) as first, operator(scout_db, without="create") as second:
+        token = lease(first)["token"]
+        lease(first, state="released", lease_token=token)
+        refused = lease(second, ledger="required")
+        assert refused["error"]["kind"] == "missing_privilege"
+        role = second.partition("user=")[2].split()[0]
+        with connect(scout_db) as connection:
+            for grant in refused["error"]["next_step"].split("; "):
+                connection.execute(grant)
+        assert role in refused["msg"]
+        assert lease(second, ledger="required")["token"] == 2
+        assert call("scout_ingestion", second, state="paused", lease_token=2, ledger="required")["changed"]
+
+
+def test_a_ledger_that_may_not_be_read_is_not_taken_for_an_empty_one(scout_db: str) -> None:
+    """Who asks what was done must not hear that nothing was."""
+    with operator(scout_db) as first, operator(scout_db, without="create") as second:
+        assert call("scout_runs_info", second)["runs"] == []
+        call("scout_ingestion", first, state="paused")
+        assert len(call("scout_runs_info", first)["runs"]) == 1
+        for refused in (call("scout_runs_info", second), call("scout_incident_info", second, report=True)):
+            assert refused["error"]["kind"] == "missing_privilege"
+            assert refused["error"]["next_step"].startswith("GRANT USAGE ON SCHEMA scout_ops")
+        assert call("scout_runs_info", second, ledger="off")["runs"] == []
+
+
+def test_without_a_ledger_there_is_no_lease(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    held = lease(scout_db, ledger="off")
+    assert (held["token"], held["summary"]) == (None, "no ledger, so no lease")
+    assert fingerprint(scout_db) == before
+
+
+def test_check_mode_takes_nothing(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    assert lease(scout_db, check=True)["token"] is None
+    assert fingerprint(scout_db) == before
+    assert not rows(scout_db, "SELECT FROM pg_namespace WHERE nspname = 'scout_ops'")
+
+
+def test_executed_and_by_the_command(scout_db: str) -> None:
+    held = executed("scout_lease", scout_db)
+    assert held["token"] == 1
+    assert executed("scout_lease", scout_db)["failed"], "whoever holds it cannot be looked up, so counts as alive"
+    assert executed("scout_lease", scout_db, state="released", lease_token=1)["summary"] == "lease released"
+    assert ad_hoc("scout_lease", dsn=scout_db)[0]["token"] == 2
+    taken = ad_hoc("scout_lease", dsn=scout_db)[0]
+    assert taken["token"] == 3, "the controller of the one before is gone"

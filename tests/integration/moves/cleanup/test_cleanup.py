@@ -1,0 +1,601 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What violates a rule moves once, whole and with all names, or nothing moves; and all of it comes back exactly."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import Storm
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
+    ZERO,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.integration.modules import Result, call, connect, executed, fingerprint, one, rows
+from tests.integration.oracle import arrive
+from tests.integration.outcomes import ran, refused, scout_tables
+
+SEED = 40_404
+CLEANUP = "scout_cleanup"
+SOURCES = """
+SELECT original_payload ->> 'transaction_id', error_details -> 'event' ->> 'event_id' FROM scout.bronze_events_dlq
+"""
+BOTH = pytest.mark.parametrize("source_event", ["quarantine", "keep"])
+MINE = {"name": "mine", "table": "silver_transactions", "predicate": "t.total_amount > 5", "action": "quarantine"}
+
+
+@pytest.fixture(scope="module")
+def scout_template(pg_server: Server) -> Iterator[builder.Template]:
+    """A small reference."""
+    template = builder.template(pg_server, events=400)
+    yield template
+    template.drop()
+
+
+def sale(number: int, **fields: Any) -> dict[str, Any]:
+    """The payload of a sale nobody made before."""
+    return generator.transaction(SEED, number, **fields)
+
+
+def loaded(dsn: str, *payloads: dict[str, Any]) -> list[str]:
+    """Ids of events that the ETL has been through, one after the other."""
+    ids: list[UUID] = []
+    for payload in payloads:
+        ids += arrive(dsn, [payload])
+        run(dsn, "SELECT scout.load_silver_from_bronze(NULL)")
+    return [*map(str, ids)]
+
+
+def run(dsn: str, *statements: str) -> None:
+    with connect(dsn) as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+def there(dsn: str, *transactions: str) -> list[str]:
+    """Which of these sales silver has."""
+    query = "SELECT transaction_id FROM scout.silver_transactions WHERE transaction_id = ANY(%s) ORDER BY 1"
+    return [row[0] for row in rows(dsn, query, list(transactions))]
+
+
+def items(dsn: str, result: Result) -> list[tuple[Any, ...]]:
+    """The dead letters of a run: code, names of rules, sale, event."""
+    query = """
+        SELECT error_code, error_details -> 'rules', error_details -> 'transaction' ->> 'transaction_id',
+               error_details -> 'event' ->> 'event_id'
+        FROM scout.bronze_events_dlq WHERE error_details ->> 'run_id' = %s ORDER BY 3, 4
+    """
+    return rows(dsn, query, result["run_id"])
+
+
+def found(result: Result) -> dict[str, tuple[int, int]]:
+    """Violations and moves by rule, of the rules that were violated."""
+    return {rule["name"]: (rule["violations"], rule["moved"]) for rule in result["rules"] if rule["violations"]}
+
+
+def undone_exactly(dsn: str, result: Result, before: dict[str, Any], written: dict[UUID, str]) -> None:
+    """A run, its undo and the undo of that leave the tables as they were."""
+    after = scout_tables(dsn)
+    assert where(dsn, written) == ZERO
+    back = ran("scout_undo", dsn, run_id=result["run_id"])
+    assert scout_tables(dsn) == before
+    ran("scout_undo", dsn, run_id=back["run_id"])
+    assert scout_tables(dsn) == after
+    ran("scout_undo", dsn, run_id=result["run_id"])
+    assert scout_tables(dsn) == before
+
+
+def test_a_healthy_pipeline_is_left_alone(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    for result in (
+        call(CLEANUP, scout_db, check=True),
+        call(CLEANUP, scout_db),
+        executed(CLEANUP, scout_db),
+    ):
+        assert (result["changed"], result["run_id"], result["warnings"]) == (False, None, [])
+        assert result["summary"].startswith("no row violates a rule that moves it") or result["summary"].startswith(
+            "nothing"
+        )
+        assert result["report"]["moving"]["transactions"] == 0
+    assert fingerprint(scout_db) == before
+
+
+@BOTH
+def test_what_the_runbook_means_moves_and_comes_back(scout_db: str, source_event: str) -> None:
+    negative, empty = library.negative_totals(scout_db), library.empty_baskets(scout_db, count=2)
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    options = {"source_event": source_event, "incident": "INC-7"}
+    planned = call(CLEANUP, scout_db, check=True, **options)
+    assert scout_tables(scout_db) == before
+    result = ran(CLEANUP, scout_db, **options)
+    events = 5 if source_event == "quarantine" else 0
+    assert result["changed"]
+    assert result["moved"]["events"] == result["moved"]["ledger"] == events
+    assert result["moved"]["transactions"] == 5
+    assert result["moved"]["lines"] > 0
+    assert (result["requeued"], result["warnings"]) == (0, [])
+    assert found(result) == {"negative_total": (3, 3), "empty_basket": (2, 2), "lines_do_not_add_up": (3, 3)}
+    for key in ("moved", "requeued", "rules", "gold_days", "report", "window", "range"):
+        assert planned[key] == result[key], key
+    lines = result["moved"]["lines"]
+    head = "5 events, 5 transactions" if events else "5 transactions"
+    assert (
+        f"moved {head}, {lines} line items: negative_total 3, empty_basket 2, lines_do_not_add_up 3"
+        in result["summary"]
+    )
+    assert planned["summary"].startswith(result["summary"].partition(" (")[0].replace("moved", "would move"))
+    ids = dict(rows(scout_db, SOURCES))
+    assert items(scout_db, result) == sorted(
+        [
+            *(("INVALID_AMOUNTS", ["negative_total", "lines_do_not_add_up"], name, ids[name]) for name in negative),
+            *(("INVALID_AMOUNTS", ["empty_basket"], name, ids[name]) for name in empty),
+        ],
+        key=lambda item: item[2],
+    )  # fmt: skip
+    assert rows(scout_db, "SELECT DISTINCT error_details ->> 'kind', error_details ->> 'incident' FROM scout.bronze_events_dlq") == [
+        ("cleanup", "INC-7")
+    ]  # fmt: skip
+    assert there(scout_db, *negative, *empty) == []
+    again = ran(CLEANUP, scout_db, **options)
+    assert (again["changed"], found(again)) == (False, {})
+    # The next tick of the ETL does not bring it back either.
+    run(scout_db, "SELECT scout.load_silver_from_bronze(NULL)")
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert found(ran(CLEANUP, scout_db, **options)) == {}
+    undone_exactly(scout_db, result, before, written)
+
+
+@BOTH
+def test_what_a_reprocess_does_afterwards(scout_db: str, source_event: str) -> None:
+    [name] = library.negative_totals(scout_db, count=1)
+    ran(CLEANUP, scout_db, source_event=source_event)
+    run(
+        scout_db,
+        "DELETE FROM scout.etl_processed",
+        "DELETE FROM scout.silver_transactions",
+    )
+    ran("scout_etl", scout_db)
+    assert there(scout_db, name) == ([name] if source_event == "keep" else [])
+    assert found(call(CLEANUP, scout_db, check=True)) == (
+        {"negative_total": (1, 1), "lines_do_not_add_up": (1, 1)} if source_event == "keep" else {}
+    )
+
+
+def test_null_and_not_a_number_move(scout_db: str) -> None:
+    loaded(scout_db, *(sale(number) for number in range(3)))
+    names = [sale(number)["transaction_id"] for number in range(3)]
+    run(
+        scout_db,
+        "ALTER TABLE scout.silver_transactions ALTER total_amount DROP NOT NULL",
+        f"UPDATE scout.silver_transactions SET total_amount = NULL WHERE transaction_id = '{names[0]}'",
+        f"UPDATE scout.silver_transactions SET total_amount = 'NaN' WHERE transaction_id = '{names[1]}'",
+        f"UPDATE scout.silver_line_items SET unit_price = 'NaN' WHERE transaction_id = '{names[2]}'",
+    )
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    result = ran(CLEANUP, scout_db)
+    assert [item[:3] for item in items(scout_db, result)] == [
+        ("INVALID_AMOUNTS", ["invalid_amounts"], names[0]),
+        ("INVALID_AMOUNTS", ["invalid_amounts"], names[1]),
+        ("INVALID_LINE_ITEM", ["invalid_line"], names[2]),
+    ]
+    undone_exactly(scout_db, result, before, written)
+
+
+def test_a_discount_is_not_wrong(scout_db: str) -> None:
+    gross = 400
+    line = {"qty": 4, "unit_price": 100, "line_amount": 400, "product_id": "P-1"}
+    fields = {"items": [line], "discount_amount": gross * 0.3, "net_amount": gross * 0.7, "tax_amount": 0}
+    loaded(scout_db, sale(1, total_amount=gross * 0.7, **fields), sale(2, total_amount=gross, **fields))
+    # The pipeline's own view calls the first one critical.
+    assert rows(scout_db, "SELECT FROM scout.v_quality_alerts WHERE alert_type = 'LINE_TOTAL_MISMATCH'")
+    before = scout_tables(scout_db)
+    assert found(ran(CLEANUP, scout_db)) == {}
+    assert scout_tables(scout_db) == before
+
+
+def test_a_row_that_violates_several_rules_moves_once_with_all_names(scout_db: str) -> None:
+    [event] = loaded(scout_db, sale(1, total_amount=-5, items=[]))
+    name = sale(1)["transaction_id"]
+    own = {**MINE, "predicate": f"t.transaction_id = '{name}'", "severity": "info", "error_code": "MINE"}
+    about_events = {
+        "name": "edges",
+        "table": "bronze_events",
+        "predicate": f"b.event_id = '{event}'",
+        "action": "quarantine",
+    }
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    result = ran(CLEANUP, scout_db, rules=[own, about_events])
+    assert items(scout_db, result) == [
+        ("INVALID_AMOUNTS", ["negative_total", "empty_basket", "edges", "mine"], name, event)
+    ]
+    assert (result["moved"]["events"], result["moved"]["transactions"], result["batches"]["rows"]) == (1, 1, 1)
+    assert {rule["name"] for rule in result["rules"] if rule["moved"]} == {
+        "negative_total",
+        "empty_basket",
+        "edges",
+        "mine",
+    }
+    undone_exactly(scout_db, result, before, written)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_systemic_moves_nothing_and_is_reported(scout_db: str, check: bool) -> None:
+    library.empty_baskets(scout_db)
+    run(scout_db, "UPDATE scout.silver_transactions SET total_amount = -1 WHERE transaction_id LIKE '1-000001%'")
+    before = fingerprint(scout_db)
+    result = call(CLEANUP, scout_db, check=check)
+    assert result["failed"]
+    assert not result["changed"]
+    assert result["error"]["kind"] == "systemic"
+    for words in ("negative_total (critical): ", "max_share is 5 %", "mend the source"):
+        assert words in result["msg"]
+    assert "negative_total" in result["report"]["systemic"]
+    assert next(r for r in result["rules"] if r["name"] == "empty_basket")["violations"] == 3
+    assert fingerprint(scout_db) == before
+    # Whoever means all of it says so.
+    assert call(CLEANUP, scout_db, check=True, max_share=1.0)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"predicate": "t.total > 0"}, "column t.total does not exist"),
+        ({"predicate": "true; DELETE FROM scout.silver_transactions"}, "one expression, without ;"),
+        ({"predicate": "1 / (t.item_count - t.item_count) = 1"}, "division by zero"),
+        ({"table": "silver"}, "it must be one of silver_transactions, silver_line_items, bronze_events"),
+        ({"action": "delete"}, "it must be quarantine or report"),
+    ],
+)  # fmt: skip
+def test_a_wrong_rule_is_named_before_anything_moves(scout_db: str, rule: dict[str, str], words: str) -> None:
+    library.negative_totals(scout_db)
+    before = fingerprint(scout_db)
+    result = refused(CLEANUP, scout_db, rules=[{**MINE, **rule}])
+    assert "rule mine" in result["msg"]
+    assert words in result["msg"]
+    assert fingerprint(scout_db) == before
+
+
+def test_a_rule_may_only_report(scout_db: str) -> None:
+    library.empty_baskets(scout_db, count=2)
+    everything = {**MINE, "action": "report"}
+    before = scout_tables(scout_db)
+    result = ran(CLEANUP, scout_db, rules=[everything, {"name": "empty_basket", "action": "report"}])
+    assert scout_tables(scout_db) == before
+    assert not result["changed"]
+    assert result["summary"] == "no row violates a rule that moves it; 2 rules only reported"
+    assert [warning.partition(" ")[0] for warning in result["warnings"]] == ["empty_basket", "mine"]
+    assert found(result)["empty_basket"] == (2, 0)
+    [negative] = library.negative_totals(scout_db, count=1)
+    moved = ran(CLEANUP, scout_db, rules=[everything, {"name": "empty_basket", "action": "report"}])
+    assert (moved["moved"]["transactions"], there(scout_db, negative)) == (1, [])
+    assert "; 2 rules only reported (" in moved["summary"]
+
+
+def test_only_some_rules_and_only_some_time(scout_db: str) -> None:
+    old = sale(1, total_amount=-1, ts="2026-01-01T09:00:00+08:00")
+    edge = sale(2, total_amount=-1, ts="2026-01-02T00:00:00+08:00")
+    loaded(scout_db, old, edge, sale(3, items=[], ts="2026-01-01T09:00:00+08:00"))
+    window = {"window_start": "2026-01-01T00:00:00", "window_end": "2026-01-02T00:00:00", "time_zone": "Asia/Manila"}
+    result = ran(CLEANUP, scout_db, only=["negative_total"], max_share=1.0, **window)
+    assert (result["window"]["start"], result["window"]["end"]) == (
+        "2025-12-31T16:00:00+00:00",
+        "2026-01-01T16:00:00+00:00",
+    )
+    assert result["report"]["scanned"] == {"scout.silver_transactions": 2}
+    assert there(scout_db, old["transaction_id"], edge["transaction_id"]) == [edge["transaction_id"]]
+    assert (result["moved"]["transactions"], result["gold_days"]) == (1, ["2026-01-01"])
+    for bad in (
+        {"only": ["NEGATIVE_TOTAL"]},
+        {"window_start": "2026-01-01T00:00:00"},
+        {"max_share": 1.5},
+        {"samples": -1},
+    ):
+        refused(CLEANUP, scout_db, **bad)
+
+
+def test_no_more_than_max_rows_move(scout_db: str) -> None:
+    library.negative_totals(scout_db, count=4)
+    for check in (True, False):
+        result = refused(CLEANUP, scout_db, max_rows=3, check=check)
+        assert "refused to move 4 transactions: max_rows is 3" in result["msg"]
+    assert ran(CLEANUP, scout_db, max_rows=4)["moved"]["transactions"] == 4
+
+
+# --- events
+
+
+def test_a_correction_stays_and_silver_is_made_of_it(scout_db: str) -> None:
+    wrong = sale(1, total_amount=-50)
+    right = sale(1, payment_method="maya")
+    _, correction = loaded(scout_db, wrong, right)
+    name = wrong["transaction_id"]
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    planned = call(CLEANUP, scout_db, check=True)
+    result = ran(CLEANUP, scout_db)
+    assert planned["requeued"] == result["requeued"] == 1
+    assert planned["moved"] == result["moved"]
+    assert "1 event of the same transactions went back to the queue" in result["summary"]
+    assert there(scout_db, name) == []
+    assert rows(scout_db, "SELECT FROM scout.etl_processed WHERE event_id = %s", correction) == []
+    ran("scout_etl", scout_db)
+    total = one(scout_db, "SELECT total_amount FROM scout.silver_transactions WHERE transaction_id = %s", name)
+    assert float(total) == right["total_amount"]
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    again = ran(CLEANUP, scout_db)
+    assert (again["changed"], found(again)) == (False, {})
+    undone_exactly(scout_db, result, before, written)
+
+
+def test_a_correction_that_is_wrong_as_well_is_found_by_the_next_run(scout_db: str) -> None:
+    loaded(scout_db, sale(1, total_amount=-50), sale(1, total_amount=-40))
+    before = scout_tables(scout_db)
+    first = ran(CLEANUP, scout_db)
+    ran("scout_etl", scout_db)
+    second = ran(CLEANUP, scout_db)
+    assert (first["requeued"], second["requeued"], second["moved"]["events"]) == (1, 0, 1)
+    assert not ran(CLEANUP, scout_db)["changed"]
+    ran("scout_undo", scout_db, run_id=second["run_id"])
+    ran("scout_undo", scout_db, run_id=first["run_id"])
+    assert scout_tables(scout_db) == before
+
+
+@BOTH
+def test_sales_without_their_event_move_alone(scout_db: str, source_event: str) -> None:
+    """The event is gone; gone, but another one feeds the sale; there, but it names another sale; or never was."""
+    gone, fed, other, never = (sale(n, total_amount=-5) for n in range(1, 5))
+    first, second, _, third, _ = loaded(scout_db, gone, fed, sale(2), other, never)
+    names = [payload["transaction_id"] for payload in (gone, fed, other, never)]
+    run(
+        scout_db,
+        f"DELETE FROM scout.bronze_events WHERE event_id IN ('{first}', '{second}')",
+        f"UPDATE scout.bronze_events SET event_data = event_data || '{{\"transaction_id\": \"1-00000001\"}}' WHERE event_id = '{third}'",
+        f"UPDATE scout.silver_transactions SET source_event_id = NULL WHERE transaction_id = '{names[3]}'",
+    )
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    planned = call(CLEANUP, scout_db, check=True, source_event=source_event)
+    result = ran(CLEANUP, scout_db, source_event=source_event)
+    assert planned["moved"] == result["moved"]
+    assert (result["moved"]["events"], result["moved"]["transactions"]) == (0, 4)
+    assert [item[2:] for item in items(scout_db, result)] == [(name, None) for name in names]
+    # Of those whose source is unknown the other events feed them; with keep nothing does.
+    assert planned["requeued"] == result["requeued"] == (2 if source_event == "quarantine" else 0)
+    assert there(scout_db, "1-00000001") == ["1-00000001"]
+    again = ran(CLEANUP, scout_db, source_event=source_event)
+    assert (again["changed"], [*found(again)]) == (False, [])
+    undone_exactly(scout_db, result, before, written)
+
+
+def test_orphans_move_where_the_rule_says_so(scout_db: str) -> None:
+    events = loaded(scout_db, *(sale(n) for n in range(3)))
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout.bronze_events WHERE event_id = ANY(%s::uuid[])", [events])
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    reported = ran(CLEANUP, scout_db)
+    assert not reported["changed"]
+    assert reported["warnings"][0].startswith("orphan_source_event (warning, only reported): 3 of ")
+    rule = [{"name": "orphan_source_event", "action": "quarantine"}]
+    result = ran(CLEANUP, scout_db, rules=rule)
+    assert [item[:2] for item in items(scout_db, result)] == [("ORPHAN_SOURCE_EVENT", ["orphan_source_event"])] * 3
+    assert not ran(CLEANUP, scout_db, rules=rule)["changed"]
+    undone_exactly(scout_db, result, before, written)
+
+
+def test_rules_on_events_move_these_with_what_was_made_of_them(scout_db: str) -> None:
+    first, second, third = loaded(scout_db, sale(1), sale(1, payment_method="maya"), sale(2))
+    [pending] = arrive(scout_db, [sale(3)])
+    [other] = rows(
+        scout_db, "SELECT event_id::text FROM scout.bronze_events WHERE event_type <> 'transaction.v1' LIMIT 1"
+    )
+    before, written = scout_tables(scout_db), bronze(scout_db)
+
+    def about(*events: str) -> list[dict[str, str]]:
+        where = f"b.event_id IN ({', '.join(repr(event) for event in events)})"
+        return [
+            {
+                "name": "named",
+                "table": "bronze_events",
+                "predicate": where,
+                "action": "quarantine",
+                "error_code": "NAMED",
+            }
+        ]
+
+    for events, moved, requeued in (
+        ((first,), (1, 1, 1), 1),
+        ((second,), (1, 1, 1), 1),
+        ((first, second), (2, 2, 1), 0),
+        ((third, str(pending), other[0]), (3, 1, 1), 0),
+    ):
+        planned = call(CLEANUP, scout_db, check=True, rules=about(*events))
+        result = ran(CLEANUP, scout_db, rules=about(*events))
+        assert tuple(result["moved"][name] for name in ("events", "ledger", "transactions")) == moved
+        assert (planned["moved"], planned["requeued"]) == (result["moved"], result["requeued"])
+        assert (result["requeued"], found(result)) == (requeued, {"named": (len(events), len(events))})
+        assert {item[0] for item in items(scout_db, result)} == {"NAMED"}
+        assert not ran(CLEANUP, scout_db, rules=about(*events))["changed"]
+        undone_exactly(scout_db, result, before, written)
+
+
+@BOTH
+def test_a_wrong_sale_and_a_wrong_event_of_it_move_together(scout_db: str, source_event: str) -> None:
+    first, second = loaded(scout_db, sale(1, total_amount=-5), sale(1))
+    rule = {"name": "named", "table": "bronze_events", "predicate": f"b.event_id = '{second}'", "action": "quarantine"}
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    options = {"rules": [rule], "source_event": source_event}
+    planned = call(CLEANUP, scout_db, check=True, **options)
+    result = ran(CLEANUP, scout_db, **options)
+    assert (planned["moved"], planned["requeued"]) == (result["moved"], result["requeued"])
+    assert result["requeued"] == 0
+    names = ["negative_total", "lines_do_not_add_up", "named"]
+    moved = [(names[:2], first), (names, second)] if source_event == "quarantine" else [(names, second)]
+    assert sorted((item[1], item[3]) for item in items(scout_db, result)) == sorted(moved)
+    assert sum(item[2] is not None for item in items(scout_db, result)) == 1
+    assert not ran(CLEANUP, scout_db, **options)["changed"]
+    undone_exactly(scout_db, result, before, written)
+
+
+# --- plans, interruptions, others at work
+
+
+def test_a_plan_moves_what_it_says_and_nothing_that_came_later(scout_db: str, tmp_path: Path) -> None:
+    names = library.negative_totals(scout_db)
+    file = str(tmp_path / "plan.json")
+    before = scout_tables(scout_db)
+    planned = call(CLEANUP, scout_db, check=True, plan_file=file, only=["negative_total"], max_share=0.5)
+    assert planned["changed"]
+    assert scout_tables(scout_db) == before
+    kept = json.loads(Path(file).read_text())
+    assert (kept["counts"]["transactions"], kept["counts"]["events"]) == (3, 3)
+    late = library.negative_totals(scout_db, count=1)
+    assert "the options do not agree" in refused(CLEANUP, scout_db, plan_file=file, only=["empty_basket"])["msg"]
+    looked = call(CLEANUP, scout_db, check=True, look=True, plan_file=file)
+    assert (looked["changed"], looked["moved"]) == (True, planned["moved"])
+    result = ran(CLEANUP, scout_db, plan_file=file)
+    assert (result["moved"], result["report"]["max_share"]) == (planned["moved"], 0.5)
+    assert there(scout_db, *names, *late) == late
+    again = ran(CLEANUP, scout_db, plan_file=file)
+    assert (again["changed"], again["summary"]) == (False, f"this plan has been applied by run {result['run_id']}")
+    assert there(scout_db, *late) == late
+
+
+OF_A_SALE = "event_id = (SELECT source_event_id FROM scout.silver_transactions WHERE {})"
+DRIFT = {
+    "transactions: planned 3, now 2 (1 row fewer)": "UPDATE scout.silver_transactions SET total_amount = 1 WHERE {}",
+    "lines: planned ": "DELETE FROM scout.silver_line_items WHERE {}",
+    "lines: {} as planned, but with other contents": "UPDATE scout.silver_line_items SET product_name = 'x' WHERE {}",
+    "events: 3 as planned, but with other contents": f"UPDATE scout.bronze_events SET source_system = 'x' WHERE {OF_A_SALE}",
+    "ledger: planned 3, now 2 (1 row fewer)": f"DELETE FROM scout.etl_processed WHERE {OF_A_SALE}",
+}
+
+
+@pytest.mark.parametrize("words", DRIFT)
+def test_a_plan_is_refused_once_the_database_has_drifted(scout_db: str, tmp_path: Path, words: str) -> None:
+    names = library.negative_totals(scout_db)
+    file = str(tmp_path / "plan.json")
+    call(CLEANUP, scout_db, check=True, plan_file=file, only=["negative_total"])
+    lines = json.loads(Path(file).read_text())["counts"]["lines"]
+    run(scout_db, DRIFT[words].format(f"transaction_id = '{names[0]}'"))
+    result = refused(CLEANUP, scout_db, plan_file=file)
+    assert "the database has drifted" in result["msg"]
+    assert words.format(lines) in result["msg"]
+
+
+BREAKS = (
+    "CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$",
+    "CREATE TRIGGER no BEFORE DELETE ON scout.bronze_events FOR EACH ROW WHEN (OLD.event_id = '{}') EXECUTE FUNCTION public.no()",
+)
+
+
+def test_a_run_broken_off_goes_on_with_what_it_was_about(scout_db: str) -> None:
+    names = library.negative_totals(scout_db)
+    [event] = loaded(scout_db, sale(1))
+    rule = {"name": "named", "table": "bronze_events", "predicate": f"b.event_id = '{event}'", "action": "quarantine"}
+    options = {"rules": [rule], "incident": "INC-8"}
+    run(scout_db, *(statement.format(event) for statement in BREAKS))
+    broken = call(CLEANUP, scout_db, **options)
+    assert "not now" in broken["msg"]
+    assert there(scout_db, *names) == []
+    run(scout_db, "DROP TRIGGER no ON scout.bronze_events")
+    late = library.negative_totals(scout_db, count=2)
+    planned = call(CLEANUP, scout_db, check=True, **options)
+    result = ran(CLEANUP, scout_db, **options)
+    assert (result["resumed"], result["moved"]["transactions"], planned["moved"]["transactions"]) == (True, 4, 1)
+    assert there(scout_db, *names, *late) == sorted(late)
+    assert rows(scout_db, "SELECT FROM scout_ops.kin") == []
+    assert ran(CLEANUP, scout_db, **options)["moved"]["transactions"] == 2
+
+
+def test_small_batches_do_the_same_as_one(scout_db: str) -> None:
+    library.backlog(scout_db, count=900)
+    ran("scout_etl", scout_db)
+    run(scout_db, "UPDATE scout.silver_transactions SET total_amount = -1, net_amount = 'NaN'")
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    result = ran(CLEANUP, scout_db, max_share=1.0, target_seconds=0.01)
+    assert result["moved"]["transactions"] == before["scout.silver_transactions"][0]
+    assert result["batches"]["batches"] > 1
+    assert one(scout_db, "SELECT count(*) FROM scout.silver_transactions") == 0
+    undone_exactly(scout_db, result, before, written)
+
+
+ADDED = (
+    "ALTER TABLE scout.silver_transactions ADD flags text[] DEFAULT '{a,NULL,\"b c\"}', ADD at_night interval DEFAULT '25:00'",
+    'ALTER TABLE scout.silver_line_items ADD "Shelf" jsonb DEFAULT \'{"b": 1.50}\'',
+    "ALTER TABLE scout.silver_line_items ADD twice int GENERATED ALWAYS AS (quantity * 2) STORED",
+    "ALTER TABLE scout.bronze_events ADD edge_ip inet DEFAULT '10.0.0.1/8'",
+    "ALTER TABLE scout.etl_processed ADD host text",
+)
+FLAGGED = "t.flags[1] = 'a' AND t.total_amount < 0 AND t.store_id NOT LIKE '%x%'"
+
+
+def test_columns_a_deployment_added_can_be_judged_and_come_back(scout_db: str) -> None:
+    library.negative_totals(scout_db)
+    run(scout_db, *ADDED)
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    rule = {**MINE, "name": "flags", "predicate": FLAGGED}
+    result = ran(CLEANUP, scout_db, rules=[rule])
+    assert found(result)["flags"] == (3, 3)
+    assert result["moved"]["transactions"] == 3
+    undone_exactly(scout_db, result, before, written)
+
+
+def test_nothing_is_lost_while_stores_sell_and_the_etl_ticks(scout_db: str) -> None:
+    """Wrong sales arrive all the time, with corrections, while runs move what there is."""
+    stop, wrong = threading.Event(), []
+    results: list[Result] = []
+
+    def be_wrong(storm: Storm) -> None:
+        number = 0
+        with connect(scout_db) as connection:
+            while not stop.wait(0.02):
+                number += 1
+                payload = sale(number, total_amount=-5) if number % 3 else sale(number, items=[])
+                event = generator.insert(connection, payload)
+                storm.written |= dict(bronze_of(connection, event))
+                wrong.append(payload["transaction_id"])
+
+    with Storm(scout_db, etl_every_seconds=0.2) as storm:
+        thread = threading.Thread(target=be_wrong, args=[storm])
+        thread.start()
+        try:
+            while storm.seconds() < 8:
+                result = ran(CLEANUP, scout_db, max_share=1.0, target_seconds=0.1)
+                results += [result] if result["changed"] else []
+        finally:
+            stop.set()
+            thread.join()
+    assert results
+    ran("scout_etl", scout_db)
+    while (last := ran(CLEANUP, scout_db, max_share=1.0))["changed"]:
+        results.append(last)
+        ran("scout_etl", scout_db)
+    assert where(scout_db, storm.written) == ZERO
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert there(scout_db, *wrong) == []
+    for result in reversed(results):
+        # Sales that were made again since of newer events as well would be conflicts.
+        ran("scout_undo", scout_db, run_id=result["run_id"], on_conflict="restore")
+    assert where(scout_db, storm.written) == ZERO
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 0
+    assert there(scout_db, *wrong) == sorted(wrong)
+    ran("scout_etl", scout_db)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+
+
+def bronze_of(connection: Any, event: UUID) -> list[tuple[UUID, str]]:
+    return connection.execute(
+        "SELECT event_id, b::text FROM scout.bronze_events AS b WHERE event_id = %s", [event]
+    ).fetchall()

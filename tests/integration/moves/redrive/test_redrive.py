@@ -1,0 +1,771 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What left bronze comes back exactly, a few first; what the ETL still refuses stays a dead letter; all of it can be undone."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
+    LINKED,
+    ZERO,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redrive.merge_patch import (
+    merge_patch,
+    patched,
+)
+from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
+from tests.integration.oracle import START, arrive, silver
+from tests.integration.outcomes import ran, refused, scout_tables
+
+SEED = 80_808
+EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def scout_template(pg_server: Server) -> Iterator[builder.Template]:
+    """A small reference with a correction in it."""
+    template = builder.template(pg_server, events=220)
+    yield template
+    template.drop()
+
+
+def sale(number: int, **fields: Any) -> dict[str, Any]:
+    """The payload of a sale nobody made before."""
+    return generator.transaction(SEED, number, sold_at=START, **fields)
+
+
+def loaded(dsn: str, payloads: list[Any], **options: Any) -> list[UUID]:
+    """Ids of events that the ETL has been through."""
+    ids = arrive(dsn, payloads, **options)
+    ran("scout_etl", dsn)
+    return ids
+
+
+def away(dsn: str, ids: list[UUID], **options: Any) -> Result:
+    """Sets events aside."""
+    return ran("scout_quarantine", dsn, event_ids=[*map(str, ids)], **options)
+
+
+def plain_silver(dsn: str) -> dict[str, list[Any]]:
+    """Silver without generated ids, clocks, and what another job writes."""
+    found = silver(dsn)
+    found["lines"] = [{k: v for k, v in line.items() if k not in LINKED} for line in found["lines"]]
+    return found
+
+
+def letters(dsn: str, columns: str = "error_message, retry_count, resolved_at IS NOT NULL") -> list[tuple[Any, ...]]:
+    """The dead letter queue, oldest first."""
+    return rows(dsn, f"SELECT {columns} FROM scout.bronze_events_dlq ORDER BY failed_at, dlq_id")
+
+
+def poisoned(dsn: str, count: int = 1, first: int = 500) -> list[UUID]:
+    """Events that the drain isolated."""
+    ids = arrive(dsn, [sale(first + n, total_amount="abc") for n in range(count)])
+    assert len(ran("scout_etl", dsn, max_poison=1000, max_poison_share=1.0)["poison"]) == count
+    return ids
+
+
+def undone_and_back(dsn: str, result: Result, before: dict[str, Any]) -> None:
+    """Undo restores every table of the pipeline, and undo of that the state the run had left."""
+    after = scout_tables(dsn)
+    undo = ran("scout_undo", dsn, run_id=result["run_id"])
+    assert scout_tables(dsn) == before
+    again = ran("scout_undo", dsn, run_id=undo["run_id"])
+    assert scout_tables(dsn) == after
+    ran("scout_undo", dsn, run_id=again["run_id"])
+    assert scout_tables(dsn) == before
+
+
+# --- patches
+
+#: The examples of RFC 7396 and a few more.
+PATCHES: list[tuple[Any, Any, Any]] = [
+    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+    ({"a": "b"}, {"a": None}, {}),
+    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+    (["a", "b"], ["c", "d"], ["c", "d"]),
+    ({"a": "b"}, ["c"], ["c"]),
+    ({"a": "foo"}, None, None),
+    ({"a": "foo"}, "bar", "bar"),
+    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+    ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ({"a": 1}, {}, {"a": 1}),
+    ("text", {}, {}),
+]
+
+
+@pytest.mark.parametrize(("target", "patch", "expected"), PATCHES)
+def test_a_merge_patch_does_what_the_rfc_says(target: Any, patch: Any, expected: Any) -> None:
+    before = copy.deepcopy((target, patch))
+    assert merge_patch(target, patch) == expected
+    assert (target, patch) == before
+
+
+NUMBERS = [
+    '{"a": 1.50, "b": 12345678901234567890.1234567890, "c": 1E+3}',
+    '{"a": 0.0000001, "b": -0.0, "c": []}',
+    '{"a": "\\u00e9\\n\\"", "b": [1.0, {"x": null}], "c": true}',
+    '{"a": {}, "b": ' + "9" * 5000 + ', "c": "ü"}',
+]
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_what_no_patch_touches_keeps_every_digit(scout_db: str, text: str) -> None:
+    query = "SELECT %s::jsonb::text = (%s::jsonb || '{\"d\": 2.5}')::text"
+    assert one(scout_db, query, patched(text, [{"d": 2.5}]), text)
+
+
+# --- the round trip
+
+
+def test_everything_that_was_set_aside_comes_back_exactly(scout_db: str) -> None:
+    written, made, start = bronze(scout_db), plain_silver(scout_db), scout_tables(scout_db)
+    gone = ran("scout_quarantine", scout_db, **EVERYTHING, incident="INC-1")
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, of_incident="INC-1")
+    assert (result["changed"], result["redriven"], result["failures"]) == (True, len(written), [])
+    assert (bronze(scout_db), plain_silver(scout_db)) == (written, made)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert where(scout_db, written) == ZERO
+    marks = "retry_count, resolved_by, last_retry_at IS NOT NULL, resolved_at IS NOT NULL"
+    assert set(letters(scout_db, marks)) == {(1, f"redrive {result['run_id']}", True, True)}
+    assert not ran("scout_redrive", scout_db, of_incident="INC-1")["changed"]
+    undone_and_back(scout_db, result, before)
+    ran("scout_undo", scout_db, run_id=gone["run_id"])
+    assert scout_tables(scout_db) == start
+
+
+def test_events_that_the_etl_does_not_take_or_swallows_just_come_back(scout_db: str) -> None:
+    ids = loaded(scout_db, [spoil(sale(n)) for n, spoil in enumerate(poison_payloads.HARMLESS.values(), 1)])
+    with connect(scout_db) as connection:
+        ids += [generator.insert(connection, {"store_id": "S-001"}, event_type="inventory.count.v1")]
+    written, made = bronze(scout_db), plain_silver(scout_db)
+    run = away(scout_db, ids)
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, run_id=run["run_id"])
+    assert (result["redriven"], bronze(scout_db), plain_silver(scout_db)) == (len(ids), written, made)
+    undone_and_back(scout_db, result, before)
+
+
+def test_a_hash_that_is_null_stays_null(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2)])
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout.bronze_events SET event_hash = NULL WHERE event_id = ANY (%s)", [ids])
+    written = bronze(scout_db)
+    run = away(scout_db, ids)
+    ran("scout_redrive", scout_db, run_id=run["run_id"])
+    assert bronze(scout_db) == written
+
+
+# --- several events of a transaction
+
+CORRECTED = [{}, {"net_amount": 1, "items": []}, {"net_amount": 2, "payment_method": "card"}]
+
+
+@pytest.mark.parametrize("which", [s for n in (1, 2, 3) for s in itertools.combinations(range(3), n)])
+@pytest.mark.parametrize("drained", [False, True], ids=["what stays is pending", "what stays is loaded"])
+def test_silver_is_made_again_of_all_events_in_their_order(
+    scout_db: str, which: tuple[int, ...], drained: bool
+) -> None:
+    ids = loaded(scout_db, [sale(1) | change for change in CORRECTED] + [sale(2)])
+    written = bronze(scout_db)
+    run = away(scout_db, [ids[n] for n in which])
+    if drained:
+        ran("scout_etl", scout_db)
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, run_id=run["run_id"], canary_rows=1)
+    assert bronze(scout_db) == written
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert len(silver(scout_db)["pending"]) == 0
+    assert result["requeued"] == (3 - len(which) if drained and len(which) < 3 else 0)
+    undone_and_back(scout_db, result, before)
+
+
+def test_a_pending_event_of_the_same_transaction_that_is_poison_stays_as_it_is(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2)])
+    written = bronze(scout_db)
+    run = away(scout_db, ids)
+    [bad] = arrive(scout_db, [sale(1, total_amount="abc")], start=START - timedelta(minutes=5))
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, run_id=run["run_id"])
+    assert (result["redriven"], silver(scout_db)["pending"]) == (2, [bad])
+    written[bad] = bronze(scout_db)[bad]
+    assert bronze(scout_db) == written
+    assert silver_is_what_bronze_makes(scout_db, poison=[bad]) == {}
+    undone_and_back(scout_db, result, before)
+
+
+def test_an_entry_fails_where_an_event_that_stayed_cannot_be_loaded_any_more(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(1, net_amount=1), sale(2)])
+    run = away(scout_db, [ids[1], ids[2]])
+    ran("scout_etl", scout_db)
+    with connect(scout_db) as connection:
+        connection.execute(
+            'UPDATE scout.bronze_events SET event_data = event_data || \'{"total_amount": "abc"}\' WHERE event_id = %s',
+            [ids[0]],
+        )
+    made = plain_silver(scout_db)["transactions"]
+    result = ran("scout_redrive", scout_db, run_id=run["run_id"], max_failures=1)
+    assert (result["redriven"], result["effects"]["failed"]) == (1, 1)
+    assert str(ids[0]) in result["failures"][0]["error"]
+    assert set(bronze(scout_db)) >= {ids[0], ids[2]}
+    assert ids[1] not in bronze(scout_db)
+    assert [
+        row for row in plain_silver(scout_db)["transactions"] if row["transaction_id"] != sale(2)["transaction_id"]
+    ] == made
+
+
+# --- what is there already
+
+
+def test_an_event_that_exists_again_is_resolved_and_never_doubled(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2), sale(3)])
+    written = bronze(scout_db)
+    run = away(scout_db, ids)
+    # The first was sent again; of the second another row has the identifier.
+    [again] = loaded(scout_db, [sale(1)])
+    with connect(scout_db) as connection:
+        connection.execute(
+            "INSERT INTO scout.bronze_events (event_id, event_type, event_data) VALUES (%s, 'heartbeat.v1', '{}')",
+            [ids[1]],
+        )
+    before, there = scout_tables(scout_db), bronze(scout_db)
+    asked = call("scout_redrive", scout_db, check=True, run_id=run["run_id"])
+    assert (asked["redriven"], asked["already_there"]) == (1, 2)
+    result = ran("scout_redrive", scout_db, run_id=run["run_id"])
+    assert (result["redriven"], result["already_there"]) == (1, 2)
+    assert bronze(scout_db) == there | {ids[2]: written[ids[2]]}
+    resolved = rows(
+        scout_db, "SELECT error_details #>> '{event,event_id}', resolved_by, retry_count FROM scout.bronze_events_dlq"
+    )
+    by = f"redrive {result['run_id']}"
+    assert sorted(resolved) == sorted([
+        (str(ids[0]), f"{by}: already there as event {again}", 0),
+        (str(ids[1]), f"{by}: already there as event {ids[1]}", 0),
+        (str(ids[2]), by, 1),
+    ])  # fmt: skip
+    assert not ran("scout_redrive", scout_db, run_id=run["run_id"])["changed"]
+    undone_and_back(scout_db, result, before)
+
+
+# --- poison
+
+
+@pytest.mark.parametrize("kind", poison_payloads.KINDS)
+def test_poison_stays_a_dead_letter_with_the_new_error(scout_db: str, kind: str) -> None:
+    [event] = arrive(scout_db, [poison_payloads.payload(kind, SEED, 1)])
+    drained = ran("scout_etl", scout_db)
+    assert [p["event_id"] for p in drained["poison"]] == [str(event)]
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout.bronze_events_dlq SET error_message = 'the old one'")
+    others = {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"}
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, run_id=drained["run_id"], max_failures=1)
+    assert (result["redriven"], result["effects"]["failed"], result["failures"][0]["event_id"]) == (0, 1, str(event))
+    assert {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"} == others
+    columns = (
+        "error_message, retry_count, resolved_at, error_details -> 'sqlstate', "
+        "error_details #>> '{attempts,0,error}', last_retry_at IS NOT NULL"
+    )
+    assert letters(scout_db, columns) == [
+        (result["failures"][0]["error"], 1, None, poison_payloads.KINDS[kind].sqlstate, "the old one", True)
+    ]
+    undone_and_back(scout_db, result, before)
+    ran("scout_redrive", scout_db, run_id=drained["run_id"], max_failures=1)
+    ran("scout_redrive", scout_db, run_id=drained["run_id"], max_failures=1)
+    assert letters(scout_db, "retry_count, jsonb_array_length(error_details -> 'attempts')") == [(2, 2)]
+
+
+def refuse(dsn: str, ids: list[UUID]) -> None:
+    """From now on the database refuses what the ETL makes of these events; nothing in their payloads shows it."""
+    listed = ", ".join(f"'{event}'" for event in ids)
+    with connect(dsn) as connection:
+        connection.execute(f"""
+            CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN IF NEW.source_event_id IN ({listed}) THEN RAISE 'not today'; END IF; RETURN NEW; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION public.refuse()
+        """)  # type: ignore[call-overload]
+
+
+def test_exactly_what_is_refused_stays_among_the_dead_letters(scout_db: str) -> None:
+    good = loaded(scout_db, [sale(n) for n in range(1, 60)])
+    bad = poisoned(scout_db, 3)
+    written = bronze(scout_db)
+    run = away(scout_db, good, incident="INC-2")
+    with connect(scout_db) as connection:
+        connection.execute(
+            'UPDATE scout.bronze_events_dlq SET error_details = error_details || \'{"incident": "INC-2"}\''
+        )
+    refuse(scout_db, [good[7], good[31]])
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, of_incident="INC-2", max_failures=5)
+    failed = {UUID(failure["event_id"]) for failure in result["failures"]}
+    assert (failed, result["redriven"]) == ({*bad, good[7], good[31]}, 57)
+    assert bronze(scout_db) == {k: v for k, v in written.items() if k not in failed}
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert {f["error"] for f in result["failures"] if UUID(f["event_id"]) in good} == {"not today"}
+    assert run["moved"]["events"] == 59
+    undone_and_back(scout_db, result, before)
+
+
+def test_the_pipeline_never_sees_what_is_refused(scout_db: str) -> None:
+    poisoned(scout_db, 2)
+    ran("scout_redrive", scout_db, error_codes=["POISON_EVENT"], max_failures=2)
+    arrive(scout_db, [sale(1)])
+    assert one(scout_db, "SELECT events_processed FROM scout.load_silver_from_bronze(10)") == 1
+
+
+def test_events_that_wait_are_left_waiting(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2)])
+    run = away(scout_db, ids)
+    waiting = arrive(scout_db, [sale(3), sale(4, total_amount="abc")], start=START - timedelta(hours=1))
+    ran("scout_redrive", scout_db, run_id=run["run_id"])
+    assert set(silver(scout_db)["pending"]) == set(waiting)
+
+
+# --- repair
+
+
+def test_a_patch_mends_poison_and_the_old_payload_stays(scout_db: str) -> None:
+    [event] = poisoned(scout_db)
+    [old] = letters(scout_db, "original_payload")
+    run = one(scout_db, "SELECT error_details ->> 'run_id' FROM scout.bronze_events_dlq")
+    before = scout_tables(scout_db)
+    asked = call("scout_redrive", scout_db, check=True, run_id=run)
+    assert [(s["event_id"], s["sqlstate"]) for s in asked["suspects"]] == [(str(event), "22P02")]
+    patch = {"repair": {"total_amount": 12.5, "note": None}, "repairs": {str(event): {"customer_type": "vip"}}}
+    assert call("scout_redrive", scout_db, check=True, run_id=run, **patch)["suspects"] == []
+    result = ran("scout_redrive", scout_db, run_id=run, **patch)
+    assert (result["redriven"], letters(scout_db, "original_payload")) == (1, [old])
+    query = """
+        SELECT event_data = %s || '{"total_amount": 12.5, "customer_type": "vip"}', event_hash = scout.canonical_event_hash(event_data)
+        FROM scout.bronze_events WHERE event_id = %s
+    """
+    assert rows(scout_db, query, Jsonb(old[0]), event) == [(True, True)]
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    [[kept]] = letters(scout_db, "error_details -> 'repairs'")
+    assert kept == [patch["repair"], patch["repairs"][str(event)]]
+    undone_and_back(scout_db, result, before)
+
+
+def test_a_patch_by_the_id_of_an_entry_is_for_that_entry_alone(scout_db: str) -> None:
+    poisoned(scout_db, 2)
+    [(first,), _] = letters(scout_db, "dlq_id::text")
+    result = ran(
+        "scout_redrive", scout_db, error_codes=["POISON_EVENT"], repairs={first: {"total_amount": 5}}, max_failures=1
+    )
+    assert (result["redriven"], result["effects"]["failed"]) == (1, 1)
+    assert letters(scout_db, "resolved_at IS NOT NULL") == [(True,), (False,)]
+
+
+def test_a_patch_that_gives_entries_one_transaction_brings_them_back_together(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2), sale(3)])
+    run = away(scout_db, ids[1:])
+    before = scout_tables(scout_db)
+    patch = {"transaction_id": sale(1)["transaction_id"]}
+    result = ran("scout_redrive", scout_db, run_id=run["run_id"], repair=patch, canary_rows=1)
+    assert result["redriven"] == 2
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    undone_and_back(scout_db, result, before)
+
+
+def test_without_the_pipelines_hash_function_the_payload_is_hashed(scout_db: str) -> None:
+    [event] = poisoned(scout_db)
+    with connect(scout_db) as connection:
+        connection.execute("DROP FUNCTION scout.canonical_event_hash CASCADE")
+    ran("scout_redrive", scout_db, error_codes=["POISON_EVENT"], repair={"total_amount": 3})
+    query = (
+        "SELECT event_hash = sha256(convert_to(event_data::text, 'UTF8')) FROM scout.bronze_events WHERE event_id = %s"
+    )
+    assert one(scout_db, query, event)
+
+
+# --- canary, rate, parking
+
+
+def test_a_canary_that_fails_stops_the_run_before_anything_else_is_touched(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(n) for n in range(1, 41)])
+    written, made = bronze(scout_db), plain_silver(scout_db)
+    run = away(scout_db, ids)
+    refuse(scout_db, ids)
+    tables = {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"}
+    result = call("scout_redrive", scout_db, run_id=run["run_id"])
+    assert (result["failed"], result["error"]["kind"], result["redriven"]) == (True, "systemic", 0)
+    assert [
+        w
+        for w in ("1 event failed again", "1 tried, 0 loaded, 1 back", "not today", "max_failures")
+        if w not in result["msg"]
+    ] == []
+    assert {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"} == tables
+    assert sorted(letters(scout_db, "retry_count")) == [(0,)] * 39 + [(1,)]
+    with connect(scout_db) as connection:
+        connection.execute("DROP FUNCTION public.refuse CASCADE")
+    again = ran("scout_redrive", scout_db, run_id=run["run_id"])
+    assert (again["redriven"], again["run_id"] != result["run_id"]) == (40, True)
+    assert (bronze(scout_db), plain_silver(scout_db)) == (written, made)
+
+
+def test_failures_after_the_canary_stop_the_run_too(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(n) for n in range(1, 41)])
+    run = away(scout_db, ids)
+    in_order = [UUID(row[0]) for row in letters(scout_db, "error_details #>> '{event,event_id}'")]
+    refuse(scout_db, in_order[20:])
+    result = call("scout_redrive", scout_db, run_id=run["run_id"], canary_rows=5, max_failures=2)
+    assert (result["failed"], result["effects"]["failed"], len(result["failures"])) == (True, 3, 3)
+    assert result["redriven"] >= 15
+    assert sorted(row[0] for row in letters(scout_db, "retry_count")) == [0] * (37 - result["redriven"]) + [1] * (
+        3 + result["redriven"]
+    )
+
+
+def test_it_begins_with_a_few_and_keeps_to_the_rate(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(n) for n in range(1, 13)])
+    run = away(scout_db, ids)
+    lines: list[str] = []
+    result = ran(
+        "scout_redrive",
+        scout_db,
+        run_id=run["run_id"],
+        canary_rows=2,
+        rate_per_second=5,
+        progress=Progress(lines.append),
+    )
+    assert result["batches"]["batches"] == 4
+    assert [line for line in lines if "at most 5 a second" in line]
+    # Twelve at five a second; the last batch need not wait.
+    assert result["batches"]["seconds"] >= 7 / 5
+
+
+def test_what_was_tried_too_often_is_parked(scout_db: str) -> None:
+    poisoned(scout_db, 2)
+    options = {"error_codes": ["POISON_EVENT"], "max_failures": 9, "max_replays": 2}
+    for _ in range(2):
+        assert ran("scout_redrive", scout_db, **options)["changed"]
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, **options)
+    assert (result["changed"], result["parked"], len(result["parked_entries"])) == (False, 2, 2)
+    assert "max_replays=3" in result["warnings"][0]
+    assert "2 parked" in result["summary"]
+    assert scout_tables(scout_db) == before
+    assert ran("scout_redrive", scout_db, **options | {"max_replays": 3}, repair={"total_amount": 1})["redriven"] == 2
+
+
+# --- entries of the runbook and of others
+
+RUNBOOK = """
+INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, source_system)
+SELECT event_data, 'QUARANTINE', 'Emergency quarantine during incident response', source_system
+FROM scout.bronze_events WHERE event_id = ANY (%(ids)s)
+"""
+
+
+def test_entries_of_the_plain_runbook_are_rebuilt_as_far_as_they_go(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2, ts=...), {"number": 7, "store_id": "S-001"}])
+    made = plain_silver(scout_db)["transactions"]
+    with connect(scout_db) as connection:
+        for _ in range(2):  # interrupted and run again, as happens
+            connection.execute(RUNBOOK, {"ids": ids})
+        connection.execute(
+            "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message)"
+            " VALUES ('{\"transaction_id\": \"T-1\"}', 'QUARANTINE', 'Negative amounts detected')"
+        )
+        connection.execute(
+            "DELETE FROM scout.silver_line_items AS l USING scout.silver_transactions AS t"
+            " WHERE t.transaction_id = l.transaction_id AND source_event_id = ANY (%s)",
+            [ids],
+        )
+        connection.execute("DELETE FROM scout.silver_transactions WHERE source_event_id = ANY (%s)", [ids])
+        connection.execute("DELETE FROM scout.etl_processed WHERE event_id = ANY (%s)", [ids])
+        connection.execute("DELETE FROM scout.bronze_events WHERE event_id = ANY (%s)", [ids])
+    before = scout_tables(scout_db)
+    asked = call("scout_redrive", scout_db, check=True, error_codes=["QUARANTINE"])
+    assert sorted((e["why"].split(":")[0], e["error_code"]) for e in asked["not_rebuildable"]) == [
+        ("its payload has no transaction_id, so nothing tells its event type", "QUARANTINE"),
+        ("its payload has no transaction_id, so nothing tells its event type", "QUARANTINE"),
+        ("its payload is nothing but a transaction id", "QUARANTINE"),
+    ]
+    assert sorted({tuple(e["missing"]) for e in asked["rebuilt"]}) == [
+        ("event_id", "event_hash", "ingested_at", "event_ts", "event_type"),
+        ("event_id", "event_hash", "ingested_at", "event_type"),
+    ]
+    assert scout_tables(scout_db) == before
+    result = ran("scout_redrive", scout_db, error_codes=["QUARANTINE"])
+    assert (result["redriven"], result["already_there"], len(result["not_rebuildable"])) == (2, 2, 3)
+    now = plain_silver(scout_db)["transactions"]
+    changed = ("source_event_id", "ts", "date_key", "time_of_day")
+    assert [{k: v for k, v in row.items() if k not in changed} for row in now] == [
+        {k: v for k, v in row.items() if k not in changed} for row in made
+    ]
+    hashes = "SELECT count(*) FROM scout.bronze_events WHERE event_hash IS DISTINCT FROM scout.canonical_event_hash(event_data)"
+    assert one(scout_db, hashes) == 0
+    again = ran("scout_redrive", scout_db, error_codes=["QUARANTINE"])
+    assert (again["changed"], len(again["not_rebuildable"])) == (False, 3)
+    undone_and_back(scout_db, result, before)
+
+
+def test_an_entry_of_the_runbook_that_fails_can_be_tried_again(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute(
+            "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message) VALUES (%s, 'QUARANTINE', 'x')",
+            [Jsonb(sale(1, total_amount="abc"))],
+        )
+    before = scout_tables(scout_db)
+    result = ran("scout_redrive", scout_db, error_codes=["QUARANTINE"], max_failures=1)
+    assert result["effects"]["failed"] == 1
+    undone_and_back(scout_db, result, before)
+    ran("scout_redrive", scout_db, error_codes=["QUARANTINE"], max_failures=1)
+    assert ran("scout_redrive", scout_db, error_codes=["QUARANTINE"], repair={"total_amount": 1})["redriven"] == 1
+
+
+def test_entries_that_cannot_be_rebuilt_say_what_brings_them_back(scout_db: str) -> None:
+    loaded(scout_db, [sale(1, total_amount=-5, items=[])])
+    cleaned = ran("scout_cleanup", scout_db, only=["negative_total"], source_event="keep", max_share=1.0)
+    assert cleaned["changed"]
+    result = ran("scout_redrive", scout_db, run_id=cleaned["run_id"])
+    assert not result["changed"]
+    assert f"undo.yml -e run_id={cleaned['run_id']}" in result["not_rebuildable"][0]["why"]
+
+
+# --- which
+
+
+def test_only_what_is_selected_comes_back(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(n, total_amount=-n) for n in range(1, 7)])
+    first = away(scout_db, ids[:1], incident="INC-1")
+    away(scout_db, ids[1:2], incident="INC-2")
+    cleaned = ran("scout_cleanup", scout_db, only=["negative_total"], max_share=1.0)
+    assert cleaned["moved"]["events"] == 4
+    found = dict(
+        rows(scout_db, "SELECT error_details #>> '{event,event_id}', dlq_id::text FROM scout.bronze_events_dlq")
+    )
+    last = one(scout_db, "SELECT max(failed_at)::text FROM scout.bronze_events_dlq")
+
+    def chosen(**options: Any) -> int:
+        return call("scout_redrive", scout_db, check=True, **options)["redriven"]
+
+    assert chosen(of_incident="INC-1") == 1
+    assert chosen(run_id=first["run_id"].upper()) == 1
+    assert chosen(run_id=cleaned["run_id"]) == 4
+    assert chosen(rules=["negative_total", "other"]) == 4
+    assert chosen(error_codes=["QUARANTINE"]) == 2
+    assert chosen(dlq_ids=[found[str(ids[1])], str(ids[0])]) == 1
+    assert chosen(event_ids=[str(ids[1]), str(ids[5])]) == 2
+    assert chosen(failed_from=last) == 4
+    assert chosen(failed_to=last) == 2
+    assert chosen(failed_from=last, error_codes=["QUARANTINE"]) == 0
+    assert call("scout_incident", scout_db, state="opened", incident="INC-9", title="x", severity="high")["changed"]
+    assert chosen(of_incident="INC-9") == 0
+    assert call("scout_incident", scout_db, state="updated", adopt=[cleaned["run_id"]])["changed"]
+    assert chosen(of_incident="INC-9") == 4, "its letters keep the name under which they were set aside"
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, "nothing says which dead letters are meant"),
+    "no run id": ({"run_id": "yesterday"}, "run_id: 'yesterday' is not an id"),
+    "a naive time": ({"failed_from": "2026-11-25T01:00:00"}, "failed_from '2026-11-25T01:00:00' has no offset"),
+    "reversed": ({"failed_from": "2026-11-25T01:00:00Z", "failed_to": "2026-11-24T01:00:00Z"}, "ends before it starts"),
+    "no canary": ({"error_codes": ["A"], "canary_rows": 0}, "canary_rows 0"),
+    "no rate": ({"error_codes": ["A"], "rate_per_second": 0}, "rate_per_second 0"),
+    "a patch for nobody": ({"error_codes": ["A"], "repairs": {"T-1": {}}}, "repairs: 'T-1' is not an id"),
+    "no patch": ({"error_codes": ["A"], "repairs": {"1" * 32: 5}}, "is no dictionary"),
+    "no JSON": ({"error_codes": ["A"], "repair": {"total_amount": float("nan")}}, "repair is no JSON"),
+    "no ledger": ({"error_codes": ["POISON_EVENT"], "ledger": "off"}, "ledger=off"),
+    "too many": ({"error_codes": ["POISON_EVENT"], "max_rows": 1}, "refused to move 2 dead letters: max_rows is 1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_refused_before_the_first_write(scout_db: str, case: str) -> None:
+    poisoned(scout_db, 2)
+    options, words = REFUSED[case]
+    result = refused("scout_redrive", scout_db, **options)
+    assert words in result["msg"]
+    assert result["error"]["next_step"]
+
+
+def test_ids_of_no_dead_letter_are_counted(scout_db: str) -> None:
+    poisoned(scout_db)
+    [event] = loaded(scout_db, [sale(1)])
+    result = ran("scout_redrive", scout_db, event_ids=[str(event)], dlq_ids=[str(event)])
+    assert (result["changed"], result["not_found"]["count"]) == (False, 2)
+
+
+# --- check, plan
+
+
+def test_a_check_writes_nothing_and_returns_the_same_keys(scout_db: str) -> None:
+    run = away(scout_db, loaded(scout_db, [sale(1), sale(1, net_amount=2), sale(2)]))
+    poisoned(scout_db)
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout.bronze_events_dlq SET error_code = 'ALL'")
+    before = fingerprint(scout_db)
+    asked = call("scout_redrive", scout_db, check=True, error_codes=["ALL"])
+    assert fingerprint(scout_db) == before
+    assert (asked["changed"], asked["redriven"], len(asked["suspects"])) == (True, 4, 1)
+    assert asked["gold_days"] == [str(START.astimezone(generator.MANILA).date())]
+    assert "would redrive 4 events; 1 event would fail again" in asked["summary"]
+    done = ran("scout_redrive", scout_db, error_codes=["ALL"], max_failures=1)
+    assert set(done) - {"batches"} <= set(asked) | {"database"}
+    assert done["gold_days"] == asked["gold_days"]
+    assert run["changed"]
+
+
+def test_a_plan_is_kept_to(scout_db: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "plan.json")
+    poisoned(scout_db, 2)
+    options = {"error_codes": ["POISON_EVENT"], "repair": {"total_amount": 2}}
+    asked = call("scout_redrive", scout_db, check=True, plan_file=file, **options)
+    assert json.loads(Path(file).read_text())["counts"] == {"entries": 2, "already_there": 0}
+    assert file in asked["summary"]
+    [late] = poisoned(scout_db, 1, first=900)
+    other = refused("scout_redrive", scout_db, plan_file=file, repair={"total_amount": 3})
+    assert "do not agree with plan_file" in other["msg"]
+    result = ran("scout_redrive", scout_db, plan_file=file)
+    assert (result["redriven"], late in bronze(scout_db)) == (2, False)
+    again = ran("scout_redrive", scout_db, plan_file=file)
+    assert (again["changed"], "has been applied" in again["summary"]) == (False, True)
+
+
+def test_a_plan_is_refused_where_an_entry_has_changed(scout_db: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "plan.json")
+    poisoned(scout_db, 2)
+    call("scout_redrive", scout_db, check=True, plan_file=file, error_codes=["POISON_EVENT"])
+    with connect(scout_db) as connection:
+        connection.execute(
+            "DELETE FROM scout.bronze_events_dlq WHERE ctid = (SELECT min(ctid) FROM scout.bronze_events_dlq)"
+        )
+    result = refused("scout_redrive", scout_db, plan_file=file)
+    assert "entries: planned 2, now 1" in result["msg"]
+
+
+# --- broken off
+
+
+def broken_off_at(dsn: str, words: str) -> Callable[[str], None]:
+    """A voice that has the session terminated when it says this."""
+    done = threading.Event()
+
+    def say(line: str) -> None:
+        if words in line and not done.is_set():
+            done.set()
+            rows(
+                dsn,
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE starts_with(application_name, 'scout-recovery/') AND datname = current_database()",
+            )
+
+    return say
+
+
+def test_a_run_that_lost_its_session_goes_on(scout_db: str) -> None:
+    ids = loaded(scout_db, [*(sale(n) for n in range(1, 40)), sale(1, net_amount=1)])
+    written, made = bronze(scout_db), plain_silver(scout_db)
+    run = away(scout_db, ids)
+    before = scout_tables(scout_db)
+    options = {"run_id": run["run_id"], "canary_rows": 4, "rate_per_second": 40}
+    broken = call("scout_redrive", scout_db, progress=Progress(broken_off_at(scout_db, "waiting")), **options)
+    assert broken["failed"]
+    assert broken["error"]["kind"] == "connection_lost"
+    back = len(set(ids) & set(bronze(scout_db)))
+    assert 0 < back < 40
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert where(scout_db, written) == ZERO
+    result = ran("scout_redrive", scout_db, **options)
+    assert (result["run_id"], result["resumed"], result["redriven"]) == (broken["run_id"], True, 40)
+    assert (bronze(scout_db), plain_silver(scout_db)) == (written, made)
+    assert not ran("scout_redrive", scout_db, **options)["changed"]
+    undone_and_back(scout_db, result, before)
+
+
+def test_a_stop_file_ends_it_after_a_batch(scout_db: str, tmp_path: Path) -> None:
+    ids = loaded(scout_db, [sale(n) for n in range(1, 20)])
+    run = away(scout_db, ids)
+    stop = tmp_path / "stop"
+    stop.touch()
+    options = {"run_id": run["run_id"], "stop_file": str(stop)}
+    result = call("scout_redrive", scout_db, **options)
+    assert result["error"]["kind"] == "stopped"
+    stop.unlink()
+    assert ran("scout_redrive", scout_db, **options)["redriven"] == 19
+
+
+def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:
+    """The same sale is sent again by another session that commits while our batch is at work."""
+    ids = loaded(scout_db, [sale(1)])
+    run = away(scout_db, ids)
+    with connect(scout_db) as other:
+        other.execute("BEGIN")
+        generator.insert(other, sale(1))
+        timer = threading.Timer(1.0, lambda: other.execute("COMMIT"))
+        timer.start()
+        result = ran("scout_redrive", scout_db, run_id=run["run_id"])
+        timer.join()
+    assert (result["redriven"], result["already_there"]) == (0, 1)
+    ran("scout_etl", scout_db)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+
+
+# --- proof
+
+TAMPERED = {
+    "altered": "BEFORE INSERT: NEW.ingested_at := now(); RETURN NEW;",
+    "dropped": "BEFORE INSERT: RETURN NULL;",
+    "altered afterwards": "AFTER INSERT: UPDATE scout.bronze_events SET source_system = 'x' WHERE event_id = NEW.event_id; RETURN NULL;",
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_nothing_comes_back_unless_it_is_the_very_same(scout_db: str, how: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2)])
+    written = bronze(scout_db)
+    run = away(scout_db, ids)
+    when, body = TAMPERED[how].split(": ", 1)
+    with connect(scout_db) as connection:
+        connection.execute(f"""
+            CREATE FUNCTION public.tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+            CREATE TRIGGER tamper {when} ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION public.tamper()
+        """)  # type: ignore[call-overload]
+    result = refused("scout_redrive", scout_db, run_id=run["run_id"])
+    assert "could not be proved exact" in result["msg"]
+    with connect(scout_db) as connection:
+        connection.execute("DROP FUNCTION public.tamper CASCADE")
+    assert ran("scout_redrive", scout_db, run_id=run["run_id"])["redriven"] == 2
+    assert bronze(scout_db) == written
+
+
+# --- the fronts
+
+
+def test_it_runs_by_ansible_and_executed(scout_db: str) -> None:
+    ids = loaded(scout_db, [sale(n) for n in range(1, 4)])
+    run = away(scout_db, ids)
+    asked = executed("scout_redrive", scout_db, check=True, run_id=run["run_id"])
+    assert (asked["changed"], asked["redriven"]) == (True, 3)
+    result, output = ad_hoc("scout_redrive", dsn=scout_db, run_id=run["run_id"])
+    assert (result["changed"], result.get("redriven")) == (True, 3), output

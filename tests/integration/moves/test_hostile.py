@@ -1,0 +1,412 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moves of data, windows and databases that nobody thought of: the rows return exactly as they were, or nothing happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
+    ZERO,
+    bronze,
+    silver_is_what_bronze_makes,
+    where,
+)
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+from tests.integration.oracle import START, arrive
+from tests.integration.outcomes import ago, ran, refused, scout_tables, stamp
+
+SEED = 90_210
+EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def scout_template(pg_server: Server) -> Iterator[builder.Template]:
+    """A small reference: every test moves all of it or nothing."""
+    template = builder.template(pg_server, events=120)
+    yield template
+    template.drop()
+
+
+def sale(number: int, **fields: Any) -> dict[str, Any]:
+    """The payload of a sale nobody made before."""
+    return generator.transaction(SEED, number, sold_at=START, **fields)
+
+
+def loaded(dsn: str, payloads: list[Any], **when: Any) -> list[UUID]:
+    """Events that the ETL has been through."""
+    ids = arrive(dsn, payloads, **when)
+    ran("scout_etl", dsn)
+    return ids
+
+
+def there_and_back(dsn: str, **options: Any) -> Result:
+    """Quarantined, and by an undo every row of every table is as it was; returns the quarantine."""
+    before, written = scout_tables(dsn), bronze(dsn)
+    away = ran("scout_quarantine", dsn, **options)
+    assert away["changed"]
+    assert where(dsn, written) == ZERO
+    assert silver_is_what_bronze_makes(dsn) == {}
+    back = ran("scout_undo", dsn, run_id=away["run_id"])
+    assert (back["changed"], scout_tables(dsn)) == (True, before)
+    return away
+
+
+def gone(dsn: str, ids: list[UUID]) -> list[bool]:
+    """Which of these events are no longer in bronze."""
+    left = set(bronze(dsn))
+    return [event not in left for event in ids]
+
+
+# --- payloads
+
+
+PAYLOADS: dict[str, Any] = {
+    "one megabyte": sale(1, note="läng " * 200_000),
+    "every alphabet": sale(
+        2, note="ñ 日本語 עברית 🛒👩‍👩‍👧 \u202e\u0001\u007f\ufffe'\"\\%s%(x)s{}$$ -- ; DROP TABLE", transaction_id="Ñ'%s\"🛒"
+    ),
+    "numbers": sale(3, big=10**40, small=1e-300, zeros=1.50, minus=-0.0, deep={"a": [[[[None]]]]}),
+    "empty keys": sale(4, **{"": "", " ": None, "a.b": {}, "$": []}),
+    "array": [sale(5)],
+    "scalar": "sale",
+    "null": None,
+    "false": False,
+    "no transaction": sale(6, transaction_id=...),
+    "empty transaction": sale(7, transaction_id=""),
+    "numeric transaction": sale(8, transaction_id=8),
+    "object transaction": sale(9, transaction_id={"id": 9}),
+    "nan": sale(10, total_amount="NaN", net_amount="NaN"),
+    "no items": sale(11, items=[]),
+    "deep": json.loads("[" * 500 + "]" * 500),
+}  # fmt: skip
+
+
+def test_payloads_of_every_kind_come_back_as_they_were(scout_db: str) -> None:
+    ids = loaded(scout_db, list(PAYLOADS.values()))
+    assert there_and_back(scout_db, event_ids=[*map(str, ids)])["moved"]["events"] == len(PAYLOADS)
+    assert there_and_back(scout_db, **EVERYTHING)["moved"]["events"] == 120 + len(PAYLOADS)
+
+
+@pytest.mark.parametrize("kind", PAYLOADS)
+def test_a_payload_of_each_kind_is_redriven_exactly(scout_db: str, kind: str) -> None:
+    ids = loaded(scout_db, [PAYLOADS[kind]])
+    written = bronze(scout_db)
+    away = ran("scout_quarantine", scout_db, event_ids=[*map(str, ids)])
+    back = ran("scout_redrive", scout_db, run_id=away["run_id"])
+    assert (back["redriven"], bronze(scout_db)) == (1, written)
+    ran("scout_etl", scout_db)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+
+
+def test_what_the_etl_cannot_load_is_moved_and_comes_back(scout_db: str) -> None:
+    ids = [library.poison_event(scout_db, kind)[0] for kind in poison_payloads.KINDS]
+    before = scout_tables(scout_db)
+    away = ran("scout_quarantine", scout_db, event_ids=[*map(str, ids)])
+    assert (away["moved"]["events"], gone(scout_db, ids)) == (len(ids), [True] * len(ids))
+    ran("scout_undo", scout_db, run_id=away["run_id"])
+    assert scout_tables(scout_db) == before
+
+
+def test_a_transaction_that_many_events_feed_is_rebuilt_from_what_remains(scout_db: str) -> None:
+    first = sale(1)
+    ids = loaded(scout_db, [first, *[first | {"net_amount": n, "items": first["items"][: n % 2]} for n in range(30)]])
+    before, written = scout_tables(scout_db), bronze(scout_db)
+    away = ran("scout_quarantine", scout_db, event_ids=[str(ids[0]), str(ids[7])])
+    assert (away["moved"]["events"], away["requeued"]) == (2, 29)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert where(scout_db, written) == ZERO
+    ran("scout_undo", scout_db, run_id=away["run_id"])
+    assert scout_tables(scout_db) == before
+
+
+def test_ten_thousand_events_on_one_timestamp(scout_db: str) -> None:
+    moment = ago(3600).replace(microsecond=999_999)
+    with connect(scout_db) as connection:
+        generator.copy(connection, (generator.event(SEED, n, moment) for n in range(1, 20_000, 2)))
+    ran("scout_etl", scout_db)
+    end = stamp(moment + timedelta(microseconds=1))
+    before = scout_tables(scout_db)
+    away = ran("scout_quarantine", scout_db, window_start=stamp(moment), window_end=end, target_seconds=0.2)
+    assert away["moved"]["events"] == 10_000
+    ran("scout_undo", scout_db, run_id=away["run_id"], target_seconds=0.2)
+    assert scout_tables(scout_db) == before
+
+
+def test_ten_thousand_events_on_one_timestamp_of_an_indexed_clock(scout_db: str) -> None:
+    moment = ago(3600)
+    with connect(scout_db) as connection:
+        connection.execute("CREATE INDEX ON scout.bronze_events (ingested_at)")
+        connection.execute("CREATE INDEX ON scout.bronze_events (event_ts)")
+        generator.copy(connection, (generator.event(SEED, n, moment) for n in range(1, 20_000, 2)))
+    before = scout_tables(scout_db)
+    for clock in ("ingested_at", "event_ts"):
+        away = ran(
+            "scout_quarantine", scout_db, clock=clock, event_types=["transaction.v1"], **EVERYTHING, target_seconds=0.2
+        )
+        assert away["moved"]["events"] > 9_000
+        assert one(scout_db, "SELECT count(*) FROM scout.bronze_events WHERE event_type = 'transaction.v1'") == 0
+        ran("scout_undo", scout_db, run_id=away["run_id"], target_seconds=0.2)
+        assert scout_tables(scout_db) == before
+
+
+# --- windows
+
+
+def hours(first: datetime, count: int) -> list[datetime]:
+    return [first + timedelta(hours=number) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("day", "length"), [("2025-10-26", 25), ("2025-03-30", 23), ("2025-06-15", 24)], ids=["autumn", "spring", "summer"]
+)
+def test_a_local_day_has_as_many_hours_as_the_clocks_say(scout_db: str, day: str, length: int) -> None:
+    first = datetime.fromisoformat(f"{day}T00:00:00Z") - timedelta(hours=6)
+    ids = arrive(scout_db, [sale(n) for n in range(36)], start=first, step_seconds=3600)
+    window = {"window_start": f"{day}T00:00:00", "window_end": f"{day[:-2]}{int(day[-2:]) + 1}T00:00:00"}
+    away = ran("scout_quarantine", scout_db, **window, time_zone="Europe/Berlin")
+    berlin = psycopg.connect(scout_db, options="-c TimeZone=Europe/Berlin")
+    with berlin:
+        inside = berlin.execute(
+            "SELECT %s::timestamptz <= at AND at < %s::timestamptz FROM unnest(%s::timestamptz[]) AS at",
+            [*window.values(), hours(first, 36)],
+        ).fetchall()
+    assert gone(scout_db, ids) == [row[0] for row in inside]
+    assert away["moved"]["events"] == length
+
+
+@pytest.mark.parametrize(
+    ("local", "why"), [("2025-10-26T02:30:00", "twice"), ("2025-03-30T02:30:00", "never")], ids=["twice", "never"]
+)
+def test_a_local_time_that_exists_twice_or_never_is_refused(scout_db: str, local: str, why: str) -> None:
+    for bound in ("window_start", "window_end"):
+        window = {"window_start": "2025-01-01", "window_end": "2026-01-01"} | {bound: local}
+        result = refused("scout_quarantine", scout_db, **window, time_zone="Europe/Berlin")
+        assert result["error"]["kind"] == "bad_input"
+        assert all(word in result["msg"] for word in (bound, local, why, "Europe/Berlin"))
+
+
+def test_the_end_of_time(scout_db: str) -> None:
+    far = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
+    [last] = arrive(scout_db, [sale(1)], start=far)
+    window = {"window_start": "9999-12-31T23:59:59.999999Z"}
+    exclusive = {"window_start": "9999-01-01T00:00:00Z", "window_end": "9999-12-31T23:59:59.999999Z"}
+    assert not ran("scout_quarantine", scout_db, **exclusive)["changed"]
+    # Without an end it would be now.
+    assert not ran("scout_quarantine", scout_db, clock="event_ts", **window)["changed"]
+    there_and_back(scout_db, event_ids=[str(last)])
+    there_and_back(scout_db, event_ids=[str(last)], **window)
+    earlier = {"window_start": "9999-12-31T23:59:59.999998Z", "window_end": "9999-12-31T23:59:59.999999-00:01"}
+    refused("scout_quarantine", scout_db, **earlier)
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "294000-01-01 00:00:00+00", "4000-01-01 00:00:00+00 BC"])
+def test_times_that_python_does_not_know(scout_db: str, moment: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2, ts="2026-01-01T00:00:00Z")])
+    with connect(scout_db) as connection:
+        connection.execute(
+            "UPDATE scout.bronze_events SET ingested_at = %(at)s, event_ts = %(at)s WHERE event_id = ANY (%(ids)s)",
+            {"at": moment, "ids": ids},
+        )
+        connection.execute(
+            "UPDATE scout.silver_transactions SET ts = %s::timestamptz WHERE source_event_id = ANY (%s)", [moment, ids]
+        )
+    before = scout_tables(scout_db)
+    for options in ({"event_ids": [*map(str, ids)]}, {"source_systems": ["edge"]}, EVERYTHING):
+        away = ran("scout_quarantine", scout_db, **options)
+        ran("scout_undo", scout_db, run_id=away["run_id"])
+        assert scout_tables(scout_db) == before
+
+
+def test_an_empty_window_changes_nothing(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    for window in (
+        {"window_start": "2001-01-01T00:00:00Z", "window_end": "2001-01-02T00:00:00Z"},
+        {"window_start": "2001-01-01T00:00:00Z", "window_end": "2001-01-01T00:00:00Z"},
+    ):
+        for check in (True, False):
+            result = ran("scout_quarantine", scout_db, check=check, **window)
+            assert (result["changed"], result["run_id"], set(result["moved"].values())) == (False, None, {0})
+    assert fingerprint(scout_db) == before
+
+
+WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "reversed": (
+        {"window_start": "2026-01-02T00:00:00Z", "window_end": "2026-01-01T08:00:00+08:00"},
+        ("window_start", "2026-01-02T00:00:00Z", "window_end", "2026-01-01T08:00:00+08:00"),
+    ),
+    "naive": ({"window_start": "2026-01-02T00:00:00"}, ("window_start", "2026-01-02T00:00:00", "time_zone")),
+    "naive end": ({"window_start": "2026-01-02T00:00:00Z", "window_end": "2026-01-03"}, ("window_end", "time_zone")),
+    "unknown zone": ({"window_start": "2026-01-02T00:00", "time_zone": "Asia/Manilla"}, ("time_zone", "Asia/Manilla")),
+    "no time": ({"window_start": "yesterday"}, ("window_start", "yesterday")),
+    "no such day": ({"window_start": "2026-02-30T00:00:00Z"}, ("window_start", "2026-02-30")),
+    "beyond python": ({"window_start": "10000-01-01T00:00:00Z"}, ("window_start", "10000")),
+    "injected": ({"window_start": "2026-01-01'; DROP TABLE scout.alerts; --"}, ("window_start", "DROP TABLE")),
+    "no id": ({"event_ids": ["17"]}, ("event_ids", "17")),
+    "no file": ({"event_ids_file": "/nonexistent/ids"}, ("event_ids_file", "/nonexistent/ids")),
+    "no path": ({"payload_path": "$.total_amount <"}, ("payload_path",)),
+    "nothing selected": ({}, ("window_start",)),
+    "empty lists": ({"event_ids": [], "stores": []}, ("window_start",)),
+    "a NUL in a source": ({"source_systems": ["ed\0ge"]}, ("source_systems",)),
+    "a NUL in a path": ({"payload_path": "$.a\0"}, ("payload_path",)),
+    "a NUL in a time": ({"window_start": "2026-01-01T00:00:00Z\0"}, ("window_start",)),
+    "a NUL in a zone": ({"window_start": "2026-01-01T00:00:00", "time_zone": "Asia/\0Manila"}, ("time_zone",)),
+    "a surrogate": ({"transactions": ["\ud800"]}, ("transactions",)),
+    "no rows": ({**EVERYTHING, "max_rows": -1}, ("max_rows", "-1")),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_makes_no_sense_is_refused_by_name(scout_db: str, wrong: str) -> None:
+    options, words = WRONG[wrong]
+    before = fingerprint(scout_db)
+    result = refused("scout_quarantine", scout_db, **options)
+    assert result["error"]["kind"] == "bad_input", result["msg"]
+    assert [word for word in words if word not in result["msg"]] == []
+    assert fingerprint(scout_db) == before
+
+
+SELECTED: dict[str, tuple[dict[str, Any], str]] = {
+    "quotes in a source": ({"source_systems": ["o'b\"%s%(start)s;--"]}, "source_system = 'o''b\"%s%(start)s;--'"),
+    "a path with a wildcard": ({"payload_path": "$.items[*] ? (@.qty > 3)"}, """event_data @? '$.items[*] ? (@.qty > 3)'"""),
+    "a path with a predicate": ({"payload_path": "$.total_amount > 100"}, """event_data @@ '$.total_amount > 100'"""),
+    "a path that finds false": ({"payload_path": "$.handshake_triggered"}, "event_data ? 'handshake_triggered'"),
+    "a strict path": ({"payload_path": "strict $.items[0].qty"}, """event_data @? 'strict $.items[0].qty'"""),
+    "a negated path": ({"payload_path": "!($.total_amount > 100)"}, """event_data @@ '!($.total_amount > 100)'"""),
+    "a path that asks": ({"payload_path": "exists($.campaign_id)"}, "event_data ? 'campaign_id'"),
+    "a type": ({"event_types": ["heartbeat.v1", "inventory.count.v1"]}, "event_type IN ('heartbeat.v1', 'inventory.count.v1')"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("selected", SELECTED)
+def test_exactly_what_is_selected_moves(scout_db: str, selected: str) -> None:
+    options, condition = SELECTED[selected]
+    with connect(scout_db) as connection:
+        generator.insert(connection, sale(1), source_system="o'b\"%s%(start)s;--")
+        generator.insert(connection, {"store_id": "S-001"}, event_type="inventory.count.v1")
+        generator.insert(connection, {"store_id": "S-001", "b": 1}, event_type="heartbeat.v1")
+    ran("scout_etl", scout_db)
+    expected = {row[0] for row in rows(scout_db, f"SELECT event_id FROM scout.bronze_events WHERE {condition}")}
+    assert 0 < len(expected) < 123
+    before = bronze(scout_db)
+    away = ran("scout_quarantine", scout_db, **options)
+    assert set(before) - set(bronze(scout_db)) == expected
+    assert away["moved"]["events"] == len(expected)
+
+
+def test_ids_that_do_not_exist_are_named(scout_db: str, tmp_path: Path) -> None:
+    [event] = loaded(scout_db, [sale(1)])
+    missing = [str(uuid4()) for _ in range(3)]
+    file = tmp_path / "ids"
+    file.write_text(f"# from the report\n\n{missing[2]}\n  {str(event).upper()}  \n")
+    result = ran("scout_quarantine", scout_db, event_ids=missing[:2], event_ids_file=str(file))
+    assert result["moved"]["events"] == 1
+    assert [i for i in missing if i not in json.dumps(result)] == []
+    before = fingerprint(scout_db)
+    again = ran("scout_quarantine", scout_db, event_ids=missing)
+    assert (again["changed"], [i for i in missing if i not in json.dumps(again)]) == (False, [])
+    assert fingerprint(scout_db) == before
+
+
+def test_more_rows_than_allowed_are_refused_before_the_first_write(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    result = refused("scout_quarantine", scout_db, **EVERYTHING, max_rows=119)
+    assert [word for word in ("max_rows", "119", "120") if word not in result["msg"]] == []
+    assert {k: v for k, v in fingerprint(scout_db).items() if k in before} == before
+    assert not one(scout_db, "SELECT to_regclass('scout_ops.runs') IS NOT NULL") or not rows(
+        scout_db, "SELECT FROM scout_ops.runs WHERE status <> 'failed'"
+    )
+    assert ran("scout_quarantine", scout_db, **EVERYTHING, max_rows=120)["moved"]["events"] == 120
+
+
+# --- sent once more
+
+
+def sent_again(dsn: str, payload: dict[str, Any]) -> tuple[Result, UUID, UUID]:
+    """A quarantine, its event, and the same event as its store sent it once more, under another id and loaded."""
+    [event] = loaded(dsn, [payload])
+    away = ran("scout_quarantine", dsn, event_ids=[str(event)])
+    [twin] = loaded(dsn, [payload])
+    return away, event, twin
+
+
+def test_an_event_that_was_sent_again_is_not_doubled_by_a_redrive(scout_db: str) -> None:
+    away, event, twin = sent_again(scout_db, sale(1))
+    before = bronze(scout_db)
+    back = ran("scout_redrive", scout_db, run_id=away["run_id"])
+    assert (back["redriven"], back["already_there"], bronze(scout_db)) == (0, 1, before)
+    assert (event in before, twin in before) == (False, True)
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    again = ran("scout_redrive", scout_db, run_id=away["run_id"])
+    assert (again["changed"], again["already_there"]) == (False, 0)
+    assert rows(scout_db, "SELECT resolved_at IS NOT NULL, resolved_by IS NOT NULL FROM scout.bronze_events_dlq") == [
+        (True, True)
+    ]
+
+
+def test_an_event_that_was_sent_again_stands_against_an_undo(scout_db: str) -> None:
+    away, event, twin = sent_again(scout_db, sale(1))
+    result = refused("scout_undo", scout_db, run_id=away["run_id"])
+    assert str(twin) in json.dumps(result["conflicts"])
+    kept = ran("scout_undo", scout_db, run_id=away["run_id"], on_conflict="keep_current")
+    assert (set(bronze(scout_db)) & {event, twin}) == {twin}
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    ran("scout_undo", scout_db, run_id=kept["run_id"])
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 1
+
+
+def test_an_undo_that_restores_replaces_what_was_sent_again_and_can_be_undone(scout_db: str) -> None:
+    away, event, twin = sent_again(scout_db, sale(1))
+    before = scout_tables(scout_db)
+    restored = ran("scout_undo", scout_db, run_id=away["run_id"], on_conflict="restore")
+    assert (set(bronze(scout_db)) & {event, twin}) == {event}
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    ran("scout_undo", scout_db, run_id=restored["run_id"])
+    assert scout_tables(scout_db) == before
+
+
+# --- the dead letters of others
+
+OTHERS = """
+INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details) VALUES
+    ('{}', 'EDGE', '', NULL), ('null', 'EDGE', '', '[]'), ('[]', 'EDGE', '', '"text"'), ('1', 'EDGE', '', '5'), ('{}', 'EDGE', '', 'null'),
+    ('{"transaction_id": "T"}', 'EDGE', '', '{"event": 5}'), ('{}', 'EDGE', '', '{"event": {"event_id": 7}}'),
+    ('{}', 'EDGE', '', '{"event": [], "run_id": 5, "kind": "quarantine"}'), ('{}', 'EDGE', '', '{"format": 1}'),
+    ('{}', 'EDGE', '', '{"format": "scout-recovery/1"}'), ('{}', 'EDGE', '', '{"format": "scout-recovery/2", "kind": "quarantine"}'),
+    ('{}', 'EDGE', '', '{"format": "scout-recovery/1", "kind": "quarantine", "run_id": "x", "event": "gone"}'),
+    ('{}', 'EDGE', '', '{"format": "scout-recovery/1", "kind": "quarantine", "event": {"event_id": "x"}, "lines": 3, "ledger": []}'),
+    ('{}', 'EDGE', '', '{"rules": {"a": 1}, "transaction": {"transaction_id": null}, "incident": ["INC-1"]}')
+"""
+THEIRS = "SELECT d::text FROM scout.bronze_events_dlq AS d WHERE error_code = 'EDGE' ORDER BY 1"
+
+
+def test_dead_letters_of_other_systems_are_left_alone(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute(OTHERS)
+    theirs = rows(scout_db, THEIRS)
+    loaded(scout_db, [sale(1), sale(2, total_amount=-5)])
+    before = scout_tables(scout_db)
+    away = ran("scout_quarantine", scout_db, **EVERYTHING, incident="INC-1")
+    ran("scout_undo", scout_db, run_id=away["run_id"], check=True)
+    ran("scout_undo", scout_db, run_id=away["run_id"])
+    assert scout_tables(scout_db) == before
+    cleaned = ran("scout_cleanup", scout_db, max_share=1.0)
+    ran("scout_redrive", scout_db, of_incident="INC-1")
+    ran("scout_redrive", scout_db, run_id=cleaned["run_id"])
+    assert rows(scout_db, THEIRS) == theirs
+    asked = call("scout_redrive", scout_db, error_codes=["EDGE"], check=True)
+    assert len(asked["not_rebuildable"]) == len(theirs)
+    assert rows(scout_db, THEIRS) == theirs

@@ -1,0 +1,490 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A window of any damage is recovered: silver is what an independent computation says, and nothing else was touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.builder import SCHEMA
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison, recovery
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
+from tests.integration import expectation
+from tests.integration.modules import call, connect, executed, fingerprint, one, rows
+from tests.integration.oracle import START, arrive, silver
+from tests.integration.outcomes import ran, scout_tables
+from tests.integration.windows import Case, damaged, recover
+
+SEED = 77_077
+WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+
+#: Silver, by transaction, as it is down to clocks and generated ids.
+ROWS = "SELECT transaction_id, t.xmin::text || t::text FROM scout.silver_transactions AS t"
+
+
+@pytest.fixture
+def sibling(scout_db: str, pg_server: Server) -> Iterator[str]:
+    """A name for a copy of the database."""
+    name = f"{conninfo_to_dict(scout_db)['dbname']}_sibling"
+    yield name
+    pg_server.drop_database(name)
+
+
+def sale(number: int, **fields: Any) -> dict[str, Any]:
+    return generator.transaction(SEED, number, sold_at=START, **fields)
+
+
+# --- every kind of damage, alone and together
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_damage_is_mended(scout_db: str, kind: str) -> None:
+    case = damaged(scout_db, WINDOW, kind)
+    result = recover(case)
+    case.check()
+    case.reconciled(result)
+    done = case.damage
+    assert result["changed"] == bool(done.missing | done.wrong | done.extra | done.pending | done.poison.keys())
+    after = scout_tables(scout_db)
+    again = recover(case)
+    assert (again["changed"], scout_tables(scout_db)) == (False, after)
+
+
+@pytest.mark.parametrize("mode", ["missing", "all"])
+def test_all_damage_at_once_is_mended(scout_db: str, mode: str) -> None:
+    case = damaged(scout_db, WINDOW)
+    result = recover(case, mode=mode)
+    case.check()
+    case.reconciled(result)
+    assert (result["changed"], result["mode"], result["resumed"]) == (True, mode, False)
+    after = scout_tables(scout_db)
+    again = recover(case, mode="missing")
+    assert (again["changed"], scout_tables(scout_db)) == (False, after)
+    assert again["reconciliation"]["unexplained"] == 0
+
+
+def test_what_is_too_much_to_be_carried_along_is_looked_for_again(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "CARRIED", 3)
+    case = damaged(scout_db, WINDOW)
+    case.reconciled(recover(case))
+    case.check()
+
+
+def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
+    """Only what is damaged or unmarked is made again; `all` makes everything again."""
+    case = damaged(scout_db, WINDOW)
+    before = dict(rows(scout_db, ROWS))
+    done = case.damage
+    touched = done.missing | done.wrong | done.extra | {str(case.events[event]) for event in done.pending}
+    recover(case)
+    after = dict(rows(scout_db, ROWS))
+    assert {name for name, row in after.items() if before.get(name) != row} <= touched
+    recover(case, mode="all")
+    rebuilt = dict(rows(scout_db, ROWS))
+    assert {name for name, row in rebuilt.items() if after.get(name) != row} == {
+        name for name in case.names if name in rebuilt
+    }
+    case.check()
+
+
+def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW)
+    before = fingerprint(scout_db)
+    planned = ran("scout_window", scout_db, check=True, **WINDOW.options)
+    assert fingerprint(scout_db) == before
+    plan, done = planned["plan"], case.damage
+    assert planned["changed"]
+    assert planned["window"] == {
+        "clock": "ingested_at",
+        "start": WINDOW.start.isoformat(),
+        "end": WINDOW.end.isoformat(),
+    } or (
+        datetime.fromisoformat(planned["window"]["start"]),
+        datetime.fromisoformat(planned["window"]["end"]),
+    ) == (WINDOW.start, WINDOW.end)
+    assert plan["events"] == len(case.events) + case.others
+    assert plan["pending"] == len(case.pending() - done.poison.keys())
+    assert plan["missing"] >= len(done.missing)
+    assert plan["wrong"] >= len(done.wrong)
+    assert plan["extra"] == len(done.extra)
+    # Those that wait count as pending until they are marked.
+    assert plan["not_transactional"] == len(done.swallowed) - 3 + case.others
+    assert plan["poison_suspects"] == len(done.poison)
+    assert plan["estimated_seconds"] > 0
+    account = planned["reconciliation"]
+    unexplained = sum(plan[name] for name in ("pending", "missing", "wrong", "poison_suspects"))
+    assert (account["unexplained"], account["balanced"], account["expected"]) == (unexplained, False, plan["events"])
+    days = {
+        str(row[0])
+        for row in rows(
+            scout_db,
+            "SELECT DISTINCT date_key FROM scout.silver_transactions WHERE transaction_id = ANY (%s)",
+            [*done.wrong],
+        )
+    }
+    assert days <= set(plan["gold_days"])
+    result = recover(case)
+    assert set(planned) <= set(result) | {"diff", "plan_file"}
+    assert days <= set(result["gold_days"])
+
+
+def test_a_window_without_damage_changes_nothing(scout_db: str) -> None:
+    case = Case(scout_db, WINDOW)
+    before = scout_tables(scout_db)
+    result = recover(case)
+    assert (result["changed"], scout_tables(scout_db)) == (False, before)
+    case.reconciled(result)
+    assert (
+        one(scout_db, "SELECT count(*) FROM scout_ops.runs WHERE action = 'window'") == 0
+        if one(scout_db, "SELECT to_regclass('scout_ops.runs') IS NOT NULL")
+        else True
+    )
+
+
+def test_an_empty_window_is_no_error(scout_db: str) -> None:
+    long_ago = Window(datetime(1999, 1, 1, tzinfo=UTC), datetime(1999, 1, 2, tzinfo=UTC))
+    for mode in ("missing", "all"):
+        result = recover(Case(scout_db, long_ago), mode=mode)
+        assert (result["changed"], result["plan"]["events"], result["reconciliation"]["unexplained"]) == (False, 0, 0)
+
+
+def test_executed_on_a_target_it_gives_the_same(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending")
+    result = executed("scout_window", scout_db, **WINDOW.options)
+    assert not result.get("failed"), result
+    case.check()
+    case.reconciled(result)
+
+
+def test_the_repaired_reference_ends_up_the_same(scout_db: str, pg_server: Server, sibling: str) -> None:
+    damaged(scout_db, WINDOW)
+    copy = pg_server.create_database(sibling, str(conninfo_to_dict(scout_db)["dbname"]))
+    with connect(copy) as connection:
+        connection.execute("SET ROLE loader")
+        connection.execute((SCHEMA / "repaired.sql").read_bytes())
+    for dsn in (scout_db, copy):
+        ran("scout_window", dsn, max_poison_share=1.0, **WINDOW.options)
+    assert silver(scout_db) == silver(copy)
+    letters = "SELECT original_payload, error_code, error_details -> 'event', error_details ->> 'sqlstate' FROM scout.bronze_events_dlq"
+    assert sorted(map(str, rows(scout_db, letters))) == sorted(map(str, rows(copy, letters)))
+
+
+# --- windows
+
+
+def test_a_window_on_the_other_clock(scout_db: str) -> None:
+    """By the time of the event: late arrivals belong to it, and what merely arrived in it does not."""
+    window = Window(WINDOW.start, WINDOW.end, "event_ts")
+    case = damaged(scout_db, window, "rows_missing", "totals_wrong", "rows_and_marks_missing", count=20)
+    with connect(scout_db) as connection:
+        for clock, other in (("event_ts", "ingested_at"), ("ingested_at", "event_ts")):
+            inside = generator.insert(connection, sale(len(clock)), ingested_at=WINDOW.middle)
+            connection.execute(
+                f"UPDATE scout.bronze_events SET {other} = %s WHERE event_id = %s",  # type: ignore[call-overload]
+                [WINDOW.end + timedelta(minutes=5), inside],
+            )
+            (case.damage.pending if clock == "event_ts" else case.damage.outside).add(inside)
+    case = Case(scout_db, window, case.damage)
+    result = recover(case)
+    case.check()
+    case.reconciled(result)
+
+
+def test_the_last_hour_ends_now(scout_db: str) -> None:
+    now = datetime.now(UTC)
+    window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
+    inside, outside = arrive(scout_db, [sale(1), sale(2)], start=now - timedelta(minutes=61), step_seconds=1800)[::-1]
+    case = Case(scout_db, window)
+    result = ran("scout_window", scout_db, last="1h")
+    start, end = (datetime.fromisoformat(result["window"][name]) for name in ("start", "end"))
+    assert end - start == timedelta(hours=1)
+    assert abs(start - now + timedelta(hours=1)) < timedelta(seconds=30)
+    assert case.wrong() == []
+    pending = set(expectation.expected(scout_db, also=[outside]).transactions) - set(
+        expectation.actual(scout_db).transactions
+    )
+    assert pending == {sale(1)["transaction_id"]}
+    assert rows(scout_db, "SELECT count(*) FROM scout.etl_processed WHERE event_id = %s", inside) == [(1,)]
+
+
+@pytest.mark.parametrize(("last", "seconds"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("2d", 172_800)])
+def test_how_long_ago(scout_db: str, last: str, seconds: int) -> None:
+    window = ran("scout_window", scout_db, check=True, last=last)["window"]
+    start, end = (datetime.fromisoformat(window[name]) for name in ("start", "end"))
+    assert end - start == timedelta(seconds=seconds)
+
+
+#: The first local time after an hour that came twice; which year that was, editions of the time zone database disagree on.
+REPEATED = """
+SELECT (u + interval '1 hour') AT TIME ZONE 'Asia/Manila' FROM generate_series('1970-01-01Z'::timestamptz, '2000-01-01Z', '1 hour') AS u
+WHERE u AT TIME ZONE 'Asia/Manila' = (u + interval '1 hour') AT TIME ZONE 'Asia/Manila' LIMIT 1
+"""
+
+
+def test_a_night_on_which_the_clocks_went_back_in_manila(scout_db: str) -> None:
+    """An hour comes twice: the window has an hour more than its bounds seem to say, and its bounds exist once."""
+    [(after,)] = rows(scout_db, REPEATED)
+    evening, morning = after - timedelta(hours=5), after + timedelta(hours=5)
+    [(start, end)] = rows(
+        scout_db,
+        "SELECT %s::timestamp AT TIME ZONE 'Asia/Manila', %s::timestamp AT TIME ZONE 'Asia/Manila'",
+        evening,
+        morning,
+    )
+    assert end - start == timedelta(hours=11)
+    window = Window(start, end)
+    inside = arrive(scout_db, [sale(n) for n in range(22)], start=start, step_seconds=1800)
+    beyond = arrive(
+        scout_db, [sale(n) for n in (98, 99)], start=start - timedelta(seconds=1), step_seconds=11 * 3600 + 1
+    )
+    case = Case(scout_db, window)
+    case.damage.outside.update(beyond)
+    assert set(case.events) == set(inside)
+    result = ran(
+        "scout_window",
+        scout_db,
+        window_start=evening.isoformat(),
+        window_end=morning.isoformat(),
+        time_zone="Asia/Manila",
+    )
+    case.check()
+    case.reconciled(result)
+    assert result["reconciliation"]["loaded"] == 22
+
+
+UNUSABLE: list[tuple[dict[str, Any], str]] = [
+    ({}, "window"),
+    ({"window_start": "2026-11-25T01:00"}, "window_start '2026-11-25T01:00' has no offset"),
+    ({"window_start": "2026-11-25T01:00Z", "window_end": "2026-11-25T02:00"}, "window_end '2026-11-25T02:00' has no offset"),
+    ({"window_start": "2026-11-25T02:00Z", "window_end": "2026-11-25T01:00Z"}, "the window ends before it starts"),
+    ({"window_start": "yesterday", "window_end": "2026-11-25T01:00Z"}, "window_start 'yesterday' is not a time"),
+    ({"window_start": "2026-11-25T01:00", "window_end": "2026-11-25T02:00", "time_zone": "Mars/Olympus"}, "'Mars/Olympus'"),
+    ({"window_start": "2026-10-25T02:30", "window_end": "2026-10-25T04:00", "time_zone": "Europe/Berlin"}, "exists twice in Europe/Berlin"),
+    ({"window_start": "2026-03-29T02:30", "window_end": "2026-03-29T04:00", "time_zone": "Europe/Berlin"}, "exists never in Europe/Berlin"),
+    ({"last": "1h", "window_start": "2026-11-25T01:00Z"}, "last"),
+    ({"last": "an hour"}, "last"),
+    ({"last": "0h"}, "last"),
+    ({"last": "-1h"}, "last"),
+    ({"last": "999999999999d"}, "last"),
+    ({"last": "2d", "ledger": "off"}, "ledger"),
+    ({"last": "2d", "max_rows": -1}, "max_rows -1 is not usable"),
+    ({"last": "9d", "max_rows": 5}, "max_rows is 5"),
+    ({"last": "2d", "plan_file": "/proc/nowhere/plan.json"}, "plan_file /proc/nowhere/plan.json"),
+    ({"last": "2d", "max_poison": -1}, "max_poison"),
+    ({"last": "2d", "target_seconds": 0}, "target_seconds"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(("options", "said"), UNUSABLE)
+def test_what_cannot_be_used_is_named_and_changes_nothing(
+    scout_db: str, options: dict[str, Any], said: str, check: bool
+) -> None:
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout.silver_transactions SET total_amount = total_amount + 1")
+    before = fingerprint(scout_db)
+    refused = call("scout_window", scout_db, check=check, **options)
+    assert refused.get("failed"), refused
+    assert said in refused["msg"]
+    assert refused["error"]["next_step"]
+    assert fingerprint(scout_db) == before
+
+
+# --- poison
+
+
+def test_told_to_stop_at_poison_it_stops_and_goes_on_when_told_otherwise(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW)
+    stopped = call("scout_window", scout_db, poison="stop", **WINDOW.options)
+    assert stopped["failed"]
+    assert case.letters() == {}
+    assert "poison=isolate" in stopped["error"]["next_step"]
+    result = recover(case, poison="isolate")
+    case.check()
+    case.reconciled(result)
+
+
+def test_too_much_poison_is_a_systemic_failure(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW, "poison_pending", "poison_marked")
+    stopped = call("scout_window", scout_db, max_poison=3, **WINDOW.options)
+    assert (stopped["failed"], stopped["error"]["kind"]) == (True, "systemic")
+    assert len(case.letters()) <= 3
+    assert "max_poison" in stopped["msg"]
+    recover(case, max_poison=50, max_poison_share=0.1)
+    case.check()
+
+
+def test_a_changed_format_is_not_taken_for_bad_events(scout_db: str) -> None:
+    """Every event of the window is poison: the share says that it is not the events."""
+    window = Window(START + timedelta(days=1), START + timedelta(days=1, hours=1))
+    bad = [poison_payloads.KINDS["bad_ts"].spoil(sale(number)) for number in range(60)]
+    arrive(scout_db, bad, start=window.start)
+    stopped = call("scout_window", scout_db, **window.options)
+    assert (stopped["failed"], stopped["error"]["kind"]) == (True, "systemic")
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") <= 20
+
+
+def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) -> None:
+    """A deployment has broken it: what it says of the window it says of everything."""
+    case = damaged(scout_db, WINDOW, "rows_missing")
+    with connect(scout_db) as connection:
+        connection.execute(
+            "CREATE FUNCTION scout.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no tier''; END';"
+            "CREATE TRIGGER refuse BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.refuse()"
+        )
+    tables = scout_tables(scout_db)
+    for _ in range(2):
+        stopped = call("scout_window", scout_db, **WINDOW.options)
+        assert (stopped["failed"], stopped["error"]["kind"], case.letters()) == (True, "systemic", {})
+        assert stopped["msg"].startswith("the recovery stopped: the ETL refuses a sound sale as well")
+        assert scout_tables(scout_db) == tables
+    with connect(scout_db) as connection:
+        connection.execute("DROP TRIGGER refuse ON scout.silver_transactions; DROP FUNCTION scout.refuse()")
+    recover(case)
+    case.check()
+
+
+def test_poison_is_isolated_batch_by_batch(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little time a batch has, it sets one event aside; the others have their turn in the next ones."""
+    monkeypatch.setattr(recovery, "SHARE_OF_FIRST", 0.0)
+    case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending", "poison_marked")
+    result = recover(case, target_seconds=0.001)
+    case.check()
+    case.reconciled(result)
+    assert result["batches"]["batches"] > len(case.damage.poison) > 10
+
+
+def test_poison_without_a_transaction_does_not_take_the_others_apart(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names no event, and still the ETL is called but once for it, and once for all that is good."""
+    calls = 0
+
+    def load(*given: Any, **options: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return loading(*given, **options)
+
+    loading = event_queue.load
+    monkeypatch.setattr(event_queue, "load", load)
+    with connect(scout_db) as session:
+        session.execute("DELETE FROM scout.bronze_events WHERE ingested_at >= %s", [WINDOW.start])
+    bad = poison_payloads.KINDS["null_transaction_id"].spoil(sale(500))
+    arrive(scout_db, [*(sale(number) for number in range(40)), bad], start=WINDOW.middle)
+    result = call("scout_window", scout_db, **WINDOW.options)
+    assert (result["loaded"], len(result["poison"]), calls) == (40, 1, 2), result
+
+
+def test_poison_is_in_the_result_with_what_postgresql_said(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW, "poison_pending")
+    result = recover(case)
+    assert {entry["event_id"]: entry["sqlstate"] for entry in result["poison"]} == {
+        str(event): code for event, code in case.damage.poison.items()
+    }
+    assert all(entry["error"] and entry["dlq_id"] for entry in result["poison"])
+
+
+def test_poison_outside_the_window_stands_in_nobodys_way(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW, "older_pending", "newer_pending", "rows_and_marks_missing")
+    result = recover(case)
+    assert result["poison"] == []
+    case.check()
+
+
+# --- what came of it
+
+
+def test_the_reconciliation_tells_hours_and_amounts(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW, "totals_wrong", "rows_missing", "rows_extra", count=5)
+    query = """
+        SELECT count(*), coalesce(sum(total_amount), 0), coalesce(sum(net_amount), 0) FROM scout.silver_transactions
+        WHERE transaction_id = ANY (%s)
+    """
+    [before] = rows(scout_db, query, list(case.names))
+    told = recover(case)["reconciliation"]
+    [after] = rows(scout_db, query, list(case.names))
+    for when, counted in (("before", before), ("after", after)):
+        said = [hour[when] for hour in told["hours"]]
+        assert sum(entry["transactions"] for entry in said) == counted[0]
+        assert abs(sum(float(entry["total"]) for entry in said) - float(counted[1])) < 0.01
+        assert abs(sum(float(entry["net"]) for entry in said) - float(counted[2])) < 0.01
+    assert told["table"]
+
+
+#: A trigger of the deployment's own that the contract knows nothing of.
+MEDDLE = """
+CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.transaction_id = '{name}' THEN {what} END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER meddle BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION public.meddle()
+"""
+
+
+@pytest.mark.parametrize("what", ["NEW.total_amount := 0;", "RETURN NULL;"])
+def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what: str) -> None:
+    case = damaged(scout_db, WINDOW, "rows_missing")
+    name = min(case.damage.missing)
+    if what == "RETURN NULL;":
+        # Without lines, for which the row that is not there would be missed.
+        event = arrive(scout_db, [sale(5, items=[])], start=WINDOW.middle)[0]
+        name = sale(5)["transaction_id"]
+        case = Case(scout_db, WINDOW, case.damage)
+    else:
+        [event] = [event for event, of in case.events.items() if of == name]
+    with connect(scout_db) as connection:
+        connection.execute(MEDDLE.format(name=name, what=what))  # type: ignore[call-overload]
+    result = call("scout_window", scout_db, **WINDOW.options)
+    assert result["failed"]
+    assert name in result["msg"] or str(event) in result["msg"]
+    unexplained = result["reconciliation"]["unexplained_events"]
+    assert [(entry["event_id"], entry["transaction_id"]) for entry in unexplained] == [(str(event), name)]
+    assert unexplained[0]["why"]
+    with connect(scout_db) as connection:
+        connection.execute("DROP FUNCTION public.meddle CASCADE")
+    again = recover(case)
+    assert again["reconciliation"]["unexplained"] == 0
+    case.check()
+
+
+def test_max_rows_bounds_what_is_made_again(scout_db: str) -> None:
+    case = damaged(scout_db, WINDOW, "totals_wrong", count=9)
+    before = scout_tables(scout_db)
+    refused = call("scout_window", scout_db, max_rows=3, **WINDOW.options)
+    assert refused["failed"]
+    assert "max_rows is 3" in refused["msg"]
+    assert scout_tables(scout_db) == before
+    recover(case, max_rows=100_000)
+    case.check()
+
+
+def test_a_plan_that_has_drifted_is_refused(scout_db: str, tmp_path: Any) -> None:
+    case = damaged(scout_db, WINDOW, "totals_wrong", "rows_missing")
+    file = str(tmp_path / "plan.json")
+    ran("scout_window", scout_db, check=True, plan_file=file, **WINDOW.options)
+    with connect(scout_db) as connection:
+        [[late]] = connection.execute(
+            "SELECT max(source_event_id::text)::uuid FROM scout.silver_transactions WHERE transaction_id = ANY (%s)",
+            [[*case.damage.wrong]],
+        ).fetchall()
+        connection.execute("DELETE FROM scout.silver_transactions WHERE source_event_id = %s", [late])
+    refused = call("scout_window", scout_db, plan_file=file)
+    assert refused["failed"]
+    assert "drifted" in refused["msg"]
+    ran("scout_window", scout_db, check=True, plan_file=file, **WINDOW.options)
+    result = ran("scout_window", scout_db, plan_file=file)
+    assert result["changed"]
+    case.check()
+    assert not ran("scout_window", scout_db, plan_file=file)["changed"]

@@ -1,0 +1,366 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documented role may do everything; each grant it lacks is named, and the named grant mends it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from tests import CHECKOUT
+from tests.integration.modules import Result, call, connect, executed, one
+
+PREFLIGHT = "scout_preflight_info"
+SCRIPT = CHECKOUT / "docs" / "operator_role.sql"
+ROLE = "scout_operator"
+
+LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
+#: What the documented role may do unless it is made with more.
+OPERATES = [action for action in preflight.ACTIONS if action not in preflight.RESTORE]
+ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
+
+#: What is taken away, from whom, and which grant has to be named for it; the last one makes the role inherit more.
+GRANTS = [
+    ("USAGE ON SCHEMA scout", ROLE, f'GRANT USAGE ON SCHEMA scout TO "{ROLE}"'),
+    *(
+        (f"{privilege} ON scout.{table}", ROLE, f'GRANT {privilege} ON scout.{table} TO "{ROLE}"')
+        for table, privileges in (
+            ("bronze_events", ("SELECT", "UPDATE", "DELETE", "INSERT")),
+            ("bronze_events_dlq", ("SELECT", "INSERT", "UPDATE", "DELETE")),
+            ("etl_processed", ("SELECT", "INSERT", "DELETE")),
+            ("silver_transactions", ("SELECT", "INSERT", "DELETE")),
+            ("silver_line_items", ("SELECT", "INSERT", "DELETE")),
+            ("alerts", ("SELECT",)),
+        )
+        for privilege in privileges
+    ),
+    *(
+        (f"{privilege} ON scout.{name}", ROLE, f'GRANT {privilege} ON "scout"."{name}" TO "{ROLE}"')
+        for privilege, names in (
+            ("SELECT", ("dim_region", "gold_daily_metrics", "gold_region_choropleth")),
+            ("MAINTAIN", ("gold_daily_metrics", "gold_region_choropleth")),
+        )
+        for name in names
+    ),
+    (f"EXECUTE ON {LOAD}", f"{ROLE}, PUBLIC",
+     f'GRANT EXECUTE ON FUNCTION "scout"."load_silver_from_bronze"(integer) TO "{ROLE}"'),
+    ("USAGE ON SCHEMA cron", "loader", 'GRANT USAGE ON SCHEMA cron TO "loader"'),
+    (f"EXECUTE ON {ALTER_JOB}", "loader", f'GRANT EXECUTE ON {ALTER_JOB} TO "loader"'),
+    ("pg_read_all_stats", ROLE, f'GRANT pg_read_all_stats TO "{ROLE}"'),
+    ("pg_signal_backend", ROLE, f'GRANT pg_signal_backend TO "{ROLE}"'),
+    ("loader", ROLE, f'GRANT "loader" TO "{ROLE}" WITH INHERIT FALSE, SET TRUE'),
+]  # fmt: skip
+
+
+def install(dsn: str, *arguments: str) -> None:
+    """What docs/privileges.md tells a superuser to type."""
+    command = [psql(), "-X", "-q", "-d", dsn, *arguments, "-f", str(SCRIPT)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def operator(scout_db: str) -> Iterator[str]:
+    """The dsn of the documented role."""
+    install(scout_db)
+    yield make_conninfo(scout_db, user=ROLE)
+    drop(scout_db, ROLE)
+
+
+def drop(dsn: str, role: str) -> None:
+    with connect(dsn) as connection:
+        connection.execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER")  # type: ignore[call-overload]
+        connection.execute(f"DROP OWNED BY {role}")  # type: ignore[call-overload]
+        connection.execute(f"DROP ROLE {role}")  # type: ignore[call-overload]
+
+
+def grants(dsn: str, **options: Any) -> list[str]:
+    asked = {"actions": OPERATES, "required": False, "ledger": "required", **options}
+    result = call(PREFLIGHT, dsn, **asked)
+    assert not result.get("failed"), result
+    return [entry["grant"] for entry in result["missing"]]
+
+
+def test_the_documented_role_lacks_nothing_and_each_grant_is_missed(scout_db: str, operator: str) -> None:
+    assert grants(operator) == []
+    with connect(scout_db) as superuser:
+        for what, who, expected in GRANTS:
+            superuser.execute(f"REVOKE {what} FROM {who}")  # type: ignore[call-overload]
+            assert grants(operator) == [expected]
+            superuser.execute(expected)  # type: ignore[call-overload]
+            assert grants(operator) == [], what
+
+
+def test_the_script_may_run_again_and_for_another_role(scout_db: str) -> None:
+    for _ in range(2):
+        install(scout_db, "-v", "role=night shift", "-v", "owner=loader")
+    assert grants(make_conninfo(scout_db, user="night shift")) == []
+    drop(scout_db, '"night shift"')
+
+
+def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path) -> None:
+    event_id = str(library.poison_event(scout_db)[0])
+    library.backlog(scout_db, count=20)
+    library.gold_unpopulated(scout_db)
+    results: dict[str, Result] = {}
+    for name, options in (
+        ("scout_health_info", {}),
+        ("scout_evidence", {"folder": str(tmp_path)}),
+        ("scout_ingestion", {"state": "paused"}),
+        ("scout_sessions", {"state": "cleared"}),
+        ("scout_etl", {"state": "drained", "require_pause": True}),
+        ("scout_gold", {"state": "fresh"}),
+        ("scout_ingestion", {"state": "running"}),
+    ):
+        key = str(options.get("state")) if name == "scout_ingestion" else name
+        results[key] = call(name, operator, ledger="required", **options)
+        assert not results[key].get("failed"), results[key]
+    assert results["scout_health_info"]["suspects"][0]["event_id"] == event_id
+    assert "unknown" not in {
+        i["status"] for i in results["scout_health_info"]["indicators"] if i["name"] != "gold_staleness"
+    }
+    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 1
+    story = render.Story("emergency_reset", "local", "adhoc", False, True, {
+        "assess": results["scout_health_info"], "evidence": results["scout_evidence"], "pause": results["paused"],
+        "clear": results["scout_sessions"], "drain": results["scout_etl"], "refresh": results["scout_gold"],
+        "resume": results["running"],
+    })  # fmt: skip
+    document = json.loads(
+        json.dumps({"format": render.FORMAT, "run_key": "", "results": [render.document(story)]}, default=str)
+    )
+    jsonschema.validate(document, json.loads((CHECKOUT / "docs" / "result.schema.json").read_text()))
+    assert document["results"][0]["outcome"] == "recovered"
+    assert len(document["results"][0]["poison"]) == 1
+    after = call("scout_health_info", operator)
+    assert (after["needs_reset"], after["blockers"]) == ([], [])
+    # It owns nothing of the pipeline and inherits nothing of its owner.
+    with connect(operator) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        session.execute("UPDATE scout.silver_transactions SET total_amount = 0")
+
+
+def test_the_role_can_move_rows_and_take_them_back(scout_db: str, operator: str) -> None:
+    """Every move, its undo, and the undo of that, by a role that owns nothing; so what was set aside is there to come back."""
+    with connect(scout_db) as superuser:
+        superuser.execute(
+            "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
+        )
+    event_id = str(one(scout_db, "SELECT event_id FROM scout.etl_processed ORDER BY processed_at, event_id LIMIT 1"))
+    for name, options in (
+        ("scout_quarantine", {"event_ids": [event_id]}),
+        ("scout_redrive", {"event_ids": [event_id]}),
+        ("scout_cleanup", {"only": ["negative_total"], "max_share": 1}),
+    ):
+        run = call(name, operator, **options)
+        for _ in range(2):
+            assert not run.get("failed"), run
+            assert run["changed"], run
+            run = call("scout_undo", operator, run_id=run["run_id"])
+        assert not run.get("failed"), run
+
+
+def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    result = call("scout_health_info", operator)
+    unknown = {i["name"] for i in result["indicators"] if i["status"] == "unknown"}
+    assert unknown == {"critical_alerts", "linking_coverage", "gold_staleness", "stale_gold_views"}
+    [first] = result["diagnoses"]
+    assert first["cause"] == "not everything can be seen (gold, linking, alerts)"
+    assert first["evidence"] == "permission denied for table silver_line_items"
+    assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
+
+
+def test_missing_grants_fail_with_one_clear_line(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    for result in (call(PREFLIGHT, operator), executed(PREFLIGHT, operator)):
+        assert result["failed"]
+        assert result["msg"].startswith(f"role {ROLE} lacks 1 privilege on ")
+        assert result["msg"].endswith(
+            f'SELECT ON scout.silver_line_items. Next: GRANT SELECT ON scout.silver_line_items TO "{ROLE}"'
+        )
+        assert "\n" not in result["msg"]
+        assert result["missing"] == [
+            {
+                "action": "assess",
+                "what": "SELECT ON scout.silver_line_items",
+                "grant": f'GRANT SELECT ON scout.silver_line_items TO "{ROLE}"',
+            }
+        ]
+
+
+def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE ROLE nobody_yet LOGIN")
+        dsn = make_conninfo(scout_db, user="nobody_yet")
+        result = call(PREFLIGHT, dsn)
+        assert result["failed"]
+        assert "USAGE ON SCHEMA scout" in result["msg"]
+        assert "and 16 more" in result["msg"]
+        assert " -v role=nobody_yet -f docs/operator_role.sql" in result["error"]["next_step"]
+        for entry in result["missing"]:
+            superuser.execute(entry["grant"])
+        assert call(PREFLIGHT, dsn)["missing"] == []
+        drop(scout_db, "nobody_yet")
+
+
+def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        for what in ("pg_signal_backend", "MAINTAIN ON scout.gold_daily_metrics", "DELETE ON scout.bronze_events"):
+            superuser.execute(f"REVOKE {what} FROM {ROLE}")  # type: ignore[call-overload]
+    assert grants(operator, actions=["assess", "pause"]) == []
+    assert grants(operator, actions=["clear"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
+    assert len(grants(operator)) == 3
+    for action in preflight.MOVES:
+        [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]
+        assert (missing["action"], missing["what"]) == (action, "DELETE ON scout.bronze_events")
+
+
+def test_a_role_that_only_resets_is_not_asked_for_what_moves_rows(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(f"REVOKE INSERT, DELETE ON scout.silver_transactions, scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    assert call(PREFLIGHT, operator)["missing"] == []
+    assert len(grants(operator)) == 4
+    assert len(grants(operator, actions=["quarantine"])) == 2
+
+
+RIGHTS = f'GRANT "loader" TO "{ROLE}" WITH INHERIT TRUE, SET TRUE'
+CREATES = "CREATE ON SCHEMA scout"
+HISTORY = "supabase_migrations.schema_migrations"
+
+
+def test_going_back_takes_the_rights_of_the_owners(scout_db: str, operator: str) -> None:
+    """The documented role has them only where it was made with them; each that is missing is named, and its grant mends it."""
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        assert grants(operator, actions=["pause"]) == []
+        missing = grants(operator, actions=["restore"])
+        for grant in missing:
+            superuser.execute(grant)  # type: ignore[call-overload]
+        assert RIGHTS in missing
+        assert {f'GRANT {each} ON {HISTORY} TO "{ROLE}"' for each in ("SELECT", "INSERT", "DELETE")} <= set(missing)
+        assert grants(operator, actions=["restore"]) == []
+        for what, who, expected in (
+            ("INHERIT OPTION FOR loader", ROLE, RIGHTS),
+            ("SET OPTION FOR loader", ROLE, RIGHTS),
+            (CREATES, "loader", f'GRANT {CREATES} TO "loader"'),
+            (f"DELETE ON {HISTORY}", ROLE, f'GRANT DELETE ON {HISTORY} TO "{ROLE}"'),
+            ("USAGE ON SCHEMA supabase_migrations", ROLE, f'GRANT USAGE ON SCHEMA supabase_migrations TO "{ROLE}"'),
+        ):
+            superuser.execute(f"REVOKE {what} FROM {who}")  # type: ignore[call-overload]
+            assert expected in grants(operator, actions=["restore"]), what
+            superuser.execute(expected)  # type: ignore[call-overload]
+            assert grants(operator, actions=["restore"]) == [], what
+        superuser.execute(
+            "CREATE ROLE somebody; CREATE VIEW scout.theirs AS SELECT 1; ALTER VIEW scout.theirs OWNER TO somebody"
+        )
+        named = call(PREFLIGHT, operator, actions=["restore"])
+        assert f'GRANT "somebody" TO "{ROLE}" WITH INHERIT TRUE, SET TRUE' in named["error"]["next_step"]
+        assert {entry["action"] for entry in named["missing"]} == {"restore"}
+        superuser.execute("DROP OWNED BY somebody; DROP ROLE somebody")
+
+
+def test_the_role_may_be_made_with_them(scout_db: str, operator: str) -> None:
+    [warning] = call(PREFLIGHT, operator, actions=["restore"], required=False)["warnings"]
+    assert warning.endswith(f'GRANT CREATE ON DATABASE "{one(scout_db, "SELECT current_database()")}" TO "{ROLE}"')
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
+    assert "-v rollback=on -f docs/operator_role.sql" in call(PREFLIGHT, operator, actions=["restore"])["msg"]
+    install(scout_db, "-v", "rollback=on")
+    result = call(PREFLIGHT, operator, actions=list(preflight.ACTIONS), ledger="required")
+    assert (result["missing"], result["warnings"]) == ([], [])
+
+
+def test_a_superuser_lacks_nothing(scout_db: str) -> None:
+    result = call(PREFLIGHT, scout_db, ledger="required")
+    assert (result["missing"], result["superuser"], result["changed"]) == ([], True, False)
+    assert result["summary"] == f"role postgres on PostgreSQL {result['server_version'] // 10000}"
+
+
+def test_a_member_of_the_owner_needs_only_what_the_owner_has_not(scout_db: str, pg_server: Any) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE ROLE night_loader LOGIN IN ROLE loader, pg_read_all_stats, pg_signal_backend")
+        try:
+            result = call(PREFLIGHT, make_conninfo(scout_db, user="night_loader"))
+            assert result["missing"] == []
+        finally:
+            superuser.execute("DROP ROLE night_loader")
+
+
+def test_the_ledger_is_asked_for_as_its_mode_says(scout_db: str, operator: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute("ALTER SCHEMA scout_ops OWNER TO CURRENT_USER")
+    assert call(PREFLIGHT, operator, ledger="off")["warnings"] == []
+    [warning] = call(PREFLIGHT, operator, ledger="auto")["warnings"]
+    assert warning.startswith("no ledger: ")
+    assert "GRANT" in warning
+    required = call(PREFLIGHT, operator, ledger="required")
+    assert required["failed"]
+    assert "the ledger scout_ops" in required["msg"]
+
+
+def test_where_nothing_can_be_paused_it_is_said_beforehand(scout_db: str) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute("DELETE FROM cron.job")
+        [warning] = call(PREFLIGHT, scout_db)["warnings"]
+        assert warning.startswith("nothing can be paused: could not tell which jobs are ingestion")
+        superuser.execute("DROP SCHEMA cron CASCADE")
+    assert call(PREFLIGHT, scout_db)["warnings"] == ["pg_cron is not in this database: nothing can be paused"]
+
+
+def test_it_needs_no_access_to_say_what_is_missing_and_refuses_what_is_not_scout(pg_server: Any) -> None:
+    dsn = pg_server.create_database("empty_one")
+    result = call(PREFLIGHT, dsn)
+    assert result["error"]["kind"] == "wrong_database"
+    pg_server.drop_database("empty_one")
+
+
+def test_missing_bytecode_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert preflight.bytecode_warning() is None
+    source = tmp_path / "__init__.py"
+    source.write_text("")
+    monkeypatch.setattr(sys.modules["ansible"], "__file__", str(source))
+    warning = preflight.bytecode_warning()
+    assert warning is not None
+    assert warning.startswith("package ansible has no compiled bytecode")
+    assert "make setup" in warning
+
+
+@pytest.mark.parametrize("module", ["scout_health_info", "scout_cleanup", "scout_etl", "scout_gate_info"])
+def test_who_does_not_see_every_row_judges_nothing_by_them(scout_db: str, operator: str, module: str) -> None:
+    """Else nothing would be found wrong with what a policy hides."""
+    assert not call(module, operator, check=True).get("failed")
+    with connect(scout_db) as connection:
+        connection.execute(
+            f"""ALTER TABLE scout.silver_transactions ENABLE ROW LEVEL SECURITY;
+                CREATE POLICY few ON scout.silver_transactions FOR SELECT TO {ROLE} USING (store_id = 'S1')"""
+        )
+    refused = call(module, operator, check=True)
+    assert refused["failed"]
+    assert "row security is on for scout.silver_transactions" in refused["msg"]
+    assert f'ALTER ROLE "{ROLE}" BYPASSRLS' in refused["msg"]
+    assert grants(operator) == [f'ALTER ROLE "{ROLE}" BYPASSRLS']
+    # The owner sees everything, and so does whom a policy shows everything.
+    assert not call(module, scout_db, check=True).get("failed")
+    with connect(scout_db) as connection:
+        connection.execute(f"CREATE POLICY every ON scout.silver_transactions TO {ROLE} USING (true)")
+    # Whoever writes does so where a policy is an error, so that none hides a row half way.
+    writes = module in ("scout_cleanup", "scout_etl")
+    assert bool(call(module, operator, check=True).get("failed")) is writes
+    assert grants(operator, actions=["assess", "gate"]) == []
+    assert grants(operator, actions=["cleanup"]) == [f'ALTER ROLE "{ROLE}" BYPASSRLS']

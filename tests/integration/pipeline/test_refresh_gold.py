@@ -1,0 +1,419 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gold says what silver says, and nobody waits for it longer than told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
+
+DAILY, REGION = "scout.gold_daily_metrics", "scout.gold_region_choropleth"
+SOLD = (
+    "SELECT sum(total_sales) = (SELECT sum(total_amount) FROM scout.silver_transactions) FROM scout.gold_daily_metrics"
+)
+
+
+def refresh(dsn: str, **options: Any) -> Result:
+    """A refresh that does not wait long for locks."""
+    result = call("scout_gold", dsn, **{"lock_timeout_seconds": 0.3, **options})
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def failing(dsn: str, **options: Any) -> Result:
+    """The result of a refresh that has to fail."""
+    result = call("scout_gold", dsn, **{"lock_timeout_seconds": 0.3, "attempts": 2, **options})
+    assert result.get("failed"), result
+    return result
+
+
+def states(result: Result) -> dict[str, str]:
+    return {view["name"]: view["state"] for view in result["views"]}
+
+
+def how(result: Result) -> dict[str, str]:
+    return {view["name"]: view["how"] for view in result["refreshed"]}
+
+
+def execute(dsn: str, *statements: str) -> None:
+    """Each statement as a superuser."""
+    with connect(dsn) as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+# --- what is fresh
+
+
+def test_fresh_gold_is_left_alone(scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    result = refresh(scout_db)
+    assert (result["changed"], result["run_id"], result["refreshed"], result["summary"]) == (
+        False,
+        None,
+        [],
+        "gold is fresh",
+    )
+    assert states(result) == {DAILY: "fresh", REGION: "fresh"}
+    assert fingerprint(scout_db) == before
+
+
+@pytest.mark.parametrize("way", [call, executed])
+def test_stale_gold_is_refreshed_once_in_both_ways(scout_db: str, way: Any) -> None:
+    library.negative_totals(scout_db)
+    first = way("scout_gold", scout_db)
+    second = way("scout_gold", scout_db)
+    assert how(first) == {DAILY: "concurrently", REGION: "concurrently"}
+    assert states(first) == {DAILY: "stale", REGION: "stale"}
+    assert one(scout_db, SOLD)
+    assert (second["changed"], second["run_id"]) == (False, None)
+    run = rows(
+        scout_db,
+        "SELECT status, jsonb_array_length(effects -> 'refreshed') FROM scout_ops.runs WHERE run_id = %s",
+        first["run_id"],
+    )
+    assert run == [("succeeded", 2)]
+
+
+def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
+    library.negative_totals(scout_db)
+    result, output = ad_hoc("scout_gold", dsn=scout_db)
+    assert how(result) == {DAILY: "concurrently", REGION: "concurrently"}
+    assert "refreshed scout.gold_daily_metrics concurrently in" in output
+
+
+def test_stale_by_the_clock(scout_db: str) -> None:
+    library.gold_stale(scout_db, minutes=60)
+    result = refresh(scout_db)
+    assert states(result) == {DAILY: "stale", REGION: "stale"}
+    assert all(view["behind_seconds"] > 3000 and "silver changed" in view["why"] for view in result["views"])
+
+
+def test_an_etl_run_in_flight_at_the_refresh_is_seen(scout_db: str) -> None:
+    generator_seed = time.time_ns() % 10**9
+    with psycopg.connect(scout_db) as loader:
+        generator.insert(loader, generator.transaction(generator_seed, 1))
+        loader.execute("SELECT scout.load_silver_from_bronze(100)")
+        refresh(scout_db, force=True)
+        loader.commit()
+    result = refresh(scout_db)
+    assert states(result) == {DAILY: "stale", REGION: "stale"}
+    assert all("differ from what silver gives" in view["why"] for view in result["views"])
+    assert one(scout_db, SOLD)
+
+
+def test_deleted_silver_is_seen_long_after_the_refresh(scout_db: str) -> None:
+    execute(
+        scout_db,
+        "UPDATE scout.etl_processed SET processed_at = processed_at - interval '2 days'",
+        "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '2 days', updated_at = now() - interval '2 days'",
+        "UPDATE scout.silver_line_items SET updated_at = now() - interval '2 days'",
+    )
+    assert not refresh(scout_db)["changed"]
+    execute(
+        scout_db,
+        "DELETE FROM scout.silver_transactions WHERE transaction_id = (SELECT max(transaction_id) FROM scout.silver_transactions)",
+    )
+    assert states(refresh(scout_db)) == {DAILY: "stale", REGION: "stale"}
+    assert one(scout_db, SOLD)
+
+
+def test_empty_silver(scout_db: str) -> None:
+    execute(scout_db, "TRUNCATE scout.silver_transactions CASCADE")
+    assert states(refresh(scout_db)) == {DAILY: "stale", REGION: "stale"}
+    assert one(scout_db, "SELECT count(*) FROM scout.gold_daily_metrics") == 0
+    assert not refresh(scout_db)["changed"]
+    execute(scout_db, "TRUNCATE scout.etl_processed, scout.bronze_events")
+    assert not refresh(scout_db)["changed"]
+
+
+def test_unpopulated_gold_is_filled_plainly(scout_db: str) -> None:
+    library.gold_unpopulated(scout_db)
+    result = refresh(scout_db)
+    assert states(result) == {DAILY: "unpopulated", REGION: "fresh"}
+    assert how(result) == {DAILY: "plainly"}
+    assert one(scout_db, SOLD)
+
+
+def test_a_schema_without_gold_is_fresh(scout_db: str) -> None:
+    execute(scout_db, "DROP MATERIALIZED VIEW scout.gold_daily_metrics, scout.gold_region_choropleth CASCADE")
+    result = refresh(scout_db)
+    assert (result["changed"], result["views"], result["run_id"]) == (False, [], None)
+
+
+# --- options
+
+
+def test_force_refreshes_what_is_fresh(scout_db: str) -> None:
+    assert how(refresh(scout_db, force=True)) == {DAILY: "concurrently", REGION: "concurrently"}
+
+
+def test_only_the_views_named(scout_db: str) -> None:
+    library.negative_totals(scout_db)
+    assert how(refresh(scout_db, views=["gold_region_choropleth"])) == {REGION: "concurrently"}
+    result = failing(scout_db, views=["gold_daily_metrics", "gold_dayly"])
+    assert result["error"]["kind"] == "bad_input"
+    assert "'gold_dayly'" in result["msg"]
+    assert "choose among gold_daily_metrics, gold_region_choropleth" in result["msg"]
+    assert failing(scout_db, attempts=0)["error"]["kind"] == "bad_input"
+
+
+@pytest.mark.parametrize("options", [{}, {"force": True}, {"expect_changes": True}])
+def test_check_mode_writes_nothing(scout_db: str, options: dict[str, Any]) -> None:
+    library.gold_unpopulated(scout_db, "gold_region_choropleth")
+    before = fingerprint(scout_db)
+    result = call("scout_gold", scout_db, check=True, **options)
+    assert (result["changed"], result["run_id"], result["refreshed"]) == (True, None, [])
+    assert result["effects"] == {"refreshed": 2 if options else 1}
+    assert fingerprint(scout_db) == before
+    assert one(scout_db, "SELECT count(*) FROM pg_class WHERE relkind = 'm' AND NOT relispopulated") == 1
+
+
+# --- in use
+
+
+@pytest.fixture
+def unkeyed_db(scout_db: str) -> str:
+    """A pipeline whose second gold view lost its unique index, and whose silver has changed."""
+    library.gold_broken(scout_db)
+    library.negative_totals(scout_db)
+    return scout_db
+
+
+def test_without_a_unique_index_it_is_refreshed_plainly(unkeyed_db: str) -> None:
+    assert how(refresh(unkeyed_db)) == {DAILY: "concurrently", REGION: "plainly"}
+    assert not refresh(unkeyed_db)["changed"]
+
+
+def test_a_plain_refresh_gives_way_to_a_reader_and_then_succeeds(unkeyed_db: str) -> None:
+    with library.blocked_refresh(unkeyed_db, view="gold_region_choropleth") as held:
+        timer = threading.Timer(1.2, held.close)
+        timer.start()
+        assert how(refresh(unkeyed_db))[REGION] == "plainly"
+        timer.join()
+
+
+def test_a_reader_that_never_leaves_is_named(unkeyed_db: str) -> None:
+    with library.blocked_refresh(unkeyed_db, view="gold_region_choropleth") as held:
+        result = failing(unkeyed_db)
+        assert f"2 attempts gave way to whoever uses it: pid {held.pids['reader']}" in result["msg"]
+        assert result["error"]["sqlstate"] == "55P03"
+        assert how(result) == {DAILY: "concurrently", REGION: "failed"}
+        assert (result["changed"], result["effects"]) == (True, {"refreshed": 1})
+    assert how(refresh(unkeyed_db)) == {REGION: "plainly"}
+
+
+def test_no_reader_waits_longer_than_the_lock_timeout(unkeyed_db: str) -> None:
+    waits: list[float] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        with connect(unkeyed_db) as connection:
+            while not stop.is_set():
+                began = time.monotonic()
+                connection.execute("SELECT count(*) FROM scout.gold_region_choropleth").fetchone()
+                waits.append(time.monotonic() - began)
+
+    with library.blocked_refresh(unkeyed_db, view="gold_region_choropleth"):
+        reader = threading.Thread(target=read)
+        reader.start()
+        failing(unkeyed_db, attempts=3, lock_timeout_seconds=0.4)
+        stop.set()
+        reader.join()
+    assert 0.2 < max(waits) < 0.4 + 0.3
+    assert sum(wait > 0.2 for wait in waits) <= 3
+
+
+def test_scouts_refresh_lock_is_respected_and_its_holder_named(scout_db: str) -> None:
+    library.negative_totals(scout_db)
+    with library.lock_holder(scout_db) as held:
+        result = failing(scout_db)
+        assert (
+            f"advisory key 94752052 is held by pid {held.pids['holder']} (postgres, fault/lock_holder/holder"
+            in result["msg"]
+        )
+        assert (result["changed"], result["refreshed"]) == (False, [])
+        timer = threading.Timer(0.5, held.close)
+        timer.start()
+        assert len(refresh(scout_db, lock_timeout_seconds=10)["refreshed"]) == 2
+        timer.join()
+
+
+def test_a_cancelled_refresh_leaves_no_lock(scout_db: str) -> None:
+    execute(scout_db, "CREATE MATERIALIZED VIEW scout.gold_slow AS SELECT pg_sleep(30)::text WITH NO DATA")
+    with connect(scout_db) as connection:
+
+        def cancel() -> None:
+            wait_until(
+                connection,
+                "SELECT FROM pg_stat_activity WHERE query LIKE 'REFRESH%%gold_slow%%' AND wait_event = 'PgSleep'",
+            )
+            assert one(scout_db, LOCKS) == 1
+            connection.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'REFRESH%gold_slow%'"
+            )
+
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
+        result = failing(scout_db)
+        canceller.join()
+    assert "scout.gold_slow: canceling statement due to user request" in result["msg"]
+    assert one(scout_db, LOCKS) == 0
+    assert "timeout" in failing(scout_db, refresh_timeout_seconds=0.3)["msg"]
+    assert one(scout_db, LOCKS) == 0
+
+
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 94752052"
+
+
+# --- broken views
+
+
+def test_a_broken_view_is_named_and_does_not_undo_the_others(scout_db: str) -> None:
+    execute(
+        scout_db,
+        """
+        CREATE MATERIALIZED VIEW scout.a_ratio AS
+            SELECT t.store_id, sum(1000 / (t.item_count + 0)) AS ratio FROM scout.silver_transactions t GROUP BY t.store_id
+        """,
+        "CREATE MATERIALIZED VIEW scout.z_last AS SELECT count(*) FROM scout.silver_transactions",
+    )
+    library.empty_baskets(scout_db)
+    assert call("scout_gold", scout_db, check=True)["changed"]
+    result = failing(scout_db)
+    assert "could not refresh scout.a_ratio on" in result["msg"]
+    assert "scout.a_ratio: division by zero" in result["msg"]
+    assert (result["error"]["sqlstate"], result["changed"]) == ("22012", True)
+    assert how(result) == {
+        "scout.a_ratio": "failed",
+        DAILY: "concurrently",
+        REGION: "concurrently",
+        "scout.z_last": "plainly",
+    }
+    assert one(scout_db, SOLD)
+    assert how(failing(scout_db)) == {"scout.a_ratio": "failed"}
+
+
+def test_rows_that_a_unique_index_does_not_allow_are_named(scout_db: str) -> None:
+    execute(
+        scout_db,
+        "CREATE MATERIALIZED VIEW scout.a_stores AS SELECT t.ts, t.store_id FROM scout.silver_transactions t WHERE t.total_amount < 0",
+        "CREATE UNIQUE INDEX ON scout.a_stores (ts)",
+    )
+    library.negative_totals(scout_db, count=1)
+    refresh(scout_db)
+    library.negative_totals(scout_db, count=1)
+    execute(scout_db, "UPDATE scout.silver_transactions SET ts = '2026-01-01Z' WHERE total_amount < 0")
+    result = failing(scout_db)
+    assert result["error"]["sqlstate"] in ("21000", "23505")
+    assert "scout.a_stores: " in result["msg"]
+    assert how(result)["scout.a_stores"] == "failed"
+
+
+# --- other sets of views
+
+
+OTHERS = '''
+DROP MATERIALIZED VIEW scout.gold_daily_metrics, scout.gold_region_choropleth CASCADE;
+CREATE MATERIALIZED VIEW scout."Gölden ""Sales""" AS
+    SELECT t.store_id AS "Störe %s", json_build_object('n', count(*)) AS "json", point(count(*), 1) AS spot,
+           ARRAY[max(t.ts)] AS "Last {0}" FROM scout.silver_transactions t GROUP BY t.store_id;
+CREATE UNIQUE INDEX ON scout."Gölden ""Sales""" ("Störe %s");
+CREATE VIEW scout.between AS SELECT s.* FROM scout."Gölden ""Sales""" AS s;
+CREATE MATERIALIZED VIEW scout.a_reader AS SELECT count(*) AS n FROM scout.between;
+CREATE MATERIALIZED VIEW scout.only_clocks AS SELECT now() AS refreshed_at, clock_timestamp() AS other;
+CREATE MATERIALIZED VIEW scout.nothing AS SELECT t.id, now() AS created_at FROM scout.silver_transactions t WHERE false;
+CREATE MATERIALIZED VIEW scout.moving AS
+    SELECT t.store_id, EXTRACT(epoch FROM now() - max(t.ts)) AS seconds, now()::timestamp AS made, CURRENT_TIMESTAMP AS computed_at
+    FROM scout.silver_transactions t GROUP BY t.store_id;
+CREATE MATERIALIZED VIEW scout.latest AS SELECT max(t.updated_at) AS updated_at, count(*) AS n FROM scout.silver_transactions t;
+CREATE MATERIALIZED VIEW scout.no_columns AS SELECT FROM scout.silver_transactions;
+'''
+
+
+@pytest.fixture
+def other_db(scout_db: str) -> str:
+    """A deployment with gold views of its own."""
+    execute(scout_db, OTHERS)
+    return scout_db
+
+
+def test_any_set_of_views_becomes_and_stays_fresh(other_db: str) -> None:
+    refresh(other_db, force=True)
+    again = refresh(other_db)
+    assert not again["changed"], again["views"]
+    library.negative_totals(other_db)
+    refreshed = how(refresh(other_db))
+    assert {'scout.Gölden "Sales"', "scout.moving", "scout.latest", "scout.no_columns"} <= refreshed.keys()
+    assert refreshed['scout.Gölden "Sales"'] == "concurrently"
+    again = refresh(other_db)
+    assert not again["changed"], again["views"]
+
+
+def test_a_view_that_reads_another_follows_it(other_db: str) -> None:
+    with connect(other_db) as connection:
+        store = connection.execute("INSERT INTO scout.dim_store VALUES ('S-NEW', 'new') RETURNING store_id").fetchone()
+        assert store
+        generator.insert(connection, generator.transaction(time.time_ns() % 10**9, 1, store_id=store[0]))
+        connection.execute("SELECT scout.load_silver_from_bronze(100)")
+    names = list(how(refresh(other_db)))
+    assert names.index("scout.a_reader") > names.index('scout.Gölden "Sales"')
+    assert one(other_db, "SELECT n FROM scout.a_reader") == one(
+        other_db, "SELECT count(DISTINCT store_id) FROM scout.silver_transactions"
+    )
+    assert not refresh(other_db)["changed"]
+
+
+# --- privileges
+
+
+@pytest.fixture
+def operator(scout_db: str, pg_server: Server) -> Iterator[str]:
+    """A role that may read but owns nothing."""
+    execute(
+        scout_db,
+        'CREATE ROLE "on call" LOGIN',
+        'GRANT USAGE ON SCHEMA scout TO "on call"',
+        'GRANT SELECT ON ALL TABLES IN SCHEMA scout TO "on call"',
+    )
+    yield pg_server.dsn(scout_db.rpartition("/")[2], user="on call")
+    execute(scout_db, 'DROP OWNED BY "on call" CASCADE', 'DROP ROLE "on call"')
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_role_that_may_not_refresh_is_told_the_grant(scout_db: str, operator: str, check: bool) -> None:
+    assert not call("scout_gold", operator, ledger="off")["changed"]
+    library.negative_totals(scout_db)
+    result = call("scout_gold", operator, ledger="off", check=check)
+    assert (result["error"]["kind"], result["error"]["sqlstate"]) == ("missing_privilege", "42501")
+    grant = result["error"]["next_step"]
+    modern = int(one(scout_db, "SELECT current_setting('server_version_num')::int")) >= 170000
+    expected = 'GRANT MAINTAIN ON "scout"."gold_daily_metrics", "scout"."gold_region_choropleth" TO "on call"'
+    assert grant == expected if modern else grant.startswith('GRANT "loader" TO "on call"')
+    execute(scout_db, grant.partition(" (")[0])
+    assert len(call("scout_gold", operator, ledger="off")["refreshed"]) == 2
+
+
+def test_a_role_that_may_refresh_but_not_read_silver_still_refreshes(scout_db: str, operator: str) -> None:
+    if int(one(scout_db, "SELECT current_setting('server_version_num')::int")) < 170000:
+        pytest.skip("before PostgreSQL 17 only an owner may refresh")
+    execute(
+        scout_db,
+        'GRANT MAINTAIN ON scout.gold_daily_metrics, scout.gold_region_choropleth TO "on call"',
+        'REVOKE SELECT ON scout.dim_region FROM "on call"',
+    )
+    result = call("scout_gold", operator, ledger="off")
+    assert states(result) == {DAILY: "fresh", REGION: "unknown"}
+    assert how(result) == {REGION: "concurrently"}

@@ -1,0 +1,290 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Through a pooler that gives every transaction another session: everything works, nothing is left behind, and it is said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library as faults_library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import Account, account, temp_dir
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import recovery
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
+from tests import debian
+from tests.integration.gates import checks, ended
+from tests.integration.modules import Result, call, connect, fingerprint, gone, job_in_flight, jobs, operator, rows
+from tests.integration.oracle import START
+from tests.integration.outcomes import scout_tables
+from tests.integration.windows import damaged
+
+#: The pooler and the libraries that not every Debian has.
+PACKAGES = ("pgbouncer", "libcares2", "libevent-2.1-7t64")
+
+SESSIONS = 2
+CONFIG = """
+[databases]
+* = host={host} port={port}
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = {root}
+auth_type = trust
+auth_file = {root}/users
+pool_mode = transaction
+default_pool_size = {sessions}
+server_round_robin = 1
+"""
+
+#: What a transaction may not leave in its session; the pooler itself sets the name of whoever comes next.
+STATE = """
+SELECT pg_backend_pid(), current_user,
+       ARRAY(SELECT name || ' ' || setting FROM pg_settings WHERE setting <> reset_val AND name <> 'application_name' ORDER BY name),
+       (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_class WHERE relpersistence = 't'),
+       (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')
+"""
+
+WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+
+
+@dataclass
+class Pooler:
+    """A pooler in transaction mode in front of a database; each transaction gets the session that was idle longest."""
+
+    dsn: str
+    direct: str
+    command: list[str]
+    environment: dict[str, str] | None
+    runner: Account
+    process: subprocess.Popen[Any] | None = None
+
+    def start(self) -> None:
+        """Returns once it has opened all of its sessions."""
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.runner.options
+        )  # fmt: skip
+        _wait_for(self.dsn)
+        with ExitStack() as stack:
+            for _ in range(SESSIONS):
+                stack.enter_context(psycopg.connect(self.dsn)).execute("SELECT")
+
+    def stop(self) -> None:
+        """Whoever is connected is cut off."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def run(self, module: str, **options: Any) -> Result:
+        """The result of a module that has to come to a good end, and to say that it went through a pooler."""
+        result = call(module, self.dsn, **options)
+        assert not result.get("failed"), result
+        assert any("pooler" in warning for warning in result["warnings"])
+        return result
+
+    def states(self) -> dict[int, tuple[Any, ...]]:
+        """What is set and kept in each of its sessions, by the pid."""
+        with connect(self.dsn, prepare_threshold=None) as client:
+            found = {row[0]: row[1:] for row in (client.execute(STATE).fetchone() for _ in range(SESSIONS)) if row}
+        assert len(found) == SESSIONS, "a transaction did not get another session"
+        return found
+
+
+@pytest.fixture
+def pooler(pg_server: Server, scout_db: str) -> Iterator[Pooler]:
+    """A pooler for an operator, who is no superuser."""
+    try:
+        found = debian.program("pgbouncer", *PACKAGES)
+    except debian.Unavailable as e:
+        pytest.skip(str(e))
+    runner = account()
+    root = Path(tempfile.mkdtemp(prefix="scout-pooler-", dir=temp_dir(runner)))
+    parts = conninfo_to_dict(scout_db)
+    with operator(scout_db) as dsn:
+        role = str(conninfo_to_dict(dsn)["user"])
+        (root / "users").write_text(f'"{role}" ""\n')
+        (root / "pgbouncer.ini").write_text(CONFIG.format(root=root, sessions=SESSIONS, **parts))
+        # Where it runs as somebody else, that one may not look into the checkout.
+        program = Path(shutil.copy(found.path, root / "pgbouncer"))
+        for folder in found.environment.get("LD_LIBRARY_PATH", "").split(os.pathsep):
+            for library in Path(folder).glob("*.so.*") if folder else ():
+                shutil.copy(library, root)
+        for path in (root, *root.iterdir()):
+            runner.own(path)
+        program.chmod(0o700)
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(root)} if found.environment else None
+        command = [str(program), "-q", str(root / "pgbouncer.ini")]
+        pooler = Pooler(make_conninfo(dsn, host=str(root), port=6432), scout_db, command, environment, runner)
+        try:
+            pooler.start()
+            yield pooler
+        finally:
+            pooler.stop()
+            shutil.rmtree(root)
+
+
+def _wait_for(dsn: str) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            connect(dsn).close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
+
+
+def test_pause_resume_and_clear(pooler: Pooler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pause_resume, "TICK_SECONDS", 0.05)
+    direct, run = pooler.direct, pooler.run
+    before, states = jobs(direct), pooler.states()
+    token = run("scout_lease", state="held")["token"]
+    with job_in_flight(direct, seconds=0.5):
+        paused = run("scout_ingestion", state="paused", lease_token=token)
+        assert paused["state"] == "paused"
+        assert len(paused["sessions_in_flight"]) == 1
+    with operator(direct) as holder, connect(holder) as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [faults_library.REFRESH_LOCK])
+        time.sleep(0.2)
+        cleared = run("scout_sessions", stuck_after_seconds=0.1, lease_token=token)
+        assert [s["pid"] for s in cleared["cleared"]] == [session.info.backend_pid]
+        assert gone(direct, session.info.backend_pid)
+    assert run("scout_ingestion", state="running", lease_token=token)["state"] == "running"
+    assert run("scout_lease", state="released", lease_token=token)["summary"] == "lease released"
+    assert jobs(direct) == before
+    # Sessions are handed on, so nothing of ours may stay in them.
+    assert pooler.states() == states
+
+
+@pytest.mark.parametrize("mode", ["missing", "all"])
+def test_a_window_is_recovered_and_given_back(pooler: Pooler, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of damage, in batches that each get another session than the one before."""
+    monkeypatch.setattr(recovery, "FIRST_ROWS", 20)
+    monkeypatch.setattr(recovery, "MOST_ROWS", 40)
+    case = damaged(pooler.direct, WINDOW)
+    asked: dict[str, Any] = {"max_poison_share": 1.0, **WINDOW.options}
+    states, damage = pooler.states(), scout_tables(pooler.direct)
+    planned = call("scout_window", pooler.dsn, check=True, mode=mode, **asked)
+    assert (planned["changed"], scout_tables(pooler.direct)) == (True, damage)
+    result = pooler.run("scout_window", mode=mode, **asked)
+    case.check()
+    case.reconciled(result)
+    assert result["changed"]
+    assert result["batches"]["batches"] > SESSIONS
+    assert pooler.states() == states
+    recovered = scout_tables(pooler.direct)
+    again = pooler.run("scout_window", mode=mode, **asked)
+    assert (again["changed"], scout_tables(pooler.direct)) == (False, recovered)
+    undone = pooler.run("scout_undo", run_id=result["run_id"])
+    assert (undone["changed"], scout_tables(pooler.direct)) == (True, damage)
+
+
+class Story(Progress):
+    """Things that happen as soon as so many samples of a watch have been shown."""
+
+    def __init__(self, events: dict[int, Callable[[], Any]]) -> None:
+        self.events = events
+        self.samples = 0
+        super().__init__(self._hear)
+
+    def _hear(self, line: str) -> None:
+        if line[0] in "█░":
+            self.samples += 1
+            self.events.pop(self.samples, lambda: None)()
+
+
+def watched(pooler: Pooler, looks: int, events: dict[int, Callable[[], Any]]) -> Result:
+    """The result of so many looks; all the events have to happen."""
+    asked = {"interval_seconds": 0.2, "duration": f"{(looks - 1) * 0.2:.1f}", "chart": False}
+    result = pooler.run("scout_watch", progress=Story(events), **asked)
+    assert events == {}
+    return result
+
+
+def verdicts(result: Result) -> str:
+    """A letter for each sample."""
+    return "".join(sample["verdict"][0] for sample in result["samples"])
+
+
+def kept(pooler: Pooler, result: Result) -> str:
+    """The same, from the ledger."""
+    found = rows(
+        pooler.direct, "SELECT verdict FROM scout_ops.samples WHERE run_id = %s ORDER BY number", result["run_id"]
+    )
+    return "".join(row[0][0] for row in found)
+
+
+def test_a_recovery_is_watched(pooler: Pooler) -> None:
+    states = pooler.states()
+    result = watched(pooler, 4, {})
+    assert (result["verdict"], verdicts(result), kept(pooler, result)) == ("healthy", "hhhh", "hhhh")
+    assert pooler.states() == states
+
+
+def test_a_pooler_that_is_restarted_costs_a_watch_some_looks(pooler: Pooler) -> None:
+    result = watched(pooler, 7, {2: pooler.stop, 4: pooler.start})
+    assert (result["verdict"], verdicts(result)) == ("healthy", "hhiihhh")
+    assert "no session: " in result["samples"][2]["reason"]
+    assert kept(pooler, result) == "hhiihhh"
+
+
+#: A trigger that draws from a sequence, by way of another function.
+DRAWING = (
+    "CREATE SEQUENCE scout.counter",
+    "CREATE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $$SELECT nextval('scout.counter')$$",
+    "CREATE FUNCTION scout.number() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM scout.draw(); RETURN NEW; END$$",
+    "CREATE TRIGGER number BEFORE INSERT ON scout.silver_line_items FOR EACH ROW EXECUTE FUNCTION scout.number()",
+    "GRANT USAGE ON SEQUENCE scout.counter TO loader",
+)
+
+
+def drawn(pooler: Pooler, value: int) -> None:
+    """Somebody has drawn this value from a sequence in each of its sessions, which remember it."""
+    names = [f"public.tickets_{number}" for number in range(SESSIONS)]
+    with connect(pooler.direct) as connection:
+        for name in names:
+            connection.execute(f"CREATE SEQUENCE {name} START {value}")  # type: ignore[call-overload]
+            connection.execute(f"GRANT USAGE ON SEQUENCE {name} TO PUBLIC")  # type: ignore[call-overload]
+    with connect(pooler.dsn, prepare_threshold=None) as client:
+        for name in names:
+            client.execute("SELECT nextval(%s)", [name])
+
+
+def test_a_sale_goes_through_and_nothing_remains(pooler: Pooler) -> None:
+    drawn(pooler, 4)
+    states, before = pooler.states(), fingerprint(pooler.direct)
+    result = pooler.run("scout_gate_info", smoke=True)
+    assert (*ended(result), result["smoke"]["status"]) == ("pass", 0, "pass"), result
+    assert (fingerprint(pooler.direct), pooler.states()) == (before, states)
+
+
+def test_a_sequence_that_is_drawn_from_is_noticed_whatever_the_session_remembers(pooler: Pooler) -> None:
+    """The last value is the same before and after."""
+    drawn(pooler, 4)
+    with connect(pooler.direct) as connection:
+        for statement in DRAWING:
+            connection.execute(statement)  # type: ignore[call-overload]
+    result = pooler.run("scout_gate_info", smoke=True)
+    assert rows(pooler.direct, "SELECT last_value FROM scout.counter") == [(4,)]
+    assert checks(result)["smoke_test"]["status"] == "fail"
+    assert result["smoke"]["reason"].endswith(
+        "a trigger or a function drew from a sequence, which no rollback takes back: scout.counter"
+    )

@@ -1,0 +1,323 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A release goes back, and its undo, and the undo of that: pg_dump says the same byte for byte, its order too, and rows are there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from tests.integration.modules import Result, call, operator, rows
+from tests.integration.release.restore.test_command import captured, data, done, released, restored
+
+LONG = "n" * 63
+
+
+class Release(NamedTuple):
+    """What was there, and what the release made of it; whether all rows are what they were once it has gone back."""
+
+    before: str
+    after: str
+    same_rows: bool = True
+
+
+#: All as the owner of the pipeline, unless they say otherwise.
+RELEASES = {
+    "grants in the order they were given": Release(
+        """CREATE TABLE scout.a (i int PRIMARY KEY, b text) WITH (fillfactor = 70, autovacuum_enabled = false);
+        GRANT SELECT, INSERT ON scout.a TO edge_ingest; GRANT UPDATE ON scout.a TO edge_ingest WITH GRANT OPTION;
+        GRANT SELECT ON scout.a TO dashboard_reader; GRANT SELECT (b), UPDATE (b) ON scout.a TO edge_ingest;
+        GRANT SELECT (b) ON scout.a TO dashboard_reader;
+        CREATE VIEW scout.v WITH (security_barrier = true, check_option = 'local') AS SELECT i, b FROM scout.a;
+        GRANT SELECT ON scout.v TO edge_ingest; GRANT SELECT ON scout.v TO dashboard_reader;
+        GRANT UPDATE (b) ON scout.v TO edge_ingest; GRANT UPDATE (b) ON scout.v TO dashboard_reader;
+        CREATE FUNCTION scout.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION scout.f() FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION scout.f() TO edge_ingest; GRANT EXECUTE ON FUNCTION scout.f() TO dashboard_reader, PUBLIC""",
+        """REVOKE SELECT ON scout.a FROM edge_ingest; REVOKE SELECT (b) ON scout.a FROM edge_ingest;
+        ALTER TABLE scout.a SET (fillfactor = 80); DROP VIEW scout.v; CREATE VIEW scout.v AS SELECT 1 AS one;
+        REVOKE ALL ON FUNCTION scout.f() FROM edge_ingest, PUBLIC; REVOKE ALL ON SCHEMA scout FROM dashboard_reader""",
+    ),
+    "defaults that nobody was granted": Release(
+        """ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+        ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO edge_ingest;
+        ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO dashboard_reader""",
+        """ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
+        ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM edge_ingest, dashboard_reader""",
+    ),
+    "serial becomes identity": Release(
+        """CREATE TABLE scout.p (id serial PRIMARY KEY, t text); INSERT INTO scout.p (t) VALUES ('x'), ('y')""",
+        """ALTER TABLE scout.p ALTER id DROP DEFAULT; DROP SEQUENCE scout.p_id_seq;
+        ALTER TABLE scout.p ALTER id TYPE bigint; ALTER TABLE scout.p ALTER id ADD GENERATED ALWAYS AS IDENTITY (RESTART 100)""",
+    ),
+    "identity becomes serial": Release(
+        """CREATE TABLE scout.p (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text);
+        INSERT INTO scout.p (t) VALUES ('x'), ('y')""",
+        """ALTER TABLE scout.p ALTER id DROP IDENTITY; CREATE SEQUENCE scout.p_id_seq OWNED BY scout.p.id;
+        ALTER TABLE scout.p ALTER id SET DEFAULT nextval('scout.p_id_seq')""",
+    ),
+    "a sequence of a column is dropped": Release(
+        "CREATE TABLE scout.p (id serial PRIMARY KEY, t int); CREATE SEQUENCE scout.s OWNED BY scout.p.t",
+        "ALTER TABLE scout.p ALTER id DROP DEFAULT; DROP SEQUENCE scout.p_id_seq; ALTER SEQUENCE scout.s OWNED BY NONE",
+    ),
+    "a column that a child has as well is renamed": Release(
+        """CREATE TABLE scout.parent (i int, n text); CREATE TABLE scout.child (x int) INHERITS (scout.parent);
+        CREATE TABLE scout.z (d int, v text) PARTITION BY LIST (d); CREATE TABLE scout.a PARTITION OF scout.z DEFAULT;
+        INSERT INTO scout.child VALUES (1, 'a', 2); INSERT INTO scout.z VALUES (1, 'x')""",
+        "ALTER TABLE scout.parent RENAME n TO m; ALTER TABLE scout.z RENAME v TO w",
+    ),
+    "tables that refer to each other": Release(
+        "",
+        """CREATE TABLE scout.c1 (i int PRIMARY KEY, j int); CREATE TABLE scout.c2 (j int PRIMARY KEY, i int REFERENCES scout.c1);
+        ALTER TABLE scout.c1 ADD FOREIGN KEY (j) REFERENCES scout.c2; INSERT INTO scout.c1 VALUES (1, NULL);
+        INSERT INTO scout.c2 VALUES (5, 1); UPDATE scout.c1 SET j = 5""",
+    ),
+    "a partition of a table that is referred to": Release(
+        """CREATE TABLE scout.pt (i int PRIMARY KEY) PARTITION BY RANGE (i);
+        CREATE TABLE scout.pt1 PARTITION OF scout.pt FOR VALUES FROM (0) TO (10);
+        CREATE TABLE scout.ref (i int REFERENCES scout.pt); INSERT INTO scout.pt VALUES (1); INSERT INTO scout.ref VALUES (1)""",
+        """CREATE TABLE scout.pt2 PARTITION OF scout.pt FOR VALUES FROM (10) TO (20); INSERT INTO scout.pt VALUES (11)""",
+    ),
+    "names as long as names can be": Release(
+        f"""CREATE TYPE scout.{LONG} AS ENUM ('a');
+        CREATE TABLE scout.t{LONG[1:]} (i serial PRIMARY KEY, e scout.{LONG} DEFAULT 'a', j int GENERATED ALWAYS AS IDENTITY, t text);
+        INSERT INTO scout.t{LONG[1:]} (t) VALUES ('x')""",
+        f"""ALTER TYPE scout.{LONG} ADD VALUE 'b'; ALTER TABLE scout.t{LONG[1:]} DROP COLUMN e;
+        ALTER TABLE scout.t{LONG[1:]} ADD COLUMN k int""",
+        same_rows=False,
+    ),
+    "statistics of a column that gets another type": Release(
+        """CREATE TABLE scout.w (a int PRIMARY KEY, b int, c int); CREATE STATISTICS scout.s (ndistinct) ON b, c FROM scout.w;
+        COMMENT ON STATISTICS scout.s IS 'of both'""",
+        "ALTER TABLE scout.w ALTER b TYPE bigint",
+    ),
+    "two columns, tables and views swap their names": Release(
+        """CREATE TABLE scout.p (id int PRIMARY KEY, a int, b text); INSERT INTO scout.p VALUES (1, 2, 'x');
+        CREATE TABLE scout.q (i int PRIMARY KEY); INSERT INTO scout.q VALUES (7);
+        CREATE VIEW scout.v1 AS SELECT a FROM scout.p; CREATE VIEW scout.v2 AS SELECT b FROM scout.p""",
+        """ALTER TABLE scout.p RENAME a TO x; ALTER TABLE scout.p RENAME b TO a; ALTER TABLE scout.p RENAME x TO b;
+        ALTER TABLE scout.p RENAME TO x; ALTER TABLE scout.q RENAME TO p; ALTER TABLE scout.x RENAME TO q;
+        ALTER VIEW scout.v1 RENAME TO x; ALTER VIEW scout.v2 RENAME TO v1; ALTER VIEW scout.x RENAME TO v2""",
+    ),
+    "a column makes room for another one": Release(
+        "CREATE TABLE scout.p (id int PRIMARY KEY, a int, b text); INSERT INTO scout.p VALUES (1, 2, 'x')",
+        "ALTER TABLE scout.p RENAME a TO old_a; ALTER TABLE scout.p RENAME b TO a; ALTER TABLE scout.p ADD b int DEFAULT 4",
+    ),
+    "a table makes room for a copy of it": Release(
+        """CREATE TABLE scout.p (a int PRIMARY KEY, b int); CREATE INDEX by_b ON scout.p (b);
+        INSERT INTO scout.p VALUES (1, 2), (2, 4)""",
+        """ALTER TABLE scout.p RENAME TO p_old; CREATE TABLE scout.p (a bigint PRIMARY KEY, b int, c int);
+        INSERT INTO scout.p SELECT a, b, 1 FROM scout.p_old""",
+    ),
+    "tables of a publication": Release(
+        """RESET ROLE; CREATE PUBLICATION realtime FOR TABLE scout.alerts, scout.dim_store WHERE (store_id <> '0');
+        CREATE TABLE scout.p (i int PRIMARY KEY, j text, k int); ALTER PUBLICATION realtime ADD TABLE scout.p (i, k)""",
+        """RESET ROLE; ALTER PUBLICATION realtime DROP TABLE scout.alerts; CREATE TABLE scout.n (i int PRIMARY KEY);
+        ALTER PUBLICATION realtime ADD TABLE scout.n, scout.etl_processed; ALTER TABLE scout.p DROP COLUMN j, ADD COLUMN l int""",
+    ),
+}  # fmt: skip
+
+
+HISTORY = """
+CREATE SCHEMA supabase_migrations;
+CREATE TABLE supabase_migrations.schema_migrations (version text PRIMARY KEY, statements text[], name text);
+INSERT INTO supabase_migrations.schema_migrations VALUES ('10', NULL, 'ten')
+"""
+
+
+def whole(dsn: str) -> list[str]:
+    """What pg_dump says of all that is not the toolkit's own, as it says it."""
+    return dump(dsn, "--schema-only", "--exclude-schema=scout_ops").splitlines()
+
+
+def undone(dsn: str, result: Result) -> Result:
+    """Takes a run back."""
+    return done(call("scout_undo", dsn, run_id=result["run_id"], rehearse=False))
+
+
+@pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
+def test_there_and_back(scout_db: str, release: Release) -> None:
+    released(scout_db, f"SET ROLE loader; {release.before or 'SELECT 1'}")
+    before, rows_before = whole(scout_db), data(scout_db)
+    captured(scout_db)
+    released(scout_db, f"SET ROLE loader; {release.after}")
+    after, rows_after = whole(scout_db), data(scout_db)
+    result = done(restored(scout_db, allow_lossy=not release.same_rows))
+    assert result["changed"]
+    assert whole(scout_db) == before
+    assert not release.same_rows or data(scout_db) == rows_before
+    assert not restored(scout_db)["changed"]
+    again = undone(scout_db, result)
+    assert whole(scout_db) == after
+    assert data(scout_db) == rows_after
+    undone(scout_db, again)
+    assert whole(scout_db) == before
+
+
+def test_a_column_that_only_the_history_has_does_not_count(scout_db: str) -> None:
+    """The table with the migrations belongs to whoever applies them; what was never said of a row is NULL."""
+    released(scout_db, HISTORY)
+    captured(scout_db)
+    released(scout_db, "ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN created_by text")
+    assert not done(restored(scout_db))["changed"]
+    assert not captured(scout_db)["changed"]
+    released(scout_db, "INSERT INTO supabase_migrations.schema_migrations VALUES ('11', NULL, 'eleven', 'somebody')")
+    assert done(restored(scout_db))["changed"]
+    assert rows(scout_db, "SELECT * FROM supabase_migrations.schema_migrations") == [("10", None, "ten", None)]
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "made"),
+    [
+        (
+            "drop_function",
+            "scout.f(int, text)",
+            "CREATE FUNCTION scout.f(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ),
+        ("drop_column", "scout.alerts.team", "ALTER TABLE scout.alerts ADD COLUMN team text"),
+    ],
+)
+def test_one_object_alone_goes_once(scout_db: str, word: str, name: str, made: str) -> None:
+    """A second run finds that done. Once it has been undone, and the object has gone by itself, the name means nothing again."""
+    captured(scout_db)
+    released(scout_db, f"SET ROLE loader; CREATE FUNCTION scout.f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; {made}")
+    first = done(restored(scout_db, **{word: name}))
+    assert first["changed"]
+    second = done(restored(scout_db, **{word: name}))
+    assert (second["changed"], second["summary"].partition(" of ")[0]) == (False, "nothing differs from v5.2.1")
+    undone(scout_db, first)
+    released(
+        scout_db, "DROP FUNCTION IF EXISTS scout.f(int, text); ALTER TABLE scout.alerts DROP COLUMN IF EXISTS team"
+    )
+    assert restored(scout_db, **{word: name})["msg"].startswith(f"there is no {word.removeprefix('drop_')} {name}")
+
+
+def test_data_that_a_policy_hides_is_not_lost(scout_db: str) -> None:
+    """Whoever cannot see all rows cannot save them; that is said before anything is done."""
+    hidden = """SET ROLE loader; ALTER TABLE scout.alerts ADD COLUMN team text; ALTER TABLE scout.alerts ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE scout.alerts FORCE ROW LEVEL SECURITY; CREATE POLICY none ON scout.alerts USING (false)"""
+    captured(scout_db)
+    released(scout_db, hidden)
+    with operator(scout_db) as dsn:
+        released(
+            scout_db, "GRANT ALL ON SCHEMA scout_ops TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA scout_ops TO PUBLIC"
+        )
+        refused = restored(dsn, check=True)
+    assert "a policy hides rows from role operator_" in refused["msg"]
+    assert "BYPASSRLS" in refused["msg"]
+
+
+def test_a_column_that_was_added_again_is_told_of(scout_db: str) -> None:
+    """By its name it is what it was; what it holds is not."""
+    released(
+        scout_db, "SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, b int); INSERT INTO scout.p VALUES (1, 2)"
+    )
+    captured(scout_db)
+    released(
+        scout_db, "SET ROLE loader; ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; CREATE TABLE scout.q ()"
+    )
+    [warning] = done(restored(scout_db, check=True))["warnings"]
+    assert warning.startswith("dropped and added again since v5.2.1 was captured")
+    assert warning.endswith("column scout.p.b")
+
+
+#: A table with rows of which a column is dropped, added again and given other values; what its rows are once that has gone back.
+ADDED_AGAIN = {
+    "the last one": (
+        "i int PRIMARY KEY, b int",
+        "ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 7",
+        [(1, "10"), (2, "20"), (3, "7")],
+    ),
+    "one in the middle, of another type": (
+        "i int PRIMARY KEY, b int, c text DEFAULT 'c'",
+        "ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b text; UPDATE scout.p SET b = 'seven'",
+        [(1, "10"), (2, "20"), (3, None)],
+    ),
+    "one in the middle that must have a value": (
+        "i int PRIMARY KEY, b int NOT NULL, c text DEFAULT 'c'",
+        "ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 7 WHERE i = 3",
+        [(1, "10"), (2, "20"), (3, "7")],
+    ),
+    "one that must have a value, whose changes are watched, in a view and indexed": (
+        """i int PRIMARY KEY, b int NOT NULL CHECK (b > 0));
+        CREATE INDEX ON scout.p (b); CREATE VIEW scout.v AS SELECT b FROM scout.p; CREATE TABLE scout.log (i int);
+        CREATE FUNCTION scout.watch() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO scout.log VALUES (NEW.i); RETURN NEW; END';
+        CREATE TRIGGER watch AFTER UPDATE ON scout.p FOR EACH ROW EXECUTE FUNCTION scout.watch();
+        CREATE TABLE scout.q (x int""",
+        "DROP VIEW scout.v; ALTER TABLE scout.p DROP b; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 7 WHERE i = 3",
+        [(1, "10"), (2, "20"), (3, "7")],
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ADDED_AGAIN)
+def test_a_column_that_was_added_again_gets_what_was_protected(scout_db: str, how: str) -> None:
+    """Rows that came later keep what they have, where that fits; the undo brings back what the release had."""
+    columns, again, expected = ADDED_AGAIN[how]
+    released(
+        scout_db, f"SET ROLE loader; CREATE TABLE scout.p ({columns}); INSERT INTO scout.p VALUES (1, 10), (2, 20)"
+    )
+    before = whole(scout_db)
+    captured(scout_db, protect=["scout.p.b"])
+    released(scout_db, f"SET ROLE loader; INSERT INTO scout.p VALUES (3, 30); {again}")
+    after, rows_after = whole(scout_db), data(scout_db)
+    of_p = rows(scout_db, "SELECT * FROM scout.p ORDER BY 1")
+    result = done(restored(scout_db))
+    assert whole(scout_db) == before
+    assert rows(scout_db, "SELECT i, b::text FROM scout.p ORDER BY i") == expected
+    assert not result["warnings"]
+    assert not restored(scout_db)["changed"]
+    undone(scout_db, result)
+    assert rows(scout_db, "SELECT * FROM scout.p ORDER BY 1") == of_p
+    assert whole(scout_db) == after
+    assert data(scout_db) == rows_after
+
+
+def test_a_column_that_no_row_could_fill_is_refused_in_the_plan(scout_db: str) -> None:
+    """Whatever is given up: PostgreSQL does not add it. Filled by hand, or without rows, it can be gone on."""
+    released(
+        scout_db,
+        """SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, b int NOT NULL); INSERT INTO scout.p VALUES (1, 2);
+        CREATE TABLE scout.q (i int PRIMARY KEY, b int NOT NULL, c int NOT NULL DEFAULT 3)""",
+    )
+    before = whole(scout_db)
+    captured(scout_db)
+    released(
+        scout_db,
+        "SET ROLE loader; ALTER TABLE scout.p DROP b; ALTER TABLE scout.q DROP b, DROP c; CREATE TABLE scout.r ()",
+    )
+    after = whole(scout_db)
+    for options in ({}, {"allow_lossy": True}):
+        refused = restored(scout_db, **options)
+        assert "column scout.p.b must have a value in every row, and of some rows none is kept" in refused["msg"]
+        assert "scout.q" not in refused["msg"]
+        [warning] = done(restored(scout_db, check=True, **options))["warnings"]
+        assert "column scout.p.b must have a value" in warning
+    assert whole(scout_db) == after
+    released(
+        scout_db,
+        "SET ROLE loader; ALTER TABLE scout.p ADD b int; UPDATE scout.p SET b = 2; ALTER TABLE scout.p ALTER b SET NOT NULL",
+    )
+    done(restored(scout_db))
+    assert whole(scout_db) == before
+
+
+def test_rows_that_came_later_may_keep_a_protected_column_from_coming_back(scout_db: str) -> None:
+    released(
+        scout_db,
+        """SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, "b b" int NOT NULL); INSERT INTO scout.p VALUES (1, 2)""",
+    )
+    before = whole(scout_db)
+    captured(scout_db, protect=['scout.p."b b"'])
+    released(
+        scout_db,
+        """SET ROLE loader; ALTER TABLE scout.p DROP "b b"; ALTER TABLE scout.p RENAME i TO j; INSERT INTO scout.p VALUES (7)""",
+    )
+    refused = restored(scout_db)
+    assert 'column scout.p."b b" must have a value in every row, and of some rows none is kept' in refused["msg"]
+    released(scout_db, "DELETE FROM scout.p WHERE j = 7")
+    done(restored(scout_db))
+    assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p")) == (before, [(1, 2)])

@@ -1,0 +1,320 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deploy pipeline's files: what they call is there, their graphs are those of the page, and the script is sound."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests import CHECKOUT
+
+ROOT = CHECKOUT
+SCRIPT = ROOT / "scripts" / "ci" / "deploy_release.sh"
+PAGE = (ROOT / "docs" / "deploy-pipeline.md").read_text(encoding="utf-8")
+SCHEMA = json.loads((ROOT / "docs" / "deploy-result.schema.json").read_text(encoding="utf-8"))
+GITHUB = yaml.safe_load((ROOT / "deploy" / "github-actions.yml").read_text(encoding="utf-8"))
+GITLAB = yaml.safe_load((ROOT / "deploy" / "gitlab-ci.yml").read_text(encoding="utf-8"))
+KEYWORDS = ("stages", "variables")
+SECRETS = {"PGPASSWORD", "SUPABASE_ACCESS_TOKEN", "SCOUT_PUSH_TOKEN"}
+
+
+def module() -> Any:
+    spec = importlib.util.spec_from_file_location("deploy_result", ROOT / "scripts" / "ci" / "deploy_result.py")
+    assert spec
+    assert spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+helper = module()
+
+
+def gitlab_jobs() -> dict[str, Any]:
+    return {name: job for name, job in GITLAB.items() if name not in KEYWORDS and not name.startswith(".")}
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Every piece of shell in both files, with where it stands."""
+    for name, job in GITHUB["jobs"].items():
+        for step in job["steps"]:
+            if "run" in step:
+                yield f"github {name}: {step['name']}", step["run"]
+    for name, job in GITLAB.items():
+        if name not in KEYWORDS:
+            for part in ("before_script", "script", "after_script"):
+                for line in flat(job.get(part, [])):
+                    yield f"gitlab {name}: {part}", line
+
+
+def flat(lines: list[Any]) -> list[str]:
+    """As GitLab does with lists in lists."""
+    return [text for line in lines for text in (flat(line) if isinstance(line, list) else [line])]
+
+
+def calls() -> Iterator[tuple[str, list[str]]]:
+    """The words of every call of the script."""
+    for place, text in commands():
+        for line in text.replace("\\\n", " ").splitlines():
+            if "deploy_release.sh" in line:
+                yield place, shlex.split(line.partition("||")[0])
+
+
+def options() -> set[str]:
+    """What the script's first comment names."""
+    head = SCRIPT.read_text(encoding="utf-8").partition("set -euo")[0]
+    return set(
+        re.findall(r"(?<=[ ,])--[a-z-]+", "\n".join(re.findall(r"^#   (?=--)(.*?)(?:  .*)?$", head, re.MULTILINE)))
+    ) | set(re.findall(r"^#   (--[a-z-]+)", head, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("place", "text"), list(commands()))
+def test_every_piece_of_shell_can_be_read_and_what_it_calls_is_there(place: str, text: str) -> None:
+    assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
+    assert "${{" not in text, "what others write reaches a shell in variables only"
+    for name in re.findall(r"recovery/([\w./-]+)", text):
+        assert (ROOT / name).is_file(), name
+        assert (ROOT / name).stat().st_mode & 0o111, f"{name} is not executable"
+
+
+@pytest.mark.parametrize(("place", "words"), list(calls()))
+def test_the_script_is_called_with_options_it_has(place: str, words: list[str]) -> None:
+    assert {word for word in words if word.startswith("--")} <= options()
+
+
+def test_the_script_takes_the_options_it_says() -> None:
+    body = SCRIPT.read_text(encoding="utf-8").partition("set -euo")[2]
+    taken = {
+        word
+        for line in re.findall(r"^ +(?:--[a-z-]+ ?\|? ?\\?\n? *)+\)", body, re.MULTILINE)
+        for word in re.findall(r"--[a-z-]+", line)
+    }
+    assert taken == options()
+    assert all(f"`{option}`" in PAGE for option in options())
+
+
+def test_the_playbooks_it_plays_are_there() -> None:
+    played = re.findall(r"^ *play \w+ (\w+)", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(played) == 7
+    assert all((ROOT / "playbooks" / f"{name}.yml").is_file() for name in played)
+
+
+def test_the_graphs_are_those_of_the_page() -> None:
+    github = {name: needs(job) for name, job in GITHUB["jobs"].items()}
+    gitlab = {name: needs(job) for name, job in gitlab_jobs().items()}
+    page = {
+        cells[0].strip("` "): {word.strip("` ") for word in cells[1].split(",") if word.strip("` -")}
+        for cells in re.findall(
+            r"^\| (`\w+`) \| ([^|]*) \|", PAGE.partition("## The jobs")[2].partition("\n## ")[0], re.MULTILINE
+        )
+    }
+    closed = {name: wanted | {more for one in wanted for more in github[one]} for name, wanted in github.items()}
+    assert github.keys() == gitlab.keys() == page.keys()
+    assert page == closed
+    assert {
+        name: wanted | {more for one in wanted for more in gitlab[one]} for name, wanted in gitlab.items()
+    } == closed
+    assert GITLAB["stages"] == list(gitlab)
+
+
+def needs(job: dict[str, Any]) -> set[str]:
+    found = job.get("needs", [])
+    return {found} if isinstance(found, str) else set(found)
+
+
+def test_one_deployment_at_a_time_and_none_is_broken_off() -> None:
+    assert GITHUB["concurrency"] == {"group": "scout-production", "cancel-in-progress": False}
+    for name in ("check", "deploy", "rollback"):
+        assert GITLAB[name]["extends"] == ".with_recovery"
+    assert GITLAB[".with_recovery"]["resource_group"] == "scout-production"
+    assert not any(GITLAB[name]["interruptible"] for name in ("deploy", "rollback"))
+
+
+def test_every_job_is_bounded_and_the_database_is_named_only_where_it_is_needed() -> None:
+    for name, job in GITHUB["jobs"].items():
+        assert job["timeout-minutes"] > 0
+        for step in job["steps"]:
+            assert ("SCOUT_DSN" in step.get("env", {})) == ("deploy_release.sh" in step.get("run", "")), name
+    assert all(job["timeout"] for job in gitlab_jobs().values())
+
+
+def test_gitlab_leaves_time_to_go_back_before_the_job_is_over() -> None:
+    minutes = {name: int(value.removesuffix("m")) for name, value in GITLAB["deploy"]["variables"].items()}
+    assert minutes["RUNNER_AFTER_SCRIPT_TIMEOUT"] >= 20
+    assert sum(minutes.values()) < 120
+    assert GITLAB["deploy"]["timeout"] == "2 hours"
+
+
+def test_actions_are_pinned_to_a_version() -> None:
+    used = [step["uses"] for job in GITHUB["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", name) for name in used)
+
+
+def test_secrets_come_from_the_store_and_are_words_of_no_command() -> None:
+    for job in GITHUB["jobs"].values():
+        for step in job["steps"]:
+            for name, value in step.get("env", {}).items():
+                assert (name in SECRETS | {"SCOUT_DSN"}) == ("secrets." in value), name
+    for place, text in commands():
+        assert not re.search(r"(?<!\\n\" \")\$\{?(PGPASSWORD|SUPABASE_ACCESS_TOKEN)", text), place
+        if "SCOUT_PUSH_TOKEN" in text:
+            assert "credential.helper" in text
+    # Quoted, so that git and not this shell reads it, at the moment it asks.
+    [text] = {text for _, text in commands() if "SCOUT_PUSH_TOKEN" in text}
+    assert "SCOUT_PUSH_TOKEN" in shlex.split(text)[-1]
+
+
+def test_what_has_to_be_set_is_said() -> None:
+    for file, taken in (
+        ("github-actions.yml", re.compile(r"\b(?:vars|secrets)\.(\w+)")),
+        ("gitlab-ci.yml", re.compile(r"\$\{?(SCOUT_\w+|PGPASSWORD|SUPABASE_\w+)")),
+    ):
+        head, _, body = (
+            (ROOT / "deploy" / file)
+            .read_text(encoding="utf-8")
+            .partition("\njobs:" if "github" in file else "\nstages:")
+        )
+        assert set(taken.findall(body)) <= set(re.findall(r"\b[A-Z_]{6,}\b", head)), file
+
+
+def test_the_variables_of_the_example_are_public_or_of_a_role() -> None:
+    listed = (ROOT / "docs" / "variables.md").read_text(encoding="utf-8")
+    roles = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("roles/*/defaults/main.yml"))
+    for name in yaml.safe_load((ROOT / "deploy" / "variables.yml").read_text(encoding="utf-8")):
+        assert f"`{name}`" in listed or f"\n{name}:" in roles, name
+
+
+def test_the_shell_is_sound() -> None:
+    for checker in (["bash", "-n"], *([[shutil.which("shellcheck")]] if shutil.which("shellcheck") else [])):
+        done = subprocess.run([*checker, str(SCRIPT)], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    text = SCRIPT.read_text(encoding="utf-8")
+    assert re.search(r"^set -euo pipefail$", text, re.MULTILINE)
+    assert not re.search(r"\b(eval|bash -c|sh -c)\b", text)
+
+
+def test_exit_codes_are_those_of_the_page_and_of_the_schema() -> None:
+    text = SCRIPT.read_text(encoding="utf-8")
+    head = {int(code) for code in re.findall(r"^# (\d+)  ", text, re.MULTILINE)}
+    constants = {int(code) for code in re.findall(r"\b[A-Z_]+=(\d\d)\b", text.partition("say()")[0])}
+    page = {
+        int(code)
+        for code in re.findall(r"^\| (\d+) \|", PAGE.partition("## Exit codes")[2].partition("\n## ")[0], re.MULTILINE)
+    }
+    schema = {code for code in SCHEMA["properties"]["exit_code"]["enum"] if code is not None}
+    assert head == constants | {0} == page == schema
+    outcomes = set(re.findall(r"finish (\w+) ", text)) | {"running"}
+    assert outcomes == set(SCHEMA["properties"]["outcome"]["enum"]) == set(helper.SAID)
+    assert all(f"`{name}`" in PAGE for name in outcomes)
+
+
+def test_steps_are_those_of_the_schema() -> None:
+    text = SCRIPT.read_text(encoding="utf-8")
+    names = set(re.findall(r"^ *(?:play|program) (\w+) ", text, re.MULTILINE))
+    assert names == set(SCHEMA["properties"]["steps"]["items"]["properties"]["name"]["enum"])
+    assert names == set(re.findall(r"for step in ([\w ]+); do", text)[0].split())
+
+
+ENVIRONMENT = {"DEPLOY_FROM": "v1", "DEPLOY_TO": "v2 of ünï", "DEPLOY_COMMIT": "c0ffee", "DEPLOY_APPLICATION": "/clone"}
+
+
+def test_the_result_of_any_moment_fits_the_schema(tmp_path: Path) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    (tmp_path / "steps.tsv").write_text(
+        "look\tbegun\t100.0\nlook\tended\t101.5\t0\nmigrate\tbegun\t102.0\nmigrate\tended\t103.0\t3\nrollback\tbegun\t104.0\n"
+    )
+    (tmp_path / "look.json").write_text("half of a docum")
+    for outcome, code in (("running", ""), ("interrupted", "63")):
+        made = helper.document(tmp_path, outcome, code, ENVIRONMENT)
+        jsonschema.validate(made, SCHEMA)
+        assert [(step["exit_code"], step["seconds"]) for step in made["steps"]] == [(0, 1.5), (3, 1.0), (None, None)]
+        assert made["failed_step"] == "migrate"
+        helper.write(tmp_path, made)
+        assert helper.unsettled(tmp_path)
+        assert helper.told(made)
+    helper.write(tmp_path, helper.document(tmp_path, "rolled_back", "61", ENVIRONMENT))
+    assert not helper.unsettled(tmp_path)
+    assert not helper.unsettled(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "well"),
+    [
+        ('{"results": [{"ok": true}]}', True),
+        ('{"results": [{"ok": true}, {"ok": false}]}', False),
+        ('{"results": []}', False),
+        ('{"results": [{}]}', False),
+        ("[]", False),
+        ("", False),
+    ],
+)
+def test_an_exit_code_of_0_is_not_believed_without_a_result(tmp_path: Path, text: str, well: bool) -> None:
+    (tmp_path / "result.json").write_text(text)
+    assert helper.settled(tmp_path / "result.json") == well
+    assert not helper.settled(tmp_path / "missing.json")
+
+
+SHELL = ["sh", "-c"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "code"),
+    [
+        ("30", ["true"], 0),
+        ("30", [*SHELL, "exit 7"], 7),
+        ("30", [*SHELL, "kill -9 $$"], 137),
+        ("30", ["no-such-program"], 127),
+        ("30", ["/etc/passwd"], 126),
+        ("1", ["sleep", "60"], 124),
+        ("1", [*SHELL, "trap '' INT; sleep 60; sleep 60"], 124),
+        ("1", [*SHELL, "(trap '' INT; exec sleep 60) & wait"], 124),
+    ],
+)
+def test_a_program_is_bounded_with_all_it_started(seconds: str, words: list[str], code: int) -> None:
+    command = [sys.executable, "-I", str(SCRIPT.with_name("deploy_result.py")), "bounded", seconds, *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        assert process.wait(timeout=30) == code
+        assert not helper.others(process.pid)
+
+
+def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -> None:
+    assert helper.at_work(tmp_path) == []
+    born = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    (tmp_path / "at-work.tsv").write_text(
+        f"migrate\t{os.getpid()}\t1\ndeploy\t{os.getpid()}\t{born}\ngate\t4194304999\t1\n"
+    )
+    assert helper.at_work(tmp_path) == [("deploy", os.getpid())]
+
+
+@pytest.mark.parametrize(
+    ("step", "begun", "own", "force"),
+    [
+        ("gate", [], {}, None),
+        ("capture", [], {"release": "v1", "git_commit": "c0ffee", "application_dir": ""}, None),
+        ("way_back", ["capture"], {"release": "v1", "application_dir": "/clone"}, None),
+        ("rollback", ["capture", "migrate"], {"release": "v1", "application_dir": "/clone"}, False),
+        ("rollback", ["capture", "migrate", "deploy"], {"release": "v1", "application_dir": "/clone"}, True),
+        ("rollback", [], {"release": "v1", "application_dir": "/clone"}, True),
+    ],
+)
+def test_what_the_playbooks_are_told(step: str, begun: list[str], own: dict[str, Any], force: bool | None) -> None:
+    default, made = helper.variables(step, Path("/a/result.json"), ENVIRONMENT, begun)
+    assert made == {"result_file": "/a/result.json", **own}
+    assert default.pop("edge_function_force", None) is force
+    assert default == {"incident": "deploy-v2-of--n-", "smoke": True}

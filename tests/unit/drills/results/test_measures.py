@@ -1,0 +1,299 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a scenario came to, from what was seen of it: a drill can fail, and says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import measures
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results.measures import Moments
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results.records import Ledger, Pause, Played, Run
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario.scenario import Expect, Play, Scenario
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import Whereabouts
+
+T0 = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+A, B, C = (UUID(int=number) for number in range(1, 4))
+
+SCENARIO = Scenario(
+    "a_test", "A test", "high", {"paused": 60.0, "recovered": 300.0, "resumed": 300.0}, (), (),
+    steady_state=("flowing", "nothing_paused"),
+)  # fmt: skip
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def pause(begins: float, ends: float | None) -> Pause:
+    return Pause(at(begins), None if ends is None else at(ends), "adhoc", "ops@here")
+
+
+def moments(detected: float | None = 2, recovered: float | None = 42) -> Moments:
+    return Moments(T0, None if detected is None else at(detected), None if recovered is None else at(recovered))
+
+
+def phases(scenario: Scenario, moments_: Moments, *pauses: Pause) -> dict[str, tuple[float | None, bool]]:
+    return {p["phase"]: (p["seconds"], p["within"]) for p in measures.phases(scenario, moments_, pauses)}
+
+
+def test_phases_count_from_detection() -> None:
+    assert phases(SCENARIO, moments(), pause(5, 40)) == {
+        "detected": (2.0, True),
+        "paused": (3.0, True),
+        "recovered": (40.0, True),
+        "resumed": (38.0, True),
+    }
+
+
+def test_without_a_pause_there_is_none_and_no_resume() -> None:
+    assert set(phases(SCENARIO, moments())) == {"detected", "recovered"}
+
+
+def test_a_pause_from_before_is_somebody_elses() -> None:
+    assert set(phases(SCENARIO, moments(), pause(1, 50))) == {"detected", "recovered"}
+    assert phases(SCENARIO, moments(), pause(1, 50), pause(12, 20))["paused"] == (10.0, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "moments_", "pauses", "phase", "seconds", "within"),
+    [
+        ({}, moments(), (pause(63, 70),), "paused", 61.0, False),
+        ({}, moments(recovered=303), (pause(5, 40),), "recovered", 301.0, False),
+        ({}, moments(recovered=None), (pause(5, 40),), "recovered", None, False),
+        ({}, moments(), (pause(5, 303),), "resumed", 301.0, False),
+        ({}, moments(), (pause(5, None),), "resumed", None, False),
+        ({}, moments(detected=None), (), "detected", None, False),
+        ({"demanded": ("paused",)}, moments(), (), "paused", None, False),
+        ({"demanded": ("resumed",)}, moments(), (), "resumed", None, False),
+    ],
+)
+def test_what_comes_late_or_never_is_not_within(
+    change: dict[str, Any], moments_: Moments, pauses: tuple[Pause, ...], phase: str, seconds: float, within: bool
+) -> None:
+    assert phases(dataclasses.replace(SCENARIO, **change), moments_, *pauses)[phase] == (seconds, within)
+
+
+def test_a_pause_that_is_meant_to_stay_needs_no_end() -> None:
+    meant = dataclasses.replace(SCENARIO, steady_state=("jobs",))
+    assert set(phases(meant, moments(), pause(5, None))) == {"detected", "paused", "recovered"}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Whereabouts(), "none astray"),
+        (Whereabouts(lost={A}), f"1 lost ({A})"),
+        (Whereabouts(duplicated={A, B}), f"2 duplicated ({A}, {B})"),
+        (Whereabouts(altered={B}), f"1 altered ({B})"),
+        (Whereabouts(unexpected={C}), f"1 unexpected ({C})"),
+    ],
+)
+def test_events_that_went_astray(found: Whereabouts, said: str) -> None:
+    promise = measures.no_event_astray(found, ())
+    assert (promise.found, promise.kept) == (said, said == "none astray")
+    counted = measures.events({A: "", B: ""}, found, ())
+    assert counted["written"] == 2
+    assert {name for name in ("lost", "duplicated", "altered", "unexpected") if counted[name]} == {
+        name for name, ids in vars(found).items() if ids
+    }
+
+
+def test_an_event_whose_commit_was_cut_off_is_no_surprise() -> None:
+    found = Whereabouts(unexpected={C})
+    assert measures.no_event_astray(found, {C}).kept
+    assert measures.events({}, found, {C})["unexpected"] == 0
+    assert not measures.no_event_astray(Whereabouts(lost={C}), {C}).kept
+
+
+def test_many_events_are_not_all_named() -> None:
+    promise = measures.no_event_astray(Whereabouts(lost={UUID(int=n) for n in range(1, 8)}), ())
+    assert promise.found.endswith("and 4 others)")
+
+
+def test_silver_that_differs_is_named_by_table() -> None:
+    assert measures.silver_follows({}).kept
+    promise = measures.silver_follows({"lines": ["+ x", "- y"]})
+    assert (promise.kept, promise.found) == (False, "different: 2 or more lines")
+
+
+def played(rc: int | None = 0, changed: int | None = 3, **result: Any) -> Played:
+    return Played(rc, 1.0, 0.0, 1.0, changed, "it said so", result, ())
+
+
+PLAY = Play("emergency_reset", Path("emergency_reset.yml"))
+
+
+@pytest.mark.parametrize(
+    ("expect", "played_", "kept"),
+    [
+        (Expect(), played(), [True]),
+        (Expect(), played(rc=2), [False]),
+        (Expect(), played(rc=None), [False]),
+        (Expect(rc=2), played(rc=2), [True]),
+        (Expect(rc="failed"), played(rc=2), [True]),
+        (Expect(rc="failed"), played(rc=None), [True]),
+        (Expect(rc="failed"), played(rc=0), [False]),
+        (Expect(rc="any"), played(rc=7), []),
+        (Expect(changed=True), played(changed=1), [True, True]),
+        (Expect(changed=True), played(changed=0), [True, False]),
+        (Expect(changed=False), played(changed=0), [True, True]),
+        (Expect(changed=False), played(changed=1), [True, False]),
+        (Expect(changed=False), played(changed=None), [True, False]),
+        (Expect(outcome="recovered"), played(outcome="recovered"), [True, True]),
+        (Expect(outcome="recovered"), played(outcome="left_paused"), [True, False]),
+        (Expect(outcome="recovered"), played(), [True, False]),
+        (Expect(rc=2, error="lease_held"), played(rc=2, error={"kind": "lease_held"}), [True, True]),
+        (Expect(rc=2, error="lease_held"), played(rc=2, error=None), [True, False]),
+    ],
+)
+def test_how_a_playbook_was_to_end(expect: Expect, played_: Played, kept: list[bool]) -> None:
+    promises = measures.of_play(dataclasses.replace(PLAY, expect=expect), played_)
+    assert [promise.kept for promise in promises] == kept
+
+
+@pytest.mark.parametrize(("screen", "found"), [("was at work on X", "work on X"), ("nothing", "nothing like it")])
+def test_what_a_playbook_was_to_say(screen: str, found: str) -> None:
+    expect = Expect(rc="any", says=re.compile(r"work on \w"))
+    [promise] = measures.of_play(dataclasses.replace(PLAY, expect=expect), dataclasses.replace(played(), screen=screen))
+    assert (promise.found, promise.kept) == (found, found != "nothing like it")
+
+
+def test_a_phase_that_was_too_late_is_named_as_in_the_scorecard() -> None:
+    phases = [
+        {"phase": "paused", "seconds": 3.0, "budget": 60.0, "within": True},
+        {"phase": "recovered", "seconds": 45.0, "budget": 40.0, "within": False},
+        {"phase": "resumed", "seconds": None, "budget": 40.0, "within": False},
+    ]
+    assert measures.late(phases) == [
+        "recovered after 45 s of 40 s, 5.0 s over budget",
+        "never resumed, budget 40 s",
+    ]
+
+
+def test_a_playbook_that_failed_is_quoted() -> None:
+    [promise] = measures.of_play(PLAY, played(rc=2))
+    assert promise.broken == "the exit code of emergency_reset.yml: wanted 0, found 2 (it said so)"
+
+
+@pytest.mark.parametrize(
+    ("played_", "kept"),
+    [
+        (played(changed=0), [True, True]),
+        (played(changed=1), [True, False]),
+        (played(rc=2, changed=0), [False, True]),
+        (played(rc=None, changed=None), [False, False]),
+    ],
+)
+def test_a_second_run_changes_nothing(played_: Played, kept: list[bool]) -> None:
+    assert [promise.kept for promise in measures.nothing_changed("emergency_reset", played_)] == kept
+
+
+def health(state: str = "running", **statuses: str) -> dict[str, Any]:
+    indicators = [{"name": name, "status": status, "reason": "it is so"} for name, status in statuses.items()]
+    return {"ingestion": {"state": state}, "indicators": indicators}
+
+
+@pytest.mark.parametrize(
+    ("found", "kept", "said"),
+    [
+        (health(backlog_age="ok"), True, "yes"),
+        (health(backlog_age="warn", dlq_unresolved="fail", gold_staleness="fail"), True, "yes"),
+        (health(backlog_age="fail", stuck_locks="fail"), False, "backlog_age, stuck_locks"),
+        (health("paused", backlog_age="ok"), False, "ingestion is paused"),
+    ],
+)
+def test_events_flow(found: dict[str, Any], kept: bool, said: str) -> None:
+    assert measures.flowing(found) == (kept, said)
+
+
+def test_gold_is_fresh() -> None:
+    assert measures.fresh(health(gold_staleness="ok", backlog_age="fail")) == (True, "yes")
+    assert measures.fresh(health(gold_staleness="fail")) == (False, "gold_staleness fail (it is so)")
+    assert measures.fresh(health(stale_gold_views="unknown"))[0] is False
+
+
+def test_the_gate_passes_with_warnings_and_dead_letters() -> None:
+    def gate(**statuses: str) -> dict[str, Any]:
+        checks = [{"name": name, "status": status} for name, status in statuses.items()]
+        return {"verdict": "warn", "checks": checks}
+
+    assert measures.passing(gate(a="pass", b="warn", dead_letter_growth="fail")) == (True, "yes, warn")
+    assert measures.passing(gate(a="pass", b="fail", c="unknown")) == (False, "b, c")
+    # While a recovery was undone, the damage was there to be seen.
+    assert measures.passing(gate(unresolved_alerts="fail")) == (False, "unresolved_alerts")
+    assert measures.passing(gate(unresolved_alerts="fail"), measures.MEANT_BY_UNDO)[0] is True
+
+
+def test_nothing_is_paused_and_nobody_holds_the_lease() -> None:
+    assert measures.unpaused(Ledger(pauses=(pause(1, 2),))) == (True, "yes")
+    assert measures.unpaused(Ledger(pauses=(pause(1, None),))) == (False, "paused by ops@here for adhoc")
+    assert measures.unpaused(Ledger(leases=("ops@here",))) == (False, "the lease is held by ops@here")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"etl": True, "link": False}, "yes"),
+        ({"etl": False, "link": False}, "etl is off"),
+        ({"etl": True, "link": True}, "link is on"),
+        ({"etl": True}, "link is gone"),
+        ({"etl": True, "link": False, "odd": True}, "odd is new"),
+    ],
+)
+def test_every_job_is_as_it_was(now: dict[str, bool], said: str) -> None:
+    assert measures.same_jobs({"etl": True, "link": False}, now) == (said == "yes", said)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "sessions", "pauses_count", "said"),
+    [
+        (Ledger(), [], True, "nothing"),
+        (Ledger(leases=("ops@here",)), [], True, "a lease of ops@here"),
+        (Ledger(pauses=(pause(1, None),)), [], True, "a pause of ops@here"),
+        (Ledger(pauses=(pause(1, None),)), [], False, "nothing"),
+        (Ledger(), ["scout-recovery/0/drain"], True, "a session scout-recovery/0/drain"),
+        (Ledger(runs=(Run("r", "drain", "succeeded", T0, T0, False, True),)), [], True, "nothing"),
+    ],
+)
+def test_nothing_is_left_behind(ledger: Ledger, sessions: list[str], pauses_count: bool, said: str) -> None:
+    promise = measures.nothing_left(ledger, sessions, pauses_count=pauses_count)
+    assert (promise.found, promise.kept) == (said, said == "nothing")
+
+
+GOOD: dict[str, Any] = {
+    "phases": [{"phase": "recovered", "seconds": 1.0, "budget": 2.0, "within": True}],
+    "events": {"written": 9, "lost": 0, "duplicated": 0, "altered": 0, "unexpected": 0},
+    "promises": [{"promise": "p", "wanted": "w", "found": "w", "kept": True}],
+    "why": [],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"phases": []},
+        {"phases": [{**GOOD["phases"][0], "within": False}]},
+        {"events": None},
+        *({"events": {**GOOD["events"], name: 1}} for name in ("lost", "duplicated", "altered", "unexpected")),
+        {"promises": []},
+        {"promises": [*GOOD["promises"], {**GOOD["promises"][0], "kept": False}]},
+        {"why": ["something"]},
+    ],
+)
+def test_one_thing_that_is_not_as_promised_fails_it(change: dict[str, Any]) -> None:
+    assert measures.verdict(GOOD) == "passed"
+    assert measures.verdict(GOOD | change) == "failed"
+
+
+def test_what_could_not_be_checked_is_broken() -> None:
+    promise = measures.unchecked("gold is fresh", "yes", ValueError("no view"))
+    assert promise.broken == "gold is fresh: wanted yes, found could not be checked: no view"

@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runbook's figures, the verdict, what needs a reset and what blocks a resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.runs import Pause
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs, poison_probe, sessions
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+ETL_JOB = cron_jobs.Job(
+    1, "bronze-to-silver-etl", "* * * * *", "SELECT scout.load_silver_from_bronze(2000)", True, "loader"
+)
+GOLD_JOB = cron_jobs.Job(3, "smart-gold-refresh", "*/5 * * * *", "SELECT scout.maybe_refresh_gold()", True, "loader")
+PAUSE = Pause(
+    1, "r", "INC-7", "anna@bastion", NOW - datetime.timedelta(minutes=12), 720.0, [{"jobname": ETL_JOB.jobname}], True
+)
+
+
+def off(job: cron_jobs.Job) -> cron_jobs.Job:
+    return dataclasses.replace(job, active=False)
+
+
+def view(
+    state: str = "fresh", behind: float | None = None, minutes: float = 2, **fields: Any
+) -> refresh_gold.Freshness:
+    made = {"oid": 1, "name": "gold_daily_metrics", "populated": state != "unpopulated", "definition": "", "keyed": True,
+            "columns": (), "clocks": (), "needs": ()}  # fmt: skip
+    refreshed = None if state == "unpopulated" else NOW - datetime.timedelta(minutes=minutes)
+    return refresh_gold.Freshness(refresh_gold.View(**(made | fields)), state, f"it is {state}", refreshed, behind)
+
+
+def found(**fields: Any) -> health_facts.Findings:
+    """A healthy pipeline, with these facts in place of its own."""
+    healthy = {
+        "jobs": [ETL_JOB, GOLD_JOB], "stuck": sessions.Plan((), (), ()), "backlog": health_facts.Backlog(0, 0.0), "now": NOW,
+        "gold": [view()], "runs": [{"status": "succeeded", "seconds": 0.5, "return_message": "1 row"}],
+        "linking": {"due": 10, "due_percent": 99.0, "lines": 10, "percent": 99.0},
+        "bronze_minutes": 1.0, "silver_minutes": 1.0, "dead_letters": 0,
+    }  # fmt: skip
+    return health_facts.Findings(**(healthy | fields))
+
+
+def assess(**fields: Any) -> assessment.Report:
+    return assessment.assess(found(**fields), assessment.check_thresholds({}))
+
+
+def status(report: assessment.Report) -> dict[str, str]:
+    return {indicator.name: indicator.status for indicator in report.indicators}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("bronze_staleness", 5, "ok"), ("bronze_staleness", 5.01, "warn"), ("bronze_staleness", 15, "warn"),
+        ("bronze_staleness", 15.01, "fail"), ("silver_staleness", 4.9, "ok"), ("silver_staleness", 14.9, "warn"),
+        ("gold_staleness", 10, "ok"), ("gold_staleness", 12, "warn"), ("gold_staleness", 15.1, "fail"),
+        ("linking_coverage", 95, "ok"), ("linking_coverage", 94.99, "warn"), ("linking_coverage", 90, "warn"),
+        ("linking_coverage", 89.99, "fail"), ("linking_coverage", 0, "fail"),
+        ("etl_duration", 60, "ok"), ("etl_duration", 61, "warn"), ("etl_duration", 300, "warn"), ("etl_duration", 301, "fail"),
+        ("critical_alerts", 0, "ok"), ("critical_alerts", 1, "fail"),
+        ("stuck_locks", 60, "ok"), ("stuck_locks", 599, "warn"), ("stuck_locks", 601, "fail"),
+        ("backlog_events", 10**30, "fail"), ("bronze_staleness", None, "unknown"), ("bronze_staleness", math.nan, "unknown"),
+    ],
+)  # fmt: skip
+def test_the_runbooks_figures_and_what_lies_between_them(name: str, value: float | None, expected: str) -> None:
+    better = name == "linking_coverage"
+    assert assessment.judge(value, assessment.THRESHOLDS[name], higher_is_better=better) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"siver": {}}, "threshold 'siver' is unknown"),
+        ({"x" * 500: {}}, "is unknown"),
+        ({"silver_staleness": 5}, "silver_staleness '5'"),
+        ({"silver_staleness": None}, "silver_staleness 'None'"),
+        ({"silver_staleness": {"ok": 1, "bad": 2}}, "silver_staleness"),
+        ({"silver_staleness": {"ok": "x"}}, "silver_staleness.ok 'x'"),
+        ({"silver_staleness": {"ok": None}}, "silver_staleness.ok 'None'"),
+        ({"silver_staleness": {"ok": True}}, "silver_staleness.ok 'True'"),
+        ({"silver_staleness": {"ok": "nan"}}, "silver_staleness.ok 'nan'"),
+        ({"silver_staleness": {"ok": -1}}, "silver_staleness.ok '-1'"),
+        ({"silver_staleness": {"fail": "inf"}}, "silver_staleness.fail 'inf'"),
+        ({"silver_staleness": {"ok": 20}}, "ok 20 is above fail 15"),
+        ({"linking_coverage": {"fail": 99}}, "ok 95 is below fail 99"),
+    ],
+)
+def test_bad_thresholds_are_named(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match="threshold") as caught:
+        assessment.check_thresholds(given)
+    assert words in str(caught.value)
+    assert caught.value.next_step
+
+
+def test_thresholds_replace_the_figures_they_name() -> None:
+    made = assessment.check_thresholds({"silver_staleness": {"ok": 2, "fail": "4"}, "linking_coverage": {"ok": 97}})
+    assert made["silver_staleness"] == {"ok": 2.0, "fail": 4.0}
+    assert made["linking_coverage"] == {"ok": 97.0, "fail": 90}
+    assert made["gold_staleness"] == assessment.THRESHOLDS["gold_staleness"] == {"ok": 10, "fail": 15}
+
+
+def test_healthy_is_healthy() -> None:
+    report = assess()
+    assert (report.verdict, report.verdict_when_running) == ("healthy", "healthy")
+    assert (report.needs_reset, report.blockers, report.diagnoses) == ((), (), ())
+
+
+STALE, LATE = [view("stale", 300.0)], [view("stale", 700.0, minutes=12)]
+PRICY = [{"alert": "NEGATIVE_TOTAL", "critical": True, "found": 2, "samples": ["a", "b"]}]
+EMPTY = [{"alert": "EMPTY_BASKET", "critical": False, "found": 2, "samples": ["a", "b"]}]
+UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions", "backlog")}
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "needs", "blockers"),
+    [
+        ({"bronze_minutes": 600.0}, "failing", (), ()),
+        ({"bronze_minutes": 7.0}, "degraded", (), ()),
+        ({"bronze_minutes": None}, "inconclusive", (), ()),
+        ({"silver_minutes": 600.0}, "failing", (), ()),
+        ({"linking": {"due": 5, "due_percent": 10.0, "lines": 5, "percent": 10.0}}, "failing", (), ()),
+        ({"linking": {"due": 0, "due_percent": None, "lines": 5, "percent": 10.0}}, "healthy", (), ()),
+        ({"runs": [{"status": "succeeded", "seconds": 999.0, "return_message": ""}]}, "failing", (), ()),
+        ({"runs": []}, "healthy", (), ()),
+        ({"dead_letters": 3}, "degraded", (), ()),
+        ({"alerts": EMPTY}, "healthy", (), ()),
+        ({"backlog": health_facts.Backlog(300, 240.0)}, "healthy", (), ()),
+        ({"gold": STALE}, "healthy", (), ()),
+        ({"backlog": health_facts.Backlog(3, 400.0)}, "degraded", ("backlog_age",), ()),
+        ({"backlog": health_facts.Backlog(3, 1000.0)}, "failing", ("backlog_age",), ("backlog_age",)),
+        ({"alerts": PRICY}, "failing", ("critical_alerts",), ("critical_alerts",)),
+        ({"gold": LATE}, "degraded", ("gold_staleness", "stale_gold_views"), ()),
+        ({"gold": [view("unpopulated")]}, "failing", ("gold_staleness", "stale_gold_views"), ("stale_gold_views",)),
+        ({"gold": []}, "inconclusive", (), ()),
+        ({"suspects": [poison_probe.Suspect("e", "bad")], "backlog": health_facts.Backlog(1, 1.0)}, "healthy", ("poison",), ()),
+        ({"jobs": [ETL_JOB, off(GOLD_JOB)]}, "healthy", (), ()),
+        ({"jobs": [off(ETL_JOB), GOLD_JOB]}, "degraded", (), ()),
+        ({"jobs": [off(ETL_JOB), off(GOLD_JOB)]}, "paused", (), ()),
+        ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "pause": PAUSE, "silver_minutes": 90.0, "gold": STALE}, "paused",
+         ("stale_gold_views", "paused"), ("stale_gold_views",)),
+        ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "backlog": health_facts.Backlog(2, 9.0)}, "paused", ("backlog_events",), ()),
+        ({"jobs": [dataclasses.replace(ETL_JOB, schedule=cron_jobs.NEVER), GOLD_JOB]}, "degraded", ("interrupted_pause",), ()),
+        ({"jobs": [], "problems": {"jobs": Problem("wrong_database", "no cron")}}, "inconclusive", (), ()),
+        ({"problems": UNREAD}, "inconclusive", (),
+         ("stale_gold_views", "critical_alerts", "backlog_age", "stuck_locks", "stuck_sessions")),
+    ],
+)  # fmt: skip
+def test_verdict_needs_and_blockers(
+    fields: dict[str, Any], verdict: str, needs: tuple[str, ...], blockers: tuple[str, ...]
+) -> None:
+    report = assess(**fields)
+    assert (report.verdict, set(report.needs_reset), report.blockers) == (verdict, set(needs), blockers)
+    assert all(i.reason for i in report.indicators if i.status == "unknown")
+
+
+def test_while_paused_what_falls_behind_is_not_judged_but_told() -> None:
+    jobs = [off(ETL_JOB), off(GOLD_JOB)]
+    report = assess(jobs=jobs, pause=PAUSE, silver_minutes=90.0, backlog=health_facts.Backlog(5, 5000.0), alerts=PRICY)
+    shown = {indicator.name: indicator for indicator in report.indicators}
+    assert shown["silver_staleness"].status == shown["backlog_age"].status == "unknown"
+    assert shown["silver_staleness"].value == 90.0
+    assert shown["silver_staleness"].reason == "not judged while paused for 12 min by anna@bastion"
+    assert shown["critical_alerts"].status == "fail"
+    assert (report.verdict, report.verdict_when_running) == ("paused", "failing")
+    assert "paused since 2026-01-02 02:52:05 UTC by anna@bastion for INC-7" in shown["ingestion"].reason
+
+
+def test_nothing_that_only_waits_for_its_sources_gates_or_is_mended() -> None:
+    idle = {
+        "bronze_staleness",
+        "silver_staleness",
+        "linking_coverage",
+        "etl_duration",
+        "dlq_unresolved",
+        "backlog_events",
+    }
+    assert not idle & assessment.GATES
+    assert not idle & {figure.name for figure in assessment.FIGURES if figure.mended_from}
+
+
+def test_the_mean_duration_is_of_the_latest_runs_and_a_failed_one_shows() -> None:
+    quick = [{"status": "succeeded", "seconds": 1.0, "return_message": ""}] * 50
+    slow = [{"status": "succeeded", "seconds": 400.0, "return_message": ""}] * 5
+    failed = [{"status": "failed", "seconds": 0.1, "return_message": "ERROR:  no\n such thing"}]
+    assert status(assess(runs=slow + quick))["etl_duration"] == "fail"
+    report = assess(runs=failed + quick)
+    assert status(report)["etl_duration"] == "warn"
+    assert [i.reason for i in report.indicators if i.name == "etl_duration"] == [
+        "the last run failed: ERROR: no such thing"
+    ]
+    assert status(assess(runs=failed))["etl_duration"] == "fail"
+
+
+def test_an_old_view_that_nothing_has_outrun_does_not_make_another_look_older() -> None:
+    old, late = view(minutes=5000), view("stale", 650.0, minutes=11)
+    report = assess(gold=[old, late])
+    assert [i.value for i in report.indicators if i.name == "gold_staleness"] == [11.0]

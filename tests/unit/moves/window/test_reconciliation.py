@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The account of a window, in words and figures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Window
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window.reconciliation import (
+    Hour,
+    Reconciliation,
+)
+
+WHY = "silver says something else than it: total_amount"
+WINDOW = Window("ingested_at", datetime(2026, 11, 25, 1, tzinfo=UTC), datetime(2026, 11, 25, 2, tzinfo=UTC))
+
+
+def account(**figures: Any) -> Reconciliation:
+    """One in which everything is accounted for, but for these figures."""
+    made: dict[str, Any] = {
+        "expected": 3641,
+        "arrived": 0,
+        "loaded": 3603,
+        "quarantined": 2,
+        "not_transactional": 36,
+        "unexplained": 0,
+        "extra": 0,
+        "vanished": 0,
+        "unexplained_events": (),
+        "poison": (),
+        "hours": (),
+    }
+    return Reconciliation(**made | figures)
+
+
+@pytest.mark.parametrize(
+    ("figures", "balanced"),
+    [
+        ({}, True),
+        ({"arrived": 5}, True),
+        ({"loaded": 3602}, False),
+        ({"loaded": 3602, "unexplained": 1}, False),
+        ({"extra": 1}, False),
+        ({"expected": 3642, "vanished": 1, "unexplained": 1}, False),
+    ],
+)
+def test_it_balances_only_where_nothing_is_left_over(figures: dict[str, Any], balanced: bool) -> None:
+    assert account(**figures).balanced is balanced
+
+
+def test_hour_by_hour() -> None:
+    hours = (
+        Hour(
+            "2026-11-25T00:00Z",
+            {"transactions": 75, "total": "22165.00", "net": "22036.22"},
+            {"transactions": 75, "total": "22125.00", "net": "22036.22"},
+        ),
+        Hour("2026-11-25T01:00Z", {}, {"transactions": 3, "total": "NaN", "net": "1.50"}),
+    )
+    assert account(hours=hours).table() == [
+        "  events expected            3,641",
+        "  loaded                     3,603",
+        "  quarantined                    2",
+        "  not transactional             36",
+        "  unexplained                    0",
+        "  hour (UTC)           transactions                     total                       net",
+        "  2026-11-25T00:00Z              75     22,165.00 → 22,125.00                 22,036.22",
+        "  2026-11-25T01:00Z           0 → 3                   0 → NaN                  0 → 1.50",
+    ]
+
+
+def test_many_hours_are_cut_for_a_person_and_whole_for_a_machine() -> None:
+    hours = tuple(
+        Hour(f"2026-11-{day:02}T00:00Z", {}, {"transactions": 1, "total": "1", "net": "1"}) for day in range(1, 31)
+    )
+    made = account(hours=hours)
+    assert made.table()[-1] == "  and 6 more hours, which the result has"
+    assert len(made.as_dict()["hours"]) == 30
+
+
+def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:
+    event = {"event_id": "4711", "transaction_id": "T-1", "class": "wrong", "differing": ["total_amount"], "why": WHY}
+    made = account(loaded=3602, unexplained=1, unexplained_events=(event,))
+    with pytest.raises(NotReached) as raised:
+        made.refuse("scout on db1:5432", WINDOW, {"changed": True})
+    error = raised.value
+    assert error.attempted.endswith("3,602 loaded + 2 quarantined + 36 not transactional + 1 unexplained")
+    assert error.said == f"event 4711: {WHY}"
+    assert "window_recovery.yml -e window_clock=ingested_at -e window_start=2026-11-25T01:00:00+00:00" in (
+        error.next_step or ""
+    )
+    assert error.result == {"changed": True}
+    account().refuse("scout on db1:5432", WINDOW, {})

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the drain concludes from an error, and what it says."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain_backlog
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue, poison_probe
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "constraint", "verdict"),
+    [
+        ("22P02", None, "event"),  # not a number
+        ("22023", None, "event"),  # items that are no array
+        ("21000", None, "event"),  # one transaction twice
+        ("23502", None, "event"),
+        ("23503", "silver_transactions_store_id_fkey", "event"),
+        ("23505", "some_other_key", "event"),
+        ("23505", "etl_processed_pkey", "others"),
+        ("23514", "no_negative_totals", "event"),
+        ("44000", None, "event"),
+        ("54000", None, "event"),  # an index entry that is too long
+        ("P0001", None, "event"),
+        ("40001", None, "others"),
+        ("40P01", None, "others"),
+        ("55P03", None, "others"),
+        ("57014", None, "slow"),
+        ("42703", None, "system"),  # a column is missing
+        ("42883", None, "system"),  # the ETL is missing
+        ("42501", None, "system"),
+        ("53100", None, "system"),  # disk full
+        ("57P01", None, "system"),
+        ("08006", None, "system"),
+        ("XX000", None, "system"),
+        ("UN001", None, "system"),
+        ("", None, "system"),
+        (None, None, "system"),
+    ],
+)
+def test_what_an_error_is_about(sqlstate: str | None, constraint: str | None, verdict: str) -> None:
+    assert poison_probe.judge(sqlstate, constraint) == verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ('Key (store_id)=(S-404) is not present in table "dim_store".', "S-404"),
+        ("Schlüssel (store_id)=(Ñ 1) ist nicht in Tabelle »dim_store« vorhanden.", "Ñ 1"),
+        ("Failing row contains (1, 2).", None),
+        ("nothing", None),
+    ],
+)
+def test_the_key_in_an_error(said: str, value: str | None) -> None:
+    found = poison_probe.KEY.search(said)
+    assert (found["value"] if found else None) == value
+
+
+POISON = ({"event_id": "a"},)
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "text"),
+    [
+        (drain_backlog.Drained(0), 0, "no backlog"),
+        (drain_backlog.Drained(5), 5, "no backlog"),
+        (drain_backlog.Drained(5, loaded=4, poison=POISON, seconds=1), 0,
+         "loaded 4 events in 1.0 s, moved 1 poison event to the dead letter queue"),
+        (drain_backlog.Drained(5, loaded=9, seconds=75), 0, "loaded 9 events in 1 min 15 s"),
+    ],
+)  # fmt: skip
+def test_how_far_it_came(done: drain_backlog.Drained, left: int, text: str) -> None:
+    assert done.left == left
+    assert drain_backlog.summary(done) == text
+    assert drain_backlog.outcome(done)["changed"] is bool(done.loaded or done.poison)
+
+
+def test_sessions_are_described_once_and_by_what_is_known() -> None:
+    holder = {"pid": 7, "role": "loader", "application": "psql", "state": "idle in transaction"}
+    hidden = {"pid": 8, "role": "other", "application": None, "state": None}
+    assert event_queue.describe(
+        [holder, holder, hidden, {"pid": None, "role": None, "application": None, "state": None}]
+    ) == ("pid 7 (loader, psql, idle in transaction); pid 8 (other)")
+    assert event_queue.describe([]) == ""

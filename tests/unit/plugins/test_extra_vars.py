@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mistyped -e is refused with what was meant, and what nobody can have meant is said to be ignored."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars
+from tests.e2e.play import CHECKOUT
+
+MEANT = {
+    "source_system": "source_systems",
+    "store": "stores",
+    "runid": "run_id",
+    "resme": "resume",
+    "RESUME": "resume",
+    "relase": "release",
+    "widow_start": "window_start",
+    "window-start": "window_start",
+    "drain_timeout": "drain_timeout_seconds",
+    "source": "source_systems",
+    "event": "event_ids",
+    "titel": "title",
+    "aplication_push": "application_push",
+    "schema_rollback_enable": "schema_rollback_enabled",
+    "drop_colum": "drop_column",
+    "scout_dns": "scout_dsn",
+    "application_comit": "application_commit",
+    "dsn": "scout_dsn",
+    "since": "window_start",
+    "evidence_sample_row": "evidence_sample_rows",
+    "dry_run": "--check",
+}
+DOCUMENTED = re.compile(r"""-e ["']?(\w+)=""")
+ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_a_mistyped_name_is_refused_with_what_was_meant(name: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        extra_vars.check([name, "incident"])
+    assert repr(name) in str(raised.value)
+    assert MEANT[name] in raised.value.next_step
+
+
+def test_what_the_documents_name_is_known() -> None:
+    pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "deploy").rglob("*.*")]
+    named = {name for page in pages for name in DOCUMENTED.findall(page.read_text(encoding="utf-8"))}
+    table = (CHECKOUT / "docs" / "variables.md").read_text(encoding="utf-8")
+    named |= {name for row in ROW.findall(table) for name in re.findall(r"\w+", row)}
+    assert len(named) > 100
+    assert extra_vars.check(named) == []
+
+
+def test_what_resembles_nothing_is_told_and_what_is_ansibles_is_not() -> None:
+    assert extra_vars.check(["env", "ansible_user", "awx_job_id"]) == ["no playbook here reads the variable 'env'"]
+
+
+@pytest.mark.parametrize("value", ["ture", "flase", "2", "", "nope", None])
+@pytest.mark.parametrize("name", ["pause", "gate", "smoke", "schema_rollback_enabled", "application_rollback_enabled"])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(name: str, value: object) -> None:
+    with pytest.raises(BadInput, match=f"{name} '{value}' is not a yes or no"):
+        extra_vars.refuse_unclear({name: value})
+
+
+@pytest.mark.parametrize("value", [True, False, "true", "False", "yes", "no", "on", "0", 1, "{{ other }}"])
+def test_a_switch_may_be_spelt_as_ansible_takes_it(value: object) -> None:
+    extra_vars.refuse_unclear({"pause": value, "app_version": "x"})

@@ -1,0 +1,339 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a tired person reads last, and the one document a pipeline parses, for every way an operation can end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from ansible_collections.scout.recovery.plugins.modules import scout_summary
+from tests import CHECKOUT
+
+SCHEMA = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text())
+VALID = jsonschema.Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/result"})
+DATABASE = "scout on db1.example.org:5432"
+EVENT = "5cf7c1a8-8b0e-4c5e-9e0a-1f3c5a7b9d11"
+RUN = "75fac115-3c73-473a-8942-05dc6dcdc27e"
+STEPS = ("preflight", "lease", "assess", "evidence", "pause", "clear", "drain", "refresh", "assess_again", "resume")
+
+Result = dict[str, Any]
+
+
+def indicator(name: str, status: str, reason: str = "") -> Result:
+    return {"name": name, "value": 3.0, "unit": "alerts", "status": status, "threshold": {"ok": 0, "fail": 0},
+            "source": "scout.silver_transactions", "reason": reason}  # fmt: skip
+
+
+def diagnosis(cause: str, command: str, rank: int = 1) -> Result:
+    return {"rank": rank, "cause": cause, "evidence": "every batch that holds it fails", "next_command": command}
+
+
+def assessed(verdict: str, state: str = "running", **fields: Any) -> Result:
+    paused = state == "paused"
+    return {
+        "changed": False, "database": DATABASE, "verdict": verdict, "verdict_when_running": verdict, "summary": verdict,
+        "ingestion": {"state": state, "paused_by": "anna@bastion" if paused else None, "incident": "INC-7" if paused else None},
+        "indicators": [indicator("critical_alerts", "ok")], "diagnoses": [], "needs_reset": [], "blockers": [], **fields,
+    }  # fmt: skip
+
+
+def did(text: str, **fields: Any) -> Result:
+    return {"changed": True, "summary": text, "run_id": RUN, "effects": {}, **fields}
+
+
+def failed(error: errors.RecoveryError, **fields: Any) -> Result:
+    return invoke.failure(error) | fields
+
+
+SICK = assessed(
+    "failing",
+    summary="failing: gold_staleness 1 h 0 min, backlog_age 1 h 0 min, stuck_sessions 2",
+    needs_reset=["backlog_age", "poison"],
+    diagnoses=[
+        diagnosis(f'one malformed event blocks the ETL: event {EVENT}, invalid input syntax for type numeric: "abc"', render.RESET),
+        diagnosis("scout.gold_daily_metrics is stale", "ansible-playbook playbooks/refresh_gold.yml", 2),
+    ],
+)  # fmt: skip
+START: dict[str, Result] = {
+    "preflight": {"changed": False, "summary": "role scout_operator on PostgreSQL 17", "warnings": [], "database": DATABASE},
+    "lease": {"changed": False, "summary": "lease held"},
+    "assess": SICK,
+    "evidence": {"changed": False, "folder": "/home/anna/evidence/INC-7-scout-20260102T030405.000000Z",
+                 "summary": "kept 7 files in /home/anna/evidence/INC-7-scout-20260102T030405.000000Z (0.2 s)"},
+}  # fmt: skip
+PAUSED = START | {"pause": did("paused 3 jobs in 0.4 s", state="paused")}
+POISON = [{"event_id": EVENT, "dlq_id": RUN, "error": "x", "sqlstate": "22P02"}]
+REPAIRED = PAUSED | {
+    "clear": did("1 session cancelled, 1 session terminated"),
+    "drain": did("loaded 19,801 events in 4.1 s, moved 3 poison events to the dead letter queue", poison=POISON * 3),
+    "refresh": did("refreshed 2 gold views"),
+    "assess_again": assessed("paused", "paused", verdict_when_running="degraded", diagnoses=[
+        diagnosis("ingestion was paused by anna@bastion", render.RESUME),
+        diagnosis("dead letters wait for someone", "look at scout.bronze_events_dlq WHERE resolved_at IS NULL", 2)]),
+}  # fmt: skip
+VIOLATED = assessed(
+    "paused", "paused", verdict_when_running="failing", blockers=["critical_alerts"],
+    indicators=[indicator("critical_alerts", "fail", "LINE_TOTAL_MISMATCH 3, NEGATIVE_TOTAL 3")],
+    diagnoses=[diagnosis("ingestion was paused by anna@bastion", render.RESET),
+               diagnosis("silver violates NEGATIVE_TOTAL", "correct T-1, T-2 and the like in scout.silver_transactions and its lines", 2)],
+)  # fmt: skip
+HELD = errors.LeaseHeld(
+    "refused to start beside another run", on=DATABASE, said="ben@laptop is at work on incident INC-6 since 2026-01-02 03:00:00 UTC",
+    next_step="talk to ben@laptop; to take over on purpose run again with -e takeover=true (the lease falls free by itself in 12 min)",
+)  # fmt: skip
+UNREACHED = errors.ConnectionFailed(
+    "could not connect", on="scout on db1.example.org:5432 as scout_operator (from scout_dsn)", said="Connection refused",
+    next_step="check the host, the port and the network; the address came from scout_dsn",
+)  # fmt: skip
+LOCKED = errors.NotReached(
+    "could not take Scout's refresh lock", on=DATABASE, said="advisory key 94752052 is held by pid 4711 (etl, psql, active)",
+    next_step="unstick_etl.yml, then run the same command again",
+)  # fmt: skip
+LONG = errors.Systemic("the drain stopped after 100 poison events: more would exceed max_poison=100", on=DATABASE,
+                       said="next would be event " + EVENT + ": " + "invalid input syntax " * 40, sqlstate="22P02",
+                       next_step="so many failures mean a changed event format: " + "look at the errors " * 20)  # fmt: skip
+
+#: What happened, the outcome, and words that have to be on the screen.
+ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
+    "recovered": (REPAIRED | {"resume": did("resumed 3 jobs in 0.0 s", state="running")}, {}, "recovered", [
+        f"was one malformed event blocks the ETL: event {EVENT}", "did paused 3 jobs in 0.4 s; 1 session cancelled",
+        "now ingestion is running", f"undo 3 poison events kept whole in scout.bronze_events_dlq (run {RUN})",
+        "next look at scout.bronze_events_dlq WHERE resolved_at IS NULL"]),
+    "nothing to do": (START | {"assess": assessed("healthy"), "evidence": {}}, {}, "nothing_to_do", [
+        "was healthy", "did nothing: nothing had to be done", "now ingestion is running, nothing is failing"]),
+    "planned": (START | {"pause": did("would pause 3 jobs", state="running"), "drain": did("would load 20 pending events")},
+                {"check": True}, "planned",
+                ["would pause 3 jobs; load 20 pending events", "now nothing was written", "next run it without --check"]),
+    "left paused": (REPAIRED | {"assess_again": VIOLATED}, {}, "left_paused", [
+        "now ingestion is paused (by anna@bastion for INC-7); not resumed because of critical_alerts (LINE_TOTAL_MISMATCH 3,",
+        f"undo {render.RESUME} gives back the jobs", "next correct T-1, T-2 and the like", f"then {render.RESET}"]),
+    "left paused as told": (REPAIRED, {"resume_wanted": False}, "left_paused_as_told", [f"next {render.RESUME} when ready"]),
+    "paused by a colleague": (START | {"pause": {"changed": False, "summary": "ingestion already paused", "state": "paused"},
+                                       "assess_again": assessed("paused", "paused"),
+                                       "resume": {"changed": False, "state": "paused", "summary": "left"}}, {},
+                              "left_paused_for_another", ["next ask anna@bastion, or " + render.RESUME]),
+    "failed at preflight": ({"preflight": failed(errors.MissingPrivilege(
+        "role etl lacks 1 privilege", on=DATABASE, said="SELECT ON scout.x", next_step='GRANT SELECT ON scout.x TO "etl"'))}, {},
+        "failed", ["now nothing was changed", 'failed role etl lacks 1 privilege', 'next GRANT SELECT ON scout.x TO "etl"']),
+    "connection failed": ({"preflight": failed(UNREACHED)}, {}, "failed", [
+        "failed could not connect on scout on db1.example.org:5432 as scout_operator (from scout_dsn): Connection refused"]),
+    "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [
+        "ben@laptop is at work on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
+    "failed at pause": (START | {"pause": failed(errors.NotReached(
+        "ingestion is stopped from starting, but not yet paused", said="after 60 s still at work: pid 7",
+        next_step="wait and run the same command again, or unstick_etl.yml if it is stuck"), state="pausing")}, {}, "failed", [
+        "now ingestion is pausing", "or ansible-playbook playbooks/unstick_etl.yml if it is stuck"]),
+    "failed at clear": (PAUSED | {"clear": failed(errors.NotReached("could not end pid 7", next_step="wait"))}, {}, "failed", [
+        "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} gives back the jobs"]),
+    "failed at drain": (PAUSED | {"drain": failed(LONG, changed=True, run_id=RUN, drained={"poison": POISON * 100})}, {},
+                        "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
+                                   "100 poison events kept whole", "next so many failures mean"]),
+    "failed at refresh": (REPAIRED | {"refresh": failed(LOCKED), "assess_again": {}}, {}, "failed", [
+        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/unstick_etl.yml, then run the same command again"]),
+    "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
+        "failed Traceback", "next run the same command again with -vvv"]),
+}  # fmt: skip
+
+
+def story(steps: dict[str, Result], **fields: Any) -> render.Story:
+    given = {
+        "operation": "emergency_reset",
+        "host": "db1",
+        "incident": "INC-7",
+        "check": False,
+        "resume_wanted": True,
+        "seconds": 12.3,
+    }
+    ordered = {name: steps.get(name, {}) for name in STEPS}
+    return render.Story(**(given | fields), steps=ordered)
+
+
+def on_screen(lines: list[str]) -> str:
+    return " ".join("\n".join(lines).replace(" \\\n", " ").split())
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> None:
+    steps, fields, outcome, words = ENDS[name]
+    for warnings in ([], ["connected through a connection pooler: " + "word " * 60]):
+        told = story(steps | {"lease": steps.get("lease", {}) | {"warnings": warnings}}, **fields)
+        lines = render.lines(told)
+        assert len(lines) <= 20
+        assert max(map(len, lines)) <= 79
+        assert lines[0].startswith("emergency reset of ")
+        if not warnings:
+            assert [part for part in words if part not in on_screen(lines)] == []
+        # Whatever else has to give way, what to do next is there.
+        if told.outcome != "nothing_to_do":
+            assert any(line.startswith("  next   ") for line in lines), lines
+        for playbook in re.findall(r"playbooks/(\w+\.yml)", on_screen(lines)):
+            assert (CHECKOUT / "playbooks" / playbook).is_file()
+        document = render.document(told)
+        VALID.validate(document)
+        assert (document["outcome"], document["ok"]) == (outcome, outcome in render.GOOD)
+        assert json.loads(json.dumps(document)) == document
+
+
+@pytest.mark.parametrize(
+    ("operation", "steps", "words"),
+    [
+        ("assess", {"assess": SICK}, ["found failing: gold_staleness", f"causes 1. one malformed event blocks the ETL: event {EVENT}",
+                                      "2. scout.gold_daily_metrics is stale (every batch", f"next {render.RESET}"]),
+        ("assess", {"assess": assessed("healthy")}, ["found healthy", "now ingestion is running, nothing is failing"]),
+        ("preflight", {"preflight": START["preflight"]}, ["now role scout_operator on PostgreSQL 17: nothing is missing"]),
+        ("pause_ingestion", {"pause": did("paused 3 jobs in 0.4 s", state="paused")},
+         ["did paused 3 jobs", "now ingestion is paused", f"undo {render.RESUME} gives", f"next {render.RESUME} when ready"]),
+        ("pause_ingestion", {"pause": {"changed": False, "summary": "ingestion already paused", "state": "paused"}},
+         ["did ingestion already paused"]),
+        ("resume_ingestion", {"resume": did("resumed 3 jobs in 0.0 s", state="running")},
+         ["now ingestion is running undo ansible-playbook playbooks/pause_ingestion.yml"]),
+        ("unstick_etl", {"clear": did("1 session terminated")}, ["did 1 session terminated"]),
+        ("refresh_gold", {"refresh": {"changed": False, "summary": "gold is fresh"}}, ["did gold is fresh"]),
+    ],
+)  # fmt: skip
+def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, Result], words: list[str]) -> None:
+    told = story(steps, operation=operation)
+    lines = render.lines(told)
+    assert len(lines) <= 20
+    assert max(map(len, lines)) <= 79
+    assert [part for part in words if part not in on_screen(lines)] == []
+    VALID.validate(render.document(told))
+
+
+def test_it_is_told_whom_it_ended() -> None:
+    session = {"pid": 4711, "role": "loader", "application": "psql", "state": "active", "seconds": 754.2,
+               "reasons": ["writes scout.etl_processed", "calls load_silver_from_bronze"]}  # fmt: skip
+    cleared = {"clear": did("1 session terminated") | {"cleared": [session]}}
+    words = (
+        "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
+    )
+    assert words in on_screen(render.lines(story(cleared, operation="unstick_etl")))
+    assert "pid 4711" not in on_screen(render.lines(story(cleared, operation="emergency_reset")))
+
+
+def test_paths_are_shown_from_where_the_reader_is() -> None:
+    kept = {"evidence": did("kept 11 files in /srv/scout/evidence/INC-7")}
+    assert "in evidence/INC-7" in on_screen(render.lines(story(kept, operation="evidence", folder="/srv/scout")))
+    assert "in /srv/scout/evidence/INC-7" in on_screen(render.lines(story(kept, operation="evidence", folder="/home")))
+
+
+def documents(path: Path) -> list[str]:
+    made = json.loads(path.read_text())
+    jsonschema.validate(made, SCHEMA)
+    return sorted(result["host"] for result in made["results"])
+
+
+def test_hosts_of_one_run_share_the_file_and_an_older_run_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.json"
+    make = {f"db{n}": render.document(story(ENDS["recovered"][0], host=f"db{n}")) for n in range(12)}
+    threads = [threading.Thread(target=render.save, args=(path, document, "run 1")) for document in make.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert documents(path) == sorted(make)
+    render.save(path, make["db1"] | {"outcome": "failed"}, "run 1")
+    assert documents(path) == sorted(make)
+    render.save(path, make["db3"], "run 2")
+    assert documents(path) == ["db3"]
+    path.write_text("not JSON at all")
+    render.save(path, make["db4"], "run 3")
+    assert documents(path) == ["db4"]
+
+
+def test_a_file_that_cannot_be_written_fails_in_one_line_and_the_summary_is_still_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "out.json", Path("/proc/out.json")):
+        params = {"operation": "emergency_reset", "incident": "INC-7", "resume": True, "result_file": str(path),
+                  "steps": [{name: result} for name, result in ENDS["recovered"][0].items()]}  # fmt: skip
+        result = scout_summary.run(params, check=False)
+        assert result["failed"]
+        assert result["msg"].startswith(f"could not write result_file {path}: ")
+        assert "\n" not in result["msg"]
+        assert "resumed 3 jobs" in on_screen(result["lines"])
+    assert (tmp_path / "file").read_text() == ""
+
+
+def play(tmp_path: Path, steps: dict[str, Result], **environment: str) -> tuple[int, str]:
+    """A play of the one task, with this checkout's configuration or with that of the environment."""
+    ordered = [{name: steps.get(name, {})} for name in STEPS]
+    task = {"scout.recovery.scout_summary": {"operation": "emergency_reset", "incident": "INC-7", "steps": ordered}}
+    path = tmp_path / "play.yml"
+    path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SCOUT_"))}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", str(path)],
+        env=kept | {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"} | environment,
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def test_the_lines_are_the_last_on_the_screen_and_a_bad_end_prints_no_wall(tmp_path: Path) -> None:
+    code, text = play(tmp_path, ENDS["left paused"][0])
+    assert code == 2
+    shown = text.rstrip().splitlines()
+    begin = next(n for n, line in enumerate(shown) if line.startswith("emergency reset of "))
+    assert begin > next(n for n, line in enumerate(shown) if line.startswith("PLAY RECAP"))
+    assert shown[-1].strip().endswith(render.RESET.split()[-1])
+    assert len(shown) < 35
+    assert "indicators" not in text
+
+
+def test_the_lines_are_shown_by_the_task_where_the_callback_is_off(tmp_path: Path) -> None:
+    config = tmp_path / "other.cfg"
+    config.write_text(f"[defaults]\ncollections_path = {CHECKOUT}/.collections\n")
+    code, text = play(tmp_path, ENDS["recovered"][0], ANSIBLE_CONFIG=str(config))
+    assert code == 0
+    assert text.index("emergency reset of ") < text.index("PLAY RECAP")
+    assert text.count("emergency reset of ") == 1
+
+
+def test_the_document_is_a_custom_stat_of_the_host(tmp_path: Path) -> None:
+    code, text = play(tmp_path, ENDS["recovered"][0], ANSIBLE_SHOW_CUSTOM_STATS="true")
+    assert code == 0
+    assert "CUSTOM STATS" in text
+    assert '"outcome": "recovered"' in text or "outcome: recovered" in text
+
+
+@pytest.mark.parametrize("operation", ["emergency_reset", "pause_ingestion", "quarantine", "assess"])
+def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -> None:
+    """As by `--tags` with a name that no step has; a pipeline would go on as if it were paused."""
+    steps = {"preflight": START["preflight"], "lease": START["lease"], "pause": {}, "assess": {}, "quarantine": {}}
+    made = render.Story(operation, "db1", "adhoc", False, True, steps)
+    assert (made.outcome, render.document(made)["ok"]) == ("failed", False)
+    text = " ".join(" ".join(render.lines(made)).split())
+    assert "failed the steps that matter were not done: --tags, --skip-tags" in text
+    assert "next run the same command without --tags" in text
+    refused = render.Story(operation, "db1", "adhoc", False, True, {"preflight": failed(UNREACHED)})
+    assert "left them out" not in " ".join(render.lines(refused))
+
+
+def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
+    back = "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5 --check shows it"
+    broken = assessed("failing", diagnoses=[diagnosis("the schema is not that of release v5, captured long ago", back)])
+    error = failed(errors.Systemic("the drain stopped", next_step="look at the errors"))
+    for step, told in {"drain": [back], "refresh": [back], "evidence": []}.items():
+        made = render.document(story({**START, "assess": broken, step: error}))
+        assert made["next"] == ["look at the errors", *told]
+
+
+def test_a_reset_that_only_looked_has_not_recovered_anything() -> None:
+    """As by `--tags assess`: the pipeline runs, and is as broken as before."""
+    made = render.Story("emergency_reset", "db1", "adhoc", False, True, START)
+    assert made.outcome == "failed"
