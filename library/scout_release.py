@@ -28,7 +28,7 @@ description:
     is altered in place where PostgreSQL can do that, and otherwise made again with everything that depends on it. All of it is one
     transaction, which commits only if the catalog is then what was captured.
   - What there was before is captured in the same transaction, with all data that goes, so that M(scout.recovery.scout_undo) takes
-    it back. Data that could not be saved, and what comes back without the data it had, is named and refused unless
+    it back. Data that could not be saved, and what would be recreated without its data, is named and refused unless
     O(allow_lossy=true).
   - What a pause holds stays off, and is given back by the pause as it was captured.
 options:
@@ -236,7 +236,7 @@ goal:
   returned: when restored
   type: str
 empty:
-  description: What comes back without the data it had.
+  description: What would be recreated without its data.
   returned: when restored
   type: list
   elements: str
@@ -275,7 +275,7 @@ held:
   type: list
   elements: str
 attempts:
-  description: How many attempts gave way to others' locks.
+  description: How many attempts yielded to other sessions' locks.
   returned: when restored
   type: int
 seconds:

@@ -130,7 +130,7 @@ def invoke(
         return about | failure(e)
     except psycopg.Error as e:
         error = translate(e, f"{name} failed")
-        error.next_step = error.next_step or "this error was not foreseen: please report it"
+        error.next_step = error.next_step or "unexpected error: please report it"
         return about | failure(error)
 
 

@@ -24,7 +24,7 @@ options:
     type: path
   patience_seconds:
     description:
-      - How long the way back to a release is tried again while others keep locks, in seconds. One attempt waits no longer for a
+      - How long the way back to a release is tried again while others hold locks, in seconds. One attempt waits no longer for a
         lock than C(lock_timeout_seconds), and gives way after that, so that nobody queues up behind it.
     type: float
     default: 60.0

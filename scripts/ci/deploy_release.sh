@@ -142,7 +142,7 @@ if [ -n "$if_interrupted" ] && ! helper unsettled "$artifacts"; then
 fi
 if [ -n "$left" ]; then
     [ "$mode" = rollback ] ||
-        refuse "a deployment was killed in $artifacts, and its step $left is still at work: run it with --rollback"
+        refuse "a deployment was killed in $artifacts, and its step $left is still in flight: run it with --rollback"
     helper end "$artifacts"
 fi
 if [ -z "$if_interrupted" ]; then

@@ -189,7 +189,7 @@ def test_a_rollback_that_cannot_be_done_leaves_it_paused_and_says_so_and_the_nex
         made = failed.result
         assert (made["outcome"], made["failed_step"], made["ingestion"]) == ("rollback_failed", "gate", "paused")
         assert (list(failed.codes)[-2:], failed.codes["rollback"]) == (["rollback", "notify"], 2)
-        assert "others keep locks" in made["errors"][0]["attempted"]
+        assert "others hold locks" in made["errors"][0]["attempted"]
         assert f"locks are held by pid {reader.info.backend_pid} (postgres, long report" in made["errors"][0]["said"]
         assert made["next"]
         assert "the rollback to v5.2.1 failed: a person is needed" in failed.text

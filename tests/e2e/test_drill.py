@@ -266,7 +266,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_document(drills: Drills, text: str
     document = drills.document
     assert document["verdict"] == "interrupted"
     assert [scenario["verdict"] for scenario in document["scenarios"]] == ["interrupted", "not_run"]
-    assert "stopped as asked" in reasons(document)
+    assert "stopped on request" in reasons(document)
     assert "goes on from" not in reasons(document)
     assert (drills.folder / "scorecard.html").is_file()
     assert "what the drill started is ended and its sandbox removed" in played.text

@@ -49,7 +49,7 @@ FAILURES = {
     ),
     "pause_has_to_wait_too_long": Failure(
         "pause",
-        "still at work: pid",
+        "still in flight: pid",
         "cancel_running=true",
         variables={"drain_timeout_seconds": 0.5, "stuck_after_seconds": 600},
         fault=lambda dsn: library.stuck_etl(dsn, "idle_in_transaction"),
@@ -169,14 +169,14 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
             assert bob.rc == 2, bob.text
             assert bob.result["error"]["kind"] == "lease_held", bob.text
             assert "alice@" in bob.summary
-            assert "is at work on incident INC-1" in bob.summary
+            assert "has been working on incident INC-1" in bob.summary
             assert "takeover=true" in bob.summary
         assert other.play("assess", broken.dsn, env=BOB).rc == 0
         bob_too = held.enter_context(
             other.start("emergency_reset", broken.dsn, env=BOB, takeover=True, incident="INC-1")
         )
         _until_waiting(bob_too)
-        assert "took over the lease of alice@" in bob_too.text
+        assert "reclaimed the lease of alice@" in bob_too.text
         in_flight.close()
         assert bob_too.wait().rc == 0, bob_too.text
         lost = alice.wait()

@@ -211,7 +211,7 @@ def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, stage: Stage, 
     unchanged(stage.play("emergency_reset", broken.dsn, **tell), "nothing_to_do")
     left, back = team.documents()
     assert (left["event"], back["event"]) == ("update", "recovered")
-    assert left["happened"].startswith("ingestion is left paused after the emergency reset: ")
+    assert left["happened"].startswith("ingestion stays paused after the emergency reset: ")
     assert "not now" in left["happened"]
     assert "loaded" in back["done"]
     assert team.actions() == ["acknowledge", "resolve"]

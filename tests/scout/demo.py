@@ -448,7 +448,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m tests.scout.demo", description="Breaks a Scout and recovers it.")
     parser.add_argument("--events", type=int, default=EVENTS, help="events of the healthy pipeline")
-    parser.add_argument("--backlog", type=int, default=BACKLOG, help="good events that wait behind the poison")
+    parser.add_argument("--backlog", type=int, default=BACKLOG, help="good events pending behind the poison")
     parser.add_argument("--throwaway", action="store_true", help="on a server that is gone afterwards")
     if words[:1] == ["psql"]:
         return ended(lambda _: shell(words[1:]))

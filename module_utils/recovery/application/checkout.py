@@ -58,7 +58,7 @@ def _git(path: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise _unreadable(path, str(e)) from e
     if done.returncode:
-        raise _unreadable(path, done.stderr.strip() or f"git ended with {done.returncode}")
+        raise _unreadable(path, done.stderr.strip() or f"git exited with {done.returncode}")
     return done.stdout.strip()
 
 

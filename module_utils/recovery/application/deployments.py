@@ -174,8 +174,8 @@ class InFile:
         except (OSError, ValueError, TypeError, LookupError) as e:
             raise BadInput(
                 f"could not read state_file {self.path}",
-                said=getattr(e, "strerror", None) or f"it is no record of deployments: {e}",
-                next_step="name another file, or move this one away: what is deployed now is then not known",
+                said=getattr(e, "strerror", None) or f"it is not a record of deployments: {e}",
+                next_step="name another file, or move this one away: the current deployment is then unknown",
             ) from e
         return entries
 
@@ -202,9 +202,9 @@ class InFile:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as e:
                 raise LeaseHeld(
-                    "refused to deploy while another deployment is at work",
+                    "refused to deploy while another deployment is in progress",
                     on=str(self.path),
-                    next_step="wait for it to end and run the same command again",
+                    next_step="wait for it to finish and run the same command again",
                 ) from e
             yield
         finally:

@@ -219,7 +219,7 @@ class Repository:
         wanted = ["HEAD"] if branch is None else [f"refs/heads/{branch}"]
         if branch is not None and self.run("check-ref-format", wanted[0], codes=(0, 1)).code != 0:
             raise BadInput(f"branch {branch!r} is not a name git allows", next_step="correct the name of the branch")
-        done = self._contact(remote, f"could not ask {remote}", "ls-remote", "--symref", "--", remote, *wanted)
+        done = self._contact(remote, f"could not query {remote}", "ls-remote", "--symref", "--", remote, *wanted)
         lines = [line.split("\t") for line in os.fsdecode(done.out).splitlines() if "\t" in line]
         if branch is None:
             heads = [
@@ -227,7 +227,7 @@ class Repository:
             ]
             if not heads:
                 raise BadInput(
-                    f"{remote} does not say which branch is its own", next_step="name the branch that is deployed"
+                    f"{remote} does not name its default branch", next_step="name the branch that is deployed"
                 )
             branch = heads[0]
         tips = [words[0] for words in lines if words[1] == wanted[0] and not words[0].startswith("ref: ")]
@@ -266,7 +266,7 @@ class Repository:
                 attempted,
                 on=str(self.folder),
                 said=complaint(done) if done.code is not None else f"it took more than {self._seconds:g} s",
-                next_step=f"git -C {self.word} fetch {remote} has to work without asking for anything: check the network, "
+                next_step=f"git -C {self.word} fetch {remote} must work without prompting: check the network, "
                 "the address and the credentials",
             )
         return done
@@ -287,7 +287,7 @@ class Repository:
         raise BadInput(
             f"{option} {name!r} is neither the id of a commit in this repository nor a tag",
             on=str(self.folder),
-            next_step=f"git -C {self.word} log shows the commits; git -C {self.word} fetch --tags brings what is missing",
+            next_step=f"git -C {self.word} log shows the commits; git -C {self.word} fetch --tags fetches what is missing",
         )
 
     def ref(self, name: str) -> str | None:

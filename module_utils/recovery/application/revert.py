@@ -29,7 +29,7 @@ def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable
     words = author(repository, wanted)
     known: str | None = None
     for attempt in range(1 + RETRIES):
-        say(f"asking {wanted.remote} where {wanted.branch or 'its branch'} is")
+        say(f"reading {wanted.branch or 'the default branch'} of {wanted.remote}")
         branch, tip = _brought(repository, wanted, own=not check)
         if attempt == 0:
             known = repository.ref(f"refs/remotes/{wanted.remote}/{branch}")
@@ -41,7 +41,7 @@ def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable
             return done
         known = tip
     raise NotReached(
-        f"the branch moved {RETRIES + 1} times while it was to be reverted",
+        f"the branch moved {RETRIES + 1} times during the revert",
         on=str(repository.folder),
         next_step="keep others from pushing to it for a minute and run the same command again; nothing was pushed",
     )
@@ -82,11 +82,9 @@ def _refuse_nonsense(repository: Repository, wanted: Wanted) -> None:
     if wanted.last is not None and wanted.last < 1:
         raise BadInput(f"last {wanted.last} is not usable", next_step="give at least 1")
     if wanted.commits and wanted.paths:
-        raise BadInput("paths and commits do not go together", next_step="give paths with to or last")
+        raise BadInput("paths and commits exclude each other", next_step="give paths with to or last")
     if len(wanted.commits) > COMMITS:
-        raise BadInput(
-            f"{len(wanted.commits)} commits are too many", next_step=f"at most {COMMITS}; or go back with to"
-        )
+        raise BadInput(f"{len(wanted.commits)} commits are too many", next_step=f"at most {COMMITS}; or use to")
     if wanted.commits and repository.version < MERGES_WITHOUT_CHECKOUT:
         raise BadInput(
             "single commits cannot be reverted with this git", next_step="git 2.38 or later is needed; or use to"
@@ -110,7 +108,7 @@ def author(repository: Repository, wanted: Wanted) -> dict[str, str]:
         done = repository.run("var", f"GIT_{person}_IDENT", more=words, own=True, codes=(0, 1, 128))
         if done.code != 0:
             raise BadInput(
-                "nobody is named as the author of the revert",
+                "the revert has no author",
                 on=str(repository.folder),
                 said=complaint(done).rpartition("; ")[2],
                 next_step="give author_name and author_email, or set user.name and user.email with git config",
@@ -180,9 +178,9 @@ def _goal(repository: Repository, wanted: Wanted, branch: str, tip: str, now: st
             return line[last + 1], tree
     if len(line) <= last:
         raise BadInput(
-            f"last {last} is more than branch {branch} can lose",
+            f"last {last} is more than branch {branch} can revert",
             on=str(repository.folder),
-            said=f"it consists of {count(len(line), 'commit')}",
+            said=f"it has {count(len(line), 'commit')}",
             next_step=f"give at most {len(line) - 1}",
         )
     return line[last], _goal_tree(repository, wanted, line[last], now)
@@ -202,9 +200,9 @@ def _mixed(repository: Repository, now: str, then: str, paths: tuple[str, ...]) 
         ]
         if not any(found):
             raise BadInput(
-                f"path {path!r} is neither in the branch nor in the commit to go back to",
+                f"path {path!r} is neither in the branch nor in the commit to restore",
                 on=str(repository.folder),
-                next_step="give paths from the top of the repository, without a slash in front",
+                next_step="give paths relative to the top of the repository, without a leading slash",
             )
     asked = [
         "diff-tree",
@@ -252,10 +250,10 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
         made = repository.merged(_tree(repository, commit.sha), now, before, words)
         if isinstance(made, Conflict):
             raise NotReached(
-                f"commit {commit.sha[:10]} cannot be reverted: newer changes are in the way",
+                f"commit {commit.sha[:10]} cannot be reverted: newer changes conflict with it",
                 on=str(repository.folder),
                 said=f"{commit.subject!r} conflicts in {', '.join(made.files[:20])}",
-                next_step="revert the newer commits too, go back to a whole tree with to, or revert it by hand; "
+                next_step="revert the newer commits too, restore a whole tree with to, or revert it by hand; "
                 "nothing was written or pushed",
                 result={"conflicts": made.files, "conflicting_commit": commit.as_dict(), "pushed": False},
             )
@@ -316,12 +314,12 @@ def _pushed(repository: Repository, remote: str, todo: Plan, commit: str, before
         return False
     _keep(repository, todo.branch, commit, before)
     raise ProgramFailed(
-        f"{remote} did not take the revert of {todo.branch}",
+        f"{remote} rejected the revert of {todo.branch}",
         on=str(repository.folder),
         said=said,
         next_step=f"the commit is there as {kept(todo.branch)}. Push it to a branch of its own and have it merged: "
         f"git -C {repository.word} push {remote} {commit[:10]}:refs/heads/revert-{todo.tip[:10]}. "
-        "To go on before that, give push=false (application_push=false)",
+        "To continue before that, give push=false (application_push=false)",
         result={"commit": commit, "tree": todo.tree, "pushed": False, "branch": todo.branch},
     )
 

@@ -57,7 +57,7 @@ class Progress:
         """Raises Stopped when asked to stop, or when the process that started us is gone."""
         if self._stop_requested:
             raise Stopped(
-                "stopped as asked", next_step="run the same command again: it goes on from what was committed"
+                "stopped on request", next_step="run the same command again: it continues from the last commit"
             )
         if os.getppid() != self._parent:
             raise Stopped("stopped: the controller process is gone", next_step="run the same command again")

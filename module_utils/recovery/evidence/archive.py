@@ -108,7 +108,7 @@ class Exhibits:
     def finish(self, base: Path, about: dict[str, t.Any]) -> Kept:
         """Writes the manifest, linked to the one before of the same incident, and gives the folder its name."""
         if self.folder is None:
-            raise LookupError("nothing was to be kept")
+            raise LookupError("there was nothing to keep")
         incident = str(about["incident"])
         with files.locked(base):
             before = _latest(base, incident)

@@ -234,9 +234,7 @@ def _log(session: Session, scrubber: redaction.Scrubber) -> Iterable[bytes]:
     """The end of the server's log; what spans lines is hidden before it is cut into lines."""
     path = session.row(LOG_FILE)["path"]
     if path is None:
-        raise AbsentError(
-            "no server log", said="the server keeps no log file of its own that could be read (logging_collector)"
-        )
+        raise AbsentError("no server log", said="the server keeps no log file that can be read (logging_collector)")
     size = session.rows(LOG_SIZE, name=path.rpartition("/")[2])
     if not size:
         raise AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
@@ -282,7 +280,7 @@ def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, pro
             raise NotReached(
                 f"could not export scout.{table}",
                 on=session.where,
-                said="it took longer than it may",
+                said="it exceeded its time limit",
                 next_step="raise evidence_full_seconds, or give a shorter window",
             ) from e
 

@@ -131,7 +131,7 @@ def _linking(found: Findings) -> Measured:
         return Measured(None, "no line item in the last 24 hours")
     if row["due"]:
         return Measured(float(row["due_percent"]))
-    return Measured(float(row["percent"]), "all lines are younger than 10 minutes", "ok")
+    return Measured(float(row["percent"]), "all lines are less than 10 minutes old", "ok")
 
 
 def _alerts(found: Findings) -> Measured:

@@ -51,7 +51,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Opens, notes, updates or closes; in check mode says what that would come to."""
     want = plans.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
-        raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
+        raise BadInput(f"incident {want.given!r} would be read as no incident", next_step="give it another name")
     ledger = _ledger(call, params)
     session = call.session
     takes_lease = params["state"] in ("opened", "closed")
@@ -64,7 +64,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     notes: list[str] = []
     if want.hidden:
         names = ", ".join(want.hidden)
-        notes.append(f"what looks like a secret is left out of {names}: *** stands in the record in its place")
+        notes.append(f"what looks like a secret is left out of {names}: the record shows *** instead")
     if todo.changed and not call.check:
         name = todo.incident
         held = (
@@ -88,7 +88,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
         with session.read():
             record = incidents_record.read(session, todo.incident)
         if record is None:
-            raise LookupError("an incident that was just written is not there")
+            raise LookupError("an incident that was just written was not found")
     shown = timeline.described(record)
     news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
     return {
@@ -198,7 +198,11 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
-        return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
+        return {
+            **nothing,
+            "incident": open_one,
+            "summary": f"would note the {action}" if about else "nothing was observed",
+        }
     run = ledgers.begin(ledger, action, {})
     run.effects.update(about)
     ledgers.end(run, None)
@@ -216,10 +220,10 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
         name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
         record = incidents_record.read(session, name) if name else None
     if record is None or not (sent or unsent):
-        why = "nobody was told" if record else "no incident is on record"
+        why = "nobody was notified" if record else "no incident is on record"
         return {**nothing, "incident": name if record else None, "summary": why}
     if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
-        return {**nothing, "incident": name, "summary": f"{name} has it that they could not be told"}
+        return {**nothing, "incident": name, "summary": f"{name} already records that they could not be notified"}
     names = [str(channel) for channel in sent] or ["nobody"]
     text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"
@@ -288,7 +292,7 @@ def _nothing_to_report(where: str, given: str) -> NotReached:
 def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> Result:
     """The runbook's template filled in, with its pictures; what cannot be drawn is said in it."""
     session = call.session
-    with attempting("could not read what the report tells", on=session.where), session.read():
+    with attempting("could not read the report's data", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
     story = build.Story(record, facts, session.where, zone)
     made: Result = build.build(story) | {"charts": [], "no_charts": ""}

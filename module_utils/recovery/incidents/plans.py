@@ -143,13 +143,13 @@ def wanted(params: Mapping[str, t.Any], secrets: Iterable[str] = ()) -> Wanted:
         raise BadInput(f"severity {severity[:40]!r} is not known", next_step=f"give one of {', '.join(known)}")
     if words := clean(params["stray_words"], "stray_words", one_line=True):
         raise BadInput(
-            f"the words {words[:80]!r} stand outside of quotes and would be lost",
+            f"the words {words[:80]!r} are outside the quotes and would be lost",
             next_step='quote a text twice: -e "text=\'…\'", or give JSON: -e \'{"text": "…"}\'',
         )
     settles: str | None = params["settles"] or None
     if settles is not None and settles not in checklist.NAMES:
         raise BadInput(
-            f"settles {settles[:40]!r} is no item of the checklist",
+            f"settles {settles[:40]!r} is not a checklist item",
             next_step=f"give one of {', '.join(checklist.NAMES)}",
         )
     minutes: float | None = params["next_update_minutes"]
@@ -233,7 +233,7 @@ def to_open(look: Look, want: Wanted, where: str) -> Todo:
     details = {"title": want.title, "severity": want.severity, **want.terms}
     details |= {"next_update_at": _iso(line["next_update_at"])} if line["next_update_at"] else {}
     told = ", ".join(want.terms["escalation"])
-    summary = f"opened {name}, {want.severity}: {want.title}" + (f"; tell {told}" if told else "")
+    summary = f"opened {name}, {want.severity}: {want.title}" + (f"; notify {told}" if told else "")
     return Todo(name, line, (Entry("opened", str(want.title), details),), opens=True, summary=summary)
 
 
@@ -281,7 +281,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
             f"refused to adopt run {run['run_id']}",
             on=where,
             said=f"it was done for {run['incident']}",
-            next_step="adopt only runs that were done for no incident: runs.yml shows of which they are",
+            next_step="adopt only runs that were done for no incident: runs.yml shows the incident of each",
         )
     line, parts, details = dict(row), list[str](), dict[str, t.Any]()
     if want.severity and want.severity != row["severity"]:
@@ -299,7 +299,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
         actions = ", ".join(run["action"] for run in look.runs if run["run_id"] in ids)
         entries.append(Entry("adopted", f"{count(len(ids), 'run')}: {actions}", {"runs": list(ids)}))
         parts.append(f"adopted {count(len(ids), 'run')}")
-    summary = f"updated {name}: {'; '.join(parts)}" if parts else f"{name} is as wanted"
+    summary = f"updated {name}: {'; '.join(parts)}" if parts else f"{name} is up to date"
     return Todo(name, line, tuple(entries), adopts=ids, summary=summary)
 
 
@@ -364,7 +364,7 @@ def _unfinished(record: Record) -> list[str]:
         return []
     named = ", ".join(f"{run['action']} of {run['actor']} ({run['run_id']})" for run in begun[:3])
     more = f" and {len(begun) - 3} more" if len(begun) > 3 else ""
-    return [f"not at its end: {named}{more}; runs.yml lists what was done"]
+    return [f"not finished: {named}{more}; runs.yml lists what was done"]
 
 
 def _verdict(record: Record, want: Wanted) -> Mapping[str, t.Any]:

@@ -198,7 +198,7 @@ def _ran(run: Mapping[str, t.Any]) -> Row:
         why += f": {error['said']}" if error.get("said") else ""
         effect = "; ".join(part for part in (f"{run['status']}: {why}" if why else run["status"], effect) if part)
     elif run["status"] == "running":
-        effect = "; ".join(part for part in ("not at its end", effect) if part)
+        effect = "; ".join(part for part in ("not finished", effect) if part)
     return _event(
         run["started_at"],
         run["actor"],
@@ -242,7 +242,7 @@ def _cleared(effects: Mapping[str, t.Any], _about: Row) -> str:
 def _drained(effects: Mapping[str, t.Any], _about: Row) -> str:
     parts = [f"{count(effects['loaded'], 'event')} loaded"] if effects.get("loaded") else []
     poison: list[t.Any] = effects.get("poison") or []
-    parts += [f"{count(len(poison), 'poison event')} set aside"] if poison else []
+    parts += [f"{count(len(poison), 'poison event')} quarantined"] if poison else []
     return ", ".join(parts)
 
 
@@ -255,7 +255,7 @@ def _refreshed(effects: Mapping[str, t.Any], _about: Row) -> str:
 def _moved(effects: Mapping[str, t.Any], _about: Row) -> str:
     moved: Mapping[str, int] = effects.get("moved") or {}
     parts = [count(moved[name], name.removesuffix("s")) for name in MOVED if moved.get(name)]
-    return f"{', '.join(parts)} set aside" if parts else ""
+    return f"{', '.join(parts)} quarantined" if parts else ""
 
 
 def _looked(effects: Mapping[str, t.Any], _about: Row) -> str:
@@ -281,7 +281,7 @@ def _deployed(effects: Mapping[str, t.Any], _about: Row) -> str:
 
 
 def _undone(effects: Mapping[str, t.Any], about: Row) -> str:
-    text = f"took back run {about['undoes']}" if about["undoes"] else ""
+    text = f"undid run {about['undoes']}" if about["undoes"] else ""
     return "; ".join(part for part in (text, _counted(effects, about)) if part)
 
 

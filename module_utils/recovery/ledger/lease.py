@@ -94,8 +94,7 @@ def acquire(
             dead = holder_is_dead(seen, here)
             if not dead and not takeover:
                 raise held_by(seen, session.where)
-            why = "its process is gone" if dead else "takeover was asked for"
-            note = f"took over the lease of {seen['owner']} (incident {seen['incident']}): {why}"
+            note = _reclaimed(seen, here, dead=dead)
         token = session.rows(
             TAKE_LEASE,
             name=LEASE,
@@ -113,21 +112,30 @@ def acquire(
                 "could not take the lease",
                 on=session.where,
                 said="someone else took it at the same moment",
-                next_step="assess.yml shows who is at work",
+                next_step="assess.yml shows who is working",
             )
     return Lease(token[0]["token"], run_id, note)
+
+
+def _reclaimed(lease: Row, here: Controller, *, dead: bool) -> str:
+    """Whose lease this run takes, and why it may."""
+    run = f"run of {lease['acquired_at']:%H:%M} UTC (incident {lease['incident']})"
+    if dead and lease["owner"] == here.actor:
+        return f"reclaimed the lease of your interrupted {run}"
+    why = "its process is gone" if dead else "takeover was requested"
+    return f"reclaimed the lease of {lease['owner']}, {run}: {why}"
 
 
 def held_by(lease: Row, where: str) -> LeaseHeld:
     """The refusal a second operator sees."""
     since = f"{lease['acquired_at']:%Y-%m-%d %H:%M:%S} UTC"
     return LeaseHeld(
-        "refused to start beside another run",
+        "refused to start while another run is active",
         on=where,
-        said=f"{lease['owner']} is at work on incident {lease['incident']} since {since}",
+        said=f"{lease['owner']} has been working on incident {lease['incident']} since {since}",
         next_step=(
             f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true "
-            f"(the lease falls free by itself in {in_words(max(0.0, lease['seconds_left']))})"
+            f"(the lease expires by itself in {in_words(max(0.0, lease['seconds_left']))})"
         ),
         result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
     )
@@ -139,9 +147,9 @@ def fence_with(session: Session, token: int) -> None:
     def fence() -> None:
         if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
             raise LeaseLost(
-                "stopped: the lease was taken over or released while this run worked",
+                "stopped: the lease was taken over or released while this run was active",
                 on=session.where,
-                next_step="assess.yml shows who is at work now; nothing of the last step was committed",
+                next_step="assess.yml shows who is working now; nothing of the last step was committed",
             )
 
     session.fence = fence

@@ -174,7 +174,7 @@ class Quarantine:
         self.values = selection.values
         self.closure = Closure(
             session, tables, run.run_id, kind="quarantine", code="QUARANTINE",
-            message=f"set aside by run {run.run_id}", document=document, digests=digests,
+            message=f"quarantined by run {run.run_id}", document=document, digests=digests,
         )  # fmt: skip
 
     def go(self, options: Options, total: int) -> Batches:

@@ -74,7 +74,7 @@ class _Course:
 
     def as_delivery(self) -> Delivery:
         if self.ended is None:
-            why = f"no end within {self.channel.timeout_seconds:g} s; it may arrive yet"
+            why = f"no reply within {self.channel.timeout_seconds:g} s; it may still arrive"
             seconds, error = time.monotonic() - self.began, f"{why} ({self.error})" if self.error else why
         else:
             seconds, error = self.ended - self.began, self.error
@@ -102,7 +102,7 @@ def _go(course: _Course, notice: Notice, first_wait: float) -> None:
     except Undelivered as e:
         course.error = hide(str(e), hidden)
     except Exception as e:  # noqa: BLE001  # nothing that happens to a message may stop a recovery; its text may hold a secret
-        course.error = f"this error was not foreseen: {type(e).__name__}"
+        course.error = f"unexpected error: {type(e).__name__}"
     course.ended = time.monotonic()
 
 
@@ -122,7 +122,7 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
             pause = backoff(course.attempts, first_wait) if e.after is None else e.after
             if time.monotonic() + pause >= deadline - SPARE_SECONDS:
                 asked = f", and it asks to wait {e.after:.0f} s" if e.after else ""
-                why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s are too short for another attempt"
+                why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s leave no time for another attempt"
                 raise Undelivered(why, again=False) from e
         time.sleep(pause)
 
@@ -171,7 +171,7 @@ def _refused(status: int, headers: email.message.Message, answer: str) -> Undeli
     """What an answer that is not 2xx comes to."""
     said = f"HTTP {status}" + (f": {answer}" if answer else "")
     if 300 <= status < 400:
-        return Undelivered(f"HTTP {status}: it redirects, which is not followed", again=False)
+        return Undelivered(f"HTTP {status}: redirects are not followed", again=False)
     return Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
 
 
@@ -203,12 +203,12 @@ def _unreached(error: Exception, seconds: float) -> Undelivered:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
     if isinstance(reason, TimeoutError):
-        return Undelivered(f"no answer within {seconds:.1f} s", again=True)
+        return Undelivered(f"no response within {seconds:.1f} s", again=True)
     if isinstance(reason, ssl.SSLError):
-        return Undelivered(f"no TLS with it: {reason.reason or type(reason).__name__}", again=True)
+        return Undelivered(f"TLS failed: {reason.reason or type(reason).__name__}", again=True)
     if isinstance(reason, ConnectionError | http.client.HTTPException):
-        said = getattr(reason, "strerror", None) or "it closed the connection without an answer"
-        return Undelivered(f"no answer: {said}", again=True)
+        said = getattr(reason, "strerror", None) or "it closed the connection without a response"
+        return Undelivered(f"no response: {said}", again=True)
     if isinstance(reason, FileNotFoundError | PermissionError):
         return Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
     said = (getattr(reason, "strerror", None) if isinstance(reason, OSError) else None) or type(error).__name__

@@ -289,7 +289,7 @@ class Drain:
                 next_step=(
                     "end the session that holds it (unstick_etl.yml), then run the same command again"
                     if who
-                    else f"see why {contract.ETL} does not take it, then run the same command again"
+                    else f"find out why {contract.ETL} skips it, then run the same command again"
                 ),
             )
         self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")
@@ -302,11 +302,13 @@ class Drain:
         if error.sqlstate == "55P03":
             with self.session.read():
                 who = backlog.describe(backlog.in_the_way(self.session))
-            attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
-            next_step = "unstick_etl.yml --check shows who is in the way; end it, then run the same command again"
+            attempted += f" after {LOCK_TRIES} attempts: another session locks what the ETL must write"
+            next_step = (
+                "unstick_etl.yml --check shows who is blocking; end that session, then run the same command again"
+            )
         elif error.sqlstate == "57014":
             next_step = (
-                "see what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
+                "find what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
             )
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
         raised.said += f"; locks are held by {who}" if who else ""

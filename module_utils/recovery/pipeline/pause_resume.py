@@ -106,15 +106,15 @@ def plan_resume(
     if before.pause is None and names and operation is None:
         return Plan(tuple(off))
     if before.pause is None:
-        note = f"no pause of this toolkit is in force; left off as found: {describe_jobs(off)}" if off else ""
+        note = f"no pause of this toolkit is in force; left inactive as found: {describe_jobs(off)}" if off else ""
         return Plan((), note=note)
     pause = before.pause
     if only_for is not None and not _made_for(pause, *only_for):
         return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
     if operation is not None and pause.operation != operation:
-        return Plan((), note=f"{pause.actor} had paused it for {pause.incident} before, so it stays paused")
+        return Plan((), note=f"{pause.actor} had already paused it for {pause.incident}, so it stays paused")
     gone = [entry["jobname"] for entry in pause.jobs if not any(_same(entry, job) for job in before.jobs)]
-    note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
+    note = f"no longer exist, so not resumed: {', '.join(sorted(gone))}" if gone else ""
     return Plan(tuple(job for job in off if _taken(pause, job)), note=note, ends_pause=True)
 
 
@@ -154,7 +154,7 @@ def pause(
     if todo.jobs and not ledger.present and not cancel_running:
         # Nothing would remember the schedule of a parked job, so a gap between two runs is waited for instead.
         waiting.wait()
-    switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to switch off"}
+    switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to disable"}
     may_park = ledger.present and not cancel_running
     stuck = frozenset(activity.pid for activity in todo.stuck) if may_park else frozenset[int]()
     everyone = may_park
@@ -173,7 +173,7 @@ def pause(
             "could not pause ingestion",
             on=session.where,
             said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
-            next_step="something activates them again: look for it in cron.job_run_details, then run the same command again",
+            next_step="something re-activates them: look for it in cron.job_run_details, then run the same command again",
             result={"state": after.name},
         )
     return after, {"switch": switch, "waited_for": [a.as_dict() for a in waiting.seen.values()]}
@@ -278,8 +278,8 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
         if _same(entry, job):
             return entry["schedule"]
     raise NotReached(
-        f"cannot give job {job.jobname} its schedule back",
-        said="an unfinished pause parked it and no ledger remembers its schedule",
+        f"cannot restore the schedule of job {job.jobname}",
+        said="an unfinished pause parked it and no ledger has its schedule",
         next_step=f"SELECT cron.alter_job({job.jobid}, schedule => '<its schedule>')",
     )
 
@@ -332,9 +332,9 @@ class Waiting:
             waited = time.monotonic() - self.began
             if waited >= self.timeout_seconds:
                 raise NotReached(
-                    "ingestion is stopped from starting, but not yet paused",
+                    "new runs are blocked, but work is still in flight",
                     on=self.session.where,
-                    said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
+                    said=f"after {in_words(waited)} still in flight: " + "; ".join(a.describe() for a in working),
                     next_step=(
                         "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
                         "or unstick_etl.yml if it is stuck"
@@ -353,7 +353,7 @@ class Waiting:
             self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
         elif waited - self.told_at >= TELL_SECONDS:
             self.told_at = waited
-            self.progress.say(f"still waiting, for {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
+            self.progress.say(f"still waiting: {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
 
     def _working(self) -> list[Activity]:
         self.progress.checkpoint()

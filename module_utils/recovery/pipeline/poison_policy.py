@@ -39,18 +39,18 @@ class Tolerance:
         culprit = f"event {event_id}: {refused.said}"
         if self.poison == "stop":
             raise NotReached(
-                f"{what} stopped at a poison event, as told",
+                f"{what} stopped at a poison event, as requested",
                 on=where,
                 said=culprit,
                 sqlstate=refused.sqlstate,
-                next_step="run again with -e poison=isolate to move it to the dead letter queue, or correct it",
+                next_step="run again with -e poison=isolate to quarantine it, or correct it",
             )
         share = (isolated + 1) / (isolated + 1 + loaded)
         too_many = isolated >= self.max_poison
         if too_many or (isolated + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
             name, limit = ("max_poison", self.max_poison) if too_many else ("max_poison_share", self.max_poison_share)
             raise Systemic(
-                f"{what} stopped as at a systemic failure after {count(isolated, 'poison event')}: "
+                f"{what} stopped after {count(isolated, 'poison event')}, which looks systemic, not bad data: "
                 f"more would exceed {name}={limit}",
                 on=where,
                 said=f"next would be {culprit}",
@@ -82,13 +82,13 @@ class Etl:
             self.said.add(refused.said)
             return
         raise Systemic(
-            f"{what} stopped: the ETL refuses a sound sale as well",
+            f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
             said=refused.said,
             sqlstate=refused.sqlstate,
             next_step=(
-                f"mend {contract.ETL}, or take back the deployment that broke it (rollback.yml), then run the same command "
-                "again; -e max_poison_share=1 sets the events aside all the same"
+                f"fix {contract.ETL}, or roll back the deployment that broke it (rollback.yml), then run the same command "
+                "again; -e max_poison_share=1 quarantines the events anyway"
             ),
         )
 

@@ -158,7 +158,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
             missing += [
-                Missing("assess", f"sight of every row of {table}", row_security.grant(session))
+                Missing("assess", f"right to see every row of {table}", row_security.grant(session))
                 for table in row_security.hidden(session, writing=bool({*MOVES, "drain"} & set(actions)))
             ]
             if "restore" in actions:
@@ -289,7 +289,7 @@ def _roles(session: Session, me: str) -> list[Missing]:
 def _without_jobs(session: Session) -> list[str]:
     """Says beforehand that nothing can be paused here."""
     if not cron_jobs.present(session):
-        return ["pg_cron is not in this database: nothing can be paused"]
+        return ["pg_cron is not installed in this database: nothing can be paused"]
     try:
         with session.savepoint():
             cron_jobs.ingestion_jobs(session)

@@ -106,8 +106,8 @@ def _end(
     raise NotReached(
         f"could not end {target.describe()}",
         on=session.where,
-        said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after being told to end",
-        next_step="it may sleep in the kernel or roll back a large transaction: wait and run the same command again",
+        said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after it was asked to end",
+        next_step="it may be sleeping in the kernel or rolling back a large transaction: wait and run the same command again",
     )
 
 

@@ -122,9 +122,9 @@ OTHERS: t.Final = ("55P03", "57014", "40001", "40P01", "42501", "25P03")
 TABLES: t.Final = (contract.BRONZE, contract.ETL_LEDGER, contract.TRANSACTIONS, contract.LINE_ITEMS)
 SOURCE: t.Final = f"{contract.BRONZE} to {contract.LINE_ITEMS} by {contract.ETL}, rolled back"
 LOCK_SECONDS: t.Final = 1.0
-PREPARING: t.Final = "look for what it needs"
+PREPARING: t.Final = "find what it needs"
 SLOW: t.Final = (
-    "where the pipeline is only slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
+    "if the pipeline is just slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
 )
 
 
@@ -225,7 +225,7 @@ class Trial:
             self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
             self._rehearse(send, timezone)
             raise psycopg.Rollback
-        with self._looking("look that nothing remains"):
+        with self._looking("check that nothing remains"):
             remains = session.row(REMAINS, ids=self.ids, transaction_id=self.sale.transaction_id)["rows"]
             _expect(remains == 0, f"{remains} rows remain")
 
@@ -266,9 +266,9 @@ class Trial:
             self._send(send, second, self.sale.payload(note="sent again"))
             self._load(second, timezone)
             self._compare()
-        with self.step("look that no sequence was drawn from"):
+        with self.step("check that no sequence was advanced"):
             drawn = ", ".join(row["name"] for row in self.session.rows(DRAWN))
-            _expect(not drawn, f"a trigger or a function drew from a sequence, which no rollback takes back: {drawn}")
+            _expect(not drawn, f"a trigger or a function advanced a sequence, which no rollback undoes: {drawn}")
 
     @contextlib.contextmanager
     def _looking(self, doing: str) -> Generator[None]:
@@ -278,7 +278,7 @@ class Trial:
     def _send(self, send: t.LiteralString, event_id: str, payload: dict[str, t.Any]) -> None:
         values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
         done = self.session.execute(send, event_type=contract.TRANSACTION_EVENT, **values)
-        _expect(done == 1, "bronze did not take it")
+        _expect(done == 1, "bronze did not store it")
 
     def _refused(self, send: t.LiteralString, event_id: str) -> None:
         try:
@@ -289,7 +289,7 @@ class Trial:
         except Unlike:
             # A trigger or a rule may also drop it in silence.
             return
-        raise Unlike("bronze took it twice: nothing keeps an event_hash unique")
+        raise Unlike("bronze stored it twice: event_hash is not unique")
 
     def _load(self, event_id: str, timezone: str) -> None:
         session = self.session
@@ -301,12 +301,12 @@ class Trial:
         session.execute(event_queue.LET_GO, ids=ids)
         _expect(
             not event_queue.not_taken(self.session, [event_id]),
-            "the ETL did not take it, although it was first in the queue",
+            "the ETL did not load it, although it was first in the queue",
         )
 
     def _compare(self) -> None:
         found = self.session.rows(SILVER, transaction_id=self.sale.transaction_id, ts=self.sale.ts)
-        _expect(len(found) == 1, f"silver has {len(found)} rows of it")
+        _expect(len(found) == 1, f"silver has {len(found)} rows for it")
         wanted = self.sale.as_silver(self.ids[0])
         differing = [
             f"{name} {found[0][name]} instead of {value}" for name, value in wanted.items() if found[0][name] != value
@@ -314,7 +314,8 @@ class Trial:
         _expect(not differing, f"silver has {', '.join(differing)}")
         lines = self.session.rows(LINES, transaction_id=self.sale.transaction_id)
         _expect(
-            len(lines) == len(self.sale.lines), f"silver has {len(lines)} lines of it instead of {len(self.sale.lines)}"
+            len(lines) == len(self.sale.lines),
+            f"silver has {len(lines)} lines for it instead of {len(self.sale.lines)}",
         )
         wrong = [
             f"{got} instead of {want}"

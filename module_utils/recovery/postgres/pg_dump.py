@@ -88,12 +88,12 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
         if version >= needed and restore:
             return Tools(str(dump), str(restore), folder)
         if version:
-            lacks = ", without pg_restore beside it" if version >= needed else ""
+            lacks = ", with no pg_restore next to it" if version >= needed else ""
             found.append(f"{dump} is of {version}{lacks}")
     if given and not found:
-        raise UnableError(f"pg_dump {given} is no pg_dump that can be run", mend, kind)
+        raise UnableError(f"pg_dump {given} is not a pg_dump that can be run", mend, kind)
     said = "; ".join(found) or "there is none"
-    raise UnableError(f"pg_dump of PostgreSQL {needed} or later is needed: {said}", mend, kind)
+    raise UnableError(f"pg_dump for PostgreSQL {needed} or later is needed: {said}", mend, kind)
 
 
 def _candidates() -> Iterator[Path]:
@@ -171,7 +171,7 @@ def run(argv: Sequence[str], by: Tools, reach: Mapping[str, str], progress: Prog
     said = complaints(text.replace(secret, "***") if secret else text)
     if not said and UNKNOWN_SETTING in text:
         return done.out
-    raise RefusedError(f"{program}: {said[0] if said else f'it ended with {done.code}'}")
+    raise RefusedError(f"{program}: {said[0] if said else f'it exited with {done.code}'}")
 
 
 def chosen(listed: bytes, *, with_scheduler: bool, with_public: bool = True) -> bytes:

@@ -99,7 +99,7 @@ class Budget:
     def read[T](self, name: str, query: Callable[[Session], T]) -> T | None:
         """What `query` gives, or None with the reason in `problems`; raises only when the session is gone."""
         if self.left <= 0:
-            self.problems[name] = Problem("budget", "the time budget was spent before it could be read")
+            self.problems[name] = Problem("budget", "the time budget ran out before it could be read")
             return None
         try:
             with self._hurried.savepoint():

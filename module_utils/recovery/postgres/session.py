@@ -123,7 +123,7 @@ def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
         )
     try:
         if "\0" in dsn:
-            raise ValueError("libpq would take what stands before the NUL")
+            raise ValueError("libpq would use only what comes before the NUL")
         parts = conninfo.conninfo_to_dict(dsn)
     except (psycopg.Error, ValueError, UnicodeError) as e:
         raise BadInput(
@@ -179,7 +179,7 @@ class Session:
         """The first row of a query that always gives one."""
         found = self.connection.execute(query, values).fetchone()
         if found is None:
-            raise LookupError("a query that always gives a row gave none")
+            raise LookupError("a query that always returns a row returned none")
         return found
 
     def execute(self, query: Query, **values: t.Any) -> int:
@@ -336,7 +336,7 @@ def _writable_again(found: Row) -> str:
     if where:
         return f"ALTER {where} RESET default_transaction_read_only"
     if found["read_only_by"] == "client":
-        return "take default_transaction_read_only out of the connection's options, or of PGOPTIONS"
+        return "remove default_transaction_read_only from the connection's options, or from PGOPTIONS"
     return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
 
 
@@ -393,15 +393,15 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
     """What to do where no session can be opened."""
     text = str(error)
     if source == UNSET:
-        return "say which database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
+        return "name the database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
     if isinstance(error, errors.InvalidPassword) or "password" in text:
         return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
     if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
         return f"check the database and role names in {source}"
     if "pg_hba.conf" in text:
-        return "ask who runs the server to let this user in from this host (pg_hba.conf), or connect from where it may"
+        return "ask the server's administrator to allow this user from this host (pg_hba.conf), or connect from an allowed host"
     if FULL.search(text):
-        return "end sessions that nobody needs (pg_stat_activity), or wait; then run the same command again"
+        return "end unneeded sessions (pg_stat_activity), or wait; then run the same command again"
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"
     return (
@@ -428,11 +428,11 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
         isinstance(error, psycopg.OperationalError) and error.sqlstate is None
     ):
         kind = ConnectionLost
-        next_step = "run the same command again: it goes on from what was committed"
+        next_step = "run the same command again: it continues from the last commit"
     elif isinstance(error, errors.LockNotAvailable):
         next_step = next_step or "unstick_etl.yml --check shows who holds the lock; run the same command again"
     elif isinstance(error, errors.QueryCanceled):
-        next_step = next_step or "raise statement_timeout_seconds, or see what slows the server, and run it again"
+        next_step = next_step or "raise statement_timeout_seconds, or find what is slowing the server, and run it again"
     return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)
 
 

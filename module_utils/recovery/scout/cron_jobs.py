@@ -181,7 +181,7 @@ def require(session: Session) -> None:
     """Refuses a database without pg_cron: nothing there could be paused, and saying so would be a lie."""
     if not present(session):
         raise WrongDatabase(
-            "refused: pg_cron is not in this database, so nothing here can be paused or resumed",
+            "refused: pg_cron is not installed in this database, so nothing here can be paused or resumed",
             on=session.where,
             said="cron.job does not exist",
             next_step="connect to the database of cron.database_name, or CREATE EXTENSION pg_cron there",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The queue of events that wait for the ETL: what is in it, who hides parts of it, and having the ETL take a given part.
+"""The queue of events pending: what is in it, who hides parts of it, and having the ETL take a given part.
 
 The ETL takes the oldest events it finds unmarked in its ledger. So events are held back by marking them, within one
 transaction: mark, call the ETL, unmark. Nobody else ever sees the marks.
@@ -301,10 +301,10 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
     left = not_taken(session, event_ids)
     if left:
         raise NotReached(
-            "stopped before a batch that the ETL did not take whole; it was rolled back",
+            "stopped before a batch that the ETL did not load completely; it was rolled back",
             on=session.where,
             said=f"{contract.ETL} skipped event {left[0]}",
-            next_step="see why it does not take it, then run the same command again",
+            next_step="find out why it skips it, then run the same command again",
         )
 
 

@@ -191,7 +191,7 @@ def read(session: Session, *, budget_seconds: float | None = None) -> list[Fresh
 
 def _freshness(session: Session, view: View, changed_at: datetime.datetime | None, deadline: float | None) -> Freshness:
     if not view.populated:
-        return Freshness(view, "unpopulated", "never refreshed since it was made or emptied")
+        return Freshness(view, "unpopulated", "never refreshed since it was created or emptied")
     at = refreshed_at(session, view)
     behind = None if at is None or changed_at is None else (changed_at - at).total_seconds()
     if behind is not None and behind > 0:
@@ -207,8 +207,8 @@ def _freshness(session: Session, view: View, changed_at: datetime.datetime | Non
             return Freshness(view, "fresh", "refreshed long after silver last changed", at, 0.0)
         return Freshness(view, "unknown", f"its contents could not be compared: {said}", at)
     if differing:
-        return Freshness(view, "stale", f"{count(differing, 'row')} differ from what silver gives", at)
-    return Freshness(view, "fresh", "its contents equal what silver gives", at, 0.0)
+        return Freshness(view, "stale", f"{count(differing, 'row')} differ from silver", at)
+    return Freshness(view, "fresh", "its contents match silver", at, 0.0)
 
 
 def refreshed_at(session: Session, view: View) -> datetime.datetime | None:

@@ -94,7 +94,7 @@ class Table:
         if gone:
             raise NotReached(
                 f"cannot put rows back into {self.name}",
-                said=f"the kept image has {', '.join(gone)}, which the table has not any more",
+                said=f"the stored image has {', '.join(gone)}, which the table no longer has",
                 next_step=f"add the column to {self.name} again, then run the same command again",
             )
         return dataclasses.replace(self, columns=tuple(c for c in self.columns if c.name in keys))

@@ -55,7 +55,7 @@ def require_sight(session: Session, action: str) -> None:
     """Refuses to say or do anything by rows of which some may be hidden."""
     if action in BY_ROWS and (tables := hidden(session, writing=action in WRITING)):
         raise MissingPrivilege(
-            f"refused to judge by rows of which a policy may hide some from role {session.facts.role}",
+            f"refused to judge rows that a policy may hide from role {session.facts.role}",
             on=session.where,
             said=f"row security is on for {', '.join(tables)}",
             next_step=f"{grant(session)}, or work as the owner of these tables",

@@ -38,7 +38,7 @@ def refuse_cascades(session: Session) -> None:
         raise NotReached(
             "refused to move anything",
             on=session.where,
-            said=f"deleting would cascade into tables no image is kept of: {what}",
+            said=f"deleting would cascade into tables whose rows are not saved first: {what}",
             next_step="make these foreign keys NO ACTION, or move those rows first",
         )
 

@@ -176,13 +176,13 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
     if not result.get("changed"):
         return []
     which = f" -e of_incident={incident}" if incident != "adhoc" else " with this run_id"
-    return [f"once the cause is mended, {REDRIVE}{which}"]
+    return [f"once the cause is fixed, {REDRIVE}{which}"]
 
 
 def table(runs: list[Result]) -> list[str]:
     """Two lines a run, or three: which, when, what; for what and by whom; what moved, and whether it can be undone."""
     if not runs:
-        return ["  no run fits"]
+        return ["  no run matches"]
     made = [_columns("run id", "when (UTC)", "action")]
     for run in runs:
         run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))

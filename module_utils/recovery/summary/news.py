@@ -34,7 +34,7 @@ def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
     if made["ingestion"] in ("paused", "pausing") and {"pause", "unfinished"} & set(changed):
         operation = made["operation"].replace("_", " ")
         why = _why(made)
-        happened = f"ingestion is left paused after the {operation}" + (f": {why}" if why else "")
+        happened = f"ingestion stays paused after the {operation}" + (f": {why}" if why else "")
         return {"event": "update", "happened": happened, "done": done}
     return nothing
 

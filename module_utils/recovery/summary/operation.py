@@ -31,8 +31,8 @@ PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
 NOTHING_DONE: t.Final[Result] = {
     "failed": True,
     "error": BadInput(
-        "the steps that matter were not done",
-        said="--tags, --skip-tags or --start-at-task left them out",
+        "the essential steps were not run",
+        said="--tags, --skip-tags or --start-at-task excluded them",
         next_step="run the same command without --tags, --skip-tags and --start-at-task",
     ).as_dict(),
 }

@@ -218,22 +218,22 @@ def _did(story: Story) -> str:
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return "nothing: nothing had to be done"
+        return "nothing: no change was needed"
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
 
 def _now(story: Story) -> str:
     if story.check:
-        return "nothing was written" + (" but the plan" if story.move.get("plan_file") else "")
+        return "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
     ingestion = story.after.get("ingestion") or story.gate.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.operation == "preflight" and story.failure is None:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
-        return "ingestion was left as it was" if story.changed else "nothing was changed"
+        return "ingestion unchanged" if story.changed else "nothing was changed"
     if story.operation == captures.OPERATION:
-        return "the pipeline was left as it was"
+        return "pipeline unchanged"
     if story.state == "unknown":
         return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
@@ -265,8 +265,8 @@ def _who(story: Story) -> str:
 def _now_unseen(steps: set[str]) -> str:
     """Of ingestion, where no step looked at it."""
     if {"pause", "resume", "drain"} & steps:
-        return "nothing is known of ingestion"
-    return "ingestion was left as it was" if {"clear", "refresh"} & steps else "nothing was changed"
+        return "ingestion state unknown"
+    return "ingestion unchanged" if {"clear", "refresh"} & steps else "nothing was changed"
 
 
 def _failed(story: Story) -> str:
@@ -305,13 +305,13 @@ def _undo(story: Story) -> list[str]:
         return []
     parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
-        parts.append(f"{RESUME} gives back the jobs")
+        parts.append(f"{RESUME} re-enables the jobs")
     elif story.operation == "resume_ingestion" and story.changed:
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
     poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
     if poison:
-        kept = f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
+        kept = f"{count(len(poison), 'poison event')} quarantined in scout.bronze_events_dlq"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")
@@ -341,7 +341,7 @@ def _next(story: Story) -> list[str]:
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
-        return [f"ask {story.after['ingestion'].get('paused_by') or 'who switched the jobs off'}, or {RESUME}"]
+        return [f"ask {story.after['ingestion'].get('paused_by') or 'whoever disabled the jobs'}, or {RESUME}"]
     if story.moving:
         return _after_moving(story)
     if story.outcome == "recovered":
@@ -384,7 +384,7 @@ def _resume_by_hand(story: Story) -> list[str]:
     if _ours(story):
         return [f"{RESUME} when ready"]
     owner = next(
-        (r["paused_by"] for r in reversed(story.ran.values()) if r.get("paused_by")), "who switched the jobs off"
+        (r["paused_by"] for r in reversed(story.ran.values()) if r.get("paused_by")), "whoever disabled the jobs"
     )
     return [f"ask {owner}, or {RESUME}"]
 

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 OPERATION: t.Final = "rollback"
-AGAIN: t.Final = "run the same command again: it asks the gate, and resumes"
+AGAIN: t.Final = "run the same command again: it runs the gate, then resumes"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: What a revert that was not pushed says before its command.
 TO_PUSH: t.Final = ". To push it: "
@@ -97,10 +97,10 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
         return
     if check:
         saved = result.get("hazard") == LOSES and not result.get("loses")
-        effect = "data goes that is saved first" if saved else result.get("hazard")
+        effect = "drops data that is saved first" if saved else result.get("hazard")
         yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
     if attempts := result.get("attempts"):
-        yield f"gave way to others {count(attempts, 'time')}"
+        yield f"yielded to other sessions {count(attempts, 'time')}"
     rehearsal: Result = result.get("rehearsal") or {}
     if rehearsal.get("done"):
         yield f"rehearsed in {in_words(rehearsal['seconds'])}"
@@ -111,13 +111,13 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
 def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     """Which data was kept before it went, came back, is empty, or is gone."""
     for name, would, did in (
-        ("saved", "would be saved before it goes", "saved before it went"),
-        ("filled", "would come back", "came back"),
+        ("saved", "would be saved before it is dropped", "saved before it was dropped"),
+        ("filled", "would be restored", "restored"),
     ):
         rows: list[Result | str] = result.get(name) or []
         if rows:
             yield f"{would if check else did}: {_few([_table(row) for row in rows])}"
-    for name, words in (("empty", "comes back empty" if check else "is back, empty"), ("loses", "lost")):
+    for name, words in (("empty", "would be restored empty" if check else "restored empty"), ("loses", "lost")):
         keys: list[str] = result.get(name) or []
         if keys:
             yield f"{words}: {_few([captures_document.readable(key) for key in keys])}"
@@ -144,7 +144,7 @@ def _application(result: Mapping[str, t.Any], *, check: bool) -> str:
     commit = str(result.get("commit") or "")[:10]
     if "function" in result:
         return f"{result['function']} deployed from {commit}"
-    target = f", its tree now that of {result['target'][:10]}" if result.get("target") else ""
+    target = f", now at the tree of {result['target'][:10]}" if result.get("target") else ""
     return f"{result['branch']} reverted by {commit}, {'pushed' if result.get('pushed') else 'not pushed'}{target}"
 
 
@@ -153,7 +153,7 @@ def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
     if not result.get("ok"):
         return {"gate" if name == "found" else name: text for name, text in gates.parts(result).items()}
     smoke: Result = result.get("smoke") or {}
-    sale = "; a synthetic sale went through" if smoke.get("status") == "pass" else ""
+    sale = "; a test sale went through" if smoke.get("status") == "pass" else ""
     return {"gate": str(result["summary"]).rpartition("; ")[2] + sale}
 
 
@@ -174,7 +174,7 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
     if gate and not gate.get("ok"):
         if gate["verdict"] == "paused":
             return [
-                f"if what warns is good enough, the same command with -e warn_passes=true; else mend it, then {AGAIN}"
+                f"if the warnings are acceptable, run the same command with -e warn_passes=true; otherwise fix them, then {AGAIN}"
             ]
         # It was asked while we held the pause: that is no cause.
         causes: list[Result] = gate.get("diagnoses") or []

@@ -161,7 +161,7 @@ def test_it_does_not_wait_longer_than_it_has() -> None:
     began = time.monotonic()
     with Web(Answer(429, {"Retry-After": "120"}, "slow down")) as web:
         error = unsent(tell(slack(web, timeout_seconds=5)))
-    assert error == "HTTP 429: slow down, and it asks to wait 120 s; its 5 s are too short for another attempt"
+    assert error == "HTTP 429: slow down, and it asks to wait 120 s; its 5 s leave no time for another attempt"
     assert len(web.got) == 1
     assert time.monotonic() - began < 4
 
@@ -184,12 +184,12 @@ def test_attempts_come_to_an_end() -> None:
 def test_a_redirect_is_not_followed() -> None:
     with Web() as elsewhere, Web(Answer(307, {"Location": elsewhere.url()})) as web:
         error = unsent(tell(slack(web)))
-    assert error == "HTTP 307: it redirects, which is not followed"
+    assert error == "HTTP 307: redirects are not followed"
     assert (len(web.got), len(elsewhere.got)) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [(HANG, "no answer within"), (TRICKLE, "no end within 1.5 s; it may arrive yet")]
+    ("how", "said"), [(HANG, "no response within"), (TRICKLE, "no end within 1.5 s; it may still arrive")]
 )
 def test_one_that_hangs_has_its_time_and_no_more(how: int, said: str) -> None:
     began = time.monotonic()
@@ -203,13 +203,13 @@ def test_one_that_closes_is_tried_again() -> None:
     with Web(CLOSE, 200) as web:
         assert tell(slack(web))["deliveries"][0]["attempts"] == 2
     with Web(CLOSE) as web:
-        assert unsent(tell(slack(web, attempts=2))).startswith("no answer: ")
+        assert unsent(tell(slack(web, attempts=2))).startswith("no response: ")
     assert len(web.got) == 2
 
 
 def test_one_that_is_not_there() -> None:
     url = f"http://127.0.0.1:{free_port()}{SECRET}"
-    assert unsent(tell({"kind": "slack", "url": url, "attempts": 2})) == "no answer: Connection refused"
+    assert unsent(tell({"kind": "slack", "url": url, "attempts": 2})) == "no response: Connection refused"
     url = f"https://no-such-host.invalid{SECRET}"
     assert unsent(tell({"kind": "slack", "url": url, "attempts": 1})).startswith("no connection: ")
 
@@ -268,9 +268,7 @@ def test_what_was_not_foreseen_is_a_result_too(monkeypatch: pytest.MonkeyPatch) 
         raise KeyError(SECRET)
 
     monkeypatch.setattr(delivery, "post", broken)
-    assert unsent(tell({"kind": "slack", "url": f"http://127.0.0.1:1{SECRET}"})) == (
-        "this error was not foreseen: KeyError"
-    )
+    assert unsent(tell({"kind": "slack", "url": f"http://127.0.0.1:1{SECRET}"})) == ("unexpected error: KeyError")
 
 
 def test_events_and_severities_choose_the_channels() -> None:

@@ -390,7 +390,7 @@ def test_where_the_etl_refuses_a_sound_sale_no_event_is_to_blame(
     for _ in range(2):
         result = failing(scout_db)
         assert (result["error"]["kind"], result["error"]["sqlstate"]) == ("systemic", sqlstate)
-        assert result["msg"].startswith("the drain stopped: the ETL refuses a sound sale as well")
+        assert result["msg"].startswith("the drain stopped: the ETL rejects a known-good test sale too")
         # Of the event at the head it says something else, whatever was deployed.
         assert dead(scout_db) == {str(ids[0])}
     assert losses(scout_db, set(), ids[:1]) == NONE
@@ -404,7 +404,7 @@ def test_what_the_etl_refuses_can_be_set_aside_all_the_same(scout_db: str) -> No
     ids = arrive(scout_db, sales(3))
     with connect(scout_db) as connection:
         connection.execute(BROKEN["P0001"][0].encode())
-    assert "-e max_poison_share=1 sets the events aside all the same" in failing(scout_db)["error"]["next_step"]
+    assert "-e max_poison_share=1 quarantines the events anyway" in failing(scout_db)["error"]["next_step"]
     assert not dead(scout_db)
     drain(scout_db, max_poison_share=1.0)
     assert dead(scout_db) == set(map(str, ids))

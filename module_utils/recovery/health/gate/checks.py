@@ -121,7 +121,7 @@ def _swallowed(found: Findings) -> Measured:
 def _blocked(found: Findings) -> Measured:
     """Events that no batch can be loaded with, among those that come next."""
     why = [f"event {suspect.event_id}: {suspect.reason}" for suspect in found.suspects]
-    why += [f"transaction {row['transaction_id']} stands twice in one batch" for row in found.repeats]
+    why += [f"duplicate transaction_id {row['transaction_id']} within one batch" for row in found.repeats]
     return Measured(None if found.backlog is None else float(len(why)), "; ".join(why))
 
 
@@ -168,10 +168,10 @@ def _last_run(needed: Needed, found: Findings, wider: Wider) -> tuple[str, str]:
     late = every is not None and min(silent, off_until) > max(LATE_SECONDS, LATE_TIMES * every)
     # One that was never started, beside others that are, may be new.
     if late and (needed.runs or all(_silent_seconds(other, found) > LATE_SECONDS for other in wider.needed or [])):
-        return f"{job.jobname} was not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
+        return f"{job.jobname} has not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
     ended = next((run for run in needed.runs if run["end_time"] is not None), None)
     if ended is None:
-        return f"{job.jobname} has ended no run within {in_words(HISTORY_SECONDS)}", "unknown"
+        return f"{job.jobname} has finished no run within {in_words(HISTORY_SECONDS)}", "unknown"
     if ended["status"] != "succeeded":
         said = " ".join(str(ended["return_message"] or "no message").split())[:200]
         return f"the last run of {job.jobname} failed: {said}", "fail"
@@ -200,7 +200,7 @@ def _raised(found: Findings) -> Measured:
     if rows is None:
         return Measured(None)
     told = [
-        f"{row['alert']} ({count(row['rows'], 'row')}, the newest {in_words(row['seconds'] or 0)} old)"
+        f"{row['alert']} ({count(row['rows'], 'row')}, the latest {in_words(row['seconds'] or 0)} old)"
         for row in rows[:FEW]
     ]
     return Measured(float(len(rows)), "; ".join(told))
@@ -210,7 +210,7 @@ def _letters(found: Findings) -> Measured:
     row = _wider(found).letters
     if row is None:
         return Measured(None)
-    ours = f"{row['ours']:,} more were set aside by this toolkit" if row["ours"] else ""
+    ours = f"{row['ours']:,} more were quarantined by this toolkit" if row["ours"] else ""
     codes = ", ".join(row["codes"] or []) if row["grown"] else ""
     return Measured(float(row["grown"]), "; ".join(part for part in (codes, ours) if part))
 

@@ -28,7 +28,7 @@ WORDS: t.Final = {"ok": "pass", "unknown": "inconclusive"}
 #: One, and more.
 TOLD: t.Final = {
     "fail": ("fails", "fail"),
-    "inconclusive": ("cannot be told", "cannot be told"),
+    "inconclusive": ("is unknown", "are unknown"),
     "warn": ("warns", "warn"),
     "pass": ("passes", "pass"),
 }

@@ -37,7 +37,7 @@ LINES: t.Final = (
     ("bronze_staleness", "bronze", "#8C510A", (0, (1, 1))),
     ("silver_staleness", "silver", "#0072B2", "-"),
     ("gold_staleness", "gold", "#7B3FA0", "-"),
-    ("backlog_age", "oldest waiting event", "#333333", (0, (4, 1.5))),
+    ("backlog_age", "oldest pending event", "#333333", (0, (4, 1.5))),
 )
 VERDICTS: t.Final = {
     "healthy": "#4CAF82",
@@ -173,7 +173,7 @@ def _ages(axes: t.Any, samples: Sequence[Sample], thresholds: Mapping[str, Mappi
 
 def _backlog(axes: t.Any, samples: Sequence[Sample], figures: Mapping[str, float]) -> None:
     """Tens and hundred thousands in one picture: evenly up to ten, in powers of ten from there on."""
-    axes.set_title("Backlog, events that wait for the ETL (logarithmic)")
+    axes.set_title("Backlog, events pending (logarithmic)")
     axes.set_yscale("symlog", linthresh=10, linscale=0.6)
     _plot(axes, samples, "backlog_events", "", "#333333", "-", fill=True)
     for limit in LIMITS:

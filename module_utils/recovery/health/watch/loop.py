@@ -122,7 +122,7 @@ class Watch:
     def first(self) -> Sample:
         """The first look, on the session there is: what fails here is no sample but an error."""
         session = self.call.session
-        with attempting("could not look at the pipeline", on=session.where):
+        with attempting("could not assess the pipeline", on=session.where):
             with session.read():
                 self._clock = (session.row(CLOCK)["now"], time.monotonic())
             self._began = time.monotonic()
@@ -216,7 +216,7 @@ class Watch:
                 self._add("inconclusive", _unreached(e), "unknown")
         self.call.progress.say(self.course.line)
         if self.course.unknown == self.wanted.consecutive == self.course.blind:
-            self.call.progress.say("too much was missed for a success; it goes on, because it may still see a failure")
+            self.call.progress.say("too many samples were missed to pass; watching on, because it may still fail")
 
     def _take(self, session: Session) -> None:
         """A sample of what this session sees."""

@@ -100,10 +100,10 @@ class Impact:
         parts: list[str] = []
         if self.events or self.transactions or self.lines:
             amount = f", {words.money(self.amount)} in all" if self.amount is not None else ""
-            parts.append(f"{words.joined(self.counted)} set aside{amount}")
+            parts.append(f"{words.joined(self.counted)} quarantined{amount}")
         if self.made_again:
             change = self.amount_change
-            parts.append(f"{count(self.made_again, 'transaction')} made again from events{change}")
+            parts.append(f"{count(self.made_again, 'transaction')} rebuilt from events{change}")
         if self.loaded:
             parts.append(f"{count(self.loaded, 'event')} loaded late")
         return "; ".join(parts) or "no rows were touched"
@@ -134,7 +134,7 @@ class Impact:
         """All but the first of that, and what became of it."""
         if not self.counted:
             return ""
-        waiting = f"{self.waiting:,} wait as dead letters" if self.waiting else "all brought back"
+        waiting = f"{self.waiting:,} unresolved dead letters" if self.waiting else "all redriven"
         return "; ".join(part for part in (words.joined(self.counted[1:]), waiting) if part)
 
     @property
@@ -253,12 +253,12 @@ def _layers(impact: Impact, in_force: Sequence[Row]) -> tuple[Layer, ...]:
     for name, age in impact.behind.items():
         signs[name.capitalize()].append(f"up to {age} behind")
     if impact.events:
-        signs["Bronze"].append(f"{count(impact.events, 'event')} set aside")
+        signs["Bronze"].append(f"{count(impact.events, 'event')} quarantined")
     for number, noun, what in (
         (impact.loaded, "event", "loaded late"),
-        (impact.transactions, "transaction", "set aside"),
-        (impact.lines, "line item", "set aside"),
-        (impact.made_again, "transaction", "made again"),
+        (impact.transactions, "transaction", "quarantined"),
+        (impact.lines, "line item", "quarantined"),
+        (impact.made_again, "transaction", "rebuilt"),
     ):
         if number:
             signs["Silver"].append(f"{count(number, noun)} {what}")
@@ -271,7 +271,7 @@ def _layers(impact: Impact, in_force: Sequence[Row]) -> tuple[Layer, ...]:
     made = [Layer(name, tuple(signs[name])) for name in LAYERS]
     for action, name in GOES_BACK.items():
         if any(run["action"] == action and run["status"] == "succeeded" for run in in_force):
-            made.append(Layer(name, ("taken back",)))
+            made.append(Layer(name, ("rolled back",)))
     return tuple(made)
 
 

@@ -186,7 +186,7 @@ def parse(entry: object, base: t.Mapping[str, Rule] | None = None) -> Rule:
     given = {str(key): value for key, value in t.cast("dict[object, object]", entry).items() if value is not None}
     name = given.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise _refused("a rule's name", name, "it must be a small letter and then at most 40 of a-z, 0-9 and _")
+        raise _refused("a rule's name", name, "it must be a lowercase letter and then at most 40 of a-z, 0-9 and _")
     where = f"rule {name}"
     for key in given:
         if key not in KEYS:
@@ -195,7 +195,7 @@ def parse(entry: object, base: t.Mapping[str, Rule] | None = None) -> Rule:
     whole = {**(built_in.as_dict() if built_in else {}), **given}
     error_code = _text(where, whole, "error_code", name.upper())
     if not CODE.fullmatch(error_code):
-        raise _refused(f"error_code of {where}", error_code, "it must be capitals, digits and _, at most 64")
+        raise _refused(f"error_code of {where}", error_code, "it must be uppercase letters, digits and _, at most 64")
     return Rule(
         name=name,
         table=_table(where, whole.get("table")),
@@ -236,7 +236,7 @@ def defect(predicate: str) -> str | None:
         if before == "number" and kind not in {"space", "close", "sign"}:
             return "a number runs into what follows it"
         if was_string and kind in {"string", "escaped"}:
-            return "two texts stand in a row; write them as one"
+            return "two strings in a row; write them as one"
         if kind == "open":
             open_ones.append(text)
         elif kind == "close" and (not open_ones or open_ones.pop() + text not in {"()", "[]"}):
@@ -270,7 +270,7 @@ def _predicate(where: str, value: object) -> str:
     if len(value) > LONGEST_PREDICATE:
         raise _refused(f"predicate of {where}", value, f"it is longer than {LONGEST_PREDICATE} characters")
     if "\0" in value or not _encodable(value):
-        raise _refused(f"predicate of {where}", value, "it holds what PostgreSQL cannot take as text")
+        raise _refused(f"predicate of {where}", value, "it contains what PostgreSQL cannot store as text")
     if why := defect(value):
         raise _refused(f"predicate of {where}", value, why)
     return value.strip()

@@ -132,7 +132,7 @@ def check(session: Session, chosen: Sequence[Rule]) -> None:
         standard = session.row(STANDARD_STRINGS)["standard"]
         for rule in chosen:
             if not standard and rules.has_backslash(rule.predicate):
-                said = "standard_conforming_strings is off here, so a backslash in '…' would not stand for itself"
+                said = "standard_conforming_strings is off here, so a backslash in '…' would not be literal"
                 raise _wrong(rule, said)
             _refuse_volatile(session, rule)
             try:
@@ -174,11 +174,11 @@ def refuse_systemic(session: Session, report: Report) -> None:
     if not report.systemic:
         return
     raise Systemic(
-        "refused to move rows: what is wrong is systemic",
+        "refused to move rows: this looks systemic, not bad data",
         on=session.where,
         said="; ".join(line(finding) for finding in report.systemic) + f"; max_share is {percent(report.max_share)}",
-        next_step="look at the samples: if they are right here, give the rule action report or a better predicate; if they are "
-        "wrong, mend the source that sent them and rebuild; raise max_share only to move them all",
+        next_step="look at the samples: if they are valid, set the rule's action to report or improve its predicate; if "
+        "not, fix the source that sent them and rebuild; raise max_share only to move them all",
         result={"report": report.as_dict()},
     )
 

@@ -33,7 +33,7 @@ LOCK_PATIENCE: t.Final = 4
 OVERTIME: t.Final = 1.5
 #: Passes over the path after the first one, for rows that came in late.
 SWEEPS: t.Final = 50
-AGAIN: t.Final = "run the same command again: it goes on from what was committed"
+AGAIN: t.Final = "run the same command again: it continues from the last commit"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Batches:
                 sweeps += 1
                 if sweeps > SWEEPS:
                     raise NotReached(
-                        f"{self.noun}s of the selection keep coming in",
+                        f"{self.noun}s of the selection keep arriving",
                         on=self.session.where,
-                        said=f"after {SWEEPS} more passes there are still some",
+                        said=f"after {SWEEPS} more passes some are still left",
                         next_step="end the selection in the past (window_end), then run it again",
                     )
                 self.cursor = start
@@ -161,7 +161,7 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.sometimes(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
+        self.progress.sometimes(f"other sessions are blocking, attempt {tries} yielded: {error.diag.message_primary}")
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
@@ -180,7 +180,7 @@ class Batches:
     def _shrink(self, factor: float) -> None:
         self.retries += 1
         self.size = max(self.path.least_size, self.size * factor)
-        self.progress.sometimes(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
+        self.progress.sometimes(f"a batch took too long and was rolled back: continuing at {factor:g} of its size")
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
@@ -190,7 +190,7 @@ class Batches:
         target = self.options.target_seconds
         if waiting:
             self.progress.sometimes(
-                f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
+                f"yielding: {count(waiting, 'session')} waited for this batch; shorter batches follow, with pauses"
             )
             target /= 2
         factor = min(4.0, max(0.3, target / max(seconds, 0.001)))
@@ -218,7 +218,7 @@ class Batches:
             raise self._stopped(e.attempted) from e
         stop_file = self.options.stop_file
         if stop_file and File(stop_file).expanduser().exists():
-            raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
+            raise self._stopped(f"stopped: {stop_file} exists", f"remove {stop_file}, then {AGAIN}")
         self.standbys.wait()
 
     def _stopped(self, why: str, next_step: str = AGAIN) -> Stopped:
@@ -234,11 +234,11 @@ class Batches:
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
                 who = event_queue.describe(event_queue.in_the_way(self.session))
-            next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
+            next_step = f"unstick_etl.yml --check shows who is blocking; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
-            next_step = f"something else writes the same rows all the time: pause it, then {AGAIN}"
+            next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
-        raised.next_step = raised.next_step or f"mend what PostgreSQL names, then {AGAIN}"
+        raised.next_step = raised.next_step or f"fix what PostgreSQL reports, then {AGAIN}"
         raised.said += f"; locks are held by {who}" if who else ""
         return raised
 

@@ -117,7 +117,7 @@ class Job:
         if params["ledger"] == "off":
             raise BadInput(
                 "refused to move data with ledger=off",
-                next_step="leave ledger at auto: what is moved has to be remembered, so that it can be undone",
+                next_step="leave ledger at auto: moves must be recorded so that they can be undone",
             )
         given = {name: params[name] for name in spec}
         self.asked: dict[str, t.Any] = given
@@ -137,7 +137,7 @@ class Job:
                 self.applied = ledgers.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
-                f"going on with run {self.interrupted['run_id']} of {self.interrupted['started_at']:%Y-%m-%d %H:%M:%S} UTC, "
+                f"continuing interrupted run {self.interrupted['run_id']} of {self.interrupted['started_at']:%Y-%m-%d %H:%M:%S} UTC, "
                 "which did not come to its end"
             )
 
@@ -162,7 +162,7 @@ class Job:
     def looked(self, rows: int, verb: str) -> dict[str, t.Any]:
         """The result of a look that only has to know whether there is anything to do."""
         some = rows > 0
-        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "nothing selected is there") | {
+        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "0 events match") | {
             "changed": some or self.interrupted is not None,
             "moved": {**dict.fromkeys(NOUNS, 0), "events": rows},
         }
@@ -197,7 +197,7 @@ class Job:
         if name:
             plan.save(name)
         effects = {"moved": {k: whole.counts.get(k, 0) for k in NOUNS}, "requeued": whole.counts.get("requeued", 0)}
-        summary = sentence(verb, effects) if some else "nothing selected is there"
+        summary = sentence(verb, effects) if some else "0 events match"
         if some:
             summary += f", in about {in_words(plan.estimated_seconds)}"
         return {

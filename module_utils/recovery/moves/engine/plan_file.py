@@ -61,16 +61,16 @@ def load(name: str, *, action: str, database: str) -> Plan:
         raise BadInput(
             f"could not read plan_file {name}",
             said=getattr(e, "strerror", None) or f"it is not a plan: {e}",
-            next_step=f"make it with --check -e plan_file={name}",
+            next_step=f"create it with --check -e plan_file={name}",
         ) from e
     wrong = [
-        f"it is a plan of {what}, this is {here}"
+        f"it is a plan for {what}, this is {here}"
         for what, here in ((made, FORMAT), (plan.action, action), (plan.database, database))
         if what != here
     ]
     if wrong:
         raise BadInput(
-            f"plan_file {name} does not fit",
+            f"plan_file {name} does not match",
             said="; ".join(wrong),
             next_step=f"make a new one with --check -e plan_file={name}",
         )

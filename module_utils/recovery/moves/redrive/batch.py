@@ -348,7 +348,7 @@ class Returning:
         )
         if sum(row["certain"] for row in rows) != len(there) + len(marks):
             raise NotReached(
-                "stopped before a batch whose silver could not be taken out whole; it was rolled back",
+                "stopped before a batch whose silver rows could not be removed completely; it was rolled back",
                 on=self.session.where,
                 next_step="look for a trigger or rule on scout.silver_transactions or scout.etl_processed",
             )

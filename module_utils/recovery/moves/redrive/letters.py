@@ -253,7 +253,7 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     )
     if chosen == Selection(Window("failed_at")):
         raise BadInput(
-            "refused to redrive everything: nothing says which dead letters are meant",
+            "refused to redrive everything: no selection was given",
             next_step="give of_incident, run_id, error_codes, rules, failed_from and failed_to, dlq_ids or event_ids",
         )
     now = session.row("SELECT pg_current_snapshot()::text AS snapshot")

@@ -51,7 +51,7 @@ def repairs(params: Mapping[str, t.Any]) -> Repairs:
     for name, patch in given.items():
         if not isinstance(patch, dict):
             raise BadInput(
-                f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id"
+                f"repairs: the patch for {name} is not a dictionary", next_step="give a JSON merge patch for each id"
             )
         by_id[identifiers([name], "repairs")[0]] = _plain(t.cast("Patch", patch), f"repairs of {name}")
     return Repairs(_plain(t.cast("Patch", params["repair"] or {}), "repair"), by_id)
@@ -62,7 +62,7 @@ def _plain(patch: Patch, name: str) -> Patch:
         return json.loads(json.dumps(patch, allow_nan=False))
     except (TypeError, ValueError) as e:
         raise BadInput(
-            f"{name} is no JSON",
+            f"{name} is not JSON",
             said=str(e),
             next_step="quote times and dates; a number is a number, null removes a field",
         ) from e

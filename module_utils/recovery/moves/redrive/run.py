@@ -116,7 +116,7 @@ class Ramp(Batches):
         super()._pause_where_asked()
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
-            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
+            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} per second"
             (self.progress.sometimes if self.told else self.progress.say)(line)
             self.told = True
             self.progress.wait(ahead)
@@ -223,12 +223,12 @@ class Redrive:
         first = self.failures[0] if self.failures else None
         raise Systemic(
             f"the redrive stopped: {count(failed, 'event')} failed again, max_failures is {self.pace.max_failures}; "
-            f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back among the dead letters; the others were not touched",
+            f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back in the dead letter queue; the rest were not touched",
             on=self.session.where,
             said=f"event {first['event_id']}: {first['error']}" if first else "",
             next_step=(
-                "mend the cause (or the payloads: repair), then run the same command again; "
-                f"undo.yml -e run_id={self.run.run_id} takes back what was loaded"
+                "fix the cause (or the payloads: repair), then run the same command again; "
+                f"undo.yml -e run_id={self.run.run_id} undoes what was loaded"
             ),
             result=self.outcome(),
         )
@@ -310,7 +310,7 @@ class Redrive:
                     unit.letters,
                     refused,
                     tally,
-                    f"event {event_id} of the same transaction cannot be loaded any more: ",
+                    f"event {event_id} of the same transaction can no longer be loaded: ",
                 )
                 return
             unit = unit.without(event_id)

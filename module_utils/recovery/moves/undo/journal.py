@@ -348,7 +348,7 @@ def _prove(found: Row, table: str, side: str, where: str) -> None:
         raise NotReached(
             f"stopped before a batch of {table} that could not be proved exact; it was rolled back",
             on=where,
-            said=f"written down {found['written']} rows ({found['written_digest']}), {side} {found['done']} ({found['done_digest']})",
+            said=f"recorded {found['written']} rows ({found['written_digest']}), {side} {found['done']} ({found['done_digest']})",
             next_step=f"look for a trigger or rule on {table}",
         )
 

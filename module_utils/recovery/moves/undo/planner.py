@@ -259,7 +259,7 @@ class _Planner:
                 made.put[table].add(key)
         elif table == "transactions":
             self._put_transaction(key)
-        elif not self._conflict(table, key, "exists again, with other contents"):
+        elif not self._conflict(table, key, "exists again, with different contents"):
             made.take[table].add(key)
             made.put[table].add(key)
 
@@ -282,7 +282,7 @@ class _Planner:
         strangers = feeders - self.own
         if strangers or not feeders:
             made_of = f"event {min(strangers)}" if strangers else "no event in bronze"
-            if self._conflict("transactions", transaction, f"has been made again since, of {made_of}"):
+            if self._conflict("transactions", transaction, f"has been rebuilt since, from {made_of}"):
                 return
         self._take_transaction(transaction)
         self.made.put["transactions"].add(transaction)
@@ -295,6 +295,6 @@ class _Planner:
             return
         if now is None or key in made.take["lines"]:
             made.put["lines"].add(key)
-        elif now != digest and not self._conflict("lines", key, "exists again, with other contents"):
+        elif now != digest and not self._conflict("lines", key, "exists again, with different contents"):
             made.take["lines"].add(key)
             made.put["lines"].add(key)

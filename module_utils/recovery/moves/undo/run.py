@@ -120,7 +120,7 @@ def find(session: Session, run_id: str) -> Row:
     if "before_capture_id" in run["effects"]:
         return run
     if run["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS):
-        other = {"pause": "; resume_ingestion.yml gives back its jobs", "resume": "; pause_ingestion.yml pauses again"}
+        other = {"pause": "; resume_ingestion.yml re-enables its jobs", "resume": "; pause_ingestion.yml pauses again"}
         raise BadInput(
             f"run {wanted} moved no data: it is a {run['action']} of {run['started_at']:%Y-%m-%d %H:%M} UTC",
             on=session.where,
@@ -189,13 +189,12 @@ class Undo:
             return
         named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
         raise NotReached(
-            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
-            f"{'it' if number == 1 else 'them'}",
+            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} changed since",
             on=self.session.where,
             said=named + (" …" if number > 5 else ""),
             next_step=(
                 "undo.yml --check lists them; then -e on_conflict=keep_current leaves them as they are now, "
-                "-e on_conflict=restore makes them what they were"
+                "-e on_conflict=restore restores what they were"
             ),
             result={"conflicts": [c.as_dict() for c in conflicts], "conflicting": number},
         )

@@ -47,7 +47,7 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     window = window_of(session, params, clock=params["clock"])
     if window.start is None:
         raise BadInput(
-            "nothing says which window is meant",
+            "no window was given",
             next_step="give window_start and window_end, for example 2026-11-25T01:00:00+08:00; or last=1h",
         )
     return Selection(window if window.end is not None else dataclasses.replace(window, end=now))
@@ -57,7 +57,7 @@ def _length(session: Session, text: str) -> datetime.timedelta:
     found = LAST.fullmatch(text.strip().lower())
     if found is None or int(found["number"]) == 0:
         raise BadInput(
-            f"last {text[:40]!r} is not a length of time", on=session.where, next_step="write it as 90s, 30m, 1h or 2d"
+            f"last {text[:40]!r} is not a duration", on=session.where, next_step="write it as 90s, 30m, 1h or 2d"
         )
     row = session.row(
         "SELECT make_interval(secs => %(seconds)s) AS length", seconds=int(found["number"]) * SECONDS[found["unit"]]
@@ -68,9 +68,7 @@ def _length(session: Session, text: str) -> datetime.timedelta:
 def healthy(survey: Survey) -> str:
     """What is said where nothing has to be done."""
     return (
-        f"all {count(survey.events, 'event')} of the window are as they should be"
-        if survey.events
-        else "no event is in the window"
+        f"all {count(survey.events, 'event')} in the window are correct" if survey.events else "no events in the window"
     )
 
 

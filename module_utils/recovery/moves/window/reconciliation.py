@@ -198,13 +198,13 @@ class Reconciliation:
         what += " …" if len(self.unexplained_events) > 5 else ""
         start = f" -e window_start={window.start.isoformat()}" if window.start else ""
         end = f" -e window_end={window.end.isoformat()}" if window.end else ""
-        gone = f"{count(self.vanished, 'event')} vanished from bronze meanwhile" if self.vanished else ""
+        gone = f"{count(self.vanished, 'event')} disappeared from bronze during the run" if self.vanished else ""
         raise NotReached(
-            f"the window could not be recovered whole: {self.sentence()}",
+            f"the window was not fully recovered: {self.sentence()}",
             on=where,
             said="; ".join(part for part in (what, gone) if part),
             next_step=(
-                "look at these events (reconciliation.unexplained_events of the result has more); mend the cause, then run it "
+                "look at these events (reconciliation.unexplained_events of the result has more); fix the cause, then run it "
                 f"again for the same window: window_recovery.yml -e window_clock={window.clock}{start}{end}"
             ),
             result=result,
@@ -239,11 +239,11 @@ def _shown(value: t.Any) -> str:
 def _why(sample: Mapping[str, t.Any]) -> str:
     words = {
         "pending": "the ETL has not loaded it",
-        "missing": "it is marked as loaded, and silver has nothing of it",
-        "wrong": "silver says something else than it",
+        "missing": "it is marked as loaded, but silver has nothing from it",
+        "wrong": "silver differs from it",
         "suspect": "it looks malformed",
     }
-    text = words.get(sample.get("class", ""), "no event is about this transaction")
+    text = words.get(sample.get("class", ""), "no event has this transaction")
     fields: Sequence[str] = sample.get("differing") or []
     return f"{text}: {', '.join(fields)}" if fields else text
 

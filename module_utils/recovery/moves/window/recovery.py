@@ -189,7 +189,7 @@ class Recovery:
                     return True
                 # Nothing left, though it was not clean: somebody else has loaded what was missing, unless it was given up.
                 if left or self.given_up or (self.final and self.final.clean) or self.looks > LOOKS:
-                    self.given_up |= dict.fromkeys(left, f"made again {LOOKS} times, it was never what its events say")
+                    self.given_up |= dict.fromkeys(left, f"rebuilt {LOOKS} times, it never matched its events")
                     return False
         finally:
             surveyor.everything, surveyor.selection = everything, selection
@@ -281,7 +281,7 @@ class Recovery:
                 raise refused.error
             event_id, refused = found
             if not self._is_inside(event_id):
-                why = f"event {event_id}, which is not of the window, cannot be loaded any more: {refused.said}"
+                why = f"event {event_id}, which is outside the window, can no longer be loaded: {refused.said}"
                 self._give_up(unit.name, why)
                 return
             self._set_aside(event_id, refused, effects)
@@ -322,11 +322,11 @@ class Recovery:
 
     def _give_up_differing(self, differs: Differs) -> None:
         for name, fields in differs.units.items():
-            self._give_up(name, f"the ETL makes something else of it than its events say: {', '.join(fields)}")
+            self._give_up(name, f"the ETL loads it differently from its events: {', '.join(fields)}")
 
     def _give_up(self, name: str, why: str) -> None:
         self.given_up[name] = why
-        self.progress.say(f"{name} is left as it was: {why}")
+        self.progress.say(f"{name} is unchanged: {why}")
 
     def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
         """The result of a recovery that came to its end; raises, with the same, where an event is not accounted for."""

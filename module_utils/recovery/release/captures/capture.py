@@ -191,7 +191,7 @@ def plan(seen: Seen, want: Wanted, where: str) -> Plan:
     why = differences(seen, want)
     if seen.existing and why and not want.recapture:
         raise NotReached(
-            f"{want.release} is captured already, and is not what there is now",
+            f"{want.release} is already captured and differs from what there is now",
             on=where,
             said="; ".join(why),
             next_step=(
@@ -306,7 +306,7 @@ def warnings(kept: Document, want: Wanted) -> list[str]:
     others = [entry["name"] for entry in kept["entries"] if entry["kind"] == "other"]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        found.append(f"known by name alone, not by definition: {', '.join(others[:3])}{more}")
+        found.append(f"recorded by name only, not by definition: {', '.join(others[:3])}{more}")
     servers = {entry["facts"]["foreign"]["server"] for entry in kept["entries"] if "foreign" in entry["facts"]}
     if servers:
         found.append(f"not captured: foreign server {', '.join(sorted(servers))}")
@@ -326,7 +326,7 @@ def summary(seen: Seen, want: Wanted, todo: Plan, kept: Document, *, check: bool
             against = f"{'the capture before' if seen.existing else seen.previous['release']}"
             text += f"; against {against}: {seen.changes.counted() or 'nothing differs'}"
     else:
-        text = f"{want.release} is captured already and nothing differs: {what}"
+        text = f"{want.release} is already captured, and nothing differs: {what}"
     if todo.write:
         text += f"; {'would write' if check else 'wrote'} {want.file}"
     return text

@@ -206,7 +206,7 @@ def _not_a_capture(name: str, said: str) -> BadInput:
         next_step=(
             "take the capture from scout_ops.releases, or from a copy of the file"
             if name.startswith("release_file")
-            else "give a copy of its file: -e release_file=…; or go back to another capture"
+            else "give a copy of its file: -e release_file=…; or roll back to another capture"
         ),
     )
 
@@ -249,7 +249,7 @@ def set_aside(path: Path, capture_id: str) -> None:
         path.replace(path.with_name(f"{path.name}.{capture_id[:8]}"))
     except OSError as e:
         raise BadInput(
-            f"could not set release_file {path} aside",
+            f"could not rename release_file {path}",
             said=e.strerror or str(e),
             next_step="give a path that can be written",
         ) from e

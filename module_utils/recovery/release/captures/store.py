@@ -225,6 +225,6 @@ def _second(name: str, session: Session) -> NotReached:
     return NotReached(
         f"could not store the capture of {name}",
         on=session.where,
-        said="somebody else captured it at the same moment",
+        said="someone else captured it at the same moment",
         next_step="run the same command again",
     )

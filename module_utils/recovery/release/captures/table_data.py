@@ -118,7 +118,7 @@ def _table(session: Session, at: tuple[str, str], names: set[str] | None, known:
     rows = session.rows(COLUMNS, schema=schema, table=table)
     shown = rows[0]["relation"] if rows else ".".join(at)
     if not rows or not rows[0]["is_table"] or f"table:{shown}" not in known:
-        raise _refused(session, shown, "it is no table of the captured schemas")
+        raise _refused(session, shown, "it is not a table of the captured schemas")
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])
     if not key:
         raise _refused(session, shown, "it has no primary key, by which its rows could be found again")

@@ -190,7 +190,7 @@ class Filling(Changes):
             return made(entry, self.migrations_table)
         writer = WRITERS.get(entry.kind)
         if writer is None:
-            self.impossible.append(f"{readable(entry.key)} can be neither made nor dropped here")
+            self.impossible.append(f"{readable(entry.key)} can be neither created nor dropped here")
             return []
         return writer.create(entry) if does == "create" else writer.drop(entry)
 

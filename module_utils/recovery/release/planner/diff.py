@@ -81,7 +81,7 @@ class Changes:
             if made is None:
                 if self._stays(before, after):
                     parts = ", ".join(sorted(ddl_tables.differing(before, after))).replace("_", " ")
-                    self.impossible.append(f"{readable(key)} cannot become what it was: another {parts}")
+                    self.impossible.append(f"{readable(key)} cannot be restored: a different {parts}")
                     continue
                 self.dropped.add(key)
             elif made:
@@ -174,7 +174,7 @@ class Changes:
         elif entry.kind == "column" and entry.facts.get("default") is not None and not gone.startswith(TYPES):
             self.parted.add(user)
         else:
-            self.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be made again")
+            self.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be recreated")
 
     def _disordered(self) -> Iterator[str]:
         """Tables whose columns would not stand where they stood: what is added stands at the end."""
@@ -205,7 +205,7 @@ class Changes:
             or any(self.there[user].kind == "table" for user in self.dependents.get(key, ()))
         ):
             self.impossible.append(
-                f"the columns of {readable(key)} cannot come into their order: it has parents or children"
+                f"the columns of {readable(key)} cannot be put in their original order: it has parents or children"
             )
             return
         self.copied.add(key)

@@ -518,7 +518,7 @@ def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Ite
     if done < len(waiting):
         left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
         raise NotReached(
-            "could not plan the way back",
+            "could not plan the rollback",
             said=f"these depend on each other in a circle: {', '.join(left[:6])}",
-            next_step="take one of them back by hand, then run the same command again",
+            next_step="revert one of them by hand, then run the same command again",
         )

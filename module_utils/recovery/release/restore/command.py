@@ -43,7 +43,7 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
 
 
 #: What to do where down scripts do not arrive.
-OTHER_SCRIPTS: t.Final = "mend the scripts, or leave down_scripts out: the way back is then planned from the capture"
+OTHER_SCRIPTS: t.Final = "fix the scripts, or leave down_scripts out: the rollback is then planned from the capture"
 #: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
 VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
@@ -69,14 +69,14 @@ def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
     """Takes a way back back: what there was before it is there again, with the data that went."""
-    with engine_job.reading(call.session, "could not read the capture to go back to"):
+    with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = captures_store.by_id(call.look(), undone["effects"]["before_capture_id"])
     if document is None:
         raise NotReached(
             f"cannot undo run {undone['run_id']}",
             on=call.session.where,
-            said="the capture it took before is no longer in scout_ops.releases",
-            next_step="rollback.yml goes back to a release that is: -e release=…",
+            said="the capture it took first is no longer in scout_ops.releases",
+            next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     order = restore_request.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone)
     return go_back(call, params, order)
@@ -98,9 +98,9 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         _refuse(call, seen, order)
         result["rehearsal"] = _rehearsed(call, params, order, seen)
         if result["rehearsal"] and result["rehearsal"]["undo"]:
-            result["warnings"].append(f"an undo of this would not succeed as it is. {result['rehearsal']['undo']}")
+            result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
-        text = transaction.sentence(seen.way, f"would go back to {order.goal}: would change")
+        text = transaction.sentence(seen.way, f"would roll back to {order.goal}: would change")
         return result | {"changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
     gone = _gone(call, params, order, seen)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
@@ -119,7 +119,7 @@ def _look(call: Call, params: Mapping[str, t.Any], order: restore_request.Order)
 
 def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Order) -> Look:
     session = call.session
-    with engine_job.reading(session, "could not plan the way back"):
+    with engine_job.reading(session, "could not plan the rollback"):
         ledger = call.look()
         pause = ledger.open_pause()
         paused_jobs.refuse_unfinished(session, pause)
@@ -129,7 +129,7 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
         newer = _newer(way, other)
-        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
+        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
     return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
 
 
@@ -189,7 +189,9 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
         raise NotReached(
             f"refused to apply plan_file {name}: the database has drifted since {made.made_at}",
             on=call.session.where,
-            said=f"changed since: {saved_data.readable(differing, 5)}" if differing else "the capture is another one",
+            said=f"changed since: {saved_data.readable(differing, 5)}"
+            if differing
+            else "the capture is a different one",
             next_step=f"look at it and make a new plan: --check --diff -e plan_file={name}",
         )
 
@@ -262,7 +264,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
             record=going.record,
             advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
         )
-    text = transaction.sentence(seen.way, f"went back to {order.goal}: changed")
+    text = transaction.sentence(seen.way, f"rolled back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
     return {
         "changed": True,
@@ -318,10 +320,10 @@ class _Going:
         if there.entries != way.live.entries:
             differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
             raise NotReached(
-                "refused to go back: the schema has changed since the way was planned",
+                "refused to roll back: the schema has changed since the plan was made",
                 on=session.where,
                 said=differing.first(),
-                next_step="wait until whoever changes it has finished, then run the same command again",
+                next_step="wait until whoever is changing it has finished, then run the same command again",
             )
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
@@ -414,15 +416,13 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
     if not seen.newer:
         return []
     captures = f"neither {order.goal} nor {seen.other}"
-    return [f"{captures} knows these, and they go, with their data saved: {saved_data.readable(seen.newer)}"]
+    return [f"{captures} has these, and they are dropped, with their data saved: {saved_data.readable(seen.newer)}"]
 
 
 def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
     """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
     again = [key for key in added_again(seen.way.live.entries, seen.way.wanted) if key not in seen.way.plan.filled]
-    text = (
-        f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
-    )
+    text = f"dropped and added again since {order.goal} was captured, so the current values stay"
     return [f"{text}: {saved_data.readable(again)}"] if again else []
 
 
@@ -436,11 +436,11 @@ def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, 
         lines.append(f"-- {step['does']} {captures_document.readable(step['key'])}: {step['hazard']}{lock}")
         lines += [f"{statement};" for statement in step["statements"]]
     by = (
-        f" by {', '.join(script.name for script in order.scripts)}, which must come to the same as"
+        f" by {', '.join(script.name for script in order.scripts)}, which must have the same result as"
         if order.scripts
         else ""
     )
-    header = f"the way to {order.goal}{by}"
+    header = f"plan to reach {order.goal}{by}"
     return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
 
 

@@ -25,7 +25,7 @@ def refuse_unfinished(session: Session, pause: Pause | None) -> None:
     parked = [job.jobname for job in cron_jobs.jobs(session) if job.parked] if pause else []
     if parked:
         raise NotReached(
-            "refused to go back: a pause is not finished",
+            "refused to roll back: a pause is not finished",
             on=session.where,
             said=f"a run of {', '.join(parked)} is in flight",
             next_step="pause_ingestion.yml waits for it; then run the same command again",

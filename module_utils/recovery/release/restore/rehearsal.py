@@ -74,7 +74,7 @@ def rehearse(
                 with scratch_database.preparing(session):
                     scratch = stack.enter_context(scratch_database.opened(original, name))
                 scratch_database.fill(scratch, original)
-                progress.sometimes("rehearsing: going the way, and back")
+                progress.sometimes("rehearsing: applying the plan, then undoing it")
                 trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)
@@ -147,7 +147,7 @@ class _Trial:
         """Goes the way; raises unless the copy is then what was wanted, as far as it was a faithful one."""
         self._progress.checkpoint()
         unlike = self._unlike(way)
-        with _failing(self._session, "on the way"):
+        with _failing(self._session, "while applying the plan"):
             transaction.add_labels(self._scratch, way.plan)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)
@@ -158,7 +158,7 @@ class _Trial:
         self._require(
             {key: entry for key, entry in wanted.items() if key not in unlike},
             {key: entry for key, entry in transaction.own(self._after, wanted).items() if key not in unlike},
-            "did not arrive at what was captured",
+            "did not reach the captured state",
         )
 
     def _unlike(self, way: transaction.Way) -> set[str]:
@@ -172,17 +172,17 @@ class _Trial:
             self._progress.say(f"rehearsing: {said}")
         steps = {step.key for step in way.plan.all_steps}
         if about := unlike & {*steps, *(way.plan.was.get(key, key) for key in steps)}:
-            raise postgres_pg_dump.UnableError(f"the way is about what could not be copied exactly: {_few(about)}")
+            raise postgres_pg_dump.UnableError(f"the plan touches what could not be copied exactly: {_few(about)}")
         return unlike
 
     def back(self) -> None:
         """Comes back, as an undo would; raises unless the copy is then what it was."""
         self._progress.checkpoint()
-        with _failing(self._session, "on the way back from there, as an undo would go it"):
+        with _failing(self._session, "while undoing the plan"):
             known = Catalog(transaction.own(self._after, self._before.entries), ())
             way = planner_plan.plan(known, self._before, migrations_table=self._target.scope.migrations_table)
             if way.impossible:
-                raise NotReached("there is no such way", said="; ".join(way.impossible[: captures_document.FEW]))
+                raise NotReached("the plan cannot be undone", said="; ".join(way.impossible[: captures_document.FEW]))
             transaction.add_labels(self._scratch, way)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)
@@ -191,7 +191,7 @@ class _Trial:
         self._require(
             self._before.entries,
             transaction.own(again, self._before.entries),
-            "arrived, and from there did not come back to what there is, as an undo would",
+            "reached the captured state, but an undo did not restore the current state",
         )
 
     def _live(self) -> Catalog:
@@ -204,7 +204,7 @@ class _Trial:
                 f"the rehearsal {otherwise}; nothing was changed in the real database",
                 on=self._session.where,
                 said=differing.first(),
-                next_step=f"take back by hand what differs, then run the same command again; or {WITHOUT}",
+                next_step=f"fix by hand what differs, then run the same command again; or {WITHOUT}",
                 result={"differs": differing.as_dict()},
             )
 
@@ -235,6 +235,6 @@ def _failing(session: Session, where: str) -> Generator[None]:
             on=session.where,
             said=": ".join(filter(None, (own, raised.said))),
             sqlstate=raised.sqlstate,
-            next_step=f"mend what stands here, then run the same command again; or {WITHOUT}",
+            next_step=f"fix what is reported here, then run the same command again; or {WITHOUT}",
             result=raised.result,
         ) from e

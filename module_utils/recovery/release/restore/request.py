@@ -62,16 +62,16 @@ class Order:
     def goal(self) -> str:
         """What is gone back to, for a person."""
         taken_by = self.document.get("taken_by")
-        return f"what there was before run {taken_by[:8]}" if taken_by else self.document["release"]
+        return f"the state before run {taken_by[:8]}" if taken_by else self.document["release"]
 
 
 def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
     """The options as they are meant; refuses what cannot be."""
     if params["ledger"] == "off":
         raise BadInput(
-            "refused to go back with ledger=off",
+            "refused to roll back with ledger=off",
             on=call.session.where,
-            next_step="leave ledger at auto: what there was before is kept in it, so that this can be undone",
+            next_step="leave ledger at auto: the state before is kept in it, so that this can be undone",
         )
     if params["drop_function"] and params["drop_column"]:
         raise BadInput("drop_function and drop_column exclude each other", next_step="give one of them at a time")
@@ -81,7 +81,7 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
         raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
     asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
-    with engine_job.reading(call.session, "could not read the capture to go back to"):
+    with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = _document(call, params, word)
         present = call.look().present
 
@@ -99,7 +99,7 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
         made = captures_document.load(Path(params["release_file"]).expanduser())
         if name and made["release"] != name:
             raise BadInput(
-                f"release_file {params['release_file']} does not fit",
+                f"release_file {params['release_file']} does not match",
                 said=f"it holds release {made['release']}, not {name}",
                 next_step="give the file of that release, or leave it out: captures are kept in the ledger",
             )
@@ -116,7 +116,7 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
     known = captures_store.names(ledger)
     what = f"capture {params['capture_id']}" if params["capture_id"] else f"release {name}" if name else ""
     raise BadInput(
-        f"there is no capture of {what}" if what else "no release is named to go back to",
+        f"there is no capture of {what}" if what else "no release is named to roll back to",
         on=call.session.where,
         said=f"captured are: {', '.join(known)}" if known else "nothing is captured in this database",
         next_step=(

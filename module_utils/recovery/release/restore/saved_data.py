@@ -248,9 +248,9 @@ def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], 
     row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
     if row["same"] is False or (not whole and row["same"] != row["found"]):
         raise NotReached(
-            f"the data of {saved.relation} would not come back as it was kept: rolled back, nothing was changed",
+            f"the data of {saved.relation} would not be restored as it was saved: rolled back, nothing was changed",
             on=session.where,
-            said=f"of {count(row['found'], 'row')} some have other values in {', '.join(columns)}",
+            said=f"of {count(row['found'], 'row')} some have different values in {', '.join(columns)}",
             next_step="look for a rule or a domain that changes what is written to it, then run the same command again",
         )
     return {"relation": saved.relation, "columns": columns, "rows": row["found"]}

@@ -147,7 +147,7 @@ def read(session: Session, migrations_table: str) -> Original:
     """What there is to copy; refuses where this role could not make another database."""
     if session.facts.pooled:
         raise pg_dump.UnableError(
-            "this session comes through a connection pooler, which knows no scratch database",
+            "this session comes through a connection pooler, which cannot reach a scratch database",
             "point scout_dsn at the server itself",
         )
     with preparing(session), session.read():

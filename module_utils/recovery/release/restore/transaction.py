@@ -50,9 +50,9 @@ SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function
 """
 
 ALLOW: t.Final = "-e allow_lossy=true"
-#: The pauses between attempts, while others keep locks: the first, and the longest.
+#: The pauses between attempts, while others hold locks: the first, and the longest.
 #: What to do where the planned way does not arrive.
-BY_HAND: t.Final = "take back by hand what differs, then run the same command again; please report it"
+BY_HAND: t.Final = "fix by hand what differs, then run the same command again; please report it"
 FIRST_SECONDS: t.Final = 0.2
 LONGEST_SECONDS: t.Final = 5.0
 
@@ -104,7 +104,7 @@ class Way:
     plan: planner_plan.Plan
     kept: fill_statements.Kept
     saves: tuple[Protected, ...]
-    #: Keys of what goes with data that cannot be saved, and of what comes back without the data it had.
+    #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
     lost: tuple[str, ...]
     empty: tuple[str, ...]
 
@@ -121,7 +121,7 @@ class Way:
 
 @dataclasses.dataclass(frozen=True)
 class Gone:
-    """How it went: attempts that gave way to others' locks, and for how long the last one lasted."""
+    """How it went: attempts that yielded to other sessions' locks, and for how long the last one lasted."""
 
     attempts: int
     seconds: float
@@ -169,7 +169,7 @@ def survey(
     goes = saved_data.going(session, made, there.entries)
     empty = saved_data.comes_back_empty(session, made)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
-        told = f"{saved_data.readable(lacking)} must have a value in every row, and of some rows none is kept: add and fill it"
+        told = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, told))
     return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
 
@@ -197,17 +197,17 @@ def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str]
     """Raises where there is no way back, or data would be lost that nobody has given up."""
     if way.plan.impossible:
         raise NotReached(
-            "there is no way back to the capture that PostgreSQL could go",
+            "PostgreSQL cannot get back to the capture",
             on=where,
             said="; ".join(way.plan.impossible[:5]),
-            next_step="take these back by hand, then run the same command again",
+            next_step="revert these by hand, then run the same command again",
         )
     lost, empty = ([key for key in keys if key not in given_up] for keys in (way.lost, way.empty))
-    told = [f"{saved_data.readable(lost)}: goes, and cannot be saved"] if lost else []
-    told += [f"{saved_data.readable(empty)}: comes back without the data it had"] if empty else []
+    told = [f"{saved_data.readable(lost)}: would be dropped and cannot be saved"] if lost else []
+    told += [f"{saved_data.readable(empty)}: would be recreated without its data"] if empty else []
     if told and not allow_lossy:
         raise NotReached(
-            "refused to go back: data would be lost",
+            "refused to roll back: data would be lost",
             on=where,
             said="; ".join(told),
             next_step=f"save what is needed of it, then allow it: {allow}",
@@ -258,7 +258,7 @@ def restore(
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
             if time.monotonic() + pause > deadline:
                 raise _in_the_way(session, e, patience) from e
-            progress.sometimes(f"others keep locks, attempt {attempts} gave way")
+            progress.sometimes(f"others hold locks, attempt {attempts} yielded")
             progress.wait(pause)
         else:
             return Gone(attempts, round(time.monotonic() - began, 3))
@@ -297,7 +297,7 @@ def _refused(session: Session, step: planner_plan.Step, statement: str, error: p
         error,
         f"could not {step.does} {captures_document.readable(step.key)}; nothing was changed",
         on=session.where,
-        next_step="mend what PostgreSQL names, then run the same command again",
+        next_step="fix what PostgreSQL reports, then run the same command again",
     )
     raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": statement}}
     return raised
@@ -309,7 +309,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> d
     differing = captures_document.compare(way.wanted, there, same_database=False)
     if differing.number:
         raise NotReached(
-            "went the whole way, and did not arrive: rolled back, nothing was changed",
+            "post-rollback verification failed: rolled back, nothing was changed",
             on=session.where,
             said=differing.first(),
             next_step=advice,
@@ -322,9 +322,9 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
     """Who it was is looked up afterwards; whoever let go since is not told."""
     raised = translate(
         error,
-        f"could not go back within {in_words(patience.patience_seconds)}: others keep locks; nothing was changed",
+        f"could not roll back within {in_words(patience.patience_seconds)}: others hold locks; nothing was changed",
         on=session.where,
-        next_step="unstick_etl.yml --check shows who is in the way; then run the same command again",
+        next_step="unstick_etl.yml --check shows who is blocking; then run the same command again",
     )
     with session.read():
         who = event_queue.describe(event_queue.keepers(session))
@@ -364,6 +364,6 @@ def sentence(way: Way, verb: str) -> str:
         return "nothing differs from the capture"
     text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
     text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
-    text += f"; {count(len(way.plan.filled), 'object')} with the data kept" if way.plan.filled else ""
+    text += f"; {count(len(way.plan.filled), 'object')} with saved data restored" if way.plan.filled else ""
     text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
     return text + (f"; {count(len(way.empty), 'object')} without data" if way.empty else "")

@@ -42,7 +42,7 @@ def test_it_goes_all_the_way_and_leaves_nothing(scout_db: str) -> None:
     assert told["status"] == "pass", told
     assert [step["step"] for step in told["steps"]] == [
         "store the event in bronze", "load it with the pipeline's ETL", "compare silver with the event", "send the same event again",
-        "send the same sale in another event", "look that no sequence was drawn from", "look that nothing remains",
+        "send the same sale in another event", "check that no sequence was advanced", "check that nothing remains",
     ]  # fmt: skip
     assert {step["result"] for step in told["steps"]} == {"done"}
     assert 0 < told["seconds"] < 2

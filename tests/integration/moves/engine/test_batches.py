@@ -222,7 +222,7 @@ def test_it_gives_way_to_those_who_waited(scout_db: str) -> None:
     finally:
         over.set()
         loader.join()
-    assert voice.said("giving way: 1 session waited for this batch")
+    assert voice.said("yielding: 1 session waited for this batch")
     assert moved(scout_db) == 300
 
 

@@ -347,7 +347,7 @@ def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) 
     for _ in range(2):
         stopped = call("scout_window", scout_db, **WINDOW.options)
         assert (stopped["failed"], stopped["error"]["kind"], case.letters()) == (True, "systemic", {})
-        assert stopped["msg"].startswith("the recovery stopped: the ETL refuses a sound sale as well")
+        assert stopped["msg"].startswith("the recovery stopped: the ETL rejects a known-good test sale too")
         assert scout_tables(scout_db) == tables
     with connect(scout_db) as connection:
         connection.execute("DROP TRIGGER refuse ON scout.silver_transactions; DROP FUNCTION scout.refuse()")

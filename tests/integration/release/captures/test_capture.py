@@ -292,7 +292,7 @@ def test_two_at_the_same_moment_leave_one_current_capture(scout_db: str) -> None
         thread.join()
     assert sum(bool(r.get("changed")) for r in results) == 1
     for result in results:
-        assert not result.get("failed") or "somebody else captured it at the same moment" in result["msg"]
+        assert not result.get("failed") or "someone else captured it at the same moment" in result["msg"]
     assert one(scout_db, "SELECT count(*) FROM scout_ops.releases WHERE release = 'v5.2.1'") == 1
 
 
@@ -402,7 +402,7 @@ def test_bad_input_is_one_clear_line(scout_db: str, options: dict[str, Any], sai
 def test_objects_known_by_name_alone_are_named(scout_db: str) -> None:
     execute(scout_db, "CREATE TEXT SEARCH CONFIGURATION scout.words (PARSER = pg_catalog.default)")
     assert capture(scout_db)["warnings"] == [
-        "known by name alone, not by definition: text search configuration scout.words"
+        "recorded by name only, not by definition: text search configuration scout.words"
     ]
     execute(
         scout_db,

@@ -196,7 +196,7 @@ def test_a_migration_in_flight_is_a_clear_error_in_bounded_time(another: Callabl
         with pytest.raises(errors.DatabaseError, match="somebody changes an object of the release") as raised:
             catalog_reader.settled(session, SCOPE)
         assert time.monotonic() - began < 3
-        assert "wait until the migration has come to its end" in raised.value.next_step
+        assert "wait until the migration has finished" in raised.value.next_step
         assert raised.value.sqlstate == "55P03"
 
 

@@ -199,7 +199,7 @@ def test_a_file_stands_in_for_the_ledger(release: str, tmp_path: Path) -> None:
     released(release)
     released(release, "DROP SCHEMA scout_ops CASCADE")
     lossy = restored(release, release_file=str(file))
-    assert "column scout.dim_store.opened_on: comes back without the data it had" in lossy["msg"]
+    assert "column scout.dim_store.opened_on: would be recreated without its data" in lossy["msg"]
     gone = done(restored(release, release=None, release_file=str(file), allow_lossy=True))
     assert schema(release) == before
     assert one(release, "SELECT count(opened_on) FROM scout.dim_store") == 0
@@ -227,7 +227,7 @@ def test_data_that_cannot_come_back_or_be_saved_is_refused(scout_db: str) -> Non
     for options in ({}, {"check": True, "look": True}):
         result = restored(scout_db, **options)
         assert result.get("failed")
-        assert "column scout.alerts.extra: goes, and cannot be saved" in result["msg"]
+        assert "column scout.alerts.extra: would be dropped and cannot be saved" in result["msg"]
     assert (schema(scout_db), data(scout_db)) == (before, rows_before)
     gone = done(restored(scout_db, allow_lossy=True))
     assert gone["effects"]["lost"] == ["column:scout.alerts.extra", "column:scout.dim_store.opened_on"]
@@ -477,8 +477,8 @@ def test_two_at_once(release: str) -> None:
     both = [start_ad_hoc(MODULE, **options) for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]
     assert schema(release) == before
-    assert sum("went back to v5.2.1" in output for output in said) == 1, said
-    [other] = [output for output in said if "went back to v5.2.1" not in output]
+    assert sum("rolled back to v5.2.1" in output for output in said) == 1, said
+    [other] = [output for output in said if "rolled back to v5.2.1" not in output]
     assert any(words in other for words in ("nothing differs", "refused to start beside", "has changed since")), other
 
 

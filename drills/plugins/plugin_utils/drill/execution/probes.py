@@ -107,7 +107,5 @@ def ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
         module.run, name, checked.validated_parameters, check=False, controller_pid=os.getppid()
     )
     if result.get("failed"):
-        raise NotReached(
-            f"{name} could not look at the pipeline", said=str(result["msg"]), next_step="see what it says"
-        )
+        raise NotReached(f"{name} could not assess the pipeline", said=str(result["msg"]), next_step="see what it says")
     return result
