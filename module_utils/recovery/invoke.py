@@ -58,7 +58,7 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What a module's `run` gets besides its options: the session, the mode, a voice, and who is calling."""
+    """What a module's `run` gets besides its options: the session, the mode, progress, and who is calling."""
 
     session: Session
     check: bool
@@ -86,7 +86,8 @@ def invoke(
     progress: Progress | None = None,
     controller_pid: int | None = None,
 ) -> dict[str, t.Any]:
-    """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure."""
+    """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure; raises
+    nothing a module can raise."""
     action = name.removeprefix("scout_").removesuffix("_info")
     about: dict[str, t.Any] = {}
     try:

@@ -80,7 +80,7 @@ FAILURES = {
     "too_much_poison": Failure(
         "drain", "more would exceed max_poison=1", "then raise max_poison", variables={"max_poison": 1}
     ),
-    "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=isolate", variables={"poison": "stop"}),
+    "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=quarantine", variables={"poison": "stop"}),
     "gold_view_is_broken": Failure(
         "refresh",
         "scout.gold_bad: division by zero (SQLSTATE 22012)",

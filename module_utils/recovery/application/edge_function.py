@@ -77,7 +77,8 @@ class Wanted:
 def deploy(
     repository: Repository, records: Records, wanted: Wanted, *, check: bool, say: Callable[[str], None]
 ) -> dict[str, t.Any]:
-    """The deployment, made unless it is the last that was made, or this is a check; as a result."""
+    """The deployment as a result; made unless it is the last one made, or this is a check. Raises BadInput for what
+    cannot be deployed, ProgramFailed where the CLI fails."""
     _refuse_nonsense(wanted)
     commit = repository.commit_of(wanted.commit, "commit")
     source = read(repository, wanted, commit)
@@ -129,7 +130,8 @@ def _refuse_nonsense(wanted: Wanted) -> None:
 
 
 def read(repository: Repository, wanted: Wanted, commit: str) -> Source:
-    """What would be deployed, from the commit's tree alone."""
+    """What would be deployed, from the commit's tree alone. Raises BadInput where the commit lacks the function,
+    disables it, or has a submodule in it."""
     functions = str(PurePosixPath(wanted.functions_dir))
     tree = repository.tree(commit, functions)
     listed = repository.run("ls-tree", "-d", "-z", "--name-only", "--full-tree", commit, f"{functions}/").out
@@ -180,19 +182,20 @@ def _known(repository: Repository, given: str | None) -> str | None:
 
 
 def planned(history: list[Deployment], deployment: Deployment, given: str | None) -> Deployment:
-    """The deployment with the commit that takes it back; pure."""
+    """The deployment with the commit that undoes it; pure."""
     return dataclasses.replace(deployment, previous_commit=deployments.before(history, deployment.commit, given))
 
 
 def there(history: list[Deployment], deployment: Deployment) -> bool:
-    """Whether the last deployment begun is this one and came to its end; pure."""
+    """Whether the last deployment begun is this one and finished; pure."""
     return bool(history) and history[0].deployed and history[0].is_like(deployment)
 
 
 def export(repository: Repository, wanted: Wanted, commit: str, files: list[str]) -> Path:
-    """The folder above supabase/, as a checkout of the commit would have it.
+    """The folder above supabase/, as a checkout of the commit would have it. Raises ProgramFailed where files are
+    missing.
 
-    Not by `git archive`, which leaves out what is marked export-ignore and rewrites what is marked export-subst.
+    Not by `git archive`, which omits what is marked export-ignore and rewrites what is marked export-subst.
     """
     top = repository.scratch / "tree"
     top.mkdir()

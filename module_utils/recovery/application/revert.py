@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back to the tree of an earlier commit, in one new commit on top of what the remote has."""
+"""Reverts a branch to the tree of an earlier commit, in one new commit on top of what the remote has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ COMMITS: t.Final = 50
 
 
 def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable[[str], None]) -> dict[str, t.Any]:
-    """The revert, made unless this is a check, and pushed where told; as a result."""
+    """The revert as a result; made unless this is a check, and pushed where asked. Raises NotReached where the
+    branch keeps moving, or holds commits the clone has not seen."""
     _refuse_nonsense(repository, wanted)
     words = author(repository, wanted)
     known: str | None = None
@@ -97,7 +98,7 @@ def _refuse_nonsense(repository: Repository, wanted: Wanted) -> None:
 
 
 def author(repository: Repository, wanted: Wanted) -> dict[str, str]:
-    """Who commits, as git's own variables; refuses where neither the options nor git say it."""
+    """Who commits, as git's own variables. Raises BadInput where neither the options nor git name anyone."""
     words: dict[str, str] = {}
     for person in ("AUTHOR", "COMMITTER"):
         if wanted.author_name:
@@ -134,7 +135,8 @@ def _brought(repository: Repository, wanted: Wanted, *, own: bool) -> tuple[str,
 def plan(
     repository: Repository, wanted: Wanted, branch: str, tip: str, known: str | None, words: Mapping[str, str]
 ) -> Plan:
-    """What has to be done to the branch as the remote has it; writes objects beside the clone only."""
+    """What has to be done to the branch as the remote has it; writes objects beside the clone only. Raises BadInput
+    where the commit is not on the branch."""
     now = _tree(repository, tip)
     if wanted.commits:
         reverted = _chosen(repository, wanted, branch, tip)
@@ -165,7 +167,7 @@ def _tree(repository: Repository, commit: str) -> str:
 
 
 def _goal(repository: Repository, wanted: Wanted, branch: str, tip: str, now: str) -> tuple[str, str]:
-    """The commit to go back to, and the tree the branch is to have."""
+    """The commit to restore, and the tree the branch is to have."""
     if wanted.to is not None:
         target = repository.commit_of(wanted.to, "to")
         return target, _goal_tree(repository, wanted, target, now)
@@ -262,7 +264,8 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
 
 
 def make(repository: Repository, todo: Plan, words: Mapping[str, str], *, sign: bool) -> str:
-    """The commit, beside the clone; whatever git is configured to, it is signed only where told."""
+    """The commit, beside the clone; whatever git's configuration, it is signed only where asked. Raises NotReached
+    where it is not what was planned."""
     options = ["--gpg-sign"] if sign else ["--no-gpg-sign"]
     made = repository.text(
         "commit-tree", *options, "-p", todo.tip, "-F", "-", todo.tree, stdin=todo.message.encode(), more=dict(words)

@@ -117,7 +117,7 @@ def result(
 
 
 def _previous(repository: Repository, todo: Plan) -> str | None:
-    """What was there before: the tip, or where it has that tree already, the youngest commit below that has another."""
+    """What was there before: the tip, or where it has that tree already, the latest commit below that has another."""
     if todo.changed or todo.target is None:
         return todo.tip if todo.changed else None
     asked = ["log", "--first-parent", f"--max-count={LISTED}", "--format=%H %T", todo.tip, f"^{todo.target}"]

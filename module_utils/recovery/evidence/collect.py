@@ -120,7 +120,7 @@ WHOLE: t.Final[dict[str, str | None]] = {
 
 
 class AbsentError(NotReached):
-    """There is nothing to be had here, and that is no trouble."""
+    """There is nothing to read here, and that is not a problem."""
 
 
 @dataclasses.dataclass(frozen=True)

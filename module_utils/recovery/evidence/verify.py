@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether evidence is as it was written: every file against its manifest, every manifest against its name and the next one."""
+"""Whether evidence is unaltered: every file against its manifest, every manifest against its name and the next one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Problem:
 
 @dataclasses.dataclass
 class Report:
-    """What was looked at, and every problem that was found."""
+    """What was checked, and every problem that was found."""
 
     folders: list[str] = dataclasses.field(default_factory=list[str])
     files: int = 0
@@ -63,7 +63,8 @@ class _Manifest:
 
 
 def verify(given: Path, checkpoint: Callable[[], None]) -> Report:
-    """Every folder of evidence below a folder with the chains they make; or one folder alone, without its chain."""
+    """Checks every folder of evidence below a folder with the chains they form; or one folder alone, without its
+    chain. Raises BadInput where there is none."""
     report = Report()
     try:
         if not given.is_dir():

@@ -202,7 +202,7 @@ WORSE: t.Final = ("unknown", "ok", "warn", "fail")
 
 
 def check_thresholds(given: Mapping[str, t.Any], among: Sequence[Figure] = FIGURES) -> dict[str, Figures]:
-    """The default figures with those given in their place; names any that cannot be used."""
+    """The default figures with those given in their place. Raises BadInput, naming it, for one that cannot be used."""
     thresholds: dict[str, Figures] = {figure.name: {"ok": figure.ok, "fail": figure.fail} for figure in among}
     for name, figures in given.items():
         if name not in thresholds:

@@ -89,7 +89,7 @@ def is_late(view: Freshness, *, paused: bool) -> bool:
 
 
 def is_young(drift: Drift) -> bool:
-    """Whether a release was captured so lately that what was deployed since is the first suspect."""
+    """Whether a release was captured so recently that what was deployed since is the first suspect."""
     return drift.seconds < DEPLOYED_SECONDS
 
 

@@ -139,7 +139,7 @@ HISTORY_SECONDS: t.Final = 3600.0
 
 @dataclasses.dataclass(frozen=True)
 class Backlog:
-    """Events the ETL has not taken: how many, and for how long the oldest has waited."""
+    """Events the ETL has not loaded: how many, and for how many seconds the oldest has been pending."""
 
     events: int
     seconds: float

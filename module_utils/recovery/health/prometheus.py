@@ -202,7 +202,8 @@ def render(metrics: list[Metric]) -> bytes:
 
 
 def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seconds: float) -> int:
-    """Writes one pipeline's metrics into a file, whole or not at all, beside those of others; the number of samples in it."""
+    """Writes one pipeline's metrics into a file, whole or not at all, beside those of others; returns the number of
+    samples in it. Raises BadInput where the file cannot be used."""
     _require_client()
     path = Path(name).expanduser()
     if path.suffix != ".prom":

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of an incident as orders are given: what is meant, what is written, and what the result says."""
+"""Commands on the record of an incident: what is meant, what is written, and what the result says."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ KEPT: t.Final = {
 
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Opens, notes, updates or closes; in check mode says what that would come to."""
+    """Opens, notes, updates or closes; in check mode says what that would do. Raises BadInput for a name that means
+    no incident, NotReached where the plan refuses."""
     want = plans.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be read as no incident", next_step="give it another name")
@@ -90,12 +91,12 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
         if record is None:
             raise LookupError("an incident that was just written was not found")
     shown = timeline.described(record)
-    news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
+    news = timeline.unnotified(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
         "changed": todo.changed,
-        "untold": news is not None,
-        "untold_channels": list(news.channels) if news else [],
+        "unnotified": news is not None,
+        "unnotified_channels": list(news.channels) if news else [],
         "news": news.text if news else "",
         "warnings": [*todo.warnings, *notes, *ledger.warnings],
         "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
@@ -187,7 +188,7 @@ def _line(record: timeline.Record | None) -> Result:
 
 
 def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Keeps in the ledger what a look at the pipeline came to, where an incident is open."""
+    """Records in the ledger what a check of the pipeline found, where an incident is open."""
     found, action = params["found"], params["looked"]
     nothing: Result = {"changed": False, "run_id": None, "warnings": []}
     with call.session.read():
@@ -210,7 +211,7 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Keeps in the record who was told what, and who could not be; also of an incident that was just closed."""
+    """Records who was notified of what, and who could not be; also of an incident that was just closed."""
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
     unsent: list[Mapping[str, str]] = found.get("unsent") or []
@@ -243,7 +244,8 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def told(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """The story of an incident, or that there is none."""
+    """The story of an incident. Raises NotReached where it was never opened, MissingPrivilege where the ledger
+    cannot be read."""
     zone = timeline.zone_of(params["time_zone"])
     session = call.session
     record: timeline.Record | None = None

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What opening, telling, changing and closing an incident comes to, from what there is and what is wanted; pure."""
+"""What opening, noting, updating and closing an incident would write, from what there is and what is wanted; pure."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class Wanted:
 
 
 def clean(text: str | None, name: str, *, one_line: bool = False) -> str | None:
-    """The text without what would disturb a terminal or a message; None where nothing is left of it."""
+    """The text without what would disturb a terminal or a message; None where nothing is left of it. Raises BadInput
+    where it is too long."""
     if text is None:
         return None
     made = "".join(
@@ -109,7 +110,7 @@ def clean(text: str | None, name: str, *, one_line: bool = False) -> str | None:
 
 
 def severities(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """The team's severities, or the runbook's where it has none; refuses what cannot be one."""
+    """The team's severities, or the runbook's where it has none. Raises BadInput for what cannot be one."""
     made: dict[str, dict[str, t.Any]] = {}
     for name, terms in (given or SEVERITIES).items():
         values = t.cast("dict[str, t.Any]", terms) if isinstance(terms, dict) else {}
@@ -126,7 +127,8 @@ def severities(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
 
 
 def wanted(params: Mapping[str, t.Any], secrets: Iterable[str] = ()) -> Wanted:
-    """The options, checked, with no secret in any text; reads nothing."""
+    """The options, checked, with no secret in any text; reads nothing. Raises BadInput, naming it, for one that
+    cannot be used."""
     known = severities(params["severities"])
     # A record is told to people, and nothing of it can be removed.
     scrubber = redaction.Scrubber((), secrets)
@@ -202,7 +204,7 @@ def _refuse_empty(made: Wanted, state: str) -> None:
 
 
 def to_open(look: Look, want: Wanted, where: str) -> Todo:
-    """Opens it unless it is open; refuses a second one beside another."""
+    """Opens it unless it is open. Raises NotReached for a second one beside another."""
     name = look.free_name if want.given == ADHOC else want.given
     there = look.in_force
     if there is not None and look.record is not None and look.record.row["incident"] == there["incident"]:
@@ -266,7 +268,8 @@ def _last_note(record: Record, item: str | None) -> str | None:
 
 
 def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
-    """Changes severity and title, tells a new state, promises the next update and adopts runs."""
+    """Changes severity and title, states the news, promises the next update and adopts runs. Raises NotReached for a
+    closed incident, or runs of another one."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"] and (want.title or want.severity or want.text or want.minutes):
         raise NotReached(
@@ -324,7 +327,7 @@ def _tell(record: Record, look: Look, want: Wanted, line: Row, parts: list[str],
 
 
 def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
-    """Closes it; refuses while it keeps ingestion paused, or while the gate does not pass."""
+    """Closes it. Raises NotReached while it keeps ingestion paused, or while the gate does not pass."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"]:
         return Todo(name, row, summary=f"{name} was closed {_clock(row['closed_at'])} by {row['closed_by']}")

@@ -71,7 +71,8 @@ def described(record: Record) -> Row:
 
 
 def severity_terms(entries: list[Row]) -> Mapping[str, t.Any]:
-    """What the severity in force meant when it was set: within how many minutes somebody responds, and who is told."""
+    """What the severity in force meant when it was set: within how many minutes somebody responds, and who is
+    notified."""
     none: dict[str, t.Any] = {}
     return next((e["details"] for e in reversed(entries) if "response_minutes" in e["details"]), none)
 
@@ -103,13 +104,14 @@ def overdue(record: Record) -> list[Row]:
 
 @dataclasses.dataclass(frozen=True)
 class News:
-    """What people have still to hear, besides how things stand, and which channels; where none was told, all of them."""
+    """What people have yet to hear, besides how things stand, and which channels; where none was notified, all of
+    them."""
 
     text: str
     channels: tuple[str, ...] = ()
 
 
-def untold(entries: Sequence[Row], kind: str) -> News | None:
+def unnotified(entries: Sequence[Row], kind: str) -> News | None:
     """The news of the last entry of a kind; None once each channel that was to hear of it has."""
     told: set[str] = set()
     failed: dict[str, None] = {}
@@ -124,7 +126,7 @@ def untold(entries: Sequence[Row], kind: str) -> News | None:
 
 
 def failed_last(entries: Sequence[Row]) -> list[str]:
-    """Which channels could not be told when people were told last."""
+    """Which channels could not be notified when people were last notified."""
     told = [entry for entry in entries if entry["kind"] == "notified"]
     return _unsent(told[-1]) if told else []
 
@@ -151,7 +153,7 @@ def overdue_words(late: Mapping[str, t.Any]) -> str:
 
 
 def zone_of(name: str | None) -> zoneinfo.ZoneInfo | None:
-    """The team's zone; refuses one that is not known here."""
+    """The team's time zone. Raises BadInput for one that is not known here."""
     if not name:
         return None
     try:

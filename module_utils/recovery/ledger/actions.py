@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which actions of the ledger can be taken back, and where what they moved is kept."""
+"""Which actions of the ledger can be undone, and where what they moved is kept."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def acquire(
     seconds: int = LEASE_SECONDS,
     holder: Controller | None = None,
 ) -> Lease | None:
-    """Takes the lease, or refuses with the holder's name; a holder whose process is dead does not count.
+    """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotReached where
+    someone else takes it at the same moment.
 
     Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.
     """
@@ -156,7 +157,7 @@ def fence_with(session: Session, token: int) -> None:
 
 
 def release(ledger: Ledger, token: int) -> bool:
-    """Frees the lease if it is still ours; says whether it was."""
+    """Releases the lease if it is still ours; says whether it was."""
     if not ledger.present:
         return False
     session = ledger.session

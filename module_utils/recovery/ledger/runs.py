@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who did what when, and what a pause has to give back: schema scout_ops."""
+"""Who did what when, and what a pause has to re-enable: schema scout_ops."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WITH tables AS (
            count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-                                       AND (c.relname NOT IN ('kin', 'todo') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
+                                       AND (c.relname NOT IN ('related_events', 'todo') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
 )
@@ -160,11 +160,11 @@ class Ledger:
             )
 
     def set_pause_jobs(self, pause: Pause, jobs: list[Row]) -> None:
-        """Records what the pause has to give back from now on; in the transaction that changes it."""
+        """Records what the pause has to re-enable from now on; in the transaction that changes it."""
         self.session.execute(UPDATE_PAUSE, pause_id=pause.pause_id, jobs=Jsonb(jobs), switched=pause.switched)
 
     def close_pause(self, run: Run, pause: Pause) -> None:
-        """Ends a pause; in the transaction that gives the jobs back."""
+        """Ends a pause; in the transaction that re-enables the jobs."""
         if self.present:
             self.session.execute(CLOSE_PAUSE, pause_id=pause.pause_id, actor=self.controller.actor, run_id=run.run_id)
 
@@ -186,12 +186,14 @@ class Run:
             self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(self.effects))
 
     def close(self) -> None:
-        """From now on the same words begin a new run instead of going on with this one; inside the caller's transaction."""
+        """From now on a run with the same parameters is a new one instead of continuing this one; inside the
+        caller's transaction."""
         self.ledger.session.execute(CLOSE_RUN, run_id=self.run_id)
 
 
 def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for reading: used where it exists, never created."""
+    """The ledger for reading: used where it exists, never created. Raises MissingPrivilege where it is required and
+    the role may not use it."""
     check_incident(incident)
     state: Row = {"ready": False} if mode == "off" else _state(session)
     if mode == "required" and not (state["ready"] or state["creatable"]):
@@ -200,7 +202,8 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
 
 
 def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for writing: created on first use where permitted; `required` fails where it cannot be."""
+    """The ledger for writing: created on first use where permitted. Raises MissingPrivilege where it is required and
+    cannot be created or used."""
     check_incident(incident)
     ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
     if mode != "off" and not ledger.present:
@@ -287,9 +290,11 @@ def operation(
     asked: dict[str, t.Any] | None = None,
     undoes: str | None = None,
 ) -> Generator[Run]:
-    """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts.
+    """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts. Raises
+    LeaseHeld where someone else holds it.
 
-    Where `asked` is given and such a run was interrupted, it is this run again, with the parameters and effects it had.
+    Where `asked` is given and such a run was interrupted, this continues that run, with the parameters and effects it
+    had.
     """
     session = ledger.session
     run = Run(ledger, str(uuid.uuid4()))
@@ -321,7 +326,8 @@ def operation(
 
 
 def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
-    """The line of a run that changes nothing of the pipeline: it takes no lease, however long it lasts. `end` closes it."""
+    """Opens the ledger line of a run that changes nothing in the pipeline: it takes no lease, however long it lasts.
+    `end` closes it."""
     run = Run(ledger, str(uuid.uuid4()))
     if ledger.present:
         with attempting("could not write to the ledger", on=ledger.session.where), ledger.session.write():
@@ -343,7 +349,7 @@ def _start(
     *,
     joined: bool,
 ) -> None:
-    """Opens the run's line, or that of the interrupted run it goes on with."""
+    """Opens the run's line, or that of the interrupted run it continues."""
     ledger = run.ledger
     lease = leases.read(ledger)
     values = {
@@ -369,13 +375,13 @@ def _start(
 
 
 def interrupted(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> Row | None:
-    """The run that was asked for in these words and did not come to its end, if it is the youngest such."""
+    """The run with these parameters that did not finish, if it is the latest such run."""
     found = ledger.session.rows(INTERRUPTED, action=action, asked=Jsonb(asked)) if ledger.present else []
     return found[0] if found else None
 
 
 def in_force(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> str | None:
-    """The run that was asked for in these words, came to its end and has not been undone."""
+    """The run with these parameters that finished and has not been undone."""
     found = ledger.session.rows(IN_FORCE, action=action, asked=Jsonb(asked)) if ledger.present else []
     return found[0]["run_id"] if found else None
 

@@ -51,7 +51,7 @@ class Channel:
     settings: dict[str, t.Any] = dataclasses.field(repr=False)
 
     def wants(self, notice: Notice) -> bool:
-        """Whether it is to be told this."""
+        """Whether it is to be notified of this."""
         return notice.event in self.events and (not self.severities or notice.severity in self.severities)
 
 
@@ -73,7 +73,7 @@ def name_of(raw: t.Any, number: int) -> str:
 
 
 def read(raw: t.Any, number: int, *, timeout_seconds: float, attempts: int) -> Channel:
-    """A channel as it stands in the inventory; BadInput where it cannot be used, without any of its secrets."""
+    """A channel as it stands in the inventory. Raises BadInput where it cannot be used, without any of its secrets."""
     if not isinstance(raw, dict):
         raise BadInput("it is not a dictionary", next_step="give it name, kind and what the kind needs")
     given = {str(k): v for k, v in t.cast("dict[t.Any, t.Any]", raw).items() if v is not None and v != ""}

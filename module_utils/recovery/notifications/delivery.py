@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a notice to all channels at once, each with its own patience; whatever fails is a result, never an error."""
+"""Sends a notice to all channels at once, each within its own time; a failure is a result, never an error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SMTP_ANSWER: t.Final = re.compile(r"\((\d{3}), b(['\"])(.*?)\2")
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """What came of one channel."""
+    """The outcome for one channel."""
 
     channel: str
     kind: str
@@ -82,7 +82,7 @@ class _Course:
 
 
 def deliver(channels: Sequence[Channel], notice: Notice, first_wait: float = FIRST_WAIT) -> list[Delivery]:
-    """Tells every channel, side by side; takes no longer than the longest time any of them has."""
+    """Notifies every channel in parallel; takes no longer than the longest timeout of any of them."""
     courses = [_Course(channel, time.monotonic()) for channel in channels]
     # A pool would wait at the end for a thread that hangs.
     threads = [threading.Thread(target=_go, args=(c, notice, first_wait), daemon=True) for c in courses]
@@ -128,7 +128,7 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
 
 
 def backoff(attempt: int, first: float = FIRST_WAIT) -> float:
-    """How long to wait after so many attempts: twice as long each time, and never all channels at the same moment."""
+    """How long to wait after so many attempts, in seconds: twice as long each time, with jitter."""
     return min(LONGEST_WAIT, first * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
 
 
@@ -148,7 +148,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def post(request: Posted, seconds: float) -> None:
-    """Sends JSON; Undelivered unless the answer is 2xx."""
+    """Sends JSON. Raises Undelivered unless the response is 2xx."""
     headers = {"Content-Type": "application/json", "User-Agent": "scout-recovery", **request.headers}
     try:
         context = ssl.create_default_context(cafile=request.ca_file)
@@ -229,7 +229,7 @@ class _Heard(logging.Handler):
 
 
 def mail(channel: Channel, notice: Notice, pending: list[str], lost: list[str], seconds: float) -> None:
-    """Sends to each address that is pending, and takes it from there; Undelivered if any is left, or lost for good."""
+    """Sends to each pending address, and removes it from there. Raises Undelivered if any is left, or lost for good."""
     # They take longer to load than most tasks last.
     try:
         from apprise import AppriseAsset, NotifyFormat

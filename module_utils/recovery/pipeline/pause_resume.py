@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pauses the jobs that write silver or gold until nothing of theirs runs, and gives back exactly what a pause took."""
+"""Pauses the jobs that write silver or gold until none of their runs is in flight, and re-enables exactly what a
+pause disabled."""
 
 from __future__ import annotations
 
@@ -60,7 +61,7 @@ class State:
 
 
 def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> State:
-    """The state of ingestion on one snapshot; refuses a database without pg_cron or without visible jobs."""
+    """The state of ingestion on one snapshot. Raises WrongDatabase without pg_cron, and where no job is visible."""
     with attempting("could not read the state of ingestion", on=session.where), session.read():
         cron_jobs.require(session)
         jobs = cron_jobs.ingestion_jobs(session, names)
@@ -72,7 +73,7 @@ def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> St
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What would change: jobs to deactivate or to give back, and sessions to wait for."""
+    """What would change: jobs to deactivate or to re-enable, and sessions to wait for."""
 
     jobs: tuple[Job, ...]
     wait_for: tuple[Activity, ...] = ()
@@ -123,7 +124,7 @@ def _made_for(pause: Pause, actor: str, incident: str) -> bool:
 
 
 def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:
-    """Refuses, before anything is written, what this role could not do or could not see."""
+    """Raises MissingPrivilege, before anything is written, for what this role could not do or see."""
     with session.read():
         if pausing:
             sessions.require_visibility(session, before.activities)
@@ -142,11 +143,11 @@ def pause(
     leave_after_seconds: float | None,
     progress: Progress,
 ) -> tuple[State, dict[str, t.Any]]:
-    """Stops every start of the jobs, waits for the work in flight, and returns only when the barrier stands.
+    """Blocks new runs of the jobs, waits for the work in flight, and returns only when the barrier holds.
 
-    A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
-    cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
-    that has been cleared, a second pause completes the first. Raises NotReached, with nothing resumed, at the timeout.
+    A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron cancels
+    the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once that
+    session has ended, a second pause completes the first. Raises NotReached, with nothing resumed, at the timeout.
     """
     waiting = Waiting(
         session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress
@@ -208,7 +209,8 @@ def _stop(
 
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
-    """Gives back exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or none."""
+    """Re-enables exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or
+    none. Raises NotReached where one stays inactive."""
     switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
     with attempting("could not resume ingestion", on=session.where), session.write():
         wanted = {job.jobid: (job.active, job.schedule) for job in cron_jobs.jobs(session)}
@@ -237,7 +239,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
 
 
 def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = None) -> None:
-    """Refuses to go on unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
+    """Raises NotReached unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
     state = read(session, ledger, names)
     working = sessions.in_flight(state.activities)
     if state.active or state.parked or working:
@@ -285,7 +287,7 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
 
 
 def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
-    """Calls the pipeline's own switch; what it answers is reported, never believed."""
+    """Calls the pipeline's own switch; its answer is reported, never believed."""
     try:
         with session.savepoint():
             if not session.row(SWITCH_THERE)["there"]:
@@ -326,7 +328,7 @@ class Waiting:
     told_at: float = 0.0
 
     def wait(self) -> None:
-        """Returns when nobody is at work; NotReached, naming who is, at the timeout."""
+        """Returns when nothing is in flight. Raises NotReached, naming the sessions, at the timeout."""
         while working := self._working():
             self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
             waited = time.monotonic() - self.began

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refreshes Scout's materialized views one by one, each proved, none taken back because another fails."""
+"""Refreshes Scout's materialized views one by one, each proved, none undone because another fails."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _LockHeld(NotReached):
 
 
 def require(session: Session, todo: list[View]) -> None:
-    """Refuses to begin where the role may not refresh all of them; the next step is the GRANT."""
+    """Raises MissingPrivilege, with the GRANT, where the role may not refresh all of them."""
     denied = [view for view in todo if not view.refreshable]
     if not denied:
         return

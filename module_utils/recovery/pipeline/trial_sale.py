@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A synthetic sale goes from bronze through the pipeline's own ETL into silver, twice, in a transaction that is rolled back.
+"""A synthetic sale goes from bronze through the pipeline's own ETL into silver, twice, in a transaction that is rolled
+back.
 
-It waits in front of the whole queue, so it neither takes anything from the backlog nor meets its poison, and nobody else
-ever sees it. The only thing no rollback takes back is the step of a sequence: where the tables draw from one, nothing is
-run; and that no trigger drew from one is read from the transaction's locks, which would have the sequence among them.
+It comes first in the queue, so it neither takes anything from the backlog nor meets its poison, and nobody else ever
+sees it. The only thing no rollback undoes is an advanced sequence: where the tables draw from one, nothing is run; that
+no trigger advanced one is read from the transaction's locks, which would include the sequence.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class Sale:
 
 
 class Unlike(Exception):
-    """The pipeline did something else than it should."""
+    """The pipeline did something other than it should."""
 
 
 class TooLate(Exception):
@@ -197,26 +198,26 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since it began."""
         return time.monotonic() - self.began
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Generator[None]:
-        """One thing that is done and proved, within the time that is left for all of them."""
+        """One action that is done and proved, within the time left for all of them."""
         self.doing = doing
         self.hurry()
         yield
         self.steps.append({"step": doing, "result": "done"})
 
     def hurry(self) -> None:
-        """Bounds what comes next."""
+        """Bounds the next statement by the time left. Raises TooLate where there is none."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TooLate
         self.session.limit_statements(left, lock_timeout_seconds=min(LOCK_SECONDS, left))
 
     def run(self) -> None:
-        """All of it; raises where it does not go as it should."""
+        """Runs all steps. Raises Unlike, TooLate or psycopg's error where one does not go as it should."""
         session = self.session
         with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
             timezone = event_queue.pipeline_timezone(session, self.owner)
@@ -230,7 +231,7 @@ class Trial:
             _expect(remains == 0, f"{remains} rows remain")
 
     def refused(self, timezone: str) -> psycopg.Error | None:
-        """What the ETL itself says of a sale that it meets alone, if anything; inside the caller's savepoint."""
+        """What the ETL itself says of a sale that it meets alone, or None; inside the caller's savepoint."""
         send = self._prepare()
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
         self._send(send, self.ids[0], self.sale.payload())
@@ -326,8 +327,9 @@ class Trial:
 
 
 def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
-    """What the ETL says of a sale that is sound, within the caller's transaction, in which nothing of it remains. None where
-    it takes it, where it cannot be tried, and where something else is in the way: nothing is known then."""
+    """What the ETL says of a known-good test sale, within the caller's transaction, in which nothing of it remains;
+    raises nothing for it. None where it is loaded, where it cannot be tried, and where something else blocks it:
+    then nothing is known."""
     if session.rows(DRAWING, tables=list(TABLES)):
         return None
     said: psycopg.Error | None = None

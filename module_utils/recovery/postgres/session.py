@@ -100,7 +100,7 @@ NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "P
 
 
 def to_set(source: str) -> str:
-    """What a person sets to go elsewhere than `source` leads."""
+    """What a person sets to connect elsewhere than `source` says."""
     return "SCOUT_DSN" if source == UNSET else source
 
 
@@ -115,7 +115,8 @@ def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, st
 
 
 def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
-    """The parts of a libpq URI or keyword string; never quotes it, since it may hold a password."""
+    """The parts of a libpq URI or keyword string. Raises BadInput where it is neither or ambiguous, or psycopg is
+    missing; never quotes it, since it may hold a password."""
     if import_error:
         raise BadInput(
             "cannot connect: this Python has no psycopg 3",
@@ -145,7 +146,7 @@ def application_name(incident: str, action: str) -> str:
 
 
 def check_incident(incident: str) -> None:
-    """Refuses an incident name that could not stand in a session's name, a path or a log line."""
+    """Raises BadInput for an incident name that cannot be used in a session's name, a path or a log line."""
     if not INCIDENT.fullmatch(incident):
         raise BadInput(
             f"incident {incident[:80]!r} is not usable",
@@ -176,7 +177,7 @@ class Session:
         return self.connection.execute(query, values).fetchall()
 
     def row(self, query: Query, **values: t.Any) -> Row:
-        """The first row of a query that always gives one."""
+        """The first row of a query that always returns one. Raises LookupError where it returns none."""
         found = self.connection.execute(query, values).fetchone()
         if found is None:
             raise LookupError("a query that always returns a row returned none")
@@ -204,8 +205,8 @@ class Session:
         lock_timeout_seconds: float | None = None,
         fence_last: bool = False,
     ) -> Generator[Session]:
-        """A READ COMMITTED transaction, fenced by the lease when one is held; from its start, which locks the lease, or just
-        before it commits."""
+        """A READ COMMITTED transaction, fenced by the lease when one is held: from its start, which locks the lease,
+        or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
         with self.connection.transaction():
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
@@ -234,7 +235,7 @@ class Session:
             yield self
 
     def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
-        """From now on until the transaction ends no statement may take longer, nor wait longer for a lock."""
+        """Until the transaction ends no statement takes longer, or waits longer for a lock, than these seconds."""
         lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
         self.connection.execute(LIMIT, {"limit": _milliseconds(seconds), "lock": _milliseconds(lock)})
 
@@ -277,8 +278,9 @@ def _milliseconds(seconds: float) -> str:
 
 @contextlib.contextmanager
 def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bool = False) -> Generator[Session]:
-    """A session on a writable primary; refuses a standby and says how to reach the right server. One that is only
-    read from may also be on a standby."""
+    """A session on a writable primary. Raises WrongDatabase on a standby, naming how to reach the right server, or
+    where transactions are read-only; ConnectionFailed where there is no connection. A read-only session may also
+    be on a standby."""
     parts = parse_dsn(settings.dsn, source)
     given: dict[str, t.Any] = {
         "application_name": application_name(settings.incident, settings.action),
@@ -326,7 +328,7 @@ SET_BY: t.Final = {
 
 
 def _writable_again(found: Row) -> str:
-    """How the setting that makes all transactions read-only is taken back where it was made."""
+    """How to reset, where it was set, the setting that makes all transactions read-only."""
     role, database = (sql.Identifier(found[name]).as_string(None) for name in ("role", "database"))
     where = {
         "user": f"ROLE {role}",
@@ -415,8 +417,8 @@ def _first_line(text: str) -> str:
 
 
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
-    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost we know better
-    than the caller what comes next."""
+    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost, the next
+    step is ours and not the caller's."""
     said = error.diag.message_primary or _first_line(str(error)) or type(error).__name__
     if error.diag.message_detail:
         said += f" ({error.diag.message_detail})"
@@ -438,7 +440,7 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
 
 @contextlib.contextmanager
 def attempting(attempted: str, *, on: str = "") -> Generator[None]:
-    """Gives every PostgreSQL error inside it the context a person needs."""
+    """Raises each PostgreSQL error from inside it as a RecoveryError that says what was attempted and on what."""
     try:
         yield
     except psycopg.Error as e:

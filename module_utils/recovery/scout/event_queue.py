@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The queue of events pending: what is in it, who hides parts of it, and having the ETL take a given part.
+"""The queue of pending events: what is in it, which sessions lock parts of it, and having the ETL load a given part.
 
-The ETL takes the oldest events it finds unmarked in its ledger. So events are held back by marking them, within one
+The ETL loads the oldest events that are unmarked in its ledger. So events are deferred by marking them, within one
 transaction: mark, call the ETL, unmark. Nobody else ever sees the marks.
 """
 
@@ -189,7 +189,7 @@ WRITTEN: t.Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Backlog:
-    """What waits for the ETL."""
+    """Events that are pending for the ETL."""
 
     events: int
     oldest: datetime.datetime | None
@@ -214,17 +214,17 @@ def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
-    """The oldest pending events with the session that has each locked, where that can be told."""
+    """The oldest pending events with the session that locks each, where that can be told."""
     return session.rows(HIDDEN, event_type=contract.TRANSACTION_EVENT, before=before)
 
 
 def in_the_way(session: Session) -> list[Row]:
-    """Other sessions that keep locks on what the ETL writes, longest first."""
+    """Other sessions that hold locks on what the ETL writes, longest first."""
     return session.rows(IN_THE_WAY, tables=list(WRITTEN))
 
 
 def keepers(session: Session) -> list[Row]:
-    """Other sessions that keep locks on anything that is not PostgreSQL's own, longest first."""
+    """Other sessions that hold locks on anything that is not PostgreSQL's own, longest first."""
     return session.rows(KEEPERS)
 
 
@@ -249,7 +249,7 @@ def head(session: Session) -> str | None:
 
 @contextlib.contextmanager
 def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
-    """Within it the ETL takes the first `size` events but for suspects and repeats; call it inside a transaction."""
+    """Within it the ETL loads the first `size` events, skipping suspects and repeats; call it inside a transaction."""
     row = session.row(HOLD_BACK, event_type=contract.TRANSACTION_EVENT, size=size, suspects=[*map(uuid.UUID, suspects)])
     yield Held(row["size"], row["wanted"], tuple(row["due"]), len(row["held"]))
     session.execute(LET_GO, ids=row["held"])
@@ -257,7 +257,7 @@ def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held
 
 @contextlib.contextmanager
 def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
-    """Within it the ETL takes this event first; none is wanted where another session has it, or it left the queue."""
+    """Within it the ETL loads this event first; none where another session locks it, or it left the queue."""
     row = session.row(HOLD_BACK_OTHERS, event_type=contract.TRANSACTION_EVENT, event_id=uuid.UUID(event_id))
     yield Held(1, int(row["free"]), (event_id,), len(row["held"]))
     session.execute(LET_GO, ids=row["held"])
@@ -265,7 +265,8 @@ def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
 
 @contextlib.contextmanager
 def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[str]]]:
-    """Gives these pending events turn by turn; while one has its turn, nothing but it is pending before the last of them.
+    """Makes these pending events the only ones, turn by turn: during a turn nothing else before the last of them is
+    pending.
 
     Call it inside a transaction in which nobody else can write the ETL's ledger, and load each turn as it comes.
     """
@@ -291,8 +292,8 @@ def not_taken(session: Session, event_ids: list[str]) -> list[str]:
 
 
 def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
-    """Has the ETL take these pending events and nothing else; raises NotReached where it leaves one out. Where `exactly` may be
-    called."""
+    """Has the ETL load these pending events and nothing else; raises NotReached where it skips one. Call it where
+    `exactly` may be called."""
     if not event_ids:
         return
     with exactly(session, event_ids) as turns:
@@ -317,7 +318,7 @@ def as_the_pipeline(session: Session, timezone: str) -> Generator[None]:
 
 
 def load(session: Session, limit: int, timezone: str, *, marks: int = 0) -> int:
-    """Has the ETL take `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
+    """Has the ETL load `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
     with as_the_pipeline(session, timezone):
         session.rows(LOAD, limit=limit)
     return max(0, session.row(MARKED)["events"] - marks)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Knows whether Scout's materialized views say what silver says: by the time of their refresh, and by their contents."""
+"""Whether Scout's materialized views are up to date with silver: by the time of their refresh, and by their
+contents."""
 
 from __future__ import annotations
 
@@ -114,7 +115,7 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class Freshness:
-    """Whether a view says what silver says: fresh, stale, unpopulated, or unknown, and how that is known."""
+    """Whether a view is up to date: fresh, stale, unpopulated, or unknown, and how that is known."""
 
     view: View
     state: str
@@ -176,7 +177,8 @@ def in_order(found: Iterable[View]) -> list[View]:
 
 
 def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
-    """The freshness of every view; `budget_seconds` bounds the comparison of contents, beyond it is unknown."""
+    """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
+    unknown."""
     changed_at = session.row(SILVER_CHANGED)["changed_at"]
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []

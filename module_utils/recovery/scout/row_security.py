@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tables of the pipeline hide rows from a role by their policies: what is not seen is not counted, moved or missed."""
+"""Which tables of the pipeline hide rows from a role by their policies: rows that are not seen are not counted or
+moved."""
 
 from __future__ import annotations
 
@@ -47,12 +48,12 @@ def hidden(session: Session, *, writing: bool) -> list[str]:
 
 
 def grant(session: Session) -> str:
-    """What shows it all of them."""
+    """The GRANT that shows it all of them."""
     return f"ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS"
 
 
 def require_sight(session: Session, action: str) -> None:
-    """Refuses to say or do anything by rows of which some may be hidden."""
+    """Raises MissingPrivilege rather than judge or act on rows of which some may be hidden."""
     if action in BY_ROWS and (tables := hidden(session, writing=action in WRITING)):
         raise MissingPrivilege(
             f"refused to judge rows that a policy may hide from role {session.facts.role}",

@@ -244,7 +244,7 @@ def in_flight(activities: Iterable[Activity]) -> list[Activity]:
 
 
 def require_visibility(session: Session, activities: Iterable[Activity]) -> None:
-    """Refuses to judge sessions whose state PostgreSQL hides from this role."""
+    """Raises MissingPrivilege rather than judge sessions whose state PostgreSQL hides from this role."""
     if any(activity.hidden for activity in activities):
         me = sql.Identifier(session.facts.role).as_string()
         raise MissingPrivilege(

@@ -52,7 +52,7 @@ def outcome(result: Mapping[str, t.Any]) -> str:
 
 
 def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
-    """The verdict, then what fails, what cannot be told and what warns, and the smoke test, each on lines of its own."""
+    """The verdict, then what fails, what is unknown and what warns, and the smoke test, each on lines of its own."""
     if "verdict" not in result:
         return {}
     made = {"found": str(result["summary"])}
@@ -69,8 +69,8 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
         return []
     if result["verdict"] == "paused":
         return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
-    untold = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
-    if result["verdict"] == "inconclusive" and untold == [("smoke_test", NOT_IN_CHECK)]:
+    unnotified = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
+    if result["verdict"] == "inconclusive" and unnotified == [("smoke_test", NOT_IN_CHECK)]:
         return ["run it without --check: the smoke test rolls back what it writes"]
     if result["verdict"] == "draining":
         return [f"wait, then {GATE}"]

@@ -43,12 +43,12 @@ def record_of(result: Mapping[str, t.Any]) -> Result:
 
 
 def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
-    """The record with the checklist as it is now that people were told."""
+    """The record with the checklist as it is now that people were notified."""
     return result | {"phases": told["phases"]} if "phases" in result and "phases" in told else result
 
 
 def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
-    """A warning where it could not be kept who was told."""
+    """A warning where it could not be recorded who was notified."""
     return [f"the record does not show who was notified: {told['msg']}"] if told.get("error") else []
 
 

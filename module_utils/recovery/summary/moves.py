@@ -90,7 +90,7 @@ def folded(command: str, width: int) -> list[str]:
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
-    """What a move chose, moved and met, for a machine; None where there was no move."""
+    """What a move selected, moved and found, for a machine; None where there was no move."""
     return {name: _of(result, name) for name in WHICH if _of(result, name) is not None} if result else None
 
 
@@ -164,7 +164,7 @@ def way_back(result: Mapping[str, t.Any]) -> list[str]:
 
 
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
-    """What to do after a move that came to its end."""
+    """What to do after a move that finished."""
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
     if name == "window":

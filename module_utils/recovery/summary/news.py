@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people are told of a recovery for an open incident: that the pipeline works again, or that it is left paused; pure."""
+"""What people are told of a recovery for an open incident: that the pipeline works again, or that it stays paused;
+pure."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
 
 
 def _why(made: Mapping[str, t.Any]) -> str:
-    """Why it is left paused; nothing where somebody wanted it so."""
+    """Why it stays paused; nothing where somebody wanted it so."""
     error: Mapping[str, t.Any] = made["error"] or {}
     if error:
         return ": ".join(str(error[part]) for part in ("attempted", "said") if error.get(part))

@@ -114,8 +114,8 @@ def document(story: Story) -> Result:
 
 
 def lines(story: Story) -> list[str]:
-    """At most twenty lines of 79 columns: what was wrong, what was done, the state now, the way back, what next. The path of
-    a chart is never broken. A list of runs is as long as it is."""
+    """At most twenty lines of 79 columns: what was wrong, what was done, the state now, how to undo it, what next.
+    The path of a chart is never broken. A list of runs is as long as it is."""
     if story.drill and story.failure is None:
         return drills.lines(story.drill, story.seconds, check=story.check)
     title = f"{story.operation.replace('_', ' ')} of {story.database}"
@@ -295,12 +295,12 @@ def _warnings(story: Story) -> list[str]:
 
 
 def _unbroken(story: Story) -> list[str]:
-    """Commands that bring back what moved or went back."""
+    """Commands that undo what was moved or rolled back."""
     return [] if story.check else [*moves.way_back(story.move), *rollbacks.way_back(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
-    """The ways back from what was done."""
+    """How to undo what was done."""
     if story.check:
         return []
     parts = _unbroken(story)
@@ -355,7 +355,7 @@ def _next(story: Story) -> list[str]:
 
 
 def _after_failing(story: Story, failure: Result) -> list[str]:
-    """What the error says, and the command that goes on from there."""
+    """What the error says, and the command that continues from there."""
     error: Result = failure.get("error") or {}
     step = str(error.get("next_step") or "run the same command again with -vvv")
     again = ["run the same command again"] if story.moving and "again" not in step else []
@@ -370,7 +370,7 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
 
 
 def _after_moving(story: Story) -> list[str]:
-    """What is left to do after rows moved, or schemas went back."""
+    """What is left to do after rows moved, or schemas were rolled back."""
     if not story.goes_back:
         return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
     asked = rollbacks.what_next(story.ran)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a summary says of going back to a captured release: schema, data and application, for a person and for a machine."""
+"""What a summary says of a rollback to a captured release: schema, data and application, for a person and for a
+machine."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "veri
 
 
 def of_schema(result: Mapping[str, t.Any]) -> bool:
-    """Whether this is a schema that went back to a capture, or would; an undo may be that, too."""
+    """Whether this is a schema that was rolled back to a capture, or would be; an undo may be that, too."""
     return "step_count" in result
 
 
@@ -53,7 +54,7 @@ def with_rehearsal(result: Result, plan: Result) -> Result:
 def as_document(
     result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, asked: bool
 ) -> Result | None:
-    """What went back, for a machine; None where nothing was to. Statements are left to the plan's file."""
+    """What was rolled back, for a machine; None where nothing was to. Statements are left to the plan's file."""
     if not asked and not of_schema(result):
         return None
     steps: list[Result] = result.get("steps") or []
@@ -77,7 +78,8 @@ def _chosen(result: Mapping[str, t.Any] | None, names: tuple[str, ...]) -> Resul
 def parts(
     result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, check: bool
 ) -> dict[str, str]:
-    """To what the schema went back and what that takes, what became of data, the application, and what was left out."""
+    """To what the schema was rolled back and what that takes, what became of data, the application, and what was
+    left out."""
     made: dict[str, str] = {}
     if of_schema(result):
         made["back"] = "; ".join(_back(result, check=check))
@@ -89,7 +91,7 @@ def parts(
 
 
 def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
-    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
+    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the rollback takes, or took."""
     captured = str(result.get("captured_at") or "")[:16].replace("T", " ")
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
@@ -109,7 +111,7 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
 
 
 def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
-    """Which data was kept before it went, came back, is empty, or is gone."""
+    """Which data was saved before it was dropped, restored, is empty, or is lost."""
     for name, would, did in (
         ("saved", "would be saved before it is dropped", "saved before it was dropped"),
         ("filled", "would be restored", "restored"),
@@ -158,7 +160,7 @@ def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def way_back(ran: Mapping[str, Result]) -> list[str]:
-    """The command that brings the application back; none where it stayed."""
+    """The command that undoes the application's rollback; none where it stayed."""
     revert, deploy = ran.get("revert", {}), ran.get("deploy", {})
     known = (
         revert.get("tip") if revert.get("changed") else None,

@@ -64,7 +64,7 @@ def unsent(result: dict[str, Any]) -> str:
     assert result["sent"] == []
     assert result["changed"] is False
     (only,) = result["unsent"]
-    assert result["warnings"] == [f"{only['channel']} was not told: {only['error']}"]
+    assert result["warnings"] == [f"{only['channel']} was not notified: {only['error']}"]
     assert f"not {only['channel']}" in result["summary"]
     return only["error"]
 

@@ -203,7 +203,7 @@ def test_many_corrections_in_a_large_backlog(scout_db: str) -> None:
 
 
 @pytest.mark.parametrize("kind", poison_payloads.KINDS)
-def test_each_kind_of_poison_is_isolated_with_the_databases_own_error(
+def test_each_kind_of_poison_is_quarantined_with_the_databases_own_error(
     scout_db: str, pg_server: Server, kind: str
 ) -> None:
     ids = arrive(scout_db, [*sales(5), poison_payloads.payload(kind, SEED, 50), *sales(5, 60)])
@@ -297,7 +297,7 @@ CONSTRAINTS = {
 
 
 @pytest.mark.parametrize("sqlstate", CONSTRAINTS)
-def test_what_the_database_refuses_by_itself_is_isolated(scout_db: str, pg_server: Server, sqlstate: str) -> None:
+def test_what_the_database_refuses_by_itself_is_quarantined(scout_db: str, pg_server: Server, sqlstate: str) -> None:
     endless = {"transaction_id": "".join(generator.blake2b(b"%d" % n).hexdigest() for n in range(99))}
     wrong = {"54000": endless}.get(sqlstate, {"store_id": "S-404"})
     payloads = [

@@ -64,15 +64,13 @@ def test_what_was_written_verifies(chain: list[archive.Kept]) -> None:
     (base / "INC-1-scout-20261125T010000.112233Z-watch").mkdir()
     result = verify(base)
     assert not result.get("failed"), result
-    assert (
-        result["summary"] == "8 files in 4 folders of evidence are as they were written, and the chain of each incident"
-    )
+    assert result["summary"] == "8 files in 4 folders of evidence are unaltered, and the chain of each incident"
     assert [kept.number for kept in chain] == [1, 2, 3]
     assert other.number == 1
     assert result["last"] == {"INC-1": chain[2].manifest_sha256, "INC-2": other.manifest_sha256}
     assert verify(base, other.manifest_sha256)["problems"] == []
     alone = verify(chain[1].folder)
-    assert alone["summary"] == "2 files in 1 folder of evidence are as they were written; a folder alone shows no chain"
+    assert alone["summary"] == "2 files in 1 folder of evidence are unaltered; a single folder shows no chain"
     assert [kept.folder.name for kept in chain] == sorted(kept.folder.name for kept in chain)
     assert base.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in chain[0].folder.iterdir()} == {0o600}
@@ -142,7 +140,7 @@ def test_the_last_folder_missing_is_named_by_who_wrote_it_down(chain: list[archi
     shutil.rmtree(chain[2].folder)
     assert not verify(base).get("failed")
     assert found(base, manifest_sha256=chain[2].manifest_sha256) == [
-        (base.name, f"lacks what has to be the last manifest of its incident: {chain[2].manifest_sha256}")
+        (base.name, f"is missing the last manifest of its incident: {chain[2].manifest_sha256}")
     ]
 
 

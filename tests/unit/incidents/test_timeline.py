@@ -165,7 +165,7 @@ RAISED = entry("update", 2, severity="critical", was="high", said="it spreads")
     ],
 )
 def test_what_people_have_still_to_hear(entries: list[dict[str, Any]], kind: str, news: str | None) -> None:
-    found = timeline.untold(entries, kind)
+    found = timeline.unnotified(entries, kind)
     assert (found.text if found else None) == news
     assert found is None or found.channels == ()
 
@@ -186,7 +186,7 @@ MISSED = entry("notified", 1, sent=["slack"], unsent=[{"channel": "pager", "erro
 def test_a_channel_that_could_not_be_told_is_told_alone(
     later: list[dict[str, Any]], waiting: tuple[str, ...] | None
 ) -> None:
-    found = timeline.untold([entry("opened", 0), MISSED, *later], "opened")
+    found = timeline.unnotified([entry("opened", 0), MISSED, *later], "opened")
     assert (found.channels if found else None) == waiting
 
 

@@ -21,7 +21,7 @@ MOVED = {"events": 1234, "ledger": 1200, "transactions": 1200, "lines": 3611}
 DONE = did("moved 1,234 events, 1,200 transactions, 3,611 line items (1.2 s)", window=WINDOW, moved=MOVED, requeued=12,
            gold_days=["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25"])  # fmt: skip
 PLAN = DONE | {"summary": "would move 1,234 events, 1,200 transactions, 3,611 line items", "run_id": None}
-NOTHING = {"changed": False, "run_id": None, "summary": "nothing selected is in bronze", "window": WINDOW,
+NOTHING = {"changed": False, "run_id": None, "summary": "0 events match", "window": WINDOW,
            "moved": dict.fromkeys(MOVED, 0), "requeued": 0, "gold_days": []}  # fmt: skip
 START = {
     "preflight": {"changed": False, "summary": "role scout_operator on PostgreSQL 17", "database": DATABASE},
@@ -52,8 +52,8 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written except the plan",
         "next run it without --check, with -e plan_file=plan.json"]),
     "nothing matches": ("quarantine", START | {"plan": NOTHING, "unfinished": RUNNING}, {}, "unchanged", [
-        "did nothing selected is in bronze", "now ingestion is running"]),
-    "nothing would match": ("cleanup", START | {"plan": NOTHING}, {"check": True}, "planned", ["would nothing selected"]),
+        "did 0 events match", "now ingestion is running"]),
+    "nothing would match": ("cleanup", START | {"plan": NOTHING}, {"check": True}, "planned", ["would 0 events match"]),
     "an interrupted one is finished": ("quarantine", START | {
         "plan": NOTHING, "unfinished": did("would resume 3 jobs", state="paused"), "drain": did("loaded 12 events in 0.2 s"),
         "resume": RESUMED}, {}, "done", ["did loaded 12 events in 0.2 s; resumed 3 jobs", "now ingestion is running"]),
@@ -82,7 +82,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failures=[], not_rebuildable=[{"dlq_id": RUN}])},
         {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.DEAD_LETTERS}"]),
-    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
+    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("run x is unknown", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
         "next once the cause is fixed, ansible-playbook playbooks/redrive.yml with this run_id"]),

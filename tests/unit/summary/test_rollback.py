@@ -119,7 +119,8 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         "strongest lock ACCESS EXCLUSIVE, worst effect drops data that is saved first",
         "data would be saved before it is dropped: scout.alerts (team)",
         f"app reverted 4 commits of main, its tree back to that of {GOOD[:10]}: ",
-        "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written", "next run it without --check"]),
+        "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written",
+        "next run it without --check"]),
     "the same again": (START | {"plan": SAME, "plan_revert": REVERTED | {"changed": False, "summary": "main has the tree already"},
                                 "plan_deploy": OLD, "unfinished": {"changed": False, "state": "running", "summary": ""}}, {}, "unchanged", [
         "back to v5.2.1 of", "app main has the tree already; is deployed already", "did nothing differs from v5.2.1",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draws what a watch saw, with the thresholds; matplotlib is imported only where something is drawn."""
+"""Draws what a watch observed, with the thresholds; matplotlib is imported only where something is drawn."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ STYLE: t.Final = {
 
 
 def require() -> None:
-    """Raises, saying what to install, where nothing can be drawn."""
+    """Raises BadInput, saying what to install, where nothing can be drawn."""
     # What it says of its caches is nothing for the screen.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:

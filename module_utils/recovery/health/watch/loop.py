@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at a pipeline again and again, on a session of its own each time, and keeps what it saw."""
+"""Samples a pipeline again and again, on a session of its own each time, and keeps what it observed."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Story:
 
     @property
     def mends(self) -> list[Row]:
-        """Runs that mended something or let it go on, and are in force."""
+        """Runs that fixed something or resumed it, and are in force."""
         return [
             run
             for run in self.record.runs
@@ -187,7 +187,7 @@ def _event_of(run: Row, events: list[Row]) -> Row:
 
 
 def _resolved(story: Story, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
-    """When the last mending step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
+    """When the last fixing step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
     if not mends:
         return (closed, "closed without a recovery step") if closed else (None, "not yet")
@@ -285,7 +285,7 @@ def _people(story: Story) -> list[Row]:
 
 
 def _communications(story: Story) -> list[Row]:
-    """Who was told what, who could not be, and what was said of how things stand."""
+    """Who was notified of what, who could not be, and what was said of how things stand."""
     made: list[Row] = []
     for entry in story.record.entries:
         if entry["kind"] not in ("notified", "update"):

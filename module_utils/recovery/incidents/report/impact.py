@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an incident came to: rows, amounts, window, layers, pauses, and how far behind the pipeline was seen; pure."""
+"""What an incident affected: rows, amounts, window, layers, pauses, and how far behind the pipeline was seen; pure."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Impact:
 
     @property
     def counted(self) -> list[str]:
-        """`3 events`, `2 transactions`, `7 line items`: what was set aside, where there is any."""
+        """`3 events`, `2 transactions`, `7 line items`: what was quarantined, where there is any."""
         counted = (("event", self.events), ("transaction", self.transactions), ("line item", self.lines))
         return [count(number, noun) for noun, number in counted if number]
 

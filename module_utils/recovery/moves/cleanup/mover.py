@@ -90,7 +90,7 @@ UNION ALL
 SELECT {sale} FROM scout.bronze_events AS b WHERE {events}
 """
 
-MARKED = "SELECT k.transaction_id FROM scout_ops.kin AS k WHERE {condition} AND {span}"
+MARKED = "SELECT k.transaction_id FROM scout_ops.related_events AS k WHERE {condition} AND {span}"
 OF_THE_RUN = sql.SQL("k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid")
 
 #: Sales that still violate rules, each with the event it came from where that is in bronze and names it.
@@ -112,13 +112,14 @@ FROM scout.bronze_events AS b WHERE {condition} AND {which}
 
 #: The events that the scan at the start found to name these transactions.
 NAMING = """
-SELECT coalesce(array_agg(k.event_id::text), '{}') AS ids FROM scout_ops.kin AS k
+SELECT coalesce(array_agg(k.event_id::text), '{}') AS ids FROM scout_ops.related_events AS k
 WHERE k.run_id = %(run_id)s::uuid AND k.event_id <> %(run_id)s::uuid AND k.transaction_id = ANY(%(transactions)s)
 """
 
 #: An event whose transaction the scan did not look at came later, and with it perhaps others of its transaction.
 SCANNED = """({sale} IS NULL OR EXISTS (
-    SELECT FROM scout_ops.kin AS k WHERE k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid AND k.transaction_id = {sale}))"""
+    SELECT FROM scout_ops.related_events AS k
+    WHERE k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid AND k.transaction_id = {sale}))"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,7 +314,7 @@ class Cleanup:
 
     def _sales_path(self) -> Keyset:
         """Along the sales the scan marked: the others need not be judged again."""
-        table, columns = sql.SQL("scout_ops.kin AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
+        table, columns = sql.SQL("scout_ops.related_events AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
         name, run = "marked transactions", {"run_id": self.run.run_id}
         return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 

@@ -94,7 +94,7 @@ class Rule:
         return self.action == "quarantine"
 
     def as_dict(self) -> dict[str, str]:
-        """For results, plans and the ledger; `choose` takes it back."""
+        """For results, plans and the ledger; `choose` accepts it."""
         return dataclasses.asdict(self)
 
 
@@ -164,8 +164,8 @@ KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Rule))
 
 
 def choose(given: object = None, only: object = None) -> tuple[Rule, ...]:
-    """The built-in rules and the given ones, of which `only` picks some; a given one of a built-in name replaces it, and
-    what it leaves out stays as built in."""
+    """The built-in rules and the given ones, of which `only` picks some; a given rule with a built-in name overrides
+    it, and what it leaves out stays as built in. Raises BadInput for rules that are not usable."""
     if given is not None and not isinstance(given, (list, tuple)):
         raise _refused("the rules", given, "they must be a list of dictionaries")
     rules = {rule.name: rule for rule in BUILT_IN}
@@ -180,7 +180,7 @@ def choose(given: object = None, only: object = None) -> tuple[Rule, ...]:
 
 
 def parse(entry: object, base: t.Mapping[str, Rule] | None = None) -> Rule:
-    """One rule as people write it; every mistake in it is named with its value."""
+    """One rule as people write it. Raises BadInput, naming the value, for every mistake in it."""
     if not isinstance(entry, dict):
         raise _refused("a rule", entry, "it must be a dictionary")
     given = {str(key): value for key, value in t.cast("dict[object, object]", entry).items() if value is not None}

@@ -127,7 +127,8 @@ OF_THE_PREDICATE: t.Final = ("0A", "21", "22", "25", "2F", "38", "39", "42", "54
 
 
 def check(session: Session, chosen: Sequence[Rule]) -> None:
-    """Proves each rule usable in this database without reading a row; a wrong one is named with PostgreSQL's words."""
+    """Proves each rule usable in this database without reading a row. Raises BadInput, with PostgreSQL's words, for
+    one that is not."""
     with session.read():
         standard = session.row(STANDARD_STRINGS)["standard"]
         for rule in chosen:
@@ -150,7 +151,8 @@ def scan(
     samples: int = 5,
     max_share: float = 0.05,
 ) -> Report:
-    """Judges every row in scope on one snapshot, writing nothing; a rule that fails on some row is named."""
+    """Judges every row in scope on one snapshot, writing nothing. Raises BadInput, naming the rule, where one fails
+    on some row."""
     if not (math.isfinite(max_share) and 0 <= max_share <= 1):
         raise BadInput(f"max_share {max_share} is not usable", next_step="give a share from 0 to 1, as 0.05 for 5 %")
     if not 0 <= samples <= 1000:

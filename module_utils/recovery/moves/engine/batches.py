@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The batch engine: short transactions of adapting size along a path, each committed together with its cursor."""
+"""The batch engine: short transactions of adaptive size along a path, each committed together with its cursor."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Work = t.Callable[["Span", t.Callable[[], None]], Done]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to go; seconds and rows."""
+    """The limits of a batch; seconds and rows."""
 
     target_seconds: float = 0.5
     max_batch_rows: int = 150_000
@@ -94,10 +94,11 @@ class Batches:
         self.standbys = Standbys(session, options.max_replica_lag_seconds, progress)
 
     def go(self, work: Work) -> None:
-        """Has `work` do every span of the path, again where rows came in late, until nothing of it is left.
+        """Has `work` process every span of the path, again where rows came in late, until nothing of it is left.
 
-        `work` gets a span and a function to call before each of its statements; it works inside this engine's transaction
-        and raises to have it rolled back.
+        `work` gets a span and a function to call before each of its statements; it works inside this engine's
+        transaction and raises to have it rolled back. Raises Stopped on request, and a RecoveryError where a batch
+        keeps failing.
         """
         sweeps = 0
         try:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all moves of data have in common: their options, the ledger they need, the cap, and how they tell what they did."""
+"""What all moves of data have in common: their options, the ledger they need, the row limit, and how they describe
+what they did."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ NOUNS: t.Final = {
 
 
 def options(params: Mapping[str, t.Any]) -> Options:
-    """How the batch engine is to go; refuses values it cannot use."""
+    """The limits of the batch engine. Raises BadInput for values it cannot use."""
     if params["max_rows"] < 0:
         raise BadInput(f"max_rows {params['max_rows']} is not usable", next_step="give 0 or more")
     return Options(
@@ -72,7 +73,8 @@ def options(params: Mapping[str, t.Any]) -> Options:
 
 @contextlib.contextmanager
 def reading(session: Session, attempted: str) -> Generator[None]:
-    """A READ ONLY transaction for the first look, which may be long; waits for who keeps a lock, and names them in the end."""
+    """A READ ONLY transaction for the first look, which may be long; waits for whoever holds a lock. Raises a
+    RecoveryError that names them in the end."""
     patience = session.settings.lock_timeout_seconds * LOCK_PATIENCE
     try:
         with session.read(statement_timeout_seconds=SCAN_SECONDS, lock_timeout_seconds=patience):
@@ -143,7 +145,7 @@ class Job:
 
     @contextlib.contextmanager
     def operation(self, parameters: dict[str, t.Any], *, undoes: str | None = None) -> Generator[Run]:
-        """The run under the lease; the ledger is not optional: a move that nobody remembers could not be undone."""
+        """The run under the lease; the ledger is not optional: a move that is not recorded could not be undone."""
         call, params = self.call, self.params
         ledger = call.ensure("required")
         if params["require_pause"]:
@@ -168,13 +170,14 @@ class Job:
         }
 
     def refuse_drift(self, whole: Whole) -> None:
-        """Raises unless the database holds exactly what was planned."""
+        """Raises NotReached unless the database holds exactly what was planned."""
         if self.plan:
             name = self.params["plan_file"]
             plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)
 
     def planned(self, selection: dict[str, t.Any], whole: Whole, *, verb: str) -> dict[str, t.Any]:
-        """The result of a check; the plan is written where a file was named, and with look=true kept to instead."""
+        """The result of a check; the plan is written where a file was named, and with look=true the plan is compared
+        instead."""
         if self.applied:
             return self.nothing("")
         if not self.interrupted:
@@ -231,7 +234,7 @@ class Job:
         }
 
     def done(self, run: Run, batches: Batches, *, verb: str) -> dict[str, t.Any]:
-        """The result of a run that came to its end; effects are those of the whole run, also where it was resumed."""
+        """The result of a run that finished; effects are those of the whole run, also where it was resumed."""
         moved: dict[str, int] = {**dict.fromkeys(NOUNS, 0), **run.effects.get("moved", {})}
         effects: dict[str, t.Any] = {"requeued": 0, "gold_days": [], **run.effects, "moved": moved}
         figures = batches.figures()
@@ -253,7 +256,7 @@ class Job:
 
 
 def refuse_too_many(rows: int, params: Mapping[str, t.Any], *, where: str, noun: str = "event") -> None:
-    """Raises before the first write where more would be moved than was allowed."""
+    """Raises BadInput before the first write where more rows would be moved than allowed."""
     if rows > params["max_rows"]:
         raise BadInput(
             f"refused to move {count(rows, noun)}: max_rows is {params['max_rows']:,}",

@@ -52,7 +52,7 @@ class Plan:
 
 
 def load(name: str, *, action: str, database: str) -> Plan:
-    """The plan in a file; refuses one of another action, database or format."""
+    """The plan in a file. Raises BadInput for one of another action, database or format."""
     try:
         found = json.loads(Path(name).expanduser().read_text(encoding="utf-8"))
         made = found.pop("format")
@@ -78,7 +78,7 @@ def load(name: str, *, action: str, database: str) -> Plan:
 
 
 def refuse_other_words(plan: Plan, asked: Mapping[str, t.Any], name: str) -> None:
-    """Raises where options given beside a plan say something else than it."""
+    """Raises BadInput where options given with a plan contradict it."""
     differing = [
         f"{option}: {asked[option]!r} instead of {plan.asked.get(option)!r}"
         for option in asked

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one batch of a redrive does to the tables: all or, inside a savepoint, nothing; written down so that it can be undone."""
+"""What one batch of a redrive does to the tables: all of it or, inside a savepoint, nothing; recorded so that it can
+be undone."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM scout.bronze_ev
 #: Events that stay and name a transaction: noted by the scan, or loaded by somebody else since.
 SIBLINGS = """
 SELECT k.transaction_id, b.event_id::text AS event_id, p.event_id IS NOT NULL AS loaded
-FROM scout_ops.kin AS k JOIN scout.bronze_events AS b USING (event_id) LEFT JOIN scout.etl_processed AS p USING (event_id)
+FROM scout_ops.related_events AS k JOIN scout.bronze_events AS b USING (event_id) LEFT JOIN scout.etl_processed AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s) AND b.event_type = %(event_type)s
 UNION
 SELECT {sale}, b.event_id::text, true
@@ -107,7 +108,7 @@ IN_BRONZE = "SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b W
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Entries that come back together: those of one transaction, or one that is about none."""
+    """Entries that are redriven together: those of one transaction, or one that names none."""
 
     key: str
     letters: tuple[Letter, ...]
@@ -116,7 +117,7 @@ class Unit:
 
     @property
     def loads(self) -> bool:
-        """Whether the ETL takes events of this type."""
+        """Whether the ETL loads events of this type."""
         return bool(self.letters) and self.letters[0].type == contract.TRANSACTION_EVENT
 
     @property
@@ -132,7 +133,7 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class Sibling:
-    """An event in bronze of a transaction of which entries come back."""
+    """An event in bronze of a transaction of which entries are redriven."""
 
     transaction_id: str
     event_id: str
@@ -141,7 +142,7 @@ class Sibling:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What came back, and what was made of it."""
+    """What was put back, and what was loaded from it."""
 
     moved: dict[str, int]
     requeued: int
@@ -178,7 +179,8 @@ class Returning:
         self.ours: list[str] = []
 
     def bring_back(self, units: Sequence[Unit]) -> Made:
-        """Puts the events of these units back and has the ETL load them; raises Refused, having changed nothing."""
+        """Puts the events of these units back and has the ETL load them. Raises Refused, having changed nothing,
+        where it does not."""
         letters = [letter for unit in units for letter in unit.letters]
         try:
             with self.session.savepoint():
@@ -197,7 +199,7 @@ class Returning:
         return Made({"events": len(letters), **made}, loaded, frozenset(days | more))
 
     def culprit(self, unit: Unit) -> tuple[str, Refused] | None:
-        """The first event of a unit that is refused, and why; leaves nothing behind."""
+        """The first event of a unit that is refused, and why; changes nothing."""
         try:
             with self.session.savepoint():
                 for letter in unit.letters:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a dead letter to the event it was: which entries are meant, which of them can be rebuilt, and what each would become."""
+"""From a dead letter to the event it was: which entries are meant, which of them can be rebuilt, and what each would
+become."""
 
 from __future__ import annotations
 

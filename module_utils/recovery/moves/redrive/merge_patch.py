@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON merge patches for payloads on their way back; pure."""
+"""JSON merge patches for the payloads of a redrive; pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Repairs:
 
 
 def repairs(params: Mapping[str, t.Any]) -> Repairs:
-    """The patches that options give; refuses what is no JSON or belongs to no id."""
+    """The patches that options give. Raises BadInput for what is not JSON or belongs to no id."""
     by_id: dict[str, Patch] = {}
     given: dict[str, t.Any] = params["repairs"] or {}
     for name, patch in given.items():
@@ -69,7 +69,7 @@ def _plain(patch: Patch, name: str) -> Patch:
 
 
 def identifiers(values: Iterable[str], name: str) -> list[str]:
-    """UUIDs as PostgreSQL writes them."""
+    """UUIDs as PostgreSQL writes them. Raises BadInput for anything else."""
     made: list[str] = []
     for value in values:
         try:

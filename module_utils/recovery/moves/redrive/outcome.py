@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Marks dead letters as resolved or as failed again, and writes down, entry by entry, what went and what came."""
+"""Marks dead letters as resolved or as failed again, and records, entry by entry, what was removed and what was
+loaded."""
 
 from __future__ import annotations
 

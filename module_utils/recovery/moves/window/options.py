@@ -35,7 +35,8 @@ ORDER BY started_at DESC LIMIT 1
 
 
 def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
-    """The window that options describe, its end frozen now where none is given; refuses one that is not bounded."""
+    """The window that options describe, its end frozen now where none is given. Raises BadInput for one that is not
+    bounded."""
     now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     if params["last"]:
         if params["window_start"] or params["window_end"]:
@@ -66,7 +67,7 @@ def _length(session: Session, text: str) -> datetime.timedelta:
 
 
 def healthy(survey: Survey) -> str:
-    """What is said where nothing has to be done."""
+    """The summary where nothing has to be done."""
     return (
         f"all {count(survey.events, 'event')} in the window are correct" if survey.events else "no events in the window"
     )
@@ -89,7 +90,7 @@ def planned(job: Job, survey: Survey, selection: Selection) -> dict[str, t.Any]:
 
 
 def rebuilt_by(ledger: Ledger, selection: Selection, survey: Survey) -> str | None:
-    """The run that has made all of this window again and after which neither its events nor the ETL have changed."""
+    """The run that has rebuilt all of this window and after which neither its events nor the ETL have changed."""
     if not ledger.present or not survey.sound:
         return None
     window = Jsonb(selection.window.as_dict())
@@ -98,7 +99,7 @@ def rebuilt_by(ledger: Ledger, selection: Selection, survey: Survey) -> str | No
 
 
 def sentence(verb: str, plan: Mapping[str, t.Any], seconds: float | None = None) -> str:
-    """One line for a person about what is, or was, made again, and why."""
+    """One line for a person about what is, or was, rebuilt, and why."""
     parts = [
         f"{plan[name]:,} {words}"
         for name, words in (

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The account of a recovered window: every event that belongs to it is loaded, set aside or not transactional, or is named."""
+"""The account of a recovered window: every event that belongs to it is loaded, quarantined or not transactional, or
+is named."""
 
 from __future__ import annotations
 
@@ -71,8 +72,8 @@ class Hour:
 class Reconciliation:
     """Expected = loaded + quarantined + not transactional + unexplained; all in events but `extra`, in transactions.
 
-    Quarantined are those this run has set aside, or another one since it began, and those whose silver a cleanup has, which
-    kept the event.
+    Quarantined are those this run has quarantined, or another one since it began, and those whose silver a cleanup has,
+    which kept the event.
     """
 
     expected: int
@@ -191,7 +192,7 @@ class Reconciliation:
         return made
 
     def refuse(self, where: str, window: Window, result: dict[str, t.Any]) -> None:
-        """Raises where something is not accounted for, with the events and why."""
+        """Raises NotReached where something is not accounted for, with the events and why."""
         if self.balanced:
             return
         what = "; ".join(_named(event) for event in self.unexplained_events[:5])
@@ -212,7 +213,7 @@ class Reconciliation:
 
 
 def _set_aside_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:
-    """How many events of the window other runs have set aside since this one began."""
+    """How many events of the window other runs have quarantined since this one began."""
     # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
     meant = dataclasses.replace(selection, snapshot=None)
     query = sql.SQL(SET_ASIDE_BY_OTHERS).format(condition=meant.condition())

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One recovery of a window: makes silver again of what is not as its events say, until every event is accounted for."""
+"""One recovery of a window: rebuilds silver where it differs from its events, until every event is accounted for."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ class Todo(Keyset):
         return super().span(session, None, size)
 
     def again(self, session: Session) -> t.Any:  # noqa: ARG002
-        """From the beginning where something is to be made again."""
+        """From the beginning where something is to be rebuilt."""
         return () if self.look_again() else None
 
 
 class Strides(Batches):
-    """Batches that are large beside what each of them costs in any case."""
+    """Batches that are large compared with the fixed cost of each."""
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         first = self.batches == 0
@@ -135,7 +135,7 @@ class Recovery:
         self.batches: Batches | None = None
 
     def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
-        """Makes again all that has to be; what is committed stays when it is interrupted."""
+        """Rebuilds all that has to be; what is committed stays when it is interrupted."""
         session = self.session
         self.timeout_seconds = self.etl.timeout_seconds = batch_timeout_seconds
         with session.read():
@@ -158,7 +158,7 @@ class Recovery:
         return batches
 
     def _note(self, first: Survey) -> None:
-        """Writes down what is to be made again, unless an interrupted run has left the rest of that."""
+        """Notes what is to be rebuilt, unless an interrupted run has left the rest of that."""
         session = self.session
         with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
             self.remaking.since = first.since
@@ -170,10 +170,10 @@ class Recovery:
             self.run.record(before=before)
 
     def _again(self) -> bool:
-        """Judges the window once more, and notes what is to be made again; False when nothing is that was not given up.
+        """Compares the window again, and notes what is to be rebuilt; False when nothing is that was not given up.
 
-        Where events keep coming in, the last look is at those that had been there at the start: the others are left to the
-        pipeline, or to the next recovery.
+        Where events keep arriving, the last comparison is of those that had been there at the start: the others are
+        left to the pipeline, or to the next recovery.
         """
         surveyor = self.surveyor
         everything, selection = surveyor.everything, surveyor.selection
@@ -195,7 +195,7 @@ class Recovery:
             surveyor.everything, surveyor.selection = everything, selection
 
     def _look_and_note(self) -> list[str]:
-        """The names of what is to be made again and was not given up, written down."""
+        """The names of what is to be rebuilt and was not given up, noted."""
         session = self.session
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             self.final = self.surveyor.look()
@@ -216,7 +216,7 @@ class Recovery:
         if not rows:
             return Done(0)
         noted = [Unit(row["place"], row["unit"], tuple(row["events"])) for row in rows]
-        effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "isolated": [], "gold_days": []}
+        effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "quarantined": [], "gold_days": []}
         left = {unit.place for unit in self._settle(self.remaking.with_members(noted), effects, began + target)}
         noted = [unit for unit in noted if unit.place not in left]
         session.execute(DONE, run_id=self.run.run_id, places=[unit.place for unit in noted])
@@ -225,9 +225,9 @@ class Recovery:
         return Done(sum(max(1, len(unit.events)) for unit in noted), effects)
 
     def _settle(self, units: list[Unit], effects: dict[str, t.Any], deadline: float) -> list[Unit]:
-        """Makes again all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving.
+        """Rebuilds all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving.
 
-        Gives the units for which there was no time: each refusal costs another call of the ETL.
+        Returns the units for which there was no time: each refusal costs another call of the ETL.
         """
         alone = [unit for unit in units if unit.suspect or (unit.alone and unit.transaction is not None)]
         together = [unit for unit in units if unit not in alone] if alone else units
@@ -307,16 +307,16 @@ class Recovery:
 
     def _set_aside(self, event_id: str, refused: Refused, effects: dict[str, t.Any]) -> None:
         so_far = self.run.effects
-        isolated = len(so_far.get("isolated", [])) + len(effects["isolated"])
+        quarantined = len(so_far.get("quarantined", [])) + len(effects["quarantined"])
         by_now = so_far.get("loaded", 0) + effects["loaded"]
         if not by_now:
             self.etl.refuse_broken("the recovery", refused, self.tolerance)
         loaded = self.sound + by_now
         self.tolerance.refuse(
-            "the recovery", event_id, refused, isolated=isolated, loaded=loaded, where=self.session.where
+            "the recovery", event_id, refused, quarantined=quarantined, loaded=loaded, where=self.session.where
         )
         self.remaking.set_aside(event_id, refused, self.document)
-        effects["isolated"].append(event_id)
+        effects["quarantined"].append(event_id)
         effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
         self.progress.say(f"poison event {event_id} moved to the dead letter queue: {refused.said}")
 
@@ -329,7 +329,8 @@ class Recovery:
         self.progress.say(f"{name} is unchanged: {why}")
 
     def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
-        """The result of a recovery that came to its end; raises, with the same, where an event is not accounted for."""
+        """The result of a recovery that finished; raises NotReached, with the same, where an event is not accounted
+        for."""
         session, run = self.session, self.run
         self.surveyor.everything = False
         with session.read(statement_timeout_seconds=SCAN_SECONDS):

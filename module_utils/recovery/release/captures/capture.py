@@ -79,7 +79,7 @@ class Plan:
 
 
 def wanted(params: Mapping[str, t.Any]) -> Wanted:
-    """The options as they are meant; refuses what cannot be."""
+    """The options, checked. Raises BadInput for what cannot be captured."""
     name = str(params["release"])
     if not name:
         raise BadInput("no release is named", next_step="name it: -e release=v5.2.1")
@@ -113,7 +113,7 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
 
 
 def place(call: Call, want: Wanted, mode: str) -> Ledger:
-    """The ledger, in check mode as it is; refuses a capture that nothing would remember."""
+    """The ledger, in check mode as it is. Raises BadInput for a capture that would be stored nowhere."""
     if call.check:
         with attempting("could not read the ledger", on=call.session.where), call.session.read():
             return call.look(mode)
@@ -130,7 +130,8 @@ def place(call: Call, want: Wanted, mode: str) -> Ledger:
 
 
 def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
-    """Reads the catalog until it holds still, and what is kept already; read-only."""
+    """Reads the catalog until it is stable, and what is stored already; read-only. Raises BadInput where
+    `release_file` holds another release, NotReached where the schema keeps changing."""
     session = call.session
     on_file = release.load(want.file) if want.file and want.file.exists() else None
     with attempting("could not read the ledger", on=session.where), session.read():
@@ -187,7 +188,7 @@ def _protected(
 
 
 def plan(seen: Seen, want: Wanted, where: str) -> Plan:
-    """What is to be done; refuses to take the place of another capture unless told to. Pure."""
+    """What is to be done; raises NotReached rather than replace another capture, unless `recapture`. Pure."""
     why = differences(seen, want)
     if seen.existing and why and not want.recapture:
         raise NotReached(
@@ -228,7 +229,7 @@ def _state(data: list[dict[str, t.Any]]) -> list[tuple[str, int, str]]:
 
 
 def apply(call: Call, ledger: Ledger, seen: Seen, want: Wanted, todo: Plan, params: Mapping[str, t.Any]) -> Row:
-    """Keeps the capture, then writes the file; what is kept stays where the file cannot be written."""
+    """Stores the capture, then writes the file; what is stored stays where the file cannot be written."""
     kept = seen.made if todo.capture or seen.existing is None else seen.existing
     if not todo.capture:
         _write(want, seen, kept, todo)

@@ -140,8 +140,9 @@ def _made(at: tuple[str, str], key: Iterable[Row], columns: Iterable[Row]) -> Pr
 
 
 def going(session: Session, at: tuple[str, str], names: set[str] | None, unstable: Collection[str]) -> Protected | None:
-    """The rows of a table that goes, or of columns of one that stays; None where its rows could not be found again, for want of a
-    primary key or because that goes as well. Inside the caller's transaction."""
+    """The rows of a dropped table, or of dropped columns of one that stays; None where its rows could not be found
+    again, for want of a primary key or because that is dropped as well. Inside the caller's transaction. Raises
+    MissingPrivilege where the role may not read every row."""
     rows = session.rows(COLUMNS, schema=at[0], table=at[1])
     if rows and rows[0]["filtered"]:
         raise MissingPrivilege(
@@ -190,7 +191,8 @@ def refuse_too_many(
 
 
 def state(session: Session, each: Protected) -> dict[str, t.Any]:
-    """What would be saved of a table, by count and digest; inside the caller's transaction."""
+    """What would be saved of a table, by count and digest; inside the caller's transaction. Raises a RecoveryError
+    where it cannot be read."""
     session.execute(EXACTLY)
     try:
         found = session.row(sql.SQL(STATE).format(**each.parts))
@@ -211,8 +213,8 @@ def state(session: Session, each: Protected) -> dict[str, t.Any]:
 
 
 def save(session: Session, capture_id: str, each: Protected, progress: Progress) -> dict[str, t.Any]:
-    """Saves a table's rows in statements of bounded length, all in the caller's REPEATABLE READ transaction, and proves that
-    what was stored is what the table has."""
+    """Saves a table's rows in statements of bounded length, all in the caller's REPEATABLE READ transaction. Raises
+    NotReached unless what was stored is what the table has."""
     before = state(session, each)
     rows, digest = 0, 0
     last: Mapping[str, str] | None = None

@@ -85,8 +85,8 @@ class Catalog:
 
 
 def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as it is; inside the caller's transaction, whose search_path it leaves at pg_catalog. `paused` are the
-    jobs that a pause holds, as it found them."""
+    """The catalog as it is; inside the caller's transaction, whose search_path it leaves at pg_catalog. `paused` are
+    the jobs that a pause disabled, as it found them. Raises BadInput where a schema does not exist."""
     session.execute(AS_THEY_ARE)
     if missing := [row["name"] for row in session.rows(PRESENT, names=list(scope.schemas))]:
         raise BadInput(
@@ -196,8 +196,9 @@ def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple
 
 
 def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so one
-    reading could mix what was before a migration with what is after it."""
+    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so
+    one reading could mix what was before a migration with what is after it. Raises NotReached where the schema
+    keeps changing."""
     before: Catalog | None = None
     said = "each different from the one before"
     for _ in range(READINGS):

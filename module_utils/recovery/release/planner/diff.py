@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a catalog has to go, to come back and to be altered, so that it is the one that was captured; pure."""
+"""What of a catalog has to be dropped, created and altered, so that it is the one that was captured; pure."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Changes:
                 self.altered[key] = made
 
     def _stays(self, before: Entry, after: Entry) -> bool:
-        """Whether making it again would lose data, or everything below it."""
+        """Whether recreating it would lose data, or everything below it."""
         of_parent = after.kind == "column" and "inherited" in ddl_tables.differing(before, after)
         return after.kind in ("table", "schema", "extension", "other") or of_parent
 
@@ -162,7 +162,8 @@ class Changes:
         return self.there[user].kind == "table" and gone.startswith(f"column:{self.there[user].name}.")
 
     def _part(self, user: str, gone: str) -> Iterator[str]:
-        """A column lets go of what is made again: of a function in its default, of an enum it is of; gives what falls with that."""
+        """A column lets go of what is recreated: of a function in its default, of an enum it is of; gives what falls
+        with that."""
         entry = self.there[user]
         if user in self.altered and gone not in self.wanted[user].needs:
             return
@@ -197,7 +198,7 @@ class Changes:
             yield from (e.name for e in columns.get(table, ()))
 
     def _copy(self, key: str) -> None:
-        """The table, and all that stands on it, is made again; its rows are copied."""
+        """The table, and all that stands on it, is recreated; its rows are copied."""
         table = self.wanted[key]
         if (
             table.facts.get("partition_key")
@@ -250,7 +251,7 @@ class Changes:
         )
 
     def loses(self) -> Iterator[str]:
-        """What goes with its data, which it is not made again of, or loses some of it to another type."""
+        """What is dropped with its data, which it is not recreated from, or loses some of it to another type."""
         for key in sorted(self.dropped):
             entry = self.there[key]
             table = f"table:{parted(entry.name)[0]}"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back to a capture, from options to a result: what is meant, what it would do, doing it, and what it did."""
+"""Rolling back to a capture, from options to a result: what is meant, what it would do, doing it, and what it did."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What there is: the way back, the pause in force, and where and when this is."""
+    """The current state: the rollback plan, the pause in force, and where and when this is."""
 
     way: transaction.Way
     plan: plan_file.Plan
@@ -60,7 +60,7 @@ class Look:
 
 
 def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Goes back to the release that was asked for."""
+    """Rolls back to the release that was asked for."""
     order, warnings = restore_request.read(call, params)
     result = go_back(call, params, order)
     result["warnings"] = [*warnings, *result["warnings"]]
@@ -68,7 +68,8 @@ def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
-    """Takes a way back back: what there was before it is there again, with the data that went."""
+    """Undoes a rollback: the state before it is restored, with the data that was dropped. Raises NotReached where
+    that capture is gone."""
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = captures_store.by_id(call.look(), undone["effects"]["before_capture_id"])
     if document is None:
@@ -83,7 +84,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
 
 
 def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> dict[str, t.Any]:
-    """Plans the way, and goes it unless this is a check."""
+    """Plans the rollback, and carries it out unless this is a check."""
     seen = _look(call, params, order)
     result = _described(order, seen)
     if not seen.way.plan.all_steps:
@@ -142,7 +143,7 @@ def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
 
 
 def _newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
-    """What is dropped for good and is in none of both captures; nothing can be said where there is but one."""
+    """What is dropped for good and is in neither capture; nothing can be said where there is but one."""
     if other is None:
         return ()
     gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
@@ -213,7 +214,7 @@ def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[
 def _rehearsed(
     call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look
 ) -> dict[str, t.Any] | None:
-    """The same way on a clone without data, before anybody is kept waiting for it."""
+    """The same plan on a clone without data, before anybody is kept waiting for it."""
     if params["rehearse"] is False:
         return None
     way = seen.way
@@ -236,7 +237,7 @@ def _walk(session: Session, order: restore_request.Order, way: transaction.Way) 
 
 
 def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
-    """Goes the way under the lease, and says what became of it."""
+    """Carries out the plan under the lease, and says how it went."""
     ledger = call.ensure("required")
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"])
@@ -283,7 +284,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
 
 
 def _patience(params: Mapping[str, t.Any], order: restore_request.Order) -> transaction.Patience:
-    """An undo has the limits of a module that moves rows; those of a way back are others."""
+    """An undo has the limits of a module that moves rows; those of a rollback are others."""
     usual = transaction.Patience()
     lock, statement = params["lock_timeout_seconds"], params["statement_timeout_seconds"]
     if order.undone:
@@ -312,7 +313,7 @@ class _Going:
         self.held: list[str] = []
 
     def prepare(self) -> None:
-        """Captures what there is with the data that goes, which nobody writes from here on."""
+        """Captures the current state with the data that is dropped, which nobody writes from here on."""
         session, way = self.call.session, self.seen.way
         saved_data.hold(session, way.saves)
         pause = self.ledger.open_pause()
@@ -348,15 +349,15 @@ class _Going:
         self.before = captures_document.document(self.there.entries.values(), {**said, **more})
 
     def settle(self) -> list[Row]:
-        """Compares what came back with what was kept, and keeps off what a pause holds."""
+        """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
         session, way = self.call.session, self.seen.way
         self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
         given_back, self.held = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
         return given_back
 
     def record(self, after: Mapping[str, Entry]) -> None:
-        """What the run did, committed with it. What was made again is somewhere else now; captures have to know where, or they
-        would take it for something else once it has another name."""
+        """What the run did, committed with it. What was recreated has a new address now, which captures have to
+        know, or they would take it for something else once it has another name."""
         way, undone = self.seen.way, self.order.undone
         names = {old: key for key, old in way.plan.was.items()}
         captures_store.store(

@@ -37,7 +37,7 @@ class Script:
 
     @classmethod
     def read(cls, path: str) -> Script:
-        """The statements of a file; refuses one that cannot be read or that has none."""
+        """The statements of a file. Raises BadInput for one that cannot be read or that has none."""
         try:
             text = Path(path).expanduser().read_text(encoding="utf-8")
         except (OSError, ValueError) as e:
@@ -59,7 +59,8 @@ class Script:
 
 
 def run_scripts(session: Session, scripts: Iterable[Script]) -> None:
-    """All of them in their order; inside the caller's transaction, which stays open whatever they say."""
+    """Runs all of them in their order; inside the caller's transaction, which stays open whatever they say. Raises a
+    RecoveryError that names the script that failed."""
     for script in scripts:
         session.connection.execute(USUAL)
         session.execute(HAND_OVER, text=script.text)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going a way back on a copy of the schema first, and from there to where the copy was; the real database only gets read."""
+"""Rehearses a rollback on a copy of the schema, and undoing it there; the real database is only read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ WITHOUT: t.Final = "go without a rehearsal: -e rehearse=false"
 
 @dataclasses.dataclass(frozen=True)
 class Rehearsal:
-    """Whether the way was rehearsed, and if not why, for a person; and what stands against an undo, where something does."""
+    """Whether the rollback was rehearsed, and if not why, for a person; and what prevents an undo, where something
+    does."""
 
     done: bool
     reason: str
@@ -56,10 +57,11 @@ def rehearse(
     required: bool,
     pg_dump: str | None = None,
 ) -> Rehearsal:
-    """Goes the way on a copy and comes back from there; raises unless it arrives there, and if required unless it comes back.
+    """Carries out the plan on a copy and undoes it there. Raises NotReached unless it reaches the captured state, and
+    if required unless the undo succeeds.
 
-    Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the migration
-    history are not compared. On a copy that is not like the original in what the way is about, it is not gone.
+    Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the
+    migration history are not compared. A copy that differs from the original in what the plan touches is not used.
     """
     began, reason, undo = time.monotonic(), "", ""
     try:
@@ -92,7 +94,8 @@ def rehearse(
 
 
 def _undo(trial: _Trial, *, required: bool) -> str:
-    """Comes back as an undo would; where that is not required, what stands against it is said and does not stop the way there."""
+    """Undoes it as an undo would; where that is not required, what prevents it is said and does not stop the
+    rehearsal."""
     try:
         trial.back()
     except NotReached as e:
@@ -103,7 +106,8 @@ def _undo(trial: _Trial, *, required: bool) -> str:
 
 
 def part_of(way: transaction.Way) -> scratch_database.Part:
-    """What the way needs a copy of: the schemas of what there is and of what is wanted, and the extensions that these use."""
+    """What the plan needs a copy of: the schemas of what there is and of what is wanted, and the extensions that
+    these use."""
     needs: dict[str, set[str]] = collections.defaultdict(set)
     for entry in (*way.live.entries.values(), *way.target.entries.values()):
         needs[entry.key] |= {*entry.needs}
@@ -132,7 +136,7 @@ def of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transactio
 
 
 class _Trial:
-    """A way gone on a copy."""
+    """A plan carried out on a copy."""
 
     def __init__(self, session: Session, scratch: Session, target: transaction.Target, progress: Progress) -> None:
         self._session = session
@@ -144,7 +148,7 @@ class _Trial:
         self._after = self._before
 
     def there(self, way: transaction.Way, go: Callable[[Session], None]) -> None:
-        """Goes the way; raises unless the copy is then what was wanted, as far as it was a faithful one."""
+        """Carries out the plan; raises unless the copy then has the captured state, as far as it was a faithful one."""
         self._progress.checkpoint()
         unlike = self._unlike(way)
         with _failing(self._session, "while applying the plan"):
@@ -162,7 +166,7 @@ class _Trial:
         )
 
     def _unlike(self, way: transaction.Way) -> set[str]:
-        """What is not in the copy as it is in the original, as some things cannot be; none of it may be what the way is about."""
+        """What differs in the copy from the original, as some things must; none of it may be touched by the plan."""
         differing = captures_document.compare(
             _compared(way.live.entries), _compared(self._before.entries), same_database=False
         )
@@ -176,7 +180,7 @@ class _Trial:
         return unlike
 
     def back(self) -> None:
-        """Comes back, as an undo would; raises unless the copy is then what it was."""
+        """Undoes it, as an undo would; raises unless the copy then has its state of before."""
         self._progress.checkpoint()
         with _failing(self._session, "while undoing the plan"):
             known = Catalog(transaction.own(self._after, self._before.entries), ())

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wanted of a way back: to which capture, for which objects, and by which statements."""
+"""What is wanted of a rollback: to which capture, for which objects, and by which statements."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Order:
 
     @property
     def given_up(self) -> tuple[str, ...]:
-        """What the run that is taken back had lost: an undo cannot bring it back."""
+        """What the run that is undone had lost: an undo cannot restore it."""
         return tuple(self.undone["effects"].get("lost", ())) if self.undone else ()
 
     @property
@@ -60,13 +60,13 @@ class Order:
 
     @property
     def goal(self) -> str:
-        """What is gone back to, for a person."""
+        """What is rolled back to, for a person."""
         taken_by = self.document.get("taken_by")
         return f"the state before run {taken_by[:8]}" if taken_by else self.document["release"]
 
 
 def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
-    """The options as they are meant; refuses what cannot be."""
+    """The options, checked. Raises BadInput for what cannot be rolled back to."""
     if params["ledger"] == "off":
         raise BadInput(
             "refused to roll back with ledger=off",

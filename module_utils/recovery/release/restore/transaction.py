@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back to a captured release: in one transaction that commits only where the catalog then says what the capture says."""
+"""Rolling back to a captured release: in one transaction that commits only where the catalog then matches the
+capture."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ LONGEST_SECONDS: t.Final = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The capture that is to be come back to; addresses mean something only in the database it is of."""
+    """The capture to roll back to; addresses mean something only in the database it is of."""
 
     document: Document
     same_database: bool
@@ -96,7 +97,7 @@ class Patience:
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """From what there is to what there shall be: the plan, the data that is saved first, and what is lost."""
+    """From the current state to the captured one: the plan, the data that is saved first, and what is lost."""
 
     target: Target
     live: catalog_reader.Catalog
@@ -121,7 +122,7 @@ class Way:
 
 @dataclasses.dataclass(frozen=True)
 class Gone:
-    """How it went: attempts that yielded to other sessions' locks, and for how long the last one lasted."""
+    """How it went: attempts that yielded to other sessions' locks, and how many seconds the last one lasted."""
 
     attempts: int
     seconds: float
@@ -156,7 +157,7 @@ def survey(
     *,
     kept: fill_statements.Kept = fill_statements.NOTHING,
 ) -> Way:
-    """The way back from what there is, with what is lost on it; inside the caller's transaction."""
+    """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
     there = live(session, target, paused)
     known = own(there, target.entries)
     wanted = target.wanted(known)
@@ -194,7 +195,8 @@ def _relation(entry: catalog_reader.Entry) -> str:
 
 
 def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
-    """Raises where there is no way back, or data would be lost that nobody has given up."""
+    """Raises NotReached where PostgreSQL cannot get back to the capture, or data would be lost that nobody has given
+    up."""
     if way.plan.impossible:
         raise NotReached(
             "PostgreSQL cannot get back to the capture",
@@ -230,11 +232,12 @@ def restore(
     record: Callable[[Mapping[str, catalog_reader.Entry]], None] = lambda _: None,
     advice: str = BY_HAND,
 ) -> Gone:
-    """Goes the way that was planned, all of it or nothing.
+    """Carries out the plan, all of it or nothing. Raises NotReached where locks are not released in time, or the result
+    does not match the capture.
 
-    All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned steps,
-    `settle` after them, which gives the jobs that a pause holds by then, and `record` with the catalog when that has been found to
-    be what was wanted. `advice` is what to do where it has not.
+    All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned
+    steps, `settle` after them, which gives the jobs that a pause disables by then, and `record` with the catalog when
+    that has been found to match the capture. `advice` is what to do where it does not.
     """
     add_labels(session, way.plan)
     deadline, attempts = time.monotonic() + patience.patience_seconds, 0
@@ -265,7 +268,8 @@ def restore(
 
 
 def add_labels(session: Session, found: planner_plan.Plan) -> None:
-    """Labels that enums get again; each by itself, and nothing where they are there, so that it can be gone on with."""
+    """Adds enum labels; each by itself, and skipped where it exists, so that it can be continued. Raises a
+    RecoveryError that names the statement."""
     for step in found.before:
         for statement in step.statements:
             try:
@@ -279,7 +283,8 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
 
 
 def walk(session: Session, found: planner_plan.Plan) -> None:
-    """The steps of the plan; inside the caller's transaction."""
+    """Executes the steps of the plan; inside the caller's transaction. Raises a RecoveryError that names the
+    statement that failed."""
     for step in found.steps:
         for statement in step.statements:
             session.execute(AS_WRITTEN)

@@ -515,7 +515,7 @@ def test_a_run_broken_off_goes_on_with_what_it_was_about(scout_db: str) -> None:
     result = ran(CLEANUP, scout_db, **options)
     assert (result["resumed"], result["moved"]["transactions"], planned["moved"]["transactions"]) == (True, 4, 1)
     assert there(scout_db, *names, *late) == sorted(late)
-    assert rows(scout_db, "SELECT FROM scout_ops.kin") == []
+    assert rows(scout_db, "SELECT FROM scout_ops.related_events") == []
     assert ran(CLEANUP, scout_db, **options)["moved"]["transactions"] == 2
 
 

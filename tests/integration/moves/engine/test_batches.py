@@ -160,7 +160,7 @@ def test_asked_to_stop_it_ends_after_the_batch_and_goes_on_later(half_done: tupl
     assert resumed["moved"]["events"] == moved(dsn) == 2000
     assert one(dsn, "SELECT count(*) FROM scout.bronze_events") == 1, "what arrived after the start stays"
     assert rows(dsn, "SELECT status FROM scout_ops.runs WHERE action = 'quarantine'") == [("succeeded",)]
-    assert rows(dsn, "SELECT FROM scout_ops.kin") == []
+    assert rows(dsn, "SELECT FROM scout_ops.related_events") == []
 
 
 def test_other_words_begin_another_run(half_done: tuple[str, Result]) -> None:

@@ -79,7 +79,7 @@ def letters(dsn: str, columns: str = "error_message, retry_count, resolved_at IS
 
 
 def poisoned(dsn: str, count: int = 1, first: int = 500) -> list[UUID]:
-    """Events that the drain isolated."""
+    """Events that the drain quarantined."""
     ids = arrive(dsn, [sale(first + n, total_amount="abc") for n in range(count)])
     assert len(ran("scout_etl", dsn, max_poison=1000, max_poison_share=1.0)["poison"]) == count
     return ids

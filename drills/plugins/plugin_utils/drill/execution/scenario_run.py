@@ -392,7 +392,7 @@ class Drilling:
     def _keep(self, promises: list[Promise]) -> None:
         for promise in promises:
             if not promise.kept:
-                self._say(f"NOT AS PROMISED: {promise.broken}")
+                self._say(f"CHECK FAILED: {promise.broken}")
         self._promises += promises
 
     def _say(self, line: str) -> None:
