@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from ..ledger.controller import Controller
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Session
 
 ACTION: t.Final = "deploy"

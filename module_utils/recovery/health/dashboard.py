@@ -18,7 +18,7 @@ from . import facts as health_facts
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
 
 #: Newest or gravest first, by a column that a deployment need not have; every value as JSON, none longer than so many

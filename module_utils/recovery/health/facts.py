@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
+from ..ledger.pauses import open_pause
 from ..pipeline import refresh_gold as gold
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, sessions
@@ -19,7 +20,8 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
-    from ..ledger.runs import Ledger, Pause
+    from ..ledger.ledger import Ledger
+    from ..ledger.pauses import Pause
     from ..postgres.session import Row, Session
     from .gate.facts import Wider
 
@@ -208,7 +210,7 @@ def read(
     with session.read():
         budget = Budget(session, budget_seconds)
         found.problems = budget.problems
-        found.pause = budget.read("pause", lambda _: ledger.open_pause())
+        found.pause = budget.read("pause", lambda _: open_pause(ledger))
         found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []
         activities = budget.read("sessions", functools.partial(_activities, jobs=found.jobs))
         if activities is not None:

@@ -13,7 +13,8 @@ from ..release.captures import store as captures_store
 from ..release.catalog import reader as catalog_reader
 
 if t.TYPE_CHECKING:
-    from ..ledger.runs import Ledger, Pause
+    from ..ledger.ledger import Ledger
+    from ..ledger.pauses import Pause
     from ..postgres.session import Session
 
 #: A look at the catalog leaves the settings of its transaction otherwise.

@@ -14,6 +14,7 @@ from ..core.progress import count, in_words
 from ..health import assessment
 from ..health.watch import course
 from ..invoke import known_secrets
+from ..ledger import bootstrap
 from ..ledger import runs as ledgers
 from ..ledger.open_incident import ADHOC
 from ..moves.engine.selection import moment
@@ -29,7 +30,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..invoke import Call
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
 
 Result = dict[str, t.Any]
 
@@ -247,7 +248,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if call.look(params["ledger"]).present:
             name = incidents_record.meant(session, params["incident"], latest=params["latest"])
             record = incidents_record.read(session, name) if name else None
-        elif params["report"] and params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+        elif params["report"] and params["ledger"] != "off" and (problem := bootstrap.hidden(session)):
             raise problem
     if record is None:
         none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"

@@ -16,6 +16,7 @@ from ..ledger import history as runs
 from ..ledger import lease as leases
 from ..ledger.controller import holder_is_dead, this_controller
 from ..ledger.open_incident import ADHOC
+from ..ledger.pauses import open_pause
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.session import attempting
 from .timeline import Record
@@ -24,7 +25,7 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator, Sequence
 
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
     from .plans import Todo
 
@@ -154,7 +155,7 @@ def look(
             f"the ledger has no run {unknown[0]}", on=session.where, next_step="runs.yml lists the runs and their ids"
         )
     in_force = session.rows(IN_FORCE)
-    pause = ledger.open_pause()
+    pause = open_pause(ledger)
     return Look(
         read(session, name) if name else None,
         in_force[0] if in_force else None,

@@ -16,7 +16,7 @@ from .controller import holder_is_dead
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from .controller import Controller
-    from .runs import Ledger
+    from .ledger import Ledger
 
 LEASE: t.Final = "pipeline"
 LEASE_SECONDS: t.Final = 900

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.runs import Pause
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs, poison_probe, sessions

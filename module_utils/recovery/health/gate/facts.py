@@ -15,7 +15,7 @@ from ...scout import contract, cron_jobs, dead_letters
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ...ledger.runs import Ledger
+    from ...ledger.ledger import Ledger
     from ...postgres.read_budget import Budget
     from ...postgres.session import Row, Session
     from ..facts import Findings

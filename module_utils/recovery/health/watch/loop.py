@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
 from ...core.progress import count
+from ...ledger import bootstrap
 from ...ledger import runs as ledgers
 from ...postgres.driver import Jsonb, conninfo, psycopg
 from ...postgres.session import attempting, open_session, translate
@@ -224,7 +225,7 @@ class Watch:
         loaded: dict[str, float] = {}
         found = health_facts.read(
             session,
-            ledgers.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
+            bootstrap.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
             budget_seconds=judge.budget_seconds,
             stuck_after_seconds=judge.stuck_after_seconds,
             jobs=judge.jobs,

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Mapping
 
-    from ...ledger.runs import Ledger
+    from ...ledger.ledger import Ledger
     from ...postgres.session import Session
     from ..engine.job import Job
     from .comparison import Survey

@@ -16,6 +16,7 @@ from ...application import checkout
 from ...core.errors import BadInput, NotReached, RecoveryError
 from ...core.progress import count
 from ...ledger import runs as ledgers
+from ...ledger.pauses import open_pause
 from ...postgres.session import attempting
 from ..catalog import reader as catalog_reader
 from . import document as release
@@ -26,7 +27,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from ...invoke import Call
-    from ...ledger.runs import Ledger, Run
+    from ...ledger.ledger import Ledger
+    from ...ledger.runs import Run
     from ...postgres.session import Row, Session
     from .document import Changes, Document
     from .table_data import Protected
@@ -134,7 +136,7 @@ def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
     session = call.session
     on_file = release.load(want.file) if want.file and want.file.exists() else None
     with attempting("could not read the ledger", on=session.where), session.read():
-        pause = ledger.open_pause()
+        pause = open_pause(ledger)
         existing = captures_store.current(ledger, want.release)
         other = captures_store.latest(ledger, want.release, want.scope.schemas)
         here = captures_store.origin(session)

@@ -19,7 +19,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from ...core.progress import Progress
-    from ...ledger.runs import Ledger, Run
+    from ...ledger.ledger import Ledger
+    from ...ledger.runs import Run
     from ...postgres.session import Row, Session
     from ..catalog.reader import Scope
     from .document import Document

@@ -12,6 +12,7 @@ import uuid
 from ...core.errors import DatabaseError, NotReached
 from ...core.progress import count, in_words
 from ...ledger import runs as ledgers
+from ...ledger.pauses import open_pause
 from ...moves.engine import job as engine_job
 from ...moves.engine import plan_file
 from ...moves.undo import run as undo_run
@@ -29,7 +30,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...invoke import Call
-    from ...ledger.runs import Ledger, Run
+    from ...ledger.ledger import Ledger
+    from ...ledger.runs import Run
     from ...postgres.session import Row, Session
     from ..captures.document import Document
     from ..catalog.reader import Catalog, Entry
@@ -40,7 +42,6 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
 }
-
 
 #: What to do where down scripts do not arrive.
 OTHER_SCRIPTS: t.Final = "mend the scripts, or leave down_scripts out: the way back is then planned from the capture"
@@ -121,7 +122,7 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
     session = call.session
     with engine_job.reading(session, "could not plan the way back"):
         ledger = call.look()
-        pause = ledger.open_pause()
+        pause = open_pause(ledger)
         paused_jobs.refuse_unfinished(session, pause)
         here = captures_store.origin(session)
         target = transaction.Target(order.document, here.is_that_of(order.document), order.only)
@@ -313,7 +314,7 @@ class _Going:
         """Captures what there is with the data that goes, which nobody writes from here on."""
         session, way = self.call.session, self.seen.way
         saved_data.hold(session, way.saves)
-        pause = self.ledger.open_pause()
+        pause = open_pause(self.ledger)
         there = transaction.live(session, way.target, pause.jobs if pause else ())
         if there.entries != way.live.entries:
             differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
