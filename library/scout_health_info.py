@@ -188,7 +188,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _summary(report: assessment.Report, found: health_facts.Findings) -> str:
+def _summary(report: assessment.Report, found: health_facts.Facts) -> str:
     text = report.verdict
     if found.pause and report.verdict == "paused":
         text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"

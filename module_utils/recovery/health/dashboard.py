@@ -215,7 +215,7 @@ def _statement(query: Query, hours: int, rows: int) -> Callable[[Session], list[
     return lambda session: session.rows(statement, rows=rows, longest=LONGEST)
 
 
-def _extra(budget: Budget, found: health_facts.Findings, hours: int) -> list[assessment.Indicator]:
+def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assessment.Indicator]:
     """Figures that no verdict is made of, and that have no threshold; what costs most is read last."""
     flow: Row = budget.read("flow", lambda s: s.row(FLOW)) or {}
     last_load = budget.read("last_load", lambda s: s.row(LAST_LOAD)["minutes"])

@@ -20,7 +20,7 @@ from ..ledger.open_incident import ADHOC
 from ..moves.engine.selection import moment
 from ..moves.undo.run import as_run_id
 from ..postgres.session import attempting
-from . import plans, timeline
+from . import options, plans, timeline
 from . import record as incidents_record
 from .report import build, charts, impact
 from .report import facts as report_facts
@@ -50,7 +50,7 @@ KEPT: t.Final = {
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Opens, notes, updates or closes; in check mode says what that would come to."""
-    want = plans.wanted(params, known_secrets(call, params))
+    want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
     ledger = _ledger(call, params)
@@ -106,7 +106,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def _opened_meanwhile(
-    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted, refused: LeaseHeld | NotReached
+    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotReached
 ) -> plans.Todo:
     """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
     holder: Mapping[str, str] = refused.result.get("lease") or {}
@@ -145,15 +145,13 @@ def _none_open(where: str) -> NotReached:
     )
 
 
-def _planned(
-    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted
-) -> tuple[incidents_record.Look, plans.Todo]:
+def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) -> tuple[plans.Look, plans.Todo]:
     """What there is, and what is to be done about it; inside the caller's transaction."""
     session, state = ledger.session, params["state"]
     if not ledger.present:
         # Only in check mode, before the first use of the ledger.
         now = session.row("SELECT clock_timestamp() AS now")["now"]
-        look = incidents_record.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
+        look = plans.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
         return look, plans.to_open(look, want, session.where)
     since = None
     if params["adopt_since"]:
@@ -222,7 +220,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
         return {**nothing, "incident": name, "summary": f"{name} has it that they could not be told"}
     names = [str(channel) for channel in sent] or ["nobody"]
-    text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
+    text = (options.clean(str(found.get("message") or "")[: options.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"
     if not call.check:
         todo = plans.Todo(str(name), record.row, (plans.Entry("notified", text, {"sent": sent, "unsent": unsent}),))

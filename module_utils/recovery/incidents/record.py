@@ -19,6 +19,7 @@ from ..ledger.open_incident import ADHOC
 from ..ledger.pauses import open_pause
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.session import attempting
+from .plans import Look
 from .timeline import Record
 
 if t.TYPE_CHECKING:
@@ -96,22 +97,6 @@ UPDATE scout_ops.pauses SET incident = %(incident)s WHERE run_id = ANY(%(ids)s::
 """
 
 MOST_RUNS: t.Final = 100_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What there is before anything is planned."""
-
-    #: The incident that is meant: the one named, else the open one, else the one closed last; None where there is none.
-    record: Record | None
-    #: The incident that is open, whichever is meant.
-    in_force: Row | None
-    free_name: str
-    now: datetime.datetime
-    #: Runs that are to be adopted, with the incident they are of now.
-    runs: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: The incident that ingestion is paused for.
-    paused_for: str | None = None
 
 
 def read(session: Session, incident: str) -> Record | None:

@@ -47,11 +47,11 @@ def ran(status: str = "succeeded", minutes: float = 1, message: str = "1 row", e
     return {"status": status, "start_time": start, "end_time": end, "return_message": message, "seconds": 1.0}
 
 
-def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> gate_facts.Needed:
-    return gate_facts.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
+def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> health_facts.Needed:
+    return health_facts.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
 
 
-def seen(wider: Result | None = None, **fields: Any) -> health_facts.Findings:
+def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     """A healthy pipeline as a gate reads it, with these facts in place of its own."""
     healthy: Result = {
         "updated_minutes": 1.0, "flow": {"loaded": 10, "late": 0, "arrived": 10}, "lost": {
@@ -62,13 +62,11 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Findings:
     made = found(
         **({"older": {"negative": 0, "empty": 0, "sample": None}, "jobs": [ETL_JOB, LINK_JOB, GOLD_JOB]} | fields)
     )
-    made.wider = gate_facts.Wider(24, **(healthy | (wider or {})))
+    made.gate = health_facts.GateFacts(24, **(healthy | (wider or {})))
     return made
 
 
-def judged(
-    facts: health_facts.Findings, smoke: gate_verdict.Judged | None = None, **options: Any
-) -> gate_verdict.Verdict:
+def judged(facts: health_facts.Facts, smoke: gate_verdict.Judged | None = None, **options: Any) -> gate_verdict.Verdict:
     given = {"thresholds": {}, "severities": {}, "warn_passes": False, "paused_passes": False} | options
     return gate_verdict.judge(
         facts, gate_verdict.options(given.pop("thresholds"), given.pop("severities"), **given), smoke
@@ -271,7 +269,7 @@ def test_how_often_a_job_comes(schedule: str, seconds: float | None) -> None:
 
 
 def test_a_job_that_was_resumed_a_moment_ago_is_not_late() -> None:
-    def late(resumed: float | None, *others: gate_facts.Needed) -> str:
+    def late(resumed: float | None, *others: health_facts.Needed) -> str:
         facts = {"resumed_seconds": resumed, "needed": [needed(ETL_JOB, ran(minutes=40)), *others]}
         return wrong(judged(seen(facts))).get("job_runs", "pass")
 

@@ -33,9 +33,10 @@ from ..sandbox.factory import open_sandbox
 from ..scenario import scenario
 from ..scenario.yaml_reader import near
 from . import probes
+from .actions import ACTIONS, BREAKING
 from .playbook_process import Stage
 from .scenario_run import STOPPED, TROUBLE, Drilling, in_short
-from .stage import ACTIONS, BREAKING, PLAYBOOKS
+from .stage import PLAYBOOKS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
