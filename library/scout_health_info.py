@@ -120,7 +120,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import in_words
+from ..module_utils.recovery.core.text import in_words
 from ..module_utils.recovery.health import assessment
 from ..module_utils.recovery.health import facts as health_facts
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke

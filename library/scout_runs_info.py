@@ -79,11 +79,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger import bootstrap, history
 from ..module_utils.recovery.moves.undo.run import as_run_id
-from ..module_utils.recovery.postgres.session import attempting
+from ..module_utils.recovery.postgres.failures import attempting
 
 ACTIONS = [
     *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),

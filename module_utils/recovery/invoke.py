@@ -15,7 +15,9 @@ from .core.progress import Progress
 from .ledger import bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres.driver import psycopg
-from .postgres.session import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
+from .postgres.dsn import choose_dsn, parse_dsn, to_set
+from .postgres.failures import translate
+from .postgres.session import POOLED, Settings, check_incident, open_session
 from .scout import contract, row_security
 
 if t.TYPE_CHECKING:

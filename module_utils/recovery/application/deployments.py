@@ -18,7 +18,7 @@ from pathlib import Path
 from ..core import files
 from ..core.errors import BadInput, LeaseHeld
 from ..ledger import runs as ledgers
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

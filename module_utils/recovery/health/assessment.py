@@ -10,7 +10,7 @@ import math
 import typing as t
 
 from ..core.errors import BadInput
-from ..core.progress import in_words
+from ..core.text import in_words
 from . import diagnoses
 
 if t.TYPE_CHECKING:

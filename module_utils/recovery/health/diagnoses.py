@@ -10,7 +10,7 @@ import json
 import shlex
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -10,6 +10,7 @@ import typing as t
 
 from ..release.captures import document as release
 from ..release.captures import store as captures_store
+from ..release.catalog import entries
 from ..release.catalog import reader as catalog_reader
 
 if t.TYPE_CHECKING:
@@ -36,7 +37,7 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     kept = captures_store.youngest_about(ledger)
     if kept is None:
         return None
-    scope = catalog_reader.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
+    scope = entries.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
     before = session.row(SETTINGS)
     found = catalog_reader.read(session, scope, pause.jobs if pause else ())
     session.execute(AS_BEFORE, **before)

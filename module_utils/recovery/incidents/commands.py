@@ -10,16 +10,16 @@ import time
 import typing as t
 
 from ..core.errors import BadInput, LeaseHeld, NotReached
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..health import assessment
 from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import bootstrap
 from ..ledger import runs as ledgers
 from ..ledger.open_incident import ADHOC
-from ..moves.engine.selection import moment
 from ..moves.undo.run import as_run_id
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
+from ..postgres.times import moment
 from . import options, plans, timeline
 from . import record as incidents_record
 from .report import build, charts, impact

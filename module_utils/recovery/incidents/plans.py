@@ -10,7 +10,7 @@ import datetime
 import typing as t
 
 from ..core.errors import NotReached
-from ..core.progress import count
+from ..core.text import count
 from ..ledger.open_incident import ADHOC
 from . import checklist
 from .timeline import Record

@@ -18,7 +18,7 @@ from ..ledger.controller import holder_is_dead, this_controller
 from ..ledger.open_incident import ADHOC
 from ..ledger.pauses import open_pause
 from ..postgres.driver import Jsonb, psycopg
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from .plans import Look
 from .timeline import Record
 

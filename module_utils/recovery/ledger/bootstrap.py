@@ -9,7 +9,8 @@ import typing as t
 
 from ..core.errors import MissingPrivilege
 from ..postgres.driver import sql
-from ..postgres.session import attempting, check_incident
+from ..postgres.failures import attempting
+from ..postgres.session import check_incident
 from .ledger import Ledger
 from .schema import TABLES, VERSIONS
 

@@ -13,7 +13,7 @@ import uuid
 
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from . import lease as leases
 from .controller import this_controller
 

@@ -10,10 +10,10 @@ import time
 import typing as t
 
 from ..core.errors import NotReached
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres.driver import psycopg
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
 from . import terminate_sessions
 

@@ -11,7 +11,7 @@ import re
 import textwrap
 import typing as t
 
-from ..core.progress import count
+from ..core.text import count
 from ..health.assessment import shown
 
 if t.TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

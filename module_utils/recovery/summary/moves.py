@@ -9,7 +9,7 @@ import re
 import textwrap
 import typing as t
 
-from ..core.progress import count
+from ..core.text import count
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

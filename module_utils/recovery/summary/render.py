@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 from ..core import files
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from . import capture as captures
 from . import drill as drills
 from . import gate as gates

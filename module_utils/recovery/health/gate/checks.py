@@ -9,7 +9,7 @@ import dataclasses
 import re
 import typing as t
 
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...scout import contract
 from .. import assessment
 from ..assessment import Figure, Measured

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...scout.sessions import in_flight
 from .. import assessment
 from . import checks as gate_checks

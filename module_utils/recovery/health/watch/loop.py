@@ -19,11 +19,12 @@ import typing as t
 from pathlib import Path
 
 from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
-from ...core.progress import count
+from ...core.text import count
 from ...ledger import bootstrap
 from ...ledger import runs as ledgers
 from ...postgres.driver import Jsonb, conninfo, psycopg
-from ...postgres.session import attempting, open_session, translate
+from ...postgres.failures import attempting, translate
+from ...postgres.session import open_session
 from .. import assessment
 from .. import facts as health_facts
 from . import charts, course

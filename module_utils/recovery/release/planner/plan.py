@@ -28,7 +28,7 @@ from .renames import added_again, before, renamed
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..catalog.reader import Catalog, Entry
+    from ..catalog.entries import Catalog, Entry
     from .fill_statements import Kept
 
 #: Kinds that stand on a relation and go with it.

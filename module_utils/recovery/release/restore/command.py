@@ -10,7 +10,7 @@ import typing as t
 import uuid
 
 from ...core.errors import DatabaseError, NotReached
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...ledger import runs as ledgers
 from ...ledger.pauses import open_pause
 from ...moves.engine import job as engine_job
@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from ...ledger.runs import Run
     from ...postgres.session import Row, Session
     from ..captures.document import Document
-    from ..catalog.reader import Catalog, Entry
+    from ..catalog.entries import Catalog, Entry
 
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {

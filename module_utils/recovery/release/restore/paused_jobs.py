@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     from ...ledger.ledger import Ledger
     from ...ledger.pauses import Pause
     from ...postgres.session import Row, Session
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 
 def refuse_unfinished(session: Session, pause: Pause | None) -> None:

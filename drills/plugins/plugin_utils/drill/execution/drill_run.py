@@ -21,9 +21,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     Stopped,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import parse_dsn
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
 
 from ...reference.server import places
 from ..clone.source import FOLDER

@@ -14,7 +14,7 @@ import typing as t
 import psycopg
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, RecoveryError
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import in_words
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
 from ...reference import oracle
 from ..results import measures
