@@ -7,6 +7,7 @@ from __future__ import annotations
 
 
 def first_line(text: str) -> str:
+    """The first line of a text that may have none."""
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
@@ -27,3 +28,8 @@ def in_words(seconds: float) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 event`, `20,000 events`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` characters of a text, the last an ellipsis where there are more."""
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

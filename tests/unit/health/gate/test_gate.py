@@ -27,7 +27,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gat
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.modules import scout_summary
 from tests import CHECKOUT
 from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, found, off, view
@@ -369,8 +369,8 @@ def test_how_it_ends_for_a_person_and_a_machine(name: str, check: bool) -> None:
     VALID.validate(made)
     assert (made["outcome"], made["ok"]) == (outcome, outcome == "passed")
     lines = render.lines(told)
-    assert len(lines) <= render.HEIGHT
-    assert max(map(len, lines)) <= render.WIDTH
+    assert len(lines) <= layout.HEIGHT
+    assert max(map(len, lines)) <= layout.WIDTH
     text = " ".join(" ".join(lines).split())
     assert all(phrase in text for phrase in phrases if not (check and phrase.startswith("now"))), text
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import typing as t
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ..events import generator
 from ..events import poison_payloads as poison
 
-if TYPE_CHECKING:
+if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .damage_hand import Hand

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import itertools
 import typing as t
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .damage_hand import Hand
