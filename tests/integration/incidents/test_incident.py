@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import open_incident, runs
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, open_incident
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.schema import TABLES, VERSIONS
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, operator, rows
@@ -446,8 +446,8 @@ def test_notes_of_two_at_once_are_both_kept(scout_db: str) -> None:
 
 def test_the_ledger_of_an_older_version(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
-        older.setattr(runs, "VERSIONS", VERSIONS[:6])
-        older.setattr(runs, "TABLES", TABLES[:-2])
+        older.setattr(bootstrap, "VERSIONS", VERSIONS[:6])
+        older.setattr(bootstrap, "TABLES", TABLES[:-2])
         call("scout_ingestion", scout_db, state="paused", incident="INC-1")
     assert one(scout_db, "SELECT max(version) FROM scout_ops.versions") == 6
     before = fingerprint(scout_db)

@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from ...core.errors import BadInput, Systemic
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import sql
 from ...scout.poison_probe import Refused
 from ...scout.side_effects import refuse_cascades
