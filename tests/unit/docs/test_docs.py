@@ -25,9 +25,7 @@ from tests import CHECKOUT
 ROOT = CHECKOUT
 DRILLS = ROOT / "drills"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", DRILLS / "README.md", *ROOT.glob("docs/*.md")])
-ROLES = sorted(
-    path.parent.parent for root in (ROOT, DRILLS) for path in root.glob("roles/*/meta/argument_specs.yml")
-)
+ROLES = sorted(path.parent.parent for root in (ROOT, DRILLS) for path in root.glob("roles/*/meta/argument_specs.yml"))
 PLAYBOOKS = {path.stem for path in ROOT.glob("playbooks/*.yml")}
 MODULES = {path.stem for path in [*ROOT.glob("library/*.py"), *DRILLS.glob("plugins/modules/*.py")]}
 # What running things makes, what stands for a name to be chosen, and a word with a slash that is no file.
