@@ -104,7 +104,7 @@ from collections.abc import Sequence
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput, MissingPrivilege
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.pipeline import preflight
 from ..module_utils.recovery.scout import contract, cron_jobs
