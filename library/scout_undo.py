@@ -141,7 +141,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a run back."""
     session, options = call.session, engine_job.options(params)
-    job = engine_job.Job(call, params, "undo", UNDO_SPEC)
+    job = engine_job.MoveJob(call, params, "undo", UNDO_SPEC)
     with engine_job.reading(session, "could not read the run to undo"):
         if not call.look().present:
             raise BadInput(

@@ -181,7 +181,7 @@ class InFile:
 
     def _write(self, entries: list[dict[str, t.Any]]) -> None:
         text = json.dumps({"format": FORMAT, "deployments": entries[-REMEMBERED:]}, indent=1, ensure_ascii=False)
-        files.put(self.path, f"{text}\n".encode(), "state_file", mode=files.OWNER)
+        files.write(self.path, f"{text}\n".encode(), "state_file", mode=files.OWNER)
 
     def _unwritable(self, error: OSError) -> BadInput:
         return BadInput(

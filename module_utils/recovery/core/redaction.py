@@ -178,8 +178,8 @@ BARE = re.compile(r"""[^\s,"\\][^,"\\]*""")
 PATH = re.compile(r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d][\w-]*(?:\[\*\])?)*)")
 
 
-class Scrubber:
-    """Takes secrets out of texts and rows, and masks fields; equal values of one scrubber stay equal.
+class Redactor:
+    """Takes secrets out of texts and rows, and masks fields; equal values of one redactor stay equal.
 
     The key of the hash is made at random and kept nowhere, so nobody can try out values afterwards.
     """
@@ -230,7 +230,7 @@ class Scrubber:
         return text.encode("utf-8", errors="replace")
 
     def value(self, value: t.Any) -> t.Any:
-        """What a document holds, scrubbed and masked."""
+        """What a document holds, redacted and masked."""
         return self._walked(value, (), self._any)
 
     def text(self, text: str) -> str:

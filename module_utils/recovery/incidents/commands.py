@@ -9,7 +9,7 @@ import contextlib
 import time
 import typing as t
 
-from ..core.errors import BadInput, LeaseHeld, NotReached
+from ..core.errors import BadInput, LeaseHeld, NotConverged
 from ..core.text import count, in_words
 from ..health import assessment
 from ..health.watch import course
@@ -79,7 +79,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
                     _, todo = _planned(ledger, params, want)
                     if todo.changed:
                         incidents_record.write(ledger, todo)
-        except (LeaseHeld, NotReached) as e:
+        except (LeaseHeld, NotConverged) as e:
             if params["state"] != "opened":
                 raise
             todo = _opened_meanwhile(ledger, params, want, e)
@@ -106,7 +106,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def _opened_meanwhile(
-    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotReached
+    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotConverged
 ) -> plans.Todo:
     """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
     holder: Mapping[str, str] = refused.result.get("lease") or {}
@@ -137,8 +137,8 @@ def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
     return ledger
 
 
-def _none_open(where: str) -> NotReached:
-    return NotReached(
+def _none_open(where: str) -> NotConverged:
+    return NotConverged(
         "no incident is open",
         on=where,
         next_step="incident_open.yml -e \"title='…'\" -e severity=high, or name one with -e incident=…",
@@ -164,7 +164,7 @@ def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) 
     if look.record is None:
         if want.given == ADHOC:
             raise _none_open(session.where)
-        raise NotReached(
+        raise NotConverged(
             f"{want.given} was never opened",
             on=session.where,
             next_step=f"incident_open.yml -e incident={want.given} -e \"title='…'\" -e severity=high",
@@ -274,9 +274,9 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     }
 
 
-def _nothing_to_report(where: str, given: str) -> NotReached:
+def _nothing_to_report(where: str, given: str) -> NotConverged:
     name = "no incident" if given == ADHOC else given
-    return NotReached(
+    return NotConverged(
         f"could not report on {name}" if given != ADHOC else "could not report: no incident is on record",
         on=where,
         said="" if given == ADHOC else f"{given} was never opened",

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from ..core.text import count
 from ..ledger.open_incident import ADHOC
 from . import checklist
@@ -63,14 +63,14 @@ def to_open(look: Look, want: Wanted, where: str) -> Todo:
         if _same(look.record, want):
             return Todo(there["incident"], there, summary=f"{there['incident']} is open already")
         if want.given == there["incident"]:
-            raise NotReached(
+            raise NotConverged(
                 f"{there['incident']} is open already, with another title or severity",
                 on=where,
                 said=f"{there['severity']}: {there['title']}",
                 next_step=f"incident_update.yml -e incident={there['incident']} changes title and severity",
             )
     if there is not None:
-        raise NotReached(
+        raise NotConverged(
             "refused to open a second incident",
             on=where,
             said=f"{there['incident']} is open since {_clock(there['opened_at'])} by {there['opened_by']}: {there['title']}",
@@ -78,7 +78,7 @@ def to_open(look: Look, want: Wanted, where: str) -> Todo:
         )
     if look.record is not None:
         row = look.record.row
-        raise NotReached(
+        raise NotConverged(
             f"{name} was closed {_clock(row['closed_at'])} by {row['closed_by']}",
             on=where,
             next_step="open another one, or add to it with incident_note.yml -e incident=" + name,
@@ -123,7 +123,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
     """Changes severity and title, tells a new state, promises the next update and adopts runs."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"] and (want.title or want.severity or want.text or want.minutes):
-        raise NotReached(
+        raise NotConverged(
             f"{name} was closed {_clock(row['closed_at'])} by {row['closed_by']}",
             on=where,
             next_step=f"incident_note.yml -e incident={name} adds to it; only runs can still be adopted",
@@ -131,7 +131,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
     foreign = [run for run in look.runs if run["incident"] not in (ADHOC, name)]
     if foreign:
         run = foreign[0]
-        raise NotReached(
+        raise NotConverged(
             f"refused to adopt run {run['run_id']}",
             on=where,
             said=f"it was done for {run['incident']}",
@@ -188,7 +188,7 @@ def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
         said = str(verdict.get("summary") or "")
         against.append(f"the gate does not pass ({said})" if said else f"the gate says {verdict['verdict']}")
     if against and not want.force:
-        raise NotReached(
+        raise NotConverged(
             f"refused to close {name}",
             on=where,
             said="; ".join(against),

@@ -11,7 +11,7 @@ import os
 import typing as t
 import uuid
 
-from ..core.errors import BadInput, NotReached
+from ..core.errors import BadInput, NotConverged
 from ..ledger import history as runs
 from ..ledger import lease as leases
 from ..ledger.controller import holder_is_dead, this_controller
@@ -210,7 +210,7 @@ def write(ledger: Ledger, todo: Todo) -> None:
         try:
             apply(ledger, todo)
         except psycopg.errors.UniqueViolation as e:
-            raise NotReached(
+            raise NotConverged(
                 f"could not open {todo.incident}",
                 on=session.where,
                 said="another incident was opened at the same moment",

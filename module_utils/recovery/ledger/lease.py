@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import LeaseHeld, LeaseLost, NotReached
+from ..core.errors import LeaseHeld, LeaseLost, NotConverged
 from ..core.text import in_words
 from ..postgres.failures import attempting
 from .controller import holder_is_dead
@@ -109,7 +109,7 @@ def acquire(
             seen_token=seen["token"] if seen else 0,
         )
         if not token:
-            raise NotReached(
+            raise NotConverged(
                 "could not take the lease",
                 on=session.where,
                 said="someone else took it at the same moment",

@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from ..scout.row_images import Tables
     from .engine.batches import Options
-    from .engine.cursors import Path, Span
+    from .engine.cursors import Cursor, Span
     from .engine.selection import Selection
 
 #: Rows a second that were measured; with silver each event takes its lines and their indexes along.
@@ -200,7 +200,7 @@ class Quarantine:
         relevant = query.format(sale("b"), self.condition)
         self.closure.kin.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
 
-    def _path(self, options: Options) -> Path:
+    def _path(self, options: Options) -> Cursor:
         """By keys, along an index on the clock, or block by block."""
         selection, rows = self.selection, options.max_batch_rows
         if selection.event_ids:

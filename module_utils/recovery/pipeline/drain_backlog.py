@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from ..core.errors import NotReached, RecoveryError
+from ..core.errors import NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres import lock_holders
 from ..postgres.driver import errors, psycopg
@@ -283,7 +283,7 @@ class Drain:
         waited = now - self.stalled[1]
         if waited >= self.options.hidden_wait_seconds:
             who = lock_holders.describe(holders)
-            raise NotReached(
+            raise NotConverged(
                 f"{count(left, 'pending event')} could not be loaded",
                 on=self.session.where,
                 said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who}" if who else ""),

@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from ..core.text import count, in_words
 from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres.driver import psycopg
@@ -149,7 +149,7 @@ def pause(
 
     A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
     cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
-    that has been cleared, a second pause completes the first. Raises NotReached, with nothing resumed, at the timeout.
+    that has been cleared, a second pause completes the first. Raises NotConverged, with nothing resumed, at the timeout.
     """
     waiting = Waiting(
         session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress
@@ -172,7 +172,7 @@ def pause(
     waiting.wait()
     after = read(session, ledger, names)
     if after.active or {job.jobid for job in after.parked} - parked:
-        raise NotReached(
+        raise NotConverged(
             "could not pause ingestion",
             on=session.where,
             said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
@@ -224,7 +224,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
                 cron_jobs.alter(session, job, active=active, schedule=schedule)
         off = [job for job in _current(session, todo.jobs) if not job.active]
         if off:
-            raise NotReached(
+            raise NotConverged(
                 "could not resume ingestion, so none of its jobs was resumed",
                 on=session.where,
                 said=f"still inactive after being activated: {describe_jobs(off)}",
@@ -244,7 +244,7 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = 
     state = read(session, ledger, names)
     working = sessions.in_flight(state.activities)
     if state.active or state.parked or working:
-        raise NotReached(
+        raise NotConverged(
             "refused: ingestion is not paused",
             on=session.where,
             said="; ".join(
@@ -280,7 +280,7 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
     for entry in pause.jobs if pause else []:
         if _same(entry, job):
             return entry["schedule"]
-    raise NotReached(
+    raise NotConverged(
         f"cannot give job {job.jobname} its schedule back",
         said="an unfinished pause parked it and no ledger remembers its schedule",
         next_step=f"SELECT cron.alter_job({job.jobid}, schedule => '<its schedule>')",
@@ -329,12 +329,12 @@ class Waiting:
     told_at: float = 0.0
 
     def wait(self) -> None:
-        """Returns when nobody is at work; NotReached, naming who is, at the timeout."""
+        """Returns when nobody is at work; NotConverged, naming who is, at the timeout."""
         while working := self._working():
             self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
             waited = time.monotonic() - self.began
             if waited >= self.timeout_seconds:
-                raise NotReached(
+                raise NotConverged(
                     "ingestion is stopped from starting, but not yet paused",
                     on=self.session.where,
                     said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ..core import subprocesses
-from ..core.errors import BadInput, NotReached
+from ..core.errors import BadInput, NotConverged
 from ..core.text import in_words
 from .session import application_name
 
@@ -55,7 +55,7 @@ SERVICE: t.Final = "rehearsal"
 class UnableError(Exception):
     """There can be no copy here; of what it was for that says nothing."""
 
-    def __init__(self, reason: str, next_step: str = "", kind: type[RecoveryError] = NotReached) -> None:
+    def __init__(self, reason: str, next_step: str = "", kind: type[RecoveryError] = NotConverged) -> None:
         super().__init__(reason)
         self.reason = reason
         self.next_step = next_step
@@ -80,7 +80,7 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
     """pg_dump of the server's version or of a later one, with the pg_restore beside it."""
     needed, found = session.facts.server_version // 10000, list[str]()
     mend = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
-    kind: type[RecoveryError] = BadInput if given else NotReached
+    kind: type[RecoveryError] = BadInput if given else NotConverged
     for dump in [Path(shutil.which(given) or given).expanduser().absolute()] if given else _candidates():
         version = _version(dump, folder)
         beside = [each.with_name("pg_restore") for each in (dump, dump.resolve())]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -35,7 +35,7 @@ def refuse_cascades(session: Session) -> None:
     found = session.rows(CASCADES)
     if found:
         what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
-        raise NotReached(
+        raise NotConverged(
             "refused to move anything",
             on=session.where,
             said=f"deleting would cascade into tables no image is kept of: {what}",

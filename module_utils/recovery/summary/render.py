@@ -342,7 +342,7 @@ def save(path: Path, made: Result, run_key: str) -> None:
         text = json.dumps({"format": FORMAT, "run_key": run_key, "results": [*kept, made]}, indent=1, default=str)
         return f"{text}\n".encode(errors="replace")
 
-    files.change(path, with_it, "result_file")
+    files.update(path, with_it, "result_file")
 
 
 def _of_this_run(text: bytes, run_key: str) -> list[Result]:

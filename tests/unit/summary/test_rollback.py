@@ -99,9 +99,9 @@ UNDO = f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
 )
-LOSSY = errors.NotReached("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
+LOSSY = errors.NotConverged("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
                           next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
-LOCKED = errors.NotReached("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
+LOCKED = errors.NotConverged("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
                            next_step="unstick_etl.yml --check shows who is in the way")  # fmt: skip
 UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1, v5.2.0", next_step="name one of them")
 

@@ -85,7 +85,7 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
     require()
     figure = _figure(course, thresholds, title)
     names = [path.with_name(f"{path.name}.{kind}") for kind in KINDS]
-    with files.writing(path, "chart_file"):
+    with files.translating(path, "chart_file"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for kind, name in zip(KINDS, names, strict=True):
         drawn = io.BytesIO()
@@ -93,7 +93,7 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
             # A letter that the font does not have is no reason to say anything.
             warnings.simplefilter("ignore")
             figure.savefig(drawn, format=kind, dpi=DPI)
-        files.put(name, drawn.getvalue(), "chart_file")
+        files.write(name, drawn.getvalue(), "chart_file")
     return [str(name) for name in names]
 
 

@@ -18,7 +18,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
+from ...core.errors import BadInput, ConnectionFailed, NotConverged, RecoveryError, Stopped
 from ...core.text import count
 from ...ledger import bootstrap
 from ...ledger import runs as ledgers
@@ -159,20 +159,20 @@ class Watch:
             self._finish(ended)
 
     @functools.cached_property
-    def failure(self) -> NotReached | None:
+    def failure(self) -> NotConverged | None:
         """Why this was no recovery, and what comes next; None where it was one. Asked for when the watch is over."""
         verdict = self.course.verdict
         if verdict in course.GOOD:
             return None
         likely = self.report.diagnoses if self.report and verdict == "failing" else ()
         next_step = likely[0].next_command if likely else NEXT[verdict]
-        return NotReached(FAILED[verdict], on=self.where, said=self.course.why, next_step=next_step)
+        return NotConverged(FAILED[verdict], on=self.where, said=self.course.why, next_step=next_step)
 
     @property
-    def refusal(self) -> NotReached:
+    def refusal(self) -> NotConverged:
         """Why it is not worth while to begin."""
         said = self.course.samples[0].reason
-        return NotReached("refused to watch: ingestion is paused", on=self.where, said=said, next_step=NEXT["paused"])
+        return NotConverged("refused to watch: ingestion is paused", on=self.where, said=said, next_step=NEXT["paused"])
 
     @property
     def _elapsed(self) -> float:

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.row_images import Tables
     from ..engine.batches import Options
-    from ..engine.cursors import Path, Span
+    from ..engine.cursors import Cursor, Span
     from .findings import Report
     from .rules import Rule
 
@@ -296,7 +296,7 @@ class Cleanup:
 
     def _walk(
         self,
-        path: Path,
+        path: Cursor,
         work: Callable[[Span, Callable[[], None]], Done],
         options: Options,
         total: int,

@@ -10,7 +10,7 @@ import time
 import typing as t
 from pathlib import Path as File
 
-from ...core.errors import NotReached, RecoveryError, Stopped
+from ...core.errors import NotConverged, RecoveryError, Stopped
 from ...core.text import count, in_words
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from ...core.progress import Progress
     from ...ledger.runs import Run
     from ...postgres.session import Session
-    from .cursors import Path, Span
+    from .cursors import Cursor, Span
 
 #: How often a batch that met others is tried again.
 TRIES: t.Final = 12
@@ -66,7 +66,7 @@ class Batches:
         self,
         session: Session,
         run: Run,
-        path: Path,
+        path: Cursor,
         options: Options,
         progress: Progress,
         *,
@@ -111,7 +111,7 @@ class Batches:
                     return
                 sweeps += 1
                 if sweeps > SWEEPS:
-                    raise NotReached(
+                    raise NotConverged(
                         f"{self.noun}s of the selection keep coming in",
                         on=self.session.where,
                         said=f"after {SWEEPS} more passes there are still some",

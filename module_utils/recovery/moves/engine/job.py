@@ -108,7 +108,7 @@ class Whole(t.Protocol):
     def estimated_seconds(self) -> float: ...
 
 
-class Job:
+class MoveJob:
     """What a move was asked for: by options, by a plan, or by the same options before it was interrupted."""
 
     def __init__(

@@ -13,7 +13,7 @@ import dataclasses
 import time
 import typing as t
 
-from ...core.errors import BadInput, Systemic
+from ...core.errors import BadInput, SystemicFailure
 from ...core.text import count
 from ...postgres.driver import sql
 from ...scout.poison_probe import Refused
@@ -221,7 +221,7 @@ class Redrive:
             # The next one begins with a canary again, and with what had failed.
             self.run.close()
         first = self.failures[0] if self.failures else None
-        raise Systemic(
+        raise SystemicFailure(
             f"the redrive stopped: {count(failed, 'event')} failed again, max_failures is {self.pace.max_failures}; "
             f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back among the dead letters; the others were not touched",
             on=self.session.where,

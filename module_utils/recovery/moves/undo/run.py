@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 import uuid
 
-from ...core.errors import BadInput, NotReached
+from ...core.errors import BadInput, NotConverged
 from ...core.text import count
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...postgres.driver import sql
@@ -188,7 +188,7 @@ class Undo:
         if not number or self.on_conflict != "refuse":
             return
         named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
-        raise NotReached(
+        raise NotConverged(
             f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
             f"{'it' if number == 1 else 'them'}",
             on=self.session.where,

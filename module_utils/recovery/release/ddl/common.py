@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +49,7 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
     made: list[str] = []
     of_another = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
     if entry.owner and not of_another and (before is None or before.owner != entry.owner):
-        made.append(f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}")
+        made.append(f"ALTER {noun} {entry.name} OWNER TO {identifier(entry.owner)}")
     if before is None or before.grants != entry.grants or before.owner != entry.owner:
         made += grants(entry, before, everybody)
     if entry.comment != (before.comment if before else None):
@@ -60,7 +60,7 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
         label = entry.labels.get(provider)
         if label != there.get(provider):
             text = "NULL" if label is None else literal(label)
-            made.append(f"SECURITY LABEL FOR {name(provider)} ON {noun} {entry.name} IS {text}")
+            made.append(f"SECURITY LABEL FOR {identifier(provider)} ON {noun} {entry.name} IS {text}")
     there_with, wanted_with = ((each.facts.get(FOLLOWS) if each else None) for each in (before, entry))
     return made + follows(f"{noun} {entry.name}", there_with, wanted_with)
 
@@ -69,8 +69,8 @@ def follows(what: str, before: list[str] | None, after: list[str] | None) -> lis
     """The extensions with which an object goes, so that it is dropped with each of them."""
     gone, new = (sorted({*(a or ())} - {*(b or ())}) for a, b in ((before, after), (after, before)))
     return [
-        *(f"ALTER {what} NO DEPENDS ON EXTENSION {name(extension)}" for extension in gone),
-        *(f"ALTER {what} DEPENDS ON EXTENSION {name(extension)}" for extension in new),
+        *(f"ALTER {what} NO DEPENDS ON EXTENSION {identifier(extension)}" for extension in gone),
+        *(f"ALTER {what} DEPENDS ON EXTENSION {identifier(extension)}" for extension in new),
     ]
 
 
@@ -94,7 +94,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         f"REVOKE ALL{what} ON {target} FROM {', '.join(map(grantee, sorted(losers)))} CASCADE"
     ] if losers else []  # fmt: skip
     for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
-        made += [f"SET LOCAL ROLE {name(grantor)}"] if grantor != entry.owner else []
+        made += [f"SET LOCAL ROLE {identifier(grantor)}"] if grantor != entry.owner else []
         for receiver, grantable in itertools.product([pair[0] for pair in pairs], (False, True)):
             privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
             listed = ", ".join(f"{privilege}{what}" for privilege in privileges)
@@ -119,7 +119,7 @@ def in_order(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def grantee(role: str) -> str:
     """A role, or PUBLIC."""
-    return "PUBLIC" if role == "PUBLIC" else name(role)
+    return "PUBLIC" if role == "PUBLIC" else identifier(role)
 
 
 def parted(qualified: str) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ import json
 import re
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from .common import FOLLOWS, Writer, first_of, follows, parted
 from .tables import differing, drop
 
@@ -143,7 +143,7 @@ def drop_constraint(entry: Entry) -> list[str]:
 def create_index(entry: Entry) -> list[str]:
     """An index, by the statement PostgreSQL writes for it."""
     tablespace = entry.facts.get("tablespace")
-    move = [f"ALTER INDEX {entry.name} SET TABLESPACE {name(tablespace)}"] if tablespace else []
+    move = [f"ALTER INDEX {entry.name} SET TABLESPACE {identifier(tablespace)}"] if tablespace else []
     return [entry.facts["definition"], *move, *_of_index(entry, entry.facts, {})]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from .common import FOLLOWS, Writer, parted
 
 if t.TYPE_CHECKING:
@@ -65,9 +65,9 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
     parts = [
         f"CREATE {unlogged}TABLE {entry.name} ({listed}){parents}",
         f"PARTITION BY {facts['partition_key']}" if facts.get("partition_key") else "",
-        f"USING {name(method)}" if method and not facts.get("partition_key") else "",
+        f"USING {identifier(method)}" if method and not facts.get("partition_key") else "",
         _with(entry),
-        f"TABLESPACE {name(facts['tablespace'])}" if facts.get("tablespace") else "",
+        f"TABLESPACE {identifier(facts['tablespace'])}" if facts.get("tablespace") else "",
     ]
     made = [" ".join(part for part in parts if part)]
     made += [statement for each in columns for statement in after_column(each)]
@@ -104,7 +104,9 @@ def alter_table(before: Entry, after: Entry) -> list[str] | None:
     if "access_method" in changed:
         return None
     if "tablespace" in changed:
-        made.append(f"ALTER TABLE {after.name} SET TABLESPACE {name(after.facts.get('tablespace') or 'pg_default')}")
+        made.append(
+            f"ALTER TABLE {after.name} SET TABLESPACE {identifier(after.facts.get('tablespace') or 'pg_default')}"
+        )
     for fact, prefix in (("options", ""), ("toast_options", "toast.")):
         wanted = after.facts.get(fact) if prefix else listed_options(after)
         clauses = changed_options(before.facts.get(fact), wanted, prefix)

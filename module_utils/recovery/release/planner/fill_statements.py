@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from ..ddl.common import parted
 from .renames import unquoted
 
@@ -39,7 +39,7 @@ class Saved:
     @property
     def match(self) -> str:
         """Its rows, and their rows in the table, which is r."""
-        pairs = ", ".join(f"{literal(each)}, r.{name(each)}::text" for each in self.key)
+        pairs = ", ".join(f"{literal(each)}, r.{identifier(each)}::text" for each in self.key)
         return f"{self.where} AND d.key = jsonb_object(ARRAY[{pairs}]::text[])"
 
 

@@ -9,7 +9,7 @@ import heapq
 import itertools
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ..ddl.common import first_of, parted
 from .data_fill import Filling, table_key
 
@@ -169,7 +169,7 @@ def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> It
                 heapq.heappush(free, (rank[follower[0]], follower))
     if done < len(waiting):
         left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
-        raise NotReached(
+        raise NotConverged(
             "could not plan the way back",
             said=f"these depend on each other in a circle: {', '.join(left[:6])}",
             next_step="take one of them back by hand, then run the same command again",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
 from ..ddl import views
@@ -183,7 +183,7 @@ class Planner(Ordering):
         if before and before.owner == now:
             return made
         free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
-        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {name(now) if now else 'CURRENT_USER'}", *made]
+        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {identifier(now) if now else 'CURRENT_USER'}", *made]
 
     def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
@@ -257,7 +257,7 @@ class Planner(Ordering):
         ]
         made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
         made += ddl_tables.create_table(table, columns)
-        made += [f"ALTER TABLE {table.name} OWNER TO {name(table.owner)}"] if table.owner else []
+        made += [f"ALTER TABLE {table.name} OWNER TO {identifier(table.owner)}"] if table.owner else []
         made += self.rows_of(table, columns, old)
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")

@@ -10,7 +10,7 @@ import re
 import typing as t
 import zlib
 
-from ...postgres.identifiers import name
+from ...postgres.identifiers import identifier
 from ..ddl.common import parents, parted
 from ..ddl.registry import WRITERS
 
@@ -200,13 +200,13 @@ def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:
     return old, new
 
 
-def before(identifier: str) -> str:
+def before(name: str) -> str:
     """The name of what stands aside until its successor is complete; PostgreSQL cuts names off behind 63 bytes."""
-    whole, mark = unquoted(identifier), " of before"
+    whole, mark = unquoted(name), " of before"
     if len((whole + mark).encode()) > NAME_BYTES:
         mark = f" {zlib.crc32(whole.encode()):08x}{mark}"
         whole = whole.encode()[: NAME_BYTES - len(mark)].decode(errors="ignore")
-    return name(whole + mark)
+    return identifier(whole + mark)
 
 
 def unquoted(identifier: str) -> str:

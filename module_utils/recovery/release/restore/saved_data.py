@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...core.text import count
 from ...postgres.driver import sql
 from ...scout.row_images import literal, named
@@ -247,7 +247,7 @@ def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], 
     query = WHOLE if whole else CAME_BACK
     row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
     if row["same"] is False or (not whole and row["same"] != row["found"]):
-        raise NotReached(
+        raise NotConverged(
             f"the data of {saved.relation} would not come back as it was kept: rolled back, nothing was changed",
             on=session.where,
             said=f"of {count(row['found'], 'row')} some have other values in {', '.join(columns)}",

@@ -10,7 +10,7 @@ import functools
 import time
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...core.text import count, in_words
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -198,7 +198,7 @@ def _relation(entry: Entry) -> str:
 def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
     """Raises where there is no way back, or data would be lost that nobody has given up."""
     if way.plan.impossible:
-        raise NotReached(
+        raise NotConverged(
             "there is no way back to the capture that PostgreSQL could go",
             on=where,
             said="; ".join(way.plan.impossible[:5]),
@@ -208,7 +208,7 @@ def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str]
     told = [f"{saved_data.readable(lost)}: goes, and cannot be saved"] if lost else []
     told += [f"{saved_data.readable(empty)}: comes back without the data it had"] if empty else []
     if told and not allow_lossy:
-        raise NotReached(
+        raise NotConverged(
             "refused to go back: data would be lost",
             on=where,
             said="; ".join(told),
@@ -310,7 +310,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> d
     there = own(live(session, way.target, paused), way.wanted)
     differing = captures_document.compare(way.wanted, there, same_database=False)
     if differing.number:
-        raise NotReached(
+        raise NotConverged(
             "went the whole way, and did not arrive: rolled back, nothing was changed",
             on=session.where,
             said=differing.first(),

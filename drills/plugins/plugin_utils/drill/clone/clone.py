@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors, psycopg, sql
@@ -198,7 +198,7 @@ class Clone:
         there = self._session.row(THERE, etl=contract.ETL, tables=list(contract.REQUIRED_TABLES))
         missing = [*there["tables"], *([] if there["etl"] else [f"function {contract.ETL}"])]
         if missing:
-            raise NotReached(
+            raise NotConverged(
                 "the clone is no pipeline that could be drilled",
                 on=self._source.where,
                 said="; ".join([f"it lacks {', '.join(missing)}", *self._lacks[:NAMED]]),

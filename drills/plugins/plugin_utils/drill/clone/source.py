@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import subprocesses
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, WrongDatabase
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
@@ -245,7 +245,7 @@ def _dump(session: Session, found: _Found, progress: Progress) -> tuple[str, tup
                 lacks = tuple(f"schema {name}, which functions or jobs speak of: {e.reason}" for name in found.named)
                 return _dumped(session, tools, found.needed, progress), found.needed, lacks
         except pg_dump.UnableError as e:
-            raise NotReached(
+            raise NotConverged(
                 "could not clone the schema",
                 on=session.where,
                 said=e.reason,

@@ -21,7 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     Stopped,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
 
@@ -35,7 +35,7 @@ from ..scenario.yaml_reader import near
 from . import probes
 from .actions import ACTIONS, BREAKING
 from .playbook_process import Stage
-from .scenario_run import STOPPED, TROUBLE, Drilling, in_short
+from .scenario_run import STOPPED, TROUBLE, ScenarioRun, in_short
 from .stage import PLAYBOOKS
 
 if t.TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _one(
             opened = True
             document["server"] = probes.version(sandbox.dsn)
             progress.checkpoint()
-            Drilling(wanted, sandbox, stage, folder / wanted.name, progress, told).run()
+            ScenarioRun(wanted, sandbox, stage, folder / wanted.name, progress, told).run()
     except RecoveryError as e:
         told["verdict"] = "interrupted" if isinstance(e, Stopped) else "not_run" if e.kind == "unavailable" else "error"
         told["why"].append(STOPPED if isinstance(e, Stopped) else str(e))
@@ -249,8 +249,8 @@ def _folder(output: Path, name: str) -> Path:
 
 
 def _save(document: Mapping[str, t.Any], folder: Path) -> None:
-    text = json.dumps(Scrubber(mask=()).value(document), indent=1, ensure_ascii=False)
-    files.put(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
+    text = json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False)
+    files.write(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
 
 
 def _end(document: dict[str, t.Any], request: Request, folder: Path) -> Done:

@@ -13,7 +13,7 @@ import typing as t
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, RecoveryError
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged, RecoveryError
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
 from ...reference import oracle
@@ -64,7 +64,7 @@ def in_short(error: BaseException) -> str:
 
 
 @dataclasses.dataclass
-class Drilling:
+class ScenarioRun:
     """One scenario in its sandbox; `document` has what is known of it at any time."""
 
     scenario: Scenario
@@ -123,7 +123,7 @@ class Drilling:
         """Everything that needs the pipeline at work."""
         self._keep(measures.steady("before", self._settled(self.scenario.steady_state, self._patience)))
         if any(not promise.kept for promise in self._promises):
-            raise NotReached("the pipeline is not in its steady state before anything was broken")
+            raise NotConverged("the pipeline is not in its steady state before anything was broken")
         self._break()
         self._detect()
         for number, step in enumerate(self.scenario.steps):
@@ -212,7 +212,7 @@ class Drilling:
                 for which, playing, _ in started:
                     self._meanwhile(which, playing, tasks if which is play else others[id(which)], happened)
                 if time.monotonic() > deadline:
-                    raise NotReached(
+                    raise NotConverged(
                         f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}",
                         next_step=f"see {self.folder}",
                     )
@@ -277,7 +277,7 @@ class Drilling:
             deadline = time.monotonic() + PLAYBOOK_SECONDS
             while playing.running:
                 if time.monotonic() > deadline:
-                    raise NotReached(f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}")
+                    raise NotConverged(f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}")
                 self.progress.wait(0.05)
             played = playing.played()
         finally:

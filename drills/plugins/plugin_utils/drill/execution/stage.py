@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ...reference import oracle
@@ -124,7 +124,7 @@ class Scene:
         finally:
             playing.stop()
         if played.rc != 0:
-            raise NotReached(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
+            raise NotConverged(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
 
     def undo_of(self, run_id: str) -> Play:
         """The playbook that takes a run back; where the pipeline at work has changed rows since, what was moved counts."""

@@ -161,7 +161,7 @@ def keep(document: Mapping[str, t.Any], folder: Path) -> Path:
     made = entry(document)
     data = (json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode()
     for path in (folder / f"{made['drill']}{suffix}.json" for suffix in ("", *(f"-{n}" for n in range(2, 100)))):
-        if files.add(path, data) or _is(path, data):
+        if files.create(path, data) or _is(path, data):
             return path
     raise BadInput(
         f"could not add the drill {made['drill']} to {folder}",

@@ -11,7 +11,7 @@ import json
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import junit as xml
 
@@ -107,14 +107,14 @@ def write(
     """Writes all four, each whole or not at all: scorecard.json, .xml, .md and .html, in this order."""
     documents.read(document)
     texts = {
-        "json": json.dumps(Scrubber(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
+        "json": json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
         "xml": junit(document),
         "md": markdown(document, earlier, templates),
         "html": html(document, earlier, templates),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
     for path, text in zip(paths, texts.values(), strict=True):
-        files.put(path, text.encode("utf-8", errors="replace"), advice="give a folder that can be written")
+        files.write(path, text.encode("utf-8", errors="replace"), advice="give a folder that can be written")
     return paths
 
 
