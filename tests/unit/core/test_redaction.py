@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import PERSONAL, Redactor
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import (
+    PERSONAL,
+    RULES,
+    Redactor,
+)
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJodXNoIjoxfQ.hush"
 
@@ -132,6 +137,13 @@ def test_it_goes_from_a_row_too(text: str) -> None:
         made = Redactor(known=["opensesame"]).line(line.encode())
         assert b"hush" not in made
         assert json.loads(made) == {"a": [{"b": SECRETS[text]}], SECRETS[text]: None}
+
+
+@pytest.mark.parametrize("text", SECRETS, ids=lambda text: text[:40])
+def test_a_rule_finds_nothing_without_one_of_its_signs(text: str) -> None:
+    for pattern, _, signs in RULES:
+        if signs and re.search(pattern, text, re.IGNORECASE):
+            assert any(sign in text.lower() for sign in signs), pattern
 
 
 @pytest.mark.parametrize("text", HARMLESS)
