@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import failure
-from ..module_utils.recovery.notifications import channels as rooms
+from ..module_utils.recovery.notifications import channels
 from .scout import module_of, validated
 
 display = Display()
@@ -39,11 +39,11 @@ class ActionModule(ActionBase):
         except BadInput as e:
             return failure(e)
         host = (task_vars or {}).get("inventory_hostname", "localhost")
-        hidden = {secret for raw in given for secret in rooms.secrets(raw)}
+        hidden = {secret for raw in given for secret in channels.secrets(raw)}
 
         def say(line: str) -> None:
             if not self._task.no_log:
-                display.display(f"[{host}] {rooms.hide(line, hidden)}", color="cyan")
+                display.display(f"[{host}] {channels.hide(line, hidden)}", color="cyan")
 
         return module.run(params, check=bool(self._task.check_mode), say=say)
 

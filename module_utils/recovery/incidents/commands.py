@@ -14,8 +14,7 @@ from ..core.text import count, in_words
 from ..health import assessment
 from ..health.watch import course
 from ..invoke import known_secrets
-from ..ledger import bootstrap
-from ..ledger import runs as ledgers
+from ..ledger import bootstrap, runs
 from ..ledger.open_incident import ADHOC
 from ..moves.undo.run import as_run_id
 from ..postgres.failures import attempting
@@ -198,9 +197,9 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
         return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
-    run = ledgers.begin(ledger, action, {})
+    run = runs.begin(ledger, action, {})
     run.effects.update(about)
-    ledgers.end(run, None)
+    runs.end(run, None)
     return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
 
 

@@ -12,7 +12,7 @@ import zoneinfo
 
 from ..core.errors import BadInput
 from ..core.text import count, in_words
-from ..ledger import history as runs
+from ..ledger import history
 from . import checklist
 
 if t.TYPE_CHECKING:
@@ -84,7 +84,7 @@ def response_due(record: Record) -> datetime.datetime | None:
 
 def responded(record: Record) -> bool:
     """Whether somebody has done or said anything for it; who only looked has not."""
-    return any(run["action"] not in runs.LOOKS for run in record.runs) or any(
+    return any(run["action"] not in history.LOOKS for run in record.runs) or any(
         entry["kind"] in RESPONSES for entry in record.entries
     )
 
@@ -190,7 +190,7 @@ def _said(entry: Mapping[str, t.Any]) -> Row:
 
 
 def _ran(run: Mapping[str, t.Any]) -> Row:
-    about = runs.described(dict(run))
+    about = history.described(dict(run))
     effect = EFFECTS.get(run["action"], _counted)(run["effects"], about)
     if run["status"] in ("failed", "stopped"):
         error: Mapping[str, t.Any] = run["error"] or {}

@@ -12,7 +12,7 @@ from ..core.errors import NotConverged, SystemicFailure
 from ..core.text import count
 from ..scout import contract, dead_letters
 from ..scout.poison_probe import Refused
-from . import trial_sale as smoke
+from . import trial_sale
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -77,7 +77,7 @@ class Etl:
         as long as it has loaded nothing; inside the caller's transaction, in which nothing of the sale remains."""
         if refused.said in self.said or tolerance.allows_all:
             return
-        sound = smoke.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
+        sound = trial_sale.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
         if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return

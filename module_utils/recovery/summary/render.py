@@ -12,13 +12,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.text import count, cut, in_words
-from . import capture as captures
-from . import drill as drills
-from . import gate as gates
-from . import incident as records
-from . import layout, moves
-from . import rollback as rollbacks
-from . import watch as watches
+from . import capture, drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
 FORMAT: t.Final = "scout-recovery-result/1"
@@ -64,13 +58,13 @@ def document(story: Story) -> Result:
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": None if story.goes_back else moves.as_document(story.move),
         "runs": _list(story.ran.get("runs", {}).get("runs")),
-        "watch": watches.as_document(story.watch),
-        "gate": gates.as_document(story.gate),
-        "release": captures.as_document(story.capture),
-        "rollback": rollbacks.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
-        "record": records.as_document(story.record),
+        "watch": watch.as_document(story.watch),
+        "gate": gate.as_document(story.gate),
+        "release": capture.as_document(story.capture),
+        "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
+        "record": incident.as_document(story.record),
         "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
-        "drill": drills.as_document(story.drill),
+        "drill": drill.as_document(story.drill),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -83,7 +77,7 @@ def lines(story: Story) -> list[str]:
     """At most twenty lines of 79 columns: what was wrong, what was done, the state now, the way back, what next. The path of
     a chart is never broken. A list of runs is as long as it is."""
     if story.drill and story.failure is None:
-        return drills.lines(story.drill, story.seconds, check=story.check)
+        return drill.lines(story.drill, story.seconds, check=story.check)
     title = f"{story.operation.replace('_', ' ')} of {story.database}"
     if story.incident != "adhoc":
         title += f", incident {story.incident}"
@@ -95,10 +89,10 @@ def lines(story: Story) -> list[str]:
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
-        **rollbacks.parts(story.move, story.ran, story.left_out, check=story.check),
-        **captures.parts(story.capture),
-        **records.parts(story.operation, story.record),
-        "saw": watches.saw(story.watch, check=story.check),
+        **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
+        **capture.parts(story.capture),
+        **incident.parts(story.operation, story.record),
+        "saw": watch.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
         "who": _who(story),
@@ -106,9 +100,9 @@ def lines(story: Story) -> list[str]:
         "clash": moves.conflicts(story.move),
         "chart": "",
         "files": "",
-        **(rollbacks.gate(story.gate) if story.goes_back else gates.parts(story.gate)),
-        "now": records.now(story.record) if story.keeps_record and not story.check else _now(story),
-        "lacks": records.lacking(story.operation, story.record),
+        **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
+        "now": incident.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
         "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
@@ -121,8 +115,8 @@ def lines(story: Story) -> list[str]:
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
     commands = [line for command in _unbroken(story) for line in layout.folded(command, room)]
     bodies["undo"] = [*commands, *bodies["undo"]]
-    bodies["chart"] = [path.removeprefix(near) for path in watches.chart(story.watch)]
-    bodies["files"] = [path.removeprefix(near) for path in records.files(story.ran)]
+    bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
+    bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
     return [headline, *layout.fitted(bodies, len(commands))]
 
@@ -141,10 +135,10 @@ def _causes(story: Story) -> str:
 
 
 def _did(story: Story) -> str:
-    if story.operation in ("assess", "preflight", gates.OPERATION):
+    if story.operation in ("assess", "preflight", gate.OPERATION):
         return ""
-    if story.operation == records.REPORT:
-        return records.written(story.ran, check=story.check)
+    if story.operation == incident.REPORT:
+        return incident.written(story.ran, check=story.check)
     silent = {
         "preflight",
         "lease",
@@ -153,7 +147,7 @@ def _did(story: Story) -> str:
         "complete_pause",
         "unfinished",
         "watch",
-    } | rollbacks.SILENT
+    } | rollback.SILENT
     if story.keeps_record:
         silent.add("gate")
     steps = {n: r for n, r in story.ran.items() if n not in silent}
@@ -177,7 +171,7 @@ def _now(story: Story) -> str:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
         return "ingestion was left as it was" if story.changed else "nothing was changed"
-    if story.operation == captures.OPERATION:
+    if story.operation == capture.OPERATION:
         return "the pipeline was left as it was"
     if story.state == "unknown":
         return _now_unseen(set(story.ran))
@@ -219,7 +213,7 @@ def _failed(story: Story) -> str:
     wrong = [_failure(r) for r in story.ran.values() if went_wrong(r)]
     if not wrong and not story.began:
         wrong.append(_failure(NOTHING_DONE))
-    return "; ".join(dict.fromkeys(reversed(wrong) if watches.urgent(story.ran) else wrong))
+    return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
 
 def _failure(failure: Result) -> str:
@@ -235,13 +229,13 @@ def _failure(failure: Result) -> str:
 def _warnings(story: Story) -> list[str]:
     told = [str(w) for r in story.ran.values() for w in _list(r.get("warnings"))]
     if story.keeps_record:
-        told = records.in_order(told, story.record)
-    return list(dict.fromkeys([*told, *records.unrecorded(story.steps.get(records.TOLD) or {})]))
+        told = incident.in_order(told, story.record)
+    return list(dict.fromkeys([*told, *incident.unrecorded(story.steps.get(incident.TOLD) or {})]))
 
 
 def _unbroken(story: Story) -> list[str]:
     """Commands that bring back what moved or went back."""
-    return [] if story.check else [*moves.way_back(story.move), *rollbacks.way_back(story.ran)]
+    return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
@@ -273,14 +267,14 @@ def _next(story: Story) -> list[str]:
     if story.failure is not None:
         return _after_failing(story, story.failure)
     if story.gate and not story.goes_back and not story.keeps_record:
-        return gates.what_next(story.gate)
+        return gate.what_next(story.gate)
     if story.check:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
     if story.capture or story.keeps_record:
-        return captures.what_next() if story.capture else records.what_next(story.operation, story.record)
+        return capture.what_next() if story.capture else incident.what_next(story.operation, story.record)
     causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
-    causes = causes or records.what_next(story.operation, story.record)
+    causes = causes or incident.what_next(story.operation, story.record)
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
@@ -294,7 +288,7 @@ def _next(story: Story) -> list[str]:
         causes = [
             command
             for command in causes
-            if not command.startswith((RESET, RESUME)) and rollbacks.ROLLBACK not in command
+            if not command.startswith((RESET, RESUME)) and rollback.ROLLBACK not in command
         ]
     return causes[:1]
 
@@ -309,17 +303,17 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh")) and not story.goes_back:
         # What the pipeline's own functions cannot do may be what a deployment did to them.
         again += [
-            c["next_command"] for c in _list(story.before.get("diagnoses")) if rollbacks.ROLLBACK in c["next_command"]
+            c["next_command"] for c in _list(story.before.get("diagnoses")) if rollback.ROLLBACK in c["next_command"]
         ]
-    return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+    return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 
 def _after_moving(story: Story) -> list[str]:
     """What is left to do after rows moved, or schemas went back."""
     if not story.goes_back:
         return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
-    asked = rollbacks.what_next(story.ran)
-    return asked if story.outcome == gates.NOT_PASSED else [*asked, *_resume_by_hand(story)]
+    asked = rollback.what_next(story.ran)
+    return asked if story.outcome == gate.NOT_PASSED else [*asked, *_resume_by_hand(story)]
 
 
 def _resume_by_hand(story: Story) -> list[str]:

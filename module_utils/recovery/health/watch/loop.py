@@ -20,8 +20,7 @@ from pathlib import Path
 
 from ...core.errors import BadInput, ConnectionFailed, NotConverged, RecoveryError, Stopped
 from ...core.text import count
-from ...ledger import bootstrap
-from ...ledger import runs as ledgers
+from ...ledger import bootstrap, runs
 from ...postgres.driver import Jsonb, conninfo, psycopg
 from ...postgres.failures import attempting, translate
 from ...postgres.session import open_session
@@ -113,7 +112,7 @@ class Watch:
         self.course = Course(wanted)
         #: The latest judgement, which has the indicators and the likely causes.
         self.report: Report | None = None
-        self.run: ledgers.Run | None = None
+        self.run: runs.Run | None = None
         self.charts: list[str] = []
         self.warnings: list[str] = []
         #: When it began, and a moment by the clock of the database with the same moment by ours.
@@ -192,7 +191,7 @@ class Watch:
             _append(self.files.samples, [])
         ledger = call.ensure(self.ledger_mode)
         self.warnings += ledger.warnings
-        self.run = ledgers.begin(ledger, "watch", dataclasses.asdict(self.wanted))
+        self.run = runs.begin(ledger, "watch", dataclasses.asdict(self.wanted))
         self._write(self.course.samples)
 
     def _announce(self) -> None:
@@ -297,7 +296,7 @@ class Watch:
         try:
             with open_session(self.settings, self.source) as session, _answering(session, 0.0):
                 self._keep(session)
-                ledgers.end(run, ended or self.failure)
+                runs.end(run, ended or self.failure)
         except (psycopg.Error, RecoveryError) as e:
             kept = len(self.course.samples) - len(self._not_kept)
             self._warn(f"the ledger has {kept} of {count(len(self.course.samples), 'sample')}: {_unreached(e)}")

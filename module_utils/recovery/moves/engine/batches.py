@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import typing as t
-from pathlib import Path as File
+from pathlib import Path
 
 from ...core.errors import NotConverged, RecoveryError, Stopped
 from ...core.text import count, in_words
@@ -218,7 +218,7 @@ class Batches:
         except Stopped as e:
             raise self._stopped(e.attempted) from e
         stop_file = self.options.stop_file
-        if stop_file and File(stop_file).expanduser().exists():
+        if stop_file and Path(stop_file).expanduser().exists():
             raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
         self.standbys.wait()
 

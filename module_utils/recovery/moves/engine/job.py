@@ -10,7 +10,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.text import count, in_words
-from ...ledger import runs as ledgers
+from ...ledger import runs
 from ...pipeline import pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -136,8 +136,8 @@ class MoveJob:
         with call.session.read():
             ledger = call.look()
             if ledger.present:
-                self.interrupted = ledgers.interrupted(ledger, action, self.asked)
-                self.applied = ledgers.in_force(ledger, action, self.asked) if self.plan else None
+                self.interrupted = runs.interrupted(ledger, action, self.asked)
+                self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
                 f"going on with run {self.interrupted['run_id']} of {self.interrupted['started_at']:%Y-%m-%d %H:%M:%S} UTC, "
@@ -152,7 +152,7 @@ class MoveJob:
         if params["require_pause"]:
             pause_resume.require_barrier(call.session, ledger, params["jobs"])
         token, takeover = params["lease_token"], params["takeover"]
-        with ledgers.operation(
+        with runs.operation(
             ledger, self.action, parameters, lease_token=token, takeover=takeover, asked=self.asked, undoes=undoes
         ) as run:
             yield run

@@ -15,12 +15,12 @@ from pathlib import Path
 from ...application import checkout
 from ...core.errors import BadInput, NotConverged, RecoveryError
 from ...core.text import count
-from ...ledger import runs as ledgers
+from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...postgres.failures import attempting
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
-from . import document as release
+from . import document as captures_document
 from . import store as captures_store
 from . import table_data
 
@@ -135,7 +135,7 @@ def place(call: Call, want: CaptureRequest, mode: str) -> Ledger:
 def look(call: Call, ledger: Ledger, want: CaptureRequest) -> CaptureState:
     """Reads the catalog until it holds still, and what is kept already; read-only."""
     session = call.session
-    on_file = release.load(want.file) if want.file and want.file.exists() else None
+    on_file = captures_document.load(want.file) if want.file and want.file.exists() else None
     with attempting("could not read the ledger", on=session.where), session.read():
         pause = open_pause(ledger)
         existing = captures_store.current(ledger, want.release)
@@ -152,11 +152,11 @@ def look(call: Call, ledger: Ledger, want: CaptureRequest) -> CaptureState:
     if not ledger.present:
         existing = on_file
     previous = existing or other
-    made = release.document(found.entries.values(), _about(call, want, here, found))
+    made = captures_document.document(found.entries.values(), _about(call, want, here, found))
     changes = None
     if previous:
-        before = release.entries_of(previous)
-        changes = release.compare(before, found.entries, same_database=here.is_that_of(previous))
+        before = captures_document.entries_of(previous)
+        changes = captures_document.compare(before, found.entries, same_database=here.is_that_of(previous))
     tables, data = _protected(session, want, existing, found.entries)
     return CaptureState(made, existing, previous, on_file, changes, tables, data)
 
@@ -260,18 +260,18 @@ def apply(
 def recorded(ledger: Ledger, asked: dict[str, t.Any], params: Mapping[str, t.Any]) -> Generator[Run]:
     """The run in the ledger. It changes nothing of the pipeline, so it takes no lease; it joins one whose token is given."""
     if params["lease_token"] is not None:
-        with ledgers.operation(ledger, "capture", asked, lease_token=params["lease_token"]) as run:
+        with runs.operation(ledger, "capture", asked, lease_token=params["lease_token"]) as run:
             yield run
         return
-    run = ledgers.begin(ledger, "capture", asked)
+    run = runs.begin(ledger, "capture", asked)
     try:
         yield run
     except BaseException as e:
         if isinstance(e, RecoveryError) and run.effects:
             e.result = {"changed": True, "run_id": run.run_id, "effects": run.effects, **e.result}
-        ledgers.end(run, e)
+        runs.end(run, e)
         raise
-    ledgers.end(run, None)
+    runs.end(run, None)
 
 
 def _write(want: CaptureRequest, seen: CaptureState, kept: Document, todo: Plan) -> None:
@@ -279,8 +279,8 @@ def _write(want: CaptureRequest, seen: CaptureState, kept: Document, todo: Plan)
     if want.file is None or not todo.write:
         return
     if seen.on_file:
-        release.set_aside(want.file, seen.on_file["capture_id"])
-    release.save(want.file, kept)
+        captures_document.set_aside(want.file, seen.on_file["capture_id"])
+    captures_document.save(want.file, kept)
 
 
 def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> dict[str, t.Any]:
@@ -295,7 +295,7 @@ def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> dict[
         "captured_at": kept["captured_at"],
         "git_commit": kept["git_commit"],
         "objects": len(kept["entries"]),
-        "kinds": release.kinds(kept),
+        "kinds": captures_document.kinds(kept),
         "compared": compared,
         "differs": seen.changes.as_dict() if seen.changes else None,
         "differing": seen.changes.number if seen.changes else 0,

@@ -11,7 +11,7 @@ import uuid
 
 from ...core.errors import DatabaseError, NotConverged
 from ...core.text import in_words
-from ...ledger import runs as ledgers
+from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...moves.engine import job as engine_job
 from ...moves.engine import plan_file
@@ -228,7 +228,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
     ledger = call.ensure("required")
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"])
-    with ledgers.operation(
+    with runs.operation(
         ledger,
         order.action,
         {**order.asked, "capture_id": order.document["capture_id"]},

@@ -16,7 +16,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
-from . import document as documents
+from . import document as results_document
 from .typed_fields import Fields
 
 if t.TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Trends:
 
 def entry(document: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What of a drill's document the history keeps."""
-    drill = documents.read(document)
+    drill = results_document.read(document)
     return {
         "format": FORMAT,
         "drill": drill.drill,
