@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput
 from ..core.text import in_words
+from ..scout import contract
 from . import diagnoses
 
 if t.TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _gold(found: Facts) -> Measured:
     stale = [view for view in views if view.state in ("stale", "unpopulated")]
     why = "; ".join(f"{view.view.full_name}: {view.why}" for view in stale)
     if not views:
-        return Measured(None, "no materialized view in schema scout")
+        return Measured(None, f"no materialized view in schema {contract.names().schema}")
     if any(view.state == "unpopulated" for view in stale):
         return Measured(None, why, "fail")
     if not stale and any(view.refreshed_at is None and view.state == "unknown" for view in views):
@@ -171,26 +172,25 @@ def _dead_letters(found: Facts) -> Measured:
     return Measured(None if found.dead_letters is None else float(found.dead_letters))
 
 
-SALES: t.Final = "scout.silver_transactions"
 CLOCKS: t.Final = "refresh clocks of the materialized views"
 FIGURES: t.Final = (
-    Figure("bronze_staleness", "minutes", "max(scout.bronze_events.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
-    Figure("silver_staleness", "minutes", f"max({SALES}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
+    Figure("bronze_staleness", "minutes", "max({bronze}.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
+    Figure("silver_staleness", "minutes", "max({transactions}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
     Figure("gold_staleness", "minutes", CLOCKS, 10, 15, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
     Figure("stale_gold_views", "views", CLOCKS, 0, 0, ("gold",), _late_gold, gate=True, mended_from="warn"),
-    Figure("linking_coverage", "percent", "scout.silver_line_items.product_key, last 24 hours", 95, 90, ("linking",), _linking,
+    Figure("linking_coverage", "percent", "{line_items}.product_key, last 24 hours", 95, 90, ("linking",), _linking,
            higher_is_better=True, flow=True),
-    Figure("critical_alerts", "alerts", f"{SALES}, scout.silver_line_items", 0, 0, ("alerts",), _alerts,
+    Figure("critical_alerts", "alerts", "{transactions}, {line_items}", 0, 0, ("alerts",), _alerts,
            gate=True, mended_from="fail", essential=True),
     Figure("etl_duration", "seconds", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", 60, 300,
            ("jobs", "runs"), _duration),
-    Figure("backlog_events", "events", "scout.bronze_events without scout.etl_processed", 10_000, 100_000, ("backlog",), _events,
+    Figure("backlog_events", "events", "{bronze} without {etl_ledger}", 10_000, 100_000, ("backlog",), _events,
            flow=True),
-    Figure("backlog_age", "minutes", "oldest pending scout.bronze_events.ingested_at", 5, 15, ("backlog",), _age,
+    Figure("backlog_age", "minutes", "oldest pending {bronze}.ingested_at", 5, 15, ("backlog",), _age,
            gate=True, mended_from="warn", flow=True, essential=True),
     Figure("stuck_locks", "seconds", "pg_locks, advisory keys", 60, 600, ("sessions",), _locks, gate=True, mended_from="fail"),
     Figure("stuck_sessions", "sessions", "pg_stat_activity, pg_locks", 0, 0, ("sessions",), _stuck, gate=True, mended_from="warn"),
-    Figure("dlq_unresolved", "entries", "scout.bronze_events_dlq", 0, 1_000_000, ("dead_letters",), _dead_letters),
+    Figure("dlq_unresolved", "entries", "{dead_letters}", 0, 1_000_000, ("dead_letters",), _dead_letters),
 )  # fmt: skip
 
 #: The figures by name: the runbook's where it has one.
@@ -268,7 +268,14 @@ def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
     if figure.name == "etl_duration" and status == "ok" and measured.reason:
         status = "warn"
     return Indicator(
-        figure.name, measured.value, figure.unit, status, figure.source, measured.reason, figures["ok"], figures["fail"]
+        figure.name,
+        measured.value,
+        figure.unit,
+        status,
+        contract.words(figure.source),
+        measured.reason,
+        figures["ok"],
+        figures["fail"],
     )
 
 

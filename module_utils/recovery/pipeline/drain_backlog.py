@@ -291,7 +291,7 @@ class Drain:
                 next_step=(
                     "end the session that holds it (unstick_etl.yml), then run the same command again"
                     if who
-                    else f"see why {contract.ETL} does not take it, then run the same command again"
+                    else f"see why {contract.names().etl} does not take it, then run the same command again"
                 ),
             )
         self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")
@@ -303,7 +303,7 @@ class Drain:
         attempted, next_step, who = "the drain stopped", "", ""
         if error.sqlstate == "55P03":
             with self.session.read():
-                who = lock_holders.describe(lock_holders.in_the_way(self.session, event_queue.WRITTEN))
+                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
             attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
             next_step = "unstick_etl.yml --check shows who is in the way; end it, then run the same command again"
         elif error.sqlstate == "57014":

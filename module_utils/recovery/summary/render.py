@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.text import count, cut, in_words
+from ..scout import contract
 from . import capture, drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
@@ -250,7 +251,7 @@ def _undo(story: Story) -> list[str]:
     drained: Result = story.ran.get("drain", {})
     poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
     if poison:
-        kept = f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
+        kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")

@@ -77,7 +77,7 @@ def _silver(found: Facts) -> Measured:
 def _gold_refreshable(found: Facts) -> Measured:
     views = found.gold or []
     if not views:
-        return Measured(None, "no materialized view in schema scout", "fail")
+        return Measured(None, f"no materialized view in schema {contract.names().schema}", "fail")
     bad = [f"{view.view.full_name} was never filled" for view in views if not view.view.populated]
     bad += [
         f"{view.view.full_name} has no unique index" for view in views if view.view.populated and not view.view.keyed
@@ -240,8 +240,8 @@ def progress_of(found: Facts) -> str:
     )
 
 
-SALES: t.Final = contract.TRANSACTIONS
-LINES: t.Final = f"{SALES}, {contract.LINE_ITEMS}"
+SALES: t.Final = "{transactions}"
+LINES: t.Final = "{transactions}, {line_items}"
 JOBS: t.Final = ("needed_jobs",)
 RUNS: t.Final = "cron.job, cron.job_run_details"
 
@@ -254,27 +254,27 @@ CHECKS: t.Final = (
     Check("missing_lines", "transactions", LINES, 0, 0, ("alerts",), _alert("MISSING_LINES"), code=MATH),
     Check("invalid_lines", "transactions", LINES, 0, 0, ("alerts",), _alert("INVALID_LINE_ITEM"), code=MATH),
     Check("not_a_number", "transactions", LINES, 0, 0, ("alerts",), _alert("NOT_A_NUMBER"), code=MATH),
-    Check("older_violations", "transactions", f"{SALES}, before the period", 0, 0, ("older",), _older, code=MATH, severity="warn"),
+    Check("older_violations", "transactions", "{transactions}, before the period", 0, 0, ("older",), _older, code=MATH, severity="warn"),
     _as_check("stuck_locks", LOCKS),
     _as_check("stuck_sessions", LOCKS),
     _as_check("bronze_staleness", FRESHNESS),
-    Check("silver_staleness", "minutes", f"max({SALES}.processed_at, updated_at)", 5, 15, ("silver", "updated"), _silver,
+    Check("silver_staleness", "minutes", "max({transactions}.processed_at, updated_at)", 5, 15, ("silver", "updated"), _silver,
           flow=True, code=FRESHNESS),
     _as_check("gold_staleness", FRESHNESS),
     _as_check("stale_gold_views", FRESHNESS, flow=True),
     Check("gold_refreshable", "views", "pg_class, pg_index", 0, 0, ("gold",), _gold_refreshable),
     _as_check("backlog_events"),
     _as_check("backlog_age"),
-    Check("blocked_events", "events", "the oldest pending scout.bronze_events", 0, 0, ("backlog", "head", "suspects", "repeats"),
+    Check("blocked_events", "events", "the oldest pending {bronze}", 0, 0, ("backlog", "head", "suspects", "repeats"),
           _blocked),
-    Check("lost_events", "events", f"scout.etl_processed without {SALES}", 0, 0, ("lost",), _lost),
-    Check("swallowed_events", "events", "scout.etl_processed without a transaction_id", 0, 0, ("lost",), _swallowed, severity="info"),
+    Check("lost_events", "events", "{etl_ledger} without {transactions}", 0, 0, ("lost",), _lost),
+    Check("swallowed_events", "events", "{etl_ledger} without a transaction_id", 0, 0, ("lost",), _swallowed, severity="info"),
     Check("jobs_present", "jobs", "cron.job", 0, 0, JOBS, _jobs_present),
     Check("jobs_active", "jobs", "cron.job", 0, 0, ("jobs", *JOBS), _jobs_active, flow=True),
     Check("job_runs", "jobs", RUNS, 0, 0, JOBS, _job_runs, flow=True),
     _as_check("etl_duration", flow=True),
-    Check("unresolved_alerts", "alert types", f"{contract.ALERTS}, critical", 0, 0, ("raised",), _raised),
-    Check("dead_letter_growth", "entries", f"{contract.DEAD_LETTERS}, last hour", 0, 100, ("letters",), _letters),
+    Check("unresolved_alerts", "alert types", "{alerts}, critical", 0, 0, ("raised",), _raised),
+    Check("dead_letter_growth", "entries", "{dead_letters}, last hour", 0, 100, ("letters",), _letters),
     Check("schema_objects", "objects", "pg_catalog", 0, 0, ("objects",), _objects),
 )  # fmt: skip
 

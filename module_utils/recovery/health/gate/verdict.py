@@ -10,6 +10,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.text import count, in_words
+from ...scout import contract
 from ...scout.sessions import in_flight
 from .. import assessment
 from . import checks as gate_checks
@@ -163,7 +164,7 @@ def _judged(check: Check, found: Facts, chosen: Options) -> Judged:
         measured = check.measure(found)
     status = measured.status or assessment.judge(measured.value, figures, higher_is_better=check.higher_is_better)
     judged = Judged(
-        check.name, WORDS.get(status, status), measured.value, check.unit, check.source, measured.reason,
+        check.name, WORDS.get(status, status), measured.value, check.unit, contract.words(check.source), measured.reason,
         figures["ok"], figures["fail"], check.code,
     )  # fmt: skip
     return _capped(judged, chosen.severities[check.name])

@@ -15,7 +15,7 @@ from ...core.text import count, in_words
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
-from ...scout import event_queue
+from ...scout import contract
 from .throttle import WAITING, Standbys
 
 if t.TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Batches:
         who, next_step = "", ""
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
-                who = lock_holders.describe(lock_holders.in_the_way(self.session, event_queue.WRITTEN))
+                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
             next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else writes the same rows all the time: pause it, then {AGAIN}"

@@ -15,7 +15,7 @@ from ...pipeline import pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
-from ...scout import contract, event_queue
+from ...scout import contract
 from . import plan_file
 from .batches import LOCK_PATIENCE, Options
 
@@ -41,12 +41,10 @@ MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-#: Nobody else may write these while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays open.
-CLOSED: t.Final = (contract.ETL_LEDGER,)
 SCAN_SECONDS: t.Final = 1800.0
 
 LOCKS: t.Final = (
-    f"for each batch: SHARE ROW EXCLUSIVE on {contract.ETL_LEDGER} (the ETL waits, readers and writers of bronze do not) "
+    "for each batch: SHARE ROW EXCLUSIVE on {etl_ledger} (the ETL waits, readers and writers of bronze do not) "
     "and the rows that are moved"
 )
 
@@ -57,6 +55,12 @@ NOUNS: t.Final = {
     "lines": "line item",
     "ledger": "line of the ETL's ledger",
 }
+
+
+def closed() -> tuple[str, ...]:
+    """What nobody else may write while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays
+    open."""
+    return (contract.names().etl_ledger,)
 
 
 def options(params: Mapping[str, t.Any]) -> Options:
@@ -83,7 +87,7 @@ def reading(session: Session, attempted: str) -> Generator[None]:
         if isinstance(e, errors.LockNotAvailable):
             with session.read():
                 who = lock_holders.describe(
-                    lock_holders.in_the_way(session, event_queue.WRITTEN) or lock_holders.keepers(session)
+                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session)
                 )
             raised.said += f"; locks are held by {who}" if who else ""
         raise raised from e
@@ -194,7 +198,7 @@ class MoveJob:
             range=whole.range,
             gold_days=whole.gold_days,
             estimated_seconds=whole.estimated_seconds if some else 0.0,
-            locks=LOCKS,
+            locks=contract.words(LOCKS),
         )
         name = None if self.plan else self.params["plan_file"]
         if name:

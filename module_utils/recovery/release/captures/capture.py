@@ -18,6 +18,7 @@ from ...core.text import count
 from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...postgres.failures import attempting
+from ...scout import contract
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from . import document as captures_document
@@ -91,11 +92,11 @@ def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
             f"release {name[:100]!r} is not usable",
             next_step="use 1 to 100 letters, digits and . _ + / - (for example v5.2.1)",
         )
-    schemas = tuple(sorted(set(params["schemas"])))
+    schemas = tuple(sorted({contract.names().schema} if params["schemas"] is None else set(params["schemas"])))
     if wrong := [schema for schema in schemas if NEVER.fullmatch(schema)]:
         raise BadInput(
             f"schema {', '.join(wrong)} belongs to no release",
-            next_step='name the schemas of the pipeline: -e \'{"release_schemas": ["scout"]}\'',
+            next_step=f'name the schemas of the pipeline: -e \'{{"release_schemas": ["{contract.names().schema}"]}}\'',
         )
     if not schemas:
         raise BadInput("no schema is named", next_step="name at least one, or leave the option out")

@@ -17,6 +17,7 @@ from ...moves.engine import job as engine_job
 from ...moves.engine import plan_file
 from ...moves.undo import run as undo_run
 from ...pipeline import pause_resume
+from ...postgres.driver import errors
 from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
@@ -114,13 +115,21 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         pause = open_pause(ledger)
         paused_jobs.refuse_unfinished(session, pause)
         here = captures_store.origin(session)
-        target = transaction.Target(order.document, here.is_that_of(order.document), order.only)
-        kept = saved_data.kept(session, order.document, may_look=ledger.present)
+        document = _as_kept(ledger, order)
+        target = transaction.Target(document, here.is_that_of(document), order.only)
+        kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
         newer = _newer(way, other)
         table_data.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
     return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
+
+
+def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
+    """The capture on the snapshot that the catalog is read on: whoever has gone back since it was asked for has made objects again,
+    and moved what the ledger knows of their addresses in the same transaction."""
+    kept = captures_store.by_id(ledger, order.document["capture_id"]) if order.in_ledger else None
+    return kept or order.document
 
 
 def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
@@ -302,17 +311,15 @@ class _Going:
     def prepare(self) -> None:
         """Captures what there is with the data that goes, which nobody writes from here on."""
         session, way = self.call.session, self.seen.way
-        saved_data.hold(session, way.saves)
+        try:
+            saved_data.hold(session, way.saves)
+        except (errors.UndefinedTable, errors.InvalidSchemaName) as e:
+            raise _changed_since(session, e.diag.message_primary or "") from e
         pause = open_pause(self.ledger)
         there = transaction.live(session, way.target, pause.jobs if pause else ())
         if there.entries != way.live.entries:
             differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
-            raise NotConverged(
-                "refused to go back: the schema has changed since the way was planned",
-                on=session.where,
-                said=differing.first(),
-                next_step="wait until whoever changes it has finished, then run the same command again",
-            )
+            raise _changed_since(session, differing.first())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
         gone = saved_data.sequences(there.entries) - saved_data.sequences(way.wanted)
@@ -352,7 +359,7 @@ class _Going:
             captures_document.at(self.before, {old: after.get(names.get(old, old)) for old in self.there.entries}),
         )
         if way.target.same_database:
-            captures_store.move(self.ledger, captures_document.at(self.order.document, after))
+            captures_store.move(self.ledger, captures_document.at(way.target.document, after))
         if undone is not None:
             self.call.session.execute(undo_run.UNDONE, by=self.run.run_id, run_id=undone["run_id"])
             if undone["undoes"]:
@@ -368,3 +375,12 @@ class _Going:
             only=self.order.only,
             lost=[*way.lost, *way.empty],
         )
+
+
+def _changed_since(session: Session, said: str) -> NotConverged:
+    return NotConverged(
+        "refused to go back: the schema has changed since the way was planned",
+        on=session.where,
+        said=said,
+        next_step="wait until whoever changes it has finished, then run the same command again",
+    )
