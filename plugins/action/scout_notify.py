@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         self._compute_environment_string(environment)
         os.environ.update(environment)
         args = dict(self._task.args)
-        given: list[t.Any] = _plain(args.pop("channels", None) or [])
+        given: list[t.Any] = _plain_channels(args.pop("channels", None) or [])
         try:
             params = {**validated(module, args), "channels": given}
         except BadInput as e:
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
         return module.run(params, check=bool(self._task.check_mode), say=say)
 
 
-def _plain(value: t.Any) -> list[t.Any]:
+def _plain_channels(value: t.Any) -> list[t.Any]:
     """Channels as plain values, also those that were typed as JSON or are no list at all."""
     if isinstance(value, str):
         try:

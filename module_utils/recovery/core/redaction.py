@@ -253,7 +253,7 @@ class Redactor:
         if isinstance(value, dict):
             made: dict[str, t.Any] = {}
             for key, inner in t.cast("dict[str, t.Any]", value).items():
-                below = (*path, _plain(key))
+                below = (*path, _one_spelling(key))
                 made[self.key(key)] = (
                     _leaves(inner, lambda _: HIDDEN) if self._secret(key)
                     else _leaves(inner, self._masked) if self._is_masked(below)
@@ -285,7 +285,7 @@ class Redactor:
 
     def _literal(self, found: re.Match[str]) -> str:
         value = found[3] if found[1] is None else found[1].replace("''", "'")
-        return found[0] if TIME.fullmatch(value) or _plain(value) in self._last else f"'{self.hashed(value)}'"
+        return found[0] if TIME.fullmatch(value) or _one_spelling(value) in self._last else f"'{self.hashed(value)}'"
 
     def _of_key(self, found: re.Match[str]) -> str:
         named = t.cast("re.Pattern[str]", self._names).search(found[2])
@@ -301,7 +301,7 @@ def _names_a_secret(name: str) -> bool:
 
 
 @functools.lru_cache(4096)
-def _plain(name: str) -> str:
+def _one_spelling(name: str) -> str:
     """Customer-ID, customerId and customer_id are one name."""
     return name.lower().replace("_", "").replace("-", "")
 
@@ -338,7 +338,7 @@ def _parsed(entry: str) -> tuple[bool, tuple[str, ...]]:
             f"mask: {entry[:80]!r} is not the name of a field",
             next_step="give column names or keys (customer_id) or paths (event_data.customer.id, $.event_data.items[*].note)",
         )
-    return bool(found["root"]), tuple(_plain(step) for step in found["steps"].replace("[*]", "").split("."))
+    return bool(found["root"]), tuple(_one_spelling(step) for step in found["steps"].replace("[*]", "").split("."))
 
 
 def _leaves(value: t.Any, made: Callable[[t.Any], t.Any]) -> t.Any:

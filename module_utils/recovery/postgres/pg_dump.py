@@ -110,14 +110,16 @@ def _candidates() -> Iterator[Path]:
 def _version(program: Path, folder: Path) -> int:
     """Its major version; 0 where it does not say one."""
     try:
-        done = subprocesses.run([str(program), "--version"], cwd=folder, environment=_plain(), seconds=VERSION_SECONDS)
+        done = subprocesses.run(
+            [str(program), "--version"], cwd=folder, environment=_environment(), seconds=VERSION_SECONDS
+        )
     except (OSError, ValueError):
         return 0
     said = VERSION.search(subprocesses.text(done.out))
     return int(said[1]) if said and done.code == 0 else 0
 
 
-def _plain() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Our environment without libpq's variables and our own, in a language that we can read."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "SCOUT_"))} | {
         "LC_ALL": "C"
@@ -154,7 +156,7 @@ def environment(session: Session, folder: Path) -> dict[str, str]:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as services:
             services.write(os.fsencode(f"[{SERVICE}]\n{''.join(others)}"))
         values |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(file)}
-    return _plain() | {name: value for name, value in values.items() if value}
+    return _environment() | {name: value for name, value in values.items() if value}
 
 
 def run(argv: Sequence[str], by: Tools, reach: Mapping[str, str], progress: Progress) -> bytes:

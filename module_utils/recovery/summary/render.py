@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.text import count, cut, in_words
+from ..core.values import as_list
 from ..scout import contract
 from . import capture, drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
@@ -58,13 +59,13 @@ def document(story: Story) -> Result:
         "blockers": story.after.get("blockers", []),
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": None if story.goes_back else moves.as_document(story.move),
-        "runs": _list(story.ran.get("runs", {}).get("runs")),
+        "runs": as_list(story.ran.get("runs", {}).get("runs")),
         "watch": watch.as_document(story.watch),
         "gate": gate.as_document(story.gate),
         "release": capture.as_document(story.capture),
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": incident.as_document(story.record),
-        "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
+        "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
         "drill": drill.as_document(story.drill),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
@@ -86,7 +87,7 @@ def lines(story: Story) -> list[str]:
         title += f", {in_words(story.seconds)}"
     headline = cut(title, layout.WIDTH)
     if story.operation == "runs" and story.failure is None:
-        return [headline, *moves.table(_list(story.ran.get("runs", {}).get("runs")))]
+        return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
@@ -125,13 +126,13 @@ def lines(story: Story) -> list[str]:
 def _was(story: Story) -> str:
     """The first assessment; for a reset with the likeliest cause, which an assessment has a line of its own for."""
     text = story.before.get("summary", "")
-    causes = _list(story.before.get("diagnoses"))
+    causes = as_list(story.before.get("diagnoses"))
     return f"{causes[0]['cause']} ({text})" if causes and text and story.operation != "assess" else text
 
 
 def _causes(story: Story) -> str:
     """What an assessment found, most blocking first."""
-    causes = _list(story.before.get("diagnoses")) if story.operation == "assess" else []
+    causes = as_list(story.before.get("diagnoses")) if story.operation == "assess" else []
     return "; ".join(f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes[:3])
 
 
@@ -181,7 +182,7 @@ def _now(story: Story) -> str:
         text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
-    indicators = _list(story.after.get("indicators"))
+    indicators = as_list(story.after.get("indicators"))
     failing = [i["name"] for i in indicators if i["status"] == "fail"]
     if story.state == "running" and indicators:
         text += f", still failing: {', '.join(failing)}" if failing else ", nothing is failing"
@@ -194,7 +195,7 @@ def _now(story: Story) -> str:
 
 def _who(story: Story) -> str:
     """Whom it ended, or would, where that is all that it did."""
-    ended = _list(story.ran.get("clear", {}).get("cleared")) if story.operation == "unstick_etl" else []
+    ended = as_list(story.ran.get("clear", {}).get("cleared")) if story.operation == "unstick_etl" else []
     return "; ".join(
         f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
         f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
@@ -228,7 +229,7 @@ def _failure(failure: Result) -> str:
 
 
 def _warnings(story: Story) -> list[str]:
-    told = [str(w) for r in story.ran.values() for w in _list(r.get("warnings"))]
+    told = [str(w) for r in story.ran.values() for w in as_list(r.get("warnings"))]
     if story.keeps_record:
         told = incident.in_order(told, story.record)
     return list(dict.fromkeys([*told, *incident.unrecorded(story.steps.get(incident.TOLD) or {})]))
@@ -249,7 +250,7 @@ def _undo(story: Story) -> list[str]:
     elif story.operation == "resume_ingestion" and story.changed:
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
-    poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
+    poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
     if poison:
         kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
@@ -274,7 +275,7 @@ def _next(story: Story) -> list[str]:
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
     if story.capture or story.keeps_record:
         return capture.what_next() if story.capture else incident.what_next(story.operation, story.record)
-    causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
+    causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]
     causes = causes or incident.what_next(story.operation, story.record)
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
@@ -304,7 +305,7 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh")) and not story.goes_back:
         # What the pipeline's own functions cannot do may be what a deployment did to them.
         again += [
-            c["next_command"] for c in _list(story.before.get("diagnoses")) if rollback.ROLLBACK in c["next_command"]
+            c["next_command"] for c in as_list(story.before.get("diagnoses")) if rollback.ROLLBACK in c["next_command"]
         ]
     return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
@@ -343,10 +344,6 @@ def save(path: Path, made: Result, run_key: str) -> None:
 def _of_this_run(text: bytes, run_key: str) -> list[Result]:
     try:
         found: Result = json.loads(text)
-        return _list(found["results"]) if found["run_key"] == run_key else []
+        return as_list(found["results"]) if found["run_key"] == run_key else []
     except (ValueError, LookupError, TypeError):
         return []
-
-
-def _list(value: t.Any) -> list[t.Any]:
-    return value or []

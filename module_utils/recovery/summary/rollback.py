@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..core.text import count, in_words
+from ..core.times import readable
 from ..release.captures import document as captures_document
 from ..release.planner.lock_hazards import LOSES
 from . import gate as summary_gate
@@ -90,7 +91,7 @@ def parts(
 
 def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
-    captured = str(result.get("captured_at") or "")[:16].replace("T", " ")
+    captured = readable(result.get("captured_at"))[:16]
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
     if not result["step_count"]:

@@ -177,7 +177,7 @@ def assess(record: Record, facts: Facts, until: datetime.datetime) -> Impact:
         made_again=sum(row["added"] for row in again),
         amount_before=_sum(row["amount_before"] for row in again),
         amount_after=_sum(row["amount_after"] for row in again),
-        loaded=sum(_number(run, "loaded") for run in in_force if run["action"] == "drain"),
+        loaded=sum(_effect(run, "loaded") for run in in_force if run["action"] == "drain"),
         window=window,
         pauses=pauses,
         paused_seconds=sum(((end or until) - start).total_seconds() for start, end, _ in pauses),
@@ -213,7 +213,7 @@ def _sum(amounts: t.Iterable[str | None]) -> decimal.Decimal | None:
     return sum(known, decimal.Decimal()) if known else None
 
 
-def _number(run: Row, name: str) -> int:
+def _effect(run: Row, name: str) -> int:
     value = run["effects"].get(name)
     return value if isinstance(value, int) else 0
 

@@ -10,6 +10,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.text import count, in_words
+from ...core.times import to_the_second
 from ...ledger import runs
 from ...pipeline import pause_resume
 from ...postgres import lock_holders
@@ -144,7 +145,7 @@ class MoveJob:
                 self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
-                f"going on with run {self.interrupted['run_id']} of {self.interrupted['started_at']:%Y-%m-%d %H:%M:%S} UTC, "
+                f"going on with run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
                 "which did not come to its end"
             )
 

@@ -11,6 +11,7 @@ import uuid
 
 from ...core.errors import BadInput, NotConverged
 from ...core.text import count
+from ...core.times import to_the_minute
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades
@@ -122,7 +123,7 @@ def find(session: Session, run_id: str) -> Row:
     if run["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS):
         other = {"pause": "; resume_ingestion.yml gives back its jobs", "resume": "; pause_ingestion.yml pauses again"}
         raise BadInput(
-            f"run {wanted} moved no data: it is a {run['action']} of {run['started_at']:%Y-%m-%d %H:%M} UTC",
+            f"run {wanted} moved no data: it is a {run['action']} of {to_the_minute(run['started_at'])}",
             on=session.where,
             next_step=f"runs.yml lists the runs that can be undone{other.get(run['action'], '')}",
         )

@@ -33,6 +33,9 @@ GRANTED_ON: t.Final = {
 #: The fact that `beside` writes, so that it is nothing to make an entry again for: what goes with which extension.
 FOLLOWS: t.Final = "depends_on_extensions"
 
+#: What an absent fact says where that is not "no".
+DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "enabled": "origin"}
+
 
 class Writer(t.NamedTuple):
     """How one kind is written. `alter` gives None where the entry has to be dropped and made again."""
@@ -143,3 +146,25 @@ def parents(table: Entry) -> list[str]:
     part: dict[str, str] = table.facts.get("partition_of") or {}
     inherited: list[str] = table.facts.get("inherits") or []
     return [*([part["table"]] if part else []), *inherited]
+
+
+def differing(before: Entry, after: Entry) -> set[str]:
+    """The facts in which two entries differ, but for what is written beside them; an absent one is at its default."""
+    return {key for key in {*before.facts, *after.facts} - {FOLLOWS} if fact(before, key) != fact(after, key)}
+
+
+def fact(entry: Entry, key: str) -> t.Any:
+    """A fact, where "no" and "none of them" are the same as not being said."""
+    found = entry.facts.get(key, DEFAULTS.get(key))
+    return None if found is False or found in ([], {}) else found
+
+
+def drop(noun: str) -> t.Callable[[Entry], list[str]]:
+    """By its name, and only while nothing needs it."""
+    return lambda entry: [f"DROP {noun} {entry.name}"]
+
+
+def differing_as_written(before: Entry, after: Entry) -> set[str]:
+    """The same, where an absent fact says something else than a "no" that is written down."""
+    facts = {*before.facts, *after.facts} - {FOLLOWS}
+    return {fact for fact in facts if before.facts.get(fact) != after.facts.get(fact)}

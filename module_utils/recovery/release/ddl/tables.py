@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...postgres.identifiers import identifier, literal
-from .common import FOLLOWS, Writer, parted
+from .common import Writer, differing_as_written, drop, parted
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +16,6 @@ if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
 
 Facts = dict[str, t.Any]
-
-
-def differing(before: Entry, after: Entry) -> set[str]:
-    """The facts in which two entries differ, but for what is written beside them."""
-    facts = {*before.facts, *after.facts} - {FOLLOWS}
-    return {fact for fact in facts if before.facts.get(fact) != after.facts.get(fact)}
 
 
 def listed_options(entry: Entry) -> list[str]:
@@ -97,7 +91,7 @@ def _identity(entry: Entry) -> list[str]:
 
 def alter_table(before: Entry, after: Entry) -> list[str] | None:
     """What a table can become where it stands."""
-    changed = differing(before, after) - {"column_order"}
+    changed = differing_as_written(before, after) - {"column_order"}
     made: list[str] = []
     if "unlogged" in changed:
         made.append(f"ALTER TABLE {after.name} SET {'UNLOGGED' if after.facts.get('unlogged') else 'LOGGED'}")
@@ -203,7 +197,7 @@ def drop_column(entry: Entry) -> list[str]:
 
 def alter_column(before: Entry, after: Entry) -> list[str] | None:
     """What a column can become where it stands; another expression of a generated one cannot be had so."""
-    changed = differing(before, after)
+    changed = differing_as_written(before, after)
     if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
         return None
     relation, _, own = parted(after.name)
@@ -289,7 +283,7 @@ def owned(entry: Entry) -> list[str]:
 
 def alter_sequence(before: Entry, after: Entry) -> list[str] | None:
     """Its options; its value stays."""
-    changed = differing(before, after)
+    changed = differing_as_written(before, after)
     made: list[str] = []
     if changed & {"type", "start", "increment", "minimum", "maximum", "cache", "cycle"}:
         made.append(f"ALTER SEQUENCE {after.name} AS {after.facts['type']} {_sequence(after.facts)}")
@@ -301,12 +295,7 @@ def alter_sequence(before: Entry, after: Entry) -> list[str] | None:
 
 
 def _nothing(before: Entry, after: Entry) -> list[str] | None:
-    return None if differing(before, after) else []
-
-
-def drop(noun: str) -> t.Callable[[Entry], list[str]]:
-    """By its name, and only while nothing needs it."""
-    return lambda entry: [f"DROP {noun} {entry.name}"]
+    return None if differing_as_written(before, after) else []
 
 
 WRITERS: t.Final = {

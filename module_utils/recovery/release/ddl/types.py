@@ -9,29 +9,15 @@ import re
 import typing as t
 
 from ...postgres.identifiers import identifier, literal
-from .common import FOLLOWS, Writer, follows
+from .common import FOLLOWS, Writer, differing, drop, fact, follows
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
 
 Part = dict[str, t.Any]
 
-#: What an absent fact says where that is not "no".
-DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "enabled": "origin"}
-
 QUOTED: t.Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 NESTED: t.Final = re.compile(r"\([^()]*\)|\[[^][]*\]")
-
-
-def differing(before: Entry, after: Entry) -> set[str]:
-    """The facts in which two entries differ, but for what is written beside them; an absent one is at its default."""
-    return {key for key in {*before.facts, *after.facts} - {FOLLOWS} if fact(before, key) != fact(after, key)}
-
-
-def fact(entry: Entry, key: str) -> t.Any:
-    """A fact, where "no" and "none of them" are the same as not being said."""
-    found = entry.facts.get(key, DEFAULTS.get(key))
-    return None if found is False or found in ([], {}) else found
 
 
 def parts(entry: Entry, key: str) -> list[Part]:
@@ -68,11 +54,6 @@ def called(signature: str) -> tuple[str, list[str]]:
     """The name of a function, operator or aggregate, and the types it takes."""
     start = QUOTED.sub(lambda found: "\0" * len(found[0]), signature).find("(")
     return (signature, []) if start < 0 else (signature[:start], listed(signature[start + 1 : -1]))
-
-
-def drop(noun: str) -> t.Callable[[Entry], list[str]]:
-    """By its name, and only while nothing needs it."""
-    return lambda entry: [f"DROP {noun} {entry.name}"]
 
 
 # --- enums

@@ -12,9 +12,9 @@ import typing as t
 
 from ...postgres.identifiers import identifier, literal
 from . import types as ddl_types
-from .common import Writer, first_of, grantee, grants
+from .common import Writer, differing, drop, fact, first_of, grantee, grants
 from .tables import changed_options, listed_options, options
-from .types import Part, again, bare, comment, differing, drop, fact, parts
+from .types import Part, again, bare, comment, parts
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry

@@ -11,7 +11,7 @@ import typing as t
 from ..captures.document import readable
 from ..ddl import database_level
 from ..ddl import tables as ddl_tables
-from ..ddl.common import parents, parted
+from ..ddl.common import differing_as_written, parents, parted
 from ..ddl.registry import WRITERS
 from . import fill_statements, type_changes
 from .diff import Changes
@@ -76,7 +76,7 @@ class Filling(Changes):
     def refilled(self, key: str) -> list[str]:
         """What was kept of a column that another type could not hold, once it has its own again."""
         column = self.wanted[key]
-        if column.kind != "column" or "type" not in ddl_tables.differing(self.there[key], column):
+        if column.kind != "column" or "type" not in differing_as_written(self.there[key], column):
             return []
         saved = self.saved(column)
         if saved is None:

@@ -10,8 +10,7 @@ import typing as t
 
 from ..captures.document import readable
 from ..ddl import database_level
-from ..ddl import tables as ddl_tables
-from ..ddl.common import first_of, parents, parted
+from ..ddl.common import differing_as_written, first_of, parents, parted
 from ..ddl.registry import WRITERS
 from . import type_changes
 from .renames import unquoted
@@ -74,13 +73,13 @@ class Changes:
             before, after = self._as_detached(self._as_its_parent(self.there[key])), self.wanted[key]
             if after.kind == "default_privileges" and before.grants != after.grants:
                 self.altered[key] = [*database_level.no_privileges(before), *database_level.privileges(after)]
-            if before.facts == after.facts or (after.kind == "migration" and not ddl_tables.differing(before, after)):
+            if before.facts == after.facts or (after.kind == "migration" and not differing_as_written(before, after)):
                 continue
             writer = WRITERS.get(after.kind)
             made = writer.alter(before, after) if writer else None
             if made is None:
                 if self._stays(before, after):
-                    parts = ", ".join(sorted(ddl_tables.differing(before, after))).replace("_", " ")
+                    parts = ", ".join(sorted(differing_as_written(before, after))).replace("_", " ")
                     self.impossible.append(f"{readable(key)} cannot become what it was: another {parts}")
                     continue
                 self.dropped.add(key)
@@ -89,7 +88,7 @@ class Changes:
 
     def _stays(self, before: Entry, after: Entry) -> bool:
         """Whether making it again would lose data, or everything below it."""
-        of_parent = after.kind == "column" and "inherited" in ddl_tables.differing(before, after)
+        of_parent = after.kind == "column" and "inherited" in differing_as_written(before, after)
         return after.kind in ("table", "schema", "extension", "other") or of_parent
 
     def _as_its_parent(self, column: Entry) -> Entry:
@@ -124,7 +123,7 @@ class Changes:
         other_type = {
             key for key in self.altered
             if self.wanted[key].kind == "column"
-            and {"type", "collation"} & ddl_tables.differing(self.there[key], self.wanted[key])
+            and {"type", "collation"} & differing_as_written(self.there[key], self.wanted[key])
         }  # fmt: skip
         frontier = [
             *self.dropped,

@@ -96,7 +96,7 @@ class Scene:
             self._held.append(found)
         elif isinstance(found, Mapping):
             facts = t.cast("Mapping[str, t.Any]", found)
-            self.facts |= {name: _plain(value) for name, value in facts.items()}
+            self.facts |= {name: _as_variable(value) for name, value in facts.items()}
             self.poison |= {event for event in facts.get("poison", ()) if isinstance(event, UUID)}
         elif isinstance(found, list):
             values = t.cast("list[t.Any]", found)
@@ -164,12 +164,12 @@ class Scene:
         return self.facts[name]
 
 
-def _plain(value: t.Any) -> t.Any:
+def _as_variable(value: t.Any) -> t.Any:
     """As a variable of a playbook can be."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, list | tuple | set):
-        return [_plain(each) for each in t.cast("list[t.Any]", value)]
+        return [_as_variable(each) for each in t.cast("list[t.Any]", value)]
     return value
