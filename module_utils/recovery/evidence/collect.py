@@ -303,5 +303,5 @@ def _told(rows: Iterator[bytes], table: str, progress: Progress) -> Iterator[byt
     for number, row in enumerate(rows, 1):
         if number % 1000 == 0:
             progress.checkpoint()
-            progress.sometimes(f"{count(number, 'row')} of {contract.names().schema}.{table} exported")
+            progress.say_throttled(f"{count(number, 'row')} of {contract.names().schema}.{table} exported")
         yield row

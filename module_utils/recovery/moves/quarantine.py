@@ -196,7 +196,7 @@ class Quarantine:
 
     def _look_for_kin(self) -> None:
         """Reads all of bronze, so it is not done before something that was loaded is met."""
-        self.progress.sometimes("looking for events that share a transaction")
+        self.progress.say_throttled("looking for events that share a transaction")
         relevant = contract.compose(
             "SELECT {} AS transaction_id FROM {bronze} AS b WHERE {}", sale("b"), self.condition
         )

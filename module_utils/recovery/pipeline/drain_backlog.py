@@ -217,7 +217,7 @@ class Drain:
         done = self.done
         rate = done.loaded / max(time.monotonic() - self.began, 0.001)
         if done.loaded and done.left:
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"loaded {done.loaded:,} of {done.backlog:,} events ({100 * done.loaded // done.backlog} %), "
                 f"{rate:,.0f}/s, about {in_words(done.left / max(rate, 0.001))} left"
             )
@@ -294,7 +294,7 @@ class Drain:
                     else f"see why {contract.names().etl} does not take it, then run the same command again"
                 ),
             )
-        self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")
+        self.progress.say_throttled(f"waiting for {count(left, 'pending event')} locked by another session")
         self.progress.wait(min(0.5, self.options.hidden_wait_seconds / 4))
         return False
 

@@ -162,7 +162,7 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.sometimes(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
+        self.progress.say_throttled(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
@@ -181,7 +181,7 @@ class Batches:
     def _shrink(self, factor: float) -> None:
         self.retries += 1
         self.size = max(self.path.least_size, self.size * factor)
-        self.progress.sometimes(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
+        self.progress.say_throttled(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
@@ -190,7 +190,7 @@ class Batches:
         self.longest_seconds = max(self.longest_seconds, seconds)
         target = self.options.target_seconds
         if waiting:
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
             )
             target /= 2
@@ -201,7 +201,7 @@ class Batches:
             elapsed = max(time.monotonic() - self.began, 0.001)
             rate = self.rows / elapsed
             left = max(0, self.total - self.rows)
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"{self.verb} {self.rows:,} of {self.total:,} {self.noun}s "
                 f"({min(100, 100 * self.rows // self.total)} %), {rate:,.0f}/s, about {in_words(left / rate)} left"
             )

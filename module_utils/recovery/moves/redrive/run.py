@@ -189,7 +189,7 @@ class Redrive:
         """Which events and entries share the transactions that come back."""
         values = {**self.values, **self.mend.values}
         relevant = contract.compose(SALES, sale=SALE, condition=self.condition)
-        self.progress.sometimes("looking for events that share a transaction")
+        self.progress.say_throttled("looking for events that share a transaction")
         self.kin.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
         with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
             query = contract.compose(KIN, sale=SALE, condition=self.condition)

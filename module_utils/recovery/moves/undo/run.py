@@ -157,7 +157,7 @@ class Undo:
             self.progress.checkpoint()
             cursor = span.after
             self._count(journal, self._keys(span), survey)
-            self.progress.sometimes(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
+            self.progress.say_throttled(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
         return survey
 
     def _keys(self, span: Span) -> list[str]:

@@ -222,7 +222,7 @@ def save(session: Session, capture_id: str, each: Protected, progress: Progress)
         query = sql.SQL(COPY).format(after=_after(each, last), **each.parts)
         made = session.row(query, capture_id=capture_id, relation=each.relation, limit=BATCH_ROWS)
         rows, digest, last = rows + made["rows"], digest + int(made["digest"]), made["last"]
-        progress.sometimes(f"saved {rows:,} of {before['rows']:,} rows of {each.relation}")
+        progress.say_throttled(f"saved {rows:,} of {before['rows']:,} rows of {each.relation}")
         if made["rows"] < BATCH_ROWS:
             break
     if rows != before["rows"] or digest != int(before["digest"]):

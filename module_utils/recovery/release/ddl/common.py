@@ -84,7 +84,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         return []
     if of_column and not entry.grants and not (before and before.grants):
         return []
-    relation, _, column = parted(entry.name) if of_column else (entry.name, "", "")
+    relation, _, column = split_qualified(entry.name) if of_column else (entry.name, "", "")
     target = f"{GRANTED_ON.get(entry.kind, 'TABLE')} {relation}"
     what = f" ({column})" if of_column else ""
     had = {grant[0] for grant in before.grants} if before else set[str]()
@@ -125,7 +125,7 @@ def grantee(role: str) -> str:
     return "PUBLIC" if role == "PUBLIC" else identifier(role)
 
 
-def parted(qualified: str) -> tuple[str, str, str]:
+def split_qualified(qualified: str) -> tuple[str, str, str]:
     """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
     quoted = False
     for place in range(len(qualified) - 1, -1, -1):

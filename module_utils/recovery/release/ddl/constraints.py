@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ...postgres.identifiers import identifier, literal
-from .common import FOLLOWS, Writer, differing_as_written, drop, first_of, follows, parted
+from .common import FOLLOWS, Writer, differing_as_written, drop, first_of, follows, split_qualified
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -60,8 +60,8 @@ def _switched(entry: Entry) -> list[str]:
 def _of_index(entry: Entry, index: Facts, before: Facts) -> list[str]:
     """What belongs to an index beside its definition."""
     table, made = entry.facts["table"], list[str]()
-    own = first_of(entry) if entry.kind == "constraint" else parted(entry.name)[2]
-    qualified = f"{parted(table)[0]}.{own}"
+    own = first_of(entry) if entry.kind == "constraint" else split_qualified(entry.name)[2]
+    qualified = f"{split_qualified(table)[0]}.{own}"
     if bool(index.get("clustered")) != bool(before.get("clustered")):
         made.append(
             f"ALTER TABLE {table} CLUSTER ON {own}"

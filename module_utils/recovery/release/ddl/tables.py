@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...postgres.identifiers import identifier, literal
-from .common import Writer, differing_as_written, drop, parted
+from .common import Writer, differing_as_written, drop, split_qualified
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,7 @@ def attach(entry: Entry) -> list[str]:
 def column(entry: Entry) -> str:
     """A column's definition as CREATE TABLE and ADD COLUMN take it."""
     facts = entry.facts
-    parts = [parted(entry.name)[2], facts["type"]]
+    parts = [split_qualified(entry.name)[2], facts["type"]]
     if facts.get("collation"):
         parts.append(f"COLLATE {facts['collation']}")
     if facts.get("generated") is not None:
@@ -170,7 +170,7 @@ def has_sequence(identity: Facts | None) -> bool:
 
 def after_column(entry: Entry) -> list[str]:
     """What a column has that its definition cannot say."""
-    facts, (relation, _, own) = entry.facts, parted(entry.name)
+    facts, (relation, _, own) = entry.facts, split_qualified(entry.name)
     alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
     made: list[str] = []
     if facts.get("storage"):
@@ -186,12 +186,12 @@ def after_column(entry: Entry) -> list[str]:
 
 def create_column(entry: Entry) -> list[str]:
     """A column added to a table that is there."""
-    return [f"ALTER TABLE {parted(entry.name)[0]} ADD COLUMN {column(entry)}", *after_column(entry)]
+    return [f"ALTER TABLE {split_qualified(entry.name)[0]} ADD COLUMN {column(entry)}", *after_column(entry)]
 
 
 def drop_column(entry: Entry) -> list[str]:
     """A column with its data."""
-    relation, _, own = parted(entry.name)
+    relation, _, own = split_qualified(entry.name)
     return [f"ALTER TABLE {relation} DROP COLUMN {own}"]
 
 
@@ -200,7 +200,7 @@ def alter_column(before: Entry, after: Entry) -> list[str] | None:
     changed = differing_as_written(before, after)
     if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
         return None
-    relation, _, own = parted(after.name)
+    relation, _, own = split_qualified(after.name)
     alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
     facts = after.facts
     retyped = bool(changed & {"type", "collation"})
@@ -245,7 +245,7 @@ def _identity_changed(alter: str, before: Facts | None, after: Facts) -> list[st
         made.append(f"{alter} SET GENERATED {after['generated'].upper()}")
     there, wanted = before.get("sequence"), after.get("sequence")
     if there != wanted and there and wanted:
-        made.append(f"ALTER SEQUENCE {there} RENAME TO {parted(wanted)[2]}")
+        made.append(f"ALTER SEQUENCE {there} RENAME TO {split_qualified(wanted)[2]}")
     if any(
         before.get(fact) != after.get(fact)
         for fact in ("type", "start", "increment", "minimum", "maximum", "cache", "cycle")

@@ -67,7 +67,7 @@ def rehearse(
         original = scratch_database.read(session, way.target.scope.migrations_table)
         with subprocesses.scratch(FOLDER) as folder:
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
-            progress.sometimes("rehearsing: copying the schema to a scratch database")
+            progress.say_throttled("rehearsing: copying the schema to a scratch database")
             with (
                 scratch_database.copied(session, original, tools, part_of(way), progress) as name,
                 contextlib.ExitStack() as stack,
@@ -75,7 +75,7 @@ def rehearse(
                 with scratch_database.preparing(session):
                     scratch = stack.enter_context(scratch_database.opened(original, name))
                 scratch_database.fill(scratch, original)
-                progress.sometimes("rehearsing: going the way, and back")
+                progress.say_throttled("rehearsing: going the way, and back")
                 trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)

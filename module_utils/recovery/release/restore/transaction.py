@@ -19,7 +19,7 @@ from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
-from ..ddl.common import parted
+from ..ddl.common import split_qualified
 from ..planner import fill_statements, lock_hazards, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
@@ -191,7 +191,7 @@ def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
 def _relation(entry: Entry) -> str:
     """What something stands on; empty where it stands for itself."""
     if entry.kind == "column":
-        return parted(entry.name)[0]
+        return split_qualified(entry.name)[0]
     return entry.facts.get("table") or entry.facts.get("relation") or ""
 
 
@@ -260,7 +260,7 @@ def restore(
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
             if time.monotonic() + pause > deadline:
                 raise _in_the_way(session, e, patience) from e
-            progress.sometimes(f"others keep locks, attempt {attempts} gave way")
+            progress.say_throttled(f"others keep locks, attempt {attempts} gave way")
             progress.wait(pause)
         else:
             return Gone(attempts, round(time.monotonic() - began, 3))

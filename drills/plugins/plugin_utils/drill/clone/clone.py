@@ -80,13 +80,13 @@ class Clone:
 
     def make(self, events: int, seed: int) -> tuple[str, ...]:
         """Everything, one after the other; what the clone lacks of its source. Raises where it would be no pipeline."""
-        self._progress.sometimes(f"cloning the schema of {self._source.where}")
+        self._progress.say_throttled(f"cloning the schema of {self._source.where}")
         builder.create_cron(self._session.connection)
         self._join_roles()
         self._extend()
         self._build()
         self._require_pipeline()
-        self._progress.sometimes(f"filling the clone with {count(events, 'generated event')}")
+        self._progress.say_throttled(f"filling the clone with {count(events, 'generated event')}")
         self._lacks += generated_data.fill(self._session, events, seed)
         self._populate()
         self._schedule()
