@@ -76,11 +76,12 @@ options:
     default: 100
   full:
     description:
-      - Tables of schema scout to be exported whole, of the window; V(bronze_events_dlq) always with all its entries.
+      - Tables of the pipeline to be exported whole, of the window; the dead letters always with all their entries.
+      - Any of V(bronze_events), V(bronze_events_dlq), V(etl_processed), V(silver_transactions), V(silver_line_items) and
+        V(alerts), by the names they have in this database.
       - All of them are read on one snapshot, which keeps VACUUM from removing what dies meanwhile.
     type: list
     elements: str
-    choices: [bronze_events, bronze_events_dlq, etl_processed, silver_transactions, silver_line_items, alerts]
     default: []
   full_seconds:
     description: How long the export of one of these tables may take, in seconds.
@@ -169,10 +170,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core import redaction
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.evidence import archive, collect
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, known_secrets
-from ..module_utils.recovery.moves.engine.selection import window_of
+from ..module_utils.recovery.postgres.times import window_of
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -182,7 +183,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "health": {"type": "dict", "default": {}},
     "mask": {"type": "list", "elements": "str", "default": list(redaction.PERSONAL)},
     "sample_rows": {"type": "int", "default": 100},
-    "full": {"type": "list", "elements": "str", "choices": list(collect.WHOLE), "default": []},
+    "full": {"type": "list", "elements": "str", "default": []},
     "full_seconds": {"type": "float", "default": 3600.0},
     "window_start": {"type": "str"},
     "window_end": {"type": "str"},
@@ -193,16 +194,16 @@ SPEC: dict[str, dict[str, t.Any]] = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a snapshot."""
     wanted = _wanted(call, params)
-    scrubber = redaction.Scrubber(params["mask"], known_secrets(call, params))
+    redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
     result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
     if call.check:
-        would = collect.collect(call.session, archive.Exhibits(scrubber, None), wanted, call.progress, check=True)
+        would = collect.collect(call.session, archive.Exhibits(redactor, None), wanted, call.progress, check=True)
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
         told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
         return {**result, **told, "warnings": _warnings(would)}
     base = Path(params["folder"]).expanduser().absolute()
     try:
-        with archive.opened(base, scrubber) as made:
+        with archive.opened(base, redactor) as made:
             kept = collect.collect(call.session, made, wanted, call.progress, check=False)
             about = {
                 "incident": call.incident,
@@ -217,8 +218,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "absent": kept.absent,
             }
             # Who took it is no customer, also with an address.
-            actor = redaction.Scrubber((), known_secrets(call, params)).text(call.controller.actor)
-            done = made.finish(base, scrubber.value(about) | {"actor": actor})
+            actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
+            done = made.finish(base, redactor.value(about) | {"actor": actor})
     except OSError as e:
         raise BadInput(
             f"could not write evidence to {base}",
@@ -244,6 +245,11 @@ def _wanted(call: Call, params: dict[str, t.Any]) -> collect.Wanted:
     if not 0 <= params["sample_rows"] <= 10_000:
         raise BadInput(
             f"sample_rows {params['sample_rows']} is not usable", next_step="give sample_rows from 0 to 10000"
+        )
+    if unknown := sorted(set(params["full"]) - set(collect.whole())):
+        raise BadInput(
+            f"full {', '.join(unknown)[:80]!r} cannot be exported",
+            next_step=f"choose among {', '.join(collect.whole())}",
         )
     window = window_of(call.session, params, clock="ingested_at")
     end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]

@@ -150,7 +150,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moves import quarantine
 from ..module_utils.recovery.moves.engine import job as engine_job
@@ -182,7 +182,7 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves the selection."""
     session, options = call.session, engine_job.options(params)
-    job = engine_job.Job(call, params, "quarantine", SELECTION_SPEC)
+    job = engine_job.MoveJob(call, params, "quarantine", SELECTION_SPEC)
     with engine_job.reading(session, "could not read the selection"):
         tables = row_images.read(session)
         wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)

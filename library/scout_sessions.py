@@ -104,8 +104,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.errors import NotReached
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.errors import NotConverged
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger.runs import operation
 from ..module_utils.recovery.pipeline import terminate_sessions
@@ -187,8 +187,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         },
     }
     if blocking and not call.check:
-        raise NotReached(
-            f"left alone {count(len(blocking), 'stuck session')} that block the pipeline",
+        raise NotConverged(
+            f"left {count(len(blocking), 'stuck session')} alone that the pipeline waits for",
             on=session.where,
             said="; ".join(f"{a.describe()}, but {why}" for a, why in blocking),
             next_step="ask its owner to end it, or end it yourself, then run the same command again",

@@ -106,14 +106,14 @@ class LeaseLost(RecoveryError):
     kind = "lease_lost"
 
 
-class NotReached(RecoveryError):
-    """The wanted state was not reached; `result` holds the progress made."""
+class NotConverged(RecoveryError):
+    """The wanted state was not reached; `result` holds how far it came."""
 
     kind = "not_reached"
 
 
-class Systemic(RecoveryError):
-    """Too much is wrong to repair row by row; nothing more was moved."""
+class SystemicFailure(RecoveryError):
+    """Too much is wrong for a repair row by row; nothing more was moved."""
 
     kind = "systemic"
 

@@ -26,20 +26,18 @@ LOCK_SECONDS: t.Final = 5.0
 GIVE: t.Final = "give a path that can be written"
 
 
-def put(path: Path, data: bytes, name: str = "", *, mode: int | None = None, advice: str = GIVE) -> None:
-    """Writes a file in one step: a reader sees the old one or the new one. Raises BadInput, naming the parameter
-    `name`, where it cannot be written.
+def write(path: Path, data: bytes, name: str = "", *, mode: int | None = None, advice: str = GIVE) -> None:
+    """Writes a file in one step: a reader meets the old one or the new one. BadInput says which `name` was given for it.
 
     Without `mode` the file keeps the mode it had, or gets what the umask leaves.
     """
-    with writing(path, name, advice):
-        _put(path.expanduser().resolve(), data, mode)
+    with translating(path, name, advice):
+        _replace(path.expanduser().resolve(), data, mode)
 
 
-def add(path: Path, data: bytes) -> bool:
-    """Writes a file that does not exist yet, in one step; False, with the file unchanged, where it does. Raises
-    BadInput where it cannot be written."""
-    with writing(path), _written(path, data, None) as part:
+def create(path: Path, data: bytes) -> bool:
+    """Writes a file that is not there yet, in one step; False where there is one, which stays as it is."""
+    with translating(path), _written(path, data, None) as part:
         try:
             os.link(part, path)
         except FileExistsError:
@@ -47,20 +45,18 @@ def add(path: Path, data: bytes) -> bool:
     return True
 
 
-def change(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
-    """Replaces a file's bytes (empty where there is no file) by what `made` returns for them; one writer at a time.
-    Raises BadInput where it cannot be written."""
-    with writing(path, name):
+def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
+    """Writes what `made` makes of the bytes that are there, none if there is no file; one after the other."""
+    with translating(path, name):
         there = path.expanduser().resolve()
         there.parent.mkdir(parents=True, exist_ok=True)
         with locked(there.parent):
-            _put(there, made(there.read_bytes() if there.is_file() else b""), mode)
+            _replace(there, made(there.read_bytes() if there.is_file() else b""), mode)
 
 
 @contextlib.contextmanager
-def writing(path: Path, name: str = "", advice: str = GIVE) -> Generator[None]:
-    """Raises an OSError from inside it as a BadInput that says what could not be written and which parameter named
-    it."""
+def translating(path: Path, name: str = "", advice: str = GIVE) -> Generator[None]:
+    """Says what could not be written, and which parameter named it."""
     try:
         yield
     except (OSError, ValueError) as e:
@@ -90,7 +86,7 @@ def locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _put(path: Path, data: bytes, mode: int | None) -> None:
+def _replace(path: Path, data: bytes, mode: int | None) -> None:
     with contextlib.suppress(FileNotFoundError):
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..release.captures import document as release
+from ..release.captures import document as captures_document
 from ..release.captures import store as captures_store
+from ..release.catalog import entries
 from ..release.catalog import reader as catalog_reader
 
 if t.TYPE_CHECKING:
-    from ..ledger.runs import Ledger, Pause
+    from ..ledger.ledger import Ledger
+    from ..ledger.pauses import Pause
     from ..postgres.session import Session
 
 #: A look at the catalog leaves the settings of its transaction otherwise.
@@ -27,7 +29,7 @@ class Drift:
 
     release: str
     seconds: float
-    changes: release.Changes
+    changes: captures_document.Changes
 
 
 def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
@@ -35,15 +37,15 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     kept = captures_store.youngest_about(ledger)
     if kept is None:
         return None
-    scope = catalog_reader.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
+    scope = entries.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
     before = session.row(SETTINGS)
     found = catalog_reader.read(session, scope, pause.jobs if pause else ())
     session.execute(AS_BEFORE, **before)
-    if release.digest(release.digests(found.entries.values())) == kept["digest"]:
+    if captures_document.digest(captures_document.digests(found.entries.values())) == kept["digest"]:
         return None
     made = captures_store.by_id(ledger, kept["capture_id"])
     if made is None:
         return None
     same = captures_store.origin(session).is_that_of(made)
-    changes = release.compare(release.entries_of(made), found.entries, same_database=same)
+    changes = captures_document.compare(captures_document.entries_of(made), found.entries, same_database=same)
     return Drift(kept["release"], kept["seconds"], changes) if changes.number else None

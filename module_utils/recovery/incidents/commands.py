@@ -9,17 +9,17 @@ import contextlib
 import time
 import typing as t
 
-from ..core.errors import BadInput, LeaseHeld, NotReached
-from ..core.progress import count, in_words
+from ..core.errors import BadInput, LeaseHeld, NotConverged
+from ..core.text import count, in_words
 from ..health import assessment
 from ..health.watch import course
 from ..invoke import known_secrets
-from ..ledger import runs as ledgers
+from ..ledger import bootstrap, runs
 from ..ledger.open_incident import ADHOC
-from ..moves.engine.selection import moment
 from ..moves.undo.run import as_run_id
-from ..postgres.session import attempting
-from . import plans, timeline
+from ..postgres.failures import attempting
+from ..postgres.times import moment
+from . import options, plans, timeline
 from . import record as incidents_record
 from .report import build, charts, impact
 from .report import facts as report_facts
@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..invoke import Call
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
 
 Result = dict[str, t.Any]
 
@@ -48,9 +48,8 @@ KEPT: t.Final = {
 
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Opens, notes, updates or closes; in check mode says what that would do. Raises BadInput for a name that means
-    no incident, NotReached where the plan refuses."""
-    want = plans.wanted(params, known_secrets(call, params))
+    """Opens, notes, updates or closes; in check mode says what that would come to."""
+    want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be read as no incident", next_step="give it another name")
     ledger = _ledger(call, params)
@@ -79,7 +78,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
                     _, todo = _planned(ledger, params, want)
                     if todo.changed:
                         incidents_record.write(ledger, todo)
-        except (LeaseHeld, NotReached) as e:
+        except (LeaseHeld, NotConverged) as e:
             if params["state"] != "opened":
                 raise
             todo = _opened_meanwhile(ledger, params, want, e)
@@ -106,7 +105,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def _opened_meanwhile(
-    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted, refused: LeaseHeld | NotReached
+    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotConverged
 ) -> plans.Todo:
     """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
     holder: Mapping[str, str] = refused.result.get("lease") or {}
@@ -137,23 +136,21 @@ def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
     return ledger
 
 
-def _none_open(where: str) -> NotReached:
-    return NotReached(
+def _none_open(where: str) -> NotConverged:
+    return NotConverged(
         "no incident is open",
         on=where,
         next_step="incident_open.yml -e \"title='…'\" -e severity=high, or name one with -e incident=…",
     )
 
 
-def _planned(
-    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted
-) -> tuple[incidents_record.Look, plans.Todo]:
+def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) -> tuple[plans.Look, plans.Todo]:
     """What there is, and what is to be done about it; inside the caller's transaction."""
     session, state = ledger.session, params["state"]
     if not ledger.present:
         # Only in check mode, before the first use of the ledger.
         now = session.row("SELECT clock_timestamp() AS now")["now"]
-        look = incidents_record.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
+        look = plans.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
         return look, plans.to_open(look, want, session.where)
     since = None
     if params["adopt_since"]:
@@ -166,7 +163,7 @@ def _planned(
     if look.record is None:
         if want.given == ADHOC:
             raise _none_open(session.where)
-        raise NotReached(
+        raise NotConverged(
             f"{want.given} was never opened",
             on=session.where,
             next_step=f"incident_open.yml -e incident={want.given} -e \"title='…'\" -e severity=high",
@@ -199,14 +196,10 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
-        return {
-            **nothing,
-            "incident": open_one,
-            "summary": f"would note the {action}" if about else "nothing was observed",
-        }
-    run = ledgers.begin(ledger, action, {})
+        return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
+    run = runs.begin(ledger, action, {})
     run.effects.update(about)
-    ledgers.end(run, None)
+    runs.end(run, None)
     return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
 
 
@@ -226,7 +219,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
         return {**nothing, "incident": name, "summary": f"{name} already records that they could not be notified"}
     names = [str(channel) for channel in sent] or ["nobody"]
-    text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
+    text = (options.clean(str(found.get("message") or "")[: options.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"
     if not call.check:
         todo = plans.Todo(str(name), record.row, (plans.Entry("notified", text, {"sent": sent, "unsent": unsent}),))
@@ -253,7 +246,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if call.look(params["ledger"]).present:
             name = incidents_record.meant(session, params["incident"], latest=params["latest"])
             record = incidents_record.read(session, name) if name else None
-        elif params["report"] and params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+        elif params["report"] and params["ledger"] != "off" and (problem := bootstrap.hidden(session)):
             raise problem
     if record is None:
         none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"
@@ -281,9 +274,9 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     }
 
 
-def _nothing_to_report(where: str, given: str) -> NotReached:
+def _nothing_to_report(where: str, given: str) -> NotConverged:
     name = "no incident" if given == ADHOC else given
-    return NotReached(
+    return NotConverged(
         f"could not report on {name}" if given != ADHOC else "could not report: no incident is on record",
         on=where,
         said="" if given == ADHOC else f"{given} was never opened",

@@ -11,20 +11,21 @@ import os
 import typing as t
 import uuid
 
-from ..core.errors import BadInput, NotReached
-from ..ledger import history as runs
-from ..ledger import lease as leases
+from ..core.errors import BadInput, NotConverged
+from ..ledger import history, lease
 from ..ledger.controller import holder_is_dead, this_controller
 from ..ledger.open_incident import ADHOC
+from ..ledger.pauses import open_pause
 from ..postgres.driver import Jsonb, psycopg
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
+from .plans import Look
 from .timeline import Record
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator, Sequence
 
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
     from .plans import Todo
 
@@ -97,28 +98,12 @@ UPDATE scout_ops.pauses SET incident = %(incident)s WHERE run_id = ANY(%(ids)s::
 MOST_RUNS: t.Final = 100_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What there is before anything is planned."""
-
-    #: The incident that is meant: the one named, else the open one, else the one closed last; None where there is none.
-    record: Record | None
-    #: The incident that is open, whichever is meant.
-    in_force: Row | None
-    free_name: str
-    now: datetime.datetime
-    #: Runs that are to be adopted, with the incident they are of now.
-    runs: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: The incident that ingestion is paused for.
-    paused_for: str | None = None
-
-
 def read(session: Session, incident: str) -> Record | None:
     """One incident with its whole story, or None where it was never opened; inside the caller's transaction."""
     found = session.rows(NAMED, incident=incident)
     if not found:
         return None
-    done = session.rows(runs.RUNS, incident=incident, action=None, run_id=None, limit=MOST_RUNS)
+    done = session.rows(history.RUNS, incident=incident, action=None, run_id=None, limit=MOST_RUNS)
     return Record(
         found[0],
         session.rows(ENTRIES, incident=incident),
@@ -154,7 +139,7 @@ def look(
             f"the ledger has no run {unknown[0]}", on=session.where, next_step="runs.yml lists the runs and their ids"
         )
     in_force = session.rows(IN_FORCE)
-    pause = ledger.open_pause()
+    pause = open_pause(ledger)
     return Look(
         read(session, name) if name else None,
         in_force[0] if in_force else None,
@@ -194,27 +179,27 @@ def _only(line: Row, *names: str) -> Row:
 def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: bool) -> Generator[list[str]]:
     """Nobody else is working within it; gives warnings to add to."""
     session = ledger.session
-    own: leases.Lease | None = None
+    own: lease.Lease | None = None
     if token is None:
         holder = this_controller(os.getpid())
         named = dataclasses.replace(ledger, incident=incident)
-        own = leases.acquire(named, str(uuid.uuid4()), takeover=takeover, holder=holder)
+        own = lease.acquire(named, str(uuid.uuid4()), takeover=takeover, holder=holder)
         token = own.token if own else None
     if token is not None:
-        leases.fence_with(session, token)
+        lease.fence_with(session, token)
     try:
         yield [own.note] if own and own.note else []
     finally:
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error):
-                leases.release(ledger, own.token)
+                lease.release(ledger, own.token)
 
 
 def refuse_lease_held(ledger: Ledger, *, token: int | None, takeover: bool) -> None:
-    """Raises LeaseHeld where taking the lease would, without taking it; inside the caller's transaction."""
-    seen = leases.read(ledger) if token is None and not takeover else None
+    """What taking the lease would say, without taking it; inside the caller's transaction."""
+    seen = lease.read(ledger) if token is None and not takeover else None
     if seen and seen["held"] and not holder_is_dead(seen, ledger.controller):
-        raise leases.held_by(seen, ledger.session.where)
+        raise lease.held_by(seen, ledger.session.where)
 
 
 def write(ledger: Ledger, todo: Todo) -> None:
@@ -224,7 +209,7 @@ def write(ledger: Ledger, todo: Todo) -> None:
         try:
             apply(ledger, todo)
         except psycopg.errors.UniqueViolation as e:
-            raise NotReached(
+            raise NotConverged(
                 f"could not open {todo.incident}",
                 on=session.where,
                 said="another incident was opened at the same moment",

@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import LeaseHeld, LeaseLost, NotReached
-from ..core.progress import in_words
-from ..postgres.session import attempting
+from ..core.errors import LeaseHeld, LeaseLost, NotConverged
+from ..core.text import in_words
+from ..core.times import to_the_second
+from ..postgres.failures import attempting
 from .controller import holder_is_dead
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from .controller import Controller
-    from .runs import Ledger
+    from .ledger import Ledger
 
 LEASE: t.Final = "pipeline"
 LEASE_SECONDS: t.Final = 900
@@ -109,7 +110,7 @@ def acquire(
             seen_token=seen["token"] if seen else 0,
         )
         if not token:
-            raise NotReached(
+            raise NotConverged(
                 "could not take the lease",
                 on=session.where,
                 said="someone else took it at the same moment",
@@ -129,7 +130,7 @@ def _reclaimed(lease: Row, here: Controller, *, dead: bool) -> str:
 
 def held_by(lease: Row, where: str) -> LeaseHeld:
     """The refusal a second operator sees."""
-    since = f"{lease['acquired_at']:%Y-%m-%d %H:%M:%S} UTC"
+    since = to_the_second(lease["acquired_at"])
     return LeaseHeld(
         "refused to start while another run is active",
         on=where,

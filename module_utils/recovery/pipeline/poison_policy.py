@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import NotReached, Systemic
-from ..core.progress import count
+from ..core.errors import NotConverged, SystemicFailure
+from ..core.text import count
 from ..scout import contract, dead_letters
 from ..scout.poison_probe import Refused
-from . import trial_sale as smoke
+from . import trial_sale
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -39,8 +39,8 @@ class Tolerance:
         limits."""
         culprit = f"event {event_id}: {refused.said}"
         if self.poison == "stop":
-            raise NotReached(
-                f"{what} stopped at a poison event, as requested",
+            raise NotConverged(
+                f"{what} stopped at a poison event, as told",
                 on=where,
                 said=culprit,
                 sqlstate=refused.sqlstate,
@@ -50,8 +50,8 @@ class Tolerance:
         too_many = quarantined >= self.max_poison
         if too_many or (quarantined + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
             name, limit = ("max_poison", self.max_poison) if too_many else ("max_poison_share", self.max_poison_share)
-            raise Systemic(
-                f"{what} stopped after {count(quarantined, 'poison event')}, which looks systemic, not bad data: "
+            raise SystemicFailure(
+                f"{what} stopped as at a systemic failure after {count(isolated, 'poison event')}: "
                 f"more would exceed {name}={limit}",
                 on=where,
                 said=f"next would be {culprit}",
@@ -79,18 +79,18 @@ class Etl:
         nothing of the sale remains."""
         if refused.said in self.said or tolerance.allows_all:
             return
-        sound = smoke.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
+        sound = trial_sale.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
         if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return
-        raise Systemic(
-            f"{what} stopped: the ETL rejects a known-good test sale too",
+        raise SystemicFailure(
+            f"{what} stopped: the ETL refuses a sound sale as well",
             on=self.session.where,
             said=refused.said,
             sqlstate=refused.sqlstate,
             next_step=(
-                f"fix {contract.ETL}, or roll back the deployment that broke it (rollback.yml), then run the same command "
-                "again; -e max_poison_share=1 quarantines the events anyway"
+                f"mend {contract.names().etl}, or take back the deployment that broke it (rollback.yml), then run the same command "
+                "again; -e max_poison_share=1 sets the events aside all the same"
             ),
         )
 

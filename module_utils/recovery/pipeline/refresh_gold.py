@@ -9,12 +9,12 @@ import dataclasses
 import time
 import typing as t
 
-from ..core.errors import MissingPrivilege, NotReached, RecoveryError
-from ..core.progress import count, in_words
+from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
+from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.session import translate
+from ..postgres.failures import translate
+from ..postgres.lock_holders import describe
 from ..scout import contract
-from ..scout.event_queue import describe
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 
 if t.TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Refreshed:
         return dataclasses.asdict(self)
 
 
-class _LockHeld(NotReached):
+class _LockHeld(NotConverged):
     """Scout's refresh lock is taken, so no view can be refreshed."""
 
 
@@ -78,7 +78,7 @@ def require(session: Session, todo: list[View]) -> None:
         return
     me = sql.Identifier(session.facts.role).as_string()
     if session.facts.server_version >= 170000:
-        names = ", ".join(sql.Identifier(contract.SCHEMA, view.name).as_string() for view in denied)
+        names = ", ".join(sql.Identifier(contract.names().schema, view.name).as_string() for view in denied)
         grant = f"GRANT MAINTAIN ON {names} TO {me}"
     else:
         owners = ", ".join(sorted({sql.Identifier(view.owner).as_string() for view in denied}))
@@ -93,7 +93,7 @@ def require(session: Session, todo: list[View]) -> None:
 
 
 def refresh(session: Session, run: Run, todo: list[View], options: Options, progress: Progress) -> list[Refreshed]:
-    """Refreshes each view in a transaction of its own and proves it; raises NotReached naming each that failed."""
+    """Refreshes each view in a transaction of its own and proves it; raises NotConverged naming each that failed."""
     done: list[Refreshed] = []
     for view in todo:
         began = time.monotonic()
@@ -108,7 +108,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
                 said = _in_use(session, view, options.attempts)
             done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), said, e.sqlstate))
         except RecoveryError as e:
-            if isinstance(e, _LockHeld) or not isinstance(e, NotReached):
+            if isinstance(e, _LockHeld) or not isinstance(e, NotConverged):
                 _with_progress(e, done)
                 raise
             done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), e.said))
@@ -118,7 +118,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
     failed = [entry for entry in done if entry.error is not None]
     if failed:
         others = "; the other views have been refreshed" if len(failed) < len(done) else ""
-        problem = NotReached(
+        problem = NotConverged(
             f"could not refresh {', '.join(entry.name for entry in failed)}",
             on=session.where,
             said="; ".join(f"{entry.name}: {entry.error}" for entry in failed),
@@ -150,7 +150,7 @@ def _refresh_one(
     """Refreshes a view, trying again while it is in use; says how."""
     how = "concurrently" if view.concurrently else "plainly"
     statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(
-        sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.SCHEMA, view.name)
+        sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.names().schema, view.name)
     )
     attempt = 1
     while True:
@@ -177,13 +177,13 @@ def _refresh_one(
 def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> None:
     """Scout's own refresh lock, for this transaction, so that its refresh and ours never meet."""
     deadline = time.monotonic() + wait_seconds
-    while not session.row(LOCK, key=contract.GOLD_LOCK)["got"]:
+    while not session.row(LOCK, key=contract.names().gold_lock)["got"]:
         if time.monotonic() >= deadline:
-            who = describe(session.rows(HOLDER, key=contract.GOLD_LOCK))
+            who = describe(session.rows(HOLDER, key=contract.names().gold_lock))
             raise _LockHeld(
                 "could not take Scout's refresh lock",
                 on=session.where,
-                said=f"advisory key {contract.GOLD_LOCK} is held by {who or 'a session that just ended'}",
+                said=f"advisory key {contract.names().gold_lock} is held by {who or 'a session that just ended'}",
                 next_step="unstick_etl.yml, then run the same command again",
             )
         progress.wait(min(0.2, wait_seconds))
@@ -195,7 +195,7 @@ def _prove(session: Session, view: View) -> None:
     at = refreshed_at(session, now) if now is not None and now.populated and now.clocks else None
     began = session.row("SELECT transaction_timestamp() AS at")["at"]
     if now is None or not now.populated or (at is not None and at < began):
-        raise NotReached(
+        raise NotConverged(
             f"could not refresh {view.full_name}",
             said="PostgreSQL reported no error, but the view is not newer",
             next_step="look for a rule or an event trigger that replaces the refresh",

@@ -10,10 +10,10 @@ import functools
 import time
 import typing as t
 
-from ..core.errors import MissingPrivilege, NotReached, Systemic
-from ..core.progress import count, in_words
+from ..core.errors import MissingPrivilege, NotConverged, SystemicFailure
+from ..core.text import count, in_words
 from ..postgres.driver import sql
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from ..scout import sessions
 
 if t.TYPE_CHECKING:
@@ -60,7 +60,7 @@ def clear(
     """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck. Raises Systemic,
     having ended none, where there are more than `max_sessions`; NotReached where one survives."""
     if len(todo.clear) > max_sessions:
-        raise Systemic(
+        raise SystemicFailure(
             f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",
             on=session.where,
             said="; ".join(a.describe() for a in todo.clear[:5]),
@@ -104,7 +104,7 @@ def _end(
             if time.monotonic() >= deadline:
                 break
             progress.wait(0.1)
-    raise NotReached(
+    raise NotConverged(
         f"could not end {target.describe()}",
         on=session.where,
         said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after it was asked to end",

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import moves, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, moves, render
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, failed, on_screen
 
 STEPS = ("preflight", "lease", "plan", "unfinished", "evidence", "pause", "{move}", "drain", "refresh", "resume")
@@ -36,10 +36,10 @@ ROWS = ("rows bronze_events 1,234, silver_transactions 1,200, silver_line_items 
         "12 kept events requeued; gold of 2026-11-21, 2026-11-22, 2026-11-23 and 2 more")  # fmt: skip
 WAY_BACK = f"undo ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 THEIRS = {"changed": False, "state": "paused", "paused_by": "ben@laptop", "summary": "ingestion already paused"}
-BROKEN = errors.NotReached("what was stored is not what was removed", on=DATABASE, said="silver_line_items differs",
+BROKEN = errors.NotConverged("what was stored is not what was removed", on=DATABASE, said="silver_line_items differs",
                            next_step="look at the triggers of scout.bronze_events_dlq")  # fmt: skip
 CONFLICTS = [{"table": "silver_transactions", "key": f"T-{n}", "why": "changed since"} for n in range(50)]
-REFUSED = errors.NotReached("refused to undo", said="120 rows have changed since", next_step="give on_conflict")
+REFUSED = errors.NotConverged("refused to undo", said="120 rows have changed since", next_step="give on_conflict")
 
 #: What moved, what happened, the outcome, and words that have to be on the screen.
 ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
@@ -65,8 +65,8 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "the plan failed": ("quarantine", START | {"plan": failed(errors.BadInput("refused to select everything", next_step="give a window"))},
                         {}, "failed", ["now nothing was changed", "failed refused to select everything",
                                        "next give a window; then run the same command again"]),
-    "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotReached(
-        "new runs are blocked, but work is still in flight", next_step="wait"), state="pausing")}, {}, "failed", [
+    "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotConverged(
+        "ingestion is stopped from starting, but not yet paused", next_step="wait"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "next wait; then run the same command again"]),
     "the move failed": ("quarantine", START | {"plan": PLAN, "pause": PAUSED, "quarantine": failed(
         BROKEN, changed=True, run_id=RUN, effects={"moved": {"events": 500}})}, {}, "failed", [
@@ -81,8 +81,8 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "did undone before", f"next {moves.RUNS} lists what can be undone"]),
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failures=[], not_rebuildable=[{"dlq_id": RUN}])},
-        {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.DEAD_LETTERS}"]),
-    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("run x is unknown", next_step="check it"))}, {},
+        {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.dead_letters()}"]),
+    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
         "next once the cause is fixed, ansible-playbook playbooks/redrive.yml with this run_id"]),
@@ -142,7 +142,7 @@ def test_a_plan_that_came_to_nothing_is_no_step_that_changed_something() -> None
     ],
 )  # fmt: skip
 def test_a_command_is_broken_where_a_shell_reads_on(text: str, lines: list[str]) -> None:
-    assert moves.wrapped(text, 40) == lines
+    assert layout.wrapped(text, 40) == lines
     assert " ".join("\n".join(lines).replace(" \\\n", " ").split()) == text
 
 

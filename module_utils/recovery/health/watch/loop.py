@@ -18,11 +18,13 @@ import time
 import typing as t
 from pathlib import Path
 
-from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
-from ...core.progress import count
-from ...ledger import runs as ledgers
+from ...core.errors import BadInput, ConnectionFailed, NotConverged, RecoveryError, Stopped
+from ...core.text import count
+from ...ledger import bootstrap, runs
 from ...postgres.driver import Jsonb, conninfo, psycopg
-from ...postgres.session import attempting, open_session, translate
+from ...postgres.failures import attempting, translate
+from ...postgres.session import open_session
+from ...scout import contract
 from .. import assessment
 from .. import facts as health_facts
 from . import charts, course
@@ -37,7 +39,7 @@ if t.TYPE_CHECKING:
 
 #: Events the ETL has loaded, or passed over, per minute. Its jobs run once a minute or more seldom, so shorter spans would jump.
 LOADED = """
-SELECT count(*)::float8 / %(minutes)s AS loaded_per_minute FROM scout.etl_processed
+SELECT count(*)::float8 / %(minutes)s AS loaded_per_minute FROM {etl_ledger}
 WHERE processed_at > clock_timestamp() - make_interval(mins => %(minutes)s) AND processed_at <= clock_timestamp()
 """
 LOADED_MINUTES: t.Final = 5
@@ -111,7 +113,7 @@ class Watch:
         self.course = Course(wanted)
         #: The latest judgement, which has the indicators and the likely causes.
         self.report: Report | None = None
-        self.run: ledgers.Run | None = None
+        self.run: runs.Run | None = None
         self.charts: list[str] = []
         self.warnings: list[str] = []
         #: When it began, and a moment by the clock of the database with the same moment by ours.
@@ -157,20 +159,20 @@ class Watch:
             self._finish(ended)
 
     @functools.cached_property
-    def failure(self) -> NotReached | None:
+    def failure(self) -> NotConverged | None:
         """Why this was no recovery, and what comes next; None where it was one. Asked for when the watch is over."""
         verdict = self.course.verdict
         if verdict in course.GOOD:
             return None
         likely = self.report.diagnoses if self.report and verdict == "failing" else ()
         next_step = likely[0].next_command if likely else NEXT[verdict]
-        return NotReached(FAILED[verdict], on=self.where, said=self.course.why, next_step=next_step)
+        return NotConverged(FAILED[verdict], on=self.where, said=self.course.why, next_step=next_step)
 
     @property
-    def refusal(self) -> NotReached:
+    def refusal(self) -> NotConverged:
         """Why it is not worth while to begin."""
         said = self.course.samples[0].reason
-        return NotReached("refused to watch: ingestion is paused", on=self.where, said=said, next_step=NEXT["paused"])
+        return NotConverged("refused to watch: ingestion is paused", on=self.where, said=said, next_step=NEXT["paused"])
 
     @property
     def _elapsed(self) -> float:
@@ -190,7 +192,7 @@ class Watch:
             _append(self.files.samples, [])
         ledger = call.ensure(self.ledger_mode)
         self.warnings += ledger.warnings
-        self.run = ledgers.begin(ledger, "watch", dataclasses.asdict(self.wanted))
+        self.run = runs.begin(ledger, "watch", dataclasses.asdict(self.wanted))
         self._write(self.course.samples)
 
     def _announce(self) -> None:
@@ -224,7 +226,7 @@ class Watch:
         loaded: dict[str, float] = {}
         found = health_facts.read(
             session,
-            ledgers.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
+            bootstrap.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
             budget_seconds=judge.budget_seconds,
             stuck_after_seconds=judge.stuck_after_seconds,
             jobs=judge.jobs,
@@ -295,7 +297,7 @@ class Watch:
         try:
             with open_session(self.settings, self.source) as session, _answering(session, 0.0):
                 self._keep(session)
-                ledgers.end(run, ended or self.failure)
+                runs.end(run, ended or self.failure)
         except (psycopg.Error, RecoveryError) as e:
             kept = len(self.course.samples) - len(self._not_kept)
             self._warn(f"the ledger has {kept} of {count(len(self.course.samples), 'sample')}: {_unreached(e)}")
@@ -322,7 +324,7 @@ def reason(verdict: str, indicators: tuple[Indicator, ...]) -> str:
 
 
 def _loaded(session: Session) -> Row:
-    return session.row(LOADED, minutes=LOADED_MINUTES)
+    return session.row(contract.compose(LOADED), minutes=LOADED_MINUTES)
 
 
 def _finite(value: float | None) -> float | None:

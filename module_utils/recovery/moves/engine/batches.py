@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import time
 import typing as t
-from pathlib import Path as File
+from pathlib import Path
 
-from ...core.errors import NotReached, RecoveryError, Stopped
-from ...core.progress import count, in_words
+from ...core.errors import NotConverged, RecoveryError, Stopped
+from ...core.text import count, in_words
+from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
-from ...postgres.session import translate
-from ...scout import event_queue
+from ...postgres.failures import translate
+from ...scout import contract
 from .throttle import WAITING, Standbys
 
 if t.TYPE_CHECKING:
@@ -23,7 +24,7 @@ if t.TYPE_CHECKING:
     from ...core.progress import Progress
     from ...ledger.runs import Run
     from ...postgres.session import Session
-    from .cursors import Path, Span
+    from .cursors import Cursor, Span
 
 #: How often a batch that met others is tried again.
 TRIES: t.Final = 12
@@ -65,7 +66,7 @@ class Batches:
         self,
         session: Session,
         run: Run,
-        path: Path,
+        path: Cursor,
         options: Options,
         progress: Progress,
         *,
@@ -111,8 +112,8 @@ class Batches:
                     return
                 sweeps += 1
                 if sweeps > SWEEPS:
-                    raise NotReached(
-                        f"{self.noun}s of the selection keep arriving",
+                    raise NotConverged(
+                        f"{self.noun}s of the selection keep coming in",
                         on=self.session.where,
                         said=f"after {SWEEPS} more passes some are still left",
                         next_step="end the selection in the past (window_end), then run it again",
@@ -162,7 +163,7 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.sometimes(f"other sessions are blocking, attempt {tries} yielded: {error.diag.message_primary}")
+        self.progress.say_throttled(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
@@ -181,7 +182,7 @@ class Batches:
     def _shrink(self, factor: float) -> None:
         self.retries += 1
         self.size = max(self.path.least_size, self.size * factor)
-        self.progress.sometimes(f"a batch took too long and was rolled back: continuing at {factor:g} of its size")
+        self.progress.say_throttled(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
@@ -190,8 +191,8 @@ class Batches:
         self.longest_seconds = max(self.longest_seconds, seconds)
         target = self.options.target_seconds
         if waiting:
-            self.progress.sometimes(
-                f"yielding: {count(waiting, 'session')} waited for this batch; shorter batches follow, with pauses"
+            self.progress.say_throttled(
+                f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
             )
             target /= 2
         factor = min(4.0, max(0.3, target / max(seconds, 0.001)))
@@ -201,7 +202,7 @@ class Batches:
             elapsed = max(time.monotonic() - self.began, 0.001)
             rate = self.rows / elapsed
             left = max(0, self.total - self.rows)
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"{self.verb} {self.rows:,} of {self.total:,} {self.noun}s "
                 f"({min(100, 100 * self.rows // self.total)} %), {rate:,.0f}/s, about {in_words(left / rate)} left"
             )
@@ -218,8 +219,8 @@ class Batches:
         except Stopped as e:
             raise self._stopped(e.attempted) from e
         stop_file = self.options.stop_file
-        if stop_file and File(stop_file).expanduser().exists():
-            raise self._stopped(f"stopped: {stop_file} exists", f"remove {stop_file}, then {AGAIN}")
+        if stop_file and Path(stop_file).expanduser().exists():
+            raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
         self.standbys.wait()
 
     def _stopped(self, why: str, next_step: str = AGAIN) -> Stopped:
@@ -234,8 +235,8 @@ class Batches:
         who, next_step = "", ""
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
-                who = event_queue.describe(event_queue.in_the_way(self.session))
-            next_step = f"unstick_etl.yml --check shows who is blocking; then {AGAIN}"
+                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
+            next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)

@@ -9,7 +9,7 @@ import collections
 import time
 import typing as t
 
-from ...core.progress import in_words
+from ...core.text import in_words
 
 if t.TYPE_CHECKING:
     from ...core.progress import Progress
@@ -46,7 +46,7 @@ class Standbys:
         """Returns when no standby is further behind than allowed."""
         while self.limit is not None and (behind := self._behind()) is not None and behind[1] > self.limit:
             name, seconds = behind
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"waiting: standby {name} is {in_words(seconds)} behind (limit {in_words(self.limit)})"
             )
             self.progress.wait(0.5)

@@ -10,13 +10,14 @@ import dataclasses
 import typing as t
 import uuid
 
-from ...core.errors import BadInput, NotReached
-from ...core.progress import count
+from ...core.errors import BadInput, NotConverged
+from ...core.text import count
+from ...core.times import to_the_minute
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
-from ...postgres.driver import sql
+from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades
 from ..engine.batches import Batches, Done
-from ..engine.job import CLOSED, SCAN_SECONDS
+from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import Kin
 from .journal import Journal
 from .planner import TABLES, Conflict, plan
@@ -53,13 +54,13 @@ UPDATE scout_ops.images SET taken_back_by = NULL WHERE run_id = %(run_id)s AND t
 
 #: Of the transactions of a run's items those that silver has now.
 RELEVANT = """
-SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE t.transaction_id IN (
+SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id IN (
     SELECT image ->> 'transaction_id' FROM ({items}) AS i
     CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'transactions') AS image
     UNION
     SELECT b.event_data ->> 'transaction_id' FROM ({items}) AS i
     CROSS JOIN LATERAL jsonb_array_elements(i.added -> 'events') AS image
-    JOIN scout.bronze_events AS b ON b.event_id = (image ->> 'event_id')::uuid
+    JOIN {bronze} AS b ON b.event_id = (image ->> 'event_id')::uuid
     WHERE jsonb_typeof(b.event_data) = 'object'
     UNION
     SELECT i.transaction_id FROM ({items}) AS i
@@ -123,7 +124,7 @@ def find(session: Session, run_id: str) -> Row:
     if run["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS):
         other = {"pause": "; resume_ingestion.yml re-enables its jobs", "resume": "; pause_ingestion.yml pauses again"}
         raise BadInput(
-            f"run {wanted} moved no data: it is a {run['action']} of {run['started_at']:%Y-%m-%d %H:%M} UTC",
+            f"run {wanted} moved no data: it is a {run['action']} of {to_the_minute(run['started_at'])}",
             on=session.where,
             next_step=f"runs.yml lists the runs that can be undone{other.get(run['action'], '')}",
         )
@@ -157,7 +158,7 @@ class Undo:
             self.progress.checkpoint()
             cursor = span.after
             self._count(journal, self._keys(span), survey)
-            self.progress.sometimes(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
+            self.progress.say_throttled(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
         return survey
 
     def _keys(self, span: Span) -> list[str]:
@@ -189,8 +190,9 @@ class Undo:
         if not number or self.on_conflict != "refuse":
             return
         named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
-        raise NotReached(
-            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} changed since",
+        raise NotConverged(
+            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
+            f"{'it' if number == 1 else 'them'}",
             on=self.session.where,
             said=named + (" …" if number > 5 else ""),
             next_step=(
@@ -205,7 +207,7 @@ class Undo:
         session = self.session
         journal = Journal(session, self.tables, run.run_id, self.source)
         kin = Kin(session, run.run_id)
-        relevant = sql.SQL(RELEVANT).format(items=journal.items_where(self.source.condition))
+        relevant = contract.compose(RELEVANT, items=journal.items_where(self.source.condition))
         kin.scan(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
         journal.since = kin.since
         with session.read():
@@ -219,7 +221,7 @@ class Undo:
             self.source.path(),
             options,
             self.progress,
-            closed=CLOSED,
+            closed=closed(),
             total=total,
             verb="undone",
             noun="item",

@@ -10,17 +10,18 @@ import re
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...postgres.driver import Jsonb
-from ..engine.selection import Selection, Window, window_of
+from ...postgres.times import Window, window_of
+from ..engine.selection import Selection
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Mapping
 
-    from ...ledger.runs import Ledger
+    from ...ledger.ledger import Ledger
     from ...postgres.session import Session
-    from ..engine.job import Job
+    from ..engine.job import MoveJob
     from .comparison import Survey
 
 LAST: t.Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>s|m|min|h|d)")
@@ -73,7 +74,7 @@ def healthy(survey: Survey) -> str:
     )
 
 
-def planned(job: Job, survey: Survey, selection: Selection) -> dict[str, t.Any]:
+def planned(job: MoveJob, survey: Survey, selection: Selection) -> dict[str, t.Any]:
     """The result of a check that finds something to do."""
     plan = survey.as_plan()
     said = sentence("would recover", plan)

@@ -10,34 +10,27 @@ can do that, and otherwise dropped and recreated, with everything that depends o
 from __future__ import annotations
 
 import dataclasses
-import heapq
-import itertools
 import typing as t
 
-from ...core.errors import NotReached
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
 from ..ddl import views
-from ..ddl.common import beside, first_of, grants, parents, parted
+from ..ddl.common import beside, first_of, grants, parents, split_qualified
 from ..ddl.registry import WRITERS
 from . import fill_statements
-from .data_fill import Filling, table_key
+from .data_fill import table_key
+from .order import FOREIGN_KEY, Action, Ordering, in_order, sequence_of, tables_of
 from .renames import added_again, before, renamed
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from ..catalog.reader import Catalog, Entry
+    from ..catalog.entries import Catalog, Entry
     from .fill_statements import Kept
 
 #: Kinds that stand on a relation and go with it.
 PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
-#: What is done, and to which key.
-Action = tuple[str, str]
-FOREIGN_KEY: t.Final = "foreign key"
-INDEXED: t.Final = ("index", "constraint")
-MAKES: t.Final = ("create", "alter", "rejoin", "attach")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +72,7 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
         key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
     ]
     there, renames = renamed(live.entries, wanted.entries, again)
-    way = _Way(there, wanted.entries, migrations_table, kept)
+    way = Planner(there, wanted.entries, migrations_table, kept)
     steps = list(way.steps())
     apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
     places = {e.address: key for key, e in live.entries.items() if e.address}
@@ -97,14 +90,14 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
 
 def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:
     """Whether a column that was dropped and added again can have what was kept of it, in the rows that stand."""
-    column, table = wanted[key], table_key(parted(wanted[key].name)[0])
+    column, table = wanted[key], table_key(split_qualified(wanted[key].name)[0])
     facts = live[table].facts if table in live else None
     alone = facts is not None and not any(facts.get(fact) for fact in ("inherits", "partition_of", "partition_key"))
     places = {entry.address for entry in live.values()}
-    below = [e for e in wanted.values() if e.kind == "column" and table_key(parted(e.name)[0]) == table]
+    below = [e for e in wanted.values() if e.kind == "column" and table_key(split_qualified(e.name)[0]) == table]
     standing = [fill_statements.own_name(e) for e in below if e.address in places]
     return alone and fill_statements.usable(
-        kept.tables.get(parted(column.name)[0]), [fill_statements.own_name(column)], standing
+        kept.tables.get(split_qualified(column.name)[0]), [fill_statements.own_name(column)], standing
     )
 
 
@@ -112,13 +105,13 @@ def _adds_labels(step: Step) -> bool:
     return step.key.startswith("enum:") and all(" ADD VALUE " in statement for statement in step.statements)
 
 
-class _Way(Filling):
+class Planner(Ordering):
     """The statements for the changes, in their order."""
 
     def steps(self) -> Iterator[Step]:
         """All of it in an order in which nothing is missing when it is needed."""
         actions = self._actions()
-        order = _sorted(actions.keys(), self._edges(actions))
+        order = in_order(actions.keys(), self.edges(actions))
         for action in order:
             does, key = action
             if statements := actions[action]:
@@ -151,7 +144,7 @@ class _Way(Filling):
         for key in self.altered:
             actions |= self._counts_otherwise(key, actions["alter", key])
         for key in self.parted:
-            relation, _, own = parted(self.there[key].name)
+            relation, _, own = split_qualified(self.there[key].name)
             actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
             default = self.wanted[key].facts.get("default") if key in self.wanted else None
             if default is not None and key not in self.altered:
@@ -173,10 +166,10 @@ class _Way(Filling):
     def _counts_otherwise(self, key: str, made: list[str]) -> dict[Action, list[str]]:
         """What a column lets go of first, where a sequence of the same name shall serve it in another way."""
         before, after = self.there[key], self.wanted[key]
-        if after.kind != "column" or not {_sequence_of(before), _sequence_of(after)} - {None}:
+        if after.kind != "column" or not {sequence_of(before), sequence_of(after)} - {None}:
             return {}
         first = [each for each in made if each.endswith(" DROP IDENTITY")]
-        if f"sequence:{_sequence_of(after)}" in self.dropped:
+        if f"sequence:{sequence_of(after)}" in self.dropped:
             first += [each for each in made if each.endswith(" DROP DEFAULT")]
         return {("part", key): first, ("alter", key): [each for each in made if each not in first]} if first else {}
 
@@ -185,18 +178,18 @@ class _Way(Filling):
         by = sequence.facts.get("owned_by")
         if not by or (before and before.facts.get("owned_by") == by):
             return made
-        table = table_key(parted(by)[0])
+        table = table_key(split_qualified(by)[0])
         now = self.there[table].owner if table in self.there and table not in self.created else None
         now = self.wanted[table].owner if table in self.copied else now
         if before and before.owner == now:
             return made
         free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
-        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {name(now) if now else 'CURRENT_USER'}", *made]
+        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {identifier(now) if now else 'CURRENT_USER'}", *made]
 
     def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
         table that is filled."""
-        quiet = {parted(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
+        quiet = {split_qualified(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
         quiet |= {e.name for e in self.wanted.values() if e.kind == "table" and quiet & set(self.ancestors(e))}
         if not quiet and not any(key.startswith("trigger:") for _, key in actions):
             return {}
@@ -213,7 +206,9 @@ class _Way(Filling):
 
     def _created(self, entry: Entry) -> list[str]:
         """What makes an entry, where it does not come with another one."""
-        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
+        table = (
+            f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
+        )
         if entry.kind == "table":
             return self._copied(entry) if entry.key in self.copied else self.table_with_rows(entry)
         if entry.kind == "column" and (table in self.created or self.from_parent(entry)):
@@ -235,11 +230,11 @@ class _Way(Filling):
 
     def _swap(self, enum: Entry) -> list[str]:
         """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
-        schema, _, own = parted(enum.name)
+        schema, _, own = split_qualified(enum.name)
         old = f"{schema}.{before(own)}"
-        made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self.write("create", enum)]
+        made = [f"ALTER TYPE {enum.name} RENAME TO {split_qualified(old)[2]}", *self.write("create", enum)]
         for key in sorted(self.swapped[enum.key]):
-            relation, _, column = parted(self.there[key].name)
+            relation, _, column = split_qualified(self.there[key].name)
             facts, alter = self.wanted[key].facts, f"ALTER TABLE {relation} ALTER COLUMN {column}"
             text = "text[]" if facts["type"].endswith("[]") else "text"
             has = self.there[key].facts.get("default") is not None
@@ -250,10 +245,10 @@ class _Way(Filling):
 
     def _copied(self, table: Entry) -> list[str]:
         """A new table with the rows of the old one, which goes; columns that count go on counting."""
-        schema, _, own = parted(table.name)
+        schema, _, own = split_qualified(table.name)
         old = f"{schema}.{before(own)}"
         columns = self.columns(table)
-        made = [f"ALTER TABLE {table.name} RENAME TO {parted(old)[2]}"]
+        made = [f"ALTER TABLE {table.name} RENAME TO {split_qualified(old)[2]}"]
         counting = [e for e in columns if ddl_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
@@ -261,16 +256,16 @@ class _Way(Filling):
         owned = [
             e
             for e in self.there.values()
-            if e.kind == "sequence" and parted(e.facts.get("owned_by") or "")[0] == table.name
+            if e.kind == "sequence" and split_qualified(e.facts.get("owned_by") or "")[0] == table.name
         ]
         made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
         made += ddl_tables.create_table(table, columns)
-        made += [f"ALTER TABLE {table.name} OWNER TO {name(table.owner)}"] if table.owner else []
+        made += [f"ALTER TABLE {table.name} OWNER TO {identifier(table.owner)}"] if table.owner else []
         made += self.rows_of(table, columns, old)
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
             if sequence:
-                was = f"{parted(sequence)[0]}.{_old(sequence)}"
+                was = f"{split_qualified(sequence)[0]}.{_old(sequence)}"
                 now = literal(e.facts["identity"]["sequence"])
                 made.append(f"SELECT setval({now}::regclass, last_value, is_called) FROM {was}")  # noqa: S608
         made.append(f"DROP TABLE {old}")
@@ -290,13 +285,13 @@ class _Way(Filling):
         if entry.facts.get("type") == FOREIGN_KEY and self._refers_to_one_of(entry, gone):
             return False
         if above := index.get("attached_to"):
-            table, _, own = parted(above)
+            table, _, own = split_qualified(above)
             if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
                 return True
         if entry.kind == "column":
             if entry.key not in self.wanted and self.from_parent(entry):
                 return True
-            relations = [parted(entry.name)[0]]
+            relations = [split_qualified(entry.name)[0]]
         elif entry.kind == "sequence":
             by = entry.facts.get("owned_by") or ""
             return f"column:{by}" in gone
@@ -307,14 +302,14 @@ class _Way(Filling):
 
     def _refers_to_one_of(self, key: Entry, gone: set[str]) -> bool:
         """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
-        return bool((_tables_of(key) - {table_key(key.facts["table"])}) & gone)
+        return bool((tables_of(key) - {table_key(key.facts["table"])}) & gone)
 
     def _detached(self, entry: Entry) -> list[str]:
         """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
         part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
         above = {part["table"], *self._above(part["table"])} if part else set[str]()
         referred = any(
-            e.facts.get("type") == FOREIGN_KEY and _tables_of(e) & {*map(table_key, above)} for e in self.there.values()
+            e.facts.get("type") == FOREIGN_KEY and tables_of(e) & {*map(table_key, above)} for e in self.there.values()
         )
         return [f"ALTER TABLE {part['table']} DETACH PARTITION {entry.name}"] if part and referred else []
 
@@ -322,106 +317,6 @@ class _Way(Filling):
         entry = self.there.get(table_key(table))
         for parent in parents(entry) if entry else ():
             yield from (parent, *self._above(parent))
-
-    def _edges(self, actions: Mapping[Action, list[str]]) -> set[tuple[Action, Action]]:
-        """Pairs of actions of which the first comes before the second."""
-        edges: set[tuple[Action, Action]] = set()
-        self.made_as: dict[str, list[str]] = {}
-        for key in self.created:
-            if index := _index_of(self.wanted[key]):
-                self.made_as.setdefault(index, []).append(key)
-
-        def first(one: Action, two: Action) -> None:
-            if one in actions and two in actions and one != two:
-                edges.add((one, two))
-
-        for entry in self.there.values():
-            self._away_from(entry, first)
-        for key, entry in self.wanted.items():
-            for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
-                # A column is altered before its enum is made again, which gives it its default anew.
-                if two != "alter" or key not in self.swapped.get(need, ()):
-                    first((one, need), (two, key))
-            first(("drop", key), ("create", key))
-            first(("part", key), ("rejoin", key))
-            first(("part", key), ("alter", key))
-            first(("part", key), ("create", f"sequence:{_sequence_of(self.there.get(key))}"))
-            self._around_tables(entry, first)
-            self._around_rows(entry, first)
-        return edges
-
-    def _away_from(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """What an entry needs goes, or is altered, after the entry has gone or needs it no more; its name is free then."""
-        key, after = entry.key, self.wanted.get(entry.key)
-        for need in entry.needs:
-            if entry.kind == "column" and need == f"sequence:{_sequence_of(after)}":
-                first(("drop", need), ("alter", key))
-                first(("part", key), ("drop", need))
-                continue
-            for goes in ("drop", "part", "alter"):
-                first((goes, key), ("drop", need))
-            first(("drop", key), ("alter", need))
-            if entry.kind == "column":
-                self._kept_until_gone(entry, need, first)
-        if key in self.dropped and (index := _index_of(entry)):
-            table = table_key(entry.facts["table"])
-            for other in self.made_as.get(index, ()):
-                first(("drop", key), ("create", other))
-                if table not in self.created:
-                    first(("drop", table), ("create", other))
-
-    def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
-        """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
-        name = parted(column.name)[0]
-        table = table_key(name)
-        if need not in self.wanted:
-            first(("create", table), ("drop", need))
-        if table in self.dropped - self.copied and need != table and not need.startswith(f"column:{name}."):
-            first(("drop", table), ("drop", need))
-
-    def _around_rows(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
-        sequences have their columns."""
-        columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
-        copied = table_key(parted(entry.name)[0]) in self.copied
-        if other := self.aside(entry) if entry.kind == "column" and not copied else None:
-            first(("create", entry.key), ("drop", other.key))
-        for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
-            first(("create", one), ("create", two))
-        for parent in self.ancestors(entry) if entry.kind == "table" else ():
-            first(("attach", entry.key), ("fill", table_key(parent)))
-        for key in self._unclustered(entry):
-            first(("alter", key), ("create", entry.key))
-            first(("alter", key), ("alter", entry.key))
-        for does, other in self.fills_of(entry.facts["relation"]) if entry.kind == "trigger" else ():
-            first((does, other), ("rejoin", entry.key))
-        if entry.kind == "sequence" and entry.facts.get("owned_by"):
-            first(("create", entry.key), ("own", entry.key))
-            first(("create", f"column:{entry.facts['owned_by']}"), ("own", entry.key))
-
-    def _unclustered(self, entry: Entry) -> Iterator[str]:
-        """Where a table is clustered by this index, those by which it is no more: what is said last holds."""
-        index: dict[str, t.Any] = (entry.facts.get("index") or entry.facts) if entry.kind in INDEXED else {}
-        if index.get("clustered"):
-            for key, made in self.altered.items():
-                if self.wanted[key].facts.get("table") == entry.facts["table"] and key != entry.key:
-                    yield from (key,) if any(each.endswith(" SET WITHOUT CLUSTER") for each in made) else ()
-
-    def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
-        if entry.kind in ("index", "constraint"):
-            first(("create", entry.key), ("attach", f"table:{entry.facts.get('table')}"))
-        if entry.kind == "trigger" and entry.facts.get("inherited"):
-            first(("attach", f"table:{entry.facts.get('relation')}"), ("create", entry.key))
-            for other in self.wanted.values():
-                if other.kind == "trigger" and not other.facts.get("inherited"):
-                    for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
-                        first((one, other.key), (two, entry.key))
-        if entry.kind == "column" and f"table:{parted(entry.name)[0]}" in self.created:
-            table = parted(entry.name)[0]
-            for need in entry.needs:
-                if not need.startswith(f"column:{table}."):
-                    first(("create", need), ("create", f"table:{table}"))
 
     def _beside(self, key: str) -> list[str]:
         """Owner, grants, comment and labels where they differ, or where it was recreated."""
@@ -442,7 +337,7 @@ class _Way(Filling):
 
     def _of_sequence(self, column: Entry, before: Entry | None) -> list[str]:
         """What is granted on the sequence of a column that counts by itself, and said of it."""
-        key = f"table:{parted(column.name)[0]}"
+        key = f"table:{split_qualified(column.name)[0]}"
         identity: dict[str, str] = column.facts.get("identity") or {}
         sequence, owner = identity.get("sequence"), self.wanted[key].owner
         if not sequence:
@@ -468,58 +363,11 @@ class _Way(Filling):
         return made
 
     def _is_granted_anew(self, entry: Entry) -> bool:
-        """Whether it is a column whose table's grants are recreated."""
-        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else ""
+        """Whether it is a column whose table's grants are made again."""
+        table = f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else ""
         before, after = self.there.get(table), self.wanted.get(table)
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
 
 
-def _index_of(entry: Entry) -> str | None:
-    """The index that an entry is or has, by its name: one name for all tables of a schema."""
-    if entry.kind == "index":
-        return entry.name
-    schema = parted(entry.facts.get("table", ""))[0]
-    return f"{schema}.{first_of(entry)}" if entry.kind == "constraint" and entry.facts.get("index") else None
-
-
-def _sequence_of(column: Entry | None) -> str | None:
-    """The sequence of an identity column."""
-    identity: dict[str, str] = (column.facts.get("identity") if column and column.kind == "column" else None) or {}
-    return identity.get("sequence")
-
-
-def _tables_of(key: Entry) -> set[str]:
-    """The tables of a foreign key, which needs columns of both."""
-    return {table_key(parted(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")}
-
-
 def _old(sequence: str) -> str:
-    return before(parted(sequence)[2])
-
-
-def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
-    """A topological order; of what is free, drops come first, then the names in their order."""
-    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
-    after: dict[Action, list[Action]] = {}
-    waiting = dict.fromkeys(actions, 0)
-    for one, two in edges:
-        after.setdefault(one, []).append(two)
-        waiting[two] += 1
-    free = [(rank[action[0]], action) for action, number in waiting.items() if not number]
-    heapq.heapify(free)
-    done = 0
-    while free:
-        _, action = heapq.heappop(free)
-        done += 1
-        yield action
-        for follower in after.get(action, ()):
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                heapq.heappush(free, (rank[follower[0]], follower))
-    if done < len(waiting):
-        left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
-        raise NotReached(
-            "could not plan the rollback",
-            said=f"these depend on each other in a circle: {', '.join(left[:6])}",
-            next_step="revert one of them by hand, then run the same command again",
-        )
+    return before(split_qualified(sequence)[2])

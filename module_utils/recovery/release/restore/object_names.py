@@ -9,6 +9,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...postgres.driver import errors
+from ...scout import contract
 from ..catalog.database_level import identifier
 
 if t.TYPE_CHECKING:
@@ -86,10 +87,10 @@ def _function(session: Session, text: str, document: Document, gone: Callable[[s
         for kind, _, signature in [key.partition(":")]
         if kind in KINDS and signature.startswith(f"{full}(")
     }
-    spelled = {_plain(signature): signature for signature in keys}
+    spelled = {_without_blanks(signature): signature for signature in keys}
     only = next(iter(keys)) if len(keys) == 1 else None
     meant = f"{full}({','.join(types or ())})"
-    wanted = only if types is None else spelled.get(_plain(meant))
+    wanted = only if types is None else spelled.get(_without_blanks(meant))
     key = next((key for kind in KINDS if types is not None and gone(key := f"{kind}:{meant}")), None)
     if wanted is None and key is not None:
         return key, []
@@ -99,13 +100,13 @@ def _function(session: Session, text: str, document: Document, gone: Callable[[s
     return keys[wanted], [f"other signatures stay as they are: {', '.join(more)}"] if more else []
 
 
-def _plain(signature: str) -> str:
+def _without_blanks(signature: str) -> str:
     """Without the spaces that may or may not be written."""
     return signature.replace(", ", ",")
 
 
 def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
-    """`scout.f(integer, text)` in parts; without parentheses all types are meant."""
+    """`schema.f(integer, text)` in parts; without parentheses all types are meant."""
     path, paren, rest = text.strip().partition("(")
     if not paren:
         return path, None
@@ -113,7 +114,7 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
         raise BadInput(
             f"drop_function {text[:200]!r} is not usable",
             said="a parenthesis is not closed",
-            next_step="give schema.function(types): -e drop_function='scout.f(integer, text)'",
+            next_step=contract.words("give schema.function(types): -e drop_function='{schema}.f(integer, text)'"),
         )
     words = [word.strip() for word in _separated(rest[:-1])]
     words = [word for word in words if word]
@@ -124,7 +125,7 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
         raise BadInput(
             f"drop_function {text[:200]!r} is not usable",
             said=e.diag.message_primary or str(e),
-            next_step="give types as SQL writes them: -e drop_function='scout.f(integer, text)'",
+            next_step=contract.words("give types as SQL writes them: -e drop_function='{schema}.f(integer, text)'"),
         ) from e
     return path, [row["type"] or row["word"] for row in rows]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
+from ...ledger.pauses import open_pause, set_pause_jobs
 from ...pipeline import pause_resume
 from ...scout import cron_jobs
 from ..catalog import database_level
@@ -16,17 +17,18 @@ from ..catalog import database_level
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...ledger.runs import Ledger, Pause
+    from ...ledger.ledger import Ledger
+    from ...ledger.pauses import Pause
     from ...postgres.session import Row, Session
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 
 def refuse_unfinished(session: Session, pause: Pause | None) -> None:
     """Raises NotReached where a pause is still waiting for runs: the schedules of their jobs are placeholders."""
     parked = [job.jobname for job in cron_jobs.jobs(session) if job.parked] if pause else []
     if parked:
-        raise NotReached(
-            "refused to roll back: a pause is not finished",
+        raise NotConverged(
+            "refused to go back: a pause is not finished",
             on=session.where,
             said=f"a run of {', '.join(parked)} is in flight",
             next_step="pause_ingestion.yml waits for it; then run the same command again",
@@ -36,9 +38,9 @@ def refuse_unfinished(session: Session, pause: Pause | None) -> None:
 def hold(
     session: Session, ledger: Ledger, live: Mapping[str, Entry], wanted: Mapping[str, Entry], names: list[str] | None
 ) -> tuple[list[Row], list[str]]:
-    """What the pause in force disables from now on, and the names of jobs it did not disable before; inside the
-    transaction that has given all jobs their captured state, before anybody sees that."""
-    pause = ledger.open_pause()
+    """What the pause in force holds from now on, and the names of jobs it did not hold before; inside the transaction that has
+    given all jobs their captured state, before anybody sees that."""
+    pause = open_pause(ledger)
     if pause is None:
         return [], []
     # Data is saved with policies off, and by one pg_cron shows each role its own jobs.
@@ -57,5 +59,5 @@ def hold(
     anew = {(job.jobname, job.owner) for job in started}
     kept = [entry for entry in given_back if (entry["jobname"], entry["owner"]) not in anew]
     now = [*kept, *map(pause_resume.saved, started)]
-    ledger.set_pause_jobs(pause, now)
+    set_pause_jobs(ledger, pause, now)
     return now, [job.jobname for job in started]

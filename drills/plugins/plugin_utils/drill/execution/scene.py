@@ -12,19 +12,15 @@ import typing as t
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ...reference import oracle
-from ...reference.faults.library import FAULTS, lacking
-from ...reference.faults.registry import missing
 from ...reference.server import places
-from ..results.document import Promise
-from ..scenario.scenario import Action, Play
+from ..scenario.scenario import Play
 from . import probes
 from .live_load import Load
-from .playbook_process import Order
-from .release_actions import NEEDS, Captured, bad_release, release_captured, release_is_back
+from .playbook_process import PlaybookCall
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +30,8 @@ if t.TYPE_CHECKING:
     from ..results.records import Run
     from ..sandbox.factory import Sandbox
     from ..scenario.scenario import Scenario
-    from .playbook_process import Playing, Stage
+    from .captured_release import Captured
+    from .playbook_process import PlaybookProcess, PlaybookRunner
 
 PLAYBOOKS: t.Final = places.RECOVERY / "playbooks"
 PLACE: t.Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
@@ -44,10 +41,12 @@ WINDOW: t.Final = dt.timedelta(hours=2)
 class Scene:
     """A context manager: whatever a fault holds is let go, and the load comes to rest, at its end."""
 
-    def __init__(self, scenario: Scenario, sandbox: Sandbox, stage: Stage, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, scenario: Scenario, sandbox: Sandbox, runner: PlaybookRunner, folder: Path, progress: Progress
+    ) -> None:
         self.scenario = scenario
         self.sandbox = sandbox
-        self.stage = stage
+        self.runner = runner
         self.folder = folder
         self.progress = progress
         self.load = Load(sandbox.dsn, events_per_second=scenario.events_per_second, scheduler=sandbox.has_pg_cron)
@@ -86,39 +85,18 @@ class Scene:
         """Every event that was ever written, by whomever."""
         return {**self._known, **self.load.written}
 
-    # --- what somebody does
-
-    def act(self, action: Action) -> list[Promise]:
-        """A fault, or another action, and what it found; jobs that it switched on purpose are nobody's to switch back."""
-        before = probes.jobs(self.sandbox.dsn)
-        if action.name in ACTIONS:
-            found = ACTIONS[action.name](self, **action.options)
-        else:
-            with self.load.still():
-                found = FAULTS[action.name](self.sandbox.dsn, **action.options)
-        after = probes.jobs(self.sandbox.dsn)
-        if action.name not in TO_BE_MENDED:
-            self.jobs |= {name: active for name, active in after.items() if before.get(name) != active}
+    def note_arrivals(self) -> None:
+        """Events in bronze now count as written by somebody, as they were when first seen."""
         arrived = oracle.bronze(self.sandbox.dsn)
         self._known |= {event: text for event, text in arrived.items() if event not in self._known}
-        promises = [each for each in _list(found) if isinstance(each, Promise)]
-        if not promises:
-            self._learn(found)
-        return promises
 
-    @staticmethod
-    def about(action: Action) -> str:
-        """What an action does, in a sentence."""
-        does = ACTIONS.get(action.name) or FAULTS[action.name].function
-        return " ".join((does.__doc__ or "").split()).partition(". ")[0]
-
-    def _learn(self, found: t.Any) -> None:
+    def learn(self, found: t.Any) -> None:
         """What a fault tells of itself: sessions it holds, events it wrote, or facts by name."""
         if hasattr(found, "close"):
             self._held.append(found)
         elif isinstance(found, Mapping):
             facts = t.cast("Mapping[str, t.Any]", found)
-            self.facts |= {name: _plain(value) for name, value in facts.items()}
+            self.facts |= {name: _as_variable(value) for name, value in facts.items()}
             self.poison |= {event for event in facts.get("poison", ()) if isinstance(event, UUID)}
         elif isinstance(found, list):
             values = t.cast("list[t.Any]", found)
@@ -127,26 +105,16 @@ class Scene:
             name = "event_ids" if events else "transaction_ids"
             self.facts[name] = [*self.facts.get(name, []), *map(str, values)]
 
-    def lacks(self) -> list[str]:
-        """What the faults of the scenario need and the database does not have, each with who needs it."""
-        asked = [
-            *self.scenario.faults,
-            *(step for step in self.scenario.steps if isinstance(step, Action)),
-            *(event.fault for play in self.scenario.plays for event in play.meanwhile if event.fault),
-        ]
-        with probes.connect(self.sandbox.dsn) as connection:
-            return [f"{thing}, needed by {fault.name}" for fault in asked for thing in _lacking(connection, fault)]
-
     # --- playbooks
 
-    def start(self, play: Play, on_task: Callable[[str], None]) -> tuple[Playing, Path]:
+    def start(self, play: Play, on_task: Callable[[str], None]) -> tuple[PlaybookProcess, Path]:
         """The playbook on its way, and the folder in which it leaves what it leaves."""
         self._plays += 1
         folder = self.folder / f"{self._plays:02d}-{play.playbook}"
         folder.mkdir(parents=True)
         dsn = self.sandbox.operator_dsn(play.operator or self.scenario.operator)
         variables = {name: self._filled(value) for name, value in play.vars.items()}
-        return self.stage.start(Order(play.path, folder, dsn, variables, play.actor), on_task), folder
+        return self.runner.start(PlaybookCall(play.path, folder, dsn, variables, play.actor), on_task), folder
 
     def play(self, name: str, actor: str, **variables: t.Any) -> None:
         """A playbook that somebody else runs to its end, which has to be a good one."""
@@ -158,7 +126,7 @@ class Scene:
         finally:
             playing.stop()
         if played.rc != 0:
-            raise NotReached(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
+            raise NotConverged(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
 
     def undo_of(self, run_id: str) -> Play:
         """The playbook that undoes a run; where the pipeline at work has changed rows since, what was moved counts."""
@@ -196,72 +164,12 @@ class Scene:
         return self.facts[name]
 
 
-def _list(value: t.Any) -> list[t.Any]:
-    return t.cast("list[t.Any]", value) if isinstance(value, list) else []
-
-
-def _plain(value: t.Any) -> t.Any:
+def _as_variable(value: t.Any) -> t.Any:
     """As a variable of a playbook can be."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, list | tuple | set):
-        return [_plain(each) for each in t.cast("list[t.Any]", value)]
+        return [_as_variable(each) for each in t.cast("list[t.Any]", value)]
     return value
-
-
-def _lacking(connection: t.Any, action: Action) -> list[str]:
-    """What an action needs of a database that does not have it."""
-    if action.name in FAULTS:
-        return lacking(connection, action.name, **action.options)
-    return missing(connection, NEEDS) if action.name == bad_release.__name__ else []
-
-
-def wait(scene: Scene, seconds: float) -> None:
-    """Lets time pass."""
-    scene.progress.wait(seconds)
-
-
-def release_sessions(scene: Scene) -> None:
-    """Whoever held a lock or a transaction lets go."""
-    scene.release()
-
-
-def restart_server(scene: Scene, immediate: bool = False) -> None:
-    """The server restarts, in good order or as after a crash."""
-    scene.sandbox.restart_server(immediate=immediate)
-
-
-def slow_standby(scene: Scene, seconds: float = 15) -> t.Any:
-    """A standby that is behind, until the end."""
-    return scene.sandbox.slow_standby(seconds)
-
-
-def colleague_pauses(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
-    """Somebody else pauses ingestion, for a reason of their own."""
-    scene.play("pause_ingestion", actor, incident=incident)
-
-
-def colleague_resumes(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
-    """The same person resumes it."""
-    scene.play("resume_ingestion", actor, incident=incident)
-
-
-#: What is done to a sandbox rather than to its database, or by the playbooks of somebody else.
-ACTIONS: t.Final[dict[str, Callable[..., t.Any]]] = {
-    function.__name__: function
-    for function in (
-        *(wait, release_sessions, restart_server, slow_standby, colleague_pauses, colleague_resumes),
-        *(release_captured, bad_release, release_is_back),
-    )
-}
-#: What switches jobs, without its being anybody's purpose.
-TO_BE_MENDED: t.Final = (bad_release.__name__,)
-#: What may stand among the faults and breaks nothing.
-PREPARING: t.Final = ("release_captured", "colleague_pauses", "slow_standby", "doubtful_window")
-#: What a scenario may name among its faults.
-BREAKING: t.Final[dict[str, Callable[..., t.Any]]] = {
-    **FAULTS,
-    **{name: ACTIONS[name] for name in ("slow_standby", "colleague_pauses", "release_captured", "bad_release")},
-}
