@@ -105,7 +105,7 @@ def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
     if report.problems:
         raise NotConverged(
-            f"evidence is not as it was written ({count(len(report.problems), 'problem')} in {looked})",
+            f"evidence was altered ({count(len(report.problems), 'problem')} in {looked})",
             on=str(folder),
             said="; ".join(map(str, report.problems)),
             next_step="keep this folder as it is, and look for a copy of it; each problem is in the result",

@@ -362,7 +362,7 @@ def _summary(
         return f"notified nobody {about}: notifications are disabled"
     if not sent and not unsent:
         return f"notified nobody {about}: no channel {'wants it' if params['channels'] else 'is set up'}"
-    told = ("would tell" if check else "told") + f" {', '.join(sent) or 'nobody'} {about}"
+    told = ("would notify" if check else "notified") + f" {', '.join(sent) or 'nobody'} {about}"
     return told + (f"; not {', '.join(u['channel'] for u in unsent)}" if unsent else "")
 
 

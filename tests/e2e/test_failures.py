@@ -58,7 +58,7 @@ FAILURES = {
     "pause_is_undone_by_something": Failure(
         "pause",
         "still active after being deactivated: smart-gold-refresh",
-        "something activates them again",
+        "something re-activates them",
         NO_JOB_CAN.format(active="true"),
         OBEDIENT,
         ingestion="running",

@@ -247,7 +247,7 @@ def test_without_a_pause_and_with_down_scripts(bad: Release, tmp_path: Path) -> 
     played = bad.play(**options)
     assert played.rc == 2, played.text
     assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["restore"]
-    assert "did not arrive" in played.summary
+    assert "post-rollback verification failed" in played.summary
     assert schema(bad.pipeline) == bad.bad
     done = bad.play(application_rollback_enabled=False, pause=False)
     assert changed(done) == ["restore"], done.text

@@ -340,7 +340,7 @@ class Repository:
         return tree.strip() if done.code == 0 else Conflict(files)
 
     def take_in(self, commit: str, parent: str) -> None:
-        """Copies the commit and its new objects from beside the clone into it. Raises NotReached where they are too
+        """Copies the commit and its new objects from beside the clone into it. Raises NotConverged where they are too
         large."""
         pack = self.run("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=f"{commit}\n^{parent}\n".encode())
         if pack.cut:

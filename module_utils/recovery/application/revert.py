@@ -24,7 +24,7 @@ COMMITS: t.Final = 50
 
 
 def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable[[str], None]) -> dict[str, t.Any]:
-    """The revert as a result; made unless this is a check, and pushed where asked. Raises NotReached where the
+    """The revert as a result; made unless this is a check, and pushed where asked. Raises NotConverged where the
     branch keeps moving, or holds commits the clone has not seen."""
     _refuse_nonsense(repository, wanted)
     words = author(repository, wanted)
@@ -42,7 +42,7 @@ def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable
             return done
         known = tip
     raise NotConverged(
-        f"the branch moved {RETRIES + 1} times while it was to be reverted",
+        f"the branch moved {RETRIES + 1} times during the revert",
         on=str(repository.folder),
         next_step="keep others from pushing to it for a minute and run the same command again; nothing was pushed",
     )
@@ -252,7 +252,7 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
         made = repository.merged(_tree(repository, commit.sha), now, before, words)
         if isinstance(made, Conflict):
             raise NotConverged(
-                f"commit {commit.sha[:10]} cannot be reverted: newer changes are in the way",
+                f"commit {commit.sha[:10]} cannot be reverted: newer changes conflict with it",
                 on=str(repository.folder),
                 said=f"{commit.subject!r} conflicts in {', '.join(made.files[:20])}",
                 next_step="revert the newer commits too, restore a whole tree with to, or revert it by hand; "
@@ -264,7 +264,7 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
 
 
 def make(repository: Repository, todo: Plan, words: Mapping[str, str], *, sign: bool) -> str:
-    """The commit, beside the clone; whatever git's configuration, it is signed only where asked. Raises NotReached
+    """The commit, beside the clone; whatever git's configuration, it is signed only where asked. Raises NotConverged
     where it is not what was planned."""
     options = ["--gpg-sign"] if sign else ["--no-gpg-sign"]
     made = repository.text(

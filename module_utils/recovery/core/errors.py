@@ -107,13 +107,13 @@ class LeaseLost(RecoveryError):
 
 
 class NotConverged(RecoveryError):
-    """The wanted state was not reached; `result` holds how far it came."""
+    """The wanted state was not reached; `result` holds the progress made."""
 
     kind = "not_reached"
 
 
 class SystemicFailure(RecoveryError):
-    """Too much is wrong for a repair row by row; nothing more was moved."""
+    """Too much is wrong to repair row by row; nothing more was moved."""
 
     kind = "systemic"
 

@@ -36,7 +36,8 @@ def write(path: Path, data: bytes, name: str = "", *, mode: int | None = None, a
 
 
 def create(path: Path, data: bytes) -> bool:
-    """Writes a file that is not there yet, in one step; False where there is one, which stays as it is."""
+    """Writes a file that does not exist yet, in one step; False, with the file unchanged, where it does. Raises
+    BadInput where it cannot be written."""
     with translating(path), _written(path, data, None) as part:
         try:
             os.link(part, path)
@@ -46,7 +47,8 @@ def create(path: Path, data: bytes) -> bool:
 
 
 def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
-    """Writes what `made` makes of the bytes that are there, none if there is no file; one after the other."""
+    """Replaces a file's bytes (empty where there is no file) by what `made` returns for them; one writer at a time.
+    Raises BadInput where it cannot be written."""
     with translating(path, name):
         there = path.expanduser().resolve()
         there.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,8 @@ def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: 
 
 @contextlib.contextmanager
 def translating(path: Path, name: str = "", advice: str = GIVE) -> Generator[None]:
-    """Says what could not be written, and which parameter named it."""
+    """Raises an OSError from inside it as a BadInput that says what could not be written and which parameter named
+    it."""
     try:
         yield
     except (OSError, ValueError) as e:

@@ -128,7 +128,7 @@ def whole() -> dict[str, str | None]:
 
 
 class AbsentError(NotConverged):
-    """There is nothing to be had here, and that is no trouble."""
+    """There is nothing to read here, and that is not a problem."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -230,8 +230,8 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         evidence = (
             f"{count(found.dead_letters, 'entry', 'entries')} in {contract.names().dead_letters} without resolved_at"
         )
-        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is mended, {REDRIVE}"
-        yield _cause("dead letters wait for someone", evidence, look, blocks=False)
+        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is fixed, {REDRIVE}"
+        yield _cause("unresolved dead letters", evidence, look, blocks=False)
 
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

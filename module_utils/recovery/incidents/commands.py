@@ -48,7 +48,8 @@ KEPT: t.Final = {
 
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Opens, notes, updates or closes; in check mode says what that would come to."""
+    """Opens, notes, updates or closes; in check mode says what that would do. Raises BadInput for a name that means
+    no incident, NotConverged where the plan refuses."""
     want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be read as no incident", next_step="give it another name")
@@ -196,7 +197,11 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
-        return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
+        return {
+            **nothing,
+            "incident": open_one,
+            "summary": f"would note the {action}" if about else "nothing was observed",
+        }
     run = runs.begin(ledger, action, {})
     run.effects.update(about)
     runs.end(run, None)
@@ -237,7 +242,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def told(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """The story of an incident. Raises NotReached where it was never opened, MissingPrivilege where the ledger
+    """The story of an incident. Raises NotConverged where it was never opened, MissingPrivilege where the ledger
     cannot be read."""
     zone = timeline.zone_of(params["time_zone"])
     session = call.session

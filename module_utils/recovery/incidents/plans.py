@@ -57,7 +57,7 @@ class Todo:
 
 
 def to_open(look: Look, want: Wanted, where: str) -> Todo:
-    """Opens it unless it is open. Raises NotReached for a second one beside another."""
+    """Opens it unless it is open. Raises NotConverged for a second one beside another."""
     name = look.free_name if want.given == ADHOC else want.given
     there = look.in_force
     if there is not None and look.record is not None and look.record.row["incident"] == there["incident"]:
@@ -121,7 +121,7 @@ def _last_note(record: Record, item: str | None) -> str | None:
 
 
 def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
-    """Changes severity and title, states the news, promises the next update and adopts runs. Raises NotReached for a
+    """Changes severity and title, states the news, promises the next update and adopts runs. Raises NotConverged for a
     closed incident, or runs of another one."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"] and (want.title or want.severity or want.text or want.minutes):
@@ -180,7 +180,7 @@ def _tell(record: Record, look: Look, want: Wanted, line: Row, parts: list[str],
 
 
 def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
-    """Closes it. Raises NotReached while it keeps ingestion paused, or while the gate does not pass."""
+    """Closes it. Raises NotConverged while it keeps ingestion paused, or while the gate does not pass."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"]:
         return Todo(name, row, summary=f"{name} was closed {to_the_minute(row['closed_at'])} by {row['closed_by']}")

@@ -196,14 +196,14 @@ def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: b
 
 
 def refuse_lease_held(ledger: Ledger, *, token: int | None, takeover: bool) -> None:
-    """What taking the lease would say, without taking it; inside the caller's transaction."""
+    """Raises LeaseHeld where taking the lease would, without taking it; inside the caller's transaction."""
     seen = lease.read(ledger) if token is None and not takeover else None
     if seen and seen["held"] and not holder_is_dead(seen, ledger.controller):
         raise lease.held_by(seen, ledger.session.where)
 
 
 def write(ledger: Ledger, todo: Todo) -> None:
-    """Writes what was planned. Raises NotReached where another incident was opened at the same moment."""
+    """Writes what was planned. Raises NotConverged where another incident was opened at the same moment."""
     session = ledger.session
     with attempting(f"could not write to the record of {todo.incident}", on=session.where):
         try:

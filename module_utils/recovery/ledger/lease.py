@@ -81,7 +81,7 @@ def acquire(
     seconds: int = LEASE_SECONDS,
     holder: Controller | None = None,
 ) -> Lease | None:
-    """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotReached where
+    """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotConverged where
     someone else takes it at the same moment.
 
     Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.

@@ -73,7 +73,7 @@ WITH base AS MATERIALIZED (SELECT b.event_id, {sale} AS transaction_id FROM {bro
 SELECT coalesce(array_agg(event_id::text), '{{}}') AS ids FROM (
     SELECT event_id FROM base
     UNION
-    SELECT b.event_id FROM scout_ops.kin AS k JOIN {bronze} AS b USING (event_id)
+    SELECT b.event_id FROM scout_ops.related_events AS k JOIN {bronze} AS b USING (event_id)
     WHERE k.run_id = %(run_id)s AND k.transaction_id IN (SELECT transaction_id FROM base) AND {condition}
 ) AS picked
 """

@@ -209,7 +209,7 @@ def _stop(
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
     """Re-enables exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or
-    none. Raises NotReached where one stays inactive."""
+    none. Raises NotConverged where one stays inactive."""
     switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
     with attempting("could not resume ingestion", on=session.where), session.write():
         wanted = {job.jobid: (job.active, job.schedule) for job in cron_jobs.jobs(session)}
@@ -238,7 +238,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
 
 
 def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = None) -> None:
-    """Raises NotReached unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
+    """Raises NotConverged unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
     state = read(session, ledger, names)
     working = sessions.in_flight(state.activities)
     if state.active or state.parked or working:
@@ -279,8 +279,8 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
         if _same(entry, job):
             return entry["schedule"]
     raise NotConverged(
-        f"cannot give job {job.jobname} its schedule back",
-        said="an unfinished pause parked it and no ledger remembers its schedule",
+        f"cannot restore the schedule of job {job.jobname}",
+        said="an unfinished pause parked it and no ledger has its schedule",
         next_step=f"SELECT cron.alter_job({job.jobid}, schedule => '<its schedule>')",
     )
 

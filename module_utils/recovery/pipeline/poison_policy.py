@@ -35,12 +35,12 @@ class Tolerance:
         return self.poison != "quarantine" or not self.max_poison or self.max_poison_share >= 1
 
     def refuse(self, what: str, event_id: str, refused: Refused, *, quarantined: int, loaded: int, where: str) -> None:
-        """Raises NotReached where poison stops `what`, Systemic where quarantining this event too would exceed the
+        """Raises NotConverged where poison stops `what`, SystemicFailure where quarantining this event too would exceed the
         limits."""
         culprit = f"event {event_id}: {refused.said}"
         if self.poison == "stop":
             raise NotConverged(
-                f"{what} stopped at a poison event, as told",
+                f"{what} stopped at a poison event, as requested",
                 on=where,
                 said=culprit,
                 sqlstate=refused.sqlstate,
@@ -51,7 +51,7 @@ class Tolerance:
         if too_many or (quarantined + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
             name, limit = ("max_poison", self.max_poison) if too_many else ("max_poison_share", self.max_poison_share)
             raise SystemicFailure(
-                f"{what} stopped as at a systemic failure after {count(isolated, 'poison event')}: "
+                f"{what} stopped after {count(quarantined, 'poison event')}, which looks systemic, not bad data: "
                 f"more would exceed {name}={limit}",
                 on=where,
                 said=f"next would be {culprit}",
@@ -74,7 +74,7 @@ class Etl:
         self.said: set[str] = set()
 
     def refuse_broken(self, what: str, refused: Refused, tolerance: Tolerance) -> None:
-        """Raises Systemic where the ETL says the same of a known-good test sale: then no event is to blame, and none
+        """Raises SystemicFailure where the ETL says the same of a known-good test sale: then no event is to blame, and none
         may be moved. To be asked as long as nothing has been loaded; inside the caller's transaction, in which
         nothing of the sale remains."""
         if refused.said in self.said or tolerance.allows_all:
@@ -84,13 +84,13 @@ class Etl:
             self.said.add(refused.said)
             return
         raise SystemicFailure(
-            f"{what} stopped: the ETL refuses a sound sale as well",
+            f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
             said=refused.said,
             sqlstate=refused.sqlstate,
             next_step=(
-                f"mend {contract.names().etl}, or take back the deployment that broke it (rollback.yml), then run the same command "
-                "again; -e max_poison_share=1 sets the events aside all the same"
+                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml), then run the same command "
+                "again; -e max_poison_share=1 quarantines the events anyway"
             ),
         )
 

@@ -57,8 +57,8 @@ def clear(
     max_sessions: int,
     progress: Progress,
 ) -> list[Cleared]:
-    """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck. Raises Systemic,
-    having ended none, where there are more than `max_sessions`; NotReached where one survives."""
+    """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck. Raises SystemicFailure,
+    having ended none, where there are more than `max_sessions`; NotConverged where one survives."""
     if len(todo.clear) > max_sessions:
         raise SystemicFailure(
             f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",

@@ -224,7 +224,7 @@ class Trial:
             self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
             self._rehearse(send, timezone)
             raise psycopg.Rollback
-        with self._looking("look that nothing remains"):
+        with self._looking("check that nothing remains"):
             remains = session.row(contract.compose(REMAINS), ids=self.ids, transaction_id=self.sale.transaction_id)[
                 "rows"
             ]
@@ -279,7 +279,7 @@ class Trial:
     def _send(self, send: t.LiteralString, event_id: str, payload: dict[str, t.Any]) -> None:
         values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
         done = self.session.execute(contract.compose(send), event_type=contract.names().transaction_event, **values)
-        _expect(done == 1, "bronze did not take it")
+        _expect(done == 1, "bronze did not store it")
 
     def _refused(self, send: t.LiteralString, event_id: str) -> None:
         try:
@@ -309,7 +309,7 @@ class Trial:
 
     def _compare(self) -> None:
         found = self.session.rows(contract.compose(SILVER), transaction_id=self.sale.transaction_id, ts=self.sale.ts)
-        _expect(len(found) == 1, f"silver has {len(found)} rows of it")
+        _expect(len(found) == 1, f"silver has {len(found)} rows for it")
         wanted = self.sale.as_silver(self.ids[0])
         differing = [
             f"{name} {found[0][name]} instead of {value}" for name, value in wanted.items() if found[0][name] != value
@@ -341,8 +341,9 @@ def source() -> str:
 
 
 def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
-    """What the ETL says of a sale that is sound, within the caller's transaction, in which nothing of it remains. None where
-    it takes it, where it cannot be tried, and where something else is in the way: nothing is known then."""
+    """What the ETL says of a known-good test sale, within the caller's transaction, in which nothing of it remains;
+    raises nothing for it. None where it is loaded, where it cannot be tried, and where something else blocks it:
+    then nothing is known."""
     if session.rows(DRAWING, tables=list(written())):
         return None
     said: psycopg.Error | None = None

@@ -191,7 +191,7 @@ def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
-    """The oldest pending events with the session that has each locked, where that can be told."""
+    """The oldest pending events with the session that locks each, where that can be told."""
     return session.rows(contract.compose(HIDDEN), event_type=contract.names().transaction_event, before=before)
 
 
@@ -208,7 +208,7 @@ def head(session: Session) -> str | None:
 
 @contextlib.contextmanager
 def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
-    """Within it the ETL takes the first `size` events but for suspects and repeats; call it inside a transaction."""
+    """Within it the ETL loads the first `size` events, skipping suspects and repeats; call it inside a transaction."""
     row = session.row(
         contract.compose(HOLD_BACK),
         event_type=contract.names().transaction_event,
@@ -221,7 +221,7 @@ def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held
 
 @contextlib.contextmanager
 def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
-    """Within it the ETL takes this event first; none is wanted where another session has it, or it left the queue."""
+    """Within it the ETL loads this event first; none where another session locks it, or it left the queue."""
     row = session.row(
         contract.compose(HOLD_BACK_OTHERS), event_type=contract.names().transaction_event, event_id=uuid.UUID(event_id)
     )
@@ -261,8 +261,8 @@ def not_taken(session: Session, event_ids: list[str]) -> list[str]:
 
 
 def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
-    """Has the ETL take these pending events and nothing else; raises NotConverged where it leaves one out. Where `exactly` may be
-    called."""
+    """Has the ETL load these pending events and nothing else; raises NotConverged where it skips one. Call it where
+    `exactly` may be called."""
     if not event_ids:
         return
     with exactly(session, event_ids) as turns:
@@ -271,10 +271,10 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
     left = not_taken(session, event_ids)
     if left:
         raise NotConverged(
-            "stopped before a batch that the ETL did not take whole; it was rolled back",
+            "stopped before a batch that the ETL did not load completely; it was rolled back",
             on=session.where,
             said=f"{contract.names().etl} skipped event {left[0]}",
-            next_step="see why it does not take it, then run the same command again",
+            next_step="find out why it skips it, then run the same command again",
         )
 
 

@@ -177,7 +177,8 @@ def in_order(found: Iterable[View]) -> list[View]:
 
 
 def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
-    """The freshness of every view; `budget_seconds` bounds the comparison of contents, beyond it is unknown."""
+    """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
+    unknown."""
     changed_at = session.row(contract.compose(SILVER_CHANGED))["changed_at"]
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []

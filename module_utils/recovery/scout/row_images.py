@@ -88,7 +88,7 @@ class Table:
         )
 
     def like(self, keys: Collection[str]) -> Table:
-        """The table with the columns an image has; newer columns take their defaults. Raises NotReached where a
+        """The table with the columns an image has; newer columns take their defaults. Raises NotConverged where a
         column is gone."""
         known = {column.name for column in self.columns}
         gone = sorted(set(keys) - known)

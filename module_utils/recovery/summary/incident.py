@@ -183,13 +183,13 @@ def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
     if made["ingestion"] in ("paused", "pausing") and {"pause", "unfinished"} & set(changed):
         operation = made["operation"].replace("_", " ")
         why = _why(made)
-        happened = f"ingestion is left paused after the {operation}" + (f": {why}" if why else "")
+        happened = f"ingestion stays paused after the {operation}" + (f": {why}" if why else "")
         return {"event": "update", "happened": happened, "done": done}
     return nothing
 
 
 def _why(made: Mapping[str, t.Any]) -> str:
-    """Why it is left paused; nothing where somebody wanted it so."""
+    """Why it stays paused; nothing where somebody wanted it so."""
     error: Mapping[str, t.Any] = made["error"] or {}
     if error:
         return ": ".join(str(error[part]) for part in ("attempted", "said") if error.get(part))

@@ -131,7 +131,7 @@ def way_back(result: Mapping[str, t.Any]) -> list[str]:
 
 
 def dead_letters() -> str:
-    """Where to look for what was set aside."""
+    """Where to look for what was quarantined."""
     return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
 
 

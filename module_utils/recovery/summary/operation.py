@@ -127,7 +127,7 @@ class Story:
 
     @property
     def goes_back(self) -> bool:
-        """Whether this is going back to a captured release."""
+        """Whether this is a rollback to a captured release."""
         return self.operation == rollback.OPERATION
 
     @property

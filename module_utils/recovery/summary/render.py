@@ -172,9 +172,9 @@ def _now(story: Story) -> str:
     if story.operation == "preflight" and story.failure is None:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
-        return "ingestion was left as it was" if story.changed else "nothing was changed"
+        return "ingestion unchanged" if story.changed else "nothing was changed"
     if story.operation == capture.OPERATION:
-        return "the pipeline was left as it was"
+        return "pipeline unchanged"
     if story.state == "unknown":
         return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
@@ -236,7 +236,7 @@ def _warnings(story: Story) -> list[str]:
 
 
 def _unbroken(story: Story) -> list[str]:
-    """Commands that bring back what moved or went back."""
+    """Commands that undo what was moved or rolled back."""
     return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
 
 

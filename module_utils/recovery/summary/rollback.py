@@ -92,7 +92,7 @@ def parts(
 
 
 def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
-    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
+    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the rollback takes, or took."""
     captured = readable(result.get("captured_at"))[:16]
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"

@@ -430,7 +430,7 @@ def test_a_run_of_the_ledger_that_was_killed_is_made_again(scout_db: str, app: A
 
 def test_without_a_ledger_or_a_file_it_is_refused(scout_db: str, app: App, cli: Cli) -> None:
     given = {"repository": str(app.clone.path), "project_ref": PROJECT, "cli": str(cli.path), "commit": app.old}
-    assert "refused to deploy without writing down" in bad(run(EDGE, dsn=scout_db, ledger="off", **given))
+    assert "refused to deploy without recording" in bad(run(EDGE, dsn=scout_db, ledger="off", **given))
     with operator(scout_db, without="create") as dsn:
         assert "could not use the ledger scout_ops" in bad(run(EDGE, dsn=dsn, **given))
     assert cli.calls == []

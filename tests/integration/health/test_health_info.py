@@ -560,7 +560,7 @@ def test_poison_comes_with_what_the_job_said(scout_db: str) -> None:
 def test_a_transaction_twice_in_a_batch_is_named(scout_db: str) -> None:
     ids = library.duplicate_in_batch(scout_db)
     result = assess(scout_db)
-    assert "stands twice in one batch" in result["diagnoses"][0]["cause"]
+    assert "within one batch" in result["diagnoses"][0]["cause"]
     assert all(str(event_id) in result["diagnoses"][0]["evidence"] for event_id in ids)
     assert "repeated_transactions" in result["needs_reset"]
 

@@ -118,9 +118,9 @@ def test_what_is_refused_says_what_to_do(scout_db: str) -> None:
     assert "an incident needs a severity" in refused(scout_db, "opened", title="x")
     assert "nothing to note" in refused(scout_db, "noted", text="")
     assert "nothing to update" in refused(scout_db, "updated")
-    assert "no item of the checklist" in refused(scout_db, "noted", text="x", settles="nonsense")
+    assert "is not a checklist item" in refused(scout_db, "noted", text="x", settles="nonsense")
     assert "without a text" in refused(scout_db, "noted", root_cause="x", settles="root_cause")
-    assert "'is stale' stand outside of quotes" in refused(
+    assert "'is stale' are outside the quotes" in refused(
         scout_db, "opened", title="gold", severity="high", stray_words="is stale"
     )
     assert "next_update_minutes 0 is not usable" in refused(scout_db, "updated", next_update_minutes=0)

@@ -87,7 +87,7 @@ def test_a_slack_channel_is_told() -> None:
     assert got.body["mrkdwn"] is False
     assert (result["sent"], result["unsent"], result["changed"]) == (["team"], [], True)
     assert result["message"] == got.body["text"]
-    assert result["summary"] == "told team of INC-2041, opened"
+    assert result["summary"] == "notified team of INC-2041, opened"
     assert result["deliveries"][0]["attempts"] == 1
 
 
@@ -252,7 +252,7 @@ def test_channels_are_told_side_by_side_and_each_by_itself() -> None:
         assert time.monotonic() - began < 3
     assert result["sent"] == ["four"]
     assert [u["channel"] for u in result["unsent"]] == ["one", "two", "three"]
-    assert result["summary"] == "told four of INC-2041, opened; not one, two, three"
+    assert result["summary"] == "notified four of INC-2041, opened; not one, two, three"
     assert len(result["warnings"]) == 3
 
 
@@ -283,9 +283,9 @@ def test_events_and_severities_choose_the_channels() -> None:
     assert mild["sent"] == ["all", "end"]
     assert mild["passed_over"] == ["bad"]
     nobody = tell(channels[1])
-    assert nobody["summary"] == "told nobody of INC-2041, opened: no channel wants it"
+    assert nobody["summary"] == "notified nobody of INC-2041, opened: no channel wants it"
     assert nobody["changed"] is False
-    assert tell()["summary"] == "told nobody of INC-2041, opened: no channel is set up"
+    assert tell()["summary"] == "notified nobody of INC-2041, opened: no channel is set up"
 
 
 def test_a_check_shows_the_message_and_sends_nothing() -> None:
@@ -302,11 +302,11 @@ def test_a_check_shows_the_message_and_sends_nothing() -> None:
         }
         result = tell(slack(web), letter, {"kind": "slack"}, check=True, say=shown.append)
     assert (web.got, post.letters) == ([], [])
-    assert shown[0] == "would tell team, email:"
+    assert shown[0] == "would notify team, email:"
     assert "  Status: investigating" in shown
     assert (result["sent"], result["changed"]) == (["team", "email"], True)
     assert result["unsent"][0]["error"].startswith("url is missing")
-    assert result["summary"] == "would tell team, email of INC-2041, opened; not slack"
+    assert result["summary"] == "would notify team, email of INC-2041, opened; not slack"
     assert result["deliveries"] == []
 
 
@@ -314,7 +314,7 @@ def test_it_can_be_switched_off() -> None:
     with Web() as web:
         result = tell(slack(web), enabled=False)
     assert web.got == []
-    assert result["summary"] == "told nobody of INC-2041, opened: notifications are switched off"
+    assert result["summary"] == "notified nobody of INC-2041, opened: notifications are disabled"
     assert (result["sent"], result["changed"], result["passed_over"]) == ([], False, ["team"])
 
 

@@ -88,7 +88,7 @@ def test_check_mode_counts_and_writes_nothing(scout_db: str) -> None:
     assert (result["changed"], result["run_id"], result["backlog"]["events"]) == (True, None, 41)
     assert {s["event_id"] for s in result["suspects"]} == set(map(str, ids))
     assert all(s["reason"] for s in result["suspects"])
-    assert result["summary"] == "would load 41 pending events, of which 11 events would go to the dead letter queue"
+    assert result["summary"] == "would load 41 pending events, of which 11 events would be quarantined"
     assert fingerprint(scout_db) == before
 
 

@@ -63,7 +63,7 @@ def with_drills() -> Iterator[None]:
 
 
 def test_a_variable_of_a_drill_is_known_where_drills_are() -> None:
-    assert extra_vars.check(["scenario"]) == ["no playbook here reads the variable 'scenario'"]
+    assert extra_vars.check(["scenario"]) == ["no playbook reads the variable 'scenario'"]
 
 
 @pytest.mark.usefixtures("with_drills")

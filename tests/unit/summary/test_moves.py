@@ -66,7 +66,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
                         {}, "failed", ["now nothing was changed", "failed refused to select everything",
                                        "next give a window; then run the same command again"]),
     "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotConverged(
-        "ingestion is stopped from starting, but not yet paused", next_step="wait"), state="pausing")}, {}, "failed", [
+        "new runs are blocked, but work is still in flight", next_step="wait"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "next wait; then run the same command again"]),
     "the move failed": ("quarantine", START | {"plan": PLAN, "pause": PAUSED, "quarantine": failed(
         BROKEN, changed=True, run_id=RUN, effects={"moved": {"events": 500}})}, {}, "failed", [
@@ -82,7 +82,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failures=[], not_rebuildable=[{"dlq_id": RUN}])},
         {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.dead_letters()}"]),
-    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
+    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("run x is unknown", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
         "next once the cause is fixed, ansible-playbook playbooks/redrive.yml with this run_id"]),

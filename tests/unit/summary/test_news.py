@@ -73,7 +73,7 @@ def test_the_checklist_is_as_it_is_after_telling() -> None:
 
 
 def test_who_was_told_and_is_not_on_record_is_a_warning_and_no_failure() -> None:
-    told = {"incident": CALM | {"changed": True}, "notify": {"changed": True, "summary": "told team"}}
+    told = {"incident": CALM | {"changed": True}, "notify": {"changed": True, "summary": "notified team"}}
     story = render.Story("incident_open", "db1", "INC-1", False, True, told | {"notified": FAILED})
     made = render.document(story)
     assert (made["outcome"], made["ok"]) == ("done", True)

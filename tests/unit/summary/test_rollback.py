@@ -63,7 +63,7 @@ SAME = CAPTURE | {
 }
 REVERTED = {"changed": True, "branch": "main", "remote": "origin", "tip": TIP, "target": GOOD, "commit": COMMIT, "pushed": True,
             "kept_as": None, "reverted": [], "totals": {"files": 3},
-            "summary": f"reverted 4 commits of main, its tree back to that of {GOOD[:10]}: {COMMIT[:10]}, pushed"}  # fmt: skip
+            "summary": f"reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: {COMMIT[:10]}, pushed"}  # fmt: skip
 NOT_PUSHED = REVERTED | {
     "pushed": False,
     "summary": f"reverted 4 commits of main: {COMMIT[:10]}, not pushed. To push it: {PUSH}",
@@ -99,10 +99,10 @@ UNDO = f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
 )
-LOSSY = errors.NotConverged("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
+LOSSY = errors.NotConverged("refused to roll back: data would be lost", on=DATABASE, said="column scout.alerts.team",
                           next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
-LOCKED = errors.NotConverged("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
-                           next_step="unstick_etl.yml --check shows who is in the way")  # fmt: skip
+LOCKED = errors.NotConverged("could not roll back within 1 min: others hold locks; nothing was changed", on=DATABASE,
+                           next_step="unstick_etl.yml --check shows who is blocking")  # fmt: skip
 UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1, v5.2.0", next_step="name one of them")
 
 #: What happened, the outcome, and words that have to be on the screen.
@@ -118,7 +118,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         "would pause 3 jobs; roll back to v5.2.1: 12 objects",
         "strongest lock ACCESS EXCLUSIVE, worst effect drops data that is saved first",
         "data would be saved before it is dropped: scout.alerts (team)",
-        f"app reverted 4 commits of main, its tree back to that of {GOOD[:10]}: ",
+        f"app reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: ",
         "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written",
         "next run it without --check"]),
     "the same again": (START | {"plan": SAME, "plan_revert": REVERTED | {"changed": False, "summary": "main has the tree already"},

@@ -134,13 +134,13 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "connection failed": ({"preflight": failed(UNREACHED)}, {}, "failed", [
         "failed could not connect on scout on db1.example.org:5432 as scout_operator (from scout_dsn): Connection refused"]),
     "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [
-        "ben@laptop is at work on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
+        "ben@laptop has been working on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
     "failed at pause": (START | {"pause": failed(errors.NotConverged(
-        "ingestion is stopped from starting, but not yet paused", said="after 60 s still at work: pid 7",
+        "new runs are blocked, but work is still in flight", said="after 60 s still in flight: pid 7",
         next_step="wait and run the same command again, or unstick_etl.yml if it is stuck"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "or ansible-playbook playbooks/unstick_etl.yml if it is stuck"]),
     "failed at clear": (PAUSED | {"clear": failed(errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [
-        "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} gives back the jobs"]),
+        "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} re-enables the jobs"]),
     "failed at drain": (PAUSED | {"drain": failed(LONG, changed=True, run_id=RUN, drained={"poison": POISON * 100})}, {},
                         "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
                                    "100 poison events quarantined", "next so many failures mean"]),
@@ -322,12 +322,14 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
     assert "failed the essential steps were not run: --tags, --skip-tags" in text
     assert "next run the same command without --tags" in text
     refused = render.Story(operation, "db1", "adhoc", False, True, {"preflight": failed(UNREACHED)})
-    assert "left them out" not in " ".join(render.lines(refused))
+    assert "excluded them" not in " ".join(render.lines(refused))
 
 
 def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
     back = "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5 --check shows it"
-    broken = assessed("failing", diagnoses=[diagnosis("the schema is not that of release v5, captured long ago", back)])
+    broken = assessed(
+        "failing", diagnoses=[diagnosis("the schema differs from that of release v5, captured long ago", back)]
+    )
     error = failed(errors.SystemicFailure("the drain stopped", next_step="look at the errors"))
     for step, told in {"drain": [back], "refresh": [back], "evidence": []}.items():
         made = render.document(story({**START, "assess": broken, step: error}))

@@ -52,7 +52,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[
 
 
 def skipped(why: str) -> tuple[Judged, dict[str, t.Any]]:
-    """A smoke test that was not run is none that passed."""
+    """A smoke test that was not run did not pass."""
     judged = Judged(SMOKE, "inconclusive", None, "seconds", source(), why)
     return judged, {**_told(judged), "transaction_id": None, "store_id": None, "steps": []}
 

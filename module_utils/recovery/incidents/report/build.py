@@ -144,7 +144,7 @@ def _events(story: Story) -> list[Row]:
                 **story.stamp(event["at"]),
                 "heading": wording.heading(event),
                 "tone": wording.tone(event),
-                "undone": f"taken back by {by['actor']}" if by else "taken back" if event["undone_by"] else None,
+                "undone": f"undone by {by['actor']}" if by else "undone" if event["undone_by"] else None,
             }
         )
     return made

@@ -100,7 +100,7 @@ class Impact:
         parts: list[str] = []
         if self.events or self.transactions or self.lines:
             amount = f", {wording.money(self.amount)} in all" if self.amount is not None else ""
-            parts.append(f"{wording.joined(self.counted)} set aside{amount}")
+            parts.append(f"{wording.joined(self.counted)} quarantined{amount}")
         if self.made_again:
             change = self.amount_change
             parts.append(f"{count(self.made_again, 'transaction')} rebuilt from events{change}")
@@ -134,7 +134,7 @@ class Impact:
         """All but the first of that, and what became of it."""
         if not self.counted:
             return ""
-        waiting = f"{self.waiting:,} wait as dead letters" if self.waiting else "all brought back"
+        waiting = f"{self.waiting:,} unresolved dead letters" if self.waiting else "all redriven"
         return "; ".join(part for part in (wording.joined(self.counted[1:]), waiting) if part)
 
     @property

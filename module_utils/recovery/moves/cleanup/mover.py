@@ -283,8 +283,8 @@ class Cleanup:
         relevant = contract.compose(
             RELEVANT, sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
-        self.progress.say_throttled("looking for what violates the rules, and for all events of the same transactions")
-        with attempting("could not look for what violates the rules", on=session.where):
+        self.progress.say_throttled("looking for rule violations and for all events of the same transactions")
+        with attempting("could not look for rule violations", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
             self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
         batches: Batches | None = None

@@ -177,7 +177,7 @@ def refuse_systemic(session: Session, report: Report) -> None:
     if not report.systemic:
         return
     raise SystemicFailure(
-        "refused to move rows: what is wrong is systemic",
+        "refused to move rows: this looks systemic, not bad data",
         on=session.where,
         said="; ".join(line(finding) for finding in report.systemic) + f"; max_share is {percent(report.max_share)}",
         next_step="look at the samples: if they are valid, set the rule's action to report or improve its predicate; if "

@@ -113,7 +113,7 @@ class Batches:
                 sweeps += 1
                 if sweeps > SWEEPS:
                     raise NotConverged(
-                        f"{self.noun}s of the selection keep coming in",
+                        f"{self.noun}s of the selection keep arriving",
                         on=self.session.where,
                         said=f"after {SWEEPS} more passes some are still left",
                         next_step="end the selection in the past (window_end), then run it again",
@@ -163,7 +163,9 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.say_throttled(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
+        self.progress.say_throttled(
+            f"other sessions are blocking, attempt {tries} yielded: {error.diag.message_primary}"
+        )
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
@@ -182,7 +184,7 @@ class Batches:
     def _shrink(self, factor: float) -> None:
         self.retries += 1
         self.size = max(self.path.least_size, self.size * factor)
-        self.progress.say_throttled(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
+        self.progress.say_throttled(f"a batch took too long and was rolled back: continuing at {factor:g} of its size")
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
@@ -192,7 +194,7 @@ class Batches:
         target = self.options.target_seconds
         if waiting:
             self.progress.say_throttled(
-                f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
+                f"yielding: {count(waiting, 'session')} waited for this batch; shorter batches follow, with pauses"
             )
             target /= 2
         factor = min(4.0, max(0.3, target / max(seconds, 0.001)))
@@ -220,7 +222,7 @@ class Batches:
             raise self._stopped(e.attempted) from e
         stop_file = self.options.stop_file
         if stop_file and Path(stop_file).expanduser().exists():
-            raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
+            raise self._stopped(f"stopped: {stop_file} exists", f"remove {stop_file}, then {AGAIN}")
         self.standbys.wait()
 
     def _stopped(self, why: str, next_step: str = AGAIN) -> Stopped:
@@ -236,7 +238,7 @@ class Batches:
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
+            next_step = f"unstick_etl.yml --check shows who is blocking; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)

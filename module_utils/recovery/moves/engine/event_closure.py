@@ -225,7 +225,7 @@ class Closure:
         self.triggers = True
 
     def look(self) -> None:
-        """Raises NotReached where rows would be lost, and notices triggers; once per run, inside a transaction."""
+        """Raises NotConverged where rows would be lost, and notices triggers; once per run, inside a transaction."""
         refuse_cascades(self.session)
         self.triggers = has_triggers(self.session)
 

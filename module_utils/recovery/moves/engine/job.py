@@ -147,7 +147,7 @@ class MoveJob:
                 self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
-                f"going on with run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
+                f"continuing interrupted run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
                 "which did not come to its end"
             )
 
@@ -178,7 +178,7 @@ class MoveJob:
         }
 
     def refuse_drift(self, whole: Whole) -> None:
-        """Raises NotReached unless the database holds exactly what was planned."""
+        """Raises NotConverged unless the database holds exactly what was planned."""
         if self.plan:
             name = self.params["plan_file"]
             plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)

@@ -46,7 +46,7 @@ FROM touched
 KEPT = """
 SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(event_id::text), '{{}}') AS events
 FROM (
-    SELECT k.transaction_id, k.event_id FROM scout_ops.kin AS k
+    SELECT k.transaction_id, k.event_id FROM scout_ops.related_events AS k
     JOIN {etl_ledger} AS p USING (event_id) JOIN {bronze} AS b USING (event_id)
     WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
     UNION

@@ -64,7 +64,7 @@ IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM {bronze} AS b W
 #: Events that stay and name a transaction: noted by the scan, or loaded by somebody else since.
 SIBLINGS = """
 SELECT k.transaction_id, b.event_id::text AS event_id, p.event_id IS NOT NULL AS loaded
-FROM scout_ops.kin AS k JOIN {bronze} AS b USING (event_id) LEFT JOIN {etl_ledger} AS p USING (event_id)
+FROM scout_ops.related_events AS k JOIN {bronze} AS b USING (event_id) LEFT JOIN {etl_ledger} AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s) AND b.event_type = %(event_type)s
 UNION
 SELECT {sale}, b.event_id::text, true
@@ -118,7 +118,7 @@ class Unit:
 
     @property
     def loads(self) -> bool:
-        """Whether the ETL takes events of this type."""
+        """Whether the ETL loads events of this type."""
         return bool(self.letters) and self.letters[0].type == contract.names().transaction_event
 
     @property
@@ -354,7 +354,7 @@ class Returning:
         )
         if sum(row["certain"] for row in rows) != len(there) + len(marks):
             raise NotConverged(
-                "stopped before a batch whose silver could not be taken out whole; it was rolled back",
+                "stopped before a batch whose silver rows could not be removed completely; it was rolled back",
                 on=self.session.where,
                 next_step=contract.words("look for a trigger or rule on {transactions} or {etl_ledger}"),
             )

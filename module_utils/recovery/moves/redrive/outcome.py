@@ -154,7 +154,7 @@ class Resolver:
         }
         if any(str(found[name]) != str(value) for name, value in wanted.items()):
             raise NotConverged(
-                "stopped before a batch that could not be written down whole; it was rolled back",
+                "stopped before a batch that could not be recorded completely; it was rolled back",
                 on=self.session.where,
                 said="; ".join(f"{name}: wanted {value}, got {found[name]}" for name, value in wanted.items()),
                 next_step=contract.words("look for a trigger or rule on {dead_letters} or scout_ops.images"),

@@ -68,7 +68,7 @@ WITH base AS MATERIALIZED (SELECT d.dlq_id FROM {dead_letters} AS d WHERE {condi
 SELECT coalesce(array_agg(dlq_id::text), '{{}}') AS ids FROM (
     SELECT dlq_id FROM base
     UNION
-    SELECT d.dlq_id FROM scout_ops.kin AS k JOIN {dead_letters} AS d ON d.dlq_id = k.event_id
+    SELECT d.dlq_id FROM scout_ops.related_events AS k JOIN {dead_letters} AS d ON d.dlq_id = k.event_id
     WHERE k.run_id = %(run_id)s AND {condition} AND k.transaction_id IN (
         SELECT o.transaction_id FROM scout_ops.related_events AS o JOIN base ON base.dlq_id = o.event_id WHERE o.run_id = %(run_id)s)
 ) AS picked

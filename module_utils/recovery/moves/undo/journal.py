@@ -48,7 +48,7 @@ SELECT r.transaction_id, r.line_id::text AS key FROM {line_items} AS r WHERE r.t
 """
 
 FEEDERS = """
-SELECT k.transaction_id, k.event_id::text AS event_id FROM scout_ops.kin AS k JOIN {etl_ledger} AS p USING (event_id)
+SELECT k.transaction_id, k.event_id::text AS event_id FROM scout_ops.related_events AS k JOIN {etl_ledger} AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
 UNION
 SELECT {sale}, b.event_id::text FROM {etl_ledger} AS p JOIN {bronze} AS b USING (event_id)
@@ -246,7 +246,7 @@ class Journal:
 
     def exchange(self, swaps: Sequence[Swap], limit: Callable[[], None]) -> dict[str, t.Any]:
         """Records the swaps, does them, and proves both equal. Returns the rows put back and taken out by table, and
-        the days of gold that this changes; raises NotReached where the proof fails."""
+        the days of gold that this changes; raises NotConverged where the proof fails."""
         session = self.session
         limit()
         written = self._write_down(swaps)

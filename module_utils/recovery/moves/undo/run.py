@@ -186,13 +186,12 @@ class Undo:
                 survey.sums[name] += sum(int(now[key]) for key in swap.take[name])
 
     def refuse(self, conflicts: Sequence[Conflict], number: int) -> None:
-        """Raises NotReached where there are conflicts and nobody said what to do with them."""
+        """Raises NotConverged where there are conflicts and nobody said what to do with them."""
         if not number or self.on_conflict != "refuse":
             return
         named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
         raise NotConverged(
-            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
-            f"{'it' if number == 1 else 'them'}",
+            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} changed since",
             on=self.session.where,
             said=named + (" …" if number > 5 else ""),
             next_step=(

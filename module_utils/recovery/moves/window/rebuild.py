@@ -243,7 +243,7 @@ class Remaking:
         items = self.session.row(query, units=_given(units, written), run_id=self.run_id)["items"]
         if items != len(units):
             raise NotConverged(
-                "stopped before a batch that could not be written down whole; it was rolled back",
+                "stopped before a batch that could not be recorded completely; it was rolled back",
                 on=self.session.where,
                 said=f"{items} of {len(units)} items were written",
                 next_step="look for a trigger or rule on scout_ops.images",

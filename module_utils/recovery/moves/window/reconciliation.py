@@ -193,16 +193,16 @@ class Reconciliation:
         return made
 
     def refuse(self, where: str, window: Window, result: dict[str, t.Any]) -> None:
-        """Raises NotReached where something is not accounted for, with the events and why."""
+        """Raises NotConverged where something is not accounted for, with the events and why."""
         if self.balanced:
             return
         what = "; ".join(_named(event) for event in self.unexplained_events[:5])
         what += " …" if len(self.unexplained_events) > 5 else ""
         start = f" -e window_start={window.start.isoformat()}" if window.start else ""
         end = f" -e window_end={window.end.isoformat()}" if window.end else ""
-        gone = f"{count(self.vanished, 'event')} vanished from bronze meanwhile" if self.vanished else ""
+        gone = f"{count(self.vanished, 'event')} disappeared from bronze during the run" if self.vanished else ""
         raise NotConverged(
-            f"the window could not be recovered whole: {self.sentence()}",
+            f"the window was not fully recovered: {self.sentence()}",
             on=where,
             said="; ".join(part for part in (what, gone) if part),
             next_step=(

@@ -331,7 +331,7 @@ class Recovery:
         self.progress.say(f"{name} is unchanged: {why}")
 
     def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
-        """The result of a recovery that finished; raises NotReached, with the same, where an event is not accounted
+        """The result of a recovery that finished; raises NotConverged, with the same, where an event is not accounted
         for."""
         session, run = self.session, self.run
         self.surveyor.everything = False

@@ -163,7 +163,7 @@ def keep(
     run: Run, made: Document, before: Document | None, tables: Sequence[Protected], progress: Progress
 ) -> Document:
     """Stores a capture with the data it protects in one transaction, which makes it the current one of its release
-    in place of the one that was seen before. Raises NotReached where another capture was stored meanwhile."""
+    in place of the one that was seen before. Raises NotConverged where another capture was stored meanwhile."""
     ledger = run.ledger
     session, capture_id = ledger.session, made["capture_id"]
     with _one_at_a_time(made["release"], session), session.move(closed=()):

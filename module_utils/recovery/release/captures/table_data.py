@@ -215,7 +215,7 @@ def state(session: Session, each: Protected) -> dict[str, t.Any]:
 
 def save(session: Session, capture_id: str, each: Protected, progress: Progress) -> dict[str, t.Any]:
     """Saves a table's rows in statements of bounded length, all in the caller's REPEATABLE READ transaction. Raises
-    NotReached unless what was stored is what the table has."""
+    NotConverged unless what was stored is what the table has."""
     before = state(session, each)
     rows, digest = 0, 0
     last: Mapping[str, str] | None = None

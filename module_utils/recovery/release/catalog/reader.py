@@ -155,7 +155,7 @@ def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple
 
 def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
     """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so
-    one reading could mix what was before a migration with what is after it. Raises NotReached where the schema
+    one reading could mix what was before a migration with what is after it. Raises NotConverged where the schema
     keeps changing."""
     before: Catalog | None = None
     said = "each different from the one before"
@@ -178,7 +178,7 @@ def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catal
             return now
         before = now
     raise NotConverged(
-        "could not capture a schema that does not hold still",
+        "could not capture: the schema keeps changing",
         on=session.where,
         said=f"{READINGS} readings, {said}",
         next_step=WAIT,

@@ -80,14 +80,14 @@ class Changes:
             if made is None:
                 if self._stays(before, after):
                     parts = ", ".join(sorted(differing_as_written(before, after))).replace("_", " ")
-                    self.impossible.append(f"{readable(key)} cannot become what it was: another {parts}")
+                    self.impossible.append(f"{readable(key)} cannot be restored: a different {parts}")
                     continue
                 self.dropped.add(key)
             elif made:
                 self.altered[key] = made
 
     def _stays(self, before: Entry, after: Entry) -> bool:
-        """Whether making it again would lose data, or everything below it."""
+        """Whether recreating it would lose data, or everything below it."""
         of_parent = after.kind == "column" and "inherited" in differing_as_written(before, after)
         return after.kind in ("table", "schema", "extension", "other") or of_parent
 

@@ -67,7 +67,7 @@ class Plan:
 def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Kept = fill_statements.NOTHING) -> Plan:
     """The plan from `live` to `wanted`, of the same database or of one with other addresses, with the data that was
     saved. All statements are for a session with search_path = pg_catalog and check_function_bodies = off. Raises
-    NotReached where the steps depend on each other in a circle."""
+    NotConverged where the steps depend on each other in a circle."""
     again = [
         key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
     ]
@@ -363,7 +363,7 @@ class Planner(Ordering):
         return made
 
     def _is_granted_anew(self, entry: Entry) -> bool:
-        """Whether it is a column whose table's grants are made again."""
+        """Whether it is a column whose table's grants are recreated."""
         table = f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else ""
         before, after = self.there.get(table), self.wanted.get(table)
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))

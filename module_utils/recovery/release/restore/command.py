@@ -59,7 +59,7 @@ def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
-    """Undoes a rollback: the state before it is restored, with the data that was dropped. Raises NotReached where
+    """Undoes a rollback: the state before it is restored, with the data that was dropped. Raises NotConverged where
     that capture is gone."""
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = captures_store.by_id(call.look(), undone["effects"]["before_capture_id"])
@@ -127,7 +127,7 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
-    """The capture on the snapshot that the catalog is read on: whoever has gone back since it was asked for has made objects again,
+    """The capture on the snapshot that the catalog is read on: whoever has rolled back since it was asked for has made objects again,
     and moved what the ledger knows of their addresses in the same transaction."""
     kept = captures_store.by_id(ledger, order.document["capture_id"]) if order.in_ledger else None
     return kept or order.document
@@ -382,8 +382,8 @@ class _Going:
 
 def _changed_since(session: Session, said: str) -> NotConverged:
     return NotConverged(
-        "refused to go back: the schema has changed since the way was planned",
+        "refused to roll back: the schema has changed since the plan was made",
         on=session.where,
         said=said,
-        next_step="wait until whoever changes it has finished, then run the same command again",
+        next_step="wait until whoever is changing it has finished, then run the same command again",
     )

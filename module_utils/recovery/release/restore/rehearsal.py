@@ -58,7 +58,7 @@ def rehearse(
     required: bool,
     pg_dump: str | None = None,
 ) -> Rehearsal:
-    """Carries out the plan on a copy and undoes it there. Raises NotReached unless it reaches the captured state, and
+    """Carries out the plan on a copy and undoes it there. Raises NotConverged unless it reaches the captured state, and
     if required unless the undo succeeds.
 
     Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the
@@ -77,7 +77,7 @@ def rehearse(
                 with scratch_database.preparing(session):
                     scratch = stack.enter_context(scratch_database.opened(original, name))
                 scratch_database.fill(scratch, original)
-                progress.say_throttled("rehearsing: going the way, and back")
+                progress.say_throttled("rehearsing: applying the plan, then undoing it")
                 trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)
@@ -187,7 +187,7 @@ class _Trial:
             known = Catalog(transaction.own(self._after, self._before.entries), ())
             way = planner_plan.plan(known, self._before, migrations_table=self._target.scope.migrations_table)
             if way.impossible:
-                raise NotConverged("there is no such way", said="; ".join(way.impossible[: captures_document.FEW]))
+                raise NotConverged("the plan cannot be undone", said="; ".join(way.impossible[: captures_document.FEW]))
             transaction.add_labels(self._scratch, way)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)

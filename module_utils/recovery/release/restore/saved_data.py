@@ -224,7 +224,7 @@ def _saved(document: Document, each: Row) -> fill_statements.Saved:
 
 
 def prove(session: Session, found: Plan, tables: Mapping[str, fill_statements.Saved]) -> list[Row]:
-    """What was restored, by table. Raises NotReached unless it is what was saved. Inside the caller's transaction,
+    """What was restored, by table. Raises NotConverged unless it is what was saved. Inside the caller's transaction,
     once the plan is carried out."""
     filled: dict[str, set[str]] = {}
     for key in found.filled:
@@ -251,7 +251,7 @@ def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], 
     row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
     if row["same"] is False or (not whole and row["same"] != row["found"]):
         raise NotConverged(
-            f"the data of {saved.relation} would not come back as it was kept: rolled back, nothing was changed",
+            f"the data of {saved.relation} would not be restored as it was saved: rolled back, nothing was changed",
             on=session.where,
             said=f"of {count(row['found'], 'row')} some have different values in {', '.join(columns)}",
             next_step="look for a rule or a domain that changes what is written to it, then run the same command again",

@@ -197,11 +197,11 @@ def _relation(entry: Entry) -> str:
 
 
 def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
-    """Raises NotReached where PostgreSQL cannot get back to the capture, or data would be lost that nobody has given
+    """Raises NotConverged where PostgreSQL cannot get back to the capture, or data would be lost that nobody has given
     up."""
     if way.plan.impossible:
         raise NotConverged(
-            "there is no way back to the capture that PostgreSQL could go",
+            "PostgreSQL cannot get back to the capture",
             on=where,
             said="; ".join(way.plan.impossible[:5]),
             next_step="revert these by hand, then run the same command again",
@@ -211,7 +211,7 @@ def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str]
     told += [f"{saved_data.readable(empty)}: would be recreated without its data"] if empty else []
     if told and not allow_lossy:
         raise NotConverged(
-            "refused to go back: data would be lost",
+            "refused to roll back: data would be lost",
             on=where,
             said="; ".join(told),
             next_step=f"save what is needed of it, then allow it: {allow}",
@@ -234,7 +234,7 @@ def restore(
     record: Callable[[Mapping[str, Entry]], None] = lambda _: None,
     advice: str = BY_HAND,
 ) -> Gone:
-    """Carries out the plan, all of it or nothing. Raises NotReached where locks are not released in time, or the result
+    """Carries out the plan, all of it or nothing. Raises NotConverged where locks are not released in time, or the result
     does not match the capture.
 
     All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned
@@ -263,7 +263,7 @@ def restore(
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
             if time.monotonic() + pause > deadline:
                 raise _in_the_way(session, e, patience) from e
-            progress.say_throttled(f"others keep locks, attempt {attempts} gave way")
+            progress.say_throttled(f"others hold locks, attempt {attempts} yielded")
             progress.wait(pause)
         else:
             return Gone(attempts, round(time.monotonic() - began, 3))
@@ -316,7 +316,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> d
     differing = captures_document.compare(way.wanted, there, same_database=False)
     if differing.number:
         raise NotConverged(
-            "went the whole way, and did not arrive: rolled back, nothing was changed",
+            "post-rollback verification failed: rolled back, nothing was changed",
             on=session.where,
             said=differing.first(),
             next_step=advice,

@@ -241,7 +241,7 @@ def test_what_is_systemic_moves_nothing_and_is_reported(scout_db: str, check: bo
     assert result["failed"]
     assert not result["changed"]
     assert result["error"]["kind"] == "systemic"
-    for words in ("negative_total (critical): ", "max_share is 5 %", "mend the source"):
+    for words in ("negative_total (critical): ", "max_share is 5 %", "fix the source"):
         assert words in result["msg"]
     assert "negative_total" in result["report"]["systemic"]
     assert next(r for r in result["rules"] if r["name"] == "empty_basket")["violations"] == 3

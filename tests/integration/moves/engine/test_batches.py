@@ -191,7 +191,7 @@ def test_asked_to_stop_it_ends_after_the_batch_and_goes_on_later(half_done: tupl
     voice = Voice()
     resumed = quarantine(dsn, voice)
     assert (resumed["resumed"], resumed["run_id"], resumed["window"]["end"]) == (True, stopped["run_id"], frozen)
-    assert voice.said(f"going on with run {stopped['run_id']}")
+    assert voice.said(f"continuing interrupted run {stopped['run_id']}")
     assert resumed["moved"]["events"] == moved(dsn) == 2000
     assert one(dsn, "SELECT count(*) FROM scout.bronze_events") == 1, "what arrived after the start stays"
     assert rows(dsn, "SELECT status FROM scout_ops.runs WHERE action = 'quarantine'") == [("succeeded",)]

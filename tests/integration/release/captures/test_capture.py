@@ -240,9 +240,9 @@ def test_protected_data_that_has_changed_is_saved_anew_only_when_told(scout_db: 
 @pytest.mark.parametrize(
     ("protect", "said"),
     [
-        ("scout.nothing", "no table of the captured schemas"),
-        ("scout.v_pipeline_throughput", "no table of the captured schemas"),
-        ("cron.job", "no table of the captured schemas"),
+        ("scout.nothing", "not a table of the captured schemas"),
+        ("scout.v_pipeline_throughput", "not a table of the captured schemas"),
+        ("cron.job", "not a table of the captured schemas"),
         ("scout.dim_store.nothing", "no stored column 'nothing'"),
         ("scout.keyless", "no primary key"),
         ("dim_store", "it has 1 parts"),
@@ -436,7 +436,7 @@ def test_a_standing_session_of_a_migration_is_waited_for_no_longer_than_told(sco
         other.execute("ALTER TABLE scout.v_pipeline_throughput OWNER TO loader")
         other.execute("LOCK TABLE scout.silver_transactions IN ACCESS EXCLUSIVE MODE")
         result = refused(scout_db, lock_timeout_seconds=0.3)
-        assert "somebody changes an object of the release" in result["msg"]
+        assert "someone is changing an object of the release" in result["msg"]
         began = time.monotonic()
         result = refused(scout_db, lock_timeout_seconds=60, statement_timeout_seconds=0.5)
         assert time.monotonic() - began < 5

@@ -160,7 +160,7 @@ def test_a_way_that_does_not_arrive_is_rolled_back(captured: tuple[str, captures
     with open_session(Settings(dsn)) as session:
         way = planned(session, target_of(session, document))
         short = dataclasses.replace(way, plan=dataclasses.replace(way.plan, steps=way.plan.steps[:-1]))
-        with pytest.raises(errors.NotConverged, match="did not arrive"):
+        with pytest.raises(errors.NotConverged, match="post-rollback verification failed"):
             transaction.restore(session, short, transaction.Patience(), Progress())
     assert dump(dsn) == before
 
