@@ -246,7 +246,7 @@ class Drain:
         self.suspects.discard(event_id)
         if quarantined:
             said = after.poison[-1]["error"]
-            self.progress.say(f"poison event {event_id} moved to the dead letter queue: {said}")
+            self.progress.say(f"quarantined poison event {event_id}: {said}")
 
     def _alone(self, event_id: str, held: event_queue.Held) -> Drained | None:
         """How far the drain is once this event is loaded or moved; None when another one came first in the meantime."""
@@ -344,5 +344,5 @@ def summary(done: Drained) -> str:
         return "no backlog"
     text = f"loaded {count(done.loaded, 'event')} in {in_words(done.seconds)}"
     if done.poison:
-        text += f", moved {count(len(done.poison), 'poison event')} to the dead letter queue"
+        text += f", quarantined {count(len(done.poison), 'poison event')}"
     return text

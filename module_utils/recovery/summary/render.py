@@ -252,7 +252,7 @@ def _undo(story: Story) -> list[str]:
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
     if poison:
-        kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
+        kept = f"{count(len(poison), 'poison event')} quarantined in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")

@@ -80,7 +80,7 @@ PAUSED = START | {"pause": did("paused 3 jobs in 0.4 s", state="paused")}
 POISON = [{"event_id": EVENT, "dlq_id": RUN, "error": "x", "sqlstate": "22P02"}]
 REPAIRED = PAUSED | {
     "clear": did("1 session cancelled, 1 session terminated"),
-    "drain": did("loaded 19,801 events in 4.1 s, moved 3 poison events to the dead letter queue", poison=POISON * 3),
+    "drain": did("loaded 19,801 events in 4.1 s, quarantined 3 poison events", poison=POISON * 3),
     "refresh": did("refreshed 2 gold views"),
     "assess_again": assessed("paused", "paused", verdict_when_running="degraded", diagnoses=[
         diagnosis("ingestion was paused by anna@bastion", render.RESUME),

@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves events with everything the pipeline derived from them to the dead letter queue; every table proved by count and
-digest.
+"""Moves events with everything derived from them to the dead letter queue; every table proved by count and digest.
 
 An event's closure is its line in the ETL's ledger and, where it fed silver, its transaction with all line items. A
 transaction that other events fed as well is removed all the same: those events are requeued for the ETL, so that silver

@@ -320,7 +320,7 @@ class Recovery:
         self.remaking.set_aside(event_id, refused, self.document)
         effects["quarantined"].append(event_id)
         effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
-        self.progress.say(f"poison event {event_id} moved to the dead letter queue: {refused.said}")
+        self.progress.say(f"quarantined poison event {event_id}: {refused.said}")
 
     def _give_up_differing(self, differs: Differs) -> None:
         for name, fields in differs.units.items():
