@@ -11,7 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput, LeaseHeld, NotReached
 from ..core.progress import count, in_words
-from ..health import assessment
+from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import runs as ledgers
@@ -295,7 +295,7 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
     try:
-        made["charts"] = charts.draw(seen, pauses, story.as_of, assessment.THRESHOLDS)
+        made["charts"] = charts.draw(seen, pauses, story.as_of, thresholds.DEFAULTS)
     except BadInput as e:
         made["no_charts"] = f"{e.attempted}: {e.said}"
     return made

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from ansible_collections.scout.recovery.plugins.filter.escaped import escaped
 from ansible_collections.scout.recovery.plugins.filter.markdown import markdown
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import course
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
@@ -297,7 +297,7 @@ def test_nobody_is_called_by_a_report() -> None:
 
 
 def drawn(*points: dict[str, Any], pauses: Any = ()) -> list[dict[str, Any]]:
-    return report_charts.draw(points, pauses, at(60), assessment.THRESHOLDS)
+    return report_charts.draw(points, pauses, at(60), thresholds.DEFAULTS)
 
 
 def test_no_chart_of_less_than_two_looks() -> None:
