@@ -274,7 +274,7 @@ def _refuse_unusable(params: dict[str, t.Any]) -> None:
 
 def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Findings:
     ledger = call.look(params["ledger"])
-    required = params["required_jobs"] or contract.INGESTION_JOBS
+    required = params["required_jobs"] or list(contract.names().purposes)
     return health_facts.read(
         call.session,
         ledger,

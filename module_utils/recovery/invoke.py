@@ -33,6 +33,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "statement_timeout_seconds": {"type": "float", "default": 60.0},
     "lock_timeout_seconds": {"type": "float", "default": 5.0},
     "incident": {"type": "str", "default": "adhoc"},
+    "contract": {"type": "dict", "default": {}},
 }
 
 #: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
@@ -104,14 +105,14 @@ def invoke(
             lock_timeout_seconds=params["lock_timeout_seconds"],
         )
         controller = this_controller(controller_pid)
-        with open_session(settings, source) as session:
-            there = session.row(REQUIRE_SCOUT, tables=list(contract.REQUIRED_TABLES))
+        with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
+            there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
             if there["missing"]:
                 raise WrongDatabase(
                     "refused: this is not a Scout database",
                     on=session.where,
                     said=f"missing {there['missing']}",
-                    next_step=f"point {to_set(source)} at the database that holds schema {contract.SCHEMA}",
+                    next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
                 )
             row_security.require_sight(session, action)
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
@@ -213,4 +214,4 @@ def secrets(params: t.Mapping[str, t.Any]) -> set[str]:
 def known_secrets(call: Call, params: t.Mapping[str, t.Any]) -> set[str]:
     """Those, and the password of the connection, which a text must not repeat; a name that stands everywhere hides nothing."""
     info = call.session.connection.info
-    return {*secrets(params), info.password} - {"", info.user, info.dbname, info.host, contract.SCHEMA}
+    return {*secrets(params), info.password} - {"", info.user, info.dbname, info.host, contract.names().schema}

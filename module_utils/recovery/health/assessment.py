@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.progress import in_words
+from ..scout import contract
 from . import diagnoses, thresholds
 
 if t.TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _gold(found: Findings) -> Measured:
     stale = [view for view in views if view.state in ("stale", "unpopulated")]
     why = "; ".join(f"{view.view.full_name}: {view.why}" for view in stale)
     if not views:
-        return Measured(None, "no materialized view in schema scout")
+        return Measured(None, f"no materialized view in schema {contract.names().schema}")
     if any(view.state == "unpopulated" for view in stale):
         return Measured(None, why, "fail")
     if not stale and any(view.refreshed_at is None and view.state == "unknown" for view in views):
@@ -174,23 +175,25 @@ def _dead_letters(found: Findings) -> Measured:
     return Measured(None if found.dead_letters is None else float(found.dead_letters))
 
 
-SALES: t.Final = "scout.silver_transactions"
 CLOCKS: t.Final = "refresh clocks of the materialized views"
 FIGURES: t.Final = (
-    Figure("bronze_staleness", "max(scout.bronze_events.ingested_at)", ("bronze",), _bronze, essential=True),
-    Figure("silver_staleness", f"max({SALES}.processed_at)", ("silver",), _silver, flow=True, essential=True),
+    Figure("bronze_staleness", "max({bronze}.ingested_at)", ("bronze",), _bronze, essential=True),
+    Figure("silver_staleness", "max({transactions}.processed_at)", ("silver",), _silver, flow=True, essential=True),
     Figure("gold_staleness", CLOCKS, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
     Figure("stale_gold_views", CLOCKS, ("gold",), _late_gold, gate=True, mended_from="warn"),
-    Figure("linking_coverage", "scout.silver_line_items.product_key, last 24 hours", ("linking",), _linking, flow=True),
-    Figure("critical_alerts", f"{SALES}, scout.silver_line_items", ("alerts",), _alerts,
+    Figure("linking_coverage", "{line_items}.product_key, last 24 hours", ("linking",), _linking,
+           flow=True),
+    Figure("critical_alerts", "{transactions}, {line_items}", ("alerts",), _alerts,
            gate=True, mended_from="fail", essential=True),
-    Figure("etl_duration", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", ("jobs", "runs"), _duration),
-    Figure("backlog_events", "scout.bronze_events without scout.etl_processed", ("backlog",), _events, flow=True),
-    Figure("backlog_age", "oldest pending scout.bronze_events.ingested_at", ("backlog",), _age,
+    Figure("etl_duration", "seconds", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", 60, 300,
+           ("jobs", "runs"), _duration),
+    Figure("backlog_events", "{bronze} without {etl_ledger}", ("backlog",), _events,
+           flow=True),
+    Figure("backlog_age", "oldest pending {bronze}.ingested_at", ("backlog",), _age,
            gate=True, mended_from="warn", flow=True, essential=True),
     Figure("stuck_locks", "pg_locks, advisory keys", ("sessions",), _locks, gate=True, mended_from="fail"),
     Figure("stuck_sessions", "pg_stat_activity, pg_locks", ("sessions",), _stuck, gate=True, mended_from="warn"),
-    Figure("dlq_unresolved", "scout.bronze_events_dlq", ("dead_letters",), _dead_letters),
+    Figure("dlq_unresolved", "{dead_letters}", ("dead_letters",), _dead_letters),
 )  # fmt: skip
 
 GATES: t.Final = frozenset(f.name for f in FIGURES if f.gate)
@@ -224,7 +227,14 @@ def judged(figure: Figure, found: Findings, figures: Figures, words: Callable[[P
         measured.value, figures, higher_is_better=figure.threshold.higher_is_better
     )
     return Indicator(
-        figure.name, measured.value, figure.unit, status, figure.source, measured.reason, figures["ok"], figures["fail"]
+        figure.name,
+        measured.value,
+        figure.unit,
+        status,
+        contract.words(figure.source),
+        measured.reason,
+        figures["ok"],
+        figures["fail"],
     )
 
 

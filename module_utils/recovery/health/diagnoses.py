@@ -11,6 +11,7 @@ import shlex
 import typing as t
 
 from ..core.progress import count, in_words
+from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .thresholds import GOLD_LATE_SECONDS
 
@@ -33,7 +34,7 @@ ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same without --check does it"
 
 DEPLOYED_SECONDS: t.Final = 86400.0
-#: What breaks no rule of v_quality_alerts, in words.
+#: What breaks no rule of the view of quality alerts, in words.
 SPOILED: t.Final = {
     "EMPTY_BASKET": "silver holds baskets without lines",
     "MISSING_LINES": "silver lacks lines of sales",
@@ -220,13 +221,14 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         look = "look at the edge function and its sources, not at the database"
         yield _cause("no new event arrives", evidence, look, blocks=False)
     if status.get("linking_coverage") in ("warn", "fail"):
-        evidence = "scout.silver_line_items without product_key"
-        look = "look at scout.dim_product and at the job product-linking"
+        evidence = contract.words("{line_items} without product_key")
+        look = contract.words("look at {products} and at the job {link_job}")
         yield _cause("products are not linked", evidence, look, blocks=False)
     if found.dead_letters:
-        evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
-        look = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
-        look += f"; once the cause is mended, {REDRIVE}"
+        evidence = (
+            f"{count(found.dead_letters, 'entry', 'entries')} in {contract.names().dead_letters} without resolved_at"
+        )
+        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is mended, {REDRIVE}"
         yield _cause("dead letters wait for someone", evidence, look, blocks=False)
 
 

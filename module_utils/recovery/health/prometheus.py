@@ -100,7 +100,11 @@ def _indicator(made: _Families, indicator: Mapping[str, t.Any]) -> None:
     made.add(metric_name(name, unit), f"{_sentence(name)}; from {indicator['source']}.", number)
     thresholds: dict[str, float] = indicator["threshold"] or {}
     for level, threshold in thresholds.items():
-        way = "down to ok, a failure below fail" if INDICATORS[name].higher_is_better else "up to ok, a failure above fail"
+        way = (
+            "down to ok, a failure below fail"
+            if INDICATORS[name].higher_is_better
+            else "up to ok, a failure above fail"
+        )
         text = f"{_sentence(name)}: fine {way}, a warning in between."
         made.add(metric_name(name, unit, "_threshold"), text, threshold * factor, level=level)
 

@@ -289,7 +289,7 @@ class Drain:
                 next_step=(
                     "end the session that holds it (unstick_etl.yml), then run the same command again"
                     if who
-                    else f"see why {contract.ETL} does not take it, then run the same command again"
+                    else f"see why {contract.names().etl} does not take it, then run the same command again"
                 ),
             )
         self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")

@@ -25,8 +25,8 @@ if t.TYPE_CHECKING:
     from ..scout.cron_jobs import Job
     from ..scout.sessions import Activity
 
-SWITCH_THERE = "SELECT to_regprocedure('scout.control_ingestion(text)') IS NOT NULL AS there"
-SWITCH = "SELECT * FROM scout.control_ingestion(%(action)s)"
+SWITCH_THERE = "SELECT to_regprocedure(%(switch)s) IS NOT NULL AS there"
+SWITCH = "SELECT * FROM {control_function}(%(action)s)"
 
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
@@ -288,9 +288,9 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
     """Calls the pipeline's own switch; what it answers is reported, never believed."""
     try:
         with session.savepoint():
-            if not session.row(SWITCH_THERE)["there"]:
-                return {"called": False, "said": "scout.control_ingestion(text) does not exist"}
-            answer = session.rows(SWITCH, action=action)
+            if not session.row(SWITCH_THERE, switch=contract.names().switch)["there"]:
+                return {"called": False, "said": f"{contract.names().switch} does not exist"}
+            answer = session.rows(contract.compose(SWITCH), action=action)
     except psycopg.Error as e:
         if session.connection.closed:
             raise
@@ -385,7 +385,7 @@ class Waiting:
 
 
 def describe_jobs(jobs: Iterable[Job]) -> str:
-    """`bronze-to-silver-etl, product-linking`."""
+    """The names of the jobs, `a, b`."""
     return ", ".join(job.jobname for job in jobs) or "none"
 
 

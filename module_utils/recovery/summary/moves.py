@@ -10,6 +10,7 @@ import textwrap
 import typing as t
 
 from ..core.progress import count
+from ..scout import contract
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,15 +22,15 @@ MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window", "restore
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
-DEAD_LETTERS: t.Final = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
 
-#: The names under which a move counts rows, in the order in which they are shown: their table, and one of its rows.
+#: The names under which a move counts rows, in the order in which they are shown: the key of their table in the contract,
+#: and one of its rows.
 TABLES: t.Final = {
-    "events": ("bronze_events", "event"),
-    "transactions": ("silver_transactions", "transaction"),
-    "lines": ("silver_line_items", "line"),
-    "ledger": ("etl_processed", "ledger row"),
-    "dead_letters": ("bronze_events_dlq", "dead letter"),
+    "events": ("bronze", "event"),
+    "transactions": ("transactions", "transaction"),
+    "lines": ("line_items", "line"),
+    "ledger": ("etl_ledger", "ledger row"),
+    "dead_letters": ("dead_letters", "dead letter"),
 }
 
 #: What a redrive counts, in words.
@@ -140,8 +141,12 @@ def _redriven(result: Mapping[str, t.Any], name: str) -> int:
 
 
 def counted(moved: Mapping[str, t.Any]) -> list[str]:
-    """`bronze_events 1,234` for every table with rows."""
-    return [f"{TABLES.get(name, (name,))[0]} {_number(moved[name]):,}" for name in _ordered(moved)]
+    """The name of every table with rows, and their number: `orders 1,234`."""
+    return [f"{_table(name)} {_number(moved[name]):,}" for name in _ordered(moved)]
+
+
+def _table(name: str) -> str:
+    return contract.bare(contract.names()[TABLES[name][0]]) if name in TABLES else name
 
 
 def _ordered(moved: Mapping[str, t.Any]) -> list[str]:
@@ -163,15 +168,22 @@ def way_back(result: Mapping[str, t.Any]) -> list[str]:
     return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
 
 
+def dead_letters() -> str:
+    """Where to look for what was set aside."""
+    return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
+
+
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
     """What to do after a move that came to its end."""
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
     if name == "window":
-        return [DEAD_LETTERS] if result.get("poison") else []
+        return [dead_letters()] if result.get("poison") else []
     if name == "redrive":
         return (
-            [DEAD_LETTERS] if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable")) else []
+            [dead_letters()]
+            if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable"))
+            else []
         )
     if not result.get("changed"):
         return []

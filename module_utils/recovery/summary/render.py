@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.progress import count, in_words
+from ..scout import contract
 from . import capture as captures
 from . import drill as drills
 from . import gate as gates
@@ -311,7 +312,7 @@ def _undo(story: Story) -> list[str]:
     drained: Result = story.ran.get("drain", {})
     poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
     if poison:
-        kept = f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
+        kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")

@@ -81,7 +81,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "did undone before", f"next {moves.RUNS} lists what can be undone"]),
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failures=[], not_rebuildable=[{"dlq_id": RUN}])},
-        {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.DEAD_LETTERS}"]),
+        {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.dead_letters()}"]),
     "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [

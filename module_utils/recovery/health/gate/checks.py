@@ -78,7 +78,7 @@ def _silver(found: Findings) -> Measured:
 def _gold_refreshable(found: Findings) -> Measured:
     views = found.gold or []
     if not views:
-        return Measured(None, "no materialized view in schema scout", "fail")
+        return Measured(None, f"no materialized view in schema {contract.names().schema}", "fail")
     bad = [f"{view.view.full_name} was never filled" for view in views if not view.view.populated]
     bad += [
         f"{view.view.full_name} has no unique index" for view in views if view.view.populated and not view.view.keyed
@@ -241,8 +241,8 @@ def progress_of(found: Findings) -> str:
     )
 
 
-SALES: t.Final = contract.TRANSACTIONS
-LINES: t.Final = f"{SALES}, {contract.LINE_ITEMS}"
+SALES: t.Final = "{transactions}"
+LINES: t.Final = "{transactions}, {line_items}"
 JOBS: t.Final = ("needed_jobs",)
 RUNS: t.Final = "cron.job, cron.job_run_details"
 
@@ -255,27 +255,26 @@ CHECKS: t.Final = (
     Check("missing_lines", LINES, ("alerts",), _alert("MISSING_LINES"), code=MATH),
     Check("invalid_lines", LINES, ("alerts",), _alert("INVALID_LINE_ITEM"), code=MATH),
     Check("not_a_number", LINES, ("alerts",), _alert("NOT_A_NUMBER"), code=MATH),
-    Check("older_violations", f"{SALES}, before the period", ("older",), _older, code=MATH, severity="warn"),
+    Check("older_violations", "{transactions}, before the period", ("older",), _older, code=MATH, severity="warn"),
     _as_check("stuck_locks", LOCKS),
     _as_check("stuck_sessions", LOCKS),
     _as_check("bronze_staleness", FRESHNESS),
-    Check("silver_staleness", f"max({SALES}.processed_at, updated_at)", ("silver", "updated"), _silver,
+    Check("silver_staleness", "max({transactions}.processed_at, updated_at)", ("silver", "updated"), _silver,
           flow=True, code=FRESHNESS),
     _as_check("gold_staleness", FRESHNESS),
     _as_check("stale_gold_views", FRESHNESS, flow=True),
     Check("gold_refreshable", "pg_class, pg_index", ("gold",), _gold_refreshable),
     _as_check("backlog_events"),
     _as_check("backlog_age"),
-    Check("blocked_events", "the oldest pending scout.bronze_events", ("backlog", "head", "suspects", "repeats"),
-          _blocked),
-    Check("lost_events", f"scout.etl_processed without {SALES}", ("lost",), _lost),
-    Check("swallowed_events", "scout.etl_processed without a transaction_id", ("lost",), _swallowed, severity="info"),
+    Check("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
+    Check("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
+    Check("swallowed_events", "{etl_ledger} without a transaction_id", ("lost",), _swallowed, severity="info"),
     Check("jobs_present", "cron.job", JOBS, _jobs_present),
     Check("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
     Check("job_runs", RUNS, JOBS, _job_runs, flow=True),
     _as_check("etl_duration", flow=True),
-    Check("unresolved_alerts", f"{contract.ALERTS}, critical", ("raised",), _raised),
-    Check("dead_letter_growth", f"{contract.DEAD_LETTERS}, last hour", ("letters",), _letters),
+    Check("unresolved_alerts", "{alerts}, critical", ("raised",), _raised),
+    Check("dead_letter_growth", "{dead_letters}, last hour", ("letters",), _letters),
     Check("schema_objects", "pg_catalog", ("objects",), _objects),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ import contextlib
 import typing as t
 
 from ...core.progress import in_words
-from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, SOURCE, TABLES, TooLate, Trial, Unlike
+from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source, written
 from ...postgres.driver import psycopg
 from ...scout import contract, event_queue
 from .checks import SMOKE
@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, dict[str, t.Any]]:
     """Whether a sale goes through the pipeline as it should, with each step; never longer than so many seconds."""
     with session.read():
-        drawing = [row["name"] for row in session.rows(DRAWING, tables=list(TABLES))]
+        drawing = [row["name"] for row in session.rows(DRAWING, tables=list(written()))]
     if drawing:
         return skipped(f"not run: it would advance a sequence of {', '.join(drawing)}, which no rollback takes back")
     trial = Trial(session, seconds, owner)
@@ -41,7 +41,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, 
         trial.steps.append({"step": trial.doing, "result": reason})
     else:
         reason = "a sale went from bronze to silver and its lines, sent twice and kept once; rolled back, and nothing remains"
-    judged = CheckResult(SMOKE, trial.seconds, "seconds", status, SOURCE, reason)
+    judged = CheckResult(SMOKE, trial.seconds, "seconds", status, source(), reason)
     return judged, {
         **_told(judged),
         "transaction_id": trial.sale.transaction_id,
@@ -52,7 +52,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, 
 
 def skipped(why: str) -> tuple[CheckResult, dict[str, t.Any]]:
     """A smoke test that was not run is none that passed."""
-    judged = CheckResult(SMOKE, None, "seconds", "inconclusive", SOURCE, why)
+    judged = CheckResult(SMOKE, None, "seconds", "inconclusive", source(), why)
     return judged, {**_told(judged), "transaction_id": None, "store_id": None, "steps": []}
 
 
@@ -66,7 +66,7 @@ def _refusal(session: Session, trial: Trial, error: psycopg.Error) -> tuple[str,
     said = error.diag.message_primary or str(error)
     text = f"could not {trial.doing}: {said} (SQLSTATE {error.sqlstate})"
     # A privilege that the ETL's owner lacks is not one that we lack.
-    inside = error.sqlstate == "42501" and contract.ETL_FUNCTIONS[0] in (error.diag.context or "")
+    inside = error.sqlstate == "42501" and contract.bare(contract.names().load_function) in (error.diag.context or "")
     if inside or (error.sqlstate not in OTHERS and trial.doing != PREPARING):
         return "fail", text
     if error.sqlstate == "55P03":

@@ -23,6 +23,7 @@ from ...core.progress import count
 from ...ledger import runs as ledgers
 from ...postgres.driver import Jsonb, conninfo, psycopg
 from ...postgres.session import attempting, open_session, translate
+from ...scout import contract
 from .. import assessment
 from .. import facts as health_facts
 from . import charts, course
@@ -38,7 +39,7 @@ if t.TYPE_CHECKING:
 
 #: Events the ETL has loaded, or passed over, per minute. Its jobs run once a minute or more seldom, so shorter spans would jump.
 LOADED = """
-SELECT count(*)::float8 / %(minutes)s AS loaded_per_minute FROM scout.etl_processed
+SELECT count(*)::float8 / %(minutes)s AS loaded_per_minute FROM {etl_ledger}
 WHERE processed_at > clock_timestamp() - make_interval(mins => %(minutes)s) AND processed_at <= clock_timestamp()
 """
 LOADED_MINUTES: t.Final = 5
@@ -323,7 +324,7 @@ def reason(verdict: str, indicators: tuple[Indicator, ...]) -> str:
 
 
 def _loaded(session: Session) -> Row:
-    return session.row(LOADED, minutes=LOADED_MINUTES)
+    return session.row(contract.compose(LOADED), minutes=LOADED_MINUTES)
 
 
 def _finite(value: float | None) -> float | None:

@@ -40,12 +40,10 @@ MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-#: Nobody else may write these while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays open.
-CLOSED: t.Final = (contract.ETL_LEDGER,)
 SCAN_SECONDS: t.Final = 1800.0
 
 LOCKS: t.Final = (
-    f"for each batch: SHARE ROW EXCLUSIVE on {contract.ETL_LEDGER} (the ETL waits, readers and writers of bronze do not) "
+    "for each batch: SHARE ROW EXCLUSIVE on {etl_ledger} (the ETL waits, readers and writers of bronze do not) "
     "and the rows that are moved"
 )
 
@@ -56,6 +54,12 @@ NOUNS: t.Final = {
     "lines": "line item",
     "ledger": "line of the ETL's ledger",
 }
+
+
+def closed() -> tuple[str, ...]:
+    """What nobody else may write while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays
+    open."""
+    return (contract.names().etl_ledger,)
 
 
 def options(params: Mapping[str, t.Any]) -> Options:
@@ -191,7 +195,7 @@ class Job:
             range=whole.range,
             gold_days=whole.gold_days,
             estimated_seconds=whole.estimated_seconds if some else 0.0,
-            locks=LOCKS,
+            locks=contract.words(LOCKS),
         )
         name = None if self.plan else self.params["plan_file"]
         if name:

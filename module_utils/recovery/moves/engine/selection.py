@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...core.errors import BadInput
 from ...postgres.driver import psycopg, sql
+from ...scout import contract
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ if t.TYPE_CHECKING:
 CLOCKS: t.Final = ("ingested_at", "event_ts")
 
 #: The transaction an event is about, as the ETL reads it.
-SALE: t.Final = """CASE WHEN {b}.event_type = 'transaction.v1' AND jsonb_typeof({b}.event_data) = 'object'
+SALE: t.Final = """CASE WHEN {b}.event_type = {transaction_event} AND jsonb_typeof({b}.event_data) = 'object'
     THEN {b}.event_data ->> 'transaction_id' END"""
 
 #: A local time and whether it exists once, never or twice (at a change of the clocks) in that zone.
@@ -37,7 +38,7 @@ CANONICAL_PATH = "SELECT %(path)s::jsonpath::text AS path"
 
 NOT_FOUND = """
 SELECT count(*) AS missing, (array_agg(id ORDER BY id))[:20] AS ids
-FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = id)
+FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = id)
 """
 
 
@@ -163,7 +164,7 @@ class Selection:
 
 def sale(alias: str) -> sql.Composed:
     """The transaction an event `alias` is about, as the ETL reads it; NULL where it is about none."""
-    return sql.SQL(SALE).format(b=sql.Identifier(alias))
+    return contract.compose(SALE, b=sql.Identifier(alias))
 
 
 def seen_by_snapshot(alias: str) -> sql.Composed:
@@ -270,7 +271,7 @@ def moment(session: Session, text: str, zone: str | None, name: str) -> datetime
 
 def not_found(session: Session, ids: Iterable[str]) -> dict[str, t.Any]:
     """How many of these identifiers no event has, and the first twenty of them."""
-    row = session.row(NOT_FOUND, ids=list(ids))
+    row = session.row(contract.compose(NOT_FOUND), ids=list(ids))
     found: list[uuid.UUID] = row["ids"] or []
     return {"count": row["missing"], "ids": [str(event) for event in found]}
 

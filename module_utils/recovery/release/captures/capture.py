@@ -17,6 +17,7 @@ from ...core.errors import BadInput, NotReached, RecoveryError
 from ...core.progress import count
 from ...ledger import runs as ledgers
 from ...postgres.session import attempting
+from ...scout import contract
 from ..catalog import reader as catalog_reader
 from . import document as release
 from . import store as captures_store
@@ -88,11 +89,11 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
             f"release {name[:100]!r} is not usable",
             next_step="use 1 to 100 letters, digits and . _ + / - (for example v5.2.1)",
         )
-    schemas = tuple(sorted(set(params["schemas"])))
+    schemas = tuple(sorted({contract.names().schema} if params["schemas"] is None else set(params["schemas"])))
     if wrong := [schema for schema in schemas if NEVER.fullmatch(schema)]:
         raise BadInput(
             f"schema {', '.join(wrong)} belongs to no release",
-            next_step='name the schemas of the pipeline: -e \'{"release_schemas": ["scout"]}\'',
+            next_step=f'name the schemas of the pipeline: -e \'{{"release_schemas": ["{contract.names().schema}"]}}\'',
         )
     if not schemas:
         raise BadInput("no schema is named", next_step="name at least one, or leave the option out")

@@ -323,7 +323,11 @@ def test_every_check_and_every_purpose_is_known() -> None:
     names = [check.name for check in checks.CHECKS]
     assert len(set(names)) == len(names)
     assert [check.code for check in checks.CHECKS] == sorted(check.code for check in checks.CHECKS)
-    assert set(contract.PURPOSES) == set(contract.INGESTION_JOBS)
+    assert list(contract.DEFAULT.purposes) == [
+        contract.DEFAULT.load_job,
+        contract.DEFAULT.link_job,
+        contract.DEFAULT.refresh_job,
+    ]
     assert set(thresholds.DEFAULTS) - set(names) == {"critical_alerts", "dlq_unresolved"}
 
 

@@ -194,8 +194,8 @@ class Clone:
             self._session.connection.execute(form.format(*named))
 
     def _require_pipeline(self) -> None:
-        there = self._session.row(THERE, etl=contract.ETL, tables=list(contract.REQUIRED_TABLES))
-        missing = [*there["tables"], *([] if there["etl"] else [f"function {contract.ETL}"])]
+        there = self._session.row(THERE, etl=contract.DEFAULT.etl, tables=list(contract.DEFAULT.required_tables))
+        missing = [*there["tables"], *([] if there["etl"] else [f"function {contract.DEFAULT.etl}"])]
         if missing:
             raise NotReached(
                 "the clone is no pipeline that could be drilled",

@@ -184,7 +184,7 @@ def read(dsn: str, progress: Progress | None = None) -> Source:
 
 
 def _require_pipeline(session: Session) -> None:
-    missing = [name for name in contract.REQUIRED_TABLES if not session.row(PRESENT, name=name)["there"]]
+    missing = [name for name in contract.DEFAULT.required_tables if not session.row(PRESENT, name=name)["there"]]
     if missing:
         raise WrongDatabase(
             "refused to clone a database that holds no Scout pipeline",
@@ -198,7 +198,7 @@ def _find(session: Session, commands: Iterable[str]) -> _Found:
     """The schemas of the pipeline and what that needs; functions and jobs may speak of more than PostgreSQL keeps track of."""
     graph = dependencies.read(session)
     every = [row["name"] for row in session.rows(SCHEMAS) if not NEVER.fullmatch(row["name"])]
-    needed, named = {contract.SCHEMA}, {name for name in (MIGRATIONS,) if name in every}
+    needed, named = {contract.DEFAULT.schema}, {name for name in (MIGRATIONS,) if name in every}
     texts = list(commands)
     while True:
         before = len(needed) + len(named)

@@ -70,7 +70,7 @@ class Sandbox:
         self.dsn = dsn
         self.lacks = lacks
         with self.session() as session, attempting("could not look into the sandbox"), session.read():
-            state = session.row(STATE, etl=contract.ETL)
+            state = session.row(STATE, etl=contract.DEFAULT.etl)
         self.has_pg_cron: bool = state["has_pg_cron"]
         #: Who owns the pipeline and its jobs.
         self.owner: str = state["owner"]
