@@ -290,7 +290,7 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     session = call.session
     with attempting("could not read what the report tells", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
-    story = build.Story(record, facts, session.where, zone)
+    story = build.ReportInput(record, facts, session.where, zone)
     made: Result = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]

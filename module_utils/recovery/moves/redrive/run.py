@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from ...scout.row_images import Tables
     from ..engine.batches import Options as BatchOptions
     from ..engine.cursors import Span
-    from .letters import Letter, Selection
+    from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
@@ -144,7 +144,7 @@ class Redrive:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: DeadLetterSelection,
         mend: Repairs,
         pace: Pace,
         progress: Progress,

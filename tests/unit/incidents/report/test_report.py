@@ -74,7 +74,7 @@ def told(*parts: dict[str, Any], facts: Facts | None = None, zone: str | None = 
         [],
         at(10_000),
     )
-    story = build.Story(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
+    story = build.ReportInput(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
     made = build.build(story)
     json.dumps(made)
     return made
