@@ -170,10 +170,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core import redaction
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.evidence import archive, collect
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, known_secrets
-from ..module_utils.recovery.moves.engine.selection import window_of
+from ..module_utils.recovery.postgres.times import window_of
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,

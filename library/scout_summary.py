@@ -118,7 +118,8 @@ from ..module_utils.recovery.invoke import failure
 from ..module_utils.recovery.ledger.open_incident import ADHOC
 from ..module_utils.recovery.postgres.session import INCIDENT
 from ..module_utils.recovery.scout import contract
-from ..module_utils.recovery.summary import dashboard, drill, gate, junit, news, render
+from ..module_utils.recovery.summary import dashboard, drill, gate, junit, render
+from ..module_utils.recovery.summary.incident import news
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "operation": {"type": "str", "required": True},
@@ -161,7 +162,7 @@ def _run(params: dict[str, t.Any], *, check: bool, host: str, seconds: float | N
     )
     made = render.document(story)
     if params.get("news"):
-        return {"changed": False, **news.news(made, story.ran)}
+        return {"changed": False, **news(made, story.ran)}
     for name, save in (("result_file", render.save), ("junit_file", junit.save)):
         if params.get(name):
             try:

@@ -12,11 +12,12 @@ import urllib.parse
 
 from .core.errors import BadInput, RecoveryError, WrongDatabase
 from .core.progress import Progress
-from .ledger import actions, open_incident
-from .ledger import runs as ledgers
+from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres.driver import psycopg
-from .postgres.session import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
+from .postgres.dsn import choose_dsn, parse_dsn, to_set
+from .postgres.failures import translate
+from .postgres.session import POOLED, Settings, check_incident, open_session
 from .scout import contract, row_security
 
 if t.TYPE_CHECKING:
@@ -69,13 +70,13 @@ class Call:
     #: When that was opened, if it is the open one.
     opened_at: datetime.datetime | None = None
 
-    def look(self, mode: str = "auto") -> ledgers.Ledger:
+    def look(self, mode: str = "auto") -> ledger.Ledger:
         """The ledger for reading."""
-        return ledgers.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
+        return bootstrap.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
 
-    def ensure(self, mode: str) -> ledgers.Ledger:
+    def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""
-        return ledgers.ensure(self.session, incident=self.incident, controller=self.controller, mode=mode)
+        return bootstrap.ensure(self.session, incident=self.incident, controller=self.controller, mode=mode)
 
 
 def invoke(

@@ -14,13 +14,13 @@ import typing as t
 
 from ..core import redaction
 from ..core.errors import NotReached
-from ..core.progress import count
+from ..core.text import count
 from ..ledger import history
 from ..ledger.open_incident import ADHOC
 from ..moves.cleanup import rules
 from ..postgres.driver import errors, psycopg, sql
+from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
-from ..postgres.session import attempting
 from ..scout import contract, cron_jobs
 
 if t.TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.progress import in_words
+from ..core.text import in_words
 from ..scout import contract
 from . import diagnoses, thresholds
 
@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..postgres.read_budget import Problem
-    from .facts import Findings
+    from .facts import Facts
     from .thresholds import Figures
 
 #: How many of the latest runs make the mean duration, so that a change shows within minutes.
@@ -39,7 +39,7 @@ class Figure:
     source: str
     #: The reads it is made of.
     reads: tuple[str, ...]
-    measure: Callable[[Findings], Measured]
+    measure: Callable[[Facts], Measured]
     #: While it fails, or is unknown, a reset does not resume ingestion.
     gate: bool = False
     #: The status from which a reset has something to mend.
@@ -96,15 +96,15 @@ class Report:
     blockers: tuple[str, ...]
 
 
-def _bronze(found: Findings) -> Measured:
+def _bronze(found: Facts) -> Measured:
     return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else "")
 
 
-def _silver(found: Findings) -> Measured:
+def _silver(found: Facts) -> Measured:
     return Measured(found.silver_minutes, "no transaction" if found.silver_minutes is None else "")
 
 
-def _gold(found: Findings) -> Measured:
+def _gold(found: Facts) -> Measured:
     """Minutes since the refresh of the oldest view that silver has outrun; a settled view may be as old as it likes."""
     views = found.gold or []
     stale = [view for view in views if view.state in ("stale", "unpopulated")]
@@ -120,7 +120,7 @@ def _gold(found: Findings) -> Measured:
     return Measured(minutes, why) if stale else Measured(minutes or 0.0, "nothing newer to show", "ok")
 
 
-def _late_gold(found: Findings) -> Measured:
+def _late_gold(found: Facts) -> Measured:
     """Views the pipeline's own refresh passed over; while nothing runs, every stale one, for nobody will refresh it."""
     paused = found.ingestion == "paused"
     late = [view for view in found.gold or [] if diagnoses.is_late(view, paused=paused)]
@@ -129,7 +129,7 @@ def _late_gold(found: Findings) -> Measured:
     return Measured(float(len(late)), why, "ok" if not late else "fail" if failing else "warn")
 
 
-def _linking(found: Findings) -> Measured:
+def _linking(found: Facts) -> Measured:
     row = found.linking
     if not row or not row["lines"]:
         return Measured(None, "no line item in the last 24 hours")
@@ -138,13 +138,13 @@ def _linking(found: Findings) -> Measured:
     return Measured(float(row["percent"]), f"all lines are younger than {thresholds.LINKING_DUE_MINUTES} minutes", "ok")
 
 
-def _alerts(found: Findings) -> Measured:
+def _alerts(found: Facts) -> Measured:
     critical = [row for row in found.alerts if row["critical"]]
     named = ", ".join(f"{row['alert']} {row['found']}" for row in critical)
     return Measured(float(sum(row["found"] for row in critical)), named)
 
 
-def _duration(found: Findings) -> Measured:
+def _duration(found: Facts) -> Measured:
     good = [run["seconds"] for run in found.runs if run["status"] == "succeeded" and run["seconds"] is not None][:RUNS]
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     reason = f"the last run failed: {diagnoses.message_of(found.runs[0])}" if failed else ""
@@ -153,25 +153,25 @@ def _duration(found: Findings) -> Measured:
     return Measured(sum(good) / len(good), reason)
 
 
-def _events(found: Findings) -> Measured:
+def _events(found: Facts) -> Measured:
     return Measured(None if found.backlog is None else float(found.backlog.events))
 
 
-def _age(found: Findings) -> Measured:
+def _age(found: Facts) -> Measured:
     return Measured(None if found.backlog is None else found.backlog.seconds / 60)
 
 
-def _locks(found: Findings) -> Measured:
+def _locks(found: Facts) -> Measured:
     holders = [activity for activity in found.activities if activity.holds_key]
     return Measured(max((a.seconds for a in holders), default=0.0), "; ".join(a.describe() for a in holders))
 
 
-def _stuck(found: Findings) -> Measured:
+def _stuck(found: Facts) -> Measured:
     stuck = [*found.stuck.clear, *(a for a, _ in found.stuck.leave)] if found.stuck else []
     return Measured(float(len(stuck)), "; ".join(a.describe() for a in stuck))
 
 
-def _dead_letters(found: Findings) -> Measured:
+def _dead_letters(found: Facts) -> Measured:
     return Measured(None if found.dead_letters is None else float(found.dead_letters))
 
 
@@ -199,7 +199,7 @@ ESSENTIAL: t.Final = frozenset(f.name for f in FIGURES if f.essential) | {"inges
 WORSE: t.Final = ("unknown", "ok", "warn", "fail")
 
 
-def assess(found: Findings, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
+def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
     """Figures, verdict, causes and what keeps ingestion from being resumed; pure. `trouble` says that something else is
     wrong."""
     raw = [*(_indicator(figure, found, thresholds[figure.name]) for figure in FIGURES), _ingestion(found)]
@@ -216,7 +216,7 @@ def assess(found: Findings, thresholds: Mapping[str, Figures], *, trouble: bool 
     )
 
 
-def judged(figure: Figure, found: Findings, figures: Figures, words: Callable[[Problem], str]) -> Indicator:
+def judged(figure: Figure, found: Facts, figures: Figures, words: Callable[[Problem], str]) -> Indicator:
     """A figure measured and judged by these figures; unknown where a read it is made of failed, for which `words` says why."""
     problem = next((found.problems[name] for name in figure.reads if name in found.problems), None)
     measured = Measured(None, words(problem)) if problem else figure.measure(found)
@@ -235,13 +235,13 @@ def judged(figure: Figure, found: Findings, figures: Figures, words: Callable[[P
     )
 
 
-def _indicator(figure: Figure, found: Findings, figures: Figures) -> Indicator:
+def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
     made = judged(figure, found, figures, lambda problem: problem.said)
     last_run_failed = figure.name == "etl_duration" and made.status == "ok" and made.reason
     return dataclasses.replace(made, status="warn") if last_run_failed else made
 
 
-def _ingestion(found: Findings) -> Indicator:
+def _ingestion(found: Facts) -> Indicator:
     state, off = found.ingestion, ", ".join(found.off)
     status = "unknown" if state is None else "ok"
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
@@ -264,7 +264,7 @@ def shown(value: float | str | None, unit: str) -> str:
     return f"{value:,.1f} %" if unit == "percent" else f"{value:,.0f}"
 
 
-def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:
+def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
     status = {indicator.name: indicator.status for indicator in raw}
     needs = [f.name for f in FIGURES if f.mended_from and WORSE.index(status[f.name]) >= WORSE.index(f.mended_from)]
     reasons = {
@@ -277,7 +277,7 @@ def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:
     return (*needs, *(name for name, given in reasons.items() if given))
 
 
-def _unjudged(indicator: Indicator, found: Findings) -> Indicator:
+def _unjudged(indicator: Indicator, found: Facts) -> Indicator:
     since = f" for {in_words(found.pause.seconds)} by {found.pause.actor}" if found.pause else ""
     return dataclasses.replace(indicator, status="unknown", reason=f"not judged while paused{since}")
 

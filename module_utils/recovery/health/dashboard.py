@@ -20,7 +20,7 @@ from .thresholds import DEFAULTS
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
     from .thresholds import Figures
 
@@ -229,7 +229,7 @@ def _statement(query: Query, hours: int, rows: int) -> Callable[[Session], list[
     return lambda session: session.rows(statement, rows=rows, longest=LONGEST)
 
 
-def _extra(budget: Budget, found: health_facts.Findings, hours: int) -> list[assessment.Indicator]:
+def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assessment.Indicator]:
     """Figures that no verdict is made of, and that have no threshold; what costs most is read last."""
     flow: Row = budget.read("flow", lambda s: s.row(contract.compose(FLOW))) or {}
     last_load = budget.read("last_load", lambda s: s.row(contract.compose(LAST_LOAD))["minutes"])

@@ -10,7 +10,7 @@ import json
 import shlex
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .thresholds import GOLD_LATE_SECONDS
@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
     from ..pipeline.refresh_gold import Freshness
     from ..postgres.session import Row
-    from .facts import Findings
+    from .facts import Facts
     from .schema_drift import Drift
 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
@@ -59,7 +59,7 @@ class Diagnosis:
 
 
 def diagnose(
-    found: Findings, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
+    found: Facts, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
 ) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
     something is wrong which they do not tell."""
@@ -101,7 +101,7 @@ def _cause(cause: str, evidence: str, next_command: str, *, blocks: bool = True)
     return Diagnosis(0, cause, evidence, next_command, blocks)
 
 
-def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for row in found.exclusive:
         who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
         evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
@@ -115,7 +115,7 @@ def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[
         yield _cause(f"not everything can be seen ({', '.join(names)})", said, next_step)
 
 
-def _of_sessions(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     if found.stuck is None:
         return
     after = found.stuck_after_seconds
@@ -130,7 +130,7 @@ def _of_sessions(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagno
         yield _cause(cause, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
 
 
-def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     pause = found.pause
     if pause is None:
         return
@@ -142,11 +142,11 @@ def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagn
         yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
 
 
-def _idle(found: Findings) -> list[str]:
+def _idle(found: Facts) -> list[str]:
     return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
 
 
-def _of_the_etl(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     said = message_of(found.runs[0]) if failed else ""
     idle = _idle(found)
@@ -162,7 +162,7 @@ def _of_the_etl(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnos
         yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
 
 
-def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     drift = found.drift
     if drift and "fail" in status.values():
         cause = f"the schema is not that of release {drift.release}, captured {in_words(drift.seconds)} ago"
@@ -171,7 +171,7 @@ def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diag
         yield _cause(cause, drift.changes.first(), advice, blocks=is_young(drift))
 
 
-def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
@@ -191,7 +191,7 @@ def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnos
         yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way", blocks=False)
 
 
-def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for view in found.gold or []:
         name, late = view.view.full_name, is_late(view, paused=found.ingestion == "paused")
         if view.view.populated and not view.view.keyed:
@@ -202,7 +202,7 @@ def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]
             yield _cause(f"{name} is {view.state}", view.why, REFRESH)
 
 
-def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
     for row in found.alerts:
         alert = str(row["alert"])
@@ -232,7 +232,7 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield _cause("dead letters wait for someone", evidence, look, blocks=False)
 
 
-def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     etl = {job.jobname for job in found.etl_jobs}
     off = [name for name in found.off if name not in etl]
     if off and found.pause is None:

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
+from ..ledger.pauses import open_pause
 from ..pipeline import refresh_gold as gold
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, sessions
@@ -20,9 +21,9 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
-    from ..ledger.runs import Ledger, Pause
+    from ..ledger.ledger import Ledger
+    from ..ledger.pauses import Pause
     from ..postgres.session import Row, Session
-    from .gate.facts import Wider
 
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.
 BRONZE = """
@@ -146,7 +147,7 @@ class Backlog:
 
 
 @dataclasses.dataclass
-class Findings:
+class Facts:
     """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
 
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
@@ -171,7 +172,7 @@ class Findings:
     drift: drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: What only the acceptance gate asks for.
-    wider: Wider | None = None
+    gate: GateFacts | None = None
     problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
 
     @property
@@ -202,15 +203,15 @@ def read(
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
-    more: Callable[[Budget, Findings], None] | None = None,
-) -> Findings:
+    more: Callable[[Budget, Facts], None] | None = None,
+) -> Facts:
     """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, what
     grows with the number of bad sales after it, and what the caller wants besides last."""
-    found = Findings(stuck_after_seconds, alert_hours)
+    found = Facts(stuck_after_seconds, alert_hours)
     with session.read():
         budget = Budget(session, budget_seconds)
         found.problems = budget.problems
-        found.pause = budget.read("pause", lambda _: ledger.open_pause())
+        found.pause = budget.read("pause", lambda _: open_pause(ledger))
         found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []
         activities = budget.read("sessions", functools.partial(_activities, jobs=found.jobs))
         if activities is not None:
@@ -241,7 +242,7 @@ def read(
     return found
 
 
-def _read_head(budget: Budget, found: Findings) -> None:
+def _read_head(budget: Budget, found: Facts) -> None:
     """What of the events that come next the ETL could not load; finding these is what costs, so it is done once."""
     ids = budget.read("head", lambda s: suspects.oldest(s, HEAD_ROWS))
     if ids:
@@ -270,10 +271,36 @@ def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:
     return sorted(runs, key=lambda run: run["end_time"], reverse=True)
 
 
-def _gold(found: Findings, budget: Budget, session: Session) -> list[gold.Freshness]:
+def _gold(found: Facts, budget: Budget, session: Session) -> list[gold.Freshness]:
     """The views by their own clocks; contents are compared, which costs more, only where a view has no clock."""
     found.now = session.row(NOW)["now"]
     views = gold.read(session, budget_seconds=0.0)
     if any(view.state == "unknown" and view.refreshed_at is None for view in views):
         views = gold.read(session, budget_seconds=max(0.001, budget.left / 2))
     return views
+
+
+@dataclasses.dataclass(frozen=True)
+class Needed:
+    """A job that has to be there: what does its work, or why nothing does."""
+
+    name: str
+    job: cron_jobs.Job | None = None
+    why: str = ""
+    #: Its runs within the last hours, newest first.
+    runs: tuple[Row, ...] = ()
+
+
+@dataclasses.dataclass
+class GateFacts:
+    """The facts; what could not be read is None, and explained in the findings' `problems`."""
+
+    period_hours: int
+    updated_minutes: float | None = None
+    flow: Row | None = None
+    lost: Row | None = None
+    letters: Row | None = None
+    raised: list[Row] | None = None
+    missing: list[str] | None = None
+    needed: list[Needed] | None = None
+    resumed_seconds: float | None = None

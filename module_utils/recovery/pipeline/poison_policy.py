@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import NotReached, Systemic
-from ..core.progress import count
+from ..core.text import count
 from ..scout import contract, dead_letters
 from ..scout.poison_probe import Refused
 from . import trial_sale as smoke

@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ..core.errors import RecoveryError
-from ..ledger import runs
+from ..ledger import bootstrap
 from ..ledger.actions import MOVES, RESET, RESTORE, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
@@ -159,7 +159,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)
         warnings += _without_jobs(session) if "pause" in actions and not missing else []
-        problem = runs.problem(session) if ledger_mode != "off" else None
+        problem = bootstrap.problem(session) if ledger_mode != "off" else None
         if problem and ledger_mode == "required":
             missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
         elif problem:

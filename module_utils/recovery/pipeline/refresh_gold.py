@@ -10,11 +10,11 @@ import time
 import typing as t
 
 from ..core.errors import MissingPrivilege, NotReached, RecoveryError
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.session import translate
+from ..postgres.failures import translate
+from ..postgres.lock_holders import describe
 from ..scout import contract
-from ..scout.event_queue import describe
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 
 if t.TYPE_CHECKING:

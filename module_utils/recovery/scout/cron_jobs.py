@@ -13,7 +13,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from . import contract
 
 if t.TYPE_CHECKING:

@@ -44,25 +44,6 @@ WHERE b.event_type = %(event_type)s AND b.ingested_at <= %(before)s
 ORDER BY b.ingested_at LIMIT 5
 """
 
-#: Who keeps locks stronger than a reader's on what the ETL writes, longest first.
-IN_THE_WAY = """
-SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
-FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock' AND l.pid <> pg_catalog.pg_backend_pid()
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND l.relation = ANY(%(tables)s::regclass[])
-ORDER BY a.xact_start LIMIT 3
-"""
-
-#: Of any table, view or index, and readers too: a change of it waits for them.
-KEEPERS = """
-SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
-FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.relation >= 16384
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-ORDER BY a.xact_start LIMIT 3
-"""
-
 HEAD = """
 SELECT b.event_id::text AS event_id FROM {bronze} AS b
 WHERE b.event_type = %(event_type)s
@@ -212,24 +193,6 @@ def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
     """The oldest pending events with the session that has each locked, where that can be told."""
     return session.rows(contract.compose(HIDDEN), event_type=contract.names().transaction_event, before=before)
-
-
-def in_the_way(session: Session) -> list[Row]:
-    """Other sessions that keep locks on what the ETL writes, longest first."""
-    return session.rows(IN_THE_WAY, tables=list(contract.names().required_tables))
-
-
-def keepers(session: Session) -> list[Row]:
-    """Other sessions that keep locks on anything that is not PostgreSQL's own, longest first."""
-    return session.rows(KEEPERS)
-
-
-def describe(holders: list[Row]) -> str:
-    """`pid 4711 (loader, psql, idle in transaction)` for each session."""
-    words = {
-        row["pid"]: ", ".join(str(row[key]) for key in ("role", "application", "state") if row[key]) for row in holders
-    }
-    return "; ".join(f"pid {pid} ({text})" for pid, text in words.items() if pid)
 
 
 def pipeline_timezone(session: Session, owner: str) -> str:

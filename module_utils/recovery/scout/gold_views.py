@@ -10,7 +10,7 @@ import re
 import time
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
 from . import contract
 

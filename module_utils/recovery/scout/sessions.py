@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege
-from ..core.progress import in_words
+from ..core.text import in_words
 from ..postgres.driver import sql
 from . import contract, cron_jobs
 

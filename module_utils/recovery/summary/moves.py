@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import typing as t
 
-from ..core.progress import count
+from ..core.text import count, cut
 from ..ledger import actions
 from ..scout import contract
 
@@ -49,46 +48,8 @@ WHICH: t.Final = (
     *("mode", "loaded", "poison", "plan", "reconciliation"),
     "plan_file",
 )
-COMMAND: t.Final = re.compile(r"""ansible-playbook \S+(?: --check)?(?: -e (?:"[^"]*"|[^\s;"]+))*""")
-GLUE: t.Final = "\u00a0"
 TABLE_WIDTH: t.Final = 79
 FEW: t.Final = 3
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines of a text; a command is broken only where a shell reads on in the next line, so that it can be copied."""
-    made: list[str] = []
-    at = 0
-    for found in COMMAND.finditer(text):
-        if len(found[0]) > width:
-            command = folded(found[0], width)
-            made += [*_wrapped(text[at : found.start()], width), *command]
-            at = found.end()
-            # What belongs to the command's end stays there.
-            while at < len(text) and text[at] in ";,":
-                made[-1] += text[at]
-                at += 1
-    return made + _wrapped(text[at:].lstrip(), width)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= width else found[0], text)
-    return [line.replace(GLUE, " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
-
-
-def folded(command: str, width: int) -> list[str]:
-    """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
-    if len(command) <= width:
-        return [command]
-    first, *words = re.split(r" (?=-e )", command)
-    lines = [first]
-    for word in words:
-        if len(f"{lines[-1]} {word} \\") > width:
-            lines[-1] += " \\"
-            lines.append(f"    {word}")
-        else:
-            lines[-1] += f" {word}"
-    return lines
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
@@ -200,7 +161,7 @@ def table(runs: list[Result]) -> list[str]:
     for run in runs:
         run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))
         made.append(_columns(run_id, _moment(run.get("started_at"))[:16], action))
-        whose = f"{_cut(incident, 32)}, {_cut(actor, 32)}"
+        whose = f"{cut(incident, 32)}, {cut(actor, 32)}"
         # Whether it can be undone is the last thing to be cut.
         undone = _undone(run)
         effects = textwrap.shorten(_effects(run), TABLE_WIDTH - 8 - len(undone), placeholder=" …")
@@ -211,7 +172,7 @@ def table(runs: list[Result]) -> list[str]:
 
 
 def _columns(run_id: str, when: str, action: str) -> str:
-    return f"  {run_id:<36}  {when:<16}  {_cut(action, 21)}".rstrip()
+    return f"  {run_id:<36}  {when:<16}  {cut(action, 21)}".rstrip()
 
 
 def _effects(run: Mapping[str, t.Any]) -> str:
@@ -260,7 +221,3 @@ def _plain(value: t.Any) -> str:
     if {"table", "key", "why"} <= set(fields):
         return f"{fields['table']} {fields['key']}: {fields['why']}"
     return " ".join(str(part) for part in fields.values() if part is not None)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..release.captures import document as captures_document
 from ..release.planner.lock_hazards import LOSES
 from . import gate as gates

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain_backlog
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue, poison_probe
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lock_holders
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_how_far_it_came(done: drain_backlog.Drained, left: int, text: str) -> N
 def test_sessions_are_described_once_and_by_what_is_known() -> None:
     holder = {"pid": 7, "role": "loader", "application": "psql", "state": "idle in transaction"}
     hidden = {"pid": 8, "role": "other", "application": None, "state": None}
-    assert event_queue.describe(
+    assert lock_holders.describe(
         [holder, holder, hidden, {"pid": None, "role": None, "application": None, "state": None}]
     ) == ("pid 7 (loader, psql, idle in transaction); pid 8 (other)")
-    assert event_queue.describe([]) == ""
+    assert lock_holders.describe([]) == ""

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import moves, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, moves, render
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, failed, on_screen
 
 STEPS = ("preflight", "lease", "plan", "unfinished", "evidence", "pause", "{move}", "drain", "refresh", "resume")
@@ -142,7 +142,7 @@ def test_a_plan_that_came_to_nothing_is_no_step_that_changed_something() -> None
     ],
 )  # fmt: skip
 def test_a_command_is_broken_where_a_shell_reads_on(text: str, lines: list[str]) -> None:
-    assert moves.wrapped(text, 40) == lines
+    assert layout.wrapped(text, 40) == lines
     assert " ".join("\n".join(lines).replace(" \\\n", " ").split()) == text
 
 

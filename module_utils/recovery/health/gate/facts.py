@@ -11,14 +11,15 @@ import typing as t
 
 from ...core.errors import MissingPrivilege
 from ...scout import contract, cron_jobs, dead_letters
+from ..facts import GateFacts, Needed
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ...ledger.runs import Ledger
+    from ...ledger.ledger import Ledger
     from ...postgres.read_budget import Budget
     from ...postgres.session import Row, Session
-    from ..facts import Findings
+    from ..facts import Facts
 
 #: An upsert keeps processed_at and moves updated_at.
 UPDATED = """
@@ -127,48 +128,22 @@ FLOW_MINUTES: t.Final = 5
 HISTORY_SECONDS: t.Final = 6 * 3600.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Needed:
-    """A job that has to be there: what does its work, or why nothing does."""
-
-    name: str
-    job: cron_jobs.Job | None = None
-    why: str = ""
-    #: Its runs within the last hours, newest first.
-    runs: tuple[Row, ...] = ()
-
-
-@dataclasses.dataclass
-class Wider:
-    """The facts; what could not be read is None, and explained in the findings' `problems`."""
-
-    period_hours: int
-    updated_minutes: float | None = None
-    flow: Row | None = None
-    lost: Row | None = None
-    letters: Row | None = None
-    raised: list[Row] | None = None
-    missing: list[str] | None = None
-    needed: list[Needed] | None = None
-    resumed_seconds: float | None = None
-
-
-def reading(ledger: Ledger, *, period_hours: int, required: Sequence[str]) -> Callable[[Budget, Findings], None]:
+def reading(ledger: Ledger, *, period_hours: int, required: Sequence[str]) -> Callable[[Budget, Facts], None]:
     """What findings.read is to read besides, for a gate over so many hours that requires these jobs."""
 
-    def read(budget: Budget, found: Findings) -> None:
-        wider = found.wider = Wider(period_hours)
-        wider.needed = budget.read("needed_jobs", functools.partial(_needed, names=required))
-        wider.missing = budget.read("objects", _missing)
-        wider.letters = budget.read(
+    def read(budget: Budget, found: Facts) -> None:
+        gate = found.gate = GateFacts(period_hours)
+        gate.needed = budget.read("needed_jobs", functools.partial(_needed, names=required))
+        gate.missing = budget.read("objects", _missing)
+        gate.letters = budget.read(
             "letters", lambda s: s.row(contract.compose(DEAD_LETTERS), format=dead_letters.FORMAT)
         )
-        wider.raised = budget.read("raised", lambda s: s.rows(contract.compose(RAISED)))
-        wider.updated_minutes = budget.read("updated", lambda s: s.row(contract.compose(UPDATED))["minutes"])
-        wider.flow = budget.read("flow", _flow)
-        wider.lost = budget.read("lost", functools.partial(_lost, hours=period_hours))
+        gate.raised = budget.read("raised", lambda s: s.rows(contract.compose(RAISED)))
+        gate.updated_minutes = budget.read("updated", lambda s: s.row(contract.compose(UPDATED))["minutes"])
+        gate.flow = budget.read("flow", _flow)
+        gate.lost = budget.read("lost", functools.partial(_lost, hours=period_hours))
         if ledger.present:
-            wider.resumed_seconds = budget.read("resumed", lambda s: s.row(RESUMED)["seconds"])
+            gate.resumed_seconds = budget.read("resumed", lambda s: s.row(RESUMED)["seconds"])
 
     return read
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ...core.progress import in_words
+from ...core.text import in_words
 from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source, written
+from ...postgres import lock_holders
 from ...postgres.driver import psycopg
-from ...scout import contract, event_queue
+from ...scout import contract
 from .checks import SMOKE
 from .verdict import CheckResult
 
@@ -71,7 +72,7 @@ def _refusal(session: Session, trial: Trial, error: psycopg.Error) -> tuple[str,
         return "fail", text
     if error.sqlstate == "55P03":
         with contextlib.suppress(psycopg.Error), session.read():
-            if who := event_queue.describe(event_queue.in_the_way(session)):
+            if who := lock_holders.describe(lock_holders.in_the_way(session, contract.names().required_tables)):
                 text += f"; locks are held by {who}"
     if error.sqlstate == "57014":
         text += f"; {SLOW}"

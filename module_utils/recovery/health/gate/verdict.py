@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...scout.sessions import in_flight
 from .. import assessment
 from .. import thresholds as threshold_table
@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ...postgres.read_budget import Problem
-    from ..facts import Findings
+    from ..facts import Facts
     from ..thresholds import Figures
 
 VERDICTS: t.Final = ("pass", "warn", "fail", "inconclusive", "paused", "draining")
@@ -107,7 +107,7 @@ def options(
     )
 
 
-def judge(found: Findings, chosen: Options, smoke: CheckResult | None = None) -> Verdict:
+def judge(found: Facts, chosen: Options, smoke: CheckResult | None = None) -> Verdict:
     """The verdict on a pipeline from what was found, and from a smoke test where there was one."""
     checks = [_judged(check, found, chosen) for check in CHECKS]
     checks += [_capped(smoke, chosen.severities[SMOKE])] if smoke else []
@@ -145,7 +145,7 @@ def summary(verdict: Verdict) -> str:
     return f"{verdict.verdict}: {verdict.reason}"
 
 
-def _judged(check: Check, found: Findings, chosen: Options) -> CheckResult:
+def _judged(check: Check, found: Facts, chosen: Options) -> CheckResult:
     made = assessment.judged(check, found, chosen.thresholds[check.name], _words)
     fields = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     result = CheckResult(**{**fields, "status": WORDS.get(made.status, made.status)}, code=check.code)
@@ -171,7 +171,7 @@ def _excused(judged: CheckResult, why: str) -> CheckResult:
     return dataclasses.replace(judged, status="inconclusive", reason=reason, counts=False)
 
 
-def _state(found: Findings) -> tuple[str, str]:
+def _state(found: Facts) -> tuple[str, str]:
     """What ingestion is, and since when and by whom."""
     if found.ingestion != "paused":
         return found.ingestion or "unknown", ""
@@ -183,7 +183,7 @@ def _state(found: Findings) -> tuple[str, str]:
     return "paused", since
 
 
-def _drains(found: Findings, checks: Sequence[CheckResult]) -> str:
+def _drains(found: Facts, checks: Sequence[CheckResult]) -> str:
     """How the backlog goes down, where nothing but what it keeps behind is wrong; else empty."""
     wrong = {check.name for check in checks if check.counts and check.status != "pass"}
     return gate_checks.progress_of(found) if wrong & BACKLOG and wrong <= BEHIND else ""

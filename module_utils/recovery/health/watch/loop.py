@@ -19,10 +19,12 @@ import typing as t
 from pathlib import Path
 
 from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
-from ...core.progress import count
+from ...core.text import count
+from ...ledger import bootstrap
 from ...ledger import runs as ledgers
 from ...postgres.driver import Jsonb, conninfo, psycopg
-from ...postgres.session import attempting, open_session, translate
+from ...postgres.failures import attempting, translate
+from ...postgres.session import open_session
 from ...scout import contract
 from .. import assessment
 from .. import facts as health_facts
@@ -226,7 +228,7 @@ class Watch:
         loaded: dict[str, float] = {}
         found = health_facts.read(
             session,
-            ledgers.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
+            bootstrap.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
             budget_seconds=judge.budget_seconds,
             stuck_after_seconds=judge.stuck_after_seconds,
             jobs=judge.jobs,

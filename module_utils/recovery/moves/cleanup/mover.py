@@ -9,20 +9,20 @@ import dataclasses
 import datetime
 import typing as t
 
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import sql
-from ...postgres.session import attempting
+from ...postgres.failures import attempting
+from ...postgres.times import Window, window_of
 from ...scout import contract
 from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
 from ..engine.job import SCAN_SECONDS, about_requeued, closed, in_numbers
-from ..engine.selection import Window, sale, seen_by_snapshot, snapshot_values, window_of
+from ..engine.selection import sale, seen_by_snapshot, snapshot_values
 from ..quarantine import Whole
 from . import rules, scan
 from .findings import Scope
-from .rules import Rule
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +34,7 @@ if t.TYPE_CHECKING:
     from ..engine.batches import Options
     from ..engine.cursors import Path, Span
     from .findings import Report
+    from .rules import Rule
 
 SOURCE_EVENT: t.Final = ("quarantine", "keep")
 

@@ -10,16 +10,16 @@ import typing as t
 
 from ...core.errors import BadInput, DatabaseError, RecoveryError, Systemic
 from ...postgres.driver import psycopg, sql
-from ...postgres.session import translate
+from ...postgres.failures import translate
 from ...scout import contract
 from . import rules
 from .findings import Figures, Finding, Report, Scope, is_systemic, line, percent
-from .rules import Rule
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...postgres.session import Row, Session
+    from .rules import Rule
 
 #: A predicate stands where no aggregate, window or set may stand, and with a bound value, so that PostgreSQL itself takes
 #: one statement only. No row is read.

@@ -307,9 +307,7 @@ class Closure:
                 "stopped before a batch whose rows could not be proved safe; it was rolled back",
                 on=self.session.where,
                 said=said,
-                next_step=contract.words(
-                    "look for a trigger or rule on {dead_letters} or on the tables it was taken from"
-                ),
+                next_step=contract.words("look for a trigger or rule on {dead_letters} or where it was taken from"),
             )
 
     def _prove_in_the_end(self, removed: Mapping[str, t.Any], there: Mapping[str, t.Any]) -> None:

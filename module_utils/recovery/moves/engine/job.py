@@ -9,12 +9,13 @@ import contextlib
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...ledger import runs as ledgers
 from ...pipeline import pause_resume
+from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
-from ...postgres.session import translate
-from ...scout import contract, event_queue
+from ...postgres.failures import translate
+from ...scout import contract
 from . import plan_file
 from .batches import LOCK_PATIENCE, Options
 
@@ -85,7 +86,9 @@ def reading(session: Session, attempted: str) -> Generator[None]:
         raised = translate(e, attempted, on=session.where)
         if isinstance(e, errors.LockNotAvailable):
             with session.read():
-                who = event_queue.describe(event_queue.in_the_way(session) or event_queue.keepers(session))
+                who = lock_holders.describe(
+                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session)
+                )
             raised.said += f"; locks are held by {who}" if who else ""
         raise raised from e
 

@@ -12,12 +12,13 @@ import uuid
 
 from ...core.errors import BadInput
 from ...ledger import history
+from ...postgres import times
 from ...postgres.driver import Jsonb, sql
+from ...postgres.times import Window
 from ...scout import contract
 from ...scout.poison_probe import Suspect, unconvertible
 from ..engine import selection
 from ..engine.cursors import Span
-from ..engine.selection import Window
 from .merge_patch import Patch, Repairs, identifiers, patched
 
 if t.TYPE_CHECKING:
@@ -236,7 +237,7 @@ class Letter:
 
 def ask(session: Session, params: Mapping[str, t.Any]) -> DeadLetterSelection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
-    window = selection.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
+    window = times.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
     run = identifiers([params["run_id"]], "run_id") if params["run_id"] else [None]
     chosen = DeadLetterSelection(
         window,

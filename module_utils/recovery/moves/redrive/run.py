@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from ...core.errors import BadInput, Systemic
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused

@@ -10,7 +10,7 @@ import typing as t
 import uuid
 
 from ...core.errors import BadInput, NotReached
-from ...core.progress import count
+from ...core.text import count
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades

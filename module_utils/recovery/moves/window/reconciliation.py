@@ -10,7 +10,7 @@ import decimal
 import typing as t
 
 from ...core.errors import NotReached
-from ...core.progress import count
+from ...core.text import count
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ..engine.selection import seen_by_snapshot, snapshot_values
@@ -21,7 +21,8 @@ if t.TYPE_CHECKING:
 
     from ...ledger.runs import Run
     from ...postgres.session import Session
-    from ..engine.selection import Selection, Window
+    from ...postgres.times import Window
+    from ..engine.selection import Selection
     from .comparison import Survey, Surveyor
 
 #: Of the events that had been there at the start: how many still are.

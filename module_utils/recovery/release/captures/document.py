@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ...core import files
 from ...core.errors import BadInput
-from ...core.progress import count
-from ..catalog.reader import Entry
+from ...core.text import count
+from ..catalog.entries import Entry
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

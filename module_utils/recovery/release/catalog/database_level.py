@@ -10,7 +10,7 @@ import typing as t
 
 from ...core.errors import BadInput, MissingPrivilege
 from ...postgres.driver import errors, sql
-from ...postgres.session import translate
+from ...postgres.failures import translate
 from ...scout import contract, cron_jobs
 from .query import Kind
 

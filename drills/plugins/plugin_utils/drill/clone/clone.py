@@ -10,7 +10,8 @@ import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress, count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors, psycopg, sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 

@@ -14,11 +14,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    Settings,
-    attempting,
-    open_session,
-)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import dependencies
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs as scheduler

@@ -12,11 +12,8 @@ import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, RecoveryError
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import conninfo, psycopg
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    Settings,
-    attempting,
-    open_session,
-)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
 from . import operator_role

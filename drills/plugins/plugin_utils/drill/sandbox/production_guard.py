@@ -20,10 +20,10 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     WrongDatabase,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import parse_dsn
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
 if t.TYPE_CHECKING:
