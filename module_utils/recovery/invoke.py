@@ -12,7 +12,7 @@ import urllib.parse
 
 from .core.errors import BadInput, RecoveryError, WrongDatabase
 from .core.progress import Progress
-from .ledger import bootstrap, ledger, open_incident
+from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres.driver import psycopg
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
@@ -115,7 +115,8 @@ def invoke(
                     said=f"missing {there['missing']}",
                     next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
                 )
-            row_security.require_sight(session, action)
+            if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
+                row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)

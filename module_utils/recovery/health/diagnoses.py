@@ -12,6 +12,8 @@ import typing as t
 
 from ..core.text import count, in_words
 from ..scout import contract
+from ..scout.sessions import STUCK_AFTER_SECONDS
+from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -31,8 +33,6 @@ ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: Rows are looked at before they move.
 SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same without --check does it"
 
-#: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
-GOLD_LATE_SECONDS: t.Final = 600.0
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of the view of quality alerts, in words.
 SPOILED: t.Final = {
@@ -40,8 +40,6 @@ SPOILED: t.Final = {
     "MISSING_LINES": "silver lacks lines of sales",
     "NOT_A_NUMBER": "silver holds amounts that are no numbers",
 }
-#: The runbook's stuck_after_seconds; another one has to be said again in a command.
-STUCK_AFTER_SECONDS: t.Final = 600.0
 
 
 @dataclasses.dataclass(frozen=True)

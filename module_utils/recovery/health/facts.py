@@ -14,6 +14,7 @@ from ..pipeline import refresh_gold
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, poison_probe, sessions
 from . import schema_drift
+from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
@@ -52,12 +53,11 @@ GROUP BY transaction_id HAVING count(*) > 1
 ORDER BY min(ingested_at) LIMIT 3
 """
 
-#: Linking runs every five minutes on lines of the last hour: younger lines than ten minutes are not due yet.
 LINKING = """
 SELECT count(*) FILTER (WHERE due) AS due,
        100.0 * count(product_key) FILTER (WHERE due) / nullif(count(*) FILTER (WHERE due), 0) AS due_percent,
        count(*) AS lines, 100.0 * count(product_key) / nullif(count(*), 0) AS percent
-FROM (SELECT product_key, updated_at < now() - interval '10 minutes' AS due
+FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minutes)s) AS due
       FROM {line_items}
       WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
 """
@@ -149,7 +149,7 @@ class Backlog:
 class Facts:
     """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
 
-    stuck_after_seconds: float = 600.0
+    stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
     alert_hours: int = 1
     pause: Pause | None = None
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
@@ -199,7 +199,7 @@ def read(
     ledger: Ledger,
     *,
     budget_seconds: float,
-    stuck_after_seconds: float = 600.0,
+    stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
@@ -222,7 +222,9 @@ def read(
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
-        found.linking = budget.read("linking", lambda s: s.row(contract.compose(LINKING)))
+        found.linking = budget.read(
+            "linking", lambda s: s.row(contract.compose(LINKING), due_minutes=LINKING_DUE_MINUTES)
+        )
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(contract.compose(DEAD_LETTERS))["unresolved"])
         if found.backlog and found.backlog.events:
             _read_head(budget, found)

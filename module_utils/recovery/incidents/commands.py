@@ -11,7 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput, LeaseHeld, NotConverged
 from ..core.text import count, in_words
-from ..health import assessment
+from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import bootstrap, runs
@@ -288,12 +288,12 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     session = call.session
     with attempting("could not read what the report tells", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
-    story = build.Story(record, facts, session.where, zone)
+    story = build.ReportInput(record, facts, session.where, zone)
     made: Result = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
     try:
-        made["charts"] = charts.draw(seen, pauses, story.as_of, assessment.THRESHOLDS)
+        made["charts"] = charts.draw(seen, pauses, story.as_of, thresholds.DEFAULTS)
     except BadInput as e:
         made["no_charts"] = f"{e.attempted}: {e.said}"
     return made

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
@@ -55,7 +55,7 @@ def found(**fields: Any) -> health_facts.Facts:
 
 
 def assess(**fields: Any) -> assessment.Report:
-    return assessment.assess(found(**fields), assessment.check_thresholds({}))
+    return assessment.assess(found(**fields), thresholds.chosen({}))
 
 
 def status(report: assessment.Report) -> dict[str, str]:
@@ -78,7 +78,7 @@ def status(report: assessment.Report) -> dict[str, str]:
 )  # fmt: skip
 def test_the_runbooks_figures_and_what_lies_between_them(name: str, value: float | None, expected: str) -> None:
     better = name == "linking_coverage"
-    assert assessment.judge(value, assessment.THRESHOLDS[name], higher_is_better=better) == expected
+    assert thresholds.judge(value, thresholds.DEFAULTS[name], higher_is_better=better) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,16 @@ def test_the_runbooks_figures_and_what_lies_between_them(name: str, value: float
 )
 def test_bad_thresholds_are_named(given: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match="threshold") as caught:
-        assessment.check_thresholds(given)
+        thresholds.chosen(given)
     assert words in str(caught.value)
     assert caught.value.next_step
 
 
 def test_thresholds_replace_the_figures_they_name() -> None:
-    made = assessment.check_thresholds({"silver_staleness": {"ok": 2, "fail": "4"}, "linking_coverage": {"ok": 97}})
+    made = thresholds.chosen({"silver_staleness": {"ok": 2, "fail": "4"}, "linking_coverage": {"ok": 97}})
     assert made["silver_staleness"] == {"ok": 2.0, "fail": 4.0}
     assert made["linking_coverage"] == {"ok": 97.0, "fail": 90}
-    assert made["gold_staleness"] == assessment.THRESHOLDS["gold_staleness"] == {"ok": 10, "fail": 15}
+    assert made["gold_staleness"] == thresholds.DEFAULTS["gold_staleness"] == {"ok": 10, "fail": 15}
 
 
 def test_healthy_is_healthy() -> None:

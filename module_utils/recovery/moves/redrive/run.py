@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from ...scout.row_images import Tables
     from ..engine.batches import Options as BatchOptions
     from ..engine.cursors import Span
-    from .letters import Letter, Selection
+    from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
@@ -118,7 +118,7 @@ class Ramp(Batches):
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
             line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
-            (self.progress.sometimes if self.told else self.progress.say)(line)
+            (self.progress.say_throttled if self.told else self.progress.say)(line)
             self.told = True
             self.progress.wait(ahead)
 
@@ -144,7 +144,7 @@ class Redrive:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: DeadLetterSelection,
         mend: Repairs,
         pace: Pace,
         progress: Progress,

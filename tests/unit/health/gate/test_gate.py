@@ -20,8 +20,8 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import facts as gate_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
@@ -66,7 +66,9 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     return made
 
 
-def judged(facts: health_facts.Facts, smoke: gate_verdict.Judged | None = None, **options: Any) -> gate_verdict.Verdict:
+def judged(
+    facts: health_facts.Facts, smoke: gate_verdict.CheckResult | None = None, **options: Any
+) -> gate_verdict.Verdict:
     given = {"thresholds": {}, "severities": {}, "warn_passes": False, "paused_passes": False} | options
     return gate_verdict.judge(
         facts, gate_verdict.options(given.pop("thresholds"), given.pop("severities"), **given), smoke
@@ -159,11 +161,11 @@ def test_a_failure_outweighs_what_cannot_be_told_and_that_a_warning() -> None:
 
 def test_the_smoke_test_is_one_of_the_checks() -> None:
     for status, verdict, code in (("pass", "pass", 0), ("fail", "fail", 46), ("inconclusive", "inconclusive", 47)):
-        made = judged(seen(), gate_verdict.Judged("smoke_test", status, 0.1, "seconds", "", "why"))
+        made = judged(seen(), gate_verdict.CheckResult("smoke_test", 0.1, "seconds", status, "", "why"))
         assert (made.verdict, made.exit_code, made.checks[-1].name) == (verdict, code, "smoke_test")
     lenient = judged(
         seen(),
-        gate_verdict.Judged("smoke_test", "inconclusive", None, "seconds", "", "why"),
+        gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", "why"),
         severities={"smoke_test": "warn"},
     )
     assert lenient.verdict == "warn"
@@ -326,7 +328,7 @@ def test_every_check_and_every_purpose_is_known() -> None:
         contract.DEFAULT.link_job,
         contract.DEFAULT.refresh_job,
     ]
-    assert set(assessment.THRESHOLDS) - set(names) == {"critical_alerts", "dlq_unresolved"}
+    assert set(thresholds.DEFAULTS) - set(names) == {"critical_alerts", "dlq_unresolved"}
 
 
 def result_of(verdict: gate_verdict.Verdict, **fields: Any) -> Result:
@@ -396,7 +398,7 @@ def cases(path: Path) -> dict[str, junitparser.TestCase]:
 
 
 def test_junit_has_a_case_for_each_check(tmp_path: Path) -> None:
-    smoke = gate_verdict.Judged("smoke_test", "inconclusive", None, "seconds", "", "not run")
+    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", "not run")
     swallowed = {"lost": 0, "swallowed": 2, "lost_ids": None, "swallowed_ids": ["e"]}
     verdict = judged(seen({"lost": swallowed}, alerts=[alert("NEGATIVE_TOTAL")], bronze_minutes=6.0), smoke)
     path = tmp_path / "deep" / "gate.xml"
@@ -485,7 +487,7 @@ def test_what_to_do_next() -> None:
 
 
 def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
-    smoke = gate_verdict.Judged("smoke_test", "inconclusive", None, "seconds", "", gate.NOT_IN_CHECK)
+    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", gate.NOT_IN_CHECK)
     left_out = result_of(judged(seen(), smoke))
     assert left_out["verdict"] == "inconclusive"
     assert gate.what_next(left_out)[0].startswith("run it without --check")

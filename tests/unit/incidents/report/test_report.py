@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from ansible_collections.scout.recovery.plugins.filter.escaped import escaped
 from ansible_collections.scout.recovery.plugins.filter.markdown import markdown
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import markdown as core_markdown
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import course
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
@@ -75,7 +75,7 @@ def told(*parts: dict[str, Any], facts: Facts | None = None, zone: str | None = 
         [],
         at(10_000),
     )
-    story = build.Story(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
+    story = build.ReportInput(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
     made = build.build(story)
     json.dumps(made)
     return made
@@ -300,7 +300,7 @@ def test_nobody_is_called_by_a_report() -> None:
 
 
 def drawn(*points: dict[str, Any], pauses: Any = ()) -> list[dict[str, Any]]:
-    return report_charts.draw(points, pauses, at(60), assessment.THRESHOLDS)
+    return report_charts.draw(points, pauses, at(60), thresholds.DEFAULTS)
 
 
 def test_no_chart_of_less_than_two_looks() -> None:
