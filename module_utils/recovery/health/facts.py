@@ -12,7 +12,7 @@ import typing as t
 from ..ledger.pauses import open_pause
 from ..pipeline import refresh_gold
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, poison_probe, sessions
+from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
 from . import schema_drift
 from .thresholds import LINKING_DUE_MINUTES
 
@@ -33,14 +33,6 @@ FROM {bronze} WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at)
 SILVER = """
 SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS minutes
 FROM {transactions} WHERE processed_at <= clock_timestamp() AND isfinite(processed_at)
-"""
-
-BACKLOG = """
-SELECT count(*) AS events,
-       extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS seconds
-FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
 """
 
 #: Transactions that stand twice in one batch of the ETL, which then fails for ever.
@@ -137,14 +129,6 @@ HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Backlog:
-    """Events the ETL has not taken: how many, and for how long the oldest has waited."""
-
-    events: int
-    seconds: float
-
-
 @dataclasses.dataclass
 class Facts:
     """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
@@ -155,7 +139,7 @@ class Facts:
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
-    backlog: Backlog | None = None
+    backlog: event_queue.Backlog | None = None
     suspects: list[poison_probe.Suspect] = dataclasses.field(default_factory=list[poison_probe.Suspect])
     repeats: list[Row] = dataclasses.field(default_factory=list["Row"])
     now: datetime.datetime | None = None
@@ -217,7 +201,7 @@ def read(
             found.activities = activities
             superuser = session.facts.superuser
             found.stuck = sessions.plan(activities, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
-        found.backlog = budget.read("backlog", _backlog)
+        found.backlog = budget.read("backlog", event_queue.read)
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
@@ -258,11 +242,6 @@ def _activities(session: Session, jobs: list[cron_jobs.Job]) -> list[sessions.Ac
     activities = sessions.read(session, jobs)
     sessions.require_visibility(session, activities)
     return activities
-
-
-def _backlog(session: Session) -> Backlog:
-    row = session.row(contract.compose(BACKLOG), event_type=contract.names().transaction_event)
-    return Backlog(row["events"], max(0.0, row["seconds"] or 0.0))
 
 
 def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:

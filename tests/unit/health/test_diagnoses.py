@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import diagnoses, schema_drift
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe, sessions
 from tests import CHECKOUT
-from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, found, off, view
+from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, backlog, found, off, view
 from tests.unit.scout.test_sessions import KEY, activity
 
 CODE = [
@@ -56,7 +55,7 @@ def test_causes_are_ranked_by_what_blocks_what() -> None:
     made = causes(
         {"bronze_staleness": "fail", "backlog_age": "fail"},
         stuck=sessions.Plan((holder,), (), ()), pause=PAUSE, jobs=[off(ETL_JOB), off(GOLD_JOB)], suspects=[SUSPECT],
-        runs=FAILED, backlog=health_facts.Backlog(9, 900.0), gold=LATE, alerts=PRICY, bronze_minutes=99.0, dead_letters=2,
+        runs=FAILED, backlog=backlog(9, 900.0), gold=LATE, alerts=PRICY, bronze_minutes=99.0, dead_letters=2,
         problems={"linking": Problem("privilege", "permission denied for table silver_line_items", "GRANT x")},
     )  # fmt: skip
     assert [d.rank for d in made] == list(range(1, len(made) + 1))
@@ -66,10 +65,10 @@ def test_causes_are_ranked_by_what_blocks_what() -> None:
 
 
 def test_poison_with_and_without_a_failed_run() -> None:
-    [quiet] = causes(suspects=[SUSPECT], backlog=health_facts.Backlog(1, 9.0))
+    [quiet] = causes(suspects=[SUSPECT], backlog=backlog(1, 9.0))
     assert quiet.cause == 'one malformed event blocks the ETL: event 5cf7, invalid input syntax for type numeric: "abc"'
     assert quiet.evidence == "every batch that holds it fails"
-    [loud] = causes(suspects=[SUSPECT, SUSPECT], backlog=health_facts.Backlog(1, 9.0), runs=FAILED)
+    [loud] = causes(suspects=[SUSPECT, SUSPECT], backlog=backlog(1, 9.0), runs=FAILED)
     assert loud.cause.startswith("malformed events block the ETL: event 5cf7")
     assert loud.evidence == 'the last ETL run failed: ERROR: invalid input syntax "abc"'
 

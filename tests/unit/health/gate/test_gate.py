@@ -30,7 +30,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.modules import scout_summary
 from tests import CHECKOUT
-from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, found, off, view
+from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, backlog, found, off, view
 
 SCHEMA = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text())
 VALID = jsonschema.Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/result"})
@@ -109,10 +109,10 @@ WRONG: list[tuple[Result, str, str, int]] = [
     ({"silver_minutes": 16.0, "wider": {"updated_minutes": 7.0}}, "silver_staleness", "warn", 45),
     ({"gold": [view("stale", behind=300, minutes=12)]}, "gold_staleness", "warn", 45),
     ({"gold": [view(keyed=False)]}, "gold_refreshable", "fail", 46),
-    ({"backlog": health_facts.Backlog(20_000, 10.0)}, "backlog_events", "warn", 46),
-    ({"backlog": health_facts.Backlog(1, 301.0)}, "backlog_age", "warn", 46),
-    ({"backlog": health_facts.Backlog(1, 901.0)}, "backlog_age", "fail", 46),
-    ({"backlog": health_facts.Backlog(2, 1.0), "repeats": [{"transaction_id": "T", "event_ids": []}]}, "blocked_events", "fail", 46),
+    ({"backlog": backlog(20_000, 10.0)}, "backlog_events", "warn", 46),
+    ({"backlog": backlog(1, 301.0)}, "backlog_age", "warn", 46),
+    ({"backlog": backlog(1, 901.0)}, "backlog_age", "fail", 46),
+    ({"backlog": backlog(2, 1.0), "repeats": [{"transaction_id": "T", "event_ids": []}]}, "blocked_events", "fail", 46),
     ({"runs": [ran()], "wider": {"needed": [needed(ETL_JOB, ran("failed", message="ERROR: x"))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(minutes=16))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(ended=False))]}}, "job_runs", "inconclusive", 47),
@@ -199,7 +199,7 @@ def test_what_passes_is_the_callers_choice() -> None:
 
 
 def test_a_pause_excuses_what_it_causes_and_nothing_else() -> None:
-    late = {"backlog": health_facts.Backlog(9, 9000.0), "silver_minutes": 90.0, "runs": [], "wider": {
+    late = {"backlog": backlog(9, 9000.0), "silver_minutes": 90.0, "runs": [], "wider": {
         "updated_minutes": 90.0, "needed": [needed(off(ETL_JOB), ran(minutes=90))]}}  # fmt: skip
     paused: Result = {"jobs": [off(ETL_JOB), off(GOLD_JOB)], "pause": PAUSE}
     verdict = judged(seen(**late, **paused))
@@ -227,7 +227,7 @@ def test_a_pause_excuses_what_it_causes_and_nothing_else() -> None:
 def test_a_backlog_is_draining_while_it_goes_down_and_nothing_else_is_wrong(
     flow: Result, fields: Result, verdict: str
 ) -> None:
-    made = judged(seen({"flow": flow}, backlog=health_facts.Backlog(4000, 5000.0), **fields))
+    made = judged(seen({"flow": flow}, backlog=backlog(4000, 5000.0), **fields))
     assert made.verdict == verdict
     if verdict == "draining":
         assert (made.state, made.ok, made.exit_code, wrong(made)) == ("running", False, 48, {})
@@ -348,7 +348,7 @@ def story(result: Result, *, check: bool = False, host: str = "local") -> render
 ENDS: dict[str, tuple[Result, str, list[str]]] = {
     "pass": (result_of(judged(seen())), "passed", ["found pass: all of", "now ingestion is running"]),
     "fail": (
-        result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL", 3)], bronze_minutes=6.0, backlog=health_facts.Backlog(7, 3720.0)))),
+        result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL", 3)], bronze_minutes=6.0, backlog=backlog(7, 3720.0)))),
         "not_passed",
         ["found fail: of", "fails negative_totals 3: for example T-1; backlog_age 1 h 2 min (at most 5 min)",
          "warns bronze_staleness 6 min (at most 5 min)", "next ansible-playbook playbooks/window_recovery.yml --check -e last=24h"],
@@ -425,7 +425,7 @@ def test_junit_of_what_passes_by_leave_holds_no_failure(tmp_path: Path) -> None:
     path = tmp_path / "gate.xml"
     for facts, options in (
         (seen(bronze_minutes=6.0), {"warn_passes": True}),
-        (seen(jobs=[off(ETL_JOB)], pause=PAUSE, backlog=health_facts.Backlog(9, 9000.0)), {"paused_passes": True}),
+        (seen(jobs=[off(ETL_JOB)], pause=PAUSE, backlog=backlog(9, 9000.0)), {"paused_passes": True}),
     ):
         junit.save(path, render.document(story(result_of(judged(facts, **options)))), "run")
         whole = junitparser.JUnitXml.fromfile(str(path))
@@ -477,12 +477,10 @@ def test_what_to_do_next() -> None:
     failing = result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL")])), diagnoses=[cause])
     recover = "ansible-playbook playbooks/window_recovery.yml --check -e last=24h shows what of silver is not as its events say"
     assert gate.what_next(failing) == [cause["next_command"], recover, gate.GATE]
-    slow = result_of(judged(seen(backlog=health_facts.Backlog(4000, 5000.0))))
+    slow = result_of(judged(seen(backlog=backlog(4000, 5000.0))))
     assert gate.what_next(slow) == [f"{gate.ASSESS}, then {gate.GATE}"]
     assert gate.what_next(ENDS["pass"][0]) == []
-    draining = judged(
-        seen({"flow": {"loaded": 900, "late": 800, "arrived": 100}}, backlog=health_facts.Backlog(4000, 5000.0))
-    )
+    draining = judged(seen({"flow": {"loaded": 900, "late": 800, "arrived": 100}}, backlog=backlog(4000, 5000.0)))
     assert gate.what_next(result_of(draining)) == [f"wait, then {gate.GATE}"]
 
 
