@@ -118,7 +118,7 @@ class Ramp(Batches):
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
             line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
-            (self.progress.sometimes if self.told else self.progress.say)(line)
+            (self.progress.say_throttled if self.told else self.progress.say)(line)
             self.told = True
             self.progress.wait(ahead)
 
