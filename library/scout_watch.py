@@ -273,6 +273,7 @@ def _result(watch: loop.Watch, verdict: str | None = None) -> dict[str, t.Any]:
     known = [sample.state for sample in seen.samples if sample.state != "unknown"]
     files = watch.files
     return {
+        "operation": "watch",
         "changed": False,
         "database": watch.where,
         "verdict": verdict or seen.verdict,

@@ -93,6 +93,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
+        "operation": "incident",
         "changed": todo.changed,
         "untold": news is not None,
         "untold_channels": list(news.channels) if news else [],
@@ -187,7 +188,7 @@ def _line(record: timeline.Record | None) -> Result:
 def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Keeps in the ledger what a look at the pipeline came to, where an incident is open."""
     found, action = params["found"], params["looked"]
-    nothing: Result = {"changed": False, "run_id": None, "warnings": []}
+    nothing: Result = {"operation": "incident_seen", "changed": False, "run_id": None, "warnings": []}
     with call.session.read():
         ledger = call.look(params["ledger"])
         open_one = incidents_record.meant(call.session, ADHOC) if ledger.present else None
@@ -208,7 +209,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
     unsent: list[Mapping[str, str]] = found.get("unsent") or []
-    nothing: Result = {"changed": False, "warnings": []}
+    nothing: Result = {"operation": "incident_notified", "changed": False, "warnings": []}
     with session.read():
         ledger = call.look(params["ledger"])
         name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
@@ -252,6 +253,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if params["report"]:
             raise _nothing_to_report(session.where, params["incident"])
         return {
+            "operation": "incident_info",
             "changed": False,
             "incident": None,
             "overdue": [],
@@ -263,6 +265,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     shown = timeline.described(record)
     events = timeline.timeline(record, zone)
     return {
+        "operation": "incident_info",
         "changed": False,
         "incident": shown["incident"],
         "overdue": shown["overdue"],

@@ -177,9 +177,9 @@ class Story:
             result = self.ran.get(name)
             if result is None:
                 continue
-            if name.startswith(("assess", "gate")) and "ingestion" in result:
+            if name.startswith(("assess", "gate")) and result.get("ingestion"):
                 return result["ingestion"]["state"]
-            if "state" in result:
+            if result.get("state"):
                 return result["state"]
             if name.endswith("pause") and result.get("failed"):
                 return "unknown"

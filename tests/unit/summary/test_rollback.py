@@ -23,6 +23,7 @@ STEPS = (
 TIP, COMMIT, GOOD = "9" * 40, "a" * 40, "3f2a9c1e0b" * 4
 PUSH = "git -C /srv/deploy/scout push origin refs/scout-recovery/main:refs/heads/main"
 CAPTURE = {
+    "operation": "rollback",
     "release": "v5.2.1",
     "goal": "v5.2.1",
     "capture_id": RUN,
@@ -79,7 +80,7 @@ START = {
 PAUSED = did("paused 3 jobs in 0.4 s", state="paused", paused_by="anna@bastion")
 CHECK = {"name": "negative_totals", "status": "fail", "value": 3.0, "unit": "transactions", "threshold": {"ok": 0, "fail": 0},
          "source": "scout.silver_transactions", "reason": "", "code": 43, "severity": "fail", "counts": True}  # fmt: skip
-PASSED = {"changed": False, "verdict": "paused", "ok": True, "exit_code": 0, "codes": [], "checks": [], "samples": [],
+PASSED = {"operation": "gate", "changed": False, "verdict": "paused", "ok": True, "exit_code": 0, "codes": [], "checks": [], "samples": [],
           "smoke": {"status": "pass", "reason": "sent twice and kept once"}, "period_hours": 24, "diagnoses": [],
           "ingestion": {"state": "paused", "paused_by": "anna@bastion", "incident": "INC-7"},
           "summary": "paused: paused for 3 s by anna@bastion for INC-7; all of 30 checks pass"}  # fmt: skip

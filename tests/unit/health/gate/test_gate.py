@@ -334,6 +334,7 @@ def test_every_check_and_every_purpose_is_known() -> None:
 def result_of(verdict: gate_verdict.Verdict, **fields: Any) -> Result:
     """As the module gives it."""
     return {
+        "operation": "gate",
         "changed": False, "database": "scout on db1.example.org:5432", "verdict": verdict.verdict, "ok": verdict.ok,
         "exit_code": verdict.exit_code, "codes": verdict.codes, "checks": [check.as_dict() for check in verdict.checks],
         "samples": [{"at": NOW.isoformat(), "verdict": verdict.verdict}], "smoke": None, "diagnoses": [], "period_hours": 24,

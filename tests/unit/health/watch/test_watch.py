@@ -293,6 +293,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 
 SEEN = {
+    "operation": "watch",
     "changed": False, "database": DATABASE, "run_id": RUN, "effects": {}, "why": "", "seconds": 1800.0, "planned": 61,
     "counts": {"healthy": 61}, "verdict": "healthy", "state": "running", "samples_file": "/tmp/w/samples.jsonl", "error": None,
     "charts": ["/tmp/w/chart.svg", "/tmp/w/chart.png"], "summary": "healthy after 30 min: 61 healthy", "indicators": [], "diagnoses": [],

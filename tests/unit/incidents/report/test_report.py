@@ -380,6 +380,7 @@ def test_the_filter_for_markdown_keeps_lines_where_it_is_asked_to() -> None:
 
 
 RECORD = {
+    "operation": "incident",
     "incident": "INC-1", "title": "x", "severity": "high", "state": "closed", "closed_at": "2026-11-25T17:40:00+00:00",
     "overdue": [], "phases": [], "missing": ["root_cause", "retrospective"],
 }  # fmt: skip
@@ -404,7 +405,11 @@ def test_the_summary_says_where_it_is_and_what_it_lacks(
     page: dict[str, Any], check: bool, missing: bool, said: list[str], unsaid: list[str]
 ) -> None:
     record = RECORD if missing else RECORD | {"missing": []}
-    steps = {"incident": {"record": record, "summary": "s"}, "report_markdown": {}, "report_html": page}
+    steps = {
+        "incident": {"operation": "incident_info", "record": record, "summary": "s"},
+        "report_markdown": {},
+        "report_html": page,
+    }
     lines = render.lines(render.Story("incident_report", "local", "INC-1", check, True, steps))
     text = "\n".join(lines)
     assert all(part in text for part in said), text
