@@ -26,6 +26,7 @@ from ..module_utils.recovery import invoke as front
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
 from ..plugin_utils import extra_vars as names
+from ..plugin_utils import task_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,14 +71,15 @@ class ActionModule(ActionBase):
             ignored = mistyped(self._loader, variables)
         except BadInput as e:
             return front.failure(e)
-        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
-            return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
         module = module_of(self._task.action)
+        args = self._task.args | task_options.left_open(module.SPEC, self._task.args, variables, self._templar)
+        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
+            return self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
         try:
-            params = validated(module, self._task.args)
+            params = validated(module, args)
         except BadInput as e:
             return front.failure(e)
         host = variables.get("inventory_hostname", "localhost")
