@@ -96,8 +96,8 @@ faults: setup ## Break the pipeline that SCOUT_DSN names: ARGS="poison_event kin
 lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
 
-build: setup ## Build the collection's archive into dist/
-	@$(BIN)/ansible-galaxy collection build --force --output-path dist
+build: setup ## Build the archives of both collections into dist/
+	@$(BIN)/python scripts/build
 
 clean: ## Stop the embedded servers and remove all that running left behind
 	@if [ -x $(BIN)/python ] && [ -e drills/plugins/plugin_utils/reference/server/local.py ]; then $(PYTHON) -m $(PIPELINE).server.local stop; fi

@@ -163,13 +163,13 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import Systemic
-from ..module_utils.recovery.core.progress import in_words
+from ..module_utils.recovery.core.text import in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moves.cleanup import findings, scan
 from ..module_utils.recovery.moves.cleanup import mover as cleanup_mover
 from ..module_utils.recovery.moves.engine import job as engine_job
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
-from ..module_utils.recovery.postgres.session import attempting
+from ..module_utils.recovery.postgres.failures import attempting
 from ..module_utils.recovery.scout import row_images
 
 CLEANUP_SPEC: dict[str, dict[str, t.Any]] = {

@@ -89,7 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.health import assessment, dashboard
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.postgres.session import attempting
+from ..module_utils.recovery.postgres.failures import attempting
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,

@@ -138,11 +138,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger.runs import operation
 from ..module_utils.recovery.pipeline import drain_backlog, pause_resume
-from ..module_utils.recovery.postgres.session import attempting
+from ..module_utils.recovery.postgres.failures import attempting
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,

@@ -76,11 +76,12 @@ options:
     default: 100
   full:
     description:
-      - Tables of schema scout to be exported whole, of the window; V(bronze_events_dlq) always with all its entries.
+      - Tables of the pipeline to be exported whole, of the window; the dead letters always with all their entries.
+      - Any of V(bronze_events), V(bronze_events_dlq), V(etl_processed), V(silver_transactions), V(silver_line_items) and
+        V(alerts), by the names they have in this database.
       - All of them are read on one snapshot, which keeps VACUUM from removing what dies meanwhile.
     type: list
     elements: str
-    choices: [bronze_events, bronze_events_dlq, etl_processed, silver_transactions, silver_line_items, alerts]
     default: []
   full_seconds:
     description: How long the export of one of these tables may take, in seconds.
@@ -169,10 +170,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core import redaction
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.evidence import archive, collect
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, known_secrets
-from ..module_utils.recovery.moves.engine.selection import window_of
+from ..module_utils.recovery.postgres.times import window_of
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -182,7 +183,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "health": {"type": "dict", "default": {}},
     "mask": {"type": "list", "elements": "str", "default": list(redaction.PERSONAL)},
     "sample_rows": {"type": "int", "default": 100},
-    "full": {"type": "list", "elements": "str", "choices": list(collect.WHOLE), "default": []},
+    "full": {"type": "list", "elements": "str", "default": []},
     "full_seconds": {"type": "float", "default": 3600.0},
     "window_start": {"type": "str"},
     "window_end": {"type": "str"},
@@ -244,6 +245,11 @@ def _wanted(call: Call, params: dict[str, t.Any]) -> collect.Wanted:
     if not 0 <= params["sample_rows"] <= 10_000:
         raise BadInput(
             f"sample_rows {params['sample_rows']} is not usable", next_step="give sample_rows from 0 to 10000"
+        )
+    if unknown := sorted(set(params["full"]) - set(collect.whole())):
+        raise BadInput(
+            f"full {', '.join(unknown)[:80]!r} cannot be exported",
+            next_step=f"choose among {', '.join(collect.whole())}",
         )
     window = window_of(call.session, params, clock="ingested_at")
     end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]

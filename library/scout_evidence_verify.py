@@ -74,7 +74,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput, NotReached
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.evidence import verify
 from ..module_utils.recovery.invoke import Apart, invoke_apart
 

@@ -271,9 +271,9 @@ def _refuse_unusable(params: dict[str, t.Any]) -> None:
         )
 
 
-def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Findings:
+def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Facts:
     ledger = call.look(params["ledger"])
-    required = params["required_jobs"] or contract.INGESTION_JOBS
+    required = params["required_jobs"] or list(contract.names().purposes)
     return health_facts.read(
         call.session,
         ledger,
@@ -286,7 +286,7 @@ def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Findings:
 
 
 def _smoke(
-    call: Call, params: dict[str, t.Any], found: health_facts.Findings
+    call: Call, params: dict[str, t.Any], found: health_facts.Facts
 ) -> tuple[gate_verdict.Judged, dict[str, t.Any]]:
     if call.check:
         return smoke_test.skipped(CHECK_MODE)
@@ -295,7 +295,7 @@ def _smoke(
     return smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
 
 
-def _ingestion(verdict: gate_verdict.Verdict, found: health_facts.Findings) -> dict[str, t.Any]:
+def _ingestion(verdict: gate_verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:
     pause = found.pause
     return {
         "state": verdict.state,

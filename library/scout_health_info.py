@@ -120,7 +120,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import in_words
+from ..module_utils.recovery.core.text import in_words
 from ..module_utils.recovery.health import assessment
 from ..module_utils.recovery.health import facts as health_facts
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
@@ -188,7 +188,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _summary(report: assessment.Report, found: health_facts.Findings) -> str:
+def _summary(report: assessment.Report, found: health_facts.Facts) -> str:
     text = report.verdict
     if found.pause and report.verdict == "paused":
         text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"

@@ -136,7 +136,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger.runs import operation
 from ..module_utils.recovery.pipeline import pause_resume

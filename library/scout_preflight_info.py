@@ -104,10 +104,10 @@ from collections.abc import Sequence
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput, MissingPrivilege
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.pipeline import preflight
-from ..module_utils.recovery.scout import cron_jobs
+from ..module_utils.recovery.scout import contract, cron_jobs
 
 #: More missing privileges than these are counted instead of named in one line.
 FEW: t.Final = 3
@@ -170,13 +170,16 @@ def _named(what: list[str]) -> str:
 
 
 def _mend(missing: Sequence[preflight.Missing], database: str, role: str) -> str:
-    """The grants themselves while they fit on the screen, else the script that has them all."""
+    """The grants themselves while they fit on the screen, else the script that has them all, for the names it knows."""
     grants = list(dict.fromkeys(entry.grant for entry in missing))
     if len(grants) <= FEW:
         return "; ".join(grants)
+    listed = f"the {len(grants)} grants listed under missing"
+    if contract.names() != contract.DEFAULT:
+        return f"a superuser runs {listed}"
     more = " -v rollback=on" if any(entry.action in preflight.RESTORE for entry in missing) else ""
     script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
-    return f"a superuser runs {script} (or the {len(grants)} grants listed under missing)"
+    return f"a superuser runs {script} (or {listed})"
 
 
 def main() -> None:

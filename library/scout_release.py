@@ -43,10 +43,10 @@ options:
         what is meant; the latter two take the youngest capture.
     type: str
   schemas:
-    description: Whose objects are captured, with what they depend on in other schemas.
+    description:
+      - Whose objects are captured, with what they depend on in other schemas; the pipeline's own schema unless given.
     type: list
     elements: str
-    default: [scout]
   migrations_table:
     description: The table whose rows are the migration history. Where it does not exist, or with an empty name, there is none.
     type: str
@@ -331,7 +331,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **restore_command.GOING_SPEC,
     "state": {"type": "str", "choices": ["captured", "restored"], "default": "captured"},
     "release": {"type": "str"},
-    "schemas": {"type": "list", "elements": "str", "default": ["scout"]},
+    "schemas": {"type": "list", "elements": "str"},
     "migrations_table": {"type": "str", "default": "supabase_migrations.schema_migrations"},
     "git_commit": {"type": "str"},
     "git_dir": {"type": "path"},

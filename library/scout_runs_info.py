@@ -79,12 +79,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import history
-from ..module_utils.recovery.ledger import runs as ledgers
+from ..module_utils.recovery.ledger import bootstrap, history
 from ..module_utils.recovery.moves.undo.run import as_run_id
-from ..module_utils.recovery.postgres.session import attempting
+from ..module_utils.recovery.postgres.failures import attempting
 
 ACTIONS = [
     *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
@@ -116,7 +115,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 run_id=as_run_id(params["run_id"]) if params["run_id"] else None,
                 limit=params["limit"],
             )
-        elif params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+        elif params["ledger"] != "off" and (problem := bootstrap.hidden(session)):
             raise problem
     undoable = sum(entry["can_be_undone"] for entry in found)
     summary = f"{count(len(found), 'run')}, of which {undoable} can be undone" if found else "no runs"

@@ -105,7 +105,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import NotReached
-from ..module_utils.recovery.core.progress import count
+from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger.runs import operation
 from ..module_utils.recovery.pipeline import terminate_sessions

@@ -47,6 +47,10 @@ options:
       - Only say what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
     type: bool
     default: false
+  contract:
+    description: The names of the pipeline's objects where they are not those of Scout v5.2, as the steps had them.
+    type: dict
+    default: {}
   result_file:
     description: Write the document here. All hosts of a run share the file.
     type: path
@@ -113,7 +117,9 @@ from ..module_utils.recovery.core.errors import RecoveryError
 from ..module_utils.recovery.invoke import failure
 from ..module_utils.recovery.ledger.open_incident import ADHOC
 from ..module_utils.recovery.postgres.session import INCIDENT
-from ..module_utils.recovery.summary import dashboard, drill, gate, junit, news, render
+from ..module_utils.recovery.scout import contract
+from ..module_utils.recovery.summary import dashboard, drill, gate, junit, render
+from ..module_utils.recovery.summary.incident import news
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "operation": {"type": "str", "required": True},
@@ -122,6 +128,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
     "news": {"type": "bool", "default": False},
+    "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
     "junit_file": {"type": "path"},
 }
@@ -131,6 +138,19 @@ def run(
     params: dict[str, t.Any], *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
 ) -> dict[str, t.Any]:
     """The lines and the document of one operation on one host."""
+    with contract.using(_names(params)):
+        return _run(params, check=check, host=host, seconds=seconds, run_key=run_key)
+
+
+def _names(params: dict[str, t.Any]) -> contract.Contract:
+    """Those that were given; what cannot be used was refused by the first step, and what happened is still to be said."""
+    try:
+        return contract.of(params.get("contract"))
+    except RecoveryError:
+        return contract.DEFAULT
+
+
+def _run(params: dict[str, t.Any], *, check: bool, host: str, seconds: float | None, run_key: str) -> dict[str, t.Any]:
     # A name that cannot be used was refused by the first step; what happened is still to be said.
     incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else ADHOC
     steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
@@ -142,7 +162,7 @@ def run(
     )
     made = render.document(story)
     if params.get("news"):
-        return {"changed": False, **news.news(made, story.ran)}
+        return {"changed": False, **news(made, story.ran)}
     for name, save in (("result_file", render.save), ("junit_file", junit.save)):
         if params.get(name):
             try:

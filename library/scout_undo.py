@@ -113,7 +113,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moves.engine import job as engine_job
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC

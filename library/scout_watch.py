@@ -192,11 +192,11 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import RecoveryError
-from ..module_utils.recovery.core.progress import count, in_words
+from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.health import assessment
 from ..module_utils.recovery.health.watch import charts, course, loop
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.postgres.session import choose_dsn
+from ..module_utils.recovery.postgres.dsn import choose_dsn
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,

@@ -12,11 +12,12 @@ import urllib.parse
 
 from .core.errors import BadInput, RecoveryError, WrongDatabase
 from .core.progress import Progress
-from .ledger import open_incident
-from .ledger import runs as ledgers
+from .ledger import bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres.driver import psycopg
-from .postgres.session import POOLED, Settings, check_incident, choose_dsn, open_session, parse_dsn, to_set, translate
+from .postgres.dsn import choose_dsn, parse_dsn, to_set
+from .postgres.failures import translate
+from .postgres.session import POOLED, Settings, check_incident, open_session
 from .scout import contract, row_security
 
 if t.TYPE_CHECKING:
@@ -33,6 +34,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "statement_timeout_seconds": {"type": "float", "default": 60.0},
     "lock_timeout_seconds": {"type": "float", "default": 5.0},
     "incident": {"type": "str", "default": "adhoc"},
+    "contract": {"type": "dict", "default": {}},
 }
 
 #: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
@@ -68,13 +70,13 @@ class Call:
     #: When that was opened, if it is the open one.
     opened_at: datetime.datetime | None = None
 
-    def look(self, mode: str = "auto") -> ledgers.Ledger:
+    def look(self, mode: str = "auto") -> ledger.Ledger:
         """The ledger for reading."""
-        return ledgers.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
+        return bootstrap.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
 
-    def ensure(self, mode: str) -> ledgers.Ledger:
+    def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""
-        return ledgers.ensure(self.session, incident=self.incident, controller=self.controller, mode=mode)
+        return bootstrap.ensure(self.session, incident=self.incident, controller=self.controller, mode=mode)
 
 
 def invoke(
@@ -104,14 +106,14 @@ def invoke(
             lock_timeout_seconds=params["lock_timeout_seconds"],
         )
         controller = this_controller(controller_pid)
-        with open_session(settings, source) as session:
-            there = session.row(REQUIRE_SCOUT, tables=list(contract.REQUIRED_TABLES))
+        with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
+            there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
             if there["missing"]:
                 raise WrongDatabase(
                     "refused: this is not a Scout database",
                     on=session.where,
                     said=f"missing {there['missing']}",
-                    next_step=f"point {to_set(source)} at the database that holds schema {contract.SCHEMA}",
+                    next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
                 )
             row_security.require_sight(session, action)
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
@@ -213,4 +215,4 @@ def secrets(params: t.Mapping[str, t.Any]) -> set[str]:
 def known_secrets(call: Call, params: t.Mapping[str, t.Any]) -> set[str]:
     """Those, and the password of the connection, which a text must not repeat; a name that stands everywhere hides nothing."""
     info = call.session.connection.info
-    return {*secrets(params), info.password} - {"", info.user, info.dbname, info.host, contract.SCHEMA}
+    return {*secrets(params), info.password} - {"", info.user, info.dbname, info.host, contract.names().schema}

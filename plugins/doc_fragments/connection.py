@@ -35,6 +35,13 @@ options:
     description: The incident this is done for; stands in the session's C(application_name) and in the ledger.
     type: str
     default: adhoc
+  contract:
+    description:
+      - The names of the pipeline's schema, tables, views, functions and jobs, where they are not those of Scout v5.2.
+      - F(docs/variables.md) lists every key with its default; what is left out has that. Tables, views and functions are
+        named without their schema.
+    type: dict
+    default: {}
 requirements:
   - psycopg >= 3.2 on the host that runs the module (the controller for local connections)
 notes:

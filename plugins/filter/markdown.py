@@ -41,12 +41,12 @@ _value:
 
 import typing as t
 
-from ..module_utils.recovery.incidents.report import wording
+from ..module_utils.recovery.core.markdown import escaped, escaped_block
 
 
 def markdown(text: t.Any, lines: bool = False) -> str:
     """Any text as Markdown that says only what it says."""
-    return wording.markdown_block(text) if lines else wording.markdown(text)
+    return escaped_block(text) if lines else escaped(text)
 
 
 class FilterModule:

@@ -40,14 +40,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection, built and installed for a user who has an ansible.cfg of their own."""
+    """Both collections, built and installed for a user who has an ansible.cfg of their own."""
     home = tmp_path_factory.mktemp("user")
     (home / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
     env = environment(home, {"ANSIBLE_CONFIG": str(home / "ansible.cfg"), "HOME": str(home)})
-    galaxy = [str(BIN / "ansible-galaxy"), "collection"]
+    archives = [str(home / f"scout-{name}-0.1.0.tar.gz") for name in ("recovery", "drills")]
     for command in (
-        [*galaxy, "build", str(CHECKOUT), "--output-path", str(home)],
-        [*galaxy, "install", str(home / "scout-recovery-0.1.0.tar.gz"), "-p", str(home / "collections"), "--offline"],
+        [str(BIN / "python"), str(CHECKOUT / "scripts" / "build"), str(home)],
+        [str(BIN / "ansible-galaxy"), "collection", "install", *archives, "-p", str(home / "collections"), "--offline"],
     ):
         done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

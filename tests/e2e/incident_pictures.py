@@ -47,6 +47,13 @@ def stretch(pipeline: Pipeline, minutes: float = MINUTES) -> None:
         pipeline.execute(f"UPDATE {table} SET {column} = {moved}")
 
 
+def begin(pipeline: Pipeline, at: str) -> None:
+    """Makes it begin then, and all else as long after that as it was."""
+    began = pipeline.rows("SELECT opened_at FROM scout_ops.incidents")[0][0]
+    for table, column in (*TIMES, ("scout_ops.incidents", "opened_at")):
+        pipeline.execute(f"UPDATE {table} SET {column} = '{at}'::timestamptz + ({column} - '{began}')")
+
+
 def rename(pipeline: Pipeline) -> None:
     """Whoever makes the pictures is in none of them."""
     for table, name in NAMES.items():

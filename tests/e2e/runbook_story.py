@@ -19,9 +19,9 @@ import psycopg
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import damage_hand, library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import silver_damage as damages
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION, Cli
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
@@ -197,7 +197,7 @@ class Story:
         self.flows()
         window = Window(self._began - timedelta(hours=3), self._began - timedelta(hours=1))
         # The same sales every night: event ids follow from the time, names do not.
-        pool = damages.POOL.replace("md5(b.event_id::text)", "t.transaction_id")
+        pool = damage_hand.POOL.replace("md5(b.event_id::text)", "t.transaction_id")
         with (
             mock.patch.object(damages, "POOL", pool),
             psycopg.connect(self._owner, autocommit=True) as connection,

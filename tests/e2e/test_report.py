@@ -157,6 +157,23 @@ def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage, browser: Brow
 
 
 @pytest.mark.slow
+def test_figures_with_the_day_of_their_time_fit_a_phone(
+    told: tuple[Pipeline, Stage, Path], pg_server: Server, browser: Browser, tmp_path: Path
+) -> None:
+    """An incident over midnight, whatever the clock says while this runs."""
+    _, stage, _ = told
+    over_midnight = Pipeline(pg_server.create_database("reported_over_midnight", "reported"))
+    incident_pictures.begin(over_midnight, "2026-11-26 23:22:26Z")
+    played = stage.play("incident_report", over_midnight.dsn, report_dir=str(tmp_path), time_zone="Asia/Manila")
+    assert (played.rc, played.result["outcome"]) == (0, "done"), played.text
+    page, _ = files(tmp_path)
+    for look in (*LOOKS, {"width": 640}):
+        seen = browser.look(page, **look)
+        assert seen.flaws() == [], look
+        assert re.search(r"at 2026-11-2[67] \d\d:\d\d:\d\d", " ".join(seen.text.split())), look
+
+
+@pytest.mark.slow
 def test_an_incident_over_midnight_names_the_day_of_each_time(
     healthy: Pipeline, stage: Stage, browser: Browser, tmp_path: Path
 ) -> None:

@@ -22,13 +22,14 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry, Scope
 
-SCOPE = catalog_reader.Scope(everything_schema.SCHEMAS, "supabase_migrations.schema_migrations")
+SCOPE = Scope(everything_schema.SCHEMAS, "supabase_migrations.schema_migrations")
 
-Entries = dict[str, catalog_reader.Entry]
+Entries = dict[str, Entry]
 
 
-def read(dsn: str, scope: catalog_reader.Scope = SCOPE) -> Entries:
+def read(dsn: str, scope: Scope = SCOPE) -> Entries:
     """The catalog of a database, in one reading."""
     with open_session(Settings(dsn)) as session, session.read():
         return catalog_reader.read(session, scope).entries

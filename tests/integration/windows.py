@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Damage, Window, damage
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Damage, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import damage
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import ZERO, Written, bronze, where
 from tests.integration import expectation
 from tests.integration.modules import Result, connect, rows

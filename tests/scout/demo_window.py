@@ -18,7 +18,8 @@ from typing import Any
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Damage, Window, damage
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Damage, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import damage
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import (
     MINUTE_SECONDS,
     Connection,

@@ -18,13 +18,13 @@ from pathlib import Path
 from ..core import files
 from ..core.errors import BadInput, LeaseHeld
 from ..ledger import runs as ledgers
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from ..ledger.controller import Controller
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Session
 
 ACTION: t.Final = "deploy"

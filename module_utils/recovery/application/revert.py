@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ..core.errors import BadInput, NotReached, ProgramFailed
-from ..core.progress import count
+from ..core.text import count
 from .repository import MERGES_WITHOUT_CHECKOUT, Commit, Conflict, complaint, kept
 from .revert_plan import Plan, Wanted, message, result
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.progress import count
+from ..core.text import count
 from .repository import Commit, kept
 
 if t.TYPE_CHECKING:

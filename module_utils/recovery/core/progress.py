@@ -71,22 +71,3 @@ class Progress:
             if left <= 0:
                 return
             time.sleep(min(left, 0.25))
-
-
-def in_words(seconds: float) -> str:
-    """A duration as a person says it: 0.4 s, 42 s, 3 min 10 s, 2 h 5 min, 3 d 4 h."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    if whole < 172800:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 event`, `20,000 events`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

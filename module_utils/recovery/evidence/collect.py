@@ -14,13 +14,13 @@ import typing as t
 
 from ..core import redaction
 from ..core.errors import NotReached
-from ..core.progress import count
+from ..core.text import count
 from ..ledger import history
 from ..ledger.open_incident import ADHOC
 from ..moves.cleanup import rules
 from ..postgres.driver import errors, psycopg, sql
+from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
-from ..postgres.session import attempting
 from ..scout import contract, cron_jobs
 
 if t.TYPE_CHECKING:
@@ -56,12 +56,12 @@ ORDER BY name
 
 TABLES = """
 SELECT relname::text AS name, n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tup_del, last_autovacuum, last_autoanalyze
-FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'scout' ORDER BY relname
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = %(schema)s ORDER BY relname
 """
 
 #: Those that this toolkit set aside for the incident, also in runs that were adopted, and what came into the queue otherwise in its time.
 DEAD_LETTERS = """
-SELECT d.* FROM scout.bronze_events_dlq AS d
+SELECT d.* FROM {dead_letters} AS d
 WHERE d.error_details ->> 'incident' = %(incident)s OR d.error_details ->> 'run_id' = ANY(%(runs)s)
    OR (d.error_details ->> 'incident' IS NULL AND d.failed_at >= %(start)s AND d.failed_at < %(end)s)
 ORDER BY d.failed_at DESC LIMIT %(rows)s
@@ -69,20 +69,20 @@ ORDER BY d.failed_at DESC LIMIT %(rows)s
 
 #: The head of the queue: a poison event is the oldest that waits, and all others wait behind it.
 PENDING = """
-SELECT b.* FROM scout.bronze_events AS b
-WHERE b.event_type = %(sale)s AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+SELECT b.* FROM {bronze} AS b
+WHERE b.event_type = %(sale)s AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
 ORDER BY b.ingested_at LIMIT %(rows)s
 """
 
 #: Along the index on processed_at.
 BAD_TRANSACTIONS = """
-SELECT {names} AS violates, t.* FROM scout.silver_transactions AS t
+SELECT {names} AS violates, t.* FROM {transactions} AS t
 WHERE t.processed_at >= %(start)s AND t.processed_at < %(end)s AND ({any}) ORDER BY t.processed_at DESC LIMIT %(rows)s
 """
 
 #: Along the index on updated_at.
 BAD_LINES = """
-SELECT l.* FROM scout.silver_line_items AS l
+SELECT l.* FROM {line_items} AS l
 WHERE l.updated_at >= %(start)s AND l.updated_at < %(end)s AND (l.quantity <= 0 OR l.unit_price < 0 OR l.line_amount < 0)
 ORDER BY l.updated_at DESC LIMIT %(rows)s
 """
@@ -101,22 +101,30 @@ SECTIONS: t.Final[dict[str, t.LiteralString]] = {
     "sessions": SESSIONS,
     "locks": LOCKS,
     "settings": SETTINGS,
-    "tables": TABLES,
 }
-#: The rules a sample is taken by: what is wrong in a row of sales alone, so that it costs no look at its lines.
-SAMPLED: t.Final = [
-    rule for rule in rules.BUILT_IN if rule.table == contract.TRANSACTIONS and "EXISTS" not in rule.predicate
-]
 
-#: What can be exported whole, with the column that says when; without one it is always all of it.
+
+def _sampled() -> list[rules.Rule]:
+    """The rules a sample is taken by: what is wrong in a row of sales alone, so that it costs no look at its lines."""
+    sales = contract.names().transactions
+    return [rule for rule in rules.built_in() if rule.table == sales and "EXISTS" not in rule.predicate]
+
+
+#: What can be exported whole, by its key in the contract, with the column that says when; without one it is always all
+#: of it.
 WHOLE: t.Final[dict[str, str | None]] = {
-    "bronze_events": "ingested_at",
-    "bronze_events_dlq": None,
-    "etl_processed": "processed_at",
-    "silver_transactions": "processed_at",
-    "silver_line_items": "updated_at",
+    "bronze": "ingested_at",
+    "dead_letters": None,
+    "etl_ledger": "processed_at",
+    "transactions": "processed_at",
+    "line_items": "updated_at",
     "alerts": "created_at",
 }
+
+
+def whole() -> dict[str, str | None]:
+    """The same by the names that the tables have in this database."""
+    return {contract.bare(contract.names()[key]): clock for key, clock in WHOLE.items()}
 
 
 class AbsentError(NotReached):
@@ -176,31 +184,34 @@ def _readers(wanted: Wanted, scrubber: redaction.Scrubber) -> dict[str, Callable
         "start": wanted.start,
         "end": wanted.end,
         "rows": wanted.sample_rows,
-        "sale": contract.TRANSACTION_EVENT,
+        "sale": contract.names().transaction_event,
     }
     readers: dict[str, Callable[[Session], Iterable[bytes]]] = {
         name: functools.partial(streamed, query=query) for name, query in SECTIONS.items()
     }
+    readers["tables"] = functools.partial(streamed, query=TABLES, schema=contract.names().schema)
     readers["jobs"] = lambda s: _lines(job.as_dict() for job in cron_jobs.jobs(s))
     readers["job_runs"] = lambda s: _lines(cron_jobs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS))
-    bad = sql.SQL(BAD_TRANSACTIONS).format(
+    sampled = _sampled()
+    bad = contract.compose(
+        BAD_TRANSACTIONS,
         names=sql.SQL("array_remove(ARRAY[{}], NULL)").format(
             sql.SQL(", ").join(
-                sql.SQL("CASE WHEN {} THEN {} END").format(_predicate(rule), sql.Literal(rule.name)) for rule in SAMPLED
+                sql.SQL("CASE WHEN {} THEN {} END").format(_predicate(rule), sql.Literal(rule.name)) for rule in sampled
             )
         ),
-        any=sql.SQL(" OR ").join(sql.SQL("({})").format(_predicate(rule)) for rule in SAMPLED),
+        any=sql.SQL(" OR ").join(sql.SQL("({})").format(_predicate(rule)) for rule in sampled),
     )
     readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
-    readers["bad_lines"] = functools.partial(streamed, query=BAD_LINES, **values)
+    readers["bad_lines"] = functools.partial(streamed, query=contract.compose(BAD_LINES), **values)
     readers["server_log"] = functools.partial(_log, scrubber=scrubber)
     readers["dead_letters"] = lambda s: streamed(
         s,
-        DEAD_LETTERS,
+        contract.compose(DEAD_LETTERS),
         runs=list(history.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [],
         **values,
     )
-    readers["pending_events"] = functools.partial(streamed, query=PENDING, **values)
+    readers["pending_events"] = functools.partial(streamed, query=contract.compose(PENDING), **values)
     return readers
 
 
@@ -268,19 +279,19 @@ def entries(text: str, *, cut: bool) -> Iterator[str]:
 
 def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, progress: Progress) -> int:
     """A table of the window, all of it."""
-    clock, name = WHOLE[table], sql.Identifier(contract.SCHEMA, table)
+    clock, name = whole()[table], sql.Identifier(contract.names().schema, table)
     query = sql.SQL("SELECT * FROM {}").format(name)
     if clock is not None:
         column = sql.Identifier(clock)
         query += sql.SQL(" WHERE {column} >= %(start)s AND {column} < %(end)s").format(column=column)
     session.limit_statements(wanted.full_seconds)
     values = {"start": wanted.start, "end": wanted.end} if clock is not None else {}
-    with attempting(f"could not export scout.{table}", on=session.where):
+    with attempting(f"could not export {contract.names().schema}.{table}", on=session.where):
         try:
             return exhibits.add(f"full_{table}", _told(streamed(session, query, **values), table, progress))
         except errors.QueryCanceled as e:
             raise NotReached(
-                f"could not export scout.{table}",
+                f"could not export {contract.names().schema}.{table}",
                 on=session.where,
                 said="it took longer than it may",
                 next_step="raise evidence_full_seconds, or give a shorter window",
@@ -292,5 +303,5 @@ def _told(rows: Iterator[bytes], table: str, progress: Progress) -> Iterator[byt
     for number, row in enumerate(rows, 1):
         if number % 1000 == 0:
             progress.checkpoint()
-            progress.sometimes(f"{count(number, 'row')} of scout.{table} exported")
+            progress.sometimes(f"{count(number, 'row')} of {contract.names().schema}.{table} exported")
         yield row

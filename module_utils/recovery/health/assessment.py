@@ -10,13 +10,14 @@ import math
 import typing as t
 
 from ..core.errors import BadInput
-from ..core.progress import in_words
+from ..core.text import in_words
+from ..scout import contract
 from . import diagnoses
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .facts import Findings
+    from .facts import Facts
 
 Figures = dict[str, float]
 
@@ -44,7 +45,7 @@ class Figure:
     fail: float
     #: The reads it is made of.
     reads: tuple[str, ...]
-    measure: Callable[[Findings], Measured]
+    measure: Callable[[Facts], Measured]
     higher_is_better: bool = False
     #: While it fails, or is unknown, a reset does not resume ingestion.
     gate: bool = False
@@ -92,21 +93,21 @@ class Report:
     blockers: tuple[str, ...]
 
 
-def _bronze(found: Findings) -> Measured:
+def _bronze(found: Facts) -> Measured:
     return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else "")
 
 
-def _silver(found: Findings) -> Measured:
+def _silver(found: Facts) -> Measured:
     return Measured(found.silver_minutes, "no transaction" if found.silver_minutes is None else "")
 
 
-def _gold(found: Findings) -> Measured:
+def _gold(found: Facts) -> Measured:
     """Minutes since the refresh of the oldest view that silver has outrun; a settled view may be as old as it likes."""
     views = found.gold or []
     stale = [view for view in views if view.state in ("stale", "unpopulated")]
     why = "; ".join(f"{view.view.full_name}: {view.why}" for view in stale)
     if not views:
-        return Measured(None, "no materialized view in schema scout")
+        return Measured(None, f"no materialized view in schema {contract.names().schema}")
     if any(view.state == "unpopulated" for view in stale):
         return Measured(None, why, "fail")
     if not stale and any(view.refreshed_at is None and view.state == "unknown" for view in views):
@@ -116,7 +117,7 @@ def _gold(found: Findings) -> Measured:
     return Measured(minutes, why) if stale else Measured(minutes or 0.0, "nothing newer to show", "ok")
 
 
-def _late_gold(found: Findings) -> Measured:
+def _late_gold(found: Facts) -> Measured:
     """Views the pipeline's own refresh passed over; while nothing runs, every stale one, for nobody will refresh it."""
     paused = found.ingestion == "paused"
     late = [view for view in found.gold or [] if diagnoses.is_late(view, paused=paused)]
@@ -125,7 +126,7 @@ def _late_gold(found: Findings) -> Measured:
     return Measured(float(len(late)), why, "ok" if not late else "fail" if failing else "warn")
 
 
-def _linking(found: Findings) -> Measured:
+def _linking(found: Facts) -> Measured:
     row = found.linking
     if not row or not row["lines"]:
         return Measured(None, "no line item in the last 24 hours")
@@ -134,13 +135,13 @@ def _linking(found: Findings) -> Measured:
     return Measured(float(row["percent"]), "all lines are younger than 10 minutes", "ok")
 
 
-def _alerts(found: Findings) -> Measured:
+def _alerts(found: Facts) -> Measured:
     critical = [row for row in found.alerts if row["critical"]]
     named = ", ".join(f"{row['alert']} {row['found']}" for row in critical)
     return Measured(float(sum(row["found"] for row in critical)), named)
 
 
-def _duration(found: Findings) -> Measured:
+def _duration(found: Facts) -> Measured:
     good = [run["seconds"] for run in found.runs if run["status"] == "succeeded" and run["seconds"] is not None][:RUNS]
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     reason = f"the last run failed: {diagnoses.message_of(found.runs[0])}" if failed else ""
@@ -149,48 +150,47 @@ def _duration(found: Findings) -> Measured:
     return Measured(sum(good) / len(good), reason)
 
 
-def _events(found: Findings) -> Measured:
+def _events(found: Facts) -> Measured:
     return Measured(None if found.backlog is None else float(found.backlog.events))
 
 
-def _age(found: Findings) -> Measured:
+def _age(found: Facts) -> Measured:
     return Measured(None if found.backlog is None else found.backlog.seconds / 60)
 
 
-def _locks(found: Findings) -> Measured:
+def _locks(found: Facts) -> Measured:
     holders = [activity for activity in found.activities if activity.holds_key]
     return Measured(max((a.seconds for a in holders), default=0.0), "; ".join(a.describe() for a in holders))
 
 
-def _stuck(found: Findings) -> Measured:
+def _stuck(found: Facts) -> Measured:
     stuck = [*found.stuck.clear, *(a for a, _ in found.stuck.leave)] if found.stuck else []
     return Measured(float(len(stuck)), "; ".join(a.describe() for a in stuck))
 
 
-def _dead_letters(found: Findings) -> Measured:
+def _dead_letters(found: Facts) -> Measured:
     return Measured(None if found.dead_letters is None else float(found.dead_letters))
 
 
-SALES: t.Final = "scout.silver_transactions"
 CLOCKS: t.Final = "refresh clocks of the materialized views"
 FIGURES: t.Final = (
-    Figure("bronze_staleness", "minutes", "max(scout.bronze_events.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
-    Figure("silver_staleness", "minutes", f"max({SALES}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
+    Figure("bronze_staleness", "minutes", "max({bronze}.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
+    Figure("silver_staleness", "minutes", "max({transactions}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
     Figure("gold_staleness", "minutes", CLOCKS, 10, 15, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
     Figure("stale_gold_views", "views", CLOCKS, 0, 0, ("gold",), _late_gold, gate=True, mended_from="warn"),
-    Figure("linking_coverage", "percent", "scout.silver_line_items.product_key, last 24 hours", 95, 90, ("linking",), _linking,
+    Figure("linking_coverage", "percent", "{line_items}.product_key, last 24 hours", 95, 90, ("linking",), _linking,
            higher_is_better=True, flow=True),
-    Figure("critical_alerts", "alerts", f"{SALES}, scout.silver_line_items", 0, 0, ("alerts",), _alerts,
+    Figure("critical_alerts", "alerts", "{transactions}, {line_items}", 0, 0, ("alerts",), _alerts,
            gate=True, mended_from="fail", essential=True),
     Figure("etl_duration", "seconds", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", 60, 300,
            ("jobs", "runs"), _duration),
-    Figure("backlog_events", "events", "scout.bronze_events without scout.etl_processed", 10_000, 100_000, ("backlog",), _events,
+    Figure("backlog_events", "events", "{bronze} without {etl_ledger}", 10_000, 100_000, ("backlog",), _events,
            flow=True),
-    Figure("backlog_age", "minutes", "oldest pending scout.bronze_events.ingested_at", 5, 15, ("backlog",), _age,
+    Figure("backlog_age", "minutes", "oldest pending {bronze}.ingested_at", 5, 15, ("backlog",), _age,
            gate=True, mended_from="warn", flow=True, essential=True),
     Figure("stuck_locks", "seconds", "pg_locks, advisory keys", 60, 600, ("sessions",), _locks, gate=True, mended_from="fail"),
     Figure("stuck_sessions", "sessions", "pg_stat_activity, pg_locks", 0, 0, ("sessions",), _stuck, gate=True, mended_from="warn"),
-    Figure("dlq_unresolved", "entries", "scout.bronze_events_dlq", 0, 1_000_000, ("dead_letters",), _dead_letters),
+    Figure("dlq_unresolved", "entries", "{dead_letters}", 0, 1_000_000, ("dead_letters",), _dead_letters),
 )  # fmt: skip
 
 #: The figures by name: the runbook's where it has one.
@@ -244,7 +244,7 @@ def judge(value: float | None, figures: Mapping[str, float], *, higher_is_better
     return "ok" if value <= figures["ok"] else "fail" if value > figures["fail"] else "warn"
 
 
-def assess(found: Findings, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
+def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
     """Figures, verdict, causes and what keeps ingestion from being resumed; pure. `trouble` says that something else is
     wrong."""
     raw = [*(_indicator(figure, found, thresholds[figure.name]) for figure in FIGURES), _ingestion(found)]
@@ -261,18 +261,25 @@ def assess(found: Findings, thresholds: Mapping[str, Figures], *, trouble: bool 
     )
 
 
-def _indicator(figure: Figure, found: Findings, figures: Figures) -> Indicator:
+def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
     problem = next((found.problems[name] for name in figure.reads if name in found.problems), None)
     measured = Measured(None, problem.said) if problem else figure.measure(found)
     status = measured.status or judge(measured.value, figures, higher_is_better=figure.higher_is_better)
     if figure.name == "etl_duration" and status == "ok" and measured.reason:
         status = "warn"
     return Indicator(
-        figure.name, measured.value, figure.unit, status, figure.source, measured.reason, figures["ok"], figures["fail"]
+        figure.name,
+        measured.value,
+        figure.unit,
+        status,
+        contract.words(figure.source),
+        measured.reason,
+        figures["ok"],
+        figures["fail"],
     )
 
 
-def _ingestion(found: Findings) -> Indicator:
+def _ingestion(found: Facts) -> Indicator:
     state, off = found.ingestion, ", ".join(found.off)
     status = "unknown" if state is None else "ok"
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
@@ -295,7 +302,7 @@ def shown(value: float | str | None, unit: str) -> str:
     return f"{value:,.1f} %" if unit == "percent" else f"{value:,.0f}"
 
 
-def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:
+def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
     status = {indicator.name: indicator.status for indicator in raw}
     needs = [f.name for f in FIGURES if f.mended_from and WORSE.index(status[f.name]) >= WORSE.index(f.mended_from)]
     reasons = {
@@ -308,7 +315,7 @@ def _needs_reset(found: Findings, raw: list[Indicator]) -> tuple[str, ...]:
     return (*needs, *(name for name, given in reasons.items() if given))
 
 
-def _unjudged(indicator: Indicator, found: Findings) -> Indicator:
+def _unjudged(indicator: Indicator, found: Facts) -> Indicator:
     since = f" for {in_words(found.pause.seconds)} by {found.pause.actor}" if found.pause else ""
     return dataclasses.replace(indicator, status="unknown", reason=f"not judged while paused{since}")
 

@@ -18,11 +18,11 @@ from . import facts as health_facts
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
 
 #: Newest or gravest first, by a column that a deployment need not have; every value as JSON, none longer than so many
-#: characters: data_quality_report lists all transactions of a violation, however many there are. (json keeps the order of
+#: characters: the quality report lists all transactions of a violation, however many there are. (json keeps the order of
 #: the columns, jsonb does not.)
 QUERY: t.LiteralString = """
 SELECT shown.total,
@@ -39,17 +39,17 @@ WHERE shown.place <= %(rows)s ORDER BY shown.place
 
 #: What really went in and came out lately, by clocks that corrections move too.
 FLOW = """
-SELECT (SELECT count(*) FROM scout.bronze_events
+SELECT (SELECT count(*) FROM {bronze}
         WHERE ingested_at > clock_timestamp() - interval '15 minutes' AND ingested_at <= clock_timestamp()) AS ingested,
        count(*) FILTER (WHERE processed_at > clock_timestamp() - interval '15 minutes') AS loaded,
        count(*) AS loaded_24_hours
-FROM scout.etl_processed
+FROM {etl_ledger}
 WHERE processed_at > clock_timestamp() - interval '24 hours' AND processed_at <= clock_timestamp()
 """
 
 LAST_LOAD = """
 SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS minutes
-FROM scout.etl_processed WHERE processed_at <= clock_timestamp()
+FROM {etl_ledger} WHERE processed_at <= clock_timestamp()
 """
 
 LONGEST: t.Final = 300
@@ -60,43 +60,55 @@ MOST_ROWS: t.Final = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """One of the runbook's queries: where it belongs, what to mind when reading it, and our figures beside it."""
+    """One of the runbook's queries, by its key in the contract: where it belongs, what to mind when reading it, and our
+    figures beside it."""
 
-    name: str
+    key: str
     dashboard: str
     caution: str
     ours: tuple[str, ...]
     newest: str = ""
     gravest: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """Schema and name of the view, or function, that answers it."""
+        return contract.names()[self.key]
+
+    @property
+    def name(self) -> str:
+        """Its name without the schema."""
+        return contract.bare(self.full_name)
+
 
 #: Critical violations of as many hours as were asked for, under a name that has the number in it.
 PERIOD: t.Final = "critical_alerts_in_{hours}_hours"
 HEALTH, QUALITY, LINKING = "Pipeline health", "Quality monitoring", "Product linking"
+REPORT: t.Final = "quality_report_function"
 QUERIES: t.Final = (
     Query(
-        "v_ingest_freshness",
+        "ingest_freshness_view",
         HEALTH,
         "pipeline_health is silver's alone, and corrections do not move silver's clock; gold is the time since its refresh, "
         "however little there was to refresh",
         ("bronze_staleness", "silver_staleness", "gold_staleness", "stale_gold_views", "last_load", "backlog_age"),
     ),
     Query(
-        "v_pipeline_throughput",
+        "throughput_view",
         HEALTH,
         "counts new sales (in older deployments, events); corrections and what is loaded again do not show",
         ("ingested_in_15_minutes", "loaded_in_15_minutes", "backlog_events"),
         newest="minute",
     ),
     Query(
-        "v_etl_performance",
+        "etl_performance_view",
         HEALTH,
         "its batches are events, each event repeats the total of its batch, and the pipeline never sets a duration",
         ("loaded_in_24_hours", "etl_runs_in_1_hour", "failed_etl_runs_in_1_hour", "etl_duration"),
         newest="hour",
     ),
     Query(
-        "v_quality_alerts",
+        "quality_alerts_view",
         QUALITY,
         "sees one hour, takes a discount for a mismatch, and fails as a whole where a sale has a total of 0",
         ("critical_alerts", PERIOD, "older_violations"),
@@ -104,7 +116,7 @@ QUERIES: t.Final = (
         newest="processed_at",
     ),
     Query(
-        contract.QUALITY_REPORT,
+        REPORT,
         QUALITY,
         "an hour without sales is degraded, failure_count is 0 where linking or latency is degraded, and a backdated event "
         "counts as latency",
@@ -112,7 +124,7 @@ QUERIES: t.Final = (
         gravest="check_category",
     ),
     Query(
-        "v_product_linking_stats",
+        "linking_view",
         LINKING,
         "counts lines that are too young to have been linked",
         ("linking_coverage",),
@@ -196,18 +208,17 @@ def _ask(session: Session, query: Query, hours: int, rows: int, seconds: float) 
     if found is None:
         problem = budget.problems[query.name]
         next_step = problem.next_step
-        if problem.kind == "privilege" and query.name in contract.DASHBOARD_VIEWS:
+        if problem.kind == "privilege" and query.key != REPORT:
             role = sql.Identifier(session.facts.role).as_string()
-            next_step = f"GRANT SELECT ON {contract.SCHEMA}.{query.name} TO {role}"
+            next_step = f"GRANT SELECT ON {query.full_name} TO {role}"
         return Answer(query, (), None, spent, problem.said, next_step)
     cells = tuple(tuple((name, value) for name, value in row["cells"] or ()) for row in found)
     return Answer(query, cells, found[0]["total"] if found else 0, spent)
 
 
 def _statement(query: Query, hours: int, rows: int) -> Callable[[Session], list[Row]]:
-    name = sql.Identifier(contract.SCHEMA, query.name)
-    is_report = query.name == contract.QUALITY_REPORT
-    source = sql.SQL("{}({})").format(name, sql.Literal(hours)) if is_report else name
+    name = sql.Identifier(*query.full_name.split("."))
+    source = sql.SQL("{}({})").format(name, sql.Literal(hours)) if query.key == REPORT else name
     order = [sql.SQL("record ->> {}").format(sql.Literal(query.gravest))] if query.gravest else []
     order += [sql.SQL("record ->> {} DESC NULLS LAST").format(sql.Literal(query.newest))] if query.newest else []
     by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(order)) if order else sql.SQL("")
@@ -215,20 +226,17 @@ def _statement(query: Query, hours: int, rows: int) -> Callable[[Session], list[
     return lambda session: session.rows(statement, rows=rows, longest=LONGEST)
 
 
-def _extra(budget: Budget, found: health_facts.Findings, hours: int) -> list[assessment.Indicator]:
+def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assessment.Indicator]:
     """Figures that no verdict is made of, and that have no threshold; what costs most is read last."""
-    flow: Row = budget.read("flow", lambda s: s.row(FLOW)) or {}
-    last_load = budget.read("last_load", lambda s: s.row(LAST_LOAD)["minutes"])
-    older: Row = budget.read("before", lambda s: s.row(health_facts.OLDER, hours=hours)) or {}
-    alerts = budget.read("period", lambda s: s.rows(health_facts.ALERTS, hours=hours)) or []
+    flow: Row = budget.read("flow", lambda s: s.row(contract.compose(FLOW))) or {}
+    last_load = budget.read("last_load", lambda s: s.row(contract.compose(LAST_LOAD))["minutes"])
+    older: Row = budget.read("before", lambda s: s.row(contract.compose(health_facts.OLDER), hours=hours)) or {}
+    alerts = budget.read("period", lambda s: s.rows(contract.compose(health_facts.ALERTS), hours=hours)) or []
     critical = [row for row in alerts if row["critical"]]
     named = ", ".join(f"{row['alert']} {row['found']:,}" for row in critical)
     failed = sum(run["status"] == "failed" for run in found.runs)
-    period, sales, history = (
-        PERIOD.format(hours=hours),
-        f"{contract.TRANSACTIONS}, {contract.LINE_ITEMS}",
-        "cron.job_run_details",
-    )
+    names, period, history = contract.names(), PERIOD.format(hours=hours), "cron.job_run_details"
+    sales = f"{names.transactions}, {names.line_items}"
     problems = {**found.problems, **budget.problems}
 
     def figure(
@@ -240,10 +248,10 @@ def _extra(budget: Budget, found: health_facts.Findings, hours: int) -> list[ass
         return assessment.Indicator(name, float(value), unit, UNJUDGED, source, reason)
 
     return [
-        figure("last_load", last_load, "minutes", f"max({contract.ETL_LEDGER}.processed_at)", "last_load"),
-        figure("ingested_in_15_minutes", flow.get("ingested"), "events", contract.BRONZE, "flow"),
-        figure("loaded_in_15_minutes", flow.get("loaded"), "events", contract.ETL_LEDGER, "flow"),
-        figure("loaded_in_24_hours", flow.get("loaded_24_hours"), "events", contract.ETL_LEDGER, "flow"),
+        figure("last_load", last_load, "minutes", f"max({names.etl_ledger}.processed_at)", "last_load"),
+        figure("ingested_in_15_minutes", flow.get("ingested"), "events", names.bronze, "flow"),
+        figure("loaded_in_15_minutes", flow.get("loaded"), "events", names.etl_ledger, "flow"),
+        figure("loaded_in_24_hours", flow.get("loaded_24_hours"), "events", names.etl_ledger, "flow"),
         figure("etl_runs_in_1_hour", len(found.runs), "runs", history, "jobs", "runs"),
         figure("failed_etl_runs_in_1_hour", failed, "runs", history, "jobs", "runs"),
         figure(period, sum(row["found"] for row in critical), "alerts", sales, "period", reason=named),

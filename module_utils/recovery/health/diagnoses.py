@@ -10,14 +10,15 @@ import json
 import shlex
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
+from ..scout import contract
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from ..pipeline.refresh_gold import Freshness
     from ..postgres.session import Row
-    from .facts import Findings
+    from .facts import Facts
     from .schema_drift import Drift
 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
@@ -33,7 +34,7 @@ SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same
 #: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
 GOLD_LATE_SECONDS: t.Final = 600.0
 DEPLOYED_SECONDS: t.Final = 86400.0
-#: What breaks no rule of v_quality_alerts, in words.
+#: What breaks no rule of the view of quality alerts, in words.
 SPOILED: t.Final = {
     "EMPTY_BASKET": "silver holds baskets without lines",
     "MISSING_LINES": "silver lacks lines of sales",
@@ -60,7 +61,7 @@ class Diagnosis:
 
 
 def diagnose(
-    found: Findings, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
+    found: Facts, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
 ) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
     something is wrong which they do not tell."""
@@ -102,7 +103,7 @@ def _cause(cause: str, evidence: str, next_command: str, *, blocks: bool = True)
     return Diagnosis(0, cause, evidence, next_command, blocks)
 
 
-def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for row in found.exclusive:
         who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
         evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
@@ -116,7 +117,7 @@ def _of_what_is_hidden(found: Findings, _status: Mapping[str, str]) -> Iterator[
         yield _cause(f"not everything can be seen ({', '.join(names)})", said, next_step)
 
 
-def _of_sessions(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     if found.stuck is None:
         return
     after = found.stuck_after_seconds
@@ -131,7 +132,7 @@ def _of_sessions(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagno
         yield _cause(cause, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
 
 
-def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     pause = found.pause
     if pause is None:
         return
@@ -143,11 +144,11 @@ def _of_the_pause(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagn
         yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
 
 
-def _idle(found: Findings) -> list[str]:
+def _idle(found: Facts) -> list[str]:
     return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
 
 
-def _of_the_etl(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     said = message_of(found.runs[0]) if failed else ""
     idle = _idle(found)
@@ -163,7 +164,7 @@ def _of_the_etl(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnos
         yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
 
 
-def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     drift = found.drift
     if drift and "fail" in status.values():
         cause = f"the schema is not that of release {drift.release}, captured {in_words(drift.seconds)} ago"
@@ -172,7 +173,7 @@ def _of_the_release(found: Findings, status: Mapping[str, str]) -> Iterator[Diag
         yield _cause(cause, drift.changes.first(), advice, blocks=is_young(drift))
 
 
-def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = bool(found.runs) and found.runs[0]["status"] == "failed"
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
@@ -192,7 +193,7 @@ def _of_the_flow(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnos
         yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way", blocks=False)
 
 
-def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for view in found.gold or []:
         name, late = view.view.full_name, is_late(view, paused=found.ingestion == "paused")
         if view.view.populated and not view.view.keyed:
@@ -203,7 +204,7 @@ def _of_gold(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]
             yield _cause(f"{name} is {view.state}", view.why, REFRESH)
 
 
-def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
     for row in found.alerts:
         alert = str(row["alert"])
@@ -222,17 +223,18 @@ def _of_data(found: Findings, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         look = "look at the edge function and its sources, not at the database"
         yield _cause("no new event arrives", evidence, look, blocks=False)
     if status.get("linking_coverage") in ("warn", "fail"):
-        evidence = "scout.silver_line_items without product_key"
-        look = "look at scout.dim_product and at the job product-linking"
+        evidence = contract.words("{line_items} without product_key")
+        look = contract.words("look at {products} and at the job {link_job}")
         yield _cause("products are not linked", evidence, look, blocks=False)
     if found.dead_letters:
-        evidence = f"{count(found.dead_letters, 'entry', 'entries')} in scout.bronze_events_dlq without resolved_at"
-        look = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
-        look += f"; once the cause is mended, {REDRIVE}"
+        evidence = (
+            f"{count(found.dead_letters, 'entry', 'entries')} in {contract.names().dead_letters} without resolved_at"
+        )
+        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is mended, {REDRIVE}"
         yield _cause("dead letters wait for someone", evidence, look, blocks=False)
 
 
-def _of_jobs_off(found: Findings, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     etl = {job.jobname for job in found.etl_jobs}
     off = [name for name in found.off if name not in etl]
     if off and found.pause is None:

@@ -10,10 +10,12 @@ import typing as t
 
 from ..release.captures import document as release
 from ..release.captures import store as captures_store
+from ..release.catalog import entries
 from ..release.catalog import reader as catalog_reader
 
 if t.TYPE_CHECKING:
-    from ..ledger.runs import Ledger, Pause
+    from ..ledger.ledger import Ledger
+    from ..ledger.pauses import Pause
     from ..postgres.session import Session
 
 #: A look at the catalog leaves the settings of its transaction otherwise.
@@ -35,7 +37,7 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     kept = captures_store.youngest_about(ledger)
     if kept is None:
         return None
-    scope = catalog_reader.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
+    scope = entries.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
     before = session.row(SETTINGS)
     found = catalog_reader.read(session, scope, pause.jobs if pause else ())
     session.execute(AS_BEFORE, **before)

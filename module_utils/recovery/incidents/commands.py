@@ -10,16 +10,17 @@ import time
 import typing as t
 
 from ..core.errors import BadInput, LeaseHeld, NotReached
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..health import assessment
 from ..health.watch import course
 from ..invoke import known_secrets
+from ..ledger import bootstrap
 from ..ledger import runs as ledgers
 from ..ledger.open_incident import ADHOC
-from ..moves.engine.selection import moment
 from ..moves.undo.run import as_run_id
-from ..postgres.session import attempting
-from . import plans, timeline
+from ..postgres.failures import attempting
+from ..postgres.times import moment
+from . import options, plans, timeline
 from . import record as incidents_record
 from .report import build, charts, impact
 from .report import facts as report_facts
@@ -29,7 +30,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..invoke import Call
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
 
 Result = dict[str, t.Any]
 
@@ -49,7 +50,7 @@ KEPT: t.Final = {
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Opens, notes, updates or closes; in check mode says what that would come to."""
-    want = plans.wanted(params, known_secrets(call, params))
+    want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
     ledger = _ledger(call, params)
@@ -105,7 +106,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def _opened_meanwhile(
-    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted, refused: LeaseHeld | NotReached
+    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotReached
 ) -> plans.Todo:
     """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
     holder: Mapping[str, str] = refused.result.get("lease") or {}
@@ -144,15 +145,13 @@ def _none_open(where: str) -> NotReached:
     )
 
 
-def _planned(
-    ledger: Ledger, params: Mapping[str, t.Any], want: plans.Wanted
-) -> tuple[incidents_record.Look, plans.Todo]:
+def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) -> tuple[plans.Look, plans.Todo]:
     """What there is, and what is to be done about it; inside the caller's transaction."""
     session, state = ledger.session, params["state"]
     if not ledger.present:
         # Only in check mode, before the first use of the ledger.
         now = session.row("SELECT clock_timestamp() AS now")["now"]
-        look = incidents_record.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
+        look = plans.Look(None, None, f"INC-{now:%Y%m%d}-1", now)
         return look, plans.to_open(look, want, session.where)
     since = None
     if params["adopt_since"]:
@@ -221,7 +220,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
         return {**nothing, "incident": name, "summary": f"{name} has it that they could not be told"}
     names = [str(channel) for channel in sent] or ["nobody"]
-    text = (plans.clean(str(found.get("message") or "")[: plans.LONGEST_TEXT], "message")) or "a message"
+    text = (options.clean(str(found.get("message") or "")[: options.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"
     if not call.check:
         todo = plans.Todo(str(name), record.row, (plans.Entry("notified", text, {"sent": sent, "unsent": unsent}),))
@@ -247,7 +246,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if call.look(params["ledger"]).present:
             name = incidents_record.meant(session, params["incident"], latest=params["latest"])
             record = incidents_record.read(session, name) if name else None
-        elif params["report"] and params["ledger"] != "off" and (problem := ledgers.hidden(session)):
+        elif params["report"] and params["ledger"] != "off" and (problem := bootstrap.hidden(session)):
             raise problem
     if record is None:
         none = "no incident is open" if params["incident"] == ADHOC else f"{params['incident']} was never opened"

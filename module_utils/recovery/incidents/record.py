@@ -16,15 +16,17 @@ from ..ledger import history as runs
 from ..ledger import lease as leases
 from ..ledger.controller import holder_is_dead, this_controller
 from ..ledger.open_incident import ADHOC
+from ..ledger.pauses import open_pause
 from ..postgres.driver import Jsonb, psycopg
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
+from .plans import Look
 from .timeline import Record
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator, Sequence
 
-    from ..ledger.runs import Ledger
+    from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
     from .plans import Todo
 
@@ -97,22 +99,6 @@ UPDATE scout_ops.pauses SET incident = %(incident)s WHERE run_id = ANY(%(ids)s::
 MOST_RUNS: t.Final = 100_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What there is before anything is planned."""
-
-    #: The incident that is meant: the one named, else the open one, else the one closed last; None where there is none.
-    record: Record | None
-    #: The incident that is open, whichever is meant.
-    in_force: Row | None
-    free_name: str
-    now: datetime.datetime
-    #: Runs that are to be adopted, with the incident they are of now.
-    runs: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: The incident that ingestion is paused for.
-    paused_for: str | None = None
-
-
 def read(session: Session, incident: str) -> Record | None:
     """One incident with its whole story, or None where it was never opened; inside the caller's transaction."""
     found = session.rows(NAMED, incident=incident)
@@ -154,7 +140,7 @@ def look(
             f"the ledger has no run {unknown[0]}", on=session.where, next_step="runs.yml lists the runs and their ids"
         )
     in_force = session.rows(IN_FORCE)
-    pause = ledger.open_pause()
+    pause = open_pause(ledger)
     return Look(
         read(session, name) if name else None,
         in_force[0] if in_force else None,

@@ -11,7 +11,7 @@ import typing as t
 import zoneinfo
 
 from ..core.errors import BadInput
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..ledger import history as runs
 from . import checklist
 

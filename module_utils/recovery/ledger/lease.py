@@ -9,14 +9,14 @@ import dataclasses
 import typing as t
 
 from ..core.errors import LeaseHeld, LeaseLost, NotReached
-from ..core.progress import in_words
-from ..postgres.session import attempting
+from ..core.text import in_words
+from ..postgres.failures import attempting
 from .controller import holder_is_dead
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from .controller import Controller
-    from .runs import Ledger
+    from .ledger import Ledger
 
 LEASE: t.Final = "pipeline"
 LEASE_SECONDS: t.Final = 900

@@ -11,41 +11,17 @@ import os
 import typing as t
 import uuid
 
-from ..core.errors import MissingPrivilege, RecoveryError
-from ..postgres.driver import Jsonb, psycopg, sql
-from ..postgres.session import attempting, check_incident
+from ..core.errors import RecoveryError
+from ..postgres.driver import Jsonb, psycopg
+from ..postgres.failures import attempting
 from . import lease as leases
 from .controller import this_controller
-from .schema import TABLES, VERSIONS
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Generator
 
-    from ..postgres.session import Row, Session
-    from .controller import Controller
-
-CREATION_LOCK: t.Final = 7226883401  # any number of our own: serialises two first uses
-
-#: ready: all tables are there and ours to use; creatable: whatever is missing may be created by us.
-STATE = """
-WITH tables AS (
-    SELECT count(*) AS there,
-           count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
-                                       AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
-                                       AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-                                       AND (c.relname NOT IN ('kin', 'todo') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
-)
-SELECT n.oid IS NOT NULL AS present,
-       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
-           AND there = cardinality(%(tables)s) AND closed = 0 AS ready,
-       closed = 0 AND CASE WHEN n.oid IS NULL THEN pg_catalog.has_database_privilege(current_database(), 'CREATE')
-                           ELSE pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-                                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') END AS creatable
-FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
-"""
+    from ..postgres.session import Row
+    from .ledger import Ledger
 
 IN_FORCE = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
@@ -82,92 +58,6 @@ SET finished_at = clock_timestamp(), status = %(status)s, effects = %(effects)s,
 WHERE run_id = %(run_id)s
 """
 
-OPEN_PAUSE = """
-SELECT p.pause_id, p.run_id, p.incident, p.actor, p.paused_at, p.jobs, p.switched,
-       extract(epoch FROM clock_timestamp() - p.paused_at)::float8 AS seconds,
-       r.parameters ->> 'operation' AS operation
-FROM scout_ops.pauses AS p LEFT JOIN scout_ops.runs AS r ON r.run_id = p.run_id
-WHERE p.resumed_at IS NULL
-"""
-
-INSERT_PAUSE = """
-INSERT INTO scout_ops.pauses (run_id, incident, actor, jobs, switched)
-VALUES (%(run_id)s, %(incident)s, %(actor)s, %(jobs)s, %(switched)s)
-RETURNING pause_id
-"""
-
-UPDATE_PAUSE = "UPDATE scout_ops.pauses SET jobs = %(jobs)s, switched = %(switched)s WHERE pause_id = %(pause_id)s"
-
-CLOSE_PAUSE = """
-UPDATE scout_ops.pauses
-SET resumed_at = clock_timestamp(), resumed_by = %(actor)s, resume_run_id = %(run_id)s
-WHERE pause_id = %(pause_id)s AND resumed_at IS NULL
-"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Pause:
-    """A pause in force."""
-
-    pause_id: int
-    run_id: str
-    incident: str
-    actor: str
-    paused_at: datetime.datetime
-    seconds: float
-    jobs: list[Row]
-    switched: bool
-    #: The operation it is a step of, where that resumes only what it paused itself.
-    operation: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Ledger:
-    """The ledger of one database, or its absence when `ledger: off` or it may not be created."""
-
-    session: Session
-    present: bool
-    controller: Controller
-    incident: str
-    warnings: list[str] = dataclasses.field(default_factory=list[str])
-
-    def open_pause(self) -> Pause | None:
-        """The pause in force, if the ledger knows of one."""
-        if not self.present:
-            return None
-        found = self.session.rows(OPEN_PAUSE)
-        if not found:
-            return None
-        row = found[0]
-        row["run_id"] = str(row["run_id"])
-        return Pause(**row)
-
-    def save_pause(self, run: Run, jobs: list[Row], *, switched: bool) -> None:
-        """Records what a pause is about to change; in the transaction that changes it."""
-        if not self.present:
-            return
-        current = self.open_pause()
-        if current is None:
-            values = {"run_id": run.run_id, "incident": self.incident, "actor": self.controller.actor}
-            self.session.execute(INSERT_PAUSE, **values, jobs=Jsonb(jobs), switched=switched)
-        else:
-            merged = {job["jobid"]: job for job in (*current.jobs, *jobs)}
-            self.session.execute(
-                UPDATE_PAUSE,
-                pause_id=current.pause_id,
-                jobs=Jsonb(list(merged.values())),
-                switched=switched or current.switched,
-            )
-
-    def set_pause_jobs(self, pause: Pause, jobs: list[Row]) -> None:
-        """Records what the pause has to give back from now on; in the transaction that changes it."""
-        self.session.execute(UPDATE_PAUSE, pause_id=pause.pause_id, jobs=Jsonb(jobs), switched=pause.switched)
-
-    def close_pause(self, run: Run, pause: Pause) -> None:
-        """Ends a pause; in the transaction that gives the jobs back."""
-        if self.present:
-            self.session.execute(CLOSE_PAUSE, pause_id=pause.pause_id, actor=self.controller.actor, run_id=run.run_id)
-
 
 @dataclasses.dataclass
 class Run:
@@ -188,92 +78,6 @@ class Run:
     def close(self) -> None:
         """From now on the same words begin a new run instead of going on with this one; inside the caller's transaction."""
         self.ledger.session.execute(CLOSE_RUN, run_id=self.run_id)
-
-
-def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for reading: used where it exists, never created."""
-    check_incident(incident)
-    state: Row = {"ready": False} if mode == "off" else _state(session)
-    if mode == "required" and not (state["ready"] or state["creatable"]):
-        raise _cannot_use(session, present=state["present"])
-    return Ledger(session, state["ready"], controller, incident)
-
-
-def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for writing: created on first use where permitted; `required` fails where it cannot be."""
-    check_incident(incident)
-    ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
-    if mode != "off" and not ledger.present:
-        with session.read():
-            problem = _cannot_use(session, present=_state(session)["present"])
-        if mode == "required":
-            raise problem
-        ledger.warnings.append(f"working without the ledger: {problem.said}. {problem.next_step}")
-    return ledger
-
-
-def _create_or_upgrade(session: Session) -> bool:
-    """Whether the ledger can be used, after creating what is missing of it where permitted."""
-    with session.read():
-        state = _state(session)
-        if state["ready"] and _applied(session) >= len(VERSIONS):
-            return True
-        if not state["creatable"]:
-            return False
-    try:
-        with attempting("could not create the ledger", on=session.where), session.write():
-            session.execute("SELECT pg_advisory_xact_lock(%(key)s)", key=CREATION_LOCK)
-            if not _state(session)["present"]:
-                session.execute("CREATE SCHEMA scout_ops")
-                session.execute(
-                    "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
-                )
-            applied = _applied(session)
-            for number, statements in enumerate(VERSIONS[applied:], applied + 1):
-                session.connection.execute(statements)
-                session.execute("INSERT INTO scout_ops.versions (version) VALUES (%(number)s)", number=number)
-    except MissingPrivilege:
-        return False
-    return True
-
-
-def _state(session: Session) -> Row:
-    return session.row(STATE, tables=list(TABLES))
-
-
-def _applied(session: Session) -> int:
-    """How many versions of the schema are in place."""
-    if not session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
-        return 0
-    return session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"]
-
-
-def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
-    role = sql.Identifier(session.facts.role).as_string()
-    database = sql.Identifier(session.facts.database).as_string()
-    grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
-    if present:
-        grants = (
-            f"GRANT USAGE ON SCHEMA scout_ops TO {role}; "
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
-        )
-    return MissingPrivilege(
-        "could not use the ledger scout_ops",
-        on=session.where,
-        said=f"role {session.facts.role} may {'not use it' if present else 'neither use nor create it'}",
-        next_step=grants,
-    )
-
-
-def problem(session: Session) -> MissingPrivilege | None:
-    """Why this role could not use the ledger, or None when it could; inside the caller's transaction."""
-    state = _state(session)
-    return None if state["ready"] or state["creatable"] else _cannot_use(session, present=state["present"])
-
-
-def hidden(session: Session) -> MissingPrivilege | None:
-    """Why this role sees nothing of a ledger that is there, or None; inside the caller's transaction."""
-    return problem(session) if _state(session)["present"] else None
 
 
 @contextlib.contextmanager

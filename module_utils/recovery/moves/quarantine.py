@@ -14,7 +14,7 @@ from ..scout.row_images import digest
 from .engine.batches import Batches, Done
 from .engine.cursors import Blocks, Keys, Keyset, indexed
 from .engine.event_closure import Batch, Closure
-from .engine.job import CLOSED, SCAN_SECONDS
+from .engine.job import SCAN_SECONDS, closed
 from .engine.selection import sale
 
 if t.TYPE_CHECKING:
@@ -35,26 +35,26 @@ CLOSURE_RATE: t.Final = 4_000
 
 EXTENT = """
 SELECT count(*) AS events, to_jsonb(min({clock})) #>> '{{}}' AS first, to_jsonb(max({clock})) #>> '{{}}' AS last
-FROM scout.bronze_events AS b WHERE {condition}
+FROM {bronze} AS b WHERE {condition}
 """
 
 #: Everything that would go, by table, with digests of the images.
 WHOLE = """
 WITH picked AS MATERIALIZED (
     SELECT b.event_id, {sale} AS transaction_id, {clock} AS at, {event} AS image, b.event_data AS payload
-    FROM scout.bronze_events AS b WHERE {condition}
+    FROM {bronze} AS b WHERE {condition}
 ), ledger AS (
-    SELECT {ledger} AS image, p.event_id FROM picked JOIN scout.etl_processed AS p USING (event_id)
+    SELECT {ledger} AS image, p.event_id FROM picked JOIN {etl_ledger} AS p USING (event_id)
 ), touched AS MATERIALIZED (
     SELECT DISTINCT t.transaction_id, t.date_key, {transaction} AS image
-    FROM picked JOIN scout.silver_transactions AS t USING (transaction_id)
+    FROM picked JOIN {transactions} AS t USING (transaction_id)
     WHERE t.source_event_id = picked.event_id OR EXISTS (SELECT FROM ledger WHERE ledger.event_id = picked.event_id)
 ), requeued AS (
     SELECT {ledger} AS image
-    FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id)
+    FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id)
     WHERE {sale} IN (SELECT transaction_id FROM touched) AND b.event_id NOT IN (SELECT event_id FROM picked)
 ), lines AS (
-    SELECT {line} AS image FROM touched JOIN scout.silver_line_items AS l USING (transaction_id)
+    SELECT {line} AS image FROM touched JOIN {line_items} AS l USING (transaction_id)
 )
 SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS events_digest,
        (SELECT {payload_digest} FROM picked) AS payloads_digest,
@@ -69,11 +69,11 @@ SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS
 
 #: The events of a span, and those of the same transactions that are selected as well, so that they go together.
 PICK = """
-WITH base AS MATERIALIZED (SELECT b.event_id, {sale} AS transaction_id FROM scout.bronze_events AS b WHERE {condition} AND {span})
+WITH base AS MATERIALIZED (SELECT b.event_id, {sale} AS transaction_id FROM {bronze} AS b WHERE {condition} AND {span})
 SELECT coalesce(array_agg(event_id::text), '{{}}') AS ids FROM (
     SELECT event_id FROM base
     UNION
-    SELECT b.event_id FROM scout_ops.kin AS k JOIN scout.bronze_events AS b USING (event_id)
+    SELECT b.event_id FROM scout_ops.kin AS k JOIN {bronze} AS b USING (event_id)
     WHERE k.run_id = %(run_id)s AND k.transaction_id IN (SELECT transaction_id FROM base) AND {condition}
 ) AS picked
 """
@@ -132,13 +132,14 @@ class Whole:
 
 def extent(session: Session, selection: Selection) -> Extent:
     """How much a selection is; inside the caller's transaction."""
-    query = sql.SQL(EXTENT).format(clock=sql.Identifier("b", selection.window.clock), condition=selection.condition())
+    query = contract.compose(EXTENT, clock=sql.Identifier("b", selection.window.clock), condition=selection.condition())
     return Extent(**session.row(query, **selection.values))
 
 
 def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
     """Everything a selection would take along; inside the caller's transaction."""
-    query = sql.SQL(WHOLE).format(
+    query = contract.compose(
+        WHOLE,
         sale=sale("b"),
         clock=sql.Identifier("b", selection.window.clock),
         condition=selection.condition(),
@@ -183,7 +184,7 @@ class Quarantine:
         with session.read():
             self.closure.look()
             path = self._path(options)
-        batches = Batches(session, self.run, path, options, self.progress, closed=CLOSED, total=total, verb="moved")
+        batches = Batches(session, self.run, path, options, self.progress, closed=closed(), total=total, verb="moved")
         try:
             batches.go(self._work)
         except Related:
@@ -196,8 +197,9 @@ class Quarantine:
     def _look_for_kin(self) -> None:
         """Reads all of bronze, so it is not done before something that was loaded is met."""
         self.progress.sometimes("looking for events that share a transaction")
-        query = sql.SQL("SELECT {} AS transaction_id FROM scout.bronze_events AS b WHERE {}")
-        relevant = query.format(sale("b"), self.condition)
+        relevant = contract.compose(
+            "SELECT {} AS transaction_id FROM {bronze} AS b WHERE {}", sale("b"), self.condition
+        )
         self.closure.kin.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
 
     def _path(self, options: Options) -> Path:
@@ -206,16 +208,16 @@ class Quarantine:
         if selection.event_ids:
             return Keys(sql.Identifier("b", "event_id"), sorted(selection.event_ids), sql.SQL("uuid"))
         clock = selection.window.clock
-        if selection.window.start is not None and indexed(self.session, contract.BRONZE, clock):
+        if selection.window.start is not None and indexed(self.session, contract.names().bronze, clock):
             return Keyset(
                 f"the index on {clock}",
-                sql.SQL("scout.bronze_events AS b"),
+                contract.compose("{bronze} AS b"),
                 ((sql.Identifier("b", clock), "timestamptz"), (sql.Identifier("b", "event_id"), "uuid")),
                 self.condition,
                 self.values,
                 most_rows=rows,
             )
-        return Blocks(contract.BRONZE, "b", self.condition, self.values, most_rows=rows)
+        return Blocks(contract.names().bronze, "b", self.condition, self.values, most_rows=rows)
 
     def _work(self, span: Span, limit: Callable[[], None]) -> Done:
         values = {**self.values, **span.values}
@@ -226,6 +228,6 @@ class Quarantine:
         if self.closure.kin.since is None:
             raise Related
         limit()
-        query = sql.SQL(PICK).format(sale=sale("b"), condition=self.condition, span=span.where)
+        query = contract.compose(PICK, sale=sale("b"), condition=self.condition, span=span.where)
         ids = self.session.row(query, **values, run_id=self.run.run_id)["ids"]
         return self.closure.move(Batch(ids), limit) if ids else Done(0)

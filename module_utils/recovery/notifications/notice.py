@@ -15,7 +15,7 @@ import unicodedata
 import uuid
 import zoneinfo
 
-from ..core.progress import in_words
+from ..core.text import in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,9 +10,10 @@ import time
 import typing as t
 
 from ..core.errors import NotReached, RecoveryError
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
+from ..postgres import lock_holders
 from ..postgres.driver import errors, psycopg
-from ..postgres.session import translate
+from ..postgres.failures import translate
 from ..scout import contract, cron_jobs
 from ..scout import event_queue as backlog
 from ..scout.event_queue import Backlog, read
@@ -281,7 +282,7 @@ class Drain:
             return not left
         waited = now - self.stalled[1]
         if waited >= self.options.hidden_wait_seconds:
-            who = backlog.describe(holders)
+            who = lock_holders.describe(holders)
             raise NotReached(
                 f"{count(left, 'pending event')} could not be loaded",
                 on=self.session.where,
@@ -289,7 +290,7 @@ class Drain:
                 next_step=(
                     "end the session that holds it (unstick_etl.yml), then run the same command again"
                     if who
-                    else f"see why {contract.ETL} does not take it, then run the same command again"
+                    else f"see why {contract.names().etl} does not take it, then run the same command again"
                 ),
             )
         self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")
@@ -301,7 +302,7 @@ class Drain:
         attempted, next_step, who = "the drain stopped", "", ""
         if error.sqlstate == "55P03":
             with self.session.read():
-                who = backlog.describe(backlog.in_the_way(self.session))
+                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
             attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
             next_step = "unstick_etl.yml --check shows who is in the way; end it, then run the same command again"
         elif error.sqlstate == "57014":

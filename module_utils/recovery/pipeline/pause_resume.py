@@ -10,9 +10,10 @@ import time
 import typing as t
 
 from ..core.errors import NotReached
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
+from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres.driver import psycopg
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
 from . import terminate_sessions
 
@@ -20,13 +21,15 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..core.progress import Progress
-    from ..ledger.runs import Ledger, Pause, Run
+    from ..ledger.ledger import Ledger
+    from ..ledger.pauses import Pause
+    from ..ledger.runs import Run
     from ..postgres.session import Session
     from ..scout.cron_jobs import Job
     from ..scout.sessions import Activity
 
-SWITCH_THERE = "SELECT to_regprocedure('scout.control_ingestion(text)') IS NOT NULL AS there"
-SWITCH = "SELECT * FROM scout.control_ingestion(%(action)s)"
+SWITCH_THERE = "SELECT to_regprocedure(%(switch)s) IS NOT NULL AS there"
+SWITCH = "SELECT * FROM {control_function}(%(action)s)"
 
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
@@ -64,7 +67,7 @@ def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> St
     with attempting("could not read the state of ingestion", on=session.where), session.read():
         cron_jobs.require(session)
         jobs = cron_jobs.ingestion_jobs(session, names)
-        pause = ledger.open_pause()
+        pause = open_pause(ledger)
         if pause is not None:
             jobs += [job for job in cron_jobs.jobs(session) if job not in jobs and _taken(pause, job)]
         return State(tuple(jobs), tuple(sessions.read(session, jobs)), pause)
@@ -195,8 +198,8 @@ def _stop(
         if not running:
             switch = _call_switch(session, "pause")
         taken = [job for job in found if job.active and not job.parked]
-        ledger.save_pause(run, [saved(job) for job in taken], switched=switch["called"])
-        in_force = ledger.open_pause()
+        save_pause(ledger, run, [saved(job) for job in taken], switched=switch["called"])
+        in_force = open_pause(ledger)
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):
             if job.jobid in running:
@@ -229,10 +232,10 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
                 result={"state": before.name},
             )
         if before.pause is not None:
-            ledger.close_pause(run, before.pause)
+            close_pause(ledger, run, before.pause)
         run.record(activated=[job.jobname for job in todo.jobs])
     with attempting("could not read the state of ingestion", on=session.where), session.read():
-        after = dataclasses.replace(before, jobs=tuple(_current(session, before.jobs)), pause=ledger.open_pause())
+        after = dataclasses.replace(before, jobs=tuple(_current(session, before.jobs)), pause=open_pause(ledger))
     return after, {"switch": switch}
 
 
@@ -288,9 +291,9 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
     """Calls the pipeline's own switch; what it answers is reported, never believed."""
     try:
         with session.savepoint():
-            if not session.row(SWITCH_THERE)["there"]:
-                return {"called": False, "said": "scout.control_ingestion(text) does not exist"}
-            answer = session.rows(SWITCH, action=action)
+            if not session.row(SWITCH_THERE, switch=contract.names().switch)["there"]:
+                return {"called": False, "said": f"{contract.names().switch} does not exist"}
+            answer = session.rows(contract.compose(SWITCH), action=action)
     except psycopg.Error as e:
         if session.connection.closed:
             raise
@@ -385,7 +388,7 @@ class Waiting:
 
 
 def describe_jobs(jobs: Iterable[Job]) -> str:
-    """`bronze-to-silver-etl, product-linking`."""
+    """The names of the jobs, `a, b`."""
     return ", ".join(job.jobname for job in jobs) or "none"
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import NotReached, Systemic
-from ..core.progress import count
+from ..core.text import count
 from ..scout import contract, dead_letters
 from ..scout.poison_probe import Refused
 from . import trial_sale as smoke
@@ -87,7 +87,7 @@ class Etl:
             said=refused.said,
             sqlstate=refused.sqlstate,
             next_step=(
-                f"mend {contract.ETL}, or take back the deployment that broke it (rollback.yml), then run the same command "
+                f"mend {contract.names().etl}, or take back the deployment that broke it (rollback.yml), then run the same command "
                 "again; -e max_poison_share=1 sets the events aside all the same"
             ),
         )

@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ..core.errors import RecoveryError
-from ..ledger import runs
+from ..ledger import bootstrap
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
@@ -35,25 +35,23 @@ ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
 #: Where the migration history is unless somebody keeps it elsewhere.
 HISTORY: t.Final = "supabase_migrations.schema_migrations"
 
-#: Table privileges and the actions that need them. FOR UPDATE needs UPDATE, the drain masks events within a batch, and a
-#: move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits. Whatever undo puts back, an undo of that
-#: undo removes again.
-TABLE_NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    *((table, "SELECT", ("assess",)) for table in contract.REQUIRED_TABLES),
-    (contract.BRONZE, "UPDATE", ("drain", "redrive", "window")),
-    (contract.BRONZE, "DELETE", ("drain", *MOVES)),
-    (contract.BRONZE, "INSERT", ("redrive", "undo", "smoke")),
-    (contract.DEAD_LETTERS, "INSERT", ("drain", *MOVES)),
-    (contract.DEAD_LETTERS, "UPDATE", ("redrive", "undo")),
-    (contract.DEAD_LETTERS, "DELETE", ("redrive", "undo")),
-    (contract.ETL_LEDGER, "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
-    (contract.ETL_LEDGER, "DELETE", ("drain", *MOVES, "smoke")),
-    (contract.TRANSACTIONS, "INSERT", ("undo",)),
-    (contract.TRANSACTIONS, "DELETE", MOVES),
-    (contract.LINE_ITEMS, "INSERT", ("undo",)),
-    (contract.LINE_ITEMS, "DELETE", MOVES),
-    (contract.ALERTS, "SELECT", ("gate",)),
-    *((HISTORY, privilege, RESTORE) for privilege in ("SELECT", "INSERT", "DELETE")),
+#: Privileges on tables, by their keys in the contract, and the actions that need them. FOR UPDATE needs UPDATE, the drain
+#: masks events within a batch, and a move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits.
+#: Whatever undo puts back, an undo of that undo removes again.
+NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("bronze", "UPDATE", ("drain", "redrive", "window")),
+    ("bronze", "DELETE", ("drain", *MOVES)),
+    ("bronze", "INSERT", ("redrive", "undo", "smoke")),
+    ("dead_letters", "INSERT", ("drain", *MOVES)),
+    ("dead_letters", "UPDATE", ("redrive", "undo")),
+    ("dead_letters", "DELETE", ("redrive", "undo")),
+    ("etl_ledger", "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
+    ("etl_ledger", "DELETE", ("drain", *MOVES, "smoke")),
+    ("transactions", "INSERT", ("undo",)),
+    ("transactions", "DELETE", MOVES),
+    ("line_items", "INSERT", ("undo",)),
+    ("line_items", "DELETE", MOVES),
+    ("alerts", "SELECT", ("gate",)),
 )
 
 TABLES = """
@@ -165,7 +163,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)
         warnings += _without_jobs(session) if "pause" in actions and not missing else []
-        problem = runs.problem(session) if ledger_mode != "off" else None
+        problem = bootstrap.problem(session) if ledger_mode != "off" else None
         if problem and ledger_mode == "required":
             missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
         elif problem:
@@ -184,13 +182,22 @@ def bytecode_warning() -> str | None:
     return None
 
 
+def table_needs() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Each table of this database, a privilege on it, and the actions that need that."""
+    return [
+        *((table, "SELECT", ("assess",)) for table in contract.names().required_tables),
+        *((contract.names()[key], privilege, actions) for key, privilege, actions in NEEDS),
+        *((HISTORY, privilege, RESTORE) for privilege in ("SELECT", "INSERT", "DELETE")),
+    ]
+
+
 def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
     missing: list[Missing] = []
-    if not session.row(SCHEMA, name=contract.SCHEMA)["may"]:
-        usage = f"USAGE ON SCHEMA {contract.SCHEMA}"
+    if not session.row(SCHEMA, name=contract.names().schema)["may"]:
+        usage = f"USAGE ON SCHEMA {contract.names().schema}"
         missing.append(Missing("assess", usage, f"GRANT {usage} TO {me}"))
     needs: dict[tuple[str, str], str] = {}
-    for relation, privilege, actions in TABLE_NEEDS:
+    for relation, privilege, actions in table_needs():
         if needed := [action for action in wanted if action in actions]:
             needs[relation, privilege] = needed[0]
     relations, privileges = zip(*needs, strict=True)
@@ -198,7 +205,11 @@ def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
         what = f"{row['privilege']} ON {row['relation']}"
         missing.append(Missing(needs[row["relation"], row["privilege"]], what, f"GRANT {what} TO {me}"))
     loading = [action for action in wanted if action in ("drain", "redrive", "smoke")]
-    for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0]) if loading else []:
+    for row in (
+        session.rows(FUNCTIONS, schema=contract.names().schema, name=contract.bare(contract.names().load_function))
+        if loading
+        else []
+    ):
         if not row["may"]:
             function = sql.Identifier(row["schema"], row["name"]).as_string()
             what = f"EXECUTE ON FUNCTION {function}({row['arguments']})"
@@ -214,8 +225,8 @@ def _ownership(session: Session, me: str) -> list[Missing]:
             usage = f"USAGE ON SCHEMA {HISTORY.partition('.')[0]}"
             missing.append(Missing("restore", usage, f"GRANT {usage} TO {me}"))
     chooses = session.facts.server_version >= 160000
-    create = f"CREATE ON SCHEMA {contract.SCHEMA}"
-    owners = session.rows(OWNERS, schema=contract.SCHEMA, becoming="SET" if chooses else "MEMBER")
+    create = f"CREATE ON SCHEMA {contract.names().schema}"
+    owners = session.rows(OWNERS, schema=contract.names().schema, becoming="SET" if chooses else "MEMBER")
     for row in owners:
         owner = sql.Identifier(row["owner"]).as_string()
         if not (row["acts"] and row["becomes"]):
@@ -243,7 +254,7 @@ def _gold(session: Session, me: str) -> list[Missing]:
     missing: list[Missing] = []
     modern = session.facts.server_version >= 170000
     views = refresh_gold.views(session)
-    known = {name for name, privilege, _ in TABLE_NEEDS if privilege == "SELECT"}
+    known = {name for name, privilege, _ in table_needs() if privilege == "SELECT"}
     oids = [view.oid for view in views] + [oid for view in views for oid in view.needs]
     for row in session.rows(READ_BY_GOLD, oids=oids):
         if f"{row['schema']}.{row['name']}" not in known:
@@ -252,7 +263,7 @@ def _gold(session: Session, me: str) -> list[Missing]:
     for view in views:
         row = session.row(MAINTAINABLE_17, oid=view.oid) if modern else session.row(MAINTAINABLE, oid=view.oid)
         if not row["may"]:
-            what = f"MAINTAIN ON {sql.Identifier(contract.SCHEMA, view.name).as_string()}"
+            what = f"MAINTAIN ON {sql.Identifier(contract.names().schema, view.name).as_string()}"
             owner = sql.Identifier(row["owner"]).as_string()
             missing.append(Missing("refresh", what, f"GRANT {what if modern else owner} TO {me}"))
     return missing
@@ -263,7 +274,10 @@ def _scheduler(session: Session) -> list[Missing]:
     if not cron_jobs.present(session):
         return []
     owners = _owners(session) or {
-        row["owner"] for row in session.rows(FUNCTIONS, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+        row["owner"]
+        for row in session.rows(
+            FUNCTIONS, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
+        )
     }
     missing: list[Missing] = []
     for grant in (grant for owner in sorted(owners) for grant in cron_jobs.missing_grants(session, owner)):

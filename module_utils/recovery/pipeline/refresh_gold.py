@@ -10,11 +10,11 @@ import time
 import typing as t
 
 from ..core.errors import MissingPrivilege, NotReached, RecoveryError
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.session import translate
+from ..postgres.failures import translate
+from ..postgres.lock_holders import describe
 from ..scout import contract
-from ..scout.event_queue import describe
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 
 if t.TYPE_CHECKING:
@@ -78,7 +78,7 @@ def require(session: Session, todo: list[View]) -> None:
         return
     me = sql.Identifier(session.facts.role).as_string()
     if session.facts.server_version >= 170000:
-        names = ", ".join(sql.Identifier(contract.SCHEMA, view.name).as_string() for view in denied)
+        names = ", ".join(sql.Identifier(contract.names().schema, view.name).as_string() for view in denied)
         grant = f"GRANT MAINTAIN ON {names} TO {me}"
     else:
         owners = ", ".join(sorted({sql.Identifier(view.owner).as_string() for view in denied}))
@@ -150,7 +150,7 @@ def _refresh_one(
     """Refreshes a view, trying again while it is in use; says how."""
     how = "concurrently" if view.concurrently else "plainly"
     statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(
-        sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.SCHEMA, view.name)
+        sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.names().schema, view.name)
     )
     attempt = 1
     while True:
@@ -177,13 +177,13 @@ def _refresh_one(
 def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> None:
     """Scout's own refresh lock, for this transaction, so that its refresh and ours never meet."""
     deadline = time.monotonic() + wait_seconds
-    while not session.row(LOCK, key=contract.GOLD_LOCK)["got"]:
+    while not session.row(LOCK, key=contract.names().gold_lock)["got"]:
         if time.monotonic() >= deadline:
-            who = describe(session.rows(HOLDER, key=contract.GOLD_LOCK))
+            who = describe(session.rows(HOLDER, key=contract.names().gold_lock))
             raise _LockHeld(
                 "could not take Scout's refresh lock",
                 on=session.where,
-                said=f"advisory key {contract.GOLD_LOCK} is held by {who or 'a session that just ended'}",
+                said=f"advisory key {contract.names().gold_lock} is held by {who or 'a session that just ended'}",
                 next_step="unstick_etl.yml, then run the same command again",
             )
         progress.wait(min(0.2, wait_seconds))

@@ -11,9 +11,9 @@ import time
 import typing as t
 
 from ..core.errors import MissingPrivilege, NotReached, Systemic
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..postgres.driver import sql
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from ..scout import sessions
 
 if t.TYPE_CHECKING:

@@ -53,46 +53,46 @@ ORDER BY 1
 
 #: A store and products that are there, in case something refers to them; of a linked product the catalog knows.
 KNOWN = """
-SELECT (SELECT store_id FROM scout.silver_transactions ORDER BY processed_at DESC NULLS LAST LIMIT 1) AS store_id,
+SELECT (SELECT store_id FROM {transactions} ORDER BY processed_at DESC NULLS LAST LIMIT 1) AS store_id,
        ARRAY(SELECT product_id FROM (
-                 (SELECT product_id, 1 AS nth FROM scout.silver_line_items WHERE product_key IS NOT NULL LIMIT 50)
-                 UNION ALL (SELECT product_id, 2 FROM scout.silver_line_items WHERE product_id <> '' LIMIT 50)) AS sold
+                 (SELECT product_id, 1 AS nth FROM {line_items} WHERE product_key IS NOT NULL LIMIT 50)
+                 UNION ALL (SELECT product_id, 2 FROM {line_items} WHERE product_id <> '' LIMIT 50)) AS sold
              GROUP BY product_id ORDER BY min(nth), product_id LIMIT 2) AS products
 """
 
 HASHED = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-               WHERE n.nspname = %(schema)s AND p.proname = 'canonical_event_hash') AS there
+               WHERE n.nspname = %(schema)s AND p.proname = %(name)s) AS there
 """
 
 #: Older than whatever there is, but for clocks gone wrong; so the ETL takes it first.
 WHEN = """
-SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM scout.bronze_events
+SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM {bronze}
 WHERE event_type = %(event_type)s AND ingested_at > '1970-01-02'
 """
 SEND: t.Final = (
-    "INSERT INTO scout.bronze_events (event_id, event_type, source_system, event_data, event_hash, ingested_at) "
+    "INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at) "
     "SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, "
 )
 SENT: t.Final = ", %(moment)s FROM (SELECT %(payload)s::jsonb AS d) AS given"
-SEND_AS_THE_PIPELINE: t.LiteralString = SEND + "scout.canonical_event_hash(d)" + SENT
+SEND_AS_THE_PIPELINE: t.LiteralString = SEND + "{event_hash_function}(d)" + SENT
 SEND_HASHED: t.LiteralString = SEND + "sha256(convert_to(d::text, 'UTF8'))" + SENT
 
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
 AHEAD = """
-SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b
+SELECT b.event_id::text AS event_id FROM {bronze} AS b
 WHERE b.event_type = %(event_type)s AND b.ingested_at <= %(moment)s AND b.event_id <> ALL(%(ids)s::uuid[])
-  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
 """
 
 SILVER = """
 SELECT store_id, ts = %(ts)s::timestamptz AS ts, date_key::text AS date_key, payment_method, total_amount, net_amount, item_count,
        source_event_id::text AS source_event_id
-FROM scout.silver_transactions WHERE transaction_id = %(transaction_id)s
+FROM {transactions} WHERE transaction_id = %(transaction_id)s
 """
 
 LINES = """
-SELECT product_id, quantity, unit_price, line_amount FROM scout.silver_line_items
+SELECT product_id, quantity, unit_price, line_amount FROM {line_items}
 WHERE transaction_id = %(transaction_id)s ORDER BY line_sequence, product_id
 """
 
@@ -109,18 +109,16 @@ ORDER BY 1
 """
 
 REMAINS = """
-SELECT (SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%(ids)s::uuid[]))
-       + (SELECT count(*) FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[]))
-       + (SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = %(transaction_id)s)
-       + (SELECT count(*) FROM scout.silver_line_items WHERE transaction_id = %(transaction_id)s) AS rows
+SELECT (SELECT count(*) FROM {bronze} WHERE event_id = ANY(%(ids)s::uuid[]))
+       + (SELECT count(*) FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[]))
+       + (SELECT count(*) FROM {transactions} WHERE transaction_id = %(transaction_id)s)
+       + (SELECT count(*) FROM {line_items} WHERE transaction_id = %(transaction_id)s) AS rows
 """
 
 NOW = 'SELECT to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"\') AS ts'
 
 #: What is not the pipeline's fault: a lock or a time limit, a conflict, a privilege we lack.
 OTHERS: t.Final = ("55P03", "57014", "40001", "40P01", "42501", "25P03")
-TABLES: t.Final = (contract.BRONZE, contract.ETL_LEDGER, contract.TRANSACTIONS, contract.LINE_ITEMS)
-SOURCE: t.Final = f"{contract.BRONZE} to {contract.LINE_ITEMS} by {contract.ETL}, rolled back"
 LOCK_SECONDS: t.Final = 1.0
 PREPARING: t.Final = "look for what it needs"
 SLOW: t.Final = (
@@ -226,7 +224,9 @@ class Trial:
             self._rehearse(send, timezone)
             raise psycopg.Rollback
         with self._looking("look that nothing remains"):
-            remains = session.row(REMAINS, ids=self.ids, transaction_id=self.sale.transaction_id)["rows"]
+            remains = session.row(contract.compose(REMAINS), ids=self.ids, transaction_id=self.sale.transaction_id)[
+                "rows"
+            ]
             _expect(remains == 0, f"{remains} rows remain")
 
     def refused(self, timezone: str) -> psycopg.Error | None:
@@ -243,10 +243,10 @@ class Trial:
 
     def _prepare(self) -> t.LiteralString:
         """What the sale is made of, when it arrives, and the statement that sends it."""
-        session = self.session
-        known = session.row(KNOWN)
-        hashed: bool = session.row(HASHED, schema=contract.SCHEMA)["there"]
-        self.moment = session.row(WHEN, event_type=contract.TRANSACTION_EVENT)["moment"]
+        session, names = self.session, contract.names()
+        known = session.row(contract.compose(KNOWN))
+        hashed: bool = session.row(HASHED, schema=names.schema, name=contract.bare(names.event_hash_function))["there"]
+        self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
         self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
         return SEND_AS_THE_PIPELINE if hashed else SEND_HASHED
@@ -277,7 +277,7 @@ class Trial:
 
     def _send(self, send: t.LiteralString, event_id: str, payload: dict[str, t.Any]) -> None:
         values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
-        done = self.session.execute(send, event_type=contract.TRANSACTION_EVENT, **values)
+        done = self.session.execute(contract.compose(send), event_type=contract.names().transaction_event, **values)
         _expect(done == 1, "bronze did not take it")
 
     def _refused(self, send: t.LiteralString, event_id: str) -> None:
@@ -293,26 +293,28 @@ class Trial:
 
     def _load(self, event_id: str, timezone: str) -> None:
         session = self.session
-        ahead = session.rows(AHEAD, event_type=contract.TRANSACTION_EVENT, moment=self.moment, ids=self.ids)
+        ahead = session.rows(
+            contract.compose(AHEAD), event_type=contract.names().transaction_event, moment=self.moment, ids=self.ids
+        )
         ids = [row["event_id"] for row in ahead]
-        session.execute(event_queue.HOLD_BACK_THESE, ids=ids)
+        session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=ids)
         self.hurry()
         event_queue.load(session, LIMIT, timezone)
-        session.execute(event_queue.LET_GO, ids=ids)
+        session.execute(contract.compose(event_queue.LET_GO), ids=ids)
         _expect(
             not event_queue.not_taken(self.session, [event_id]),
             "the ETL did not take it, although it was first in the queue",
         )
 
     def _compare(self) -> None:
-        found = self.session.rows(SILVER, transaction_id=self.sale.transaction_id, ts=self.sale.ts)
+        found = self.session.rows(contract.compose(SILVER), transaction_id=self.sale.transaction_id, ts=self.sale.ts)
         _expect(len(found) == 1, f"silver has {len(found)} rows of it")
         wanted = self.sale.as_silver(self.ids[0])
         differing = [
             f"{name} {found[0][name]} instead of {value}" for name, value in wanted.items() if found[0][name] != value
         ]
         _expect(not differing, f"silver has {', '.join(differing)}")
-        lines = self.session.rows(LINES, transaction_id=self.sale.transaction_id)
+        lines = self.session.rows(contract.compose(LINES), transaction_id=self.sale.transaction_id)
         _expect(
             len(lines) == len(self.sale.lines), f"silver has {len(lines)} lines of it instead of {len(self.sale.lines)}"
         )
@@ -324,10 +326,22 @@ class Trial:
         _expect(not wrong, f"silver has a line of {'; '.join(wrong)}")
 
 
+def written() -> tuple[str, ...]:
+    """The tables that a sale goes through."""
+    names = contract.names()
+    return names.bronze, names.etl_ledger, names.transactions, names.line_items
+
+
+def source() -> str:
+    """What a sale is tried on, in words."""
+    names = contract.names()
+    return f"{names.bronze} to {names.line_items} by {names.etl}, rolled back"
+
+
 def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
     """What the ETL says of a sale that is sound, within the caller's transaction, in which nothing of it remains. None where
     it takes it, where it cannot be tried, and where something else is in the way: nothing is known then."""
-    if session.rows(DRAWING, tables=list(TABLES)):
+    if session.rows(DRAWING, tables=list(written())):
         return None
     said: psycopg.Error | None = None
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core import subprocesses
 from ..core.errors import BadInput, NotReached
-from ..core.progress import in_words
+from ..core.text import in_words
 from .session import application_name
 
 if t.TYPE_CHECKING:

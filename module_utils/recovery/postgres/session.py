@@ -13,16 +13,14 @@ import typing as t
 from ..core.errors import (
     BadInput,
     ConnectionFailed,
-    ConnectionLost,
-    DatabaseError,
-    MissingPrivilege,
-    RecoveryError,
     WrongDatabase,
 )
-from .driver import conninfo, errors, import_error, psycopg, rows, sql
+from ..core.text import first_line
+from .driver import psycopg, rows, sql
+from .dsn import connection_advice, describe, parse_dsn, to_set
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     Query = t.LiteralString | sql.SQL | sql.Composed
 
@@ -91,52 +89,6 @@ class Facts:
     superuser: bool
     backend_pid: int
     pooled: bool
-
-
-#: Where libpq looks by itself; and that nothing at all says where the database is.
-LIBPQ: t.Final = "libpq's environment"
-UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
-NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
-
-
-def to_set(source: str) -> str:
-    """What a person sets to go elsewhere than `source` leads."""
-    return "SCOUT_DSN" if source == UNSET else source
-
-
-def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
-    """The connection string and where it came from: the option, SCOUT_DSN, PGURI, else libpq's own environment."""
-    if dsn:
-        return dsn, "scout_dsn"
-    for name in ("SCOUT_DSN", "PGURI"):
-        if environment.get(name):
-            return environment[name], name
-    return "", LIBPQ if any(environment.get(name) for name in NAMES_A_SERVER) else UNSET
-
-
-def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
-    """The parts of a libpq URI or keyword string; never quotes it, since it may hold a password."""
-    if import_error:
-        raise BadInput(
-            "cannot connect: this Python has no psycopg 3",
-            next_step="python -m pip install 'psycopg[binary]' for the interpreter that runs the module",
-        )
-    try:
-        if "\0" in dsn:
-            raise ValueError("libpq would take what stands before the NUL")
-        parts = conninfo.conninfo_to_dict(dsn)
-    except (psycopg.Error, ValueError, UnicodeError) as e:
-        raise BadInput(
-            f"{source} is neither a libpq URI (postgresql://user@host:5432/scout) nor a keyword string (host=… dbname=…)",
-            next_step=f"correct {source}; special characters of a password in a URI must be percent-encoded",
-        ) from e
-    host, port, dbname = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
-    if "@" in host or not re.fullmatch(r"[0-9,]*", port) or ("@" in dbname and "user" not in parts):
-        raise BadInput(
-            f"{source} is ambiguous: part of a password would be taken for the host, the port or the database",
-            next_step=f"percent-encode the password in {source}, or give it as scout_password",
-        )
-    return parts
 
 
 def application_name(incident: str, action: str) -> str:
@@ -301,7 +253,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise ConnectionFailed(
             "could not open a session",
             on=describe(parts, source),
-            said=PREAMBLE.sub("", _first_line(str(e))),
+            said=PREAMBLE.sub("", first_line(str(e))),
             sqlstate=e.sqlstate,
             next_step=connection_advice(e, source),
         ) from e
@@ -374,72 +326,3 @@ def _facts(connection: psycopg.Connection[Row], source: str, *, only_read: bool)
         # A pooler hands out its own cancel key, so the pid in it is not the server process's.
         pooled=connection.info.backend_pid != found["backend_pid"],
     )
-
-
-def describe(parts: dict[str, t.Any], source: str) -> str:
-    """Where a connection string leads, without its secrets."""
-    host = parts.get("host") or parts.get("hostaddr")
-    service = parts.get("service")
-    where = f"service {service}" if service else f"{host or 'the default host'}:{parts.get('port') or 5432}"
-    user = f" as {parts['user']}" if parts.get("user") else ""
-    return f"{parts.get('dbname') or 'the default database'} on {where}{user} (from {source})"
-
-
-#: What PostgreSQL and a pooler say where no connection is left.
-FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
-
-
-def connection_advice(error: psycopg.Error, source: str) -> str:
-    """What to do where no session can be opened."""
-    text = str(error)
-    if source == UNSET:
-        return "say which database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
-    if isinstance(error, errors.InvalidPassword) or "password" in text:
-        return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
-    if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
-        return f"check the database and role names in {source}"
-    if "pg_hba.conf" in text:
-        return "ask who runs the server to let this user in from this host (pg_hba.conf), or connect from where it may"
-    if FULL.search(text):
-        return "end sessions that nobody needs (pg_stat_activity), or wait; then run the same command again"
-    if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
-        return "the server is starting or stopping: run the same command again as soon as it answers"
-    return (
-        f"check the host, the port and the network; the address came from {source}. "
-        "If the server was only restarting, run the same command again"
-    )
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else ""
-
-
-def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
-    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost we know better
-    than the caller what comes next."""
-    said = error.diag.message_primary or _first_line(str(error)) or type(error).__name__
-    if error.diag.message_detail:
-        said += f" ({error.diag.message_detail})"
-    kind: type[RecoveryError] = DatabaseError
-    if isinstance(error, errors.InsufficientPrivilege):
-        kind = MissingPrivilege
-        next_step = next_step or "docs/privileges.md lists what the role needs; preflight.yml names each missing GRANT"
-    elif isinstance(error, (errors.AdminShutdown, errors.CrashShutdown, errors.IdleInTransactionSessionTimeout)) or (
-        isinstance(error, psycopg.OperationalError) and error.sqlstate is None
-    ):
-        kind = ConnectionLost
-        next_step = "run the same command again: it goes on from what was committed"
-    elif isinstance(error, errors.LockNotAvailable):
-        next_step = next_step or "unstick_etl.yml --check shows who holds the lock; run the same command again"
-    elif isinstance(error, errors.QueryCanceled):
-        next_step = next_step or "raise statement_timeout_seconds, or see what slows the server, and run it again"
-    return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)
-
-
-@contextlib.contextmanager
-def attempting(attempted: str, *, on: str = "") -> Generator[None]:
-    """Gives every PostgreSQL error inside it the context a person needs."""
-    try:
-        yield
-    except psycopg.Error as e:
-        raise translate(e, attempted, on=on) from e

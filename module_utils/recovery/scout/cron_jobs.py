@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
 import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.session import attempting
+from ..postgres.failures import attempting
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -107,11 +108,11 @@ TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 DEFINITION = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|explain)\b(?!.*\banaly[sz]e\b)", re.IGNORECASE)
-WRITE = re.compile(
+#: Up to the name of what a statement writes.
+WRITES: t.Final = (
     r"\b(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|copy"
     r"|refresh\s+materialized\s+view(?:\s+concurrently)?)\s+(?:only\s+)?"
-    r"(?:\"?\w+\"?\s*\.\s*)?\"?(?:silver|gold)_",
-    re.IGNORECASE,
+    r"(?:\"?\w+\"?\s*\.\s*)?\"?"
 )
 
 
@@ -209,7 +210,7 @@ def etl_owner(session: Session) -> str:
     """The role whose scheduler sessions usually load silver; their time zone decides what a naive time means."""
     if not present(session):
         return session.facts.role
-    found = [job for job in jobs(session) if calls(job.command, contract.ETL_FUNCTIONS[:1])]
+    found = [job for job in jobs(session) if calls(job.command, [contract.bare(contract.names().load_function)])]
     return found[0].owner if found else session.facts.role
 
 
@@ -303,10 +304,20 @@ def calls(text: str, functions: Iterable[str]) -> str | None:
     return None
 
 
+@functools.lru_cache(maxsize=8)
+def _write(names: contract.Contract) -> re.Pattern[str]:
+    """A statement that writes silver or gold."""
+    tables = (rf"{re.escape(contract.bare(name))}\b" for name in (names.transactions, names.line_items))
+    prefixes = (re.escape(prefix) for prefix in (names.silver_prefix, names.gold_prefix))
+    return re.compile(f"{WRITES}(?:{'|'.join((*prefixes, *tables))})", re.IGNORECASE)
+
+
 def writers(sources: dict[str, str]) -> set[str]:
     """The functions that write silver or gold, themselves or through another (name -> source, all overloads joined)."""
     code = {name: _code(source, literals=True) for name, source in sources.items()}
-    found = {*contract.ETL_FUNCTIONS, *contract.GOLD_FUNCTIONS} | {n for n, body in code.items() if WRITE.search(body)}
+    names = contract.names()
+    write = _write(names)
+    found = {*names.etl_functions, *names.gold_functions} | {n for n, body in code.items() if write.search(body)}
     while True:
         called = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(found)))})\b\"?\s*\(", re.IGNORECASE)
         more = {name for name, body in code.items() if name not in found and called.search(body)}
@@ -318,7 +329,7 @@ def writers(sources: dict[str, str]) -> set[str]:
 def writes_silver_or_gold(command: str, writing_functions: Iterable[str]) -> bool:
     """Whether a job's command writes silver or gold: by a statement of its own or by a function it calls."""
     code = _code(command, literals=True)
-    return bool(WRITE.search(code)) or any(
+    return bool(_write(contract.names()).search(code)) or any(
         re.search(rf"\b{re.escape(name)}\b\"?\s*\(", code, re.IGNORECASE) for name in writing_functions
     )
 
@@ -337,7 +348,9 @@ def ingestion_jobs(session: Session, names: list[str] | None = None, *, required
         sources[row["name"]] = sources.get(row["name"], "") + "\n" + (row["source"] or "")
     writing = writers(sources)
     chosen = [
-        job for job in all_jobs if job.jobname in contract.INGESTION_JOBS or writes_silver_or_gold(job.command, writing)
+        job
+        for job in all_jobs
+        if job.jobname in contract.names().purposes or writes_silver_or_gold(job.command, writing)
     ]
     if not chosen and (required or not session.facts.superuser):
         raise _no_job(session, "no job that writes silver or gold is visible", all_jobs)
@@ -353,7 +366,7 @@ def _no_job(session: Session, said: str, all_jobs: list[Job]) -> MissingPrivileg
             said=f"{said} (jobs: {seen})",
             next_step="name the jobs with -e '{\"ingestion_jobs\": [...]}', or schedule the ETL",
         )
-    found = session.rows(ETL_OWNER, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    found = session.rows(ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function))
     grants = missing_grants(session, found[0]["owner"]) if found else []
     me = sql.Identifier(session.facts.role).as_string()
     return MissingPrivilege(

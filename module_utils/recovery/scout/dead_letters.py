@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..core.errors import NotReached
-from ..postgres.driver import Jsonb, sql
-from . import row_images
+from ..postgres.driver import Jsonb
+from . import contract, row_images
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -19,16 +19,16 @@ FORMAT: t.Final = "scout-recovery/1"
 
 BEFORE = """
 SELECT md5(({image})::text) AS digest, md5(b.event_data::text) AS payload_digest
-FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s FOR UPDATE
+FROM {bronze} AS b WHERE b.event_id = %(event_id)s FOR UPDATE
 """
 
 #: original_payload holds the payload, error_details -> 'event' every other column.
 MOVE = """
 WITH gone AS (
-    DELETE FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s
+    DELETE FROM {bronze} AS b WHERE b.event_id = %(event_id)s
     RETURNING b.event_data, b.source_system, {image} AS event
 )
-INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details, source_system)
+INSERT INTO {dead_letters} (original_payload, error_code, error_message, error_details, source_system)
 SELECT g.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', g.event), g.source_system
 FROM gone AS g
 RETURNING dlq_id
@@ -36,8 +36,8 @@ RETURNING dlq_id
 
 AFTER = """
 SELECT md5((d.error_details -> 'event')::text) AS digest, md5(d.original_payload::text) AS payload_digest,
-       EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s) AS still_there
-FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = %(dlq_id)s
+       EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = %(event_id)s) AS still_there
+FROM {dead_letters} AS d WHERE d.dlq_id = %(dlq_id)s
 """
 
 
@@ -50,16 +50,18 @@ def move_event(
     """
     image = row_images.read(session).bronze.image("b", without=("event_data",))
     whole = Jsonb({"format": FORMAT, **document})
-    before = session.rows(sql.SQL(BEFORE).format(image=image), event_id=event_id)
+    before = session.rows(contract.compose(BEFORE, image=image), event_id=event_id)
     moved = session.rows(
-        sql.SQL(MOVE).format(image=image), event_id=event_id, code=code, message=message, document=whole
+        contract.compose(MOVE, image=image), event_id=event_id, code=code, message=message, document=whole
     )
-    after = session.rows(AFTER, event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
+    after = (
+        session.rows(contract.compose(AFTER), event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
+    )
     if not before or len(after) != 1 or after[0] != before[0] | {"still_there": False}:
         raise NotReached(
             f"did not move event {event_id} to the dead letter queue",
             on=session.where,
             said="what would have been stored differs from what would have been removed; rolled back",
-            next_step="look for a trigger or rule on scout.bronze_events or scout.bronze_events_dlq",
+            next_step=contract.words("look for a trigger or rule on {bronze} or {dead_letters}"),
         )
     return {"event_id": event_id, "dlq_id": str(moved[0]["dlq_id"]), "digest": after[0]["digest"]}

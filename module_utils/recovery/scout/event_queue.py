@@ -26,47 +26,28 @@ if t.TYPE_CHECKING:
 PENDING = """
 SELECT count(*) AS events, min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)) AS oldest, clock_timestamp() AS now,
        extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS oldest_seconds
-FROM scout.bronze_events AS b
+FROM {bronze} AS b
 WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
   AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
 """
 
 #: Pending events that another session's row lock hides from the ETL, and that session.
 HIDDEN = """
 SELECT b.event_id::text AS event_id, a.pid, a.usename::text AS role, a.application_name AS application, a.state
-FROM scout.bronze_events AS b
+FROM {bronze} AS b
 LEFT JOIN pg_catalog.pg_locks AS l
   ON l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted AND l.transactionid = b.xmax
 LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE b.event_type = %(event_type)s AND b.ingested_at <= %(before)s
-  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
 ORDER BY b.ingested_at LIMIT 5
 """
 
-#: Who keeps locks stronger than a reader's on what the ETL writes, longest first.
-IN_THE_WAY = """
-SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
-FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock' AND l.pid <> pg_catalog.pg_backend_pid()
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND l.relation = ANY(%(tables)s::regclass[])
-ORDER BY a.xact_start LIMIT 3
-"""
-
-#: Of any table, view or index, and readers too: a change of it waits for them.
-KEEPERS = """
-SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
-FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.relation >= 16384
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-ORDER BY a.xact_start LIMIT 3
-"""
-
 HEAD = """
-SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b
+SELECT b.event_id::text AS event_id FROM {bronze} AS b
 WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
 ORDER BY b.ingested_at, b.event_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
@@ -75,14 +56,14 @@ ORDER BY b.ingested_at, b.event_id LIMIT 1 FOR UPDATE SKIP LOCKED
 HOLD_BACK = """
 WITH free AS MATERIALIZED (
     SELECT b.event_id, b.ingested_at, b.event_data ->> 'transaction_id' AS transaction_id
-    FROM scout.bronze_events AS b
+    FROM {bronze} AS b
     WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
     ORDER BY b.ingested_at, b.event_id LIMIT %(size)s FOR UPDATE OF b SKIP LOCKED
 ), tied AS MATERIALIZED (
-    SELECT b.event_id FROM scout.bronze_events AS b
+    SELECT b.event_id FROM {bronze} AS b
     WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
       AND b.ingested_at = (SELECT max(ingested_at) FROM free)
     FOR UPDATE OF b SKIP LOCKED
 ), queue AS MATERIALIZED (
@@ -91,13 +72,13 @@ WITH free AS MATERIALIZED (
            AND row_number() OVER (PARTITION BY transaction_id ORDER BY ingested_at, event_id) > 1 AS repeated
     FROM free
 ), held AS (
-    INSERT INTO scout.etl_processed (event_id)
+    INSERT INTO {etl_ledger} (event_id)
     SELECT event_id FROM queue WHERE repeated OR suspect
     UNION SELECT event_id FROM tied WHERE NOT EXISTS (SELECT FROM queue AS q WHERE q.event_id = tied.event_id)
     ON CONFLICT DO NOTHING RETURNING event_id::text
 )
 SELECT count(*) AS size, count(*) FILTER (WHERE NOT repeated AND NOT suspect) AS wanted,
-       coalesce(array_agg(event_id::text ORDER BY ingested_at, event_id) FILTER (WHERE suspect AND NOT repeated), '{}') AS due,
+       coalesce(array_agg(event_id::text ORDER BY ingested_at, event_id) FILTER (WHERE suspect AND NOT repeated), '{{}}') AS due,
        ARRAY(SELECT event_id FROM held) AS held
 FROM queue
 """
@@ -105,13 +86,13 @@ FROM queue
 #: The same so that the ETL's next event is this one, unless it is not `free`: another session has it, or it is gone.
 HOLD_BACK_OTHERS = """
 WITH free AS MATERIALIZED (
-    SELECT b.event_id FROM scout.bronze_events AS b
+    SELECT b.event_id FROM {bronze} AS b
     WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
-      AND b.ingested_at <= (SELECT one.ingested_at FROM scout.bronze_events AS one WHERE one.event_id = %(event_id)s)
+      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+      AND b.ingested_at <= (SELECT one.ingested_at FROM {bronze} AS one WHERE one.event_id = %(event_id)s)
     FOR UPDATE OF b SKIP LOCKED
 ), held AS (
-    INSERT INTO scout.etl_processed (event_id)
+    INSERT INTO {etl_ledger} (event_id)
     SELECT event_id FROM free
     WHERE event_id <> %(event_id)s AND EXISTS (SELECT FROM free AS f WHERE f.event_id = %(event_id)s)
     ON CONFLICT DO NOTHING RETURNING event_id::text
@@ -121,11 +102,11 @@ SELECT EXISTS (SELECT FROM free WHERE event_id = %(event_id)s) AS free, ARRAY(SE
 
 #: Marks whatever is pending and would come before the last of these events, but not them; those without a lock as well.
 HOLD_BACK_ALL_BUT = """
-INSERT INTO scout.etl_processed (event_id)
-SELECT b.event_id FROM scout.bronze_events AS b
+INSERT INTO {etl_ledger} (event_id)
+SELECT b.event_id FROM {bronze} AS b
 WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
-  AND b.ingested_at <= (SELECT max(i.ingested_at) FROM scout.bronze_events AS i WHERE i.event_id = ANY(%(ids)s::uuid[]))
+  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+  AND b.ingested_at <= (SELECT max(i.ingested_at) FROM {bronze} AS i WHERE i.event_id = ANY(%(ids)s::uuid[]))
   AND NOT EXISTS (SELECT FROM unnest(%(ids)s::uuid[]) AS wanted WHERE wanted = b.event_id)
 RETURNING event_id::text AS event_id
 """
@@ -138,19 +119,19 @@ FROM (
         PARTITION BY CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END,
                      CASE WHEN jsonb_typeof(b.event_data) <> 'object' OR b.event_data ->> 'transaction_id' IS NULL THEN b.event_id END
         ORDER BY b.ingested_at, b.event_id) AS turn
-    FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])
+    FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[])
 ) AS o
 GROUP BY turn ORDER BY turn
 """
 
-HOLD_BACK_THESE = "INSERT INTO scout.etl_processed (event_id) SELECT unnest(%(ids)s::uuid[])"
+HOLD_BACK_THESE = "INSERT INTO {etl_ledger} (event_id) SELECT unnest(%(ids)s::uuid[])"
 
 NOT_TAKEN = """
 SELECT id::text AS event_id FROM unnest(%(ids)s::uuid[]) AS id
-WHERE NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = id) LIMIT 5
+WHERE NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id) LIMIT 5
 """
 
-LET_GO = "DELETE FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[])"
+LET_GO = "DELETE FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[])"
 
 #: The time zone the scheduler's session would have. A compiled plan costs more than it saves here, and one that the ETL
 #: cached while its ledger was short makes each later call slower. Each call hashes the whole ledger and sorts the queue.
@@ -160,11 +141,11 @@ SELECT set_config('TimeZone', %(timezone)s, true), set_config('jit', 'off', true
 """
 AS_OURSELVES = "SELECT set_config('TimeZone', 'UTC', true)"
 
-LOAD = "SELECT events_processed, transactions_created, line_items_created FROM scout.load_silver_from_bronze(%(limit)s)"
+LOAD = "SELECT events_processed, transactions_created, line_items_created FROM {load_function}(%(limit)s)"
 
 #: What this transaction has marked; another loader's lines may be as new.
 MARKED = """
-SELECT count(*) AS events FROM scout.etl_processed
+SELECT count(*) AS events FROM {etl_ledger}
 WHERE processed_at >= transaction_timestamp()
   AND (processed_at = transaction_timestamp() OR xmin = pg_current_xact_id()::xid)
 """
@@ -181,10 +162,6 @@ SELECT coalesce(
      ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1),
     (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone')) AS timezone
 """
-
-WRITTEN: t.Final = (
-    contract.BRONZE, contract.DEAD_LETTERS, contract.ETL_LEDGER, contract.TRANSACTIONS, contract.LINE_ITEMS,
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,31 +186,13 @@ class Held:
 
 def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
     """The backlog as the ETL sees it: transaction events without a line in its ledger."""
-    row = session.row(PENDING, event_type=contract.TRANSACTION_EVENT, before=before)
+    row = session.row(contract.compose(PENDING), event_type=contract.names().transaction_event, before=before)
     return Backlog(row["events"], row["oldest"], row["oldest_seconds"], row["now"])
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
     """The oldest pending events with the session that has each locked, where that can be told."""
-    return session.rows(HIDDEN, event_type=contract.TRANSACTION_EVENT, before=before)
-
-
-def in_the_way(session: Session) -> list[Row]:
-    """Other sessions that keep locks on what the ETL writes, longest first."""
-    return session.rows(IN_THE_WAY, tables=list(WRITTEN))
-
-
-def keepers(session: Session) -> list[Row]:
-    """Other sessions that keep locks on anything that is not PostgreSQL's own, longest first."""
-    return session.rows(KEEPERS)
-
-
-def describe(holders: list[Row]) -> str:
-    """`pid 4711 (loader, psql, idle in transaction)` for each session."""
-    words = {
-        row["pid"]: ", ".join(str(row[key]) for key in ("role", "application", "state") if row[key]) for row in holders
-    }
-    return "; ".join(f"pid {pid} ({text})" for pid, text in words.items() if pid)
+    return session.rows(contract.compose(HIDDEN), event_type=contract.names().transaction_event, before=before)
 
 
 def pipeline_timezone(session: Session, owner: str) -> str:
@@ -243,24 +202,31 @@ def pipeline_timezone(session: Session, owner: str) -> str:
 
 def head(session: Session) -> str | None:
     """The first event of the queue that no other session has locked; locks it."""
-    found = session.rows(HEAD, event_type=contract.TRANSACTION_EVENT)
+    found = session.rows(contract.compose(HEAD), event_type=contract.names().transaction_event)
     return found[0]["event_id"] if found else None
 
 
 @contextlib.contextmanager
 def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
     """Within it the ETL takes the first `size` events but for suspects and repeats; call it inside a transaction."""
-    row = session.row(HOLD_BACK, event_type=contract.TRANSACTION_EVENT, size=size, suspects=[*map(uuid.UUID, suspects)])
+    row = session.row(
+        contract.compose(HOLD_BACK),
+        event_type=contract.names().transaction_event,
+        size=size,
+        suspects=[*map(uuid.UUID, suspects)],
+    )
     yield Held(row["size"], row["wanted"], tuple(row["due"]), len(row["held"]))
-    session.execute(LET_GO, ids=row["held"])
+    session.execute(contract.compose(LET_GO), ids=row["held"])
 
 
 @contextlib.contextmanager
 def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
     """Within it the ETL takes this event first; none is wanted where another session has it, or it left the queue."""
-    row = session.row(HOLD_BACK_OTHERS, event_type=contract.TRANSACTION_EVENT, event_id=uuid.UUID(event_id))
+    row = session.row(
+        contract.compose(HOLD_BACK_OTHERS), event_type=contract.names().transaction_event, event_id=uuid.UUID(event_id)
+    )
     yield Held(1, int(row["free"]), (event_id,), len(row["held"]))
-    session.execute(LET_GO, ids=row["held"])
+    session.execute(contract.compose(LET_GO), ids=row["held"])
 
 
 @contextlib.contextmanager
@@ -269,25 +235,28 @@ def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[s
 
     Call it inside a transaction in which nobody else can write the ETL's ledger, and load each turn as it comes.
     """
-    turns = [row["ids"] for row in session.rows(TURNS, ids=event_ids)]
+    turns = [row["ids"] for row in session.rows(contract.compose(TURNS), ids=event_ids)]
     held = [
-        row["event_id"] for row in session.rows(HOLD_BACK_ALL_BUT, event_type=contract.TRANSACTION_EVENT, ids=event_ids)
+        row["event_id"]
+        for row in session.rows(
+            contract.compose(HOLD_BACK_ALL_BUT), event_type=contract.names().transaction_event, ids=event_ids
+        )
     ]
-    session.execute(HOLD_BACK_THESE, ids=[event_id for turn in turns[1:] for event_id in turn])
+    session.execute(contract.compose(HOLD_BACK_THESE), ids=[event_id for turn in turns[1:] for event_id in turn])
 
     def one_by_one() -> Iterator[list[str]]:
         for number, turn in enumerate(turns):
             if number:
-                session.execute(LET_GO, ids=turn)
+                session.execute(contract.compose(LET_GO), ids=turn)
             yield turn
 
     yield one_by_one()
-    session.execute(LET_GO, ids=held)
+    session.execute(contract.compose(LET_GO), ids=held)
 
 
 def not_taken(session: Session, event_ids: list[str]) -> list[str]:
     """Those of the events that the ETL has not marked; the first few."""
-    return [row["event_id"] for row in session.rows(NOT_TAKEN, ids=event_ids)]
+    return [row["event_id"] for row in session.rows(contract.compose(NOT_TAKEN), ids=event_ids)]
 
 
 def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
@@ -303,7 +272,7 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
         raise NotReached(
             "stopped before a batch that the ETL did not take whole; it was rolled back",
             on=session.where,
-            said=f"{contract.ETL} skipped event {left[0]}",
+            said=f"{contract.names().etl} skipped event {left[0]}",
             next_step="see why it does not take it, then run the same command again",
         )
 
@@ -319,5 +288,5 @@ def as_the_pipeline(session: Session, timezone: str) -> Generator[None]:
 def load(session: Session, limit: int, timezone: str, *, marks: int = 0) -> int:
     """Has the ETL take `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
     with as_the_pipeline(session, timezone):
-        session.rows(LOAD, limit=limit)
-    return max(0, session.row(MARKED)["events"] - marks)
+        session.rows(contract.compose(LOAD), limit=limit)
+    return max(0, session.row(contract.compose(MARKED))["events"] - marks)

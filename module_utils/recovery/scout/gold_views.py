@@ -10,7 +10,7 @@ import re
 import time
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
 from . import contract
 
@@ -55,9 +55,9 @@ ORDER BY c.relname
 #: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none.
 SILVER_CHANGED = """
 SELECT greatest(
-    (SELECT max(processed_at) FROM scout.etl_processed),
-    (SELECT max(greatest(processed_at, updated_at)) FROM scout.silver_transactions),
-    (SELECT max(updated_at) FROM scout.silver_line_items)) AS changed_at
+    (SELECT max(processed_at) FROM {etl_ledger}),
+    (SELECT max(greatest(processed_at, updated_at)) FROM {transactions}),
+    (SELECT max(updated_at) FROM {line_items})) AS changed_at
 """
 
 SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
@@ -104,7 +104,7 @@ class View:
     @property
     def full_name(self) -> str:
         """Schema and name."""
-        return f"{contract.SCHEMA}.{self.name}"
+        return f"{contract.names().schema}.{self.name}"
 
     @property
     def concurrently(self) -> bool:
@@ -144,7 +144,7 @@ def expressions(definition: str) -> list[tuple[str, str]]:
 
 def views(session: Session) -> list[View]:
     """Scout's materialized views in the order in which they can be refreshed."""
-    return in_order(_view(row) for row in session.rows(VIEWS, schema=contract.SCHEMA))
+    return in_order(_view(row) for row in session.rows(VIEWS, schema=contract.names().schema))
 
 
 def _view(row: Row) -> View:
@@ -177,7 +177,7 @@ def in_order(found: Iterable[View]) -> list[View]:
 
 def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
     """The freshness of every view; `budget_seconds` bounds the comparison of contents, beyond it is unknown."""
-    changed_at = session.row(SILVER_CHANGED)["changed_at"]
+    changed_at = session.row(contract.compose(SILVER_CHANGED))["changed_at"]
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []
     for view in views(session):
@@ -215,7 +215,7 @@ def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
     """The refresh time a view carries: a column that is one by definition, or by name with one value in several rows."""
     for clock in (*view.clocks, *view.named):
         query = sql.SQL("SELECT count(*) AS rows, min({c}) AS first, max({c}) AS last FROM {v}").format(
-            c=sql.Identifier(clock), v=sql.Identifier(contract.SCHEMA, view.name)
+            c=sql.Identifier(clock), v=sql.Identifier(contract.names().schema, view.name)
         )
         row: Row | None = session.connection.execute(query).fetchone()
         if row is None or row["first"] is None or row["first"] != row["last"]:
@@ -228,7 +228,7 @@ def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
 def _compare(session: Session, view: View, deadline: float | None) -> int:
     """Rows that differ between a view and its own query, whatever moves by itself left out; raises QueryCanceled in time."""
     definition = sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";")))
-    stored = sql.Identifier(contract.SCHEMA, view.name)
+    stored = sql.Identifier(contract.names().schema, view.name)
     if view.contents:
         shown = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in view.contents)
         query = sql.SQL(

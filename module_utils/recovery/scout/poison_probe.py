@@ -9,7 +9,7 @@ import dataclasses
 import re
 import typing as t
 
-from ..postgres.driver import errors, psycopg
+from ..postgres.driver import errors, psycopg, sql
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -18,18 +18,18 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Session
 
 OLDEST = """
-SELECT coalesce(array_agg(event_id::text ORDER BY ingested_at, event_id), '{}') AS ids
+SELECT coalesce(array_agg(event_id::text ORDER BY ingested_at, event_id), '{{}}') AS ids
 FROM (
-    SELECT b.event_id, b.ingested_at FROM scout.bronze_events AS b
+    SELECT b.event_id, b.ingested_at FROM {bronze} AS b
     WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
     ORDER BY b.ingested_at, b.event_id LIMIT %(limit)s
 ) AS o
 """
 
-#: The conversions the ETL makes of each event, made read-only; raises what the first impossible one raises.
+#: The conversions the ETL makes of each event of a source, made read-only; raises what the first impossible one raises.
 PROBE = """
-SELECT sum(converted), coalesce(jsonb_object_agg(event_id, problem) FILTER (WHERE problem IS NOT NULL), '{}') AS problems
+SELECT sum(converted), coalesce(jsonb_object_agg(event_id, problem) FILTER (WHERE problem IS NOT NULL), '{{}}') AS problems
 FROM (
     SELECT b.event_id::text AS event_id,
            num_nonnulls(
@@ -41,7 +41,7 @@ FROM (
                 WHEN coalesce(e ->> 'total_amount', e ->> 'net_amount') IS NULL
                     THEN 'neither total_amount nor net_amount is given'
                 WHEN i.nameless > 0 THEN 'an item has no product_id' END AS problem
-    FROM scout.bronze_events AS b
+    FROM {source} AS b
     CROSS JOIN LATERAL (SELECT b.event_data AS e) AS event
     CROSS JOIN LATERAL (
         SELECT count(coalesce((item ->> 'qty')::int, (item ->> 'quantity')::int))
@@ -56,7 +56,7 @@ FROM (
 
 #: Events that an error speaks of: by transaction, or by the value of a key.
 NAMED = """
-SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b
+SELECT b.event_id::text AS event_id FROM {bronze} AS b
 WHERE b.event_id = ANY(%(ids)s::uuid[])
   AND (length(b.event_data ->> 'transaction_id') > 3 AND strpos(%(said)s, b.event_data ->> 'transaction_id') > 0
        OR strpos(b.event_data::text, to_json(%(key)s::text)::text) > 0)
@@ -90,18 +90,18 @@ class Refused(Exception):
         super().__init__(self.said)
 
 
-def judge(sqlstate: str | None, constraint: str | None = None) -> str:
-    """What an error of the ETL is about: `event`, `others` (try again), `slow`, or `system`."""
+def judge(sqlstate: str | None, table: str | None = None) -> str:
+    """What an error of the ETL, in this table, is about: `event`, `others` (try again), `slow`, or `system`."""
     if sqlstate == "57014":
         return "slow"
-    if sqlstate in ("40001", "40P01", "55P03") or (sqlstate == "23505" and constraint == "etl_processed_pkey"):
+    if sqlstate in ("40001", "40P01", "55P03") or (sqlstate == "23505" and table == contract.names().etl_ledger):
         return "others"
     return "event" if (sqlstate or "")[:2] in EVENT_ERROR_CLASSES else "system"
 
 
 def verdict_on(error: psycopg.Error) -> str:
     """The same of psycopg's error."""
-    return judge(error.sqlstate, error.diag.constraint_name)
+    return judge(error.sqlstate, f"{error.diag.schema_name}.{error.diag.table_name}")
 
 
 def suspects(session: Session, *, limit: int, most: int = 1) -> list[Suspect]:
@@ -111,13 +111,15 @@ def suspects(session: Session, *, limit: int, most: int = 1) -> list[Suspect]:
 
 def oldest(session: Session, limit: int) -> list[str]:
     """Ids of the `limit` oldest pending events."""
-    return session.row(OLDEST, event_type=contract.TRANSACTION_EVENT, limit=limit)["ids"]
+    return session.row(contract.compose(OLDEST), event_type=contract.names().transaction_event, limit=limit)["ids"]
 
 
 def unconvertible(
-    session: Session, ids: list[str], most: int, *, probe: t.LiteralString = PROBE, **values: t.Any
+    session: Session, ids: list[str], most: int, *, source: sql.Composable | None = None, **values: t.Any
 ) -> list[Suspect]:
-    """The first `most` of these events that cannot be converted; `probe` may look for them elsewhere than in bronze."""
+    """The first `most` of these events that cannot be converted; `source`, a table or query with their `event_id` and
+    `event_data`, may be another than bronze."""
+    probe = contract.compose(PROBE, source=source or contract.compose("{bronze}"))
     found: list[Suspect] = []
     stack = [ids] if ids else []
     while stack and len(found) < most:
@@ -140,6 +142,6 @@ def unconvertible(
 def named(session: Session, ids: Collection[str], said: str) -> list[Suspect]:
     """Those of the events that a refusal's text speaks of."""
     key = KEY.search(said)
-    rows = session.rows(NAMED, ids=list(ids), said=said, key=key["value"] if key else None)
+    rows = session.rows(contract.compose(NAMED), ids=list(ids), said=said, key=key["value"] if key else None)
     spoken_of = {row["event_id"] for row in rows}
     return [Suspect(event_id, said) for event_id in ids if event_id in spoken_of]

@@ -35,11 +35,11 @@ ORDER BY c.oid, a.attnum
 
 #: How each table's rows are told apart.
 KEYS: t.Final = {
-    contract.BRONZE: "event_id",
-    contract.ETL_LEDGER: "event_id",
-    contract.TRANSACTIONS: "transaction_id",
-    contract.LINE_ITEMS: "line_id",
-    contract.DEAD_LETTERS: "dlq_id",
+    "bronze": "event_id",
+    "ledger": "event_id",
+    "transactions": "transaction_id",
+    "lines": "line_id",
+    "dead_letters": "dlq_id",
 }
 
 
@@ -124,17 +124,18 @@ def literal(text: str) -> sql.SQL:
 def read(session: Session) -> Tables:
     """The tables as they are in this database; from now until the caller's transaction ends images are exact."""
     session.execute(EXACTLY)
-    columns: dict[str, list[Column]] = {name: [] for name in KEYS}
-    for row in session.rows(COLUMNS, tables=list(KEYS)):
+    names = contract.names()
+    of = {
+        "bronze": names.bronze,
+        "ledger": names.etl_ledger,
+        "transactions": names.transactions,
+        "lines": names.line_items,
+        "dead_letters": names.dead_letters,
+    }
+    columns: dict[str, list[Column]] = {name: [] for name in of.values()}
+    for row in session.rows(COLUMNS, tables=[*of.values()]):
         columns[row["table"]].append(Column(row["name"], row["type"]))
-    made = {name: Table(name, KEYS[name], tuple(columns[name])) for name in KEYS}
-    return Tables(
-        bronze=made[contract.BRONZE],
-        ledger=made[contract.ETL_LEDGER],
-        transactions=made[contract.TRANSACTIONS],
-        lines=made[contract.LINE_ITEMS],
-        dead_letters=made[contract.DEAD_LETTERS],
-    )
+    return Tables(**{key: Table(name, KEYS[key], tuple(columns[name])) for key, name in of.items()})
 
 
 def digest(image: sql.Composable) -> sql.Composed:

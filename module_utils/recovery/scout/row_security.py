@@ -42,7 +42,7 @@ ORDER BY need.position
 
 def hidden(session: Session, *, writing: bool) -> list[str]:
     """The tables of which the session's role may not see every row, or whose policies bind it where it is to write."""
-    tables = [*contract.REQUIRED_TABLES, contract.ALERTS]
+    tables = [*contract.names().required_tables, contract.names().alerts]
     return [row["name"] for row in session.rows(HIDDEN, tables=tables, writing=writing)]
 
 

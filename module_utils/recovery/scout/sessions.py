@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege
-from ..core.progress import in_words
+from ..core.text import in_words
 from ..postgres.driver import sql
 from . import contract, cron_jobs
 
@@ -47,7 +47,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY(%(keys)s)
 UNION ALL
 SELECT l.pid,
-       CASE WHEN l.mode = 'RowShareLock' THEN 'rows' WHEN c.relname = 'etl_processed' THEN 'etl'
+       CASE WHEN l.mode = 'RowShareLock' THEN 'rows' WHEN c.relname = %(ledger)s THEN 'etl'
             WHEN c.relkind = 'm' THEN 'gold' ELSE 'silver' END,
        n.nspname || '.' || c.relname
 FROM pg_catalog.pg_locks AS l
@@ -56,10 +56,10 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND n.nspname = %(schema)s
-  AND ((c.relkind IN ('r', 'p') AND (c.relname = 'etl_processed' OR c.relname LIKE 'silver\\_%%')
+  AND ((c.relkind IN ('r', 'p') AND (c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s))
         AND l.mode = 'RowExclusiveLock')
        OR (c.relkind IN ('r', 'p') AND l.mode = 'RowShareLock'
-           AND (c.relname IN ('bronze_events', 'etl_processed') OR c.relname LIKE 'silver\\_%%'))
+           AND (c.relname = %(bronze)s OR c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s)))
        OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
 """
 
@@ -84,7 +84,7 @@ class Activity:
     hidden: bool
     blocked_by: tuple[int, ...]
     job: str | None
-    #: Why it counts: 'holds advisory key …', 'writes scout.etl_processed', 'runs job …', 'calls …'.
+    #: Why it counts: 'holds advisory key …', 'writes …' (a table), 'runs job …', 'calls …'.
     reasons: tuple[str, ...]
     #: Whether it is loading silver or refreshing gold (a barrier waits for it).
     writing: bool
@@ -116,7 +116,7 @@ class Activity:
         return shown
 
     def describe(self) -> str:
-        """`pid 4711 (etl_user, psql, idle in transaction for 14 min 3 s): holds advisory key 94752052`."""
+        """`pid 4711 (etl_user, psql, idle in transaction for 14 min 3 s): holds advisory key 4711`."""
         who = ", ".join(part for part in (self.role, self.application) if part)
         why = "; ".join(self.reasons) or "blocks the pipeline"
         return f"pid {self.pid} ({who or 'unknown'}, {self.state} for {in_words(self.seconds)}): {why}"
@@ -127,9 +127,23 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
     jobs = {job.jobid: job.jobname for job in counted}
     running = {run.pid: jobs[run.jobid] for run in cron_jobs.runs_in_flight(session, counted)} if jobs else {}
     held: dict[int, list[Row]] = {}
-    for lock in session.rows(LOCKS, keys=list(contract.ADVISORY_KEYS), schema=contract.SCHEMA):
+    for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
     return [classify(row, held.get(row["pid"], []), running.get(row["pid"])) for row in session.rows(ACTIVITY)]
+
+
+def _locks(session: Session) -> list[Row]:
+    names = contract.names()
+    written = [contract.bare(name) for name in (names.etl_ledger, names.transactions, names.line_items)]
+    return session.rows(
+        LOCKS,
+        keys=[names.gold_lock],
+        schema=names.schema,
+        ledger=written[0],
+        written=written,
+        bronze=contract.bare(names.bronze),
+        silver=names.silver_prefix,
+    )
 
 
 def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
@@ -148,7 +162,9 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
         reasons.append(f"runs job {job}")
     called = None
     if row["in_transaction"]:
-        called = cron_jobs.calls(row["query"] or "", (*contract.ETL_FUNCTIONS, *contract.GOLD_FUNCTIONS))
+        called = cron_jobs.calls(
+            row["query"] or "", (*contract.names().etl_functions, *contract.names().gold_functions)
+        )
     if called and row["state"] == "active":
         reasons.append(f"calls {called}")
     busy = job is not None or (called is not None and row["state"] == "active")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..core.errors import NotReached
+from . import contract
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -17,22 +18,22 @@ CASCADES = """
 SELECT c.conname AS name, c.conrelid::regclass::text AS table
 FROM pg_catalog.pg_constraint AS c
 WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd')
-  AND c.confrelid IN ('scout.bronze_events'::regclass, 'scout.etl_processed'::regclass,
-                      'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)
-  AND c.conrelid <> 'scout.silver_line_items'::regclass AND c.conparentid = 0
+  AND c.confrelid = ANY(%(emptied)s::regclass[])
+  AND c.conrelid <> %(lines)s::regclass AND c.conparentid = 0
 """
 
 #: Triggers of users on the tables of a move; what they do after a statement its RETURNING does not tell.
 TRIGGERS = """
-SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgrelid IN (
-    'scout.bronze_events'::regclass, 'scout.bronze_events_dlq'::regclass, 'scout.etl_processed'::regclass,
-    'scout.silver_transactions'::regclass, 'scout.silver_line_items'::regclass)) AS some
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal AND g.tgenabled <> 'D'
+               AND g.tgrelid = ANY(%(tables)s::regclass[])) AS some
 """
 
 
 def refuse_cascades(session: Session) -> None:
     """Raises where deleting would silently change rows of other tables; inside a transaction."""
-    found = session.rows(CASCADES)
+    names = contract.names()
+    emptied = [names.bronze, names.etl_ledger, names.transactions, names.line_items]
+    found = session.rows(CASCADES, emptied=emptied, lines=names.line_items)
     if found:
         what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
         raise NotReached(
@@ -45,4 +46,4 @@ def refuse_cascades(session: Session) -> None:
 
 def has_triggers(session: Session) -> bool:
     """Whether users have triggers on the tables of a move; inside a transaction."""
-    return session.row(TRIGGERS)["some"]
+    return session.row(TRIGGERS, tables=[*contract.names().required_tables])["some"]

@@ -11,7 +11,7 @@ import re
 import textwrap
 import typing as t
 
-from ..core.progress import count
+from ..core.text import count, cut
 from ..health.assessment import shown
 
 if t.TYPE_CHECKING:
@@ -39,7 +39,7 @@ def page(result: Mapping[str, t.Any]) -> list[str]:
     """The page of scout_dashboard_info's result; no line is wider than a terminal, and nothing in it controls one."""
     asked = _moment(str(result.get("asked_at", "")))
     head, tail = "dashboard of ", f", {asked} UTC, {result.get('verdict', '')}"
-    lines = [head + _cut(_plain(result.get("database", "")), WIDTH - len(head) - len(tail)) + tail]
+    lines = [head + cut(_plain(result.get("database", "")), WIDTH - len(head) - len(tail)) + tail]
     heading = ""
     queries: Sequence[Result] = result.get("queries") or ()
     for query in queries:
@@ -82,7 +82,7 @@ def _figures(figures: Sequence[Mapping[str, t.Any]]) -> str:
 
 def _remark(figure: Mapping[str, t.Any]) -> str:
     """How a figure is judged, and why where that is not well."""
-    status, reason = str(figure["status"]), _cut(_plain(figure["reason"]), REASON)
+    status, reason = str(figure["status"]), cut(_plain(figure["reason"]), REASON)
     if status == "unknown":
         return reason or status
     if status == "unjudged":
@@ -108,7 +108,7 @@ def table(rows: list[Result], year: str = "") -> list[str]:
         ]
         _narrow(widths, least, WIDTH - len(INDENT) - 2 * (len(widths) - 1))
     heads = [
-        _folded([_cut(word, width) for word in HEAD.findall(_plain(name))], width, "_")
+        _folded([cut(word, width) for word in HEAD.findall(_plain(name))], width, "_")
         for name, width in zip(names, widths, strict=True)
     ]
     height = max(map(len, heads))
@@ -134,7 +134,7 @@ def _narrow(widths: list[int], least: list[int], room: int) -> None:
 
 def _fitted(text: str, width: int) -> list[str]:
     lines = _folded(TEXT.findall(text), width, " ")
-    return lines if len(lines) <= TALLEST else [*lines[: TALLEST - 1], _cut(f"{lines[TALLEST - 1]} …", width)]
+    return lines if len(lines) <= TALLEST else [*lines[: TALLEST - 1], cut(f"{lines[TALLEST - 1]} …", width)]
 
 
 def _longest_word(texts: list[str]) -> int:
@@ -147,7 +147,7 @@ def _line(texts: list[str], widths: list[int], right: list[bool]) -> str:
         text.rjust(width) if to_right else text.ljust(width)
         for text, width, to_right in zip(texts, widths, right, strict=True)
     )
-    return _cut(f"{INDENT}{'  '.join(parts)}".rstrip(), WIDTH)
+    return cut(f"{INDENT}{'  '.join(parts)}".rstrip(), WIDTH)
 
 
 def _words(name: str) -> list[str]:
@@ -194,7 +194,3 @@ def _moment(text: str, year: str = "") -> str:
 def _plain(text: t.Any) -> str:
     """One line in which nothing moves a cursor: what stands in a pipeline's rows came from anywhere."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

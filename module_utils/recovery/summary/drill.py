@@ -8,7 +8,8 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, cut, in_words
+from .layout import INDENT, WIDTH, labelled
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +17,6 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 OPERATION: t.Final = "drill"
-WIDTH: t.Final = 79
-INDENT: t.Final = 9
 WORDS: t.Final = {"not_run": "not run"}
 #: How many reasons of a scenario are shown; the scorecard has them all.
 REASONS: t.Final = 2
@@ -55,7 +54,7 @@ def lines(result: Mapping[str, t.Any], seconds: float | None, *, check: bool) ->
     made = [title]
     for each in drill["scenarios"]:
         word = WORDS.get(each["verdict"], each["verdict"])
-        made.append(_cut(f"  {word:<11} {each['name']:<{wide}}  {_slowest(each)}".rstrip()))
+        made.append(cut(f"  {word:<11} {each['name']:<{wide}}  {_slowest(each)}".rstrip(), WIDTH))
     for each in drill["scenarios"]:
         why = list(dict.fromkeys(each["why"])) if each["verdict"] not in ("passed", "not_run") else []
         more = f"; and {len(why) - REASONS} more" if len(why) > REASONS else ""
@@ -94,8 +93,4 @@ def _elsewhere(result: Mapping[str, t.Any]) -> list[str]:
 
 def _part(name: str, text: str) -> list[str]:
     body = textwrap.wrap(" ".join(text.split()), WIDTH - INDENT, break_on_hyphens=False, max_lines=4, placeholder=" …")
-    return [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(body)], body, strict=False)]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    return labelled(name, body)

@@ -33,6 +33,10 @@ WHICH: t.Final = (
     *("incident", "title", "severity", "state", "opened_at", "opened_by", "closed_at", "closed_by"),
     *("root_cause", "next_update_at", "response_due_at", "escalation", "overdue", "missing", "phases"),
 )
+#: These tell by themselves, or are not about recovering.
+SILENT: t.Final = (*OPERATIONS, "pause_ingestion")
+#: Steps that are no news by themselves.
+MEANS: t.Final = ("lease", "pause", "resume", "complete_pause", "unfinished")
 
 
 def record_of(result: Mapping[str, t.Any]) -> Result:
@@ -167,3 +171,33 @@ def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
 def _clock(moment: str) -> str:
     """A moment as results have it, to the minute."""
     return f"{moment[:16].replace('T', ' ')} UTC"
+
+
+def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
+    """The event, what happened and what was done, from the document of an operation; an event of None where nothing is news."""
+    changed = {step["name"]: step["summary"] for step in made["steps"] if step["changed"] and not step["failed"]}
+    # Whoever is told needs an incident to hear of.
+    joined = any(result.get("incident_open") for result in steps.values())
+    nothing: Result = {"event": None, "happened": "", "done": ""}
+    if made["check_mode"] or not joined or made["operation"] in SILENT:
+        return nothing
+    done = "; ".join(text for name, text in changed.items() if text and name not in MEANS)
+    if made["ok"] and made["ingestion"] == "running" and "resume" in changed:
+        return {"event": "recovered", "happened": "", "done": done}
+    if made["ingestion"] in ("paused", "pausing") and {"pause", "unfinished"} & set(changed):
+        operation = made["operation"].replace("_", " ")
+        why = _why(made)
+        happened = f"ingestion is left paused after the {operation}" + (f": {why}" if why else "")
+        return {"event": "update", "happened": happened, "done": done}
+    return nothing
+
+
+def _why(made: Mapping[str, t.Any]) -> str:
+    """Why it is left paused; nothing where somebody wanted it so."""
+    error: Mapping[str, t.Any] = made["error"] or {}
+    if error:
+        return ": ".join(str(error[part]) for part in ("attempted", "said") if error.get(part))
+    gate: Mapping[str, t.Any] = made["gate"] or {}
+    if made["outcome"] == "not_passed":
+        return f"the gate says {gate.get('verdict')}"
+    return ", ".join(made["blockers"]).replace("_", " ") if made["outcome"] == "left_paused" else ""

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import typing as t
 
-from ..core.progress import count
+from ..core.text import count, cut
+from ..scout import contract
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,15 +21,15 @@ MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window", "restore
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
-DEAD_LETTERS: t.Final = "look at scout.bronze_events_dlq WHERE resolved_at IS NULL"
 
-#: The names under which a move counts rows, in the order in which they are shown: their table, and one of its rows.
+#: The names under which a move counts rows, in the order in which they are shown: the key of their table in the contract,
+#: and one of its rows.
 TABLES: t.Final = {
-    "events": ("bronze_events", "event"),
-    "transactions": ("silver_transactions", "transaction"),
-    "lines": ("silver_line_items", "line"),
-    "ledger": ("etl_processed", "ledger row"),
-    "dead_letters": ("bronze_events_dlq", "dead letter"),
+    "events": ("bronze", "event"),
+    "transactions": ("transactions", "transaction"),
+    "lines": ("line_items", "line"),
+    "ledger": ("etl_ledger", "ledger row"),
+    "dead_letters": ("dead_letters", "dead letter"),
 }
 
 #: What a redrive counts, in words.
@@ -47,46 +47,8 @@ WHICH: t.Final = (
     *("mode", "loaded", "poison", "plan", "reconciliation"),
     "plan_file",
 )
-COMMAND: t.Final = re.compile(r"""ansible-playbook \S+(?: --check)?(?: -e (?:"[^"]*"|[^\s;"]+))*""")
-GLUE: t.Final = "\u00a0"
 TABLE_WIDTH: t.Final = 79
 FEW: t.Final = 3
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines of a text; a command is broken only where a shell reads on in the next line, so that it can be copied."""
-    made: list[str] = []
-    at = 0
-    for found in COMMAND.finditer(text):
-        if len(found[0]) > width:
-            command = folded(found[0], width)
-            made += [*_wrapped(text[at : found.start()], width), *command]
-            at = found.end()
-            # What belongs to the command's end stays there.
-            while at < len(text) and text[at] in ";,":
-                made[-1] += text[at]
-                at += 1
-    return made + _wrapped(text[at:].lstrip(), width)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= width else found[0], text)
-    return [line.replace(GLUE, " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
-
-
-def folded(command: str, width: int) -> list[str]:
-    """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
-    if len(command) <= width:
-        return [command]
-    first, *words = re.split(r" (?=-e )", command)
-    lines = [first]
-    for word in words:
-        if len(f"{lines[-1]} {word} \\") > width:
-            lines[-1] += " \\"
-            lines.append(f"    {word}")
-        else:
-            lines[-1] += f" {word}"
-    return lines
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
@@ -140,8 +102,12 @@ def _redriven(result: Mapping[str, t.Any], name: str) -> int:
 
 
 def counted(moved: Mapping[str, t.Any]) -> list[str]:
-    """`bronze_events 1,234` for every table with rows."""
-    return [f"{TABLES.get(name, (name,))[0]} {_number(moved[name]):,}" for name in _ordered(moved)]
+    """The name of every table with rows, and their number: `orders 1,234`."""
+    return [f"{_table(name)} {_number(moved[name]):,}" for name in _ordered(moved)]
+
+
+def _table(name: str) -> str:
+    return contract.bare(contract.names()[TABLES[name][0]]) if name in TABLES else name
 
 
 def _ordered(moved: Mapping[str, t.Any]) -> list[str]:
@@ -163,15 +129,22 @@ def way_back(result: Mapping[str, t.Any]) -> list[str]:
     return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
 
 
+def dead_letters() -> str:
+    """Where to look for what was set aside."""
+    return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
+
+
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
     """What to do after a move that came to its end."""
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
     if name == "window":
-        return [DEAD_LETTERS] if result.get("poison") else []
+        return [dead_letters()] if result.get("poison") else []
     if name == "redrive":
         return (
-            [DEAD_LETTERS] if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable")) else []
+            [dead_letters()]
+            if any(_redriven(result, each) for each in ("failures", "parked", "not_rebuildable"))
+            else []
         )
     if not result.get("changed"):
         return []
@@ -187,7 +160,7 @@ def table(runs: list[Result]) -> list[str]:
     for run in runs:
         run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))
         made.append(_columns(run_id, _moment(run.get("started_at"))[:16], action))
-        whose = f"{_cut(incident, 32)}, {_cut(actor, 32)}"
+        whose = f"{cut(incident, 32)}, {cut(actor, 32)}"
         # Whether it can be undone is the last thing to be cut.
         undone = _undone(run)
         effects = textwrap.shorten(_effects(run), TABLE_WIDTH - 8 - len(undone), placeholder=" …")
@@ -198,7 +171,7 @@ def table(runs: list[Result]) -> list[str]:
 
 
 def _columns(run_id: str, when: str, action: str) -> str:
-    return f"  {run_id:<36}  {when:<16}  {_cut(action, 21)}".rstrip()
+    return f"  {run_id:<36}  {when:<16}  {cut(action, 21)}".rstrip()
 
 
 def _effects(run: Mapping[str, t.Any]) -> str:
@@ -247,7 +220,3 @@ def _plain(value: t.Any) -> str:
     if {"table", "key", "why"} <= set(fields):
         return f"{fields['table']} {fields['key']}: {fields['why']}"
     return " ".join(str(part) for part in fields.values() if part is not None)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

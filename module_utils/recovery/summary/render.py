@@ -11,51 +11,18 @@ import typing as t
 from pathlib import Path
 
 from ..core import files
-from ..core.progress import count, in_words
+from ..core.text import count, cut, in_words
+from ..scout import contract
 from . import capture as captures
 from . import drill as drills
 from . import gate as gates
 from . import incident as records
-from . import moves
+from . import layout, moves
 from . import rollback as rollbacks
 from . import watch as watches
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
-if t.TYPE_CHECKING:
-    from collections.abc import Mapping
-
 FORMAT: t.Final = "scout-recovery-result/1"
-WIDTH: t.Final = 79
-HEIGHT: t.Final = 20
-INDENT: t.Final = 9
-#: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
-PART_LINES: t.Final = 3
-SHORTENED_FIRST: t.Final = (
-    *(
-        "holds",
-        "since",
-        "smoke",
-        "list",
-        "warns",
-        "unsure",
-        "warn",
-        "was",
-        "left",
-        "back",
-        "data",
-        "did",
-        "would",
-        "who",
-        "chose",
-        "app",
-        "clash",
-        "rows",
-        "undo",
-        "now",
-        "failed",
-        "causes",
-    ),
-)
 #: A playbook that an error names, as a person types it.
 PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
@@ -123,6 +90,9 @@ def lines(story: Story) -> list[str]:
         title += f", incident {story.incident}"
     if story.seconds is not None:
         title += f", {in_words(story.seconds)}"
+    headline = cut(title, layout.WIDTH)
+    if story.operation == "runs" and story.failure is None:
+        return [headline, *moves.table(_list(story.ran.get("runs", {}).get("runs")))]
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
@@ -148,38 +118,14 @@ def lines(story: Story) -> list[str]:
     near = f"{story.folder}/" if story.folder else ""
     if near:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
-    bodies = {name: moves.wrapped(text, WIDTH - INDENT) for name, text in parts.items()}
-    commands = [line for command in _unbroken(story) for line in moves.folded(command, WIDTH - INDENT)]
+    room = layout.WIDTH - layout.INDENT
+    bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
+    commands = [line for command in _unbroken(story) for line in layout.folded(command, room)]
     bodies["undo"] = [*commands, *bodies["undo"]]
     bodies["chart"] = [path.removeprefix(near) for path in watches.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in records.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
-    room = {
-        name: PART_LINES + {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 3}.get(name, 0) for name in bodies
-    }
-    # Half a command is none.
-    least = {"undo": len(commands) + (len(commands) < len(bodies.get("undo", ())))}
-    room["undo"] = max(PART_LINES, least["undo"])
-    for name in SHORTENED_FIRST:
-        while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > least.get(name, 1):
-            room[name] -= 1
-    made = [_cut(title, WIDTH)]
-    if story.operation == "runs" and story.failure is None:
-        return made + moves.table(_list(story.ran.get("runs", {}).get("runs")))
-    for name, body in bodies.items():
-        shown = body[: room[name]]
-        if len(shown) < len(body) and len(shown[-1]) <= WIDTH - INDENT:
-            shown[-1] = shown[-1][: WIDTH - INDENT - 2].rstrip() + " …"
-        made += [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(shown)], shown, strict=False)]
-    return made
-
-
-def _height(bodies: Mapping[str, list[str]], room: Mapping[str, int]) -> int:
-    return sum(min(len(body), room[name]) for name, body in bodies.items())
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return [headline, *layout.fitted(bodies, len(commands))]
 
 
 def _was(story: Story) -> str:
@@ -311,7 +257,7 @@ def _undo(story: Story) -> list[str]:
     drained: Result = story.ran.get("drain", {})
     poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
     if poison:
-        kept = f"{count(len(poison), 'poison event')} kept whole in scout.bronze_events_dlq"
+        kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")

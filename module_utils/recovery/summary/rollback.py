@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.progress import count, in_words
+from ..core.text import count, in_words
 from ..release.captures import document as captures_document
 from ..release.planner.lock_hazards import LOSES
 from . import gate as gates
@@ -124,7 +124,7 @@ def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
 
 
 def _table(row: Mapping[str, t.Any] | str) -> str:
-    """`scout.alerts (team) 120 rows`; how many is known once they were saved or are back."""
+    """`schema.table (team) 120 rows`; how many is known once they were saved or are back."""
     if isinstance(row, str):
         return captures_document.readable(row)
     columns: list[str] = row.get("columns") or []

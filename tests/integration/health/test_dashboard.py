@@ -27,7 +27,8 @@ from tests.integration.modules import Result, call, connect, executed, fingerpri
 
 DASHBOARD = "scout_dashboard_info"
 NAMES = [query.name for query in dashboard.QUERIES]
-REPORT = contract.QUALITY_REPORT
+VIEWS = [contract.bare(name) for name in contract.DEFAULT.dashboard_views]
+REPORT = contract.bare(contract.DEFAULT.quality_report_function)
 
 
 def ask(dsn: str, **options: Any) -> Result:
@@ -88,7 +89,7 @@ def test_rows_are_the_views_own(scout_db: str) -> None:
     library.negative_totals(scout_db, count=2)
     result = ask(scout_db, rows=1000)
     found = answers(result)
-    for name in contract.DASHBOARD_VIEWS:
+    for name in VIEWS:
         if name == "v_ingest_freshness":
             continue
         with connect(scout_db) as connection:
@@ -318,10 +319,10 @@ def test_values_that_are_no_numbers_for_json(scout_db: str) -> None:
 def test_a_role_without_the_grants_is_told_them(scout_db: str) -> None:
     with operator(scout_db) as dsn:
         run(scout_db, "REVOKE SELECT ON ALL TABLES IN SCHEMA scout FROM loader")
-        run(scout_db, *(f"GRANT SELECT ON {table} TO loader" for table in contract.REQUIRED_TABLES))
-        run(scout_db, *(f"ALTER VIEW scout.{view} OWNER TO postgres" for view in contract.DASHBOARD_VIEWS))
+        run(scout_db, *(f"GRANT SELECT ON {table} TO loader" for table in contract.DEFAULT.required_tables))
+        run(scout_db, *(f"ALTER VIEW scout.{view} OWNER TO postgres" for view in VIEWS))
         result = ask(dsn)
-        for name in contract.DASHBOARD_VIEWS:
+        for name in VIEWS:
             assert "permission denied" in failed(result)[name]
             grant = answers(result)[name]["next_step"]
             assert grant.startswith(f'GRANT SELECT ON scout.{name} TO "operator_')

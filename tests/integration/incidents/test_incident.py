@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
+import multiprocessing
 import threading
 import uuid
 from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import open_incident, runs
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, open_incident
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.schema import TABLES, VERSIONS
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, operator, rows
@@ -412,16 +414,12 @@ def test_opening_and_closing_need_the_lease_and_telling_does_not(scout_db: str) 
 
 
 def test_two_open_one_at_the_same_moment(scout_db: str) -> None:
-    results: list[Result] = []
-
-    def start(title: str) -> None:
-        results.append(call(MODULE, scout_db, title=title, severity="high"))
-
-    threads = [threading.Thread(target=start, args=(f"title {number}",)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """In processes of their own, as operators are: a process that finds a lease of its own takes it for one it lost."""
+    with concurrent.futures.ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        # Every one of them has loaded all that it needs before the first begins.
+        assert len([pool.submit(call, "scout_runs_info", scout_db) for _ in range(4)]) == 4
+        opening = [pool.submit(call, MODULE, scout_db, title=f"title {n}", severity="high") for n in range(4)]
+        results: list[Result] = [each.result(timeout=60) for each in opening]
     assert sum(bool(result["changed"]) for result in results) == 1, results
     [(name, title, by)] = rows(scout_db, "SELECT incident, title, opened_by FROM scout_ops.incidents")
     refusals = [result["msg"] for result in results if result.get("failed")]
@@ -448,8 +446,8 @@ def test_notes_of_two_at_once_are_both_kept(scout_db: str) -> None:
 
 def test_the_ledger_of_an_older_version(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
-        older.setattr(runs, "VERSIONS", VERSIONS[:6])
-        older.setattr(runs, "TABLES", TABLES[:-2])
+        older.setattr(bootstrap, "VERSIONS", VERSIONS[:6])
+        older.setattr(bootstrap, "TABLES", TABLES[:-2])
         call("scout_ingestion", scout_db, state="paused", incident="INC-1")
     assert one(scout_db, "SELECT max(version) FROM scout_ops.versions") == 6
     before = fingerprint(scout_db)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller, schema
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import lease as leases
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.integration.modules import (
     Result,
@@ -96,6 +97,35 @@ def test_a_dead_holder_does_not_count(scout_db: str, colleague: Any) -> None:
     assert held["token"] == 2
     assert "its process is gone" in held["warnings"][0]
     assert "bob@" in held["warnings"][0]
+
+
+@pytest.mark.parametrize("before", ["never taken", "released", "expired"])
+def test_who_takes_it_between_the_look_and_the_write_keeps_it(
+    scout_db: str, colleague: Any, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Both have seen it free; the one that writes second is told so, and has changed nothing."""
+    if before != "never taken":
+        token = lease(scout_db)["token"]
+        lease(scout_db, state="released", lease_token=token)
+    if before == "expired":
+        colleague.take(scout_db)
+        with connect(scout_db) as connection:
+            connection.execute("UPDATE scout_ops.leases SET expires_at = now()")
+    read, theirs = leases.read, list[Result]()
+
+    def read_then_lose(*arguments: Any) -> Any:
+        seen = read(*arguments)
+        monkeypatch.setattr(leases, "read", read)
+        theirs.append(colleague.take(scout_db))
+        return seen
+
+    monkeypatch.setattr(leases, "read", read_then_lose)
+    ours = call("scout_ingestion", scout_db, state="paused")
+    assert [held["owner"].startswith("bob@") for held in theirs] == [True]
+    assert ours["error"]["kind"] == "not_reached", ours
+    assert "someone else took it at the same moment" in ours["msg"]
+    assert rows(scout_db, LEASE) == [(theirs[0]["owner"], theirs[0]["token"])]
+    assert (off(scout_db), one(scout_db, "SELECT count(*) FROM scout_ops.runs")) == (set(), 0)
 
 
 def test_a_lease_expires(scout_db: str, colleague: Any) -> None:

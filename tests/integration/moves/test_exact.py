@@ -231,6 +231,18 @@ TAMPERING = {
         "bronze_events_dlq", "BEFORE INSERT",
         "NEW.error_details := jsonb_set(NEW.error_details, '{lines,0,quantity}', '77', false); RETURN NEW;",
     ),
+    "the sale altered": on(
+        "bronze_events_dlq", "BEFORE INSERT",
+        "NEW.error_details := jsonb_set(NEW.error_details, '{transaction,total_amount}', '77', false); RETURN NEW;",
+    ),
+    "the ledger row altered": on(
+        "bronze_events_dlq", "BEFORE INSERT",
+        "NEW.error_details := jsonb_set(NEW.error_details, '{ledger,processed_at}', '\"2001-01-01\"', false); RETURN NEW;",
+    ),
+    "a requeued row altered": on(
+        "bronze_events_dlq", "BEFORE INSERT",
+        "NEW.error_details := jsonb_set(NEW.error_details, '{requeued,0,processed_at}', '\"2001-01-01\"', false); RETURN NEW;",
+    ),
     "a line dropped": on("bronze_events_dlq", "BEFORE INSERT", "NEW.error_details := NEW.error_details #- '{lines,0}'; RETURN NEW;"),
     "the sale dropped": on("bronze_events_dlq", "BEFORE INSERT", "NEW.error_details := NEW.error_details - 'transaction'; RETURN NEW;"),
     "the ledger row dropped": on("bronze_events_dlq", "BEFORE INSERT", "NEW.error_details := NEW.error_details - 'ledger'; RETURN NEW;"),

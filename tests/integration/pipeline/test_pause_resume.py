@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs
 from tests.integration.modules import (
@@ -345,6 +346,27 @@ def test_without_a_ledger_no_job_is_parked(scout_db: str) -> None:
     with job_in_flight(scout_db, seconds=0.7):
         assert pause(scout_db, ledger="off")["state"] == "paused"
     assert cron_jobs.NEVER not in {row[2] for row in jobs(scout_db)}
+
+
+def test_without_a_ledger_no_job_is_stopped_while_its_run_is_in_flight(scout_db: str) -> None:
+    """Made inactive, pg_cron would cancel the run; parked, nobody would remember its schedule: so the gap is waited for."""
+    before, results, waiting = jobs(scout_db), list[Result](), threading.Event()
+
+    def hear(line: str) -> None:
+        if "in flight" in line:
+            waiting.set()
+
+    with job_in_flight(scout_db) as pid:
+        worker = threading.Thread(
+            target=lambda: results.append(pause(scout_db, ledger="off", progress=Progress(hear, every_seconds=0.0)))
+        )
+        worker.start()
+        assert waiting.wait(30), "it says whom it waits for"
+        assert jobs(scout_db) == before
+    worker.join(30)
+    assert results[0].get("state") == "paused", results
+    assert [session["pid"] for session in results[0]["sessions_in_flight"]] == [pid]
+    assert off(scout_db) == INGESTION
 
 
 def test_what_a_pause_took_by_name_is_given_back_without_naming_it(scout_db: str) -> None:

@@ -265,8 +265,9 @@ def test_more_than_the_most_are_refused_before_anyone_is_ended(scout_db: str) ->
         assert len(cleared(clear(scout_db, max_sessions=2))) == 2
 
 
-def test_a_reused_pid_is_somebody_else(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the look and the signal the stuck session ends and its pid is given to another."""
+@pytest.fixture
+def reused_pids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the signal each stuck session ends and its pid is given to another."""
     look = sessions.read
 
     def earlier(session: Any, counted: Any = ()) -> list[sessions.Activity]:
@@ -275,11 +276,27 @@ def test_a_reused_pid_is_somebody_else(scout_db: str, monkeypatch: pytest.Monkey
             for a in look(session, counted)
         ]
 
+    monkeypatch.setattr(sessions, "read", earlier)
+
+
+@pytest.mark.usefixtures("reused_pids")
+def test_a_reused_pid_is_somebody_else(scout_db: str) -> None:
     with leaked_lock(scout_db) as holder:
-        monkeypatch.setattr(sessions, "read", earlier)
         failed = clear(scout_db, terminate_wait_seconds=0.3)
         assert failed["error"]["kind"] == "not_reached"
         assert holder.execute("SELECT 1").fetchone()
+
+
+@pytest.mark.usefixtures("reused_pids")
+def test_the_statement_of_a_reused_pid_goes_on(scout_db: str) -> None:
+    """Not even cancelled, which is what an active session is told first."""
+    with library.holding(scout_db, "refresh") as held, held:
+        pid = held.hang("refresh", "SELECT pg_sleep(30)", f"SELECT pg_advisory_lock({KEY})")
+        failed = clear(scout_db, cancel_wait_seconds=0.3, terminate_wait_seconds=0.3)
+        assert failed["error"]["kind"] == "not_reached"
+        assert rows(scout_db, "SELECT state, query FROM pg_stat_activity WHERE pid = %s", pid) == [
+            ("active", "SELECT pg_sleep(30)")
+        ]
 
 
 def test_check_mode_ends_nobody(scout_db: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -268,6 +269,27 @@ def test_no_text_takes_long(text: str) -> None:
     assert time.process_time() - began < 3
 
 
-def test_the_fields_masked_by_default_are_documented_by_their_names() -> None:
-    assert "customer_id" in PERSONAL
-    assert len(set(PERSONAL)) == len(PERSONAL)
+#: What is a person's, wherever it stands in a row: written down a second time, so that none is dropped by accident.
+OF_A_PERSON = [
+    {"customer_id": "C-1"}, {"customer": {"id": "C-1"}}, {"customer_name": "C-1"}, {"customer": {"name": "C-1"}},
+    {"customer_email": "C-1"}, {"customer_phone": "C-1"}, {"customer_address": "C-1"}, {"email": "C-1"}, {"phone": "C-1"},
+    {"phone_number": "C-1"}, {"mobile": "C-1"}, {"mobile_number": "C-1"}, {"address": "C-1"}, {"first_name": "C-1"},
+    {"last_name": "C-1"}, {"full_name": "C-1"}, {"birth_date": "C-1"}, {"date_of_birth": "C-1"}, {"loyalty_id": "C-1"},
+    {"loyalty_number": "C-1"}, {"card_number": "C-1"}, {"account_number": "C-1"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", OF_A_PERSON, ids=json.dumps)
+def test_each_field_of_a_person_is_masked_by_default(row: dict[str, Any]) -> None:
+    scrubber = Scrubber()
+    for made in (
+        scrubber.line(json.dumps({"event_data": row, "n": 1}).encode()).decode(),
+        str(scrubber.value({"a": [row]})),
+    ):
+        assert "C-1" not in made
+        assert scrubber.hashed("C-1") in made
+
+
+def test_no_other_field_is_masked_by_default() -> None:
+    assert sorted(PERSONAL) == sorted(".".join([name, *inner] if isinstance(inner, dict) else [name])
+                                      for row in OF_A_PERSON for name, inner in row.items())  # fmt: skip

@@ -24,10 +24,11 @@ from ansible_collections.scout.recovery.plugins.plugin_utils import task_options
 from tests import CHECKOUT
 
 ROOT = CHECKOUT
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")])
-ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
+DRILLS = ROOT / "drills"
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", DRILLS / "README.md", *ROOT.glob("docs/*.md")])
+ROLES = sorted(path.parent.parent for root in (ROOT, DRILLS) for path in root.glob("roles/*/meta/argument_specs.yml"))
 PLAYBOOKS = {path.stem for path in ROOT.glob("playbooks/*.yml")}
-MODULES = {path.stem for path in ROOT.glob("library/*.py")}
+MODULES = {path.stem for path in [*ROOT.glob("library/*.py"), *DRILLS.glob("plugins/modules/*.py")]}
 # What running things makes, what stands for a name to be chosen, and a word with a slash that is no file.
 MADE_LATER = re.compile(
     r"^\.(venv|scout|molecule)/|^evidence/|NAME|^meta/|^tasks/|^defaults/|^group/|^local/|^example/|^supabase/|^refs/"
@@ -61,7 +62,8 @@ def defaults(role: Path) -> dict[str, Any]:
 
 def public_variables() -> set[str]:
     """What the playbooks, the defaults of the roles and the action plugin take from whoever calls."""
-    sources = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*/defaults/main.yml")]
+    sources = [path for root in (ROOT, DRILLS) for path in root.glob("playbooks/*.yml")]
+    sources += [path for root in (ROOT, DRILLS) for path in root.glob("roles/*/defaults/main.yml")]
     found = [names for path in sources for names in PUBLIC.findall(path.read_text(encoding="utf-8"))]
     return {name for names in found for name in names if name} | task_options.names()
 
@@ -158,12 +160,15 @@ def test_files_named_exist(page: Path) -> None:
         ROOT / "playbooks",
         ROOT / "tests",
         ROOT / "inventories",
+        DRILLS,
         page.parent,
     )
     for text in code(page):
         for name in re.findall(r"(?:(?<=[\s`'=])|^)[\w.-]+/[\w./-]*|\b[\w-]+\.(?:py|yml|md|txt|toml)\b(?!\.j2)", text):
             if not MADE_LATER.search(name):
-                found = any((place / name).exists() for place in places) or any(ROOT.glob(f"plugins/**/{name}"))
+                found = any((place / name).exists() for place in places) or any(
+                    any(base.glob(f"{top}/**/{name}")) for base in (ROOT, DRILLS) for top in ("plugins", "module_utils")
+                )
                 assert found, f"{page.name} names {name} in {text!r}"
 
 
@@ -182,7 +187,7 @@ def test_ansible_commands_can_be_typed(page: Path) -> None:
                     assert set(names) <= variables, words
             elif word.startswith("-"):
                 assert word in ("--check", "--ask-vault-pass"), words
-            elif word.startswith("scout.recovery."):
+            elif word.startswith(("scout.recovery.", "scout.drills.")):
                 assert word.rpartition(".")[2] in PLAYBOOKS, words
             else:
                 assert (ROOT / word).is_file() or (ROOT / "playbooks" / word).is_file(), words
@@ -226,10 +231,23 @@ def test_screens_fit_a_terminal() -> None:
     assert max(map(len, screen.splitlines())) <= 80
 
 
-def test_design_names_every_room() -> None:
+def test_design_shows_every_package() -> None:
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    rooms = [path.name for path in ROOT.glob("module_utils/recovery/*.py") if path.name != "__init__.py"]
-    assert [name for name in rooms if f"`{name}`" not in page] == []
+    packages = {path.parent.name for path in ROOT.glob("module_utils/recovery/*/__init__.py")} | {"invoke"}
+    shown = re.findall(r"^\| \d+ \| `(\w+)(?:/|\.py)` \| [^|]+ \|$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(packages)
+    assert len(shown) == 14
+
+
+def test_no_file_and_no_package_is_too_long() -> None:
+    for root in (ROOT / "module_utils", ROOT / "library", ROOT / "plugins", DRILLS / "plugins"):
+        for path in root.rglob("*.py"):
+            lines = len(path.read_text(encoding="utf-8").splitlines())
+            assert lines <= 400, f"{path}: {lines} lines"
+    for package in (ROOT / "module_utils" / "recovery", DRILLS / "plugins" / "plugin_utils"):
+        for folder in {path.parent for path in package.rglob("*.py")}:
+            files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+            assert len(files) <= 12, f"{folder}: {len(files)} files"
 
 
 def test_every_difference_has_a_proof() -> None:

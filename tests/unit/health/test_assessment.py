@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.runs import Pause
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs, poison_probe, sessions
@@ -43,7 +43,7 @@ def view(
     return refresh_gold.Freshness(refresh_gold.View(**(made | fields)), state, f"it is {state}", refreshed, behind)
 
 
-def found(**fields: Any) -> health_facts.Findings:
+def found(**fields: Any) -> health_facts.Facts:
     """A healthy pipeline, with these facts in place of its own."""
     healthy = {
         "jobs": [ETL_JOB, GOLD_JOB], "stuck": sessions.Plan((), (), ()), "backlog": health_facts.Backlog(0, 0.0), "now": NOW,
@@ -51,7 +51,7 @@ def found(**fields: Any) -> health_facts.Findings:
         "linking": {"due": 10, "due_percent": 99.0, "lines": 10, "percent": 99.0},
         "bronze_minutes": 1.0, "silver_minutes": 1.0, "dead_letters": 0,
     }  # fmt: skip
-    return health_facts.Findings(**(healthy | fields))
+    return health_facts.Facts(**(healthy | fields))
 
 
 def assess(**fields: Any) -> assessment.Report:

@@ -12,7 +12,11 @@ import pytest
 import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import checklist, plans, timeline
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import (
+    checklist,
+    options,
+    timeline,
+)
 from tests import CHECKOUT
 
 ROOT = CHECKOUT
@@ -263,16 +267,16 @@ def test_an_unknown_zone_is_refused() -> None:
     ],
 )
 def test_a_title_is_one_line(given: str | None, made: str | None) -> None:
-    assert plans.clean(given, "title", one_line=True) == made
+    assert options.clean(given, "title", one_line=True) == made
 
 
 def test_a_note_keeps_its_lines_and_long_texts_are_refused() -> None:
-    assert plans.clean("one\r\n two\x00\n", "text") == "one\n two"
-    assert plans.clean("x" * 20_000, "text") == "x" * 20_000
+    assert options.clean("one\r\n two\x00\n", "text") == "one\n two"
+    assert options.clean("x" * 20_000, "text") == "x" * 20_000
     with pytest.raises(BadInput, match="title has 10,240 characters"):
-        plans.clean("x" * 10_240, "title", one_line=True)
+        options.clean("x" * 10_240, "title", one_line=True)
     with pytest.raises(BadInput, match="at most 20,000"):
-        plans.clean("x" * 20_001, "text")
+        options.clean("x" * 20_001, "text")
 
 
 @pytest.mark.parametrize(
@@ -282,15 +286,17 @@ def test_a_note_keeps_its_lines_and_long_texts_are_refused() -> None:
 )  # fmt: skip
 def test_a_severity_that_cannot_be_one_is_refused(terms: Any) -> None:
     with pytest.raises(BadInput, match="severity 'low' is not usable"):
-        plans.severities({"low": terms})
+        options.severities({"low": terms})
 
 
 def test_severities_are_the_teams_or_the_runbooks() -> None:
-    assert plans.severities({}) == plans.SEVERITIES
-    assert plans.severities({"low": {"response_minutes": 1.5}}) == {"low": {"response_minutes": 1.5, "escalation": []}}
+    assert options.severities({}) == options.SEVERITIES
+    assert options.severities({"low": {"response_minutes": 1.5}}) == {
+        "low": {"response_minutes": 1.5, "escalation": []}
+    }
 
 
 @pytest.mark.parametrize("page", ["local/group_vars/scout.yml", "example/group_vars/all.yml"])
 def test_the_inventories_have_the_runbooks_severities(page: str) -> None:
     given = yaml.safe_load((ROOT / "inventories" / page).read_text(encoding="utf-8"))
-    assert given == {"incident_severities": plans.SEVERITIES}
+    assert given == {"incident_severities": options.SEVERITIES}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller, runs
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller, pauses
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs
 
@@ -65,7 +65,7 @@ def state(*jobs: cron_jobs.Job, taken: list[cron_jobs.Job] | None) -> pause_resu
     pause = None
     if taken is not None:
         since = datetime.datetime.fromtimestamp(time.time(), datetime.UTC)
-        pause = runs.Pause(1, "run", "INC-1", "ann@db", since, 1.0, [j.as_dict() for j in taken], switched=True)
+        pause = pauses.Pause(1, "run", "INC-1", "ann@db", since, 1.0, [j.as_dict() for j in taken], switched=True)
     return pause_resume.State(jobs, (), pause)
 
 

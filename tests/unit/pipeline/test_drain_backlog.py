@@ -8,20 +8,21 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain_backlog
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue, poison_probe
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lock_holders
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "constraint", "verdict"),
+    ("sqlstate", "table", "verdict"),
     [
         ("22P02", None, "event"),  # not a number
         ("22023", None, "event"),  # items that are no array
         ("21000", None, "event"),  # one transaction twice
         ("23502", None, "event"),
-        ("23503", "silver_transactions_store_id_fkey", "event"),
-        ("23505", "some_other_key", "event"),
-        ("23505", "etl_processed_pkey", "others"),
-        ("23514", "no_negative_totals", "event"),
+        ("23503", "scout.silver_transactions", "event"),
+        ("23505", "scout.silver_line_items", "event"),
+        ("23505", "scout.etl_processed", "others"),
+        ("23514", "scout.silver_transactions", "event"),
         ("44000", None, "event"),
         ("54000", None, "event"),  # an index entry that is too long
         ("P0001", None, "event"),
@@ -41,8 +42,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
         (None, None, "system"),
     ],
 )
-def test_what_an_error_is_about(sqlstate: str | None, constraint: str | None, verdict: str) -> None:
-    assert poison_probe.judge(sqlstate, constraint) == verdict
+def test_what_an_error_is_about(sqlstate: str | None, table: str | None, verdict: str) -> None:
+    assert poison_probe.judge(sqlstate, table) == verdict
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_how_far_it_came(done: drain_backlog.Drained, left: int, text: str) -> N
 def test_sessions_are_described_once_and_by_what_is_known() -> None:
     holder = {"pid": 7, "role": "loader", "application": "psql", "state": "idle in transaction"}
     hidden = {"pid": 8, "role": "other", "application": None, "state": None}
-    assert event_queue.describe(
+    assert lock_holders.describe(
         [holder, holder, hidden, {"pid": None, "role": None, "application": None, "state": None}]
     ) == ("pid 7 (loader, psql, idle in transaction); pid 8 (other)")
-    assert event_queue.describe([]) == ""
+    assert lock_holders.describe([]) == ""

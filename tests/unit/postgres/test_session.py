@@ -10,7 +10,14 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import failures, session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import (
+    UNSET,
+    choose_dsn,
+    connection_advice,
+    describe,
+    parse_dsn,
+)
 
 PASSWORD = "s3cr3t-w0rd"
 
@@ -32,12 +39,12 @@ PASSWORD = "s3cr3t-w0rd"
     ],
 )
 def test_what_to_do_where_no_session_can_be_opened(error: psycopg.Error, says: str) -> None:
-    assert says in session.connection_advice(error, "SCOUT_DSN")
+    assert says in connection_advice(error, "SCOUT_DSN")
 
 
 def test_where_nothing_says_which_database_the_advice_is_to_say_so() -> None:
     for error in ("connection refused", 'role "root" does not exist', "no password supplied"):
-        advice = session.connection_advice(psycopg.OperationalError(error), session.UNSET)
+        advice = connection_advice(psycopg.OperationalError(error), UNSET)
         assert "export SCOUT_DSN=postgresql://USER@HOST:5432/scout" in advice
 
 
@@ -48,11 +55,11 @@ def test_where_nothing_says_which_database_the_advice_is_to_say_so() -> None:
         (None, {"SCOUT_DSN": "host=b", "PGURI": "host=c"}, ("host=b", "SCOUT_DSN")),
         ("", {"SCOUT_DSN": "", "PGURI": "host=c"}, ("host=c", "PGURI")),
         (None, {"PGHOST": "d"}, ("", "libpq's environment")),
-        (None, {"PGUSER": "d"}, ("", session.UNSET)),
+        (None, {"PGUSER": "d"}, ("", UNSET)),
     ],
 )
 def test_choose_dsn(dsn: str | None, environment: dict[str, str], expected: tuple[str, str]) -> None:
-    assert session.choose_dsn(dsn, environment) == expected
+    assert choose_dsn(dsn, environment) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,7 @@ def test_choose_dsn(dsn: str | None, environment: dict[str, str], expected: tupl
 )
 def test_a_malformed_string_is_refused_and_never_quoted(dsn: str) -> None:
     with pytest.raises(errors.BadInput) as refused:
-        session.parse_dsn(dsn, "SCOUT_DSN")
+        parse_dsn(dsn, "SCOUT_DSN")
     assert PASSWORD not in str(refused.value)
     assert "SCOUT_DSN" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -90,7 +97,7 @@ def test_a_malformed_string_is_refused_and_never_quoted(dsn: str) -> None:
     ],
 )
 def test_where_a_string_leads_is_told_without_its_secrets(dsn: str) -> None:
-    assert PASSWORD not in session.describe(session.parse_dsn(dsn, "PGURI"), "PGURI")
+    assert PASSWORD not in describe(parse_dsn(dsn, "PGURI"), "PGURI")
 
 
 @pytest.mark.parametrize("incident", ["", "a b", "x" * 65, "-x", "'; DROP TABLE scout.alerts; --", "a\nb", "é", "../x"])
@@ -132,6 +139,6 @@ def test_a_message_is_one_line_however_long_and_odd_its_parts() -> None:
     ],
 )
 def test_translate(error: psycopg.Error, kind: type[errors.RecoveryError], next_step: str) -> None:
-    translated = session.translate(error, "tried")
+    translated = failures.translate(error, "tried")
     assert type(translated) is kind
     assert next_step in translated.next_step

@@ -22,7 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import dependencies
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import query as catalog_query
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.reader import Entry
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 
 Document = dict[str, Any]

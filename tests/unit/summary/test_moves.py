@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import moves, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, moves, render
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, failed, on_screen
 
 STEPS = ("preflight", "lease", "plan", "unfinished", "evidence", "pause", "{move}", "drain", "refresh", "resume")
@@ -81,7 +81,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "did undone before", f"next {moves.RUNS} lists what can be undone"]),
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failures=[], not_rebuildable=[{"dlq_id": RUN}])},
-        {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.DEAD_LETTERS}"]),
+        {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.dead_letters()}"]),
     "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
@@ -142,7 +142,7 @@ def test_a_plan_that_came_to_nothing_is_no_step_that_changed_something() -> None
     ],
 )  # fmt: skip
 def test_a_command_is_broken_where_a_shell_reads_on(text: str, lines: list[str]) -> None:
-    assert moves.wrapped(text, 40) == lines
+    assert layout.wrapped(text, 40) == lines
     assert " ".join("\n".join(lines).replace(" \\\n", " ").split()) == text
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import incident, render
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import news as summary_news
 
 Result = dict[str, Any]
 
@@ -37,7 +36,7 @@ NONE = {"event": None, "happened": "", "done": ""}
 
 def news(steps: dict[str, Result], operation: str = "emergency_reset", *, check: bool = False) -> Result:
     told = render.Story(operation, "db1", "INC-1", check, True, steps)
-    return summary_news.news(render.document(told), told.ran)
+    return incident.news(render.document(told), told.ran)
 
 
 @pytest.mark.parametrize(

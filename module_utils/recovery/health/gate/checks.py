@@ -9,7 +9,7 @@ import dataclasses
 import re
 import typing as t
 
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...scout import contract
 from .. import assessment
 from ..assessment import Figure, Measured
@@ -18,8 +18,7 @@ from .facts import FLOW_MINUTES, HISTORY_SECONDS
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..facts import Findings
-    from .facts import Needed, Wider
+    from ..facts import Facts, GateFacts, Needed
 
 #: The exit codes of the script of Scout v5.2, and those it lacked.
 LINKING: t.Final = 42
@@ -59,15 +58,15 @@ def _as_check(name: str, code: int = OTHER, *, flow: bool | None = None, severit
     return Check(**fields, code=code, severity=severity)
 
 
-def _wider(found: Findings) -> Wider:
-    if found.wider is None:
+def _gate_facts(found: Facts) -> GateFacts:
+    if found.gate is None:
         raise LookupError("the facts of a gate were not read")
-    return found.wider
+    return found.gate
 
 
-def _silver(found: Findings) -> Measured:
+def _silver(found: Facts) -> Measured:
     """By the newest of silver's clocks: what the ETL loads into a sale that is there keeps its processed_at."""
-    minutes, updated = found.silver_minutes, _wider(found).updated_minutes
+    minutes, updated = found.silver_minutes, _gate_facts(found).updated_minutes
     if minutes is None:
         return Measured(None, "no transaction")
     if updated is not None and updated < minutes:
@@ -75,10 +74,10 @@ def _silver(found: Findings) -> Measured:
     return Measured(minutes)
 
 
-def _gold_refreshable(found: Findings) -> Measured:
+def _gold_refreshable(found: Facts) -> Measured:
     views = found.gold or []
     if not views:
-        return Measured(None, "no materialized view in schema scout", "fail")
+        return Measured(None, f"no materialized view in schema {contract.names().schema}", "fail")
     bad = [f"{view.view.full_name} was never filled" for view in views if not view.view.populated]
     bad += [
         f"{view.view.full_name} has no unique index" for view in views if view.view.populated and not view.view.keyed
@@ -86,8 +85,8 @@ def _gold_refreshable(found: Findings) -> Measured:
     return Measured(float(len(bad)), "; ".join(bad))
 
 
-def _alert(name: str) -> Callable[[Findings], Measured]:
-    def measure(found: Findings) -> Measured:
+def _alert(name: str) -> Callable[[Facts], Measured]:
+    def measure(found: Facts) -> Measured:
         rows = [row for row in found.alerts if row["alert"] == name]
         samples: list[str] = []
         for row in rows:
@@ -97,7 +96,7 @@ def _alert(name: str) -> Callable[[Findings], Measured]:
     return measure
 
 
-def _older(found: Findings) -> Measured:
+def _older(found: Facts) -> Measured:
     row = found.older
     if row is None:
         return Measured(None)
@@ -106,35 +105,35 @@ def _older(found: Findings) -> Measured:
     return Measured(float(number), text if number else "")
 
 
-def _lost(found: Findings) -> Measured:
-    row = _wider(found).lost
+def _lost(found: Facts) -> Measured:
+    row = _gate_facts(found).lost
     return Measured(None) if row is None else Measured(float(row["lost"]), _for_example(row["lost_ids"] or []))
 
 
-def _swallowed(found: Findings) -> Measured:
-    row = _wider(found).lost
+def _swallowed(found: Facts) -> Measured:
+    row = _gate_facts(found).lost
     return (
         Measured(None) if row is None else Measured(float(row["swallowed"]), _for_example(row["swallowed_ids"] or []))
     )
 
 
-def _blocked(found: Findings) -> Measured:
+def _blocked(found: Facts) -> Measured:
     """Events that no batch can be loaded with, among those that come next."""
     why = [f"event {suspect.event_id}: {suspect.reason}" for suspect in found.suspects]
     why += [f"transaction {row['transaction_id']} stands twice in one batch" for row in found.repeats]
     return Measured(None if found.backlog is None else float(len(why)), "; ".join(why))
 
 
-def _jobs_present(found: Findings) -> Measured:
-    needed = _wider(found).needed
+def _jobs_present(found: Facts) -> Measured:
+    needed = _gate_facts(found).needed
     if needed is None:
         return Measured(None)
     missing = [f"{each.name}: {each.why}" for each in needed if each.job is None]
     return Measured(float(len(missing)), "; ".join(missing))
 
 
-def _jobs_active(found: Findings) -> Measured:
-    needed = _wider(found).needed
+def _jobs_active(found: Facts) -> Measured:
+    needed = _gate_facts(found).needed
     if needed is None:
         return Measured(None)
     off = [each.job.jobname for each in needed if each.job and (not each.job.active or each.job.parked)]
@@ -142,32 +141,32 @@ def _jobs_active(found: Findings) -> Measured:
     return Measured(float(len(off)), f"inactive: {', '.join(off)}" if off else "")
 
 
-def _job_runs(found: Findings) -> Measured:
+def _job_runs(found: Facts) -> Measured:
     """Jobs whose last run failed, or that the scheduler no longer starts."""
-    wider = _wider(found)
-    if wider.needed is None:
+    gate = _gate_facts(found)
+    if gate.needed is None:
         return Measured(None)
     bad: list[str] = []
     unknown: list[str] = []
-    for each in wider.needed:
-        problem, status = _last_run(each, found, wider)
+    for each in gate.needed:
+        problem, status = _last_run(each, found, gate)
         (bad if status == "fail" else unknown if status == "unknown" else []).append(problem)
     if unknown and not bad:
         return Measured(None, "; ".join(unknown))
     return Measured(float(len(bad)), "; ".join([*bad, *unknown]))
 
 
-def _last_run(needed: Needed, found: Findings, wider: Wider) -> tuple[str, str]:
+def _last_run(needed: Needed, found: Facts, gate: GateFacts) -> tuple[str, str]:
     """What is wrong with the runs of a job, and whether it fails or cannot be told."""
     job = needed.job
     if job is None or not job.active or job.parked:
         return "", "ok"
     every = every_seconds(job.schedule)
     silent = _silent_seconds(needed, found)
-    off_until = HISTORY_SECONDS if wider.resumed_seconds is None else wider.resumed_seconds
+    off_until = HISTORY_SECONDS if gate.resumed_seconds is None else gate.resumed_seconds
     late = every is not None and min(silent, off_until) > max(LATE_SECONDS, LATE_TIMES * every)
     # One that was never started, beside others that are, may be new.
-    if late and (needed.runs or all(_silent_seconds(other, found) > LATE_SECONDS for other in wider.needed or [])):
+    if late and (needed.runs or all(_silent_seconds(other, found) > LATE_SECONDS for other in gate.needed or [])):
         return f"{job.jobname} was not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
     ended = next((run for run in needed.runs if run["end_time"] is not None), None)
     if ended is None:
@@ -178,7 +177,7 @@ def _last_run(needed: Needed, found: Findings, wider: Wider) -> tuple[str, str]:
     return "", "ok"
 
 
-def _silent_seconds(needed: Needed, found: Findings) -> float:
+def _silent_seconds(needed: Needed, found: Facts) -> float:
     """How long ago the latest run of a job began."""
     if not needed.runs or found.now is None:
         return HISTORY_SECONDS
@@ -195,8 +194,8 @@ def every_seconds(schedule: str) -> float | None:
     return None
 
 
-def _raised(found: Findings) -> Measured:
-    rows = _wider(found).raised
+def _raised(found: Facts) -> Measured:
+    rows = _gate_facts(found).raised
     if rows is None:
         return Measured(None)
     told = [
@@ -206,8 +205,8 @@ def _raised(found: Findings) -> Measured:
     return Measured(float(len(rows)), "; ".join(told))
 
 
-def _letters(found: Findings) -> Measured:
-    row = _wider(found).letters
+def _letters(found: Facts) -> Measured:
+    row = _gate_facts(found).letters
     if row is None:
         return Measured(None)
     ours = f"{row['ours']:,} more were set aside by this toolkit" if row["ours"] else ""
@@ -215,8 +214,8 @@ def _letters(found: Findings) -> Measured:
     return Measured(float(row["grown"]), "; ".join(part for part in (codes, ours) if part))
 
 
-def _objects(found: Findings) -> Measured:
-    missing = _wider(found).missing
+def _objects(found: Facts) -> Measured:
+    missing = _gate_facts(found).missing
     return Measured(None) if missing is None else Measured(float(len(missing)), _listed(missing))
 
 
@@ -229,9 +228,9 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:FEW])}{more}" if names else ""
 
 
-def progress_of(found: Findings) -> str:
+def progress_of(found: Facts) -> str:
     """How the backlog goes down, in words; empty unless old events are loaded, and more than arrive."""
-    flow = _wider(found).flow
+    flow = _gate_facts(found).flow
     if flow is None or found.backlog is None or not flow["late"] or flow["loaded"] <= flow["arrived"]:
         return ""
     rate = (flow["loaded"] - flow["arrived"]) / FLOW_MINUTES
@@ -241,8 +240,8 @@ def progress_of(found: Findings) -> str:
     )
 
 
-SALES: t.Final = contract.TRANSACTIONS
-LINES: t.Final = f"{SALES}, {contract.LINE_ITEMS}"
+SALES: t.Final = "{transactions}"
+LINES: t.Final = "{transactions}, {line_items}"
 JOBS: t.Final = ("needed_jobs",)
 RUNS: t.Final = "cron.job, cron.job_run_details"
 
@@ -255,27 +254,27 @@ CHECKS: t.Final = (
     Check("missing_lines", "transactions", LINES, 0, 0, ("alerts",), _alert("MISSING_LINES"), code=MATH),
     Check("invalid_lines", "transactions", LINES, 0, 0, ("alerts",), _alert("INVALID_LINE_ITEM"), code=MATH),
     Check("not_a_number", "transactions", LINES, 0, 0, ("alerts",), _alert("NOT_A_NUMBER"), code=MATH),
-    Check("older_violations", "transactions", f"{SALES}, before the period", 0, 0, ("older",), _older, code=MATH, severity="warn"),
+    Check("older_violations", "transactions", "{transactions}, before the period", 0, 0, ("older",), _older, code=MATH, severity="warn"),
     _as_check("stuck_locks", LOCKS),
     _as_check("stuck_sessions", LOCKS),
     _as_check("bronze_staleness", FRESHNESS),
-    Check("silver_staleness", "minutes", f"max({SALES}.processed_at, updated_at)", 5, 15, ("silver", "updated"), _silver,
+    Check("silver_staleness", "minutes", "max({transactions}.processed_at, updated_at)", 5, 15, ("silver", "updated"), _silver,
           flow=True, code=FRESHNESS),
     _as_check("gold_staleness", FRESHNESS),
     _as_check("stale_gold_views", FRESHNESS, flow=True),
     Check("gold_refreshable", "views", "pg_class, pg_index", 0, 0, ("gold",), _gold_refreshable),
     _as_check("backlog_events"),
     _as_check("backlog_age"),
-    Check("blocked_events", "events", "the oldest pending scout.bronze_events", 0, 0, ("backlog", "head", "suspects", "repeats"),
+    Check("blocked_events", "events", "the oldest pending {bronze}", 0, 0, ("backlog", "head", "suspects", "repeats"),
           _blocked),
-    Check("lost_events", "events", f"scout.etl_processed without {SALES}", 0, 0, ("lost",), _lost),
-    Check("swallowed_events", "events", "scout.etl_processed without a transaction_id", 0, 0, ("lost",), _swallowed, severity="info"),
+    Check("lost_events", "events", "{etl_ledger} without {transactions}", 0, 0, ("lost",), _lost),
+    Check("swallowed_events", "events", "{etl_ledger} without a transaction_id", 0, 0, ("lost",), _swallowed, severity="info"),
     Check("jobs_present", "jobs", "cron.job", 0, 0, JOBS, _jobs_present),
     Check("jobs_active", "jobs", "cron.job", 0, 0, ("jobs", *JOBS), _jobs_active, flow=True),
     Check("job_runs", "jobs", RUNS, 0, 0, JOBS, _job_runs, flow=True),
     _as_check("etl_duration", flow=True),
-    Check("unresolved_alerts", "alert types", f"{contract.ALERTS}, critical", 0, 0, ("raised",), _raised),
-    Check("dead_letter_growth", "entries", f"{contract.DEAD_LETTERS}, last hour", 0, 100, ("letters",), _letters),
+    Check("unresolved_alerts", "alert types", "{alerts}, critical", 0, 0, ("raised",), _raised),
+    Check("dead_letter_growth", "entries", "{dead_letters}, last hour", 0, 100, ("letters",), _letters),
     Check("schema_objects", "objects", "pg_catalog", 0, 0, ("objects",), _objects),
 )  # fmt: skip
 

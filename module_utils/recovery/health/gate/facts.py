@@ -11,19 +11,20 @@ import typing as t
 
 from ...core.errors import MissingPrivilege
 from ...scout import contract, cron_jobs, dead_letters
+from ..facts import GateFacts, Needed
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ...ledger.runs import Ledger
+    from ...ledger.ledger import Ledger
     from ...postgres.read_budget import Budget
     from ...postgres.session import Row, Session
-    from ..facts import Findings
+    from ..facts import Facts
 
 #: An upsert keeps processed_at and moves updated_at.
 UPDATED = """
 SELECT extract(epoch FROM clock_timestamp() - max(updated_at))::float8 / 60 AS minutes
-FROM scout.silver_transactions WHERE updated_at <= clock_timestamp() AND isfinite(updated_at)
+FROM {transactions} WHERE updated_at <= clock_timestamp() AND isfinite(updated_at)
 """
 
 #: Whether a backlog goes down: what the ETL marked within the last minutes, how much of it had waited longer than that, and
@@ -32,11 +33,11 @@ FLOW = """
 WITH since AS (SELECT clock_timestamp() - make_interval(mins => %(minutes)s) AS at)
 SELECT count(*) AS loaded,
        count(*) FILTER (WHERE p.processed_at - b.ingested_at > make_interval(mins => %(minutes)s)) AS late,
-       (SELECT count(*) FROM scout.bronze_events AS a
+       (SELECT count(*) FROM {bronze} AS a
         WHERE a.event_type = %(event_type)s
           AND a.ingested_at BETWEEN (SELECT at FROM since) AND clock_timestamp()) AS arrived
-FROM scout.etl_processed AS p
-JOIN scout.bronze_events AS b ON b.event_id = p.event_id
+FROM {etl_ledger} AS p
+JOIN {bronze} AS b ON b.event_id = p.event_id
 WHERE p.processed_at BETWEEN (SELECT at FROM since) AND clock_timestamp() AND b.event_type = %(event_type)s
 """
 
@@ -48,13 +49,13 @@ SELECT count(*) FILTER (WHERE named AND NOT there) AS lost, count(*) FILTER (WHE
        (array_agg(event_id::text ORDER BY event_id) FILTER (WHERE NOT named))[1:3] AS swallowed_ids
 FROM (
     SELECT b.event_id, e.transaction_id IS NOT NULL AS named,
-           EXISTS (SELECT FROM scout.silver_transactions AS s WHERE s.transaction_id = e.transaction_id)
+           EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = e.transaction_id)
            OR e.transaction_id IN (
-               SELECT d.original_payload ->> 'transaction_id' FROM scout.bronze_events_dlq AS d
+               SELECT d.original_payload ->> 'transaction_id' FROM {dead_letters} AS d
                WHERE d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event'
                  AND d.original_payload ->> 'transaction_id' IS NOT NULL) AS there
-    FROM scout.etl_processed AS p
-    JOIN scout.bronze_events AS b ON b.event_id = p.event_id
+    FROM {etl_ledger} AS p
+    JOIN {bronze} AS b ON b.event_id = p.event_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END AS transaction_id
     ) AS e
@@ -67,7 +68,7 @@ DEAD_LETTERS = """
 SELECT count(*) FILTER (WHERE NOT ours) AS grown, count(*) FILTER (WHERE ours) AS ours,
        (array_agg(DISTINCT left(error_code, 60)) FILTER (WHERE NOT ours))[1:3] AS codes
 FROM (SELECT error_code, coalesce(error_details ->> 'format' = %(format)s, false) AS ours
-      FROM scout.bronze_events_dlq
+      FROM {dead_letters}
       WHERE failed_at >= clock_timestamp() - interval '1 hour' AND resolved_at IS NULL) AS letters
 """
 
@@ -75,7 +76,7 @@ FROM (SELECT error_code, coalesce(error_details ->> 'format' = %(format)s, false
 RAISED = """
 SELECT left(alert_type, 60) AS alert, count(*) AS rows,
        extract(epoch FROM clock_timestamp() - max(created_at))::float8 AS seconds
-FROM scout.alerts WHERE severity = 'critical' AND resolved_at IS NULL
+FROM {alerts} WHERE severity = 'critical' AND resolved_at IS NULL
 GROUP BY 1 ORDER BY 2 DESC, 1
 """
 
@@ -127,69 +128,47 @@ FLOW_MINUTES: t.Final = 5
 HISTORY_SECONDS: t.Final = 6 * 3600.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Needed:
-    """A job that has to be there: what does its work, or why nothing does."""
-
-    name: str
-    job: cron_jobs.Job | None = None
-    why: str = ""
-    #: Its runs within the last hours, newest first.
-    runs: tuple[Row, ...] = ()
-
-
-@dataclasses.dataclass
-class Wider:
-    """The facts; what could not be read is None, and explained in the findings' `problems`."""
-
-    period_hours: int
-    updated_minutes: float | None = None
-    flow: Row | None = None
-    lost: Row | None = None
-    letters: Row | None = None
-    raised: list[Row] | None = None
-    missing: list[str] | None = None
-    needed: list[Needed] | None = None
-    resumed_seconds: float | None = None
-
-
-def reading(ledger: Ledger, *, period_hours: int, required: Sequence[str]) -> Callable[[Budget, Findings], None]:
+def reading(ledger: Ledger, *, period_hours: int, required: Sequence[str]) -> Callable[[Budget, Facts], None]:
     """What findings.read is to read besides, for a gate over so many hours that requires these jobs."""
 
-    def read(budget: Budget, found: Findings) -> None:
-        wider = found.wider = Wider(period_hours)
-        wider.needed = budget.read("needed_jobs", functools.partial(_needed, names=required))
-        wider.missing = budget.read("objects", _missing)
-        wider.letters = budget.read("letters", lambda s: s.row(DEAD_LETTERS, format=dead_letters.FORMAT))
-        wider.raised = budget.read("raised", lambda s: s.rows(RAISED))
-        wider.updated_minutes = budget.read("updated", lambda s: s.row(UPDATED)["minutes"])
-        wider.flow = budget.read("flow", _flow)
-        wider.lost = budget.read("lost", functools.partial(_lost, hours=period_hours))
+    def read(budget: Budget, found: Facts) -> None:
+        gate = found.gate = GateFacts(period_hours)
+        gate.needed = budget.read("needed_jobs", functools.partial(_needed, names=required))
+        gate.missing = budget.read("objects", _missing)
+        gate.letters = budget.read(
+            "letters", lambda s: s.row(contract.compose(DEAD_LETTERS), format=dead_letters.FORMAT)
+        )
+        gate.raised = budget.read("raised", lambda s: s.rows(contract.compose(RAISED)))
+        gate.updated_minutes = budget.read("updated", lambda s: s.row(contract.compose(UPDATED))["minutes"])
+        gate.flow = budget.read("flow", _flow)
+        gate.lost = budget.read("lost", functools.partial(_lost, hours=period_hours))
         if ledger.present:
-            wider.resumed_seconds = budget.read("resumed", lambda s: s.row(RESUMED)["seconds"])
+            gate.resumed_seconds = budget.read("resumed", lambda s: s.row(RESUMED)["seconds"])
 
     return read
 
 
 def _flow(session: Session) -> Row:
-    return session.row(FLOW, minutes=FLOW_MINUTES, event_type=contract.TRANSACTION_EVENT)
+    return session.row(contract.compose(FLOW), minutes=FLOW_MINUTES, event_type=contract.names().transaction_event)
 
 
 def _lost(session: Session, hours: int) -> Row:
-    return session.row(LOST, hours=hours, event_type=contract.TRANSACTION_EVENT, format=dead_letters.FORMAT)
+    return session.row(
+        contract.compose(LOST), hours=hours, event_type=contract.names().transaction_event, format=dead_letters.FORMAT
+    )
 
 
 def _missing(session: Session) -> list[str]:
     """What of the schema is not there, by name."""
-    relations = [*contract.COLUMNS, *(f"{contract.SCHEMA}.{view}" for view in contract.VIEWS)]
-    columns = [(table, column) for table, names in contract.COLUMNS.items() for column in names]
-    keys = [(table, ",".join(key)) for table, found in contract.UNIQUE.items() for key in found]
-    found = session.rows(MISSING_RELATIONS, names=relations)
+    names = contract.names()
+    columns = [(table, column) for table, found in names.columns.items() for column in found]
+    keys = [(table, ",".join(key)) for table, found in names.unique.items() for key in found]
+    found = session.rows(MISSING_RELATIONS, names=[*names.columns, *names.views])
     found += session.rows(
         MISSING_COLUMNS, tables=[table for table, _ in columns], columns=[name for _, name in columns]
     )
     found += session.rows(MISSING_KEYS, tables=[table for table, _ in keys], keys=[key for _, key in keys])
-    found += session.rows(MISSING_FUNCTIONS, schema=contract.SCHEMA, names=list(contract.FUNCTIONS))
+    found += session.rows(MISSING_FUNCTIONS, schema=names.schema, names=list(names.signatures))
     return [row["name"] for row in found]
 
 
@@ -211,7 +190,9 @@ def _needed(session: Session, names: Sequence[str]) -> list[Needed]:
 
 def _require_sight(session: Session) -> None:
     """Refuses to call a job missing that may only be hidden; who owns the ETL very likely owns the jobs."""
-    owners = session.rows(cron_jobs.ETL_OWNER, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    owners = session.rows(
+        cron_jobs.ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
+    )
     if grants := [grant for row in owners for grant in cron_jobs.missing_grants(session, row["owner"])]:
         raise MissingPrivilege(
             "cannot tell whether a job is missing or hidden",
@@ -227,7 +208,7 @@ def _history(session: Session, job: cron_jobs.Job) -> list[Row]:
 
 def choose(name: str, jobs: Sequence[cron_jobs.Job], writing: Iterable[str]) -> Needed:
     """The job that does the work of this name, an active one before others; for a job of Scout its name is not enough."""
-    purpose = contract.PURPOSES.get(name)
+    purpose = contract.names().purposes.get(name)
     named = [job for job in jobs if job.jobname == name]
     if purpose is None:
         fit = named

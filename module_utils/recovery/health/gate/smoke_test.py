@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ...core.progress import in_words
-from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, SOURCE, TABLES, TooLate, Trial, Unlike
+from ...core.text import in_words
+from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source, written
+from ...postgres import lock_holders
 from ...postgres.driver import psycopg
-from ...scout import contract, event_queue
+from ...scout import contract
 from .checks import SMOKE
 from .verdict import Judged
 
@@ -22,7 +23,7 @@ if t.TYPE_CHECKING:
 def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[str, t.Any]]:
     """Whether a sale goes through the pipeline as it should, with each step; never longer than so many seconds."""
     with session.read():
-        drawing = [row["name"] for row in session.rows(DRAWING, tables=list(TABLES))]
+        drawing = [row["name"] for row in session.rows(DRAWING, tables=list(written()))]
     if drawing:
         return skipped(f"not run: it would advance a sequence of {', '.join(drawing)}, which no rollback takes back")
     trial = Trial(session, seconds, owner)
@@ -41,7 +42,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[
         trial.steps.append({"step": trial.doing, "result": reason})
     else:
         reason = "a sale went from bronze to silver and its lines, sent twice and kept once; rolled back, and nothing remains"
-    judged = Judged(SMOKE, status, trial.seconds, "seconds", SOURCE, reason)
+    judged = Judged(SMOKE, status, trial.seconds, "seconds", source(), reason)
     return judged, {
         **_told(judged),
         "transaction_id": trial.sale.transaction_id,
@@ -52,7 +53,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[
 
 def skipped(why: str) -> tuple[Judged, dict[str, t.Any]]:
     """A smoke test that was not run is none that passed."""
-    judged = Judged(SMOKE, "inconclusive", None, "seconds", SOURCE, why)
+    judged = Judged(SMOKE, "inconclusive", None, "seconds", source(), why)
     return judged, {**_told(judged), "transaction_id": None, "store_id": None, "steps": []}
 
 
@@ -66,12 +67,12 @@ def _refusal(session: Session, trial: Trial, error: psycopg.Error) -> tuple[str,
     said = error.diag.message_primary or str(error)
     text = f"could not {trial.doing}: {said} (SQLSTATE {error.sqlstate})"
     # A privilege that the ETL's owner lacks is not one that we lack.
-    inside = error.sqlstate == "42501" and contract.ETL_FUNCTIONS[0] in (error.diag.context or "")
+    inside = error.sqlstate == "42501" and contract.bare(contract.names().load_function) in (error.diag.context or "")
     if inside or (error.sqlstate not in OTHERS and trial.doing != PREPARING):
         return "fail", text
     if error.sqlstate == "55P03":
         with contextlib.suppress(psycopg.Error), session.read():
-            if who := event_queue.describe(event_queue.in_the_way(session)):
+            if who := lock_holders.describe(lock_holders.in_the_way(session, contract.names().required_tables)):
                 text += f"; locks are held by {who}"
     if error.sqlstate == "57014":
         text += f"; {SLOW}"

@@ -9,7 +9,8 @@ import dataclasses
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
+from ...scout import contract
 from ...scout.sessions import in_flight
 from .. import assessment
 from . import checks as gate_checks
@@ -18,7 +19,7 @@ from .checks import CHECKS, INCONCLUSIVE, OTHER, PAUSED, SEVERITIES, SMOKE, Chec
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..facts import Findings
+    from ..facts import Facts
 
 VERDICTS: t.Final = ("pass", "warn", "fail", "inconclusive", "paused", "draining")
 #: From bad to good; the words of an assessment, and ours.
@@ -115,7 +116,7 @@ def options(
     )
 
 
-def judge(found: Findings, chosen: Options, smoke: Judged | None = None) -> Verdict:
+def judge(found: Facts, chosen: Options, smoke: Judged | None = None) -> Verdict:
     """The verdict on a pipeline from what was found, and from a smoke test where there was one."""
     checks = [_judged(check, found, chosen) for check in CHECKS]
     checks += [_capped(smoke, chosen.severities[SMOKE])] if smoke else []
@@ -153,7 +154,7 @@ def summary(verdict: Verdict) -> str:
     return f"{verdict.verdict}: {verdict.reason}"
 
 
-def _judged(check: Check, found: Findings, chosen: Options) -> Judged:
+def _judged(check: Check, found: Facts, chosen: Options) -> Judged:
     figures = chosen.thresholds[check.name]
     problem = next((found.problems[name] for name in check.reads if name in found.problems), None)
     if problem:
@@ -163,7 +164,7 @@ def _judged(check: Check, found: Findings, chosen: Options) -> Judged:
         measured = check.measure(found)
     status = measured.status or assessment.judge(measured.value, figures, higher_is_better=check.higher_is_better)
     judged = Judged(
-        check.name, WORDS.get(status, status), measured.value, check.unit, check.source, measured.reason,
+        check.name, WORDS.get(status, status), measured.value, check.unit, contract.words(check.source), measured.reason,
         figures["ok"], figures["fail"], check.code,
     )  # fmt: skip
     return _capped(judged, chosen.severities[check.name])
@@ -182,7 +183,7 @@ def _excused(judged: Judged, why: str) -> Judged:
     return dataclasses.replace(judged, status="inconclusive", reason=reason, counts=False)
 
 
-def _state(found: Findings) -> tuple[str, str]:
+def _state(found: Facts) -> tuple[str, str]:
     """What ingestion is, and since when and by whom."""
     if found.ingestion != "paused":
         return found.ingestion or "unknown", ""
@@ -194,7 +195,7 @@ def _state(found: Findings) -> tuple[str, str]:
     return "paused", since
 
 
-def _drains(found: Findings, checks: Sequence[Judged]) -> str:
+def _drains(found: Facts, checks: Sequence[Judged]) -> str:
     """How the backlog goes down, where nothing but what it keeps behind is wrong; else empty."""
     wrong = {check.name for check in checks if check.counts and check.status != "pass"}
     return gate_checks.progress_of(found) if wrong & BACKLOG and wrong <= BEHIND else ""

@@ -17,7 +17,7 @@ import warnings
 
 from ...core import files
 from ...core.errors import BadInput
-from ...core.progress import in_words
+from ...core.text import in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

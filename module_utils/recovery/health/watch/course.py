@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 
 if t.TYPE_CHECKING:
     import datetime

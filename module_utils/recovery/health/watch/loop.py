@@ -19,10 +19,13 @@ import typing as t
 from pathlib import Path
 
 from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
-from ...core.progress import count
+from ...core.text import count
+from ...ledger import bootstrap
 from ...ledger import runs as ledgers
 from ...postgres.driver import Jsonb, conninfo, psycopg
-from ...postgres.session import attempting, open_session, translate
+from ...postgres.failures import attempting, translate
+from ...postgres.session import open_session
+from ...scout import contract
 from .. import assessment
 from .. import facts as health_facts
 from . import charts, course
@@ -37,7 +40,7 @@ if t.TYPE_CHECKING:
 
 #: Events the ETL has loaded, or passed over, per minute. Its jobs run once a minute or more seldom, so shorter spans would jump.
 LOADED = """
-SELECT count(*)::float8 / %(minutes)s AS loaded_per_minute FROM scout.etl_processed
+SELECT count(*)::float8 / %(minutes)s AS loaded_per_minute FROM {etl_ledger}
 WHERE processed_at > clock_timestamp() - make_interval(mins => %(minutes)s) AND processed_at <= clock_timestamp()
 """
 LOADED_MINUTES: t.Final = 5
@@ -224,7 +227,7 @@ class Watch:
         loaded: dict[str, float] = {}
         found = health_facts.read(
             session,
-            ledgers.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
+            bootstrap.look(session, incident=call.incident, controller=call.controller, mode=self.ledger_mode),
             budget_seconds=judge.budget_seconds,
             stuck_after_seconds=judge.stuck_after_seconds,
             jobs=judge.jobs,
@@ -322,7 +325,7 @@ def reason(verdict: str, indicators: tuple[Indicator, ...]) -> str:
 
 
 def _loaded(session: Session) -> Row:
-    return session.row(LOADED, minutes=LOADED_MINUTES)
+    return session.row(contract.compose(LOADED), minutes=LOADED_MINUTES)
 
 
 def _finite(value: float | None) -> float | None:

@@ -12,7 +12,7 @@ import dataclasses
 import re
 import typing as t
 
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...ledger import history
 from .. import timeline
 from ..checklist import FIXES

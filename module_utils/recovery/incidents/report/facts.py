@@ -9,12 +9,13 @@ import dataclasses
 import typing as t
 
 from ...postgres.read_budget import Budget
+from ...scout import contract
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Sequence
 
-    from ...postgres.session import Row, Session
+    from ...postgres.session import Query, Row, Session
 
 PAUSES = """
 SELECT paused_at, actor, resumed_at, resumed_by FROM scout_ops.pauses WHERE incident = %(incident)s ORDER BY paused_at
@@ -24,13 +25,13 @@ SELECT paused_at, actor, resumed_at, resumed_by FROM scout_ops.pauses WHERE inci
 SET_ASIDE = """
 WITH letters AS (
     SELECT k.document ->> 'run_id' AS run_id, d.resolved_at, k.document ? 'event' AS has_event,
-           (k.document #>> '{event,ingested_at}')::timestamptz AS ingested_at,
-           (k.document #>> '{transaction,ts}')::timestamptz AS sold_at,
+           (k.document #>> '{{event,ingested_at}}')::timestamptz AS ingested_at,
+           (k.document #>> '{{transaction,ts}}')::timestamptz AS sold_at,
            k.document ? 'transaction' AS has_sale, coalesce(jsonb_array_length(k.document -> 'lines'), 0) AS lines,
-           CASE WHEN k.document ? 'transaction' THEN k.document #>> '{transaction,total_amount}'
+           CASE WHEN k.document ? 'transaction' THEN k.document #>> '{{transaction,total_amount}}'
                 WHEN jsonb_typeof(d.original_payload -> 'total_amount') = 'number' THEN d.original_payload ->> 'total_amount'
            END AS amount
-    FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL (SELECT d.error_details || '{}' AS document OFFSET 0) AS k
+    FROM {dead_letters} AS d CROSS JOIN LATERAL (SELECT d.error_details || '{{}}' AS document OFFSET 0) AS k
     WHERE d.failed_at >= %(since)s AND jsonb_typeof(d.error_details) = 'object'
       AND d.error_details ->> 'run_id' = ANY(%(runs)s::text[])
 )
@@ -94,13 +95,13 @@ def read(session: Session, incident: str, runs: Sequence[Row]) -> Facts:
     ids = [run["run_id"] for run in runs if not run["undone_by"]]
     since: datetime.datetime | None = min((run["started_at"] for run in runs), default=None)
 
-    def ask(name: str, query: t.LiteralString, **values: t.Any) -> list[Row]:
+    def ask(name: str, query: Query, **values: t.Any) -> list[Row]:
         return budget.read(name, lambda hurried: hurried.rows(query, **values)) or []
 
     pauses = ask("pauses", PAUSES, incident=incident)
     samples = ask("samples", SAMPLES, incident=incident, most=MOST_SAMPLES)
     counted = ask("samples", COUNTED, incident=incident)
-    letters = ask("dead letters", SET_ASIDE, runs=ids, since=since) if ids else []
+    letters = ask("dead letters", contract.compose(SET_ASIDE), runs=ids, since=since) if ids else []
     journal = ask("journal", MADE_AGAIN, runs=ids) if ids else []
     return Facts(
         pauses=pauses,

@@ -11,7 +11,7 @@ import decimal
 import math
 import typing as t
 
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...health.watch.course import GOOD, valued
 from . import wording as words
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -45,30 +44,6 @@ ENTRIES: t.Final = {
 #: What of a run is not well, and what is, as the page colours it.
 BAD: t.Final = ("failing", "fail", "inconclusive", "not_passed")
 GOOD: t.Final = ("healthy", "pass", "passed")
-
-#: What Markdown or its tables would take for more than a character; an underscore within a word is none of it.
-ACTIVE: t.Final = re.compile(r"[&<>\\`*\[\]|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
-#: What begins a heading, a list, a rule or an underlined heading at the beginning of a line.
-LEADING: t.Final = re.compile(r"^(?:(\d{1,9})([.)])(?= |$)|([#=+-]))")
-#: Whoever is named so on a forge gets a message, and an issue gets a reference.
-CALLS: t.Final = re.compile(r"(?<!\w)[@#](?=\w)")
-
-
-def markdown(text: t.Any) -> str:
-    """Any text as Markdown on one line; with entities, because not every reader knows a backslash before each of these."""
-    line = CALLS.sub("\\g<0>\N{WORD JOINER}", " ".join(str(text).split()))
-    line = ACTIVE.sub(lambda found: _entity(found[0]), line)
-    return LEADING.sub(lambda found: f"{found[1] or ''}{_entity(found[2] or found[3])}", line)
-
-
-def markdown_block(text: t.Any) -> str:
-    """A text of several lines as Markdown with the same lines and paragraphs."""
-    paragraphs = re.split(r"\n\s*\n", str(text).strip())
-    return "\n\n".join("\\\n".join(map(markdown, part.splitlines())) for part in paragraphs)
-
-
-def _entity(character: str) -> str:
-    return f"&#{ord(character)};"
 
 
 def stamp(at: datetime.datetime | str, zone: zoneinfo.ZoneInfo | None) -> dict[str, t.Any]:

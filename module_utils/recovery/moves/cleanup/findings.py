@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.progress import count
-from ...scout import contract
+from ...core.text import count
 from .rules import SEVERITIES, Rule
 
 if t.TYPE_CHECKING:
     import datetime
 
-NOUNS: t.Final = {contract.TRANSACTIONS: "transaction", contract.LINE_ITEMS: "line", contract.BRONZE: "event"}
+#: What a row of the table with this alias is called.
+NOUNS: t.Final = {"t": "transaction", "l": "line", "b": "event"}
 #: A share says little of a handful of rows: so many must violate a rule before it can be systemic, unless it is most of
 #: what was looked at and more than one. One of three is no trend, three of three are.
 FEW: t.Final = 5
@@ -136,7 +136,7 @@ def is_systemic(violations: int, scanned: int, max_share: float) -> bool:
 
 def line(finding: Finding) -> str:
     """How much violates a rule, and when it happened."""
-    noun, rule = NOUNS[finding.rule.table], finding.rule
+    noun, rule = NOUNS[finding.rule.alias], finding.rule
     start, end = finding.figures.window
     when = "" if start is None else f", from {start} to {end}" if start != end else f", at {start}"
     told = "" if rule.moves else ", only reported"

@@ -9,20 +9,20 @@ import dataclasses
 import datetime
 import typing as t
 
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import sql
-from ...postgres.session import attempting
+from ...postgres.failures import attempting
+from ...postgres.times import Window, window_of
 from ...scout import contract
 from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
-from ..engine.job import CLOSED, SCAN_SECONDS, about_requeued, in_numbers
-from ..engine.selection import Window, sale, seen_by_snapshot, snapshot_values, window_of
+from ..engine.job import SCAN_SECONDS, about_requeued, closed, in_numbers
+from ..engine.selection import sale, seen_by_snapshot, snapshot_values
 from ..quarantine import Whole
 from . import rules, scan
 from .findings import Scope
-from .rules import Rule
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +34,7 @@ if t.TYPE_CHECKING:
     from ..engine.batches import Options
     from ..engine.cursors import Path, Span
     from .findings import Report
+    from .rules import Rule
 
 SOURCE_EVENT: t.Final = ("quarantine", "keep")
 
@@ -41,35 +42,35 @@ SOURCE_EVENT: t.Final = ("quarantine", "keep")
 #: nobody uses by accident.
 WHOLE = """
 WITH scout_recovery_sales AS MATERIALIZED (
-    SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t WHERE {sales}
+    SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t WHERE {sales}
 ), scout_recovery_events AS MATERIALIZED (
-    SELECT b.event_id FROM scout.bronze_events AS b WHERE {events}
+    SELECT b.event_id FROM {bronze} AS b WHERE {events}
 ), ids AS (
     SELECT event_id FROM scout_recovery_events
     UNION
-    SELECT b.event_id FROM scout_recovery_sales AS s JOIN scout.bronze_events AS b ON b.event_id = s.source_event_id
+    SELECT b.event_id FROM scout_recovery_sales AS s JOIN {bronze} AS b ON b.event_id = s.source_event_id
     WHERE {sale} = s.transaction_id AND %(with_source)s
 ), picked AS MATERIALIZED (
     SELECT b.event_id, {sale} AS transaction_id, b.event_ts AS at, {event} AS image, b.event_data AS payload
-    FROM ids JOIN scout.bronze_events AS b USING (event_id)
+    FROM ids JOIN {bronze} AS b USING (event_id)
 ), ledger AS (
-    SELECT {ledger} AS image, p.event_id FROM picked JOIN scout.etl_processed AS p USING (event_id)
+    SELECT {ledger} AS image, p.event_id FROM picked JOIN {etl_ledger} AS p USING (event_id)
 ), meant AS (
     SELECT transaction_id FROM scout_recovery_sales
     UNION
-    SELECT t.transaction_id FROM picked JOIN scout.silver_transactions AS t USING (transaction_id)
+    SELECT t.transaction_id FROM picked JOIN {transactions} AS t USING (transaction_id)
     WHERE t.source_event_id = picked.event_id OR EXISTS (SELECT FROM ledger WHERE ledger.event_id = picked.event_id)
 ), touched AS MATERIALIZED (
     SELECT t.transaction_id, t.ts, t.date_key, {transaction} AS image
-    FROM meant JOIN scout.silver_transactions AS t USING (transaction_id)
+    FROM meant JOIN {transactions} AS t USING (transaction_id)
 ), requeued AS (
     SELECT {ledger} AS image
-    FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id)
+    FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id)
     WHERE {sale} IN (SELECT transaction_id FROM touched
                      WHERE %(with_source)s OR transaction_id NOT IN (SELECT transaction_id FROM scout_recovery_sales))
       AND b.event_id NOT IN (SELECT event_id FROM picked)
 ), lines AS (
-    SELECT {line} AS image FROM touched JOIN scout.silver_line_items AS l USING (transaction_id)
+    SELECT {line} AS image FROM touched JOIN {line_items} AS l USING (transaction_id)
 )
 SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS events_digest,
        (SELECT {payload_digest} FROM picked) AS payloads_digest,
@@ -85,9 +86,9 @@ SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS
 
 #: The sales a run is about: those that violate a rule, and those that violating events name.
 RELEVANT = """
-SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE {sales}
+SELECT t.transaction_id FROM {transactions} AS t WHERE {sales}
 UNION ALL
-SELECT {sale} FROM scout.bronze_events AS b WHERE {events}
+SELECT {sale} FROM {bronze} AS b WHERE {events}
 """
 
 MARKED = "SELECT k.transaction_id FROM scout_ops.kin AS k WHERE {condition} AND {span}"
@@ -96,18 +97,18 @@ OF_THE_RUN = sql.SQL("k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::u
 #: Sales that still violate rules, each with the event it came from where that is in bronze and names it.
 SALES = """
 WITH scout_recovery_sales AS MATERIALIZED (
-    SELECT t.transaction_id, t.source_event_id, {names} AS rules FROM scout.silver_transactions AS t
+    SELECT t.transaction_id, t.source_event_id, {names} AS rules FROM {transactions} AS t
     WHERE t.transaction_id = ANY(%(marked)s) AND {inside}
 )
 SELECT s.transaction_id, s.rules, b.event_id::text AS event_id
 FROM scout_recovery_sales AS s
-LEFT JOIN scout.bronze_events AS b ON b.event_id = s.source_event_id AND {sale} = s.transaction_id
+LEFT JOIN {bronze} AS b ON b.event_id = s.source_event_id AND {sale} = s.transaction_id
 WHERE s.rules <> '{{}}'
 """
 
 EVENTS = """
 SELECT b.event_id::text AS event_id, {sale} AS transaction_id, {names} AS rules
-FROM scout.bronze_events AS b WHERE {condition} AND {which}
+FROM {bronze} AS b WHERE {condition} AND {which}
 """
 
 #: The events that the scan at the start found to name these transactions.
@@ -198,7 +199,8 @@ def frozen(session: Session, selection: Selection) -> Selection:
 
 def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
     """Everything a cleanup would take along; inside the caller's transaction."""
-    query = sql.SQL(WHOLE).format(
+    query = contract.compose(
+        WHOLE,
         sales=selection.condition("t"),
         events=selection.condition("b"),
         sale=sale("b"),
@@ -224,7 +226,7 @@ def by_rule(report: Report, moved: Mapping[str, int] | None = None) -> list[dict
     made: list[dict[str, t.Any]] = []
     for finding in report.findings:
         rule, found = finding.rule, finding.figures
-        would = found.events if rule.table == contract.BRONZE else found.transactions
+        would = found.events if rule.table == contract.names().bronze else found.transactions
         made.append(
             {
                 **{key: getattr(rule, key) for key in ("name", "table", "severity", "action", "error_code")},
@@ -277,8 +279,8 @@ class Cleanup:
         session, selection = self.session, self.selection
         with session.read():
             self.closure.look()
-        relevant = sql.SQL(RELEVANT).format(
-            sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
+        relevant = contract.compose(
+            RELEVANT, sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
         self.progress.sometimes("looking for what violates the rules, and for all events of the same transactions")
         with attempting("could not look for what violates the rules", on=session.where):
@@ -303,7 +305,7 @@ class Cleanup:
     ) -> Batches:
         """One way along a path; its figures go on from those of the way before."""
         batches = Batches(
-            self.session, self.run, path, options, self.progress, closed=CLOSED, total=total, verb="moved"
+            self.session, self.run, path, options, self.progress, closed=closed(), total=total, verb="moved"
         )
         if before is not None:
             batches.began, batches.rows, batches.batches = before.began, before.rows, before.batches
@@ -318,7 +320,7 @@ class Cleanup:
         return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 
     def _events_path(self, options: Options) -> Blocks:
-        return Blocks(contract.BRONZE, "b", self._wrong_events, self.values, most_rows=options.max_batch_rows)
+        return Blocks(contract.names().bronze, "b", self._wrong_events, self.values, most_rows=options.max_batch_rows)
 
     @property
     def _wrong_events(self) -> sql.Composed:
@@ -332,8 +334,8 @@ class Cleanup:
         query = sql.SQL(MARKED).format(condition=OF_THE_RUN, span=span.where)
         marked = session.rows(query, run_id=self.run.run_id, **span.values)
         limit()
-        query = sql.SQL(SALES).format(
-            names=scan.violating(selection.rules, "t"), inside=selection.inside("t"), sale=sale("b")
+        query = contract.compose(
+            SALES, names=scan.violating(selection.rules, "t"), inside=selection.inside("t"), sale=sale("b")
         )
         found = session.rows(query, marked=[row["transaction_id"] for row in marked], **self.values)
         events = self._naming([row["transaction_id"] for row in found], limit)
@@ -357,7 +359,7 @@ class Cleanup:
 
     def _judged(self, which: sql.Composable) -> sql.Composed:
         names = scan.violating(self.selection.rules, "b")
-        return sql.SQL(EVENTS).format(sale=sale("b"), names=names, condition=self._wrong_events, which=which)
+        return contract.compose(EVENTS, sale=sale("b"), names=names, condition=self._wrong_events, which=which)
 
     def _move(self, sales: Sequence[Row], events: Sequence[Row], limit: Callable[[], None]) -> Done:
         if not sales and not events:

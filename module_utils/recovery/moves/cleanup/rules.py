@@ -15,8 +15,6 @@ from ...scout import contract
 SEVERITIES: t.Final = ("info", "warning", "critical")
 ACTIONS: t.Final = ("quarantine", "report")
 
-#: The tables a rule may judge, and the name a row has in its predicate.
-ALIASES: t.Final = {contract.TRANSACTIONS: "t", contract.LINE_ITEMS: "l", contract.BRONZE: "b"}
 
 NAME: t.Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 CODE: t.Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -63,12 +61,18 @@ EXISTS (
     SELECT FROM (
         SELECT sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS lines_off,
                coalesce(t.discount_amount, 0) AS off, t.total_amount AS total
-        FROM scout.silver_line_items AS i WHERE i.transaction_id = t.transaction_id
+        FROM {line_items} AS i WHERE i.transaction_id = t.transaction_id
     ) AS s
     WHERE s.total NOT IN ('NaN', 'Infinity', '-Infinity') AND s.gross NOT IN ('NaN', 'Infinity', '-Infinity')
       AND least(abs(s.total - s.gross), abs(s.total - s.gross + s.lines_off), abs(s.total - s.gross + s.off),
                 abs(s.total - s.gross + s.lines_off + s.off)) > greatest(abs(s.total) * 0.01, 0.50)
 )"""
+
+
+def aliases() -> dict[str, str]:
+    """The tables a rule may judge, and the name a row has in its predicate."""
+    names = contract.names()
+    return {names.transactions: "t", names.line_items: "l", names.bronze: "b"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Rule:
     @property
     def alias(self) -> str:
         """The name of the row in the predicate."""
-        return ALIASES[self.table]
+        return aliases()[self.table]
 
     @property
     def moves(self) -> bool:
@@ -100,10 +104,11 @@ class Rule:
 
 #: A sale whose event is gone is not wrong for that: where old events are pruned, all old sales are such, and none of them
 #: could be rebuilt. So that rule only reports; what the others find is wrong in itself, and its event holds the cause.
-BUILT_IN: t.Final = (
+#: Tables stand here as in the contract.
+_BUILT_IN: t.Final = (
     Rule(
         "negative_total",
-        contract.TRANSACTIONS,
+        "{transactions}",
         "t.total_amount < 0",
         "critical",
         "quarantine",
@@ -112,7 +117,7 @@ BUILT_IN: t.Final = (
     ),
     Rule(
         "empty_basket",
-        contract.TRANSACTIONS,
+        "{transactions}",
         "t.item_count <= 0 OR t.item_count IS NULL",
         "warning",
         "quarantine",
@@ -121,7 +126,7 @@ BUILT_IN: t.Final = (
     ),
     Rule(
         "invalid_amounts",
-        contract.TRANSACTIONS,
+        "{transactions}",
         f"t.total_amount IS NULL OR t.net_amount IS NULL OR t.total_amount IN {NOT_FINITE} OR t.net_amount IN {NOT_FINITE} "
         f"OR t.discount_amount IN {NOT_FINITE} OR t.tax_amount IN {NOT_FINITE}",
         "critical",
@@ -131,7 +136,7 @@ BUILT_IN: t.Final = (
     ),
     Rule(
         "lines_do_not_add_up",
-        contract.TRANSACTIONS,
+        "{transactions}",
         ADDS_UP,
         "critical",
         "quarantine",
@@ -140,7 +145,7 @@ BUILT_IN: t.Final = (
     ),
     Rule(
         "invalid_line",
-        contract.LINE_ITEMS,
+        "{line_items}",
         "l.quantity <= 0 OR l.quantity IS NULL OR l.unit_price < 0 OR l.unit_price IS NULL OR l.line_amount IS NULL "
         f"OR l.quantity::numeric IN {NOT_FINITE} OR l.unit_price IN {NOT_FINITE} OR l.line_amount IN {NOT_FINITE}",
         "critical",
@@ -150,15 +155,23 @@ BUILT_IN: t.Final = (
     ),
     Rule(
         "orphan_source_event",
-        contract.TRANSACTIONS,
-        "t.source_event_id IS NOT NULL "
-        "AND NOT EXISTS (SELECT FROM scout.bronze_events AS e WHERE e.event_id = t.source_event_id)",
+        "{transactions}",
+        "t.source_event_id IS NOT NULL AND NOT EXISTS (SELECT FROM {bronze} AS e WHERE e.event_id = t.source_event_id)",
         "warning",
         "report",
         "ORPHAN_SOURCE_EVENT",
         "the event it came from is not in bronze",
     ),
 )
+
+
+def built_in() -> tuple[Rule, ...]:
+    """The rules that need not be given, of the tables as they are called in this database."""
+    return tuple(
+        dataclasses.replace(rule, table=contract.words(rule.table), predicate=contract.words(rule.predicate))
+        for rule in _BUILT_IN
+    )
+
 
 KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Rule))
 
@@ -168,7 +181,7 @@ def choose(given: object = None, only: object = None) -> tuple[Rule, ...]:
     what it leaves out stays as built in."""
     if given is not None and not isinstance(given, (list, tuple)):
         raise _refused("the rules", given, "they must be a list of dictionaries")
-    rules = {rule.name: rule for rule in BUILT_IN}
+    rules = {rule.name: rule for rule in built_in()}
     own: set[str] = set()
     for entry in t.cast("list[object]", given or []):
         rule = parse(entry, rules)
@@ -285,11 +298,11 @@ def _encodable(value: str) -> bool:
 
 
 def _table(where: str, value: object) -> str:
-    for table in ALIASES:
-        if value in (table, table.removeprefix(f"{contract.SCHEMA}.")):
+    tables = aliases()
+    for table in tables:
+        if value in (table, contract.bare(table)):
             return table
-    names = ", ".join(table.removeprefix(f"{contract.SCHEMA}.") for table in ALIASES)
-    raise _refused(f"table of {where}", value, f"it must be one of {names}")
+    raise _refused(f"table of {where}", value, f"it must be one of {', '.join(map(contract.bare, tables))}")
 
 
 def _one_of(where: str, whole: dict[str, t.Any], key: str, allowed: tuple[str, ...], default: str) -> str:

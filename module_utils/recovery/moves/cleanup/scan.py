@@ -10,16 +10,16 @@ import typing as t
 
 from ...core.errors import BadInput, DatabaseError, RecoveryError, Systemic
 from ...postgres.driver import psycopg, sql
-from ...postgres.session import translate
+from ...postgres.failures import translate
 from ...scout import contract
 from . import rules
 from .findings import Figures, Finding, Report, Scope, is_systemic, line, percent
-from .rules import Rule
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...postgres.session import Row, Session
+    from .rules import Rule
 
 #: A predicate stands where no aggregate, window or set may stand, and with a bound value, so that PostgreSQL itself takes
 #: one statement only. No row is read.
@@ -45,7 +45,7 @@ scout_recovery_sales AS (
                'transaction_id', t.transaction_id, 'total_amount', t.total_amount::text, 'net_amount', t.net_amount::text,
                'discount_amount', t.discount_amount::text, 'item_count', t.item_count, 'ts', t.ts,
                'processed_at', t.processed_at, 'source_event_id', t.source_event_id) AS sample
-    FROM (SELECT t.*, {names} AS "scout recovery rules" FROM scout.silver_transactions AS t WHERE {window} AND ({any})) AS t
+    FROM (SELECT t.*, {names} AS "scout recovery rules" FROM {transactions} AS t WHERE {window} AND ({any})) AS t
     CROSS JOIN LATERAL unnest(t."scout recovery rules") AS q(rule)
 )"""
 
@@ -56,9 +56,9 @@ scout_recovery_lines AS (
                'transaction_id', l.transaction_id, 'line_id', l.line_id, 'product_id', l.product_id,
                'quantity', l.quantity, 'unit_price', l.unit_price::text, 'line_amount', l.line_amount::text, 'ts', t.ts,
                'processed_at', t.processed_at) AS sample
-    FROM (SELECT l.*, {names} AS "scout recovery rules" FROM scout.silver_line_items AS l WHERE {window} AND ({any})) AS l
+    FROM (SELECT l.*, {names} AS "scout recovery rules" FROM {line_items} AS l WHERE {window} AND ({any})) AS l
     CROSS JOIN LATERAL unnest(l."scout recovery rules") AS q(rule)
-    LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = l.transaction_id
+    LEFT JOIN {transactions} AS t ON t.transaction_id = l.transaction_id
 )"""
 
 #: An event moves with the sale made of it: one its payload names, if it has been loaded or that sale says so.
@@ -69,12 +69,12 @@ scout_recovery_events AS (
                'event_id', b.event_id, 'event_type', b.event_type, 'source_system', b.source_system,
                'transaction_id', left(b.event_data ->> 'transaction_id', 200), 'event_ts', b.event_ts,
                'ingested_at', b.ingested_at) AS sample
-    FROM (SELECT b.*, {names} AS "scout recovery rules" FROM scout.bronze_events AS b WHERE {window} AND ({any})) AS b
+    FROM (SELECT b.*, {names} AS "scout recovery rules" FROM {bronze} AS b WHERE {window} AND ({any})) AS b
     CROSS JOIN LATERAL unnest(b."scout recovery rules") AS q(rule)
-    LEFT JOIN scout.silver_transactions AS t
+    LEFT JOIN {transactions} AS t
       ON t.transaction_id = b.event_data ->> 'transaction_id'
      AND (t.source_event_id = b.event_id
-          OR EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id))
+          OR EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id))
 )"""
 
 #: One row for each violated rule, and one without a rule for what would move: every sale once, however many it violates.
@@ -90,7 +90,7 @@ figures AS (
 ),
 days AS (
     SELECT h.rule, array_agg(DISTINCT t.date_key::text ORDER BY t.date_key::text) AS gold_days
-    FROM hits AS h JOIN scout.silver_transactions AS t ON t.transaction_id = h.transaction_id GROUP BY h.rule
+    FROM hits AS h JOIN {transactions} AS t ON t.transaction_id = h.transaction_id GROUP BY h.rule
 ),
 shown AS (
     SELECT rule, jsonb_agg(sample ORDER BY nth) AS samples
@@ -99,7 +99,7 @@ shown AS (
 ),
 moved AS (
     SELECT DISTINCT t.transaction_id, t.ts, t.processed_at, t.date_key, t.total_amount::numeric AS amount
-    FROM hits AS h JOIN scout.silver_transactions AS t ON t.transaction_id = h.transaction_id
+    FROM hits AS h JOIN {transactions} AS t ON t.transaction_id = h.transaction_id
     WHERE h.rule = ANY(%(moving)s::text[])
 )
 SELECT f.rule, f.violations, f.transactions, f.events, f.amount::text, f.no_amount, d.gold_days, s.samples,
@@ -116,10 +116,11 @@ SELECT NULL, 0, count(*), (SELECT count(DISTINCT event_id) FROM hits WHERE rule 
 FROM moved
 """
 
+#: By the alias of the table.
 PARTS: t.Final[dict[str, tuple[t.LiteralString, str]]] = {
-    contract.TRANSACTIONS: (SALES, "scout_recovery_sales"),
-    contract.LINE_ITEMS: (LINES, "scout_recovery_lines"),
-    contract.BRONZE: (EVENTS, "scout_recovery_events"),
+    "t": (SALES, "scout_recovery_sales"),
+    "l": (LINES, "scout_recovery_lines"),
+    "b": (EVENTS, "scout_recovery_events"),
 }
 
 #: Classes of SQLSTATE for which the predicate is at fault, not the server or another session.
@@ -156,7 +157,7 @@ def scan(
     if not 0 <= samples <= 1000:
         raise BadInput(f"samples {samples} is not usable", next_step="give a number from 0 to 1000")
     scope = scope or Scope()
-    tables = [table for table in PARTS if any(rule.table == table for rule in chosen)]
+    tables = [table for table in rules.aliases() if any(rule.table == table for rule in chosen)]
     with session.read():
         try:
             with session.savepoint():
@@ -209,9 +210,11 @@ def _of_row(rule: Rule, alias: str) -> sql.Composable:
     """The same of a row called `alias`: a sale violates a rule on lines if one of its lines does."""
     if rule.alias == alias:
         return _expression(rule)
-    return sql.SQL(
-        "EXISTS (SELECT FROM scout.silver_line_items AS l WHERE l.transaction_id = {}.transaction_id AND {})"
-    ).format(sql.Identifier(alias), _expression(rule))
+    return contract.compose(
+        "EXISTS (SELECT FROM {line_items} AS l WHERE l.transaction_id = {}.transaction_id AND {})",
+        sql.Identifier(alias),
+        _expression(rule),
+    )
 
 
 def _names(chosen: Sequence[Rule], alias: str) -> sql.Composed:
@@ -227,7 +230,7 @@ def _any(chosen: Sequence[Rule], alias: str) -> sql.Composed:
 
 def _window(table: str, scope: Scope) -> sql.Composable:
     """The scope as a condition on a row of the table, with values to be bound by name."""
-    clock = sql.SQL("b.event_ts" if table == contract.BRONZE else "t.ts")
+    clock = sql.SQL("b.event_ts" if table == contract.names().bronze else "t.ts")
     bounds = [
         sql.SQL("{} {}").format(clock, bound)
         for bound, given in ((sql.SQL(">= %(start)s"), scope.start), (sql.SQL("< %(end)s"), scope.end))
@@ -236,11 +239,11 @@ def _window(table: str, scope: Scope) -> sql.Composable:
     if not bounds:
         return sql.SQL("true")
     inside = sql.SQL(" AND ").join(bounds)
-    if table != contract.LINE_ITEMS:
+    if table != contract.names().line_items:
         return inside
-    return sql.SQL(
-        "EXISTS (SELECT FROM scout.silver_transactions AS t WHERE t.transaction_id = l.transaction_id AND {})"
-    ).format(inside)
+    return contract.compose(
+        "EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = l.transaction_id AND {})", inside
+    )
 
 
 def _bounds(scope: Scope) -> dict[str, t.Any]:
@@ -248,7 +251,7 @@ def _bounds(scope: Scope) -> dict[str, t.Any]:
 
 
 def _from(table: str) -> dict[str, sql.Composable]:
-    return {"table": sql.Identifier(*table.split(".")), "alias": sql.Identifier(rules.ALIASES[table])}
+    return {"table": sql.Identifier(*table.split(".")), "alias": sql.Identifier(rules.aliases()[table])}
 
 
 def _count(session: Session, table: str, scope: Scope) -> int:
@@ -262,15 +265,16 @@ def _count(session: Session, table: str, scope: Scope) -> int:
 def _found(session: Session, chosen: Sequence[Rule], tables: list[str], scope: Scope, samples: int) -> list[Row]:
     """One pass over each table: what its rules found, and what would move."""
     parts: list[sql.Composable] = []
+    hits: list[sql.Composable] = []
     for table in tables:
         own = [rule for rule in chosen if rule.table == table]
-        alias = rules.ALIASES[table]
-        part = sql.SQL(PARTS[table][0]).format(
-            names=_names(own, alias), any=_any(own, alias), window=_window(table, scope)
+        alias = rules.aliases()[table]
+        part, name = PARTS[alias]
+        parts.append(
+            contract.compose(part, names=_names(own, alias), any=_any(own, alias), window=_window(table, scope))
         )
-        parts.append(part)
-    hits = [sql.SQL("SELECT * FROM {}").format(sql.Identifier(PARTS[table][1])) for table in tables]
-    query = sql.SQL(REPORT).format(parts=sql.SQL(", ").join(parts), hits=sql.SQL(" UNION ALL ").join(hits))
+        hits.append(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name)))
+    query = contract.compose(REPORT, parts=sql.SQL(", ").join(parts), hits=sql.SQL(" UNION ALL ").join(hits))
     values = {**_bounds(scope), "samples": samples, "moving": [rule.name for rule in chosen if rule.moves]}
     return session.connection.execute(query, values).fetchall()
 

@@ -11,10 +11,11 @@ import typing as t
 from pathlib import Path as File
 
 from ...core.errors import NotReached, RecoveryError, Stopped
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
+from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
-from ...postgres.session import translate
-from ...scout import event_queue
+from ...postgres.failures import translate
+from ...scout import contract
 from .throttle import WAITING, Standbys
 
 if t.TYPE_CHECKING:
@@ -233,7 +234,7 @@ class Batches:
         who, next_step = "", ""
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
-                who = event_queue.describe(event_queue.in_the_way(self.session))
+                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
             next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else writes the same rows all the time: pause it, then {AGAIN}"

@@ -18,6 +18,7 @@ import typing as t
 
 from ...core.errors import NotReached
 from ...postgres.driver import Jsonb, sql
+from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ...scout.side_effects import has_triggers, refuse_cascades
 from .batches import Done
@@ -36,22 +37,22 @@ PARTS: t.Final = ("events", "ledger", "transactions", "lines")
 #: The dead letters of this batch as they stand in the end.
 STORED_IN_THE_END = """
 WITH stored AS (
-    SELECT {row} FROM scout.bronze_events_dlq
+    SELECT {row} FROM {dead_letters}
     WHERE failed_at = transaction_timestamp() AND error_details ->> 'run_id' = %(run)s
 )
 {sums}
 """
 
 STILL_THERE = """
-SELECT (SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%(ids)s::uuid[])) AS events,
-       (SELECT count(*) FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[]) OR event_id = ANY(%(kept)s::uuid[])) AS ledger,
-       (SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = ANY(%(transactions)s)) AS transactions,
-       (SELECT count(*) FROM scout.silver_line_items WHERE transaction_id = ANY(%(transactions)s)) AS lines
+SELECT (SELECT count(*) FROM {bronze} WHERE event_id = ANY(%(ids)s::uuid[])) AS events,
+       (SELECT count(*) FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[]) OR event_id = ANY(%(kept)s::uuid[])) AS ledger,
+       (SELECT count(*) FROM {transactions} WHERE transaction_id = ANY(%(transactions)s)) AS transactions,
+       (SELECT count(*) FROM {line_items} WHERE transaction_id = ANY(%(transactions)s)) AS lines
 """
 
 STORE_EVENTS = """
 WITH stored AS (
-    INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
+    INSERT INTO {dead_letters} (dlq_id, original_payload, error_code, error_message, error_details, source_system)
     SELECT {dlq_id}, b.event_data, coalesce(w.code, %(code)s), coalesce(w.message, %(message)s),
            %(document)s::jsonb
            || CASE WHEN w.rules IS NULL THEN '{{}}' ELSE jsonb_build_object('rules', w.rules) END
@@ -61,10 +62,10 @@ WITH stored AS (
                    ELSE jsonb_build_object('transaction', {transaction}, 'lines', coalesce(i.lines, '[]')) END
            || CASE WHEN q.requeued IS NULL THEN '{{}}' ELSE jsonb_build_object('requeued', q.requeued) END,
            b.source_system
-    FROM scout.bronze_events AS b
-    LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    FROM {bronze} AS b
+    LEFT JOIN {etl_ledger} AS p ON p.event_id = b.event_id
     LEFT JOIN unnest(%(owners)s::uuid[], %(transactions)s::text[]) AS o (event_id, transaction_id) ON o.event_id = b.event_id
-    LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = o.transaction_id
+    LEFT JOIN {transactions} AS t ON t.transaction_id = o.transaction_id
     LEFT JOIN LATERAL ({lines_of}) AS i ON o.transaction_id IS NOT NULL
     LEFT JOIN LATERAL ({requeued_of}) AS q ON o.transaction_id IS NOT NULL
     LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (event_id uuid, code text, message text, rules jsonb) ON w.event_id = b.event_id
@@ -76,7 +77,7 @@ WITH stored AS (
 
 STORE_SILVER = """
 WITH stored AS (
-    INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
+    INSERT INTO {dead_letters} (dlq_id, original_payload, error_code, error_message, error_details, source_system)
     SELECT {dlq_id}, {transaction}, coalesce(w.code, %(code)s), coalesce(w.message, %(message)s),
            %(document)s::jsonb
            || CASE WHEN w.rules IS NULL THEN '{{}}' ELSE jsonb_build_object('rules', w.rules) END
@@ -84,7 +85,7 @@ WITH stored AS (
            || CASE WHEN q.requeued IS NULL THEN '{{}}' ELSE jsonb_build_object('requeued', q.requeued) END
            || CASE WHEN m.marked IS NULL THEN '{{}}' ELSE jsonb_build_object('marked', m.marked) END,
            NULL
-    FROM scout.silver_transactions AS t
+    FROM {transactions} AS t
     CROSS JOIN LATERAL (SELECT t.transaction_id) AS o
     LEFT JOIN LATERAL ({lines_of}) AS i ON true
     LEFT JOIN LATERAL ({requeued_of}) AS q ON true
@@ -106,13 +107,13 @@ DLQ_ID = sql.SQL("(%(prefix)s || lpad(to_hex(row_number() OVER ()), 12, '0'))::u
 
 LINES_OF = """
 SELECT jsonb_agg({line} ORDER BY l.line_id) AS lines
-FROM scout.silver_line_items AS l WHERE l.transaction_id = o.transaction_id
+FROM {line_items} AS l WHERE l.transaction_id = o.transaction_id
 """
 
 REQUEUED_OF = """
 SELECT jsonb_agg({ledger} ORDER BY p.event_id) AS requeued
 FROM unnest(%(kept_transactions)s::text[], %(kept)s::uuid[]) AS k (transaction_id, event_id)
-JOIN scout.etl_processed AS p ON p.event_id = k.event_id
+JOIN {etl_ledger} AS p ON p.event_id = k.event_id
 WHERE k.transaction_id = o.transaction_id
 """
 
@@ -139,22 +140,22 @@ SUMS = sql.SQL("SELECT {} FROM stored").format(
 )
 
 #: Lines first: a cascade would take them without telling what they were.
-REMOVE: t.Final = (
-    ("lines", "DELETE FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(transactions)s)"),
-    ("transactions", "DELETE FROM scout.silver_transactions AS r WHERE r.transaction_id = ANY(%(transactions)s)"),
+REMOVE: t.Final[tuple[tuple[str, t.LiteralString], ...]] = (
+    ("lines", "DELETE FROM {line_items} AS r WHERE r.transaction_id = ANY(%(transactions)s)"),
+    ("transactions", "DELETE FROM {transactions} AS r WHERE r.transaction_id = ANY(%(transactions)s)"),
     (
         "ledger",
-        "DELETE FROM scout.etl_processed AS r WHERE r.event_id = ANY(%(ids)s::uuid[]) OR r.event_id = ANY(%(kept)s::uuid[])",
+        "DELETE FROM {etl_ledger} AS r WHERE r.event_id = ANY(%(ids)s::uuid[]) OR r.event_id = ANY(%(kept)s::uuid[])",
     ),
-    ("events", "DELETE FROM scout.bronze_events AS r WHERE r.event_id = ANY(%(ids)s::uuid[])"),
+    ("events", "DELETE FROM {bronze} AS r WHERE r.event_id = ANY(%(ids)s::uuid[])"),
 )
 
 #: Events of bronze alone, by a condition instead of a list.
 STORE_PLAIN = """
 WITH stored AS (
-    INSERT INTO scout.bronze_events_dlq (dlq_id, original_payload, error_code, error_message, error_details, source_system)
+    INSERT INTO {dead_letters} (dlq_id, original_payload, error_code, error_message, error_details, source_system)
     SELECT {dlq_id}, b.event_data, %(code)s, %(message)s, jsonb_set(%(document)s::jsonb, '{{event}}', {event}), b.source_system
-    FROM scout.bronze_events AS b WHERE {where}
+    FROM {bronze} AS b WHERE {where}
     RETURNING {payload} AS payload, {image} AS image
 )
 SELECT count(*) AS events, coalesce(sum(payload), 0) AS payloads_digest, coalesce(sum(image), 0) AS events_digest FROM stored
@@ -162,9 +163,9 @@ SELECT count(*) AS events, coalesce(sum(payload), 0) AS payloads_digest, coalesc
 
 #: Whether any of these events left something in the ETL's ledger or in silver.
 LEFT_TRACES = """
-SELECT EXISTS (SELECT FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id) WHERE {where})
-    OR EXISTS (SELECT FROM scout.bronze_events AS b
-               JOIN scout.silver_transactions AS t ON t.transaction_id = {sale} AND t.source_event_id = b.event_id
+SELECT EXISTS (SELECT FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id) WHERE {where})
+    OR EXISTS (SELECT FROM {bronze} AS b
+               JOIN {transactions} AS t ON t.transaction_id = {sale} AND t.source_event_id = b.event_id
                WHERE {where}) AS traces
 """
 
@@ -228,12 +229,13 @@ class Closure:
 
     def left_traces(self, where: sql.Composable, values: Mapping[str, t.Any]) -> bool:
         """Whether events of bronze (alias b) that fulfil `where` have more of a closure than themselves."""
-        return self.session.row(sql.SQL(LEFT_TRACES).format(where=where, sale=sale("b")), **values)["traces"]
+        return self.session.row(contract.compose(LEFT_TRACES, where=where, sale=sale("b")), **values)["traces"]
 
     def move_plain(self, where: sql.Composable, values: Mapping[str, t.Any], limit: Callable[[], None]) -> Done:
         """Moves events that left no traces."""
         session = self.session
-        query = sql.SQL(STORE_PLAIN).format(
+        query = contract.compose(
+            STORE_PLAIN,
             dlq_id=DLQ_ID,
             event=self._event("b"),
             where=where,
@@ -243,12 +245,12 @@ class Closure:
         limit()
         stored = session.row(query, **values, **self._constants)
         limit()
-        query = self._removing("events", sql.SQL("DELETE FROM scout.bronze_events AS b WHERE {}").format(where), "b")
+        query = self._removing("events", contract.compose("DELETE FROM {bronze} AS b WHERE {}", where), "b")
         removed = session.row(query, **values)
         self.prove(stored, removed)
         if self.triggers:
             limit()
-            there = sql.SQL("SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {}").format(where)
+            there = contract.compose("SELECT count(*) AS events FROM {bronze} AS b WHERE {}", where)
             self._prove_in_the_end(removed, session.row(there, **values))
         return Done(stored["events"], {"moved": {"events": stored["events"]}})
 
@@ -285,11 +287,11 @@ class Closure:
         removed: Counts = {}
         for name, statement in REMOVE:
             limit()
-            removed |= session.row(self._removing(name, sql.SQL(t.cast("t.LiteralString", statement)), "r"), **values)
+            removed |= session.row(self._removing(name, contract.compose(statement), "r"), **values)
         self.prove(stored, removed)
         if self.triggers:
             limit()
-            self._prove_in_the_end(removed, session.row(STILL_THERE, **values))
+            self._prove_in_the_end(removed, session.row(contract.compose(STILL_THERE), **values))
         moved = {name: stored[name] for name in PARTS}
         # Marks of events that stay count as requeued.
         moved["ledger"] -= len(kept["events"])
@@ -305,13 +307,13 @@ class Closure:
                 "stopped before a batch whose rows could not be proved safe; it was rolled back",
                 on=self.session.where,
                 said=said,
-                next_step="look for a trigger or rule on scout.bronze_events_dlq or on the tables it was taken from",
+                next_step=contract.words("look for a trigger or rule on {dead_letters} or where it was taken from"),
             )
 
     def _prove_in_the_end(self, removed: Mapping[str, t.Any], there: Mapping[str, t.Any]) -> None:
         """The same proof once more by what the tables hold after all triggers have had their turn."""
         self.prove(dict.fromkeys(there, 0), there)
-        query = sql.SQL(STORED_IN_THE_END).format(row=self._row, sums=SUMS)
+        query = contract.compose(STORED_IN_THE_END, row=self._row, sums=SUMS)
         self.prove(self.session.row(query, run=self.run_id), removed)
 
     @property
@@ -329,13 +331,14 @@ class Closure:
     @functools.cached_property
     def _store_events(self) -> sql.Composed:
         tables = self.tables
-        return sql.SQL(STORE_EVENTS).format(
+        return contract.compose(
+            STORE_EVENTS,
             dlq_id=DLQ_ID,
             event=self._event("b"),
             ledger=tables.ledger.image("p"),
             transaction=tables.transactions.image("t"),
-            lines_of=sql.SQL(LINES_OF).format(line=tables.lines.image("l")),
-            requeued_of=sql.SQL(REQUEUED_OF).format(ledger=tables.ledger.image("p")),
+            lines_of=contract.compose(LINES_OF, line=tables.lines.image("l")),
+            requeued_of=contract.compose(REQUEUED_OF, ledger=tables.ledger.image("p")),
             row=self._row,
             sums=SUMS,
         )
@@ -343,11 +346,12 @@ class Closure:
     @functools.cached_property
     def _store_silver(self) -> sql.Composed:
         tables = self.tables
-        return sql.SQL(STORE_SILVER).format(
+        return contract.compose(
+            STORE_SILVER,
             dlq_id=DLQ_ID,
             transaction=tables.transactions.image("t"),
-            lines_of=sql.SQL(LINES_OF).format(line=tables.lines.image("l")),
-            requeued_of=sql.SQL(REQUEUED_OF).format(ledger=tables.ledger.image("p")),
+            lines_of=contract.compose(LINES_OF, line=tables.lines.image("l")),
+            requeued_of=contract.compose(REQUEUED_OF, ledger=tables.ledger.image("p")),
             row=self._row,
             sums=SUMS,
         )

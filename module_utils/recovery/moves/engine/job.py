@@ -9,12 +9,13 @@ import contextlib
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...ledger import runs as ledgers
 from ...pipeline import pause_resume
+from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
-from ...postgres.session import translate
-from ...scout import contract, event_queue
+from ...postgres.failures import translate
+from ...scout import contract
 from . import plan_file
 from .batches import LOCK_PATIENCE, Options
 
@@ -40,12 +41,10 @@ MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-#: Nobody else may write these while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays open.
-CLOSED: t.Final = (contract.ETL_LEDGER,)
 SCAN_SECONDS: t.Final = 1800.0
 
 LOCKS: t.Final = (
-    f"for each batch: SHARE ROW EXCLUSIVE on {contract.ETL_LEDGER} (the ETL waits, readers and writers of bronze do not) "
+    "for each batch: SHARE ROW EXCLUSIVE on {etl_ledger} (the ETL waits, readers and writers of bronze do not) "
     "and the rows that are moved"
 )
 
@@ -56,6 +55,12 @@ NOUNS: t.Final = {
     "lines": "line item",
     "ledger": "line of the ETL's ledger",
 }
+
+
+def closed() -> tuple[str, ...]:
+    """What nobody else may write while a batch lasts, so that no run of the ETL is in flight or can start. Bronze stays
+    open."""
+    return (contract.names().etl_ledger,)
 
 
 def options(params: Mapping[str, t.Any]) -> Options:
@@ -81,7 +86,9 @@ def reading(session: Session, attempted: str) -> Generator[None]:
         raised = translate(e, attempted, on=session.where)
         if isinstance(e, errors.LockNotAvailable):
             with session.read():
-                who = event_queue.describe(event_queue.in_the_way(session) or event_queue.keepers(session))
+                who = lock_holders.describe(
+                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session)
+                )
             raised.said += f"; locks are held by {who}" if who else ""
         raise raised from e
 
@@ -191,7 +198,7 @@ class Job:
             range=whole.range,
             gold_days=whole.gold_days,
             estimated_seconds=whole.estimated_seconds if some else 0.0,
-            locks=LOCKS,
+            locks=contract.words(LOCKS),
         )
         name = None if self.plan else self.params["plan_file"]
         if name:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...core import files
 from ...core.errors import BadInput, NotReached
-from ...core.progress import count
+from ...core.text import count
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from ...core.errors import BadInput
 from ...postgres.driver import psycopg, sql
+from ...postgres.times import Window, window_of
+from ...scout import contract
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,50 +24,15 @@ if t.TYPE_CHECKING:
 CLOCKS: t.Final = ("ingested_at", "event_ts")
 
 #: The transaction an event is about, as the ETL reads it.
-SALE: t.Final = """CASE WHEN {b}.event_type = 'transaction.v1' AND jsonb_typeof({b}.event_data) = 'object'
+SALE: t.Final = """CASE WHEN {b}.event_type = {transaction_event} AND jsonb_typeof({b}.event_data) = 'object'
     THEN {b}.event_data ->> 'transaction_id' END"""
-
-#: A local time and whether it exists once, never or twice (at a change of the clocks) in that zone.
-LOCAL = """
-SELECT at AS at, at AT TIME ZONE %(zone)s = %(local)s::timestamp AS exists,
-       EXISTS (SELECT FROM generate_series(-2, 2) AS half
-               WHERE half <> 0 AND (at + half * interval '30 minutes') AT TIME ZONE %(zone)s = %(local)s::timestamp) AS twice
-FROM (SELECT %(local)s::timestamp AT TIME ZONE %(zone)s AS at) AS given
-"""
 
 CANONICAL_PATH = "SELECT %(path)s::jsonpath::text AS path"
 
 NOT_FOUND = """
 SELECT count(*) AS missing, (array_agg(id ORDER BY id))[:20] AS ids
-FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = id)
+FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = id)
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """A half-open stretch of time on one clock; None is open."""
-
-    clock: str
-    start: datetime.datetime | None = None
-    end: datetime.datetime | None = None
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """For results, the ledger and plan files."""
-        return {
-            "clock": self.clock,
-            "start": self.start.isoformat() if self.start else None,
-            "end": self.end.isoformat() if self.end else None,
-        }
-
-    def condition(self, alias: str) -> list[sql.Composable]:
-        """Its conditions, values bound as `start` and `end`."""
-        column = sql.Identifier(alias, self.clock)
-        made: list[sql.Composable] = []
-        if self.start is not None:
-            made.append(sql.SQL("{} >= %(start)s").format(column))
-        if self.end is not None:
-            made.append(sql.SQL("{} < %(end)s").format(column))
-        return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +130,7 @@ class Selection:
 
 def sale(alias: str) -> sql.Composed:
     """The transaction an event `alias` is about, as the ETL reads it; NULL where it is about none."""
-    return sql.SQL(SALE).format(b=sql.Identifier(alias))
+    return contract.compose(SALE, b=sql.Identifier(alias))
 
 
 def seen_by_snapshot(alias: str) -> sql.Composed:
@@ -218,59 +185,9 @@ def _texts(values: list[str] | None) -> tuple[str, ...]:
     return tuple(values or ())
 
 
-def window_of(
-    session: Session, params: Mapping[str, t.Any], *, clock: str, start: str = "window_start", end: str = "window_end"
-) -> Window:
-    """The window that two options give, with an offset or in `time_zone`; refuses a reversed one."""
-    zone = params["time_zone"]
-    bounds = {name: moment(session, params[name], zone, name) if params[name] else None for name in (start, end)}
-    first, last = bounds[start], bounds[end]
-    if first and last and last < first:
-        raise BadInput(
-            f"the window ends before it starts: {start} {params[start]!r}, {end} {params[end]!r}",
-            next_step=f"give {end} after {start}",
-        )
-    return Window(clock, first, last)
-
-
-def moment(session: Session, text: str, zone: str | None, name: str) -> datetime.datetime:
-    """A point of time; a naive one is refused unless a zone is given in which it exists exactly once."""
-    try:
-        at = datetime.datetime.fromisoformat(text.strip())
-        if at.tzinfo is not None:
-            return at.astimezone(datetime.UTC)
-    except (ValueError, OverflowError) as e:
-        raise BadInput(
-            f"{name} {text[:80]!r} is not a time, or not one between the years 1 and 9999",
-            next_step="write it as 2026-11-25T01:00:00+08:00 or …Z",
-        ) from e
-    if zone is None:
-        # A date alone takes no offset, and a blank would have to be quoted twice.
-        whole = text.replace(" ", "T") if ":" in text else at.isoformat(timespec="minutes")
-        raise BadInput(
-            f"{name} {text!r} has no offset, so it could mean any of a day's hours",
-            next_step=f"write {whole}Z or {whole}+08:00, or give time_zone (for example -e time_zone=Asia/Manila)",
-        )
-    try:
-        row = session.row(LOCAL, zone=zone, local=at.isoformat())
-    except psycopg.DataError as e:
-        raise BadInput(
-            f"time_zone {zone!r} is not known",
-            said=str(e.diag.message_primary),
-            next_step="use a name like Asia/Manila",
-        ) from e
-    if not row["exists"] or row["twice"]:
-        why = "twice" if row["exists"] else "never"
-        raise BadInput(
-            f"{name} {text!r} exists {why} in {zone}: the clocks are changed there",
-            next_step=f"write it with its offset, for example {row['at'].isoformat()}",
-        )
-    return row["at"].astimezone(datetime.UTC)
-
-
 def not_found(session: Session, ids: Iterable[str]) -> dict[str, t.Any]:
     """How many of these identifiers no event has, and the first twenty of them."""
-    row = session.row(NOT_FOUND, ids=list(ids))
+    row = session.row(contract.compose(NOT_FOUND), ids=list(ids))
     found: list[uuid.UUID] = row["ids"] or []
     return {"count": row["missing"], "ids": [str(event) for event in found]}
 

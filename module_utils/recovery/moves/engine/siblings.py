@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...postgres.driver import sql
+from ...scout import contract
 from .selection import sale, seen_by_snapshot, snapshot_values
 
 if t.TYPE_CHECKING:
@@ -20,16 +21,16 @@ if t.TYPE_CHECKING:
 TOUCHED = """
 WITH member AS MATERIALIZED (
     SELECT b.event_id, b.ingested_at, {sale} AS transaction_id, p.event_id IS NOT NULL AS loaded, NOT ({seen}) AS fresh
-    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p USING (event_id)
+    FROM {bronze} AS b LEFT JOIN {etl_ledger} AS p USING (event_id)
     WHERE b.event_id = ANY(%(ids)s::uuid[])
 ), touched AS (
     SELECT t.transaction_id, t.date_key, (array_agg(m.event_id ORDER BY m.event_id = t.source_event_id DESC NULLS LAST,
                                         m.ingested_at, m.event_id))[1] AS owner
-    FROM member AS m JOIN scout.silver_transactions AS t USING (transaction_id)
+    FROM member AS m JOIN {transactions} AS t USING (transaction_id)
     WHERE m.loaded OR t.source_event_id = m.event_id
     GROUP BY t.transaction_id, t.date_key
     UNION ALL
-    SELECT t.transaction_id, t.date_key, NULL FROM scout.silver_transactions AS t
+    SELECT t.transaction_id, t.date_key, NULL FROM {transactions} AS t
     WHERE t.transaction_id = ANY(%(silver)s)
       AND NOT EXISTS (SELECT FROM member AS m WHERE m.transaction_id = t.transaction_id AND (m.loaded OR t.source_event_id = m.event_id))
 )
@@ -45,10 +46,10 @@ KEPT = """
 SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(event_id::text), '{{}}') AS events
 FROM (
     SELECT k.transaction_id, k.event_id FROM scout_ops.kin AS k
-    JOIN scout.etl_processed AS p USING (event_id) JOIN scout.bronze_events AS b USING (event_id)
+    JOIN {etl_ledger} AS p USING (event_id) JOIN {bronze} AS b USING (event_id)
     WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
     UNION
-    SELECT {sale}, b.event_id FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
+    SELECT {sale}, b.event_id FROM {etl_ledger} AS p JOIN {bronze} AS b USING (event_id)
     WHERE p.processed_at >= %(since)s AND {sale} = ANY(%(transactions)s)
 {fresh}) AS kept
 WHERE event_id <> ALL(%(ids)s::uuid[])
@@ -57,7 +58,7 @@ WHERE event_id <> ALL(%(ids)s::uuid[])
 #: An event that the scan had not seen may share its transaction with any older one.
 KEPT_OF_FRESH = """
     UNION
-    SELECT {sale}, b.event_id FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id)
+    SELECT {sale}, b.event_id FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id)
     WHERE {sale} = ANY(%(fresh)s)
 """
 
@@ -65,7 +66,7 @@ NOTE = """
 WITH meant AS MATERIALIZED (SELECT DISTINCT transaction_id FROM ({relevant}) AS r WHERE transaction_id IS NOT NULL),
 shared AS MATERIALIZED (
     SELECT {sale} AS transaction_id, array_agg(b.event_id) AS events
-    FROM scout.bronze_events AS b
+    FROM {bronze} AS b
     WHERE {sale} IN (SELECT transaction_id FROM meant)
     GROUP BY 1 HAVING count(*) > %(alone)s
 )
@@ -112,7 +113,7 @@ class Kin:
             before = session.row(SINCE)
             session.execute("SELECT set_config('work_mem', '256MB', true)")
             session.execute(FORGET, run_id=self.run_id)
-            query = sql.SQL(NOTE).format(relevant=relevant, sale=sale("b"))
+            query = contract.compose(NOTE, relevant=relevant, sale=sale("b"))
             session.execute(query, run_id=self.run_id, alone=int(shared), mark=mark, **values)
         self.since, self.snapshot = before["since"], before["snapshot"]
 
@@ -127,8 +128,8 @@ class Kin:
             return {"transactions": [], "events": []}
         # A fresh event may name a transaction that nothing was made of: the marks of that are none of ours.
         fresh = sorted({*fresh} & {*transactions})
-        unseen = sql.SQL(KEPT_OF_FRESH).format(sale=sale("b")) if fresh else sql.SQL("")
-        query = sql.SQL(KEPT).format(sale=sale("b"), fresh=unseen)
+        unseen = contract.compose(KEPT_OF_FRESH, sale=sale("b")) if fresh else sql.SQL("")
+        query = contract.compose(KEPT, sale=sale("b"), fresh=unseen)
         return self.session.row(
             query, run_id=self.run_id, transactions=transactions, ids=ids, since=self.since, fresh=fresh
         )
@@ -137,5 +138,5 @@ class Kin:
 def touched_by(session: Session, ids: Sequence[str], silver: Sequence[str], snapshot: str | None) -> Row:
     """The silver transactions that go with these events or are named, the event that carries each, their days, and the
     transactions of events that had not been there at `snapshot`."""
-    query = sql.SQL(TOUCHED).format(sale=sale("b"), seen=seen_by_snapshot("b") if snapshot else sql.SQL("true"))
+    query = contract.compose(TOUCHED, sale=sale("b"), seen=seen_by_snapshot("b") if snapshot else sql.SQL("true"))
     return session.row(query, ids=list(ids), silver=list(silver), **snapshot_values(snapshot))

@@ -9,7 +9,7 @@ import collections
 import time
 import typing as t
 
-from ...core.progress import in_words
+from ...core.text import in_words
 
 if t.TYPE_CHECKING:
     from ...core.progress import Progress

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ...core.errors import NotReached
@@ -26,7 +27,7 @@ if t.TYPE_CHECKING:
 
 GENERATED = """
 SELECT a.attname::text AS name FROM pg_catalog.pg_attribute AS a
-WHERE a.attrelid = 'scout.bronze_events'::regclass AND a.attnum > 0 AND a.attgenerated <> ''
+WHERE a.attrelid = %(bronze)s::regclass AND a.attnum > 0 AND a.attgenerated <> ''
 """
 
 #: Puts events back as their images say; `wanted` is what they should be, `back` what they are. The isolation of poison
@@ -35,7 +36,7 @@ PUT_BACK = """
 WITH wanted AS MATERIALIZED (
     SELECT {image} AS image
     FROM jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, event jsonb, payload text, hash text)
-    JOIN scout.bronze_events_dlq AS d USING (dlq_id)
+    JOIN {dead_letters} AS d USING (dlq_id)
     CROSS JOIN LATERAL (
         SELECT coalesce(w.event, d.error_details -> 'event') AS image, coalesce(w.payload::jsonb, d.original_payload) AS payload,
                CASE WHEN w.event IS NOT NULL OR coalesce(d.error_details ->> 'kind', '') <> 'poison' THEN 'image'
@@ -45,42 +46,42 @@ WITH wanted AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT {from_image} WHERE x.form = 'image'
         UNION ALL
-        SELECT {from_record} FROM jsonb_populate_record(NULL::scout.bronze_events, x.image) AS k WHERE x.form = 'json'
+        SELECT {from_record} FROM jsonb_populate_record(NULL::{bronze}, x.image) AS k WHERE x.form = 'json'
         UNION ALL
-        SELECT {from_record} FROM (SELECT ((d.error_details ->> 'row')::scout.bronze_events).*) AS k WHERE x.form = 'row'
+        SELECT {from_record} FROM (SELECT ((d.error_details ->> 'row')::{bronze}).*) AS k WHERE x.form = 'row'
     ) AS k
     CROSS JOIN LATERAL (SELECT {whole}) AS r
 ), back AS (
-    INSERT INTO scout.bronze_events AS r ({targets}) OVERRIDING SYSTEM VALUE SELECT {values} FROM wanted RETURNING {image} AS image
+    INSERT INTO {bronze} AS r ({targets}) OVERRIDING SYSTEM VALUE SELECT {values} FROM wanted RETURNING {image} AS image
 )
 SELECT (SELECT count(*) FROM wanted) AS wanted, (SELECT {digest} FROM wanted) AS wanted_digest,
        (SELECT count(*) FROM back) AS back, (SELECT {digest} FROM back) AS back_digest
 """
 
-IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
+IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
 
 #: Events that stay and name a transaction: noted by the scan, or loaded by somebody else since.
 SIBLINGS = """
 SELECT k.transaction_id, b.event_id::text AS event_id, p.event_id IS NOT NULL AS loaded
-FROM scout_ops.kin AS k JOIN scout.bronze_events AS b USING (event_id) LEFT JOIN scout.etl_processed AS p USING (event_id)
+FROM scout_ops.kin AS k JOIN {bronze} AS b USING (event_id) LEFT JOIN {etl_ledger} AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s) AND b.event_type = %(event_type)s
 UNION
 SELECT {sale}, b.event_id::text, true
-FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
+FROM {etl_ledger} AS p JOIN {bronze} AS b USING (event_id)
 WHERE p.processed_at >= %(since)s AND p.processed_at <> ALL(%(ours)s::timestamptz[]) AND {sale} = ANY(%(transactions)s)
 """
 
-LOCK = "SELECT FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE"
+LOCK = "SELECT FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE"
 
 TAKE = """
 WITH lines AS (
-    DELETE FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(there)s)
+    DELETE FROM {line_items} AS r WHERE r.transaction_id = ANY(%(there)s)
     RETURNING r.transaction_id AS sale, {line} AS image
 ), transactions AS (
-    DELETE FROM scout.silver_transactions AS r WHERE r.transaction_id = ANY(%(there)s)
+    DELETE FROM {transactions} AS r WHERE r.transaction_id = ANY(%(there)s)
     RETURNING r.transaction_id AS sale, {transaction} AS image
 ), ledger AS (
-    DELETE FROM scout.etl_processed AS r USING unnest(%(marks)s::uuid[], %(marks_of)s::text[]) AS m (event_id, sale)
+    DELETE FROM {etl_ledger} AS r USING unnest(%(marks)s::uuid[], %(marks_of)s::text[]) AS m (event_id, sale)
     WHERE r.event_id = m.event_id RETURNING m.sale, {mark} AS image
 ), gone AS (
     SELECT 'lines' AS part, * FROM lines UNION ALL SELECT 'transactions', * FROM transactions UNION ALL SELECT 'ledger', * FROM ledger
@@ -91,18 +92,18 @@ FROM (SELECT sale, part, jsonb_agg(image) AS images, count(*) AS rows, {digest} 
 GROUP BY sale
 """
 
-DAYS = "SELECT DISTINCT t.date_key::text AS day FROM scout.silver_transactions AS t WHERE t.transaction_id = ANY(%(transactions)s)"
+DAYS = "SELECT DISTINCT t.date_key::text AS day FROM {transactions} AS t WHERE t.transaction_id = ANY(%(transactions)s)"
 
 MADE = """
-SELECT (SELECT count(*) FROM scout.silver_transactions AS t WHERE t.transaction_id = ANY(%(transactions)s)) AS transactions,
-       (SELECT count(*) FROM scout.silver_line_items AS l WHERE l.transaction_id = ANY(%(transactions)s)) AS lines,
-       (SELECT count(*) FROM scout.etl_processed AS p WHERE p.event_id = ANY(%(ids)s::uuid[])) AS ledger
+SELECT (SELECT count(*) FROM {transactions} AS t WHERE t.transaction_id = ANY(%(transactions)s)) AS transactions,
+       (SELECT count(*) FROM {line_items} AS l WHERE l.transaction_id = ANY(%(transactions)s)) AS lines,
+       (SELECT count(*) FROM {etl_ledger} AS p WHERE p.event_id = ANY(%(ids)s::uuid[])) AS ledger
 """
 
 #: Constraints that another copy of an event violates.
-SAME_EVENT: t.Final = ("bronze_events_pkey", "bronze_events_event_hash_key", "unique_event_hash")
+SAME_EVENT: t.Final = re.compile(r"\((?:event_id|event_hash)\)=\(")
 
-IN_BRONZE = "SELECT b.event_id::text AS event_id FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
+IN_BRONZE = "SELECT b.event_id::text AS event_id FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Unit:
     @property
     def loads(self) -> bool:
         """Whether the ETL takes events of this type."""
-        return bool(self.letters) and self.letters[0].type == contract.TRANSACTION_EVENT
+        return bool(self.letters) and self.letters[0].type == contract.names().transaction_event
 
     @property
     def transaction_id(self) -> str | None:
@@ -231,7 +232,7 @@ class Returning:
     def _put_back(self, letters: Sequence[Letter]) -> list[Back]:
         """Puts events back, and proves that they are what their images say."""
         made: list[Back] = []
-        generated = {row["name"] for row in self.session.rows(GENERATED)}
+        generated = {row["name"] for row in self.session.rows(GENERATED, bronze=contract.names().bronze)}
         groups: dict[frozenset[str], list[Letter]] = {}
         for letter in letters:
             groups.setdefault(frozenset(letter.columns) - generated, []).append(letter)
@@ -248,7 +249,7 @@ class Returning:
         """The same proof once more, after all triggers have had their turn."""
         for part in back:
             table = self.tables.bronze.like(part.columns | {"event_data"})
-            query = sql.SQL(IN_THE_END).format(digest=digest(table.image("b")))
+            query = contract.compose(IN_THE_END, digest=digest(table.image("b")))
             found = self.session.row(query, ids=part.ids)
             if (found["events"], found["digest"]) != (len(part.ids), part.digest):
                 raise self._inexact(
@@ -260,14 +261,15 @@ class Returning:
             "stopped before a batch of events that could not be proved exact; it was rolled back",
             on=self.session.where,
             said=said,
-            next_step="look for a trigger or rule on scout.bronze_events",
+            next_step=contract.words("look for a trigger or rule on {bronze}"),
         )
 
     def _put_group(self, columns: frozenset[str], group: Sequence[Letter]) -> Row:
         try:
             return self.session.row(self._put_statement(columns), letters=Jsonb([letter.given() for letter in group]))
         except errors.UniqueViolation as e:
-            if e.diag.constraint_name not in SAME_EVENT:
+            table = f"{e.diag.schema_name}.{e.diag.table_name}"
+            if table != contract.names().bronze or not SAME_EVENT.search(e.diag.message_detail or ""):
                 raise
             # The same event has come in since our snapshot was taken: the next attempt sees it.
             raise errors.SerializationFailure(str(e.diag.message_primary)) from e
@@ -289,7 +291,8 @@ class Returning:
             for c in table.columns
         ]
         whole = [sql.SQL("{} AS {}").format(replaced.get(name, named("k", name)), named(name)) for name in names]
-        return sql.SQL(PUT_BACK).format(
+        return contract.compose(
+            PUT_BACK,
             image=table.image("r"),
             from_image=sql.SQL(", ").join(casts),
             from_record=record,
@@ -309,12 +312,12 @@ class Returning:
         if not transactions:
             return []
         rows = self.session.rows(
-            sql.SQL(SIBLINGS).format(sale=sale("b")),
-            run_id=self.run_id, transactions=transactions, event_type=contract.TRANSACTION_EVENT, since=self.since, ours=self.ours,
+            contract.compose(SIBLINGS, sale=sale("b")),
+            run_id=self.run_id, transactions=transactions, event_type=contract.names().transaction_event, since=self.since, ours=self.ours,
         )  # fmt: skip
         found = [Sibling(**row) for row in rows if row["event_id"] not in own]
         if found:
-            self.session.rows(LOCK, ids=[sibling.event_id for sibling in found])
+            self.session.rows(contract.compose(LOCK), ids=[sibling.event_id for sibling in found])
         return found
 
     def is_pending(self, unit: Unit, event_id: str) -> bool:
@@ -328,7 +331,7 @@ class Returning:
         transaction, and the days concerned."""
         transactions = [unit.transaction_id for unit in units if unit.transaction_id is not None]
         there = (
-            {row["transaction_id"] for row in self.session.rows(THERE, transactions=transactions)}
+            {row["transaction_id"] for row in self.session.rows(contract.compose(THERE), transactions=transactions)}
             if transactions
             else set[str]()
         )
@@ -336,8 +339,9 @@ class Returning:
         marks = [sibling for sibling in siblings if sibling.loaded]
         if not there and not marks:
             return {}, set()
-        days = {row["day"] for row in self.session.rows(DAYS, transactions=list(there))}
-        query = sql.SQL(TAKE).format(
+        days = {row["day"] for row in self.session.rows(contract.compose(DAYS), transactions=list(there))}
+        query = contract.compose(
+            TAKE,
             line=self.tables.lines.image("r"),
             transaction=self.tables.transactions.image("r"),
             mark=self.tables.ledger.image("r"),
@@ -350,15 +354,19 @@ class Returning:
             raise NotReached(
                 "stopped before a batch whose silver could not be taken out whole; it was rolled back",
                 on=self.session.where,
-                next_step="look for a trigger or rule on scout.silver_transactions or scout.etl_processed",
+                next_step=contract.words("look for a trigger or rule on {transactions} or {etl_ledger}"),
             )
         return {row["sale"]: row for row in rows}, days
 
     def _made(self, units: Sequence[Unit], ids: Sequence[str]) -> tuple[dict[str, int], set[str]]:
         transactions = [unit.transaction_id for unit in units if unit.transaction_id is not None]
-        counts = self.session.row(MADE, transactions=transactions, ids=list(ids))
-        return counts, {row["day"] for row in self.session.rows(DAYS, transactions=transactions)}
+        counts = self.session.row(contract.compose(MADE), transactions=transactions, ids=list(ids))
+        return counts, {row["day"] for row in self.session.rows(contract.compose(DAYS), transactions=transactions)}
 
     def in_bronze(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the events that are there."""
-        return {row["event_id"] for row in self.session.rows(IN_BRONZE, ids=list(event_ids))} if event_ids else set()
+        return (
+            {row["event_id"] for row in self.session.rows(contract.compose(IN_BRONZE), ids=list(event_ids))}
+            if event_ids
+            else set()
+        )

@@ -12,12 +12,13 @@ import uuid
 
 from ...core.errors import BadInput
 from ...ledger import history
+from ...postgres import times
 from ...postgres.driver import Jsonb, sql
+from ...postgres.times import Window
 from ...scout import contract
-from ...scout.poison_probe import PROBE, Suspect, unconvertible
+from ...scout.poison_probe import Suspect, unconvertible
 from ..engine import selection
 from ..engine.cursors import Span
-from ..engine.selection import Window
 from .merge_patch import Patch, Repairs, identifiers, patched
 
 if t.TYPE_CHECKING:
@@ -59,15 +60,15 @@ EVENT_ID = sql.SQL("d.error_details #>> '{event,event_id}'")
 
 NOT_FOUND = """
 SELECT id FROM unnest(%(ids)s::text[]) AS id
-WHERE NOT EXISTS (SELECT FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = id::uuid AND d.resolved_at IS NULL)
+WHERE NOT EXISTS (SELECT FROM {dead_letters} AS d WHERE d.dlq_id = id::uuid AND d.resolved_at IS NULL)
 UNION ALL
 SELECT id FROM unnest(%(events)s::text[]) AS id
-WHERE NOT EXISTS (SELECT FROM scout.bronze_events_dlq AS d WHERE {event_id} = id AND d.resolved_at IS NULL)
+WHERE NOT EXISTS (SELECT FROM {dead_letters} AS d WHERE {event_id} = id AND d.resolved_at IS NULL)
 """
 
 KEYS = """
 SELECT coalesce(string_agg(uuid_send(d.dlq_id), ''::bytea ORDER BY d.failed_at NULLS FIRST, d.dlq_id), ''::bytea) AS keys
-FROM scout.bronze_events_dlq AS d WHERE {condition}
+FROM {dead_letters} AS d WHERE {condition}
 """
 
 READ = """
@@ -76,7 +77,7 @@ SELECT d.dlq_id::text AS dlq_id, {plain} AS plain, {event_id} AS event_id, coale
        CASE WHEN {plain} THEN d.original_payload ->> 'event_type' END AS type,
        CASE WHEN %(repair_all)s OR d.dlq_id::text = ANY(%(repaired)s) OR {event_id} = ANY(%(repaired)s)
                  OR {plain} AND cardinality(%(repaired)s::text[]) > 0 THEN d.original_payload::text END AS payload
-FROM scout.bronze_events_dlq AS d WHERE {where}
+FROM {dead_letters} AS d WHERE {where}
 ORDER BY d.failed_at NULLS FIRST, d.dlq_id {lock}
 """
 
@@ -84,20 +85,20 @@ ORDER BY d.failed_at NULLS FIRST, d.dlq_id {lock}
 BECOMES = """
 SELECT w.dlq_id::text AS dlq_id, x.type, x.sale AS transaction_id, x.hash, x.event_id,
        ARRAY(SELECT jsonb_object_keys(x.event)) AS columns,
-       coalesce((SELECT b.event_id FROM scout.bronze_events AS b WHERE b.event_id = x.event_id::uuid),
-                (SELECT b.event_id FROM scout.bronze_events AS b WHERE b.event_hash = x.hash::bytea LIMIT 1))::text AS twin,
+       coalesce((SELECT b.event_id FROM {bronze} AS b WHERE b.event_id = x.event_id::uuid),
+                (SELECT b.event_id FROM {bronze} AS b WHERE b.event_hash = x.hash::bytea LIMIT 1))::text AS twin,
        CASE WHEN x.sale IS NOT NULL THEN coalesce(
-           (SELECT t.date_key::text FROM scout.silver_transactions AS t WHERE t.transaction_id = x.sale),
+           (SELECT t.date_key::text FROM {transactions} AS t WHERE t.transaction_id = x.sale),
            substring(x.payload ->> 'ts' FROM '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'), left(x.event ->> 'ingested_at', 10)) END AS day
 FROM jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, event jsonb, payload text)
-JOIN scout.bronze_events_dlq AS d USING (dlq_id)
+JOIN {dead_letters} AS d USING (dlq_id)
 CROSS JOIN LATERAL (
     SELECT coalesce(w.event, d.error_details -> 'event') AS event, coalesce(w.payload::jsonb, d.original_payload) AS payload
     OFFSET 0
 ) AS made
 CROSS JOIN LATERAL (
     SELECT made.event, made.payload, made.event ->> 'event_type' AS type, made.event ->> 'event_id' AS event_id,
-           CASE WHEN made.event ->> 'event_type' = 'transaction.v1' AND jsonb_typeof(made.payload) = 'object'
+           CASE WHEN made.event ->> 'event_type' = {transaction_event} AND jsonb_typeof(made.payload) = 'object'
                 THEN made.payload ->> 'transaction_id' END AS sale,
            CASE WHEN w.event IS NULL AND (w.payload IS NULL OR w.payload::jsonb = d.original_payload)
                 THEN made.event ->> 'event_hash' ELSE {hash}::text END AS hash
@@ -105,18 +106,15 @@ CROSS JOIN LATERAL (
 """
 
 #: The conversions the ETL makes, tried on what the entries hold, patched where they are to be.
-PROBE_LETTERS = PROBE.replace(
-    "scout.bronze_events AS b",
-    """(
-        SELECT d.dlq_id AS event_id, coalesce(w.payload::jsonb, d.original_payload) AS event_data
-        FROM scout.bronze_events_dlq AS d LEFT JOIN jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, payload text) USING (dlq_id)
-    ) AS b""",
-)
+TO_BE_PROBED = """(
+    SELECT d.dlq_id AS event_id, coalesce(w.payload::jsonb, d.original_payload) AS event_data
+    FROM {dead_letters} AS d LEFT JOIN jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, payload text) USING (dlq_id)
+)"""
 
-HAS_HASH = "SELECT to_regprocedure('scout.canonical_event_hash(jsonb)') IS NOT NULL AS there"
-HASHES: t.Final = {
-    True: sql.SQL("scout.canonical_event_hash(made.payload)"),
-    False: sql.SQL("sha256(convert_to(made.payload::text, 'UTF8'))"),
+HAS_HASH = "SELECT to_regprocedure(%(function)s) IS NOT NULL AS there"
+HASHES: t.Final[dict[bool, t.LiteralString]] = {
+    True: "{event_hash_function}(made.payload)",
+    False: "sha256(convert_to(made.payload::text, 'UTF8'))",
 }
 
 #: Conditions with several values.
@@ -239,7 +237,7 @@ class Letter:
 
 def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
-    window = selection.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
+    window = times.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
     run = identifiers([params["run_id"]], "run_id") if params["run_id"] else [None]
     chosen = Selection(
         window,
@@ -269,7 +267,7 @@ class Path:
 
     def __init__(self, session: Session, chosen: Selection, values: Mapping[str, t.Any]) -> None:
         #: Sixteen bytes each.
-        self.keys: bytes = session.row(sql.SQL(KEYS).format(condition=chosen.to_try()), **values)["keys"]
+        self.keys: bytes = session.row(contract.compose(KEYS, condition=chosen.to_try()), **values)["keys"]
 
     def span(self, session: Session, cursor: t.Any, size: float) -> Span | None:  # noqa: ARG002
         """The next entries."""
@@ -287,7 +285,7 @@ class Path:
 
 def not_found(session: Session, chosen: Selection) -> dict[str, t.Any]:
     """How many of the given ids no unresolved entry has, and the first twenty of them."""
-    query = sql.SQL(NOT_FOUND).format(event_id=EVENT_ID)
+    query = contract.compose(NOT_FOUND, event_id=EVENT_ID)
     ids = [row["id"] for row in session.rows(query, ids=list(chosen.dlq_ids), events=list(chosen.event_ids))]
     return {"count": len(ids), "ids": ids[:20]}
 
@@ -296,8 +294,8 @@ def read(
     session: Session, where: sql.Composable, values: Mapping[str, t.Any], mend: Repairs, *, lock: bool
 ) -> list[Letter]:
     """The entries that fulfil `where` and what each would become, oldest first; locked, if asked."""
-    query = sql.SQL(READ).format(
-        plain=PLAIN, event_id=EVENT_ID, where=where, lock=sql.SQL("FOR UPDATE OF d" if lock else "")
+    query = contract.compose(
+        READ, plain=PLAIN, event_id=EVENT_ID, where=where, lock=sql.SQL("FOR UPDATE OF d" if lock else "")
     )
     drafts: list[dict[str, t.Any]] = []
     for row in session.rows(query, **values, **mend.values):
@@ -319,9 +317,10 @@ def read(
     if not drafts:
         return []
     given = [{name: draft[name] for name in ("dlq_id", "event", "payload")} for draft in drafts]
-    hashed = HASHES[session.row(HAS_HASH)["there"]]
+    function = f"{contract.names().event_hash_function}(jsonb)"
+    hashed = contract.compose(HASHES[session.row(HAS_HASH, function=function)["there"]])
     found: dict[str, dict[str, t.Any]] = {}
-    for row in session.rows(sql.SQL(BECOMES).format(hash=hashed), letters=Jsonb(given)):
+    for row in session.rows(contract.compose(BECOMES, hash=hashed), letters=Jsonb(given)):
         found[row["dlq_id"]] = {**row, "columns": tuple(row["columns"])}
     return [Letter(**{**draft, **found[draft["dlq_id"]]}) for draft in drafts]
 
@@ -336,7 +335,7 @@ def rebuilt(row: Mapping[str, t.Any]) -> tuple[dict[str, t.Any], tuple[str, ...]
         missing.append("event_type")
     event = {
         "event_id": str(uuid.uuid5(NAMESPACE, row["dlq_id"])),
-        "event_type": row["type"] or contract.TRANSACTION_EVENT,
+        "event_type": row["type"] or contract.names().transaction_event,
         "event_ts": event_ts or row["failed_at"],
         "source_system": row["source_system"],
         "ingested_at": row["failed_at"],
@@ -356,6 +355,8 @@ def _written_time(text: str | None) -> str | None:
 
 def suspicious(session: Session, letters: Iterable[Letter], most: int) -> list[Suspect]:
     """Entries that the ETL could not convert, by dlq_id; found without writing."""
-    loadable = [letter for letter in letters if letter.type == contract.TRANSACTION_EVENT]
+    loadable = [letter for letter in letters if letter.type == contract.names().transaction_event]
     given = Jsonb([letter.given() for letter in loadable if letter.payload is not None])
-    return unconvertible(session, [letter.dlq_id for letter in loadable], most, probe=PROBE_LETTERS, letters=given)
+    return unconvertible(
+        session, [letter.dlq_id for letter in loadable], most, source=contract.compose(TO_BE_PROBED), letters=given
+    )

@@ -9,6 +9,7 @@ import typing as t
 
 from ...core.errors import NotReached
 from ...postgres.driver import Jsonb, sql
+from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ...scout.row_images import digest
 from ..engine.selection import sale
@@ -24,7 +25,7 @@ if t.TYPE_CHECKING:
 #: The event that undo would take a transaction to be made of: it has to carry what silver had before.
 OWNERS = """
 SELECT DISTINCT ON ({sale}) {sale} AS transaction_id, b.event_id::text AS event_id
-FROM scout.bronze_events AS b LEFT JOIN scout.silver_transactions AS t ON t.transaction_id = {sale}
+FROM {bronze} AS b LEFT JOIN {transactions} AS t ON t.transaction_id = {sale}
 WHERE b.event_id = ANY(%(ids)s::uuid[])
 ORDER BY {sale}, (b.event_id = t.source_event_id) DESC NULLS LAST, b.ingested_at, b.event_id
 """
@@ -35,9 +36,9 @@ WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(letters)s)
     AS w (place int, dlq_id uuid, event_id uuid, back uuid, resolved_by text, tried int, message text, details jsonb, closure text)
 ), before AS MATERIALIZED (
-    SELECT d.dlq_id, {letter} AS image FROM scout.bronze_events_dlq AS d WHERE d.dlq_id IN (SELECT dlq_id FROM given)
+    SELECT d.dlq_id, {letter} AS image FROM {dead_letters} AS d WHERE d.dlq_id IN (SELECT dlq_id FROM given)
 ), after AS (
-    UPDATE scout.bronze_events_dlq AS d SET
+    UPDATE {dead_letters} AS d SET
         resolved_at = CASE WHEN w.resolved_by IS NOT NULL THEN clock_timestamp() END,
         resolved_by = coalesce(w.resolved_by, d.resolved_by),
         retry_count = coalesce(d.retry_count, 0) + w.tried,
@@ -61,7 +62,7 @@ WITH given AS MATERIALIZED (
            jsonb_build_object('dead_letters', jsonb_build_array(before.image)) || coalesce(w.closure::jsonb, '{{}}'),
            jsonb_build_object('dead_letters', jsonb_build_array(after.image))
            || CASE WHEN b.event_id IS NULL THEN '{{}}' ELSE jsonb_build_object('events', jsonb_build_array({event})) END
-    FROM given AS w JOIN before USING (dlq_id) JOIN after USING (dlq_id) LEFT JOIN scout.bronze_events AS b ON b.event_id = w.back
+    FROM given AS w JOIN before USING (dlq_id) JOIN after USING (dlq_id) LEFT JOIN {bronze} AS b ON b.event_id = w.back
     ORDER BY w.place
     RETURNING removed, added
 )
@@ -86,7 +87,7 @@ class Resolver:
         owners: dict[str, str] = {}
         if taken:
             ids = [letter.event_id for letter in letters]
-            rows = self.session.rows(sql.SQL(OWNERS).format(sale=sale("b")), ids=ids)
+            rows = self.session.rows(contract.compose(OWNERS, sale=sale("b")), ids=ids)
             owners = {row["event_id"]: row["transaction_id"] for row in rows if row["transaction_id"] in taken}
         marks = [
             {
@@ -137,7 +138,8 @@ class Resolver:
             {"place": place, "dlq_id": letter.dlq_id, "event_id": letter.event_id, **mark}
             for place, (letter, mark) in enumerate(zip(letters, marks, strict=True))
         ]
-        query = sql.SQL(MARK).format(
+        query = contract.compose(
+            MARK,
             letter=self.tables.dead_letters.image("d"),
             event=self.tables.bronze.image("b"),
             digest=digest(sql.Identifier("image")),
@@ -154,5 +156,5 @@ class Resolver:
                 "stopped before a batch that could not be written down whole; it was rolled back",
                 on=self.session.where,
                 said="; ".join(f"{name}: wanted {value}, got {found[name]}" for name, value in wanted.items()),
-                next_step="look for a trigger or rule on scout.bronze_events_dlq or scout_ops.images",
+                next_step=contract.words("look for a trigger or rule on {dead_letters} or scout_ops.images"),
             )

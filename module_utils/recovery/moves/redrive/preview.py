@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import sql
+from ...scout import contract
 from ...scout.row_images import digest
 from . import letters as redrive_letters
 from .letters import EVENT_ID, WHY
@@ -42,26 +43,26 @@ FROM (
     SELECT failed_at, retries, why, why IS NULL AND retries < %(max_replays)s AS tried
     FROM (
         SELECT d.failed_at, coalesce(d.retry_count, 0) AS retries, {why} AS why
-        FROM scout.bronze_events_dlq AS d WHERE {condition} OFFSET 0
+        FROM {dead_letters} AS d WHERE {condition} OFFSET 0
     ) AS each
 ) AS known
 """
 
 NOT_REBUILDABLE = """
 SELECT dlq_id::text AS dlq_id, error_code, why
-FROM (SELECT d.dlq_id, d.error_code, d.failed_at, {why} AS why FROM scout.bronze_events_dlq AS d WHERE {condition} OFFSET 0) AS each
+FROM (SELECT d.dlq_id, d.error_code, d.failed_at, {why} AS why FROM {dead_letters} AS d WHERE {condition} OFFSET 0) AS each
 WHERE why IS NOT NULL ORDER BY failed_at, dlq_id LIMIT %(named)s
 """
 
 PARKED = """
 SELECT d.dlq_id::text AS dlq_id, {event_id} AS event_id, d.retry_count, d.error_message AS error
-FROM scout.bronze_events_dlq AS d
+FROM {dead_letters} AS d
 WHERE {condition} AND coalesce(d.retry_count, 0) >= %(max_replays)s AND ({why}) IS NULL ORDER BY d.failed_at, d.dlq_id LIMIT %(named)s
 """
 
 DIGEST = """
 SELECT {digest}::text AS digest, pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
-FROM (SELECT {image} AS image FROM scout.bronze_events_dlq AS d WHERE {condition}) AS i
+FROM (SELECT {image} AS image FROM {dead_letters} AS d WHERE {condition}) AS i
 """
 
 
@@ -125,7 +126,7 @@ class Survey:
 
 def extent(session: Session, selection: Selection, values: Mapping[str, t.Any]) -> Extent:
     """How much a selection is; inside the caller's transaction."""
-    query = sql.SQL(EXTENT).format(why=WHY, condition=selection.condition())
+    query = contract.compose(EXTENT, why=WHY, condition=selection.condition())
     return Extent(**session.row(query, **values))
 
 
@@ -134,11 +135,12 @@ def left_alone(
 ) -> dict[str, list[dict[str, t.Any]]]:
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
     made: dict[str, list[dict[str, t.Any]]] = {}
-    wanted = (("not_rebuildable", NOT_REBUILDABLE, found.not_rebuildable), ("parked_entries", PARKED, found.parked))
+    wanted: tuple[tuple[str, t.LiteralString, int], ...] = (
+        ("not_rebuildable", NOT_REBUILDABLE, found.not_rebuildable),
+        ("parked_entries", PARKED, found.parked),
+    )
     for name, statement, number in wanted:
-        query = sql.SQL(t.cast("t.LiteralString", statement)).format(
-            why=WHY, condition=selection.condition(), event_id=EVENT_ID
-        )
+        query = contract.compose(statement, why=WHY, condition=selection.condition(), event_id=EVENT_ID)
         made[name] = session.rows(query, **values, named=NAMED) if number else []
     return made
 
@@ -156,8 +158,8 @@ def survey(
 ) -> Survey:
     """What it comes to entry by entry; inside the caller's transaction."""
     condition = selection.to_try()
-    query = sql.SQL(DIGEST).format(
-        digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
+    query = contract.compose(
+        DIGEST, digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
     )
     row = session.row(query, **values)
     made = Survey(found, row["snapshot"], row["now"], row["digest"], rate)

@@ -14,12 +14,13 @@ import time
 import typing as t
 
 from ...core.errors import BadInput, Systemic
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import sql
+from ...scout import contract
 from ...scout.poison_probe import Refused
 from ...scout.side_effects import refuse_cascades
 from ..engine.batches import Batches, Done
-from ..engine.job import CLOSED, SCAN_SECONDS
+from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import Kin
 from . import letters as redrive_letters
 from .batch import Returning, Unit
@@ -47,25 +48,25 @@ SALE = sql.SQL(
               WHERE key IN (d.dlq_id::text, d.error_details #>> '{event,event_id}') LIMIT 1),
     %(sale_for_all)s::text, CASE WHEN jsonb_typeof(d.original_payload) = 'object' THEN d.original_payload ->> 'transaction_id' END)"""
 )
-SALES = "SELECT {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition}"
+SALES = "SELECT {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition}"
 
 #: Entries that share a transaction come back together: they are noted like the events that do.
 KIN = """
 INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
 SELECT %(run_id)s, transaction_id, dlq_id FROM (
     SELECT dlq_id, transaction_id, count(*) OVER (PARTITION BY transaction_id) AS entries
-    FROM (SELECT d.dlq_id, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition}) AS s
+    FROM (SELECT d.dlq_id, {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition}) AS s
 ) AS k
 WHERE entries > 1 AND transaction_id IS NOT NULL
 ON CONFLICT DO NOTHING
 """
 
 PICK = """
-WITH base AS MATERIALIZED (SELECT d.dlq_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span})
+WITH base AS MATERIALIZED (SELECT d.dlq_id FROM {dead_letters} AS d WHERE {condition} AND {span})
 SELECT coalesce(array_agg(dlq_id::text), '{{}}') AS ids FROM (
     SELECT dlq_id FROM base
     UNION
-    SELECT d.dlq_id FROM scout_ops.kin AS k JOIN scout.bronze_events_dlq AS d ON d.dlq_id = k.event_id
+    SELECT d.dlq_id FROM scout_ops.kin AS k JOIN {dead_letters} AS d ON d.dlq_id = k.event_id
     WHERE k.run_id = %(run_id)s AND {condition} AND k.transaction_id IN (
         SELECT o.transaction_id FROM scout_ops.kin AS o JOIN base ON base.dlq_id = o.event_id WHERE o.run_id = %(run_id)s)
 ) AS picked
@@ -176,7 +177,7 @@ class Redrive:
         self.returning.since = self.kin.since
         ramp = Ramp(
             session, self.run, path, options, self.progress,
-            closed=CLOSED, total=total, verb="redriven", noun="dead letter",
+            closed=closed(), total=total, verb="redriven", noun="dead letter",
         )  # fmt: skip
         ramp.pace(self.pace, self._committed, self._give_up)
         ramp.go(self._work)
@@ -187,11 +188,11 @@ class Redrive:
     def _note_kin(self) -> None:
         """Which events and entries share the transactions that come back."""
         values = {**self.values, **self.mend.values}
-        relevant = sql.SQL(SALES).format(sale=SALE, condition=self.condition)
+        relevant = contract.compose(SALES, sale=SALE, condition=self.condition)
         self.progress.sometimes("looking for events that share a transaction")
         self.kin.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
         with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
-            query = sql.SQL(KIN).format(sale=SALE, condition=self.condition)
+            query = contract.compose(KIN, sale=SALE, condition=self.condition)
             self.session.execute(query, **values, run_id=self.run.run_id)
 
     def _committed(self) -> int:
@@ -246,7 +247,7 @@ class Redrive:
         """One batch. One call of the ETL may take longer than a batch should, however small that is."""
         session = self.session
         session.limit_statements(session.settings.statement_timeout_seconds)
-        query = sql.SQL(PICK).format(condition=self.condition, span=span.where)
+        query = contract.compose(PICK, condition=self.condition, span=span.where)
         ids = session.row(query, **self.values, **span.values, run_id=self.run.run_id)["ids"]
         where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")
         letters = redrive_letters.read(session, where, {"ids": ids}, self.mend, lock=True)

@@ -10,6 +10,7 @@ import typing as t
 
 from ...core.errors import NotReached
 from ...postgres.driver import Jsonb, sql
+from ...scout import contract
 from ...scout.row_images import digest
 from ..engine.selection import sale
 from ..engine.siblings import touched_by
@@ -26,7 +27,7 @@ if t.TYPE_CHECKING:
 ROWS = """
 WITH items AS ({items})
 SELECT i.item, i.moved, side.name AS side, part.key AS table, r.image ->> keys.name AS key, jsonb_hash_extended(r.image, 0)::text AS digest,
-       CASE WHEN i.removed #>> '{{events,0,event_type}}' = 'transaction.v1' THEN i.transaction_id END AS transaction
+       CASE WHEN i.removed #>> '{{events,0,event_type}}' = {transaction_event} THEN i.transaction_id END AS transaction
 FROM items AS i
 CROSS JOIN LATERAL (VALUES ('removed', i.removed), ('added', i.added)) AS side (name, parts)
 CROSS JOIN LATERAL jsonb_each(side.parts) AS part
@@ -37,30 +38,30 @@ JOIN unnest(%(tables)s::text[], %(keys)s::text[]) AS keys (part, name) ON keys.p
 #: Events that stayed, still marked, while the silver made of them was moved.
 NEEDS = """
 SELECT d.dlq_id::text AS item, ARRAY(SELECT jsonb_array_elements_text(d.error_details -> 'marked')) AS events
-FROM scout.bronze_events_dlq AS d WHERE d.dlq_id = ANY(%(items)s::uuid[]) AND d.error_details ? 'marked'
+FROM {dead_letters} AS d WHERE d.dlq_id = ANY(%(items)s::uuid[]) AND d.error_details ? 'marked'
 """
 
 NOW = "SELECT {key}::text AS key, jsonb_hash_extended({image}, 0)::text AS digest FROM {table} AS r WHERE {key} = ANY(%(wanted)s::{type}[])"
 
 LINES_NOW = """
-SELECT r.transaction_id, r.line_id::text AS key FROM scout.silver_line_items AS r WHERE r.transaction_id = ANY(%(transactions)s)
+SELECT r.transaction_id, r.line_id::text AS key FROM {line_items} AS r WHERE r.transaction_id = ANY(%(transactions)s)
 """
 
 FEEDERS = """
-SELECT k.transaction_id, k.event_id::text AS event_id FROM scout_ops.kin AS k JOIN scout.etl_processed AS p USING (event_id)
+SELECT k.transaction_id, k.event_id::text AS event_id FROM scout_ops.kin AS k JOIN {etl_ledger} AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
 UNION
-SELECT {sale}, b.event_id::text FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
+SELECT {sale}, b.event_id::text FROM {etl_ledger} AS p JOIN {bronze} AS b USING (event_id)
 WHERE p.processed_at >= %(since)s AND {sale} = ANY(%(transactions)s)
 """
 
 #: The same found by reading bronze, where nothing was noted beforehand.
 FEEDERS_SCANNED = """
 SELECT {sale} AS transaction_id, b.event_id::text AS event_id
-FROM scout.bronze_events AS b JOIN scout.etl_processed AS p USING (event_id) WHERE {sale} = ANY(%(transactions)s)
+FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id) WHERE {sale} = ANY(%(transactions)s)
 """
 
-THERE = "SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE t.transaction_id = ANY(%(transactions)s)"
+THERE = "SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id = ANY(%(transactions)s)"
 
 #: Days of silver that an exchange changes.
 DAYS = """
@@ -73,7 +74,7 @@ TWINS = """
 WITH items AS ({items})
 SELECT (r.image ->> 'event_id') AS event_id, b.event_id::text AS twin
 FROM items AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)
-JOIN scout.bronze_events AS b ON b.event_hash = (r.image ->> 'event_hash')::bytea AND b.event_id::text <> r.image ->> 'event_id'
+JOIN {bronze} AS b ON b.event_hash = (r.image ->> 'event_hash')::bytea AND b.event_id::text <> r.image ->> 'event_id'
 """
 
 RETURNING = """
@@ -168,13 +169,16 @@ class Journal:
         sides: dict[str, dict[str, Rows]] = {key: {"removed": {}, "added": {}} for key in keys}
         transactions: dict[str, str | None] = {}
         moved: dict[str, tuple[bool, t.Any]] = {}
-        for row in self.session.rows(sql.SQL(ROWS).format(items=self.items), items=list(keys), **self.names):
+        for row in self.session.rows(contract.compose(ROWS, items=self.items), items=list(keys), **self.names):
             sides[row["item"]][row["side"]].setdefault(row["table"], {})[row["key"]] = row["digest"]
             transactions[row["item"]] = row["transaction"]
             moved[row["item"]] = (True, row["moved"])
         needs: dict[str, tuple[str, ...]] = {}
         if self.source.dead_letters:
-            needs = {row["item"]: tuple(row["events"]) for row in self.session.rows(NEEDS, items=list(keys))}
+            needs = {
+                row["item"]: tuple(row["events"])
+                for row in self.session.rows(contract.compose(NEEDS), items=list(keys))
+            }
         return [
             Item(key, sides[key]["removed"], sides[key]["added"], transactions.get(key), needs.get(key, ()))
             for key in sorted(sides, key=lambda key: moved.get(key, (False, None)))
@@ -190,7 +194,7 @@ class Journal:
             wanted["transactions"] |= {item.transaction} if item.transaction and item.returns_pending else set()
         needs = {event for item in items for event in item.needs}
         keys = [item.key for item in items]
-        found = self.session.rows(sql.SQL(TWINS).format(items=self.items), items=keys)
+        found = self.session.rows(contract.compose(TWINS, items=self.items), items=keys)
         twins = {row["event_id"]: row["twin"] for row in found}
         events = sorted({event for item in items for event in item.loaded} | set(twins.values()))
         # Those that fed the same transactions have to be there as well.
@@ -202,7 +206,7 @@ class Journal:
             made_of = dict(zip(touched["owners"], touched["transactions"], strict=True))
         transactions = sorted(wanted["transactions"] | set(made_of.values()))
         lines: dict[str, list[str]] = {}
-        for row in self.session.rows(LINES_NOW, transactions=transactions):
+        for row in self.session.rows(contract.compose(LINES_NOW), transactions=transactions):
             lines.setdefault(row["transaction_id"], []).append(row["key"])
         feeders = self._feeders(transactions)
         wanted["transactions"] |= set(made_of.values())
@@ -224,9 +228,9 @@ class Journal:
 
     def _feeders(self, transactions: list[str]) -> dict[str, set[str]]:
         feeders: dict[str, set[str]] = {}
-        there = [row["transaction_id"] for row in self.session.rows(THERE, transactions=transactions)]
+        there = [row["transaction_id"] for row in self.session.rows(contract.compose(THERE), transactions=transactions)]
         if there:
-            query = sql.SQL(FEEDERS_SCANNED if self.since is None else FEEDERS).format(sale=sale("b"))
+            query = contract.compose(FEEDERS_SCANNED if self.since is None else FEEDERS, sale=sale("b"))
             for row in self.session.rows(query, run_id=self.run_id, transactions=there, since=self.since):
                 feeders.setdefault(row["transaction_id"], set()).add(row["event_id"])
         return feeders

@@ -10,12 +10,12 @@ import typing as t
 import uuid
 
 from ...core.errors import BadInput, NotReached
-from ...core.progress import count
+from ...core.text import count
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
-from ...postgres.driver import sql
+from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades
 from ..engine.batches import Batches, Done
-from ..engine.job import CLOSED, SCAN_SECONDS
+from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import Kin
 from .journal import Journal
 from .planner import TABLES, Conflict, plan
@@ -52,13 +52,13 @@ UPDATE scout_ops.images SET taken_back_by = NULL WHERE run_id = %(run_id)s AND t
 
 #: Of the transactions of a run's items those that silver has now.
 RELEVANT = """
-SELECT t.transaction_id FROM scout.silver_transactions AS t WHERE t.transaction_id IN (
+SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id IN (
     SELECT image ->> 'transaction_id' FROM ({items}) AS i
     CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'transactions') AS image
     UNION
     SELECT b.event_data ->> 'transaction_id' FROM ({items}) AS i
     CROSS JOIN LATERAL jsonb_array_elements(i.added -> 'events') AS image
-    JOIN scout.bronze_events AS b ON b.event_id = (image ->> 'event_id')::uuid
+    JOIN {bronze} AS b ON b.event_id = (image ->> 'event_id')::uuid
     WHERE jsonb_typeof(b.event_data) = 'object'
     UNION
     SELECT i.transaction_id FROM ({items}) AS i
@@ -205,7 +205,7 @@ class Undo:
         session = self.session
         journal = Journal(session, self.tables, run.run_id, self.source)
         kin = Kin(session, run.run_id)
-        relevant = sql.SQL(RELEVANT).format(items=journal.items_where(self.source.condition))
+        relevant = contract.compose(RELEVANT, items=journal.items_where(self.source.condition))
         kin.scan(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
         journal.since = kin.since
         with session.read():
@@ -219,7 +219,7 @@ class Undo:
             self.source.path(),
             options,
             self.progress,
-            closed=CLOSED,
+            closed=closed(),
             total=total,
             verb="undone",
             noun="item",

@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import Jsonb, sql
+from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ..engine.cursors import Keyset
 
@@ -30,7 +31,7 @@ SELECT d.dlq_id::text AS item, d.failed_at AS moved, d.dlq_id,
                                 THEN jsonb_build_array(k.document -> 'transaction') ELSE '[]' END,
            'lines', coalesce(k.document -> 'lines', '[]')) AS removed,
        jsonb_build_object('dead_letters', jsonb_build_array({image})) AS added
-FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL (SELECT d.error_details || '{{}}' AS document OFFSET 0) AS k WHERE {where}
+FROM {dead_letters} AS d CROSS JOIN LATERAL (SELECT d.error_details || '{{}}' AS document OFFSET 0) AS k WHERE {where}
 """
 
 OF_JOURNAL = """
@@ -45,7 +46,7 @@ SALE_OF_LETTER = sql.SQL(
 
 #: Transactions that a run moved more than once, because the pipeline made them again in between.
 MOVED_AGAIN = """
-SELECT {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND d.error_details ? 'transaction'
+SELECT {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition} AND d.error_details ? 'transaction'
 GROUP BY 1 HAVING count(*) > 1
 """
 
@@ -53,18 +54,18 @@ GROUP BY 1 HAVING count(*) > 1
 #: those of MOVED_AGAIN.
 WITH_KIN_OF_DEAD_LETTERS = """
 WITH base AS MATERIALIZED (
-    SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM scout.bronze_events_dlq AS d WHERE {condition} AND {span}
+    SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition} AND {span}
 )
 SELECT dlq_id::text AS key FROM base
 UNION
-SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
+SELECT d.dlq_id::text FROM {dead_letters} AS d
 WHERE {condition} AND d.failed_at BETWEEN (SELECT min(failed_at) FROM base) AND (SELECT max(failed_at) FROM base)
   AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
 """
 
 AND_MOVED_AGAIN = """
 UNION
-SELECT d.dlq_id::text FROM scout.bronze_events_dlq AS d
+SELECT d.dlq_id::text FROM {dead_letters} AS d
 WHERE {condition} AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id = ANY(%(again)s))
 """
 
@@ -104,9 +105,9 @@ class Source:
         }
 
     @property
-    def table(self) -> sql.SQL:
+    def table(self) -> sql.Composed:
         """The table the items are in."""
-        return sql.SQL("scout.bronze_events_dlq AS d" if self.dead_letters else "scout_ops.images AS i")
+        return contract.compose("{dead_letters} AS d" if self.dead_letters else "scout_ops.images AS i")
 
     @property
     def key(self) -> sql.Identifier:
@@ -126,15 +127,15 @@ class Source:
         """The transactions that the run moved more than once, where that is not to be seen from the items themselves."""
         if not self.dead_letters:
             return []
-        query = sql.SQL(MOVED_AGAIN).format(sale=SALE_OF_LETTER, condition=self.condition)
+        query = contract.compose(MOVED_AGAIN, sale=SALE_OF_LETTER, condition=self.condition)
         return [row["transaction_id"] for row in session.rows(query, **self.values)]
 
     def select_with_kin(self, span: sql.Composable, *, again: bool) -> sql.Composed:
         """The query of the keys of a span's items and of those that share a transaction with them: they go together. With
         `again` it binds the transactions that were moved more than once."""
         if self.dead_letters:
-            query = sql.SQL(WITH_KIN_OF_DEAD_LETTERS + AND_MOVED_AGAIN if again else WITH_KIN_OF_DEAD_LETTERS)
-            return query.format(sale=SALE_OF_LETTER, condition=self.condition, span=span)
+            query = WITH_KIN_OF_DEAD_LETTERS + AND_MOVED_AGAIN if again else WITH_KIN_OF_DEAD_LETTERS
+            return contract.compose(query, sale=SALE_OF_LETTER, condition=self.condition, span=span)
         return sql.SQL(WITH_KIN_OF_JOURNAL).format(condition=self.condition, span=span)
 
     def select(self, where: sql.Composable) -> sql.Composed:
@@ -147,5 +148,5 @@ class Source:
         """The query of the items that fulfil a condition, as `item`, `dlq_id`, `event_id`, `transaction_id`, `removed`, `added`."""
         if self.dead_letters:
             image = dead_letters.image("d")
-            return sql.SQL(OF_DEAD_LETTERS).format(image=image, sale=SALE_OF_LETTER, where=where)
+            return contract.compose(OF_DEAD_LETTERS, image=image, sale=SALE_OF_LETTER, where=where)
         return sql.SQL(OF_JOURNAL).format(where=where)

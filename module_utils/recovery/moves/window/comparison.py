@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ...postgres.driver import sql
-from ...scout import event_queue
+from ...scout import contract, event_queue
 from ..engine.selection import sale
 from ..engine.siblings import SINCE
 from .expected_silver import Model
@@ -39,21 +39,21 @@ CALL_SCANS: t.Final = 6
 JUDGED = """
 WITH inside AS MATERIALIZED (
     SELECT b.event_id, b.ingested_at, {clock} AS at, {sale} AS sale, p.event_id IS NOT NULL AS marked,
-           b.event_type = 'transaction.v1' AS taken,
-           b.event_type = 'transaction.v1' AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id' AS sells,
+           b.event_type = {transaction_event} AS taken,
+           b.event_type = {transaction_event} AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id' AS sells,
            {malformed} AS malformed
-    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    FROM {bronze} AS b LEFT JOIN {etl_ledger} AS p ON p.event_id = b.event_id
     WHERE {condition}
     UNION ALL
     SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, NULL::text, false, false, false, false
     FROM generate_series(1, %(expected)s) WHERE pg_backend_pid() = 0
 ), strays AS MATERIALIZED (
-    SELECT t.transaction_id AS sale, i.at FROM scout.silver_transactions AS t JOIN inside AS i ON i.event_id = t.source_event_id
+    SELECT t.transaction_id AS sale, i.at FROM {transactions} AS t JOIN inside AS i ON i.event_id = t.source_event_id
     WHERE i.sale IS DISTINCT FROM t.transaction_id
 ), named AS MATERIALIZED (
     SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, coalesce({condition}, false) AS inside,
            p.event_id IS NOT NULL AS marked, {malformed} AS malformed
-    FROM scout.bronze_events AS b LEFT JOIN scout.etl_processed AS p ON p.event_id = b.event_id
+    FROM {bronze} AS b LEFT JOIN {etl_ledger} AS p ON p.event_id = b.event_id
     WHERE {sale} IN (SELECT sale FROM inside WHERE sale IS NOT NULL UNION SELECT sale FROM strays)
 ), fed AS MATERIALIZED (
     SELECT sale, event_id, ingested_at, e, inside, marked FROM named WHERE (inside OR marked) AND NOT malformed
@@ -63,7 +63,7 @@ WITH inside AS MATERIALIZED (
 ),
 {compared},
 cleaned AS MATERIALIZED (
-    SELECT DISTINCT d.original_payload ->> 'transaction_id' AS sale FROM scout.bronze_events_dlq AS d
+    SELECT DISTINCT d.original_payload ->> 'transaction_id' AS sale FROM {dead_letters} AS d
     WHERE cardinality(%(cleanups)s::text[]) > 0 AND d.resolved_at IS NULL
       AND d.error_details ->> 'run_id' = ANY(%(cleanups)s::text[]) AND NOT d.error_details ? 'event'
 ), units AS MATERIALIZED (
@@ -113,7 +113,7 @@ COUNTS = """
         SELECT sale, min(at) AS at FROM judged WHERE sale IS NOT NULL GROUP BY sale
         UNION ALL SELECT s.sale, s.at FROM strays AS s JOIN units AS u ON u.sale = s.sale WHERE u.stray
     ) AS first
-    JOIN scout.silver_transactions AS t ON t.transaction_id = first.sale
+    JOIN {transactions} AS t ON t.transaction_id = first.sale
     GROUP BY 1
 )
 SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS classes,
@@ -122,7 +122,7 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        (SELECT count(*) FROM todo) AS units,
        (SELECT coalesce(sum(cardinality(events)), 0)::bigint FROM todo) AS events,
        (SELECT count(*) FROM todo WHERE there) AS transactions,
-       (SELECT count(*) FROM scout.silver_line_items AS l WHERE l.transaction_id IN (SELECT unit FROM todo WHERE there)) AS lines,
+       (SELECT count(*) FROM {line_items} AS l WHERE l.transaction_id IN (SELECT unit FROM todo WHERE there)) AS lines,
        (SELECT coalesce(sum(marks), 0)::bigint FROM todo) AS ledger,
        (SELECT coalesce(sum(hashtextextended(concat_ws('/', unit, events::text, differing::text, there::text), 0)), 0)::text
         FROM todo) AS digest,
@@ -141,14 +141,14 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        (SELECT coalesce(sum(hashtextextended(j.event_id::text, 0)), 0)::text FROM judged AS j WHERE class = 'loaded') AS loaded_digest,
        (SELECT to_jsonb(min(at)) #>> '{{}}' FROM judged) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM judged) AS last,
        (SELECT md5(string_agg(p.prosrc, '/')) FROM pg_catalog.pg_proc AS p
-        WHERE p.oid = to_regprocedure('scout.load_silver_from_bronze(integer)')) AS etl,
+        WHERE p.oid = to_regprocedure(%(etl)s)) AS etl,
        CASE WHEN (SELECT count(*) FROM todo) <= %(carried)s THEN
            (SELECT coalesce(jsonb_agg(jsonb_build_object('unit', unit, 'events', events, 'since', since)), '[]')::text FROM todo)
        END AS carried,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
 """
 
-EXPECTED = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {condition}"
+EXPECTED = "SELECT count(*) AS events FROM {bronze} AS b WHERE {condition}"
 
 CLEANUPS = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
@@ -316,7 +316,8 @@ class Surveyor:
     def _run(self, tail: t.LiteralString, *, only: t.Callable[..., t.Any], **values: t.Any) -> t.Any:
         """`only` runs the query; an event's naive times mean what they mean to the ETL while it does."""
         condition = self.selection.condition()
-        judged = sql.SQL(JUDGED).format(
+        judged = contract.compose(
+            JUDGED,
             clock=sql.Identifier("b", self.selection.window.clock),
             sale=sale("b"),
             malformed=self.model.malformed,
@@ -326,7 +327,7 @@ class Surveyor:
         with event_queue.as_the_pipeline(self.session, self.timezone):
             if self.expected is None:
                 began = time.monotonic()
-                query = sql.SQL(EXPECTED).format(condition=condition)
+                query = contract.compose(EXPECTED, condition=condition)
                 self.expected = self.session.row(query, **self.selection.values)["events"]
                 self.scan_seconds = time.monotonic() - began
             if self.unjudged is None:
@@ -335,11 +336,12 @@ class Surveyor:
                 there = self.session.row("SELECT to_regclass('scout_ops.runs') IS NOT NULL AS there")["there"]
                 self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
             return only(
-                judged + sql.SQL(tail).format(),
+                judged + contract.compose(tail),
                 **self.selection.values,
                 **values,
                 unjudged=self.unjudged,
                 cleanups=self.cleanups,
+                etl=contract.names().etl,
                 expected=self.expected,
                 everything=self.everything,
             )

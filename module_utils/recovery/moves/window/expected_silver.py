@@ -15,6 +15,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import sql
+from ...scout import contract
 from ...scout.row_images import literal, named
 from ..engine.selection import sale
 
@@ -127,7 +128,7 @@ SHAPES: t.Final[dict[str, t.LiteralString]] = {
 
 #: An event that speaks of a transaction, in a way in which the ETL could not read it.
 MALFORMED = """
-{b}.event_type = 'transaction.v1' AND jsonb_typeof({b}.event_data) = 'object' AND {b}.event_data ? 'transaction_id' AND NOT coalesce(
+{b}.event_type = {transaction_event} AND jsonb_typeof({b}.event_data) = 'object' AND {b}.event_data ? 'transaction_id' AND NOT coalesce(
     {b}.event_data ->> 'transaction_id' IS NOT NULL AND {b}.event_data ->> 'store_id' IS NOT NULL
     AND coalesce({b}.event_data ->> 'total_amount', {b}.event_data ->> 'net_amount') IS NOT NULL
     AND {converts}
@@ -157,7 +158,7 @@ ordered AS MATERIALIZED (
     SELECT o.sale, o.nth, item, item ->> 'product_id' AS product_id, position::int AS line_sequence
     FROM ordered AS o CROSS JOIN LATERAL jsonb_array_elements(
         CASE WHEN jsonb_typeof(o.e -> 'items') = 'array' THEN o.e -> 'items' ELSE '[]' END) WITH ORDINALITY AS i (item, position)
-    WHERE o.sale IN (SELECT transaction_id FROM scout.silver_transactions)
+    WHERE o.sale IN (SELECT transaction_id FROM {transactions})
 ), last_lines AS (
     SELECT DISTINCT ON (sale, product_id, line_sequence) * FROM lines_made ORDER BY sale, product_id, line_sequence, nth DESC
 ), first_lines AS (
@@ -173,7 +174,7 @@ ordered AS MATERIALIZED (
             FROM last_lines AS l JOIN first_lines AS f USING (sale, product_id, line_sequence)
         ) AS m
         FULL JOIN (
-            SELECT s.* FROM scout.silver_line_items AS s WHERE s.transaction_id IN (SELECT sale FROM sales)
+            SELECT s.* FROM {line_items} AS s WHERE s.transaction_id IN (SELECT sale FROM sales)
         ) AS s ON s.transaction_id = m.sale AND s.product_id = m.product_id AND s.line_sequence = m.line_sequence
         CROSS JOIN LATERAL (SELECT m.last_item AS item) AS l CROSS JOIN LATERAL (SELECT m.first_item AS item) AS f
     ) AS d CROSS JOIN LATERAL unnest(d.differences) AS differing
@@ -187,7 +188,7 @@ ordered AS MATERIALIZED (
     FROM sales
     LEFT JOIN ordered AS f ON f.sale = sales.sale AND f.nth = 1
     LEFT JOIN ordered AS l ON l.sale = sales.sale AND l.nth = l.of
-    LEFT JOIN scout.silver_transactions AS s ON s.transaction_id = sales.sale
+    LEFT JOIN {transactions} AS s ON s.transaction_id = sales.sale
     LEFT JOIN lines_compared AS i ON i.sale = sales.sale
 )
 """
@@ -195,12 +196,12 @@ ordered AS MATERIALIZED (
 #: Transactions loaded first and last, each with the event it was made of; those outside the window where there are enough.
 SAMPLE = """
 WITH ends AS (
-    (SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t ORDER BY t.processed_at LIMIT %(rows)s)
+    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t ORDER BY t.processed_at LIMIT %(rows)s)
     UNION
-    (SELECT t.transaction_id, t.source_event_id FROM scout.silver_transactions AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
+    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
 ), known AS (
     SELECT s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside
-    FROM ends AS s JOIN scout.bronze_events AS b ON b.event_id = s.source_event_id WHERE {sale} = s.transaction_id
+    FROM ends AS s JOIN {bronze} AS b ON b.event_id = s.source_event_id WHERE {sale} = s.transaction_id
 )
 SELECT transaction_id, event_id FROM known
 WHERE NOT inside OR (SELECT count(*) FROM known WHERE NOT inside) < %(enough)s
@@ -211,7 +212,7 @@ OF_MEMBERS = """
 WITH sales AS (SELECT DISTINCT unnest(%(units)s::text[]) AS sale),
 fed AS MATERIALIZED (
     SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e
-    FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND NOT ({malformed})
+    FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND NOT ({malformed})
 ),
 {compared}
 SELECT sale, differing FROM (
@@ -246,7 +247,7 @@ class Model:
             for key, kind in CONVERTED_ITEMS
         ]
         both = sql.SQL(" AND ")
-        return sql.SQL(MALFORMED).format(b=b, converts=both.join(keys), items_convert=both.join(items))
+        return contract.compose(MALFORMED, b=b, converts=both.join(keys), items_convert=both.join(items))
 
     def _converts(self, text: sql.Composable, kind: str) -> sql.Composed:
         """Whether a text is NULL or can become this type."""
@@ -265,7 +266,8 @@ class Model:
         """The queries that end in `compared`; they need `fed` and `sales` before them."""
         transactions, lines = self.tables.transactions, self.tables.lines
         day = next(source for name, source, _ in FIELDS if name == "date_key")
-        return sql.SQL(COMPARED).format(
+        return contract.compose(
+            COMPARED,
             differences=_differences(FIELDS, transactions, "s", ""),
             line_differences=_differences(LINE_FIELDS, lines, "s", "lines."),
             day_made=sql.SQL("({})::text").format(sql.SQL(t.cast("t.LiteralString", day))),
@@ -273,7 +275,7 @@ class Model:
 
     def unjudged(self, session: Session, selection: Selection) -> list[str]:
         """The fields in which most of a sample of silver differ from the events it was made of: here the ETL fills them otherwise."""
-        query = sql.SQL(SAMPLE).format(condition=selection.condition(), sale=sale("b"))
+        query = contract.compose(SAMPLE, condition=selection.condition(), sale=sale("b"))
         rows = session.rows(query, **selection.values, rows=SAMPLE_ROWS, enough=ENOUGH)
         pairs = {row["transaction_id"]: row["event_id"] for row in rows}
         differing = self.wrong(session, list(pairs), list(pairs.values()), [])
@@ -281,7 +283,7 @@ class Model:
 
     def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
         """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""
-        query = sql.SQL(OF_MEMBERS).format(sale=sale("b"), malformed=self.malformed, compared=self.compared)
+        query = contract.compose(OF_MEMBERS, sale=sale("b"), malformed=self.malformed, compared=self.compared)
         rows = session.rows(query, units=units, ids=ids, unjudged=unjudged)
         return {row["sale"]: row["differing"] for row in rows}
 

@@ -10,15 +10,16 @@ import re
 import typing as t
 
 from ...core.errors import BadInput
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
 from ...postgres.driver import Jsonb
-from ..engine.selection import Selection, Window, window_of
+from ...postgres.times import Window, window_of
+from ..engine.selection import Selection
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Mapping
 
-    from ...ledger.runs import Ledger
+    from ...ledger.ledger import Ledger
     from ...postgres.session import Session
     from ..engine.job import Job
     from .comparison import Survey

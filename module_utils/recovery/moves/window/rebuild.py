@@ -15,7 +15,7 @@ import typing as t
 from ...core.errors import NotReached
 from ...pipeline import poison_policy
 from ...postgres.driver import Jsonb, psycopg, sql
-from ...scout import event_queue
+from ...scout import contract, event_queue
 from ...scout.poison_probe import Refused, verdict_on
 from ..engine.selection import sale
 from ..undo.journal import take_written
@@ -29,14 +29,14 @@ if t.TYPE_CHECKING:
 
 #: Events of these units that were loaded since they were noted.
 SINCE = """
-SELECT {sale} AS unit, b.event_id::text AS event_id FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id)
+SELECT {sale} AS unit, b.event_id::text AS event_id FROM {etl_ledger} AS p JOIN {bronze} AS b USING (event_id)
 WHERE p.processed_at >= %(since)s AND p.processed_at <> ALL(%(ours)s::timestamptz[]) AND {sale} = ANY(%(units)s)
 """
 
 #: The noted events that are still there, each with the transaction it is about; locked, so that the ETL can take them.
 MEMBERS = """
 SELECT b.event_id::text AS event_id, {sale} AS sale, b.event_id = ANY(%(alone)s::uuid[]) AND {malformed} AS suspect
-FROM scout.bronze_events AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE
+FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) FOR UPDATE
 """
 
 GIVEN = "jsonb_to_recordset(%(units)s) AS u (place bigint, item bigint, sale text, events uuid[])"
@@ -45,10 +45,10 @@ GIVEN = "jsonb_to_recordset(%(units)s) AS u (place bigint, item bigint, sale tex
 WRITE_DOWN = """
 WITH there AS MATERIALIZED (
     SELECT u.place, u.sale, u.events,
-           coalesce((SELECT jsonb_agg({transaction}) FROM scout.silver_transactions AS t
+           coalesce((SELECT jsonb_agg({transaction}) FROM {transactions} AS t
                      WHERE t.transaction_id = u.sale), '[]') AS transactions,
-           coalesce((SELECT jsonb_agg({line}) FROM scout.silver_line_items AS l WHERE l.transaction_id = u.sale), '[]') AS lines,
-           coalesce((SELECT jsonb_agg({mark}) FROM scout.etl_processed AS p WHERE p.event_id = ANY(u.events)), '[]') AS ledger
+           coalesce((SELECT jsonb_agg({line}) FROM {line_items} AS l WHERE l.transaction_id = u.sale), '[]') AS lines,
+           coalesce((SELECT jsonb_agg({mark}) FROM {etl_ledger} AS p WHERE p.event_id = ANY(u.events)), '[]') AS ledger
     FROM {given}
 )
 INSERT INTO scout_ops.images (run_id, event_id, transaction_id, removed, added)
@@ -63,9 +63,9 @@ RETURNING item, (added ->> 'place')::bigint AS place
 COMPLETE = """
 WITH made AS MATERIALIZED (
     SELECT u.*, jsonb_build_object(
-        'transactions', coalesce((SELECT jsonb_agg({transaction}) FROM scout.silver_transactions AS t
+        'transactions', coalesce((SELECT jsonb_agg({transaction}) FROM {transactions} AS t
                                   WHERE t.transaction_id = u.sale), '[]'),
-        'ledger', coalesce((SELECT jsonb_agg({mark}) FROM scout.etl_processed AS p WHERE p.event_id = ANY(u.events)), '[]')) AS added
+        'ledger', coalesce((SELECT jsonb_agg({mark}) FROM {etl_ledger} AS p WHERE p.event_id = ANY(u.events)), '[]')) AS added
     FROM {given}
 ), completed AS (
     UPDATE scout_ops.images AS i SET added = made.added FROM made WHERE i.item = made.item RETURNING i.item
@@ -83,22 +83,22 @@ WRITE_DOWN_EVENT = """
 INSERT INTO scout_ops.images (run_id, event_id, removed, added)
 SELECT %(run_id)s, b.event_id, jsonb_build_object(
            'events', jsonb_build_array({event}),
-           'ledger', coalesce((SELECT jsonb_agg({mark}) FROM scout.etl_processed AS p WHERE p.event_id = b.event_id), '[]')), '{{}}'
-FROM scout.bronze_events AS b WHERE b.event_id = %(event_id)s::uuid
+           'ledger', coalesce((SELECT jsonb_agg({mark}) FROM {etl_ledger} AS p WHERE p.event_id = b.event_id), '[]')), '{{}}'
+FROM {bronze} AS b WHERE b.event_id = %(event_id)s::uuid
 RETURNING item
 """
 
 COMPLETE_EVENT = """
 UPDATE scout_ops.images AS i SET dlq_id = d.dlq_id, added = jsonb_build_object('dead_letters', jsonb_build_array({letter}))
-FROM scout.bronze_events_dlq AS d WHERE i.item = %(item)s AND d.dlq_id = %(dlq_id)s::uuid
+FROM {dead_letters} AS d WHERE i.item = %(item)s AND d.dlq_id = %(dlq_id)s::uuid
 """
 
-DAYS = "SELECT DISTINCT t.date_key::text AS day FROM scout.silver_transactions AS t WHERE t.transaction_id = ANY(%(sales)s)"
+DAYS = "SELECT DISTINCT t.date_key::text AS day FROM {transactions} AS t WHERE t.transaction_id = ANY(%(sales)s)"
 
 LET_GO_ALL = """
-WITH marks AS (DELETE FROM scout.etl_processed WHERE event_id = ANY(%(ids)s::uuid[])),
-     lines AS (DELETE FROM scout.silver_line_items WHERE transaction_id = %(sale)s::text)
-DELETE FROM scout.silver_transactions WHERE transaction_id = %(sale)s::text
+WITH marks AS (DELETE FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[])),
+     lines AS (DELETE FROM {line_items} WHERE transaction_id = %(sale)s::text)
+DELETE FROM {transactions} WHERE transaction_id = %(sale)s::text
 """
 
 
@@ -167,12 +167,12 @@ class Remaking:
         names = [unit.transaction for unit in noted if unit.transaction is not None]
         more: dict[str, set[str]] = {}
         if names:
-            query = sql.SQL(SINCE).format(sale=sale("b"))
+            query = contract.compose(SINCE, sale=sale("b"))
             for row in self.session.rows(query, since=self.since, ours=self.ours, units=names):
                 more.setdefault(row["unit"], set()).add(row["event_id"])
         ids = {event for unit in noted for event in unit.events} | {event for found in more.values() for event in found}
         alone = [event for unit in noted if unit.transaction is None for event in unit.events]
-        query = sql.SQL(MEMBERS).format(sale=sale("b"), malformed=self.model.malformed)
+        query = contract.compose(MEMBERS, sale=sale("b"), malformed=self.model.malformed)
         with event_queue.as_the_pipeline(self.session, self.timezone):
             rows = self.session.rows(query, ids=sorted(ids), alone=alone)
         about = {row["event_id"]: row["sale"] for row in rows}
@@ -198,7 +198,7 @@ class Remaking:
     def _remake(self, units: Sequence[Unit]) -> Made:
         session = self.session
         sales = [unit.transaction for unit in units if unit.transaction is not None]
-        days = {row["day"] for row in session.rows(DAYS, sales=sales)}
+        days = {row["day"] for row in session.rows(contract.compose(DAYS), sales=sales)}
         written = self._write_down(units)
         whole = [written[unit.place] for unit in units if unit.place in written and not unit.alone]
         removed = {name: take_written(session, self.tables, name, whole) for name in ("lines", "transactions")}
@@ -217,11 +217,12 @@ class Remaking:
             if wrong:
                 raise Differs(wrong)
         self._complete(units, written)
-        days |= {row["day"] for row in session.rows(DAYS, sales=sales)}
+        days |= {row["day"] for row in session.rows(contract.compose(DAYS), sales=sales)}
         return Made(removed, len(ids), frozenset(days))
 
     def _write_down(self, units: Sequence[Unit]) -> dict[int, int]:
-        query = sql.SQL(WRITE_DOWN).format(
+        query = contract.compose(
+            WRITE_DOWN,
             transaction=self.tables.transactions.image("t"),
             line=self.tables.lines.image("l"),
             mark=self.tables.ledger.image("p"),
@@ -231,8 +232,11 @@ class Remaking:
         return {row["place"]: row["item"] for row in rows}
 
     def _complete(self, units: Sequence[Unit], written: dict[int, int]) -> None:
-        query = sql.SQL(COMPLETE).format(
-            transaction=self.tables.transactions.image("t"), mark=self.tables.ledger.image("p"), given=sql.SQL(GIVEN)
+        query = contract.compose(
+            COMPLETE,
+            transaction=self.tables.transactions.image("t"),
+            mark=self.tables.ledger.image("p"),
+            given=sql.SQL(GIVEN),
         )
         items = self.session.row(query, units=_given(units, written), run_id=self.run_id)["items"]
         if items != len(units):
@@ -248,7 +252,7 @@ class Remaking:
         try:
             with self.session.savepoint():
                 sale = None if unit.alone else unit.transaction
-                self.session.execute(LET_GO_ALL, ids=list(unit.events), sale=sale)
+                self.session.execute(contract.compose(LET_GO_ALL), ids=list(unit.events), sale=sale)
                 with event_queue.exactly(self.session, list(unit.events)) as turns:
                     for turn in turns:
                         self._attempt(turn)
@@ -266,11 +270,11 @@ class Remaking:
     def set_aside(self, event_id: str, refused: Refused, document: dict[str, t.Any]) -> dict[str, t.Any]:
         """Moves an event into the dead letter queue, so that it can be brought back as it was."""
         session, tables = self.session, self.tables
-        query = sql.SQL(WRITE_DOWN_EVENT).format(event=tables.bronze.image("b"), mark=tables.ledger.image("p"))
+        query = contract.compose(WRITE_DOWN_EVENT, event=tables.bronze.image("b"), mark=tables.ledger.image("p"))
         item = session.row(query, run_id=self.run_id, event_id=event_id)["item"]
         take_written(session, tables, "ledger", [item])
         moved = poison_policy.set_aside(session, self.run_id, event_id, refused, document)
-        query = sql.SQL(COMPLETE_EVENT).format(letter=tables.dead_letters.image("d"))
+        query = contract.compose(COMPLETE_EVENT, letter=tables.dead_letters.image("d"))
         session.execute(query, item=item, dlq_id=moved["dlq_id"])
         return moved
 

@@ -10,8 +10,8 @@ import decimal
 import typing as t
 
 from ...core.errors import NotReached
-from ...core.progress import count
-from ...postgres.driver import sql
+from ...core.text import count
+from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ..engine.selection import seen_by_snapshot, snapshot_values
 
@@ -21,30 +21,31 @@ if t.TYPE_CHECKING:
 
     from ...ledger.runs import Run
     from ...postgres.session import Session
-    from ..engine.selection import Selection, Window
+    from ...postgres.times import Window
+    from ..engine.selection import Selection
     from .comparison import Survey, Surveyor
 
 #: Of the events that had been there at the start: how many still are.
-STILL_THERE = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {condition} AND {seen}"
+STILL_THERE = "SELECT count(*) AS events FROM {bronze} AS b WHERE {condition} AND {seen}"
 
-INSIDE = "SELECT count(*) AS events FROM scout.bronze_events AS b WHERE {}"
+INSIDE = "SELECT count(*) AS events FROM {bronze} AS b WHERE {}"
 
 SET_ASIDE = """
-SELECT d.error_details #>> '{event,event_id}' AS event_id, d.dlq_id::text AS dlq_id, d.error_message AS error,
+SELECT d.error_details #>> '{{event,event_id}}' AS event_id, d.dlq_id::text AS dlq_id, d.error_message AS error,
        d.error_details ->> 'sqlstate' AS sqlstate
-FROM scout.bronze_events_dlq AS d
+FROM {dead_letters} AS d
 WHERE d.failed_at >= %(since)s AND d.error_details ->> 'run_id' = %(run_id)s ORDER BY d.failed_at, d.dlq_id
 """
 #: Events of the window that other runs have set aside since this one began; an image has all columns but the payload.
 SET_ASIDE_BY_OTHERS = """
 SELECT count(*) AS events
-FROM scout.bronze_events_dlq AS d
-CROSS JOIN LATERAL jsonb_populate_record(NULL::scout.bronze_events, d.error_details -> 'event') AS kept
+FROM {dead_letters} AS d
+CROSS JOIN LATERAL jsonb_populate_record(NULL::{bronze}, d.error_details -> 'event') AS kept
 CROSS JOIN LATERAL jsonb_populate_record(kept, jsonb_build_object('event_data', d.original_payload)) AS b
 WHERE d.failed_at >= %(since)s AND d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s
   AND d.error_details ? 'event' AND d.error_details ->> 'run_id' IS DISTINCT FROM %(run_id)s
   AND b.ingested_at < %(since)s AND {condition}
-  AND NOT EXISTS (SELECT FROM scout.bronze_events AS o WHERE o.event_id = b.event_id)
+  AND NOT EXISTS (SELECT FROM {bronze} AS o WHERE o.event_id = b.event_id)
 """
 
 STARTED = "SELECT started_at FROM scout_ops.runs WHERE run_id = %(run_id)s"
@@ -103,14 +104,14 @@ class Reconciliation:
         if run:
             since = session.row(STARTED, run_id=run.run_id)["started_at"]
             # The events this run has set aside.
-            poison = session.rows(SET_ASIDE, run_id=run.run_id, since=since)
+            poison = session.rows(contract.compose(SET_ASIDE), run_id=run.run_id, since=since)
             others = _set_aside_by_others(session, run, surveyor.selection, since)
         set_aside = len(poison) + others
         selection = surveyor.selection
-        query = sql.SQL(STILL_THERE).format(condition=selection.condition(), seen=seen_by_snapshot("b"))
+        query = contract.compose(STILL_THERE, condition=selection.condition(), seen=seen_by_snapshot("b"))
         values = {**selection.values, **snapshot_values(before["snapshot"])}
         still_there = session.row(query, **values)["events"]
-        inside = session.row(sql.SQL(INSIDE).format(selection.condition()), **selection.values)["events"]
+        inside = session.row(contract.compose(INSIDE, selection.condition()), **selection.values)["events"]
         # A look at those of the start alone leaves out what came since, and was set aside since.
         aside = set_aside if final.events == inside else min(set_aside, max(0, before["events"] - still_there))
         vanished = max(0, before["events"] - still_there - set_aside)
@@ -215,7 +216,7 @@ def _set_aside_by_others(session: Session, run: Run, selection: Selection, since
     """How many events of the window other runs have set aside since this one began."""
     # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
     meant = dataclasses.replace(selection, snapshot=None)
-    query = sql.SQL(SET_ASIDE_BY_OTHERS).format(condition=meant.condition())
+    query = contract.compose(SET_ASIDE_BY_OTHERS, condition=meant.condition())
     return session.row(query, **meant.values, run_id=run.run_id, since=since, format=FORMAT)["events"]
 
 

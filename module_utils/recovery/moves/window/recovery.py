@@ -12,11 +12,12 @@ import typing as t
 from ...core.errors import RecoveryError
 from ...pipeline.poison_policy import Etl, Tolerance
 from ...postgres.driver import sql
+from ...scout import contract
 from ...scout.poison_probe import Refused, named
 from ...scout.side_effects import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Keyset
-from ..engine.job import CLOSED, SCAN_SECONDS
+from ..engine.job import SCAN_SECONDS, closed
 from .comparison import FORGET
 from .options import sentence
 from .rebuild import Differs, Remaking, Unit
@@ -146,7 +147,7 @@ class Recovery:
         path = Todo(self.run.run_id, self._again)
         self.batches = batches = Strides(
             session, self.run, path, options, self.progress,
-            closed=CLOSED, total=first.todo_events, verb="recovered",
+            closed=closed(), total=first.todo_events, verb="recovered",
         )  # fmt: skip
         try:
             batches.go(self._work)
@@ -300,10 +301,11 @@ class Recovery:
 
     def _is_inside(self, event_id: str) -> bool:
         selection = self.surveyor.selection
-        query = sql.SQL(
-            "SELECT EXISTS (SELECT FROM scout.bronze_events AS b WHERE b.event_id = %(id)s::uuid AND {}) AS inside"
+        query = contract.compose(
+            "SELECT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = %(id)s::uuid AND {}) AS inside",
+            selection.condition(),
         )
-        return self.session.row(query.format(selection.condition()), id=event_id, **selection.values)["inside"]
+        return self.session.row(query, id=event_id, **selection.values)["inside"]
 
     def _set_aside(self, event_id: str, refused: Refused, effects: dict[str, t.Any]) -> None:
         so_far = self.run.effects

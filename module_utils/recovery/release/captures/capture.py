@@ -14,10 +14,13 @@ from pathlib import Path
 
 from ...application import checkout
 from ...core.errors import BadInput, NotReached, RecoveryError
-from ...core.progress import count
+from ...core.text import count
 from ...ledger import runs as ledgers
-from ...postgres.session import attempting
+from ...ledger.pauses import open_pause
+from ...postgres.failures import attempting
+from ...scout import contract
 from ..catalog import reader as catalog_reader
+from ..catalog.entries import Catalog, Entry, Scope
 from . import document as release
 from . import store as captures_store
 from . import table_data
@@ -26,7 +29,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from ...invoke import Call
-    from ...ledger.runs import Ledger, Run
+    from ...ledger.ledger import Ledger
+    from ...ledger.runs import Run
     from ...postgres.session import Row, Session
     from .document import Changes, Document
     from .table_data import Protected
@@ -42,7 +46,7 @@ class Wanted:
     """What is to be captured under which name, and where it is to be kept besides the ledger."""
 
     release: str
-    scope: catalog_reader.Scope
+    scope: Scope
     protect: tuple[str, ...]
     file: Path | None
     recapture: bool
@@ -88,11 +92,11 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
             f"release {name[:100]!r} is not usable",
             next_step="use 1 to 100 letters, digits and . _ + / - (for example v5.2.1)",
         )
-    schemas = tuple(sorted(set(params["schemas"])))
+    schemas = tuple(sorted({contract.names().schema} if params["schemas"] is None else set(params["schemas"])))
     if wrong := [schema for schema in schemas if NEVER.fullmatch(schema)]:
         raise BadInput(
             f"schema {', '.join(wrong)} belongs to no release",
-            next_step='name the schemas of the pipeline: -e \'{"release_schemas": ["scout"]}\'',
+            next_step=f'name the schemas of the pipeline: -e \'{{"release_schemas": ["{contract.names().schema}"]}}\'',
         )
     if not schemas:
         raise BadInput("no schema is named", next_step="name at least one, or leave the option out")
@@ -102,7 +106,7 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
     commit = checkout.checked(params["git_commit"]) if params["git_commit"] else application.get("commit")
     return Wanted(
         release=name,
-        scope=catalog_reader.Scope(schemas, params["migrations_table"]),
+        scope=Scope(schemas, params["migrations_table"]),
         protect=tuple(sorted(set(params["protect"]))),
         file=Path(params["release_file"]).expanduser().absolute() if params["release_file"] else None,
         recapture=params["recapture"],
@@ -134,7 +138,7 @@ def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
     session = call.session
     on_file = release.load(want.file) if want.file and want.file.exists() else None
     with attempting("could not read the ledger", on=session.where), session.read():
-        pause = ledger.open_pause()
+        pause = open_pause(ledger)
         existing = captures_store.current(ledger, want.release)
         other = captures_store.latest(ledger, want.release, want.scope.schemas)
         here = captures_store.origin(session)
@@ -158,7 +162,7 @@ def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
     return Seen(made, existing, previous, on_file, changes, tables, data)
 
 
-def _about(call: Call, want: Wanted, here: captures_store.Origin, found: catalog_reader.Catalog) -> dict[str, t.Any]:
+def _about(call: Call, want: Wanted, here: captures_store.Origin, found: Catalog) -> dict[str, t.Any]:
     """What a capture says of itself."""
     said = captures_store.about(
         name=want.release,
@@ -174,7 +178,7 @@ def _about(call: Call, want: Wanted, here: captures_store.Origin, found: catalog
 
 
 def _protected(
-    session: Session, want: Wanted, existing: Document | None, entries: Mapping[str, catalog_reader.Entry]
+    session: Session, want: Wanted, existing: Document | None, entries: Mapping[str, Entry]
 ) -> tuple[tuple[Protected, ...], list[dict[str, t.Any]] | None]:
     """The tables whose data is meant, and its state where a recapture has to know whether it has changed."""
     if not want.protect:

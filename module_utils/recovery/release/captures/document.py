@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ...core import files
 from ...core.errors import BadInput
-from ...core.progress import count
-from ..catalog.reader import Entry
+from ...core.text import count
+from ..catalog.entries import Entry
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,7 +64,7 @@ class Changes:
         return ", ".join(f"{len(what):,} {name}" for name, what in named.items() if what)
 
     def first(self, few: int = FEW) -> str:
-        """The first of them by name: `view scout.v (definition) changed; column scout.t.x added; …`."""
+        """The first of them by name: `view s.v (definition) changed; column s.t.x added; …`."""
         told = [
             *(f"{readable(key)} ({', '.join(parts)}) changed" for key, parts in self.changed.items()),
             *(f"{readable(key)} added" for key in self.added),
@@ -76,7 +76,7 @@ class Changes:
 
 
 def readable(key: str) -> str:
-    """`materialized view scout.m` for a key."""
+    """`materialized view s.m` for a key."""
     kind, _, name = key.partition(":")
     return f"{kind.replace('_', ' ')} {name}"
 

@@ -11,7 +11,7 @@ import typing as t
 
 from ...core.errors import NotReached
 from ...postgres.driver import Jsonb, errors, psycopg
-from ...postgres.session import translate
+from ...postgres.failures import translate
 from . import document as captures_document
 from . import table_data
 
@@ -19,9 +19,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from ...core.progress import Progress
-    from ...ledger.runs import Ledger, Run
+    from ...ledger.ledger import Ledger
+    from ...ledger.runs import Run
     from ...postgres.session import Row, Session
-    from ..catalog.reader import Scope
+    from ..catalog.entries import Scope
     from .document import Document
     from .table_data import Protected
 

@@ -9,9 +9,10 @@ import dataclasses
 import typing as t
 
 from ...core.errors import BadInput, MissingPrivilege, NotReached
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import errors, sql
-from ...postgres.session import EXACTLY, translate
+from ...postgres.failures import translate
+from ...postgres.session import EXACTLY
 from ...scout import row_images, row_security
 from ...scout.row_images import literal, named
 from ..catalog.database_level import identifier, unreadable

@@ -10,7 +10,7 @@ import typing as t
 
 from ...core.errors import BadInput, MissingPrivilege
 from ...postgres.driver import errors, sql
-from ...postgres.session import translate
+from ...postgres.failures import translate
 from ...scout import contract, cron_jobs
 from .query import Kind
 
@@ -188,7 +188,9 @@ def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:
 
 def _require_sight(session: Session) -> None:
     """Refuses where the jobs of the pipeline's owner cannot be seen: that there are none would be a guess."""
-    found = session.rows(cron_jobs.ETL_OWNER, schema=contract.SCHEMA, name=contract.ETL_FUNCTIONS[0])
+    found = session.rows(
+        cron_jobs.ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
+    )
     owner = found[0]["owner"] if found else ""
     if grants := cron_jobs.missing_grants(session, owner):
         raise MissingPrivilege(

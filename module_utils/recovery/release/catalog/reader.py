@@ -15,10 +15,11 @@ import typing as t
 
 from ...core.errors import BadInput, NotReached
 from ...postgres.driver import errors
-from ...postgres.session import translate
+from ...postgres.failures import translate
 from . import database_level, dependencies, views_and_routines
 from . import query as catalog_query
 from . import tables as catalog_tables
+from .entries import Catalog, Entry, Scope
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,49 +40,6 @@ SELECT set_config('search_path', 'pg_catalog', true), set_config('row_security',
 PRESENT: t.Final = """
 SELECT name FROM unnest(%(names)s::text[]) AS name WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = name)
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Scope:
-    """What a release is about: schemas and what they depend on, and the table with the migration history, if any."""
-
-    schemas: tuple[str, ...]
-    migrations_table: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One object. `facts` are its definition in parts; an absent one is at its default."""
-
-    kind: str
-    name: str
-    facts: dict[str, t.Any]
-    owner: str | None = None
-    #: [grantee, privilege, with grant option, grantor], those that hold by default too.
-    grants: tuple[tuple[str, str, bool, str], ...] = ()
-    comment: str | None = None
-    #: Security labels by provider.
-    labels: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
-    #: Keys of entries that have to be there first.
-    needs: tuple[str, ...] = ()
-    #: Where it is in this database, which tells a renamed object from another one.
-    address: tuple[str, int, int] | None = None
-    #: How lists stand whose order means nothing, but shows in a dump: [grantee, grantor] of `grants` and of those of the columns
-    #: of a view by their name, and of the sequence of a column; `options`. No part of the definition.
-    order: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]], compare=False)
-
-    @property
-    def key(self) -> str:
-        """Its name among all kinds."""
-        return f"{self.kind}:{self.name}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Catalog:
-    """All entries of a scope by key, and which of them are there only because others need them."""
-
-    entries: dict[str, Entry]
-    beyond: tuple[str, ...]
 
 
 def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:

@@ -13,7 +13,7 @@ from ...postgres.identifiers import literal, name
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 #: What GRANT calls a kind; others have no grants of their own.
 GRANTED_ON: t.Final = {
@@ -29,7 +29,6 @@ GRANTED_ON: t.Final = {
     "composite": "TYPE",
     "range": "TYPE",
 }
-
 
 #: The fact that `beside` writes, so that it is nothing to make an entry again for: what goes with which extension.
 FOLLOWS: t.Final = "depends_on_extensions"

@@ -14,7 +14,7 @@ from .common import FOLLOWS, Writer, first_of, follows, parted
 from .tables import differing, drop
 
 if t.TYPE_CHECKING:
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
     from .tables import Facts
 
 # --- constraints

@@ -12,8 +12,7 @@ from ...postgres.identifiers import literal, name
 from .common import Writer, grantee, in_order
 
 if t.TYPE_CHECKING:
-    from ..catalog.reader import Entry
-
+    from ..catalog.entries import Entry
 
 #: What PostgreSQL itself lets everybody use.
 TO_PUBLIC: t.Final = ("FUNCTIONS", "TYPES")

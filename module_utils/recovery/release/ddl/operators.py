@@ -12,7 +12,7 @@ from .common import Writer
 from .types import called, differing, drop
 
 if t.TYPE_CHECKING:
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 CONTEXTS: t.Final = {"assignment": " AS ASSIGNMENT", "implicit": " AS IMPLICIT"}
 

@@ -13,7 +13,7 @@ from .common import FOLLOWS, Writer, parted
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 Facts = dict[str, t.Any]
 

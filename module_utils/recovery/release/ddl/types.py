@@ -12,7 +12,7 @@ from ...postgres.identifiers import literal, name
 from .common import FOLLOWS, Writer, follows
 
 if t.TYPE_CHECKING:
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 Part = dict[str, t.Any]
 

@@ -17,7 +17,7 @@ from .tables import changed_options, listed_options, options
 from .types import Part, again, bare, comment, differing, drop, fact, parts
 
 if t.TYPE_CHECKING:
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 # --- views
 

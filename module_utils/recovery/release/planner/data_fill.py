@@ -20,7 +20,7 @@ from .renames import before, unquoted
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
     from .fill_statements import Kept, Saved
 
 

@@ -19,7 +19,7 @@ from .renames import unquoted
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 #: What may stand in the way of another type for a column, or, as statistics do, would become whose who gives it that.
 BOUND_TO_TYPES: t.Final = (

@@ -15,7 +15,7 @@ from .renames import unquoted
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 #: Where a sequence stands: its last value, and whether that has been given out.
 Counter = tuple[int, bool]

@@ -10,11 +10,8 @@ that, and otherwise dropped and made again, with everything that depends on it.
 from __future__ import annotations
 
 import dataclasses
-import heapq
-import itertools
 import typing as t
 
-from ...core.errors import NotReached
 from ...postgres.identifiers import literal, name
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
@@ -22,22 +19,18 @@ from ..ddl import views
 from ..ddl.common import beside, first_of, grants, parents, parted
 from ..ddl.registry import WRITERS
 from . import fill_statements
-from .data_fill import Filling, table_key
+from .data_fill import table_key
+from .order import FOREIGN_KEY, Action, Ordering, in_order, sequence_of, tables_of
 from .renames import added_again, before, renamed
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from ..catalog.reader import Catalog, Entry
+    from ..catalog.entries import Catalog, Entry
     from .fill_statements import Kept
 
 #: Kinds that stand on a relation and go with it.
 PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
-#: What is done, and to which key.
-Action = tuple[str, str]
-FOREIGN_KEY: t.Final = "foreign key"
-INDEXED: t.Final = ("index", "constraint")
-MAKES: t.Final = ("create", "alter", "rejoin", "attach")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +71,7 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
         key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
     ]
     there, renames = renamed(live.entries, wanted.entries, again)
-    way = _Way(there, wanted.entries, migrations_table, kept)
+    way = Planner(there, wanted.entries, migrations_table, kept)
     steps = list(way.steps())
     apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
     places = {e.address: key for key, e in live.entries.items() if e.address}
@@ -111,13 +104,13 @@ def _adds_labels(step: Step) -> bool:
     return step.key.startswith("enum:") and all(" ADD VALUE " in statement for statement in step.statements)
 
 
-class _Way(Filling):
+class Planner(Ordering):
     """The statements for the changes, in their order."""
 
     def steps(self) -> Iterator[Step]:
         """All of it in an order in which nothing is missing when it is needed."""
         actions = self._actions()
-        order = _sorted(actions.keys(), self._edges(actions))
+        order = in_order(actions.keys(), self.edges(actions))
         for action in order:
             does, key = action
             if statements := actions[action]:
@@ -172,10 +165,10 @@ class _Way(Filling):
     def _counts_otherwise(self, key: str, made: list[str]) -> dict[Action, list[str]]:
         """What a column lets go of first, where a sequence of the same name shall serve it in another way."""
         before, after = self.there[key], self.wanted[key]
-        if after.kind != "column" or not {_sequence_of(before), _sequence_of(after)} - {None}:
+        if after.kind != "column" or not {sequence_of(before), sequence_of(after)} - {None}:
             return {}
         first = [each for each in made if each.endswith(" DROP IDENTITY")]
-        if f"sequence:{_sequence_of(after)}" in self.dropped:
+        if f"sequence:{sequence_of(after)}" in self.dropped:
             first += [each for each in made if each.endswith(" DROP DEFAULT")]
         return {("part", key): first, ("alter", key): [each for each in made if each not in first]} if first else {}
 
@@ -306,14 +299,14 @@ class _Way(Filling):
 
     def _refers_to_one_of(self, key: Entry, gone: set[str]) -> bool:
         """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
-        return bool((_tables_of(key) - {table_key(key.facts["table"])}) & gone)
+        return bool((tables_of(key) - {table_key(key.facts["table"])}) & gone)
 
     def _detached(self, entry: Entry) -> list[str]:
         """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
         part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
         above = {part["table"], *self._above(part["table"])} if part else set[str]()
         referred = any(
-            e.facts.get("type") == FOREIGN_KEY and _tables_of(e) & {*map(table_key, above)} for e in self.there.values()
+            e.facts.get("type") == FOREIGN_KEY and tables_of(e) & {*map(table_key, above)} for e in self.there.values()
         )
         return [f"ALTER TABLE {part['table']} DETACH PARTITION {entry.name}"] if part and referred else []
 
@@ -321,106 +314,6 @@ class _Way(Filling):
         entry = self.there.get(table_key(table))
         for parent in parents(entry) if entry else ():
             yield from (parent, *self._above(parent))
-
-    def _edges(self, actions: Mapping[Action, list[str]]) -> set[tuple[Action, Action]]:
-        """Pairs of actions of which the first comes before the second."""
-        edges: set[tuple[Action, Action]] = set()
-        self.made_as: dict[str, list[str]] = {}
-        for key in self.created:
-            if index := _index_of(self.wanted[key]):
-                self.made_as.setdefault(index, []).append(key)
-
-        def first(one: Action, two: Action) -> None:
-            if one in actions and two in actions and one != two:
-                edges.add((one, two))
-
-        for entry in self.there.values():
-            self._away_from(entry, first)
-        for key, entry in self.wanted.items():
-            for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
-                # A column is altered before its enum is made again, which gives it its default anew.
-                if two != "alter" or key not in self.swapped.get(need, ()):
-                    first((one, need), (two, key))
-            first(("drop", key), ("create", key))
-            first(("part", key), ("rejoin", key))
-            first(("part", key), ("alter", key))
-            first(("part", key), ("create", f"sequence:{_sequence_of(self.there.get(key))}"))
-            self._around_tables(entry, first)
-            self._around_rows(entry, first)
-        return edges
-
-    def _away_from(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """What an entry needs goes, or is altered, after the entry has gone or needs it no more; its name is free then."""
-        key, after = entry.key, self.wanted.get(entry.key)
-        for need in entry.needs:
-            if entry.kind == "column" and need == f"sequence:{_sequence_of(after)}":
-                first(("drop", need), ("alter", key))
-                first(("part", key), ("drop", need))
-                continue
-            for goes in ("drop", "part", "alter"):
-                first((goes, key), ("drop", need))
-            first(("drop", key), ("alter", need))
-            if entry.kind == "column":
-                self._kept_until_gone(entry, need, first)
-        if key in self.dropped and (index := _index_of(entry)):
-            table = table_key(entry.facts["table"])
-            for other in self.made_as.get(index, ()):
-                first(("drop", key), ("create", other))
-                if table not in self.created:
-                    first(("drop", table), ("create", other))
-
-    def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
-        """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
-        name = parted(column.name)[0]
-        table = table_key(name)
-        if need not in self.wanted:
-            first(("create", table), ("drop", need))
-        if table in self.dropped - self.copied and need != table and not need.startswith(f"column:{name}."):
-            first(("drop", table), ("drop", need))
-
-    def _around_rows(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
-        sequences have their columns."""
-        columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
-        copied = table_key(parted(entry.name)[0]) in self.copied
-        if other := self.aside(entry) if entry.kind == "column" and not copied else None:
-            first(("create", entry.key), ("drop", other.key))
-        for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
-            first(("create", one), ("create", two))
-        for parent in self.ancestors(entry) if entry.kind == "table" else ():
-            first(("attach", entry.key), ("fill", table_key(parent)))
-        for key in self._unclustered(entry):
-            first(("alter", key), ("create", entry.key))
-            first(("alter", key), ("alter", entry.key))
-        for does, other in self.fills_of(entry.facts["relation"]) if entry.kind == "trigger" else ():
-            first((does, other), ("rejoin", entry.key))
-        if entry.kind == "sequence" and entry.facts.get("owned_by"):
-            first(("create", entry.key), ("own", entry.key))
-            first(("create", f"column:{entry.facts['owned_by']}"), ("own", entry.key))
-
-    def _unclustered(self, entry: Entry) -> Iterator[str]:
-        """Where a table is clustered by this index, those by which it is no more: what is said last holds."""
-        index: dict[str, t.Any] = (entry.facts.get("index") or entry.facts) if entry.kind in INDEXED else {}
-        if index.get("clustered"):
-            for key, made in self.altered.items():
-                if self.wanted[key].facts.get("table") == entry.facts["table"] and key != entry.key:
-                    yield from (key,) if any(each.endswith(" SET WITHOUT CLUSTER") for each in made) else ()
-
-    def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
-        if entry.kind in ("index", "constraint"):
-            first(("create", entry.key), ("attach", f"table:{entry.facts.get('table')}"))
-        if entry.kind == "trigger" and entry.facts.get("inherited"):
-            first(("attach", f"table:{entry.facts.get('relation')}"), ("create", entry.key))
-            for other in self.wanted.values():
-                if other.kind == "trigger" and not other.facts.get("inherited"):
-                    for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
-                        first((one, other.key), (two, entry.key))
-        if entry.kind == "column" and f"table:{parted(entry.name)[0]}" in self.created:
-            table = parted(entry.name)[0]
-            for need in entry.needs:
-                if not need.startswith(f"column:{table}."):
-                    first(("create", need), ("create", f"table:{table}"))
 
     def _beside(self, key: str) -> list[str]:
         """Owner, grants, comment and labels where they differ, or where it was made again."""
@@ -473,52 +366,5 @@ class _Way(Filling):
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
 
 
-def _index_of(entry: Entry) -> str | None:
-    """The index that an entry is or has, by its name: one name for all tables of a schema."""
-    if entry.kind == "index":
-        return entry.name
-    schema = parted(entry.facts.get("table", ""))[0]
-    return f"{schema}.{first_of(entry)}" if entry.kind == "constraint" and entry.facts.get("index") else None
-
-
-def _sequence_of(column: Entry | None) -> str | None:
-    """The sequence of an identity column."""
-    identity: dict[str, str] = (column.facts.get("identity") if column and column.kind == "column" else None) or {}
-    return identity.get("sequence")
-
-
-def _tables_of(key: Entry) -> set[str]:
-    """The tables of a foreign key, which needs columns of both."""
-    return {table_key(parted(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")}
-
-
 def _old(sequence: str) -> str:
     return before(parted(sequence)[2])
-
-
-def _sorted(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
-    """A topological order; of what is free, drops come first, then the names in their order."""
-    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
-    after: dict[Action, list[Action]] = {}
-    waiting = dict.fromkeys(actions, 0)
-    for one, two in edges:
-        after.setdefault(one, []).append(two)
-        waiting[two] += 1
-    free = [(rank[action[0]], action) for action, number in waiting.items() if not number]
-    heapq.heapify(free)
-    done = 0
-    while free:
-        _, action = heapq.heappop(free)
-        done += 1
-        yield action
-        for follower in after.get(action, ()):
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                heapq.heappush(free, (rank[follower[0]], follower))
-    if done < len(waiting):
-        left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
-        raise NotReached(
-            "could not plan the way back",
-            said=f"these depend on each other in a circle: {', '.join(left[:6])}",
-            next_step="take one of them back by hand, then run the same command again",
-        )

@@ -17,7 +17,7 @@ from ..ddl.registry import WRITERS
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 #: In the order in which they are looked for: what stands below something comes after it.
 KINDS: t.Final = (

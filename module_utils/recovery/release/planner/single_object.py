@@ -14,7 +14,7 @@ from .renames import unquoted
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 
 def alone(live: Mapping[str, Entry], captured: Mapping[str, Entry], key: str) -> dict[str, Entry]:

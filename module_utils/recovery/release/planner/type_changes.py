@@ -12,7 +12,7 @@ import re
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 #: A type as format_type writes it: name, modifiers, what follows these, and whether it is an array.
 TYPE: t.Final = re.compile(

@@ -10,29 +10,32 @@ import typing as t
 import uuid
 
 from ...core.errors import DatabaseError, NotReached
-from ...core.progress import count, in_words
+from ...core.text import in_words
 from ...ledger import runs as ledgers
+from ...ledger.pauses import open_pause
 from ...moves.engine import job as engine_job
 from ...moves.engine import plan_file
 from ...moves.undo import run as undo_run
 from ...pipeline import pause_resume
+from ...postgres.driver import errors
 from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
 from ..catalog import reader as catalog_reader
-from ..planner.renames import added_again
 from . import paused_jobs, rehearsal, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
+from .result import Look, described, nothing
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...invoke import Call
-    from ...ledger.runs import Ledger, Run
+    from ...ledger.ledger import Ledger
+    from ...ledger.runs import Run
     from ...postgres.session import Row, Session
     from ..captures.document import Document
-    from ..catalog.reader import Catalog, Entry
+    from ..catalog.entries import Catalog, Entry
 
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
@@ -41,22 +44,10 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "patience_seconds": {"type": "float", "default": 60.0},
 }
 
-
 #: What to do where down scripts do not arrive.
 OTHER_SCRIPTS: t.Final = "mend the scripts, or leave down_scripts out: the way back is then planned from the capture"
 #: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
 VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What there is: the way back, the pause in force, and where and when this is."""
-
-    way: transaction.Way
-    plan: plan_file.Plan
-    #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
-    newer: tuple[str, ...]
-    other: str
 
 
 def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -85,9 +76,9 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
 def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> dict[str, t.Any]:
     """Plans the way, and goes it unless this is a check."""
     seen = _look(call, params, order)
-    result = _described(order, seen)
+    result = described(order, seen)
     if not seen.way.plan.all_steps:
-        return result | _nothing(order)
+        return result | nothing(order)
     planning = call.check and not params["look"]
     if planning:
         result["warnings"] += _would_refuse(call, seen, order)
@@ -121,16 +112,24 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
     session = call.session
     with engine_job.reading(session, "could not plan the way back"):
         ledger = call.look()
-        pause = ledger.open_pause()
+        pause = open_pause(ledger)
         paused_jobs.refuse_unfinished(session, pause)
         here = captures_store.origin(session)
-        target = transaction.Target(order.document, here.is_that_of(order.document), order.only)
-        kept = saved_data.kept(session, order.document, may_look=ledger.present)
+        document = _as_kept(ledger, order)
+        target = transaction.Target(document, here.is_that_of(document), order.only)
+        kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
         newer = _newer(way, other)
         table_data.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
     return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
+
+
+def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
+    """The capture on the snapshot that the catalog is read on: whoever has gone back since it was asked for has made objects again,
+    and moved what the ledger knows of their addresses in the same transaction."""
+    kept = captures_store.by_id(ledger, order.document["capture_id"]) if order.in_ledger else None
+    return kept or order.document
 
 
 def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
@@ -312,17 +311,15 @@ class _Going:
     def prepare(self) -> None:
         """Captures what there is with the data that goes, which nobody writes from here on."""
         session, way = self.call.session, self.seen.way
-        saved_data.hold(session, way.saves)
-        pause = self.ledger.open_pause()
+        try:
+            saved_data.hold(session, way.saves)
+        except (errors.UndefinedTable, errors.InvalidSchemaName) as e:
+            raise _changed_since(session, e.diag.message_primary or "") from e
+        pause = open_pause(self.ledger)
         there = transaction.live(session, way.target, pause.jobs if pause else ())
         if there.entries != way.live.entries:
             differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
-            raise NotReached(
-                "refused to go back: the schema has changed since the way was planned",
-                on=session.where,
-                said=differing.first(),
-                next_step="wait until whoever changes it has finished, then run the same command again",
-            )
+            raise _changed_since(session, differing.first())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
         gone = saved_data.sequences(there.entries) - saved_data.sequences(way.wanted)
@@ -362,7 +359,7 @@ class _Going:
             captures_document.at(self.before, {old: after.get(names.get(old, old)) for old in self.there.entries}),
         )
         if way.target.same_database:
-            captures_store.move(self.ledger, captures_document.at(self.order.document, after))
+            captures_store.move(self.ledger, captures_document.at(way.target.document, after))
         if undone is not None:
             self.call.session.execute(undo_run.UNDONE, by=self.run.run_id, run_id=undone["run_id"])
             if undone["undoes"]:
@@ -380,75 +377,10 @@ class _Going:
         )
 
 
-def _described(order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
-    """What a result says before anything is done."""
-    document = order.document
-    about = {name: document.get(name) for name in ("release", "capture_id", "digest", "captured_at", "git_commit")}
-    told = transaction.described(seen.way)
-    return {
-        **about,
-        "goal": order.goal,
-        **told,
-        "only": order.only,
-        "down_scripts": [script.name for script in order.scripts],
-        "run_id": None,
-        "undo": None,
-        "before": None,
-        "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
-        "filled": list(seen.way.plan.filled),
-        "held": [],
-        "attempts": 0,
-        "seconds": 0.0,
-        "rehearsal": None,
-        "plan": {name: getattr(seen.plan, name) for name in ("counts", "digests", "locks", "made_at", "key")},
-        "plan_file": None,
-        "newer": list(seen.newer),
-        "effects": {},
-        "gold_days": [],
-        "warnings": [*_about_newer(order, seen), *_about_made_again(order, seen)],
-        "diff": _diff(order, told),
-    }
-
-
-def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
-    if not seen.newer:
-        return []
-    captures = f"neither {order.goal} nor {seen.other}"
-    return [f"{captures} knows these, and they go, with their data saved: {saved_data.readable(seen.newer)}"]
-
-
-def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
-    """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
-    again = [key for key in added_again(seen.way.live.entries, seen.way.wanted) if key not in seen.way.plan.filled]
-    text = (
-        f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
+def _changed_since(session: Session, said: str) -> NotReached:
+    return NotReached(
+        "refused to go back: the schema has changed since the way was planned",
+        on=session.where,
+        said=said,
+        next_step="wait until whoever changes it has finished, then run the same command again",
     )
-    return [f"{text}: {saved_data.readable(again)}"] if again else []
-
-
-def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
-    """The plan as a reviewer reads it: what each step does, its hazard and its lock, and the statements as added lines."""
-    if not told["steps"]:
-        return {"before": "", "after": ""}
-    lines: list[str] = []
-    for step in told["steps"]:
-        lock = f", {step['lock']}" if step["lock"] else ""
-        lines.append(f"-- {step['does']} {captures_document.readable(step['key'])}: {step['hazard']}{lock}")
-        lines += [f"{statement};" for statement in step["statements"]]
-    by = (
-        f" by {', '.join(script.name for script in order.scripts)}, which must come to the same as"
-        if order.scripts
-        else ""
-    )
-    header = f"the way to {order.goal}{by}"
-    return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
-
-
-def _nothing(order: restore_request.Order) -> dict[str, t.Any]:
-    number = len(order.document["entries"])
-    what = captures_document.readable(order.only) if order.only else count(number, "object")
-    captured = order.document["captured_at"][:16].replace("T", " ")
-    return {
-        "changed": False,
-        "summary": f"nothing differs from {order.goal} of {captured} UTC: {what}",
-    }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...core.errors import BadInput
 from ...postgres.driver import errors, psycopg
-from ...postgres.session import translate
+from ...postgres.failures import translate
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,6 +9,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...postgres.driver import errors
+from ...scout import contract
 from ..catalog.database_level import identifier
 
 if t.TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _plain(signature: str) -> str:
 
 
 def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
-    """`scout.f(integer, text)` in parts; without parentheses all types are meant."""
+    """`schema.f(integer, text)` in parts; without parentheses all types are meant."""
     path, paren, rest = text.strip().partition("(")
     if not paren:
         return path, None
@@ -112,7 +113,7 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
         raise BadInput(
             f"drop_function {text[:200]!r} is not usable",
             said="a parenthesis is not closed",
-            next_step="give schema.function(types): -e drop_function='scout.f(integer, text)'",
+            next_step=contract.words("give schema.function(types): -e drop_function='{schema}.f(integer, text)'"),
         )
     words = [word.strip() for word in _separated(rest[:-1])]
     words = [word for word in words if word]
@@ -123,7 +124,7 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
         raise BadInput(
             f"drop_function {text[:200]!r} is not usable",
             said=e.diag.message_primary or str(e),
-            next_step="give types as SQL writes them: -e drop_function='scout.f(integer, text)'",
+            next_step=contract.words("give types as SQL writes them: -e drop_function='{schema}.f(integer, text)'"),
         ) from e
     return path, [row["type"] or row["word"] for row in rows]
 

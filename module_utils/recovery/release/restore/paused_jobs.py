@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...core.errors import NotReached
+from ...ledger.pauses import open_pause, set_pause_jobs
 from ...pipeline import pause_resume
 from ...scout import cron_jobs
 from ..catalog import database_level
@@ -15,9 +16,10 @@ from ..catalog import database_level
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...ledger.runs import Ledger, Pause
+    from ...ledger.ledger import Ledger
+    from ...ledger.pauses import Pause
     from ...postgres.session import Row, Session
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 
 def refuse_unfinished(session: Session, pause: Pause | None) -> None:
@@ -37,7 +39,7 @@ def hold(
 ) -> tuple[list[Row], list[str]]:
     """What the pause in force holds from now on, and the names of jobs it did not hold before; inside the transaction that has
     given all jobs their captured state, before anybody sees that."""
-    pause = ledger.open_pause()
+    pause = open_pause(ledger)
     if pause is None:
         return [], []
     # Data is saved with policies off, and by one pg_cron shows each role its own jobs.
@@ -56,5 +58,5 @@ def hold(
     anew = {(job.jobname, job.owner) for job in started}
     kept = [entry for entry in given_back if (entry["jobname"], entry["owner"]) not in anew]
     now = [*kept, *map(pause_resume.saved, started)]
-    ledger.set_pause_jobs(pause, now)
+    set_pause_jobs(ledger, pause, now)
     return now, [job.jobname for job in started]

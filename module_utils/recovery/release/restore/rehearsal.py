@@ -13,12 +13,13 @@ import typing as t
 
 from ...core import subprocesses
 from ...core.errors import ConnectionLost, NotReached, RecoveryError, Stopped
-from ...core.progress import count
+from ...core.text import count
 from ...postgres import pg_dump as postgres_pg_dump
 from ...postgres.driver import psycopg
-from ...postgres.session import EXACTLY, translate
+from ...postgres.failures import translate
+from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
-from ..catalog.reader import Catalog
+from ..catalog.entries import Catalog
 from ..planner import plan as planner_plan
 from . import scratch_database, transaction
 
@@ -27,7 +28,7 @@ if t.TYPE_CHECKING:
 
     from ...core.progress import Progress
     from ...postgres.session import Session
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
 
 FOLDER: t.Final = "scout-rehearsal"
 #: A copy of the schema has no data for these, or they cannot be in a second database.

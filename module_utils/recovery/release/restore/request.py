@@ -46,6 +46,8 @@ class Order:
     asked: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
     #: The run that is taken back by this.
     undone: Row | None = None
+    #: Whether the capture was read from the ledger, which knows where its objects are by now; a file says where they were.
+    in_ledger: bool = True
 
     @property
     def given_up(self) -> tuple[str, ...]:
@@ -89,7 +91,8 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
             return present and has_taken(call.session, key)
 
         only, warnings = key_of(call.session, word, params[word], document, gone) if word else (None, list[str]())
-    return Order("restore", document, only, scripts, params["allow_lossy"], asked), warnings
+    in_ledger = not params["release_file"]
+    return Order("restore", document, only, scripts, params["allow_lossy"], asked, in_ledger=in_ledger), warnings
 
 
 def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Document:

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.errors import NotReached
-from ...core.progress import count
+from ...core.text import count
 from ...postgres.driver import sql
 from ...scout.row_images import literal, named
 from ..captures import document as captures_document
@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ..captures.document import Document
     from ..captures.table_data import Protected
-    from ..catalog.reader import Entry
+    from ..catalog.entries import Entry
     from ..planner.plan import Plan
 
 HOLDS_ROWS: t.Final = "SELECT EXISTS (SELECT FROM {table}) AS some"

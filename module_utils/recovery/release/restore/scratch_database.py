@@ -17,7 +17,8 @@ import typing as t
 from ...core.errors import ConnectionLost, RecoveryError, Stopped
 from ...postgres import pg_dump
 from ...postgres.driver import conninfo, errors, psycopg, sql
-from ...postgres.session import open_session, translate
+from ...postgres.failures import translate
+from ...postgres.session import open_session
 from ...scout import cron_jobs as scheduler
 
 if t.TYPE_CHECKING:

@@ -11,12 +11,14 @@ import time
 import typing as t
 
 from ...core.errors import NotReached
-from ...core.progress import count, in_words
+from ...core.text import count, in_words
+from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
-from ...postgres.session import EXACTLY, translate
-from ...scout import event_queue
+from ...postgres.failures import translate
+from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
+from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.common import parted
 from ..planner import fill_statements, lock_hazards, single_object
 from ..planner import plan as planner_plan
@@ -67,20 +69,20 @@ class Target:
     only: str | None = None
 
     @property
-    def scope(self) -> catalog_reader.Scope:
+    def scope(self) -> Scope:
         """What the release is about."""
         scope = self.document["scope"]
-        return catalog_reader.Scope(tuple(scope["schemas"]), scope["migrations_table"])
+        return Scope(tuple(scope["schemas"]), scope["migrations_table"])
 
     @functools.cached_property
-    def entries(self) -> dict[str, catalog_reader.Entry]:
+    def entries(self) -> dict[str, Entry]:
         """What it consists of."""
         found = captures_document.entries_of(self.document)
         if self.same_database:
             return found
         return {key: dataclasses.replace(entry, address=None) for key, entry in found.items()}
 
-    def wanted(self, live: Mapping[str, catalog_reader.Entry]) -> dict[str, catalog_reader.Entry]:
+    def wanted(self, live: Mapping[str, Entry]) -> dict[str, Entry]:
         """What there shall be, where this is what there is."""
         return self.entries if self.only is None else single_object.alone(live, self.entries, self.only)
 
@@ -99,8 +101,8 @@ class Way:
     """From what there is to what there shall be: the plan, the data that is saved first, and what is lost."""
 
     target: Target
-    live: catalog_reader.Catalog
-    wanted: dict[str, catalog_reader.Entry]
+    live: Catalog
+    wanted: dict[str, Entry]
     plan: planner_plan.Plan
     kept: fill_statements.Kept
     saves: tuple[Protected, ...]
@@ -127,7 +129,7 @@ class Gone:
     seconds: float
 
 
-def live(session: Session, target: Target, paused: Sequence[Row] = ()) -> catalog_reader.Catalog:
+def live(session: Session, target: Target, paused: Sequence[Row] = ()) -> Catalog:
     """The catalog as it is, with whatever the capture knows of other schemas; inside the caller's transaction."""
     wanted = target.entries
     addresses = {e.address: key for key, e in wanted.items() if e.address}
@@ -139,14 +141,14 @@ def live(session: Session, target: Target, paused: Sequence[Row] = ()) -> catalo
     scope = dataclasses.replace(target.scope, schemas=tuple(sorted(there)))
     inside = catalog_reader.read(session, scope, paused)
     others = {row["name"] for row in rows if not row["name"].startswith("pg_")} - set(scope.schemas)
-    wider: dict[str, catalog_reader.Entry] = {}
+    wider: dict[str, Entry] = {}
     if others:
         found = catalog_reader.read(
             session, dataclasses.replace(scope, schemas=tuple(sorted({*there, *others}))), paused
         )
         wider = {key: e for key, e in found.entries.items() if key in wanted or e.address in addresses}
     beyond = {*inside.beyond, *(key for key in wider if key not in inside.entries)}
-    return catalog_reader.Catalog({**wider, **inside.entries}, tuple(sorted(beyond)))
+    return Catalog({**wider, **inside.entries}, tuple(sorted(beyond)))
 
 
 def survey(
@@ -161,8 +163,8 @@ def survey(
     known = own(there, target.entries)
     wanted = target.wanted(known)
     made = planner_plan.plan(
-        catalog_reader.Catalog(known, ()),
-        catalog_reader.Catalog(wanted, ()),
+        Catalog(known, ()),
+        Catalog(wanted, ()),
         migrations_table=target.scope.migrations_table,
         kept=kept,
     )
@@ -174,7 +176,7 @@ def survey(
     return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
 
 
-def own(found: catalog_reader.Catalog, captured: Mapping[str, catalog_reader.Entry]) -> dict[str, catalog_reader.Entry]:
+def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
     """What is of the release, wherever it is now, and what stands on that. What this only needs elsewhere, and the capture does
     not know, is somebody else's."""
     beyond, places = set(found.beyond), {entry.address for entry in captured.values() if entry.address}
@@ -186,7 +188,7 @@ def own(found: catalog_reader.Catalog, captured: Mapping[str, catalog_reader.Ent
     }
 
 
-def _relation(entry: catalog_reader.Entry) -> str:
+def _relation(entry: Entry) -> str:
     """What something stands on; empty where it stands for itself."""
     if entry.kind == "column":
         return parted(entry.name)[0]
@@ -227,7 +229,7 @@ def restore(
     go: Callable[[Session], None] | None = None,
     prepare: Callable[[], None] = nothing,
     settle: Callable[[], Sequence[Row]] = tuple,
-    record: Callable[[Mapping[str, catalog_reader.Entry]], None] = lambda _: None,
+    record: Callable[[Mapping[str, Entry]], None] = lambda _: None,
     advice: str = BY_HAND,
 ) -> Gone:
     """Goes the way that was planned, all of it or nothing.
@@ -303,7 +305,7 @@ def _refused(session: Session, step: planner_plan.Step, statement: str, error: p
     return raised
 
 
-def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, catalog_reader.Entry]:
+def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, Entry]:
     """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
     there = own(live(session, way.target, paused), way.wanted)
     differing = captures_document.compare(way.wanted, there, same_database=False)
@@ -327,7 +329,7 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
         next_step="unstick_etl.yml --check shows who is in the way; then run the same command again",
     )
     with session.read():
-        who = event_queue.describe(event_queue.keepers(session))
+        who = lock_holders.describe(lock_holders.keepers(session))
     raised.said += f"; locks are held by {who}" if who else ""
     return raised
 

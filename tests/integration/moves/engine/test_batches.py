@@ -22,7 +22,11 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.cursors import Blocks
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
+    Session,
+    Settings,
+    open_session,
+)
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z", "max_rows": 10_000_000}
@@ -131,6 +135,37 @@ def test_a_dense_part_after_a_sparse_one_is_cut(scout_db: str) -> None:
             cursor = span.after
     assert sum(spans) == 2000
     assert max(spans) < 150
+
+
+COMMITTED = """
+SELECT (SELECT count(*) FROM scout.bronze_events_dlq), (effects #>> '{moved,events}')::int, effects #> '{cursor,at}'
+FROM scout_ops.runs WHERE action = 'quarantine'
+"""
+
+
+def test_a_batch_is_committed_together_with_its_cursor(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever dies right after a commit has recorded it: the ledger says what has been moved, and from where it goes on."""
+    unloaded(scout_db)
+    committed: list[tuple[int, int | None, Any]] = []
+    move = Session.move
+
+    @contextlib.contextmanager
+    def move_then_look(session: Session, **options: Any) -> Iterator[Session]:
+        with move(session, **options):
+            yield session
+        committed.extend(rows(scout_db, COMMITTED))
+
+    monkeypatch.setattr(Session, "move", move_then_look)
+    quarantine(
+        scout_db,
+        event_ids=[str(row[0]) for row in rows(scout_db, "SELECT event_id FROM scout.bronze_events LIMIT 900")],
+    )
+    assert len(committed) >= 2, "one batch at least, and the end of the path"
+    assert [recorded for _, recorded, _ in committed] == [there for there, _, _ in committed]
+    assert committed[0][0] > 0
+    assert None not in [cursor for _, _, cursor in committed]
+    cursors = [cursor for _, _, cursor in committed[:-1]]
+    assert len({str(cursor) for cursor in cursors}) == len(cursors), "each batch has a cursor of its own"
 
 
 @pytest.fixture

@@ -476,6 +476,25 @@ def test_what_was_tried_too_often_is_parked(scout_db: str) -> None:
     assert ran("scout_redrive", scout_db, **options | {"max_replays": 3}, repair={"total_amount": 1})["redriven"] == 2
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_parked_stays_beside_what_is_tried(scout_db: str, check: bool) -> None:
+    """An entry has exactly `max_replays` attempts, whatever else is selected with it."""
+    often, once = poisoned(scout_db, 2)
+    options = {"error_codes": ["POISON_EVENT"], "max_failures": 9, "max_replays": 2}
+    for _ in range(2):
+        ran("scout_redrive", scout_db, **options, event_ids=[str(often)])
+    ran("scout_redrive", scout_db, **options, event_ids=[str(once)])
+    retries = "SELECT retry_count FROM scout.bronze_events_dlq WHERE error_details #>> '{event,event_id}' = %s"
+    assert [one(scout_db, retries, str(event)) for event in (often, once)] == [2, 1]
+    result = ran("scout_redrive", scout_db, **options, check=check)
+    assert (result["parked"], [entry["event_id"] for entry in result["parked_entries"]]) == (1, [str(often)])
+    if check:
+        assert result["plan"]["counts"]["entries"] == 1
+    else:
+        assert [one(scout_db, retries, str(event)) for event in (often, once)] == [2, 2]
+        assert [failure["event_id"] for failure in result["failures"]] == [str(once)]
+
+
 # --- entries of the runbook and of others
 
 RUNBOOK = """

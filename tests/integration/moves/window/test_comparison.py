@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Selection, Window
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Selection
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import session as postgres_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import sql
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.times import Window
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import row_images
 from tests.integration.modules import connect as connected
 from tests.integration.modules import one

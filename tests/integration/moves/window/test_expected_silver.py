@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration import expectation
 from tests.integration.modules import Connection, connect

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
     silver_is_what_bronze_makes,

@@ -18,7 +18,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import recovery
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue

@@ -18,7 +18,8 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
     silver_is_what_bronze_makes,

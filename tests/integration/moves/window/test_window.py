@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.builder import SCHEMA
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS, Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison, recovery
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue

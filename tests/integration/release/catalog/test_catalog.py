@@ -23,6 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from tests.integration.releases import SCOPE, Entries, differs, digest, read, restore, rich, run
 from tests.scout.migrations import MIGRATIONS, UNSEEN
@@ -137,7 +138,7 @@ def test_what_others_need_is_captured_and_nothing_else(template: str) -> None:
         "schema:elsewhere", "table:elsewhere.region", "enum:elsewhere.kind", "function:elsewhere.used(integer)",
     }  # fmt: skip
     assert not any("unused" in key or "hstore_" in key for key in found.entries)
-    only = read(template, catalog_reader.Scope(('Ünï "q" shop',)))
+    only = read(template, entries.Scope(('Ünï "q" shop',)))
     assert {e.kind for e in only.values()} >= {"table", "view", "extension"}
     assert not any("shop.customer" in key for key in only)
 
@@ -240,6 +241,6 @@ def test_a_thousand_objects_are_read_in_a_few_seconds(empty: str) -> None:
             END LOOP; END $$""")
     with open_session(Settings(empty, statement_timeout_seconds=5)) as session:
         began = time.monotonic()
-        found = catalog_reader.settled(session, catalog_reader.Scope(("many",)))
+        found = catalog_reader.settled(session, entries.Scope(("many",)))
         assert time.monotonic() - began < 5
     assert len(found.entries) >= 1000

@@ -20,11 +20,12 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import type_changes
 
-SCOPE = catalog_reader.Scope(("s",))
+SCOPE = entries.Scope(("s",))
 
 TABLES = """
 CREATE TABLE p (id int PRIMARY KEY, code text, CONSTRAINT code_once UNIQUE (code) DEFERRABLE);
@@ -95,7 +96,7 @@ def session(pg_server: Server) -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def made(session: Session, *statements: str) -> Generator[catalog_reader.Catalog]:
+def made(session: Session, *statements: str) -> Generator[entries.Catalog]:
     """The catalog of a state, which is there in a transaction that is rolled back in the end."""
     with session.connection.transaction(force_rollback=True):
         for each in ("CREATE SCHEMA s", "SET LOCAL search_path = s, public", *statements):
@@ -204,7 +205,7 @@ def test_no_change_of_a_type_that_is_said_to_keep_values_changes_one(session: Se
     said: dict[tuple[str, str], bool] = {}
     with session.read():
         for one, two in itertools.permutations(VALUES, 2):
-            before, after = (catalog_reader.Entry("column", "s.t.a", {"type": each}) for each in (one, two))
+            before, after = (entries.Entry("column", "s.t.a", {"type": each}) for each in (one, two))
             said[one, two] = type_changes.may_lose(before, after)
             if not said[one, two]:
                 assert changed(session, VALUES[one], one, two) in (False, None), (one, two)

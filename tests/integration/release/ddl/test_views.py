@@ -24,8 +24,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import views_and_routines
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry, Scope
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.query import expanded
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.reader import Entry, Scope
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import operators, views
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.common import beside
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.types import routine

@@ -19,6 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release imp
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import lock_hazards
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
@@ -27,7 +28,7 @@ from tests.scout.migrations import MIGRATIONS
 
 TEMPLATE = "rollback_template"
 #: Objects of the release are looked for in these schemas too: what others need is there.
-WIDER = catalog_reader.Scope((*SCOPE.schemas, "elsewhere"), SCOPE.migrations_table)
+WIDER = entries.Scope((*SCOPE.schemas, "elsewhere"), SCOPE.migrations_table)
 _numbers = itertools.count(1)
 
 ROWS = """
@@ -120,7 +121,7 @@ def template(pg_server: Server) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def wanted(template: str) -> catalog_reader.Catalog:
+def wanted(template: str) -> entries.Catalog:
     """What is to be come back to."""
     with open_session(Settings(template)) as session, session.read():
         return catalog_reader.read(session, SCOPE)
@@ -140,14 +141,14 @@ def another(pg_server: Server, template: str) -> Iterator[Callable[[], str]]:
         pg_server.drop_database(name)
 
 
-def live(dsn: str, wanted: catalog_reader.Catalog) -> catalog_reader.Catalog:
+def live(dsn: str, wanted: entries.Catalog) -> entries.Catalog:
     """The catalog as it is, and what of the capture is in other schemas."""
     with open_session(Settings(dsn)) as session, session.read():
         inside, wider = catalog_reader.read(session, SCOPE).entries, catalog_reader.read(session, WIDER).entries
-    return catalog_reader.Catalog({key: e for key, e in wider.items() if key in wanted.entries} | inside, ())
+    return entries.Catalog({key: e for key, e in wider.items() if key in wanted.entries} | inside, ())
 
 
-def go_back(dsn: str, wanted: catalog_reader.Catalog) -> planner_plan.Plan:
+def go_back(dsn: str, wanted: entries.Catalog) -> planner_plan.Plan:
     """Plans the way and goes it, in one transaction."""
     plan = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table)
     with psycopg.connect(dsn, options="-c client_min_messages=warning") as connection:
@@ -184,7 +185,7 @@ def canonical(text: str) -> list[str]:
 
 @pytest.mark.parametrize("migration", [*MIGRATIONS, *COMPOUND], ids=lambda text: " ".join(text.split())[:60])
 def test_the_way_back_ends_where_it_began(
-    migration: str, another: Callable[[], str], template: str, wanted: catalog_reader.Catalog
+    migration: str, another: Callable[[], str], template: str, wanted: entries.Catalog
 ) -> None:
     dsn = another()
     run(dsn, migration)
@@ -200,7 +201,7 @@ def test_the_way_back_ends_where_it_began(
     assert (again.steps, again.loses, again.impossible) == ((), (), ())
 
 
-def assert_no_way(dsn: str, wanted: catalog_reader.Catalog, reason: str) -> None:
+def assert_no_way(dsn: str, wanted: entries.Catalog, reason: str) -> None:
     """The plan says that it cannot be, or PostgreSQL does, and then nothing has changed."""
     before = dump(dsn, "--schema-only")
     plan = planner_plan.plan(live(dsn, wanted), wanted)
@@ -216,7 +217,7 @@ def assert_no_way(dsn: str, wanted: catalog_reader.Catalog, reason: str) -> None
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_way_back_from_several_migrations(
-    seed: int, another: Callable[[], str], template: str, wanted: catalog_reader.Catalog
+    seed: int, another: Callable[[], str], template: str, wanted: entries.Catalog
 ) -> None:
     """Any few of them in any order, but for those that stand in each other's way."""
     dice = random.Random(seed)
@@ -243,7 +244,7 @@ def test_the_way_back_from_several_migrations(
         "ALTER TABLE shop.customer ALTER COLUMN region TYPE bigint",
     ],
 )
-def test_rows_stay(migration: str, another: Callable[[], str], template: str, wanted: catalog_reader.Catalog) -> None:
+def test_rows_stay(migration: str, another: Callable[[], str], template: str, wanted: entries.Catalog) -> None:
     """Those of a table that had to be copied, too, and sequences go on where they were."""
     dsn = another()
     run(dsn, migration)
@@ -252,7 +253,7 @@ def test_rows_stay(migration: str, another: Callable[[], str], template: str, wa
         assert here.execute(KEPT).fetchone() == there.execute(KEPT).fetchone()
 
 
-def test_what_goes_with_its_data_is_named(another: Callable[[], str], wanted: catalog_reader.Catalog) -> None:
+def test_what_goes_with_its_data_is_named(another: Callable[[], str], wanted: entries.Catalog) -> None:
     dsn = another()
     run(dsn, "ALTER TABLE shop.customer ADD COLUMN phone text; CREATE TABLE shop.newer (id int)")
     plan = planner_plan.plan(live(dsn, wanted), wanted)
@@ -260,7 +261,7 @@ def test_what_goes_with_its_data_is_named(another: Callable[[], str], wanted: ca
 
 
 def test_a_row_with_a_label_that_goes_is_an_error_and_changes_nothing(
-    another: Callable[[], str], wanted: catalog_reader.Catalog
+    another: Callable[[], str], wanted: entries.Catalog
 ) -> None:
     dsn = another()
     run(dsn, "ALTER TYPE shop.status ADD VALUE 'returned' AFTER 'sent'")

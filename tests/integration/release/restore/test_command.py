@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import request as restore_request
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, off, one, rows, start_ad_hoc
 from tests.integration.releases import globals_of
 
@@ -480,6 +481,36 @@ def test_two_at_once(release: str) -> None:
     assert sum("went back to v5.2.1" in output for output in said) == 1, said
     [other] = [output for output in said if "went back to v5.2.1" not in output]
     assert any(words in other for words in ("nothing differs", "refused to start beside", "has changed since")), other
+
+
+#: Where the second of two restores stands while the first goes, and what becomes of the second.
+BETWEEN = {
+    "the capture and the plan": (restore_request, "read", "nothing differs from v5.2.1"),
+    "the plan and the transaction": (restore_command, "_look", "the schema has changed since the way was planned"),
+}
+
+
+@pytest.mark.parametrize("where", BETWEEN)
+def test_another_one_goes_between(release: str, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """The first makes objects again, elsewhere in the catalog: the second neither takes them for others nor goes as well."""
+    module, name, expected = BETWEEN[where]
+    before = schema(release)
+    released(release)
+    step, first = getattr(module, name), list[Result]()
+
+    def and_then(*arguments: Any) -> Any:
+        found = step(*arguments)
+        monkeypatch.setattr(module, name, step)
+        first.append(done(restored(release)))
+        return found
+
+    monkeypatch.setattr(module, name, and_then)
+    second = restored(release)
+    assert [result["changed"] for result in first] == [True]
+    assert expected in (second["msg"] if second.get("failed") else second["summary"])
+    assert not second["changed"]
+    assert schema(release) == before
+    assert one(release, "SELECT count(*) FROM scout_ops.runs WHERE action = 'restore' AND status = 'succeeded'") == 1
 
 
 def test_a_lost_connection_leaves_nothing_half_done(release: str) -> None:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
 from tests.integration.modules import Result, call, operator, rows
 from tests.integration.release.restore.test_command import captured, data, done, released, restored
 
@@ -321,3 +322,41 @@ def test_rows_that_came_later_may_keep_a_protected_column_from_coming_back(scout
     released(scout_db, "DELETE FROM scout.p WHERE j = 7")
     done(restored(scout_db))
     assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p")) == (before, [(1, 2)])
+
+
+#: What a release drops, and what meddles with the rows once they are filled again.
+MEDDLED = {
+    "a value of a column": ("ALTER TABLE scout.p DROP b", "UPDATE scout.p SET b = 99 WHERE i = 2"),
+    "a value of a column that is emptied": ("ALTER TABLE scout.p DROP b", "UPDATE scout.p SET b = NULL WHERE i = 2"),
+    "a value of a table": ("DROP TABLE scout.p", "UPDATE scout.p SET b = 99 WHERE i = 2"),
+    "a row less": ("DROP TABLE scout.p", "DELETE FROM scout.p WHERE i = 2"),
+    "a row more": ("DROP TABLE scout.p", "INSERT INTO scout.p VALUES (3, 30)"),
+    "a row twice for another": ("DROP TABLE scout.p", "DELETE FROM scout.p WHERE i = 2; INSERT INTO scout.p VALUES (4, 10)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", MEDDLED)
+def test_nothing_goes_back_unless_what_is_filled_is_what_was_kept(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    drop, meddle = MEDDLED[how]
+    released(
+        scout_db, "SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, b int); INSERT INTO scout.p VALUES (1, 10), (2, 20)"
+    )  # fmt: skip
+    before = whole(scout_db)
+    captured(scout_db, protect=["scout.p"])
+    released(scout_db, f"SET ROLE loader; {drop}")
+    after, rows_after = whole(scout_db), data(scout_db)
+    walk = restore_command._walk
+
+    def walk_then_meddle(session: Any, *arguments: Any) -> None:
+        walk(session, *arguments)
+        session.connection.execute(meddle.encode())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore_command, "_walk", walk_then_meddle)
+        refused = restored(scout_db)
+    assert "the data of scout.p would not come back as it was kept: rolled back" in refused["msg"]
+    assert (whole(scout_db), data(scout_db)) == (after, rows_after)
+    assert done(restored(scout_db))["filled"] != []
+    assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p ORDER BY 1")) == (before, [(1, 10), (2, 20)])

@@ -33,6 +33,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import (
@@ -295,7 +296,7 @@ def own(pg_server: Server, template: str) -> Iterator[Own]:
     )
     settings = Settings(pg_server.tcp_dsn(name, user=name, password=""), password=PASSWORD)
     with open_session(settings) as session, session.read():
-        found = catalog_reader.read(session, catalog_reader.Scope(("mine",)))
+        found = catalog_reader.read(session, entries.Scope(("mine",)))
     scope = {"schemas": ["mine"], "migrations_table": "", "beyond": list(found.beyond)}
     document = captures_document.document(
         found.entries.values(), {"scope": scope, "database": name, "database_oid": 0, "system_identifier": "0"}

@@ -163,6 +163,24 @@ def test_the_figures_that_people_ask_for_first(drill: str, figures: list[str]) -
 
 
 @pytest.mark.parametrize(
+    ("drill", "tones"),
+    [
+        ("passed", ["good", "good", "good", "good", "good"]),
+        ("trouble", ["bad", "bad", "good", "bad", "bad"]),
+        ("claims", ["bad", "good", "bad", "good", "bad"]),
+        ("none", ["bad", "open", "open", "open", "good"]),
+        ("never", ["bad", "bad", "good", "good", "bad"]),
+        ("over budget", ["bad", "bad", "good", "good", "bad"]),
+        ("hostile", ["bad", "good", "good", "bad", "open"]),
+    ],
+)
+def test_each_figure_has_the_colour_of_what_it_says(drill: str, tones: list[str]) -> None:
+    """Scenarios passed, slowest recovery, events lost, promises kept, against earlier drills: each is bad by itself."""
+    text = scorecard.html(DRILLS[drill], drills.past())
+    assert re.findall(r'class="value (\w+)">', text) == tones
+
+
+@pytest.mark.parametrize(
     ("artifacts", "linked"),
     [
         ("poison_event/1-emergency_reset", True),

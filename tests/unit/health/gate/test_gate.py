@@ -27,7 +27,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gat
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.modules import scout_summary
 from tests import CHECKOUT
 from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, found, off, view
@@ -47,11 +47,11 @@ def ran(status: str = "succeeded", minutes: float = 1, message: str = "1 row", e
     return {"status": status, "start_time": start, "end_time": end, "return_message": message, "seconds": 1.0}
 
 
-def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> gate_facts.Needed:
-    return gate_facts.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
+def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> health_facts.Needed:
+    return health_facts.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
 
 
-def seen(wider: Result | None = None, **fields: Any) -> health_facts.Findings:
+def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     """A healthy pipeline as a gate reads it, with these facts in place of its own."""
     healthy: Result = {
         "updated_minutes": 1.0, "flow": {"loaded": 10, "late": 0, "arrived": 10}, "lost": {
@@ -62,13 +62,11 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Findings:
     made = found(
         **({"older": {"negative": 0, "empty": 0, "sample": None}, "jobs": [ETL_JOB, LINK_JOB, GOLD_JOB]} | fields)
     )
-    made.wider = gate_facts.Wider(24, **(healthy | (wider or {})))
+    made.gate = health_facts.GateFacts(24, **(healthy | (wider or {})))
     return made
 
 
-def judged(
-    facts: health_facts.Findings, smoke: gate_verdict.Judged | None = None, **options: Any
-) -> gate_verdict.Verdict:
+def judged(facts: health_facts.Facts, smoke: gate_verdict.Judged | None = None, **options: Any) -> gate_verdict.Verdict:
     given = {"thresholds": {}, "severities": {}, "warn_passes": False, "paused_passes": False} | options
     return gate_verdict.judge(
         facts, gate_verdict.options(given.pop("thresholds"), given.pop("severities"), **given), smoke
@@ -271,7 +269,7 @@ def test_how_often_a_job_comes(schedule: str, seconds: float | None) -> None:
 
 
 def test_a_job_that_was_resumed_a_moment_ago_is_not_late() -> None:
-    def late(resumed: float | None, *others: gate_facts.Needed) -> str:
+    def late(resumed: float | None, *others: health_facts.Needed) -> str:
         facts = {"resumed_seconds": resumed, "needed": [needed(ETL_JOB, ran(minutes=40)), *others]}
         return wrong(judged(seen(facts))).get("job_runs", "pass")
 
@@ -323,7 +321,11 @@ def test_every_check_and_every_purpose_is_known() -> None:
     names = [check.name for check in checks.CHECKS]
     assert len(set(names)) == len(names)
     assert [check.code for check in checks.CHECKS] == sorted(check.code for check in checks.CHECKS)
-    assert set(contract.PURPOSES) == set(contract.INGESTION_JOBS)
+    assert list(contract.DEFAULT.purposes) == [
+        contract.DEFAULT.load_job,
+        contract.DEFAULT.link_job,
+        contract.DEFAULT.refresh_job,
+    ]
     assert set(assessment.THRESHOLDS) - set(names) == {"critical_alerts", "dlq_unresolved"}
 
 
@@ -371,8 +373,8 @@ def test_how_it_ends_for_a_person_and_a_machine(name: str, check: bool) -> None:
     VALID.validate(made)
     assert (made["outcome"], made["ok"]) == (outcome, outcome == "passed")
     lines = render.lines(told)
-    assert len(lines) <= render.HEIGHT
-    assert max(map(len, lines)) <= render.WIDTH
+    assert len(lines) <= layout.HEIGHT
+    assert max(map(len, lines)) <= layout.WIDTH
     text = " ".join(" ".join(lines).split())
     assert all(phrase in text for phrase in phrases if not (check and phrase.startswith("now"))), text
 

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 
 from ansible_collections.scout.recovery.plugins.filter.escaped import escaped
 from ansible_collections.scout.recovery.plugins.filter.markdown import markdown
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import markdown as core_markdown
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import course
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
@@ -273,7 +274,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_texts_of_people_cannot_break_markdown(text: str) -> None:
     reader = MarkdownIt("gfm-like", {"linkify": False})
-    shown = wording.markdown(text)
+    shown = core_markdown.escaped(text)
     folded = " ".join(text.split())
     for before, after in (("", ""), ("- **When**: ", ""), ("a ", " b")):
         tokens = reader.parse(f"{before}{shown}{after}\n")
@@ -288,12 +289,14 @@ def test_texts_of_people_cannot_break_markdown(text: str) -> None:
 
 
 def test_texts_of_several_lines_keep_them() -> None:
-    shown = MarkdownIt("gfm-like", {"linkify": False}).render(wording.markdown_block("one\n# two\n\n    three\n- four"))
+    shown = MarkdownIt("gfm-like", {"linkify": False}).render(
+        core_markdown.escaped_block("one\n# two\n\n    three\n- four")
+    )
     assert shown == "<p>one<br />\n# two</p>\n<p>three<br />\n- four</p>\n"
 
 
 def test_nobody_is_called_by_a_report() -> None:
-    assert wording.markdown("@team #12 root@vm") == "@\u2060team #\u206012 root@vm"
+    assert core_markdown.escaped("@team #12 root@vm") == "@\u2060team #\u206012 root@vm"
 
 
 def drawn(*points: dict[str, Any], pauses: Any = ()) -> list[dict[str, Any]]:

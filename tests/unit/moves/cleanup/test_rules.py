@@ -43,14 +43,14 @@ def test_a_rule_of_ones_own_says_little_and_only_reports_unless_told_otherwise()
         "HUGE",
         "violates the rule huge",
     )
-    assert len(rules.choose([OWN])) == len(rules.BUILT_IN) + 1
+    assert len(rules.choose([OWN])) == len(rules.built_in()) + 1
     assert rules.choose([{**OWN, "error_code": None, "message": "", "severity": None}], ["huge"]) == (rule,)
 
 
 def test_a_rule_with_a_built_in_name_replaces_it_and_keeps_what_it_does_not_give() -> None:
     chosen = named(rules.choose([{"name": "empty_basket", "action": "report"}]))
-    built_in = named(rules.BUILT_IN)["empty_basket"]
-    assert len(chosen) == len(rules.BUILT_IN)
+    built_in = named(rules.built_in())["empty_basket"]
+    assert len(chosen) == len(rules.built_in())
     assert chosen["empty_basket"].action == "report"
     assert chosen["empty_basket"].predicate == built_in.predicate
     other = {"name": "invalid_line", "table": "scout.bronze_events", "predicate": "b.event_ts > now()"}

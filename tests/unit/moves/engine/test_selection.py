@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import selection
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import times
 
 
 @pytest.mark.parametrize("text", ["2026-11-25", "2026-11-25 01:00", "2026-11-25T01:00:30", "2026-11-25T01", "20261125"])
 def test_what_is_suggested_in_place_of_a_naive_time_can_be_typed(text: str) -> None:
     session: Any = None
     with pytest.raises(BadInput) as raised:
-        selection.moment(session, text, None, "window_start")
+        times.moment(session, text, None, "window_start")
     suggested = re.findall(r"(?:write|or) (\d\S+?),?(?= |$)", raised.value.next_step)
     assert len(suggested) == 2
     for each in suggested:
-        assert selection.moment(session, each, None, "window_start").tzinfo is not None
+        assert times.moment(session, each, None, "window_start").tzinfo is not None

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Window
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window.reconciliation import (
     Hour,
     Reconciliation,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.times import Window
 
 WHY = "silver says something else than it: total_amount"
 WINDOW = Window("ingested_at", datetime(2026, 11, 25, 1, tzinfo=UTC), datetime(2026, 11, 25, 2, tzinfo=UTC))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.reader import Entry
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.operators import create_collation
 
 

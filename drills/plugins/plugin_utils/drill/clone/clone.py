@@ -10,7 +10,8 @@ import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress, count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors, psycopg, sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
@@ -194,8 +195,8 @@ class Clone:
             self._session.connection.execute(form.format(*named))
 
     def _require_pipeline(self) -> None:
-        there = self._session.row(THERE, etl=contract.ETL, tables=list(contract.REQUIRED_TABLES))
-        missing = [*there["tables"], *([] if there["etl"] else [f"function {contract.ETL}"])]
+        there = self._session.row(THERE, etl=contract.DEFAULT.etl, tables=list(contract.DEFAULT.required_tables))
+        missing = [*there["tables"], *([] if there["etl"] else [f"function {contract.DEFAULT.etl}"])]
         if missing:
             raise NotReached(
                 "the clone is no pipeline that could be drilled",

@@ -10,9 +10,9 @@ import functools
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import psycopg, sql
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import attempting
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
 from ...reference import builder
@@ -34,7 +34,11 @@ DIMENSIONS: t.Final = (
     ),
 )
 #: Tables that have rows in a clone; whatever refers to them is to hold.
-FILLED: t.Final = (contract.BRONZE, contract.TRANSACTIONS, *(f"{contract.SCHEMA}.{name}" for name, _, _ in DIMENSIONS))
+FILLED: t.Final = (
+    contract.DEFAULT.bronze,
+    contract.DEFAULT.transactions,
+    *(f"{contract.DEFAULT.schema}.{name}" for name, _, _ in DIMENSIONS),
+)
 #: How often an ETL that takes less than it is asked for is asked again.
 TURNS: t.Final = 50
 
@@ -113,13 +117,13 @@ def fill(session: Session, events: int, seed: int) -> list[str]:
     lacks: list[str] = []
     for table, columns, rows in DIMENSIONS:
         bring = functools.partial(_catalog, session, table, columns, rows())
-        _try(session, f"rows of {contract.SCHEMA}.{table}", lacks, bring)
+        _try(session, f"rows of {contract.DEFAULT.schema}.{table}", lacks, bring)
     if not events:
         return lacks
     with attempting("could not fill the clone with generated events", on=session.where):
         made_up = _defaults(session)
         lacks += [
-            f"a value for {contract.BRONZE}.{name} in generated events, so the clone gives it a default"
+            f"a value for {contract.DEFAULT.bronze}.{name} in generated events, so the clone gives it a default"
             for name in made_up
         ]
         times = generator.clock(events, session.row("SELECT now() AS now")["now"])
@@ -130,11 +134,13 @@ def fill(session: Session, events: int, seed: int) -> list[str]:
             arriving = list(generator.events(seed, times, numbers))
             came = _unbound(session, lacks, made_up, functools.partial(_arrive, session, arriving))
             if came < len(arriving):
-                lacks.append(f"{count(len(arriving) - came, 'generated event')} that {contract.BRONZE} does not take")
+                lacks.append(
+                    f"{count(len(arriving) - came, 'generated event')} that {contract.DEFAULT.bronze} does not take"
+                )
             _load(session, events, lacks)
         session.connection.execute("DROP TABLE drill_events")
-    if left := session.row(PENDING, type=contract.TRANSACTION_EVENT)["events"]:
-        lacks.append(f"{count(left, 'generated event')} that its {contract.ETL} does not load")
+    if left := session.row(PENDING, type=contract.DEFAULT.transaction_event)["events"]:
+        lacks.append(f"{count(left, 'generated event')} that its {contract.DEFAULT.etl} does not load")
     _try(session, "links to products", lacks, lambda: session.execute(LINK, events=events))
     _try(session, "times at which the events were loaded", lacks, lambda: session.connection.execute(builder.AGE))
     return lacks
@@ -180,7 +186,7 @@ def _try(session: Session, what: str, lacks: list[str], do: t.Callable[[], objec
 
 
 def _columns(session: Session, table: str) -> list[_Column]:
-    return [_Column(**row) for row in session.rows(COLUMNS, table=f"{contract.SCHEMA}.{table}")]
+    return [_Column(**row) for row in session.rows(COLUMNS, table=f"{contract.DEFAULT.schema}.{table}")]
 
 
 def _catalog(session: Session, table: str, names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> None:
@@ -207,7 +213,7 @@ def _defaults(session: Session) -> list[str]:
     for column in _columns(session, "bronze_events"):
         if column.name in STAGED or not column.required or column.generated:
             continue
-        table, name = sql.Identifier(*contract.BRONZE.split(".")), sql.Identifier(column.name)
+        table, name = sql.Identifier(*contract.DEFAULT.bronze.split(".")), sql.Identifier(column.name)
         default = sql.SQL(t.cast("t.LiteralString", _required(session, "bronze_events", column)))
         session.connection.execute(sql.SQL("ALTER TABLE {} ALTER {} SET DEFAULT {}").format(table, name, default))
         said.append(column.name)
@@ -220,7 +226,7 @@ def _required(session: Session, table: str, column: _Column) -> str:
         raise NotReached(
             "could not fill the clone with generated events",
             on=session.where,
-            said=f"column {contract.SCHEMA}.{table}.{column.name} must have a value, and of type {column.type} none is known",
+            said=f"column {contract.DEFAULT.schema}.{table}.{column.name} must have a value, and of type {column.type} none is known",
             next_step="give the column a default, or a type of which values can be made",
         )
     return column.something
@@ -267,7 +273,7 @@ def _insert(
         if value is not None:
             chosen.append((column.name, value))
     head = sql.SQL("INSERT INTO {} ({}) ").format(
-        sql.Identifier(contract.SCHEMA, table), sql.SQL(", ").join(sql.Identifier(name) for name, _ in chosen)
+        sql.Identifier(contract.DEFAULT.schema, table), sql.SQL(", ").join(sql.Identifier(name) for name, _ in chosen)
     )
     # Types come from format_type(), which writes them as SQL.
     listed = sql.SQL(", ").join(sql.SQL(t.cast("t.LiteralString", value)) for _, value in chosen)
@@ -278,7 +284,7 @@ def _load(session: Session, events: int, lacks: list[str]) -> None:
     """Has the clone's ETL load what waits, as long as it takes some of it."""
     before = None
     for _ in range(TURNS):
-        waiting = session.row(PENDING, type=contract.TRANSACTION_EVENT)["events"]
+        waiting = session.row(PENDING, type=contract.DEFAULT.transaction_event)["events"]
         if not waiting or waiting == before:
             return
         before = waiting
@@ -286,7 +292,7 @@ def _load(session: Session, events: int, lacks: list[str]) -> None:
             _unbound(session, lacks, (), lambda: session.connection.execute(LOAD, {"events": events}).rowcount)
         except psycopg.Error as e:
             raise NotReached(
-                f"the clone's {contract.ETL} fails on generated events, which a healthy one loads",
+                f"the clone's {contract.DEFAULT.etl} fails on generated events, which a healthy one loads",
                 on=session.where,
                 said=e.diag.message_primary or str(e),
                 sqlstate=e.sqlstate,

@@ -14,11 +14,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    Settings,
-    attempting,
-    open_session,
-)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import dependencies
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs as scheduler
@@ -184,7 +181,7 @@ def read(dsn: str, progress: Progress | None = None) -> Source:
 
 
 def _require_pipeline(session: Session) -> None:
-    missing = [name for name in contract.REQUIRED_TABLES if not session.row(PRESENT, name=name)["there"]]
+    missing = [name for name in contract.DEFAULT.required_tables if not session.row(PRESENT, name=name)["there"]]
     if missing:
         raise WrongDatabase(
             "refused to clone a database that holds no Scout pipeline",
@@ -198,7 +195,7 @@ def _find(session: Session, commands: Iterable[str]) -> _Found:
     """The schemas of the pipeline and what that needs; functions and jobs may speak of more than PostgreSQL keeps track of."""
     graph = dependencies.read(session)
     every = [row["name"] for row in session.rows(SCHEMAS) if not NEVER.fullmatch(row["name"])]
-    needed, named = {contract.SCHEMA}, {name for name in (MIGRATIONS,) if name in every}
+    needed, named = {contract.DEFAULT.schema}, {name for name in (MIGRATIONS,) if name in every}
     texts = list(commands)
     while True:
         before = len(needed) + len(named)

@@ -21,9 +21,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     Stopped,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import parse_dsn
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
 
 from ...reference.server import places
 from ..clone.source import FOLDER
@@ -33,9 +33,10 @@ from ..sandbox.factory import open_sandbox
 from ..scenario import scenario
 from ..scenario.yaml_reader import near
 from . import probes
+from .actions import ACTIONS, BREAKING
 from .playbook_process import Stage
 from .scenario_run import STOPPED, TROUBLE, Drilling, in_short
-from .stage import ACTIONS, BREAKING, PLAYBOOKS
+from .stage import PLAYBOOKS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

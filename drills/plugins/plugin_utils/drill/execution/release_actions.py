@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import tempfile
 import typing as t
 from pathlib import Path
@@ -18,9 +16,10 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
 from ...reference.release.bad_release import HISTORY, LOADER, Picture, Team
 from ...reference.release.fake_supabase_cli import PROJECT
 from ...reference.release.pg_dump import program
-from ..results.document import Promise
+from .captured_release import Captured
 
 if t.TYPE_CHECKING:
+    from ..results.document import Promise
     from .stage import Scene
 
 RELEASE: t.Final = "v5.2.1"
@@ -38,29 +37,6 @@ NEEDS: t.Final = (
 #: Of what the release drops, as a careful team would have it kept.
 PROTECT: t.Final = ["scout.dim_product.list_price"]
 MIGRATED: t.Final = "SELECT to_regclass('supabase_migrations.schema_migrations') IS NOT NULL"
-
-
-@dataclasses.dataclass(frozen=True)
-class Captured:
-    """What was there before the bad release."""
-
-    team: Team
-    picture: Picture
-
-    def promises(self, connection: psycopg.Connection[t.Any], dsn: str) -> list[Promise]:
-        """Whether it is there again."""
-        now, team = Picture.of(connection, dsn), self.team
-        differ = sum(line[:1] in "+-" for line in list(difflib.unified_diff(self.picture.schema, now.schema, n=0))[2:])
-        jobs = "as captured" if now.jobs == self.picture.jobs else "others"
-        wanted, found = team.checkout.tree(team.good)[:10], team.remote.tree("main")[:10]
-        calls = team.cli.calls
-        deployed = "the captured one" if calls and calls[-1]["files"] == team.function_of(team.good) else "another"
-        return [
-            _same("the schema is the captured one, as pg_dump shows it", "0 lines differ", f"{differ} lines differ"),
-            _same("the jobs are those of the capture", "as captured", jobs),
-            _same("the branch has the tree of the captured commit", wanted, found),
-            _same("the edge function that was deployed last", "the captured one", deployed if calls else "none"),
-        ]
 
 
 def release_captured(scene: Scene, release: str = RELEASE, application: bool = False) -> dict[str, t.Any]:
@@ -105,7 +81,3 @@ def _captured(scene: Scene) -> Captured:
             next_step="correct the scenario: release_captured: {application: true} comes first",
         )
     return scene.captured
-
-
-def _same(promise: str, wanted: str, found: str) -> Promise:
-    return Promise(promise, wanted, found, wanted == found)

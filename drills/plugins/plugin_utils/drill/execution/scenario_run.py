@@ -14,13 +14,13 @@ import typing as t
 import psycopg
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, RecoveryError
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import in_words
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
 from ...reference import oracle
 from ..results import measures
 from ..scenario.scenario import Action, Play
-from . import probes
-from .stage import PREPARING, Scene
+from . import actions, probes
+from .stage import Scene
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,7 +89,7 @@ class Drilling:
         began = time.monotonic()
         self.document["started_at"] = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
         try:
-            lacks = self.scene.lacks()
+            lacks = actions.prerequisites_missing(self.scene)
             self.document["lacks"] = [*lacks, *self.sandbox.lacks]
             if lacks:
                 self.document["why"] += [f"lacks {thing}" for thing in lacks]
@@ -144,14 +144,14 @@ class Drilling:
         self._say(f"breaking it: {', '.join(fault.name for fault in self.scenario.faults) or 'nothing'}")
         self._faulted = self._now()
         for number, fault in enumerate(self.scenario.faults):
-            if all(before.name in PREPARING for before in self.scenario.faults[:number]):
+            if all(before.name in actions.PREPARING for before in self.scenario.faults[:number]):
                 self._faulted = self._now()
             self._act(fault)
 
     def _act(self, action: Action) -> None:
         self.progress.checkpoint()
         began = time.monotonic()
-        self._keep(self.scene.act(action))
+        self._keep(actions.act(self.scene, action))
         self.document["steps"].append(
             {
                 "playbook": action.name,
@@ -160,7 +160,7 @@ class Drilling:
                 "changed": None,
                 "run_ids": [],
                 "artifacts": "",
-                "said": self.scene.about(action),
+                "said": actions.about(action),
             }
         )
 

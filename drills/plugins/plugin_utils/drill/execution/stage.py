@@ -16,15 +16,11 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ...reference import oracle
-from ...reference.faults.library import FAULTS, lacking
-from ...reference.faults.registry import missing
 from ...reference.server import places
-from ..results.document import Promise
-from ..scenario.scenario import Action, Play
+from ..scenario.scenario import Play
 from . import probes
 from .live_load import Load
 from .playbook_process import Order
-from .release_actions import NEEDS, Captured, bad_release, release_captured, release_is_back
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +30,7 @@ if t.TYPE_CHECKING:
     from ..results.records import Run
     from ..sandbox.factory import Sandbox
     from ..scenario.scenario import Scenario
+    from .captured_release import Captured
     from .playbook_process import Playing, Stage
 
 PLAYBOOKS: t.Final = places.RECOVERY / "playbooks"
@@ -86,33 +83,12 @@ class Scene:
         """Every event that was ever written, by whomever."""
         return {**self._known, **self.load.written}
 
-    # --- what somebody does
-
-    def act(self, action: Action) -> list[Promise]:
-        """A fault, or another action, and what it found; jobs that it switched on purpose are nobody's to switch back."""
-        before = probes.jobs(self.sandbox.dsn)
-        if action.name in ACTIONS:
-            found = ACTIONS[action.name](self, **action.options)
-        else:
-            with self.load.still():
-                found = FAULTS[action.name](self.sandbox.dsn, **action.options)
-        after = probes.jobs(self.sandbox.dsn)
-        if action.name not in TO_BE_MENDED:
-            self.jobs |= {name: active for name, active in after.items() if before.get(name) != active}
+    def note_arrivals(self) -> None:
+        """Events in bronze now count as written by somebody, as they were when first seen."""
         arrived = oracle.bronze(self.sandbox.dsn)
         self._known |= {event: text for event, text in arrived.items() if event not in self._known}
-        promises = [each for each in _list(found) if isinstance(each, Promise)]
-        if not promises:
-            self._learn(found)
-        return promises
 
-    @staticmethod
-    def about(action: Action) -> str:
-        """What an action does, in a sentence."""
-        does = ACTIONS.get(action.name) or FAULTS[action.name].function
-        return " ".join((does.__doc__ or "").split()).partition(". ")[0]
-
-    def _learn(self, found: t.Any) -> None:
+    def learn(self, found: t.Any) -> None:
         """What a fault tells of itself: sessions it holds, events it wrote, or facts by name."""
         if hasattr(found, "close"):
             self._held.append(found)
@@ -126,16 +102,6 @@ class Scene:
             self.poison |= set(events)
             name = "event_ids" if events else "transaction_ids"
             self.facts[name] = [*self.facts.get(name, []), *map(str, values)]
-
-    def lacks(self) -> list[str]:
-        """What the faults of the scenario need and the database does not have, each with who needs it."""
-        asked = [
-            *self.scenario.faults,
-            *(step for step in self.scenario.steps if isinstance(step, Action)),
-            *(event.fault for play in self.scenario.plays for event in play.meanwhile if event.fault),
-        ]
-        with probes.connect(self.sandbox.dsn) as connection:
-            return [f"{thing}, needed by {fault.name}" for fault in asked for thing in _lacking(connection, fault)]
 
     # --- playbooks
 
@@ -196,10 +162,6 @@ class Scene:
         return self.facts[name]
 
 
-def _list(value: t.Any) -> list[t.Any]:
-    return t.cast("list[t.Any]", value) if isinstance(value, list) else []
-
-
 def _plain(value: t.Any) -> t.Any:
     """As a variable of a playbook can be."""
     if isinstance(value, UUID):
@@ -209,59 +171,3 @@ def _plain(value: t.Any) -> t.Any:
     if isinstance(value, list | tuple | set):
         return [_plain(each) for each in t.cast("list[t.Any]", value)]
     return value
-
-
-def _lacking(connection: t.Any, action: Action) -> list[str]:
-    """What an action needs of a database that does not have it."""
-    if action.name in FAULTS:
-        return lacking(connection, action.name, **action.options)
-    return missing(connection, NEEDS) if action.name == bad_release.__name__ else []
-
-
-def wait(scene: Scene, seconds: float) -> None:
-    """Lets time pass."""
-    scene.progress.wait(seconds)
-
-
-def release_sessions(scene: Scene) -> None:
-    """Whoever held a lock or a transaction lets go."""
-    scene.release()
-
-
-def restart_server(scene: Scene, immediate: bool = False) -> None:
-    """The server restarts, in good order or as after a crash."""
-    scene.sandbox.restart_server(immediate=immediate)
-
-
-def slow_standby(scene: Scene, seconds: float = 15) -> t.Any:
-    """A standby that is behind, until the end."""
-    return scene.sandbox.slow_standby(seconds)
-
-
-def colleague_pauses(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
-    """Somebody else pauses ingestion, for a reason of their own."""
-    scene.play("pause_ingestion", actor, incident=incident)
-
-
-def colleague_resumes(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
-    """The same person resumes it."""
-    scene.play("resume_ingestion", actor, incident=incident)
-
-
-#: What is done to a sandbox rather than to its database, or by the playbooks of somebody else.
-ACTIONS: t.Final[dict[str, Callable[..., t.Any]]] = {
-    function.__name__: function
-    for function in (
-        *(wait, release_sessions, restart_server, slow_standby, colleague_pauses, colleague_resumes),
-        *(release_captured, bad_release, release_is_back),
-    )
-}
-#: What switches jobs, without its being anybody's purpose.
-TO_BE_MENDED: t.Final = (bad_release.__name__,)
-#: What may stand among the faults and breaks nothing.
-PREPARING: t.Final = ("release_captured", "colleague_pauses", "slow_standby", "doubtful_window")
-#: What a scenario may name among its faults.
-BREAKING: t.Final[dict[str, Callable[..., t.Any]]] = {
-    **FAULTS,
-    **{name: ACTIONS[name] for name in ("slow_standby", "colleague_pauses", "release_captured", "bad_release")},
-}

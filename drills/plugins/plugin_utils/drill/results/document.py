@@ -11,8 +11,8 @@ import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count, in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
 
 from .typed_fields import Fields
 

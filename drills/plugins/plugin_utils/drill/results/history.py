@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import in_words
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
 from . import document as documents
 from .typed_fields import Fields

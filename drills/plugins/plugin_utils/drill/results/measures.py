@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 
 from ..scenario.scenario import ANY, FAILED
 from .document import Phase, Promise

@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report.wording import ACTIVE, markdown
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.markdown import ACTIVE, escaped
 
 OURS: t.Final = Path(__file__).parent / "templates"
 #: What a reader of a table takes in; the JSON has all of it.
@@ -46,7 +46,7 @@ def plain(value: t.Any) -> Markup:
     text = str(value)
     # A part of a sentence keeps its distance.
     before, after = (" " if text[at : at + 1].isspace() else "" for at in (0, len(text) - 1))
-    return Markup(before + markdown(one_line(text)) + after)
+    return Markup(before + escaped(one_line(text)) + after)
 
 
 def code(value: t.Any) -> Markup:

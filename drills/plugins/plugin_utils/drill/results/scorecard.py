@@ -11,8 +11,8 @@ import json
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count, in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import junit as xml
 
 from . import document as documents

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import in_words
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
 if t.TYPE_CHECKING:
     from .document import Phase

@@ -12,11 +12,8 @@ import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, RecoveryError
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import conninfo, psycopg
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    Settings,
-    attempting,
-    open_session,
-)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
 from . import operator_role
@@ -70,7 +67,7 @@ class Sandbox:
         self.dsn = dsn
         self.lacks = lacks
         with self.session() as session, attempting("could not look into the sandbox"), session.read():
-            state = session.row(STATE, etl=contract.ETL)
+            state = session.row(STATE, etl=contract.DEFAULT.etl)
         self.has_pg_cron: bool = state["has_pg_cron"]
         #: Who owns the pipeline and its jobs.
         self.owner: str = state["owner"]

@@ -20,10 +20,10 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     WrongDatabase,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import parse_dsn
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
 if t.TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _by_what_is_there(session: Session) -> Iterator[str]:
         said = count(others["sessions"], "session")
         yield f"other people are in database {session.facts.database}: {said}, among them one of {others['role']}"
     with session.read(statement_timeout_seconds=ASK_SECONDS):
-        there = session.rows(THERE, bronze=contract.BRONZE)
+        there = session.rows(THERE, bronze=contract.DEFAULT.bronze)
         if not there:
             return
         if not there[0]["readable"]:
@@ -136,7 +136,7 @@ def _by_what_is_there(session: Session) -> Iterator[str]:
             yield f"database {session.facts.database} holds a pipeline too large to see whether it is in use"
         else:
             if recent:
-                yield f"events came into {contract.BRONZE} of database {session.facts.database} within {RECENT_HOURS} hours"
+                yield f"events came into {contract.DEFAULT.bronze} of database {session.facts.database} within {RECENT_HOURS} hours"
 
 
 def _here(session: Session, dsn: str) -> _Place:

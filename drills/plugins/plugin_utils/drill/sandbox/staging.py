@@ -15,14 +15,11 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     WrongDatabase,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import count
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import conninfo, psycopg, sql
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    Settings,
-    attempting,
-    open_session,
-)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import scratch_database
 
 from ..clone import clone

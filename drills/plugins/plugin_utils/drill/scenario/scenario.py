@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.plans import severities
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.options import severities
 
 from .yaml_reader import Action, Reader, under
 

@@ -20,11 +20,12 @@ import psycopg
 from psycopg import sql
 
 from ..events import generator, poison_payloads
+from .damage_hand import Window
 from .registry import FAULTS as FAULTS
 from .registry import fault
 from .registry import lacking as lacking
 from .registry import needs as needs
-from .silver_damage import Window, damage
+from .silver_damage import damage
 from .stuck_sessions import Held, holding, wait_until
 
 Connection = psycopg.Connection[Any]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import socket
 import sys
 import time
 import uuid
@@ -30,6 +32,8 @@ CHECKOUT = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8
 PREFIX = f"scout-recovery-{CHECKOUT}-"
 LABEL = f"scout-recovery.{CHECKOUT}"
 START_SECONDS = 20.0
+#: Where the SDK looks for the server, unless DOCKER_HOST says otherwise.
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def _client() -> Generator[DockerClient]:
         from docker.errors import DockerException
     except ImportError:
         raise docker.Unavailable("the Docker SDK is missing. Install it with: pip install docker") from None
+    _require_listener()
     try:
         client = DockerClient.from_env()
     except DockerException as problem:
@@ -153,6 +158,17 @@ def _client() -> Generator[DockerClient]:
         raise docker.Unavailable(str(problem)) from problem
     finally:
         client.close()
+
+
+def _require_listener() -> None:
+    """Raises Unavailable where nothing listens on the socket: the SDK would leave its own half of the connection open."""
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(host.removeprefix("unix://"))
+            except OSError as problem:
+                raise docker.Unavailable(f"no Docker server listens on {host}: {problem.strerror}") from None
 
 
 def _find(client: DockerClient, name: str) -> DockerContainer | None:

@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a step of a scenario does: a fault, or what is done to a sandbox rather than to its database."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable
+
+from ...reference.faults.library import FAULTS, lacking
+from ...reference.faults.registry import missing
+from ..results.document import Promise
+from ..scenario.scenario import Action
+from . import probes
+from .release_actions import NEEDS, bad_release, release_captured, release_is_back
+
+if t.TYPE_CHECKING:
+    from .stage import Scene
+
+
+def wait(scene: Scene, seconds: float) -> None:
+    """Lets time pass."""
+    scene.progress.wait(seconds)
+
+
+def release_sessions(scene: Scene) -> None:
+    """Whoever held a lock or a transaction lets go."""
+    scene.release()
+
+
+def restart_server(scene: Scene, immediate: bool = False) -> None:
+    """The server restarts, in good order or as after a crash."""
+    scene.sandbox.restart_server(immediate=immediate)
+
+
+def slow_standby(scene: Scene, seconds: float = 15) -> t.Any:
+    """A standby that is behind, until the end."""
+    return scene.sandbox.slow_standby(seconds)
+
+
+def colleague_pauses(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
+    """Somebody else pauses ingestion, for a reason of their own."""
+    scene.play("pause_ingestion", actor, incident=incident)
+
+
+def colleague_resumes(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
+    """The same person resumes it."""
+    scene.play("resume_ingestion", actor, incident=incident)
+
+
+#: What is done to a sandbox rather than to its database, or by the playbooks of somebody else.
+ACTIONS: t.Final[dict[str, Callable[..., t.Any]]] = {
+    function.__name__: function
+    for function in (
+        *(wait, release_sessions, restart_server, slow_standby, colleague_pauses, colleague_resumes),
+        *(release_captured, bad_release, release_is_back),
+    )
+}
+#: What switches jobs, without its being anybody's purpose.
+TO_BE_FIXED: t.Final = (bad_release.__name__,)
+#: What may stand among the faults and breaks nothing.
+PREPARING: t.Final = ("release_captured", "colleague_pauses", "slow_standby", "doubtful_window")
+#: What a scenario may name among its faults.
+BREAKING: t.Final[dict[str, Callable[..., t.Any]]] = {
+    **FAULTS,
+    **{name: ACTIONS[name] for name in ("slow_standby", "colleague_pauses", "release_captured", "bad_release")},
+}
+
+
+def act(scene: Scene, action: Action) -> list[Promise]:
+    """A fault, or another action, and what it found; jobs that it switched on purpose are nobody's to switch back."""
+    before = probes.jobs(scene.sandbox.dsn)
+    if action.name in ACTIONS:
+        found = ACTIONS[action.name](scene, **action.options)
+    else:
+        with scene.load.still():
+            found = FAULTS[action.name](scene.sandbox.dsn, **action.options)
+    after = probes.jobs(scene.sandbox.dsn)
+    if action.name not in TO_BE_FIXED:
+        scene.jobs |= {name: active for name, active in after.items() if before.get(name) != active}
+    scene.note_arrivals()
+    results = t.cast("list[t.Any]", found) if isinstance(found, list) else []
+    promises = [each for each in results if isinstance(each, Promise)]
+    if not promises:
+        scene.learn(found)
+    return promises
+
+
+def about(action: Action) -> str:
+    """What an action does, in a sentence."""
+    does = ACTIONS.get(action.name) or FAULTS[action.name].function
+    return " ".join((does.__doc__ or "").split()).partition(". ")[0]
+
+
+def prerequisites_missing(scene: Scene) -> list[str]:
+    """What the faults of the scenario need and the database does not have, each with who needs it."""
+    asked = [
+        *scene.scenario.faults,
+        *(step for step in scene.scenario.steps if isinstance(step, Action)),
+        *(event.fault for play in scene.scenario.plays for event in play.meanwhile if event.fault),
+    ]
+    with probes.connect(scene.sandbox.dsn) as connection:
+        return [f"{thing}, needed by {fault.name}" for fault in asked for thing in _lacking(connection, fault)]
+
+
+def _lacking(connection: t.Any, action: Action) -> list[str]:
+    """What an action needs of a database that does not have it."""
+    if action.name in FAULTS:
+        return lacking(connection, action.name, **action.options)
+    return missing(connection, NEEDS) if action.name == bad_release.__name__ else []

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ledger of a database: used where it exists, created and upgraded on first use where the role may."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..core.errors import MissingPrivilege
+from ..postgres.driver import sql
+from ..postgres.failures import attempting
+from ..postgres.session import check_incident
+from .ledger import Ledger
+from .schema import TABLES, VERSIONS
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Row, Session
+    from .controller import Controller
+
+CREATION_LOCK: t.Final = 7226883401  # any number of our own: serialises two first uses
+
+#: ready: all tables are there and ours to use; creatable: whatever is missing may be created by us.
+STATE = """
+WITH tables AS (
+    SELECT count(*) AS there,
+           count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                                       AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
+                                       AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+                                       AND (c.relname NOT IN ('kin', 'todo') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
+)
+SELECT n.oid IS NOT NULL AS present,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
+           AND there = cardinality(%(tables)s) AND closed = 0 AS ready,
+       closed = 0 AND CASE WHEN n.oid IS NULL THEN pg_catalog.has_database_privilege(current_database(), 'CREATE')
+                           ELSE pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') END AS creatable
+FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
+"""
+
+
+def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
+    """The ledger for reading: used where it exists, never created."""
+    check_incident(incident)
+    state: Row = {"ready": False} if mode == "off" else _state(session)
+    if mode == "required" and not (state["ready"] or state["creatable"]):
+        raise _cannot_use(session, present=state["present"])
+    return Ledger(session, state["ready"], controller, incident)
+
+
+def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
+    """The ledger for writing: created on first use where permitted; `required` fails where it cannot be."""
+    check_incident(incident)
+    ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
+    if mode != "off" and not ledger.present:
+        with session.read():
+            problem = _cannot_use(session, present=_state(session)["present"])
+        if mode == "required":
+            raise problem
+        ledger.warnings.append(f"working without the ledger: {problem.said}. {problem.next_step}")
+    return ledger
+
+
+def _create_or_upgrade(session: Session) -> bool:
+    """Whether the ledger can be used, after creating what is missing of it where permitted."""
+    with session.read():
+        state = _state(session)
+        if state["ready"] and _applied(session) >= len(VERSIONS):
+            return True
+        if not state["creatable"]:
+            return False
+    try:
+        with attempting("could not create the ledger", on=session.where), session.write():
+            session.execute("SELECT pg_advisory_xact_lock(%(key)s)", key=CREATION_LOCK)
+            if not _state(session)["present"]:
+                session.execute("CREATE SCHEMA scout_ops")
+                session.execute(
+                    "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
+                )
+            applied = _applied(session)
+            for number, statements in enumerate(VERSIONS[applied:], applied + 1):
+                session.connection.execute(statements)
+                session.execute("INSERT INTO scout_ops.versions (version) VALUES (%(number)s)", number=number)
+    except MissingPrivilege:
+        return False
+    return True
+
+
+def _state(session: Session) -> Row:
+    return session.row(STATE, tables=list(TABLES))
+
+
+def _applied(session: Session) -> int:
+    """How many versions of the schema are in place."""
+    if not session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
+        return 0
+    return session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"]
+
+
+def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
+    role = sql.Identifier(session.facts.role).as_string()
+    database = sql.Identifier(session.facts.database).as_string()
+    grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
+    if present:
+        grants = (
+            f"GRANT USAGE ON SCHEMA scout_ops TO {role}; "
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
+        )
+    return MissingPrivilege(
+        "could not use the ledger scout_ops",
+        on=session.where,
+        said=f"role {session.facts.role} may {'not use it' if present else 'neither use nor create it'}",
+        next_step=grants,
+    )
+
+
+def problem(session: Session) -> MissingPrivilege | None:
+    """Why this role could not use the ledger, or None when it could; inside the caller's transaction."""
+    state = _state(session)
+    return None if state["ready"] or state["creatable"] else _cannot_use(session, present=state["present"])
+
+
+def hidden(session: Session) -> MissingPrivilege | None:
+    """Why this role sees nothing of a ledger that is there, or None; inside the caller's transaction."""
+    return problem(session) if _state(session)["present"] else None

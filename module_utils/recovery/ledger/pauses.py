@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pauses of ingestion, and what each has to give back."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..postgres.driver import Jsonb
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from ..postgres.session import Row
+    from .ledger import Ledger
+    from .runs import Run
+
+OPEN_PAUSE = """
+SELECT p.pause_id, p.run_id, p.incident, p.actor, p.paused_at, p.jobs, p.switched,
+       extract(epoch FROM clock_timestamp() - p.paused_at)::float8 AS seconds,
+       r.parameters ->> 'operation' AS operation
+FROM scout_ops.pauses AS p LEFT JOIN scout_ops.runs AS r ON r.run_id = p.run_id
+WHERE p.resumed_at IS NULL
+"""
+
+INSERT_PAUSE = """
+INSERT INTO scout_ops.pauses (run_id, incident, actor, jobs, switched)
+VALUES (%(run_id)s, %(incident)s, %(actor)s, %(jobs)s, %(switched)s)
+RETURNING pause_id
+"""
+
+UPDATE_PAUSE = "UPDATE scout_ops.pauses SET jobs = %(jobs)s, switched = %(switched)s WHERE pause_id = %(pause_id)s"
+
+CLOSE_PAUSE = """
+UPDATE scout_ops.pauses
+SET resumed_at = clock_timestamp(), resumed_by = %(actor)s, resume_run_id = %(run_id)s
+WHERE pause_id = %(pause_id)s AND resumed_at IS NULL
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pause:
+    """A pause in force."""
+
+    pause_id: int
+    run_id: str
+    incident: str
+    actor: str
+    paused_at: datetime.datetime
+    seconds: float
+    jobs: list[Row]
+    switched: bool
+    #: The operation it is a step of, where that resumes only what it paused itself.
+    operation: str | None = None
+
+
+def open_pause(ledger: Ledger) -> Pause | None:
+    """The pause in force, if the ledger knows of one."""
+    if not ledger.present:
+        return None
+    found = ledger.session.rows(OPEN_PAUSE)
+    if not found:
+        return None
+    row = found[0]
+    row["run_id"] = str(row["run_id"])
+    return Pause(**row)
+
+
+def save_pause(ledger: Ledger, run: Run, jobs: list[Row], *, switched: bool) -> None:
+    """Records what a pause is about to change; in the transaction that changes it."""
+    if not ledger.present:
+        return
+    current = open_pause(ledger)
+    if current is None:
+        values = {"run_id": run.run_id, "incident": ledger.incident, "actor": ledger.controller.actor}
+        ledger.session.execute(INSERT_PAUSE, **values, jobs=Jsonb(jobs), switched=switched)
+    else:
+        merged = {job["jobid"]: job for job in (*current.jobs, *jobs)}
+        ledger.session.execute(
+            UPDATE_PAUSE,
+            pause_id=current.pause_id,
+            jobs=Jsonb(list(merged.values())),
+            switched=switched or current.switched,
+        )
+
+
+def set_pause_jobs(ledger: Ledger, pause: Pause, jobs: list[Row]) -> None:
+    """Records what the pause has to give back from now on; in the transaction that changes it."""
+    ledger.session.execute(UPDATE_PAUSE, pause_id=pause.pause_id, jobs=Jsonb(jobs), switched=pause.switched)
+
+
+def close_pause(ledger: Ledger, run: Run, pause: Pause) -> None:
+    """Ends a pause; in the transaction that gives the jobs back."""
+    if ledger.present:
+        ledger.session.execute(CLOSE_PAUSE, pause_id=pause.pause_id, actor=ledger.controller.actor, run_id=run.run_id)

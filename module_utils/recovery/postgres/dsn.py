@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a connection string leads, where it came from, and what to do where it leads nowhere."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..core.errors import BadInput
+from .driver import conninfo, errors, import_error, psycopg
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Where libpq looks by itself; and that nothing at all says where the database is.
+LIBPQ: t.Final = "libpq's environment"
+
+UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
+
+NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
+
+
+def to_set(source: str) -> str:
+    """What a person sets to go elsewhere than `source` leads."""
+    return "SCOUT_DSN" if source == UNSET else source
+
+
+def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The connection string and where it came from: the option, SCOUT_DSN, PGURI, else libpq's own environment."""
+    if dsn:
+        return dsn, "scout_dsn"
+    for name in ("SCOUT_DSN", "PGURI"):
+        if environment.get(name):
+            return environment[name], name
+    return "", LIBPQ if any(environment.get(name) for name in NAMES_A_SERVER) else UNSET
+
+
+def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
+    """The parts of a libpq URI or keyword string; never quotes it, since it may hold a password."""
+    if import_error:
+        raise BadInput(
+            "cannot connect: this Python has no psycopg 3",
+            next_step="python -m pip install 'psycopg[binary]' for the interpreter that runs the module",
+        )
+    try:
+        if "\0" in dsn:
+            raise ValueError("libpq would take what stands before the NUL")
+        parts = conninfo.conninfo_to_dict(dsn)
+    except (psycopg.Error, ValueError, UnicodeError) as e:
+        raise BadInput(
+            f"{source} is neither a libpq URI (postgresql://user@host:5432/scout) nor a keyword string (host=… dbname=…)",
+            next_step=f"correct {source}; special characters of a password in a URI must be percent-encoded",
+        ) from e
+    host, port, dbname = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
+    if "@" in host or not re.fullmatch(r"[0-9,]*", port) or ("@" in dbname and "user" not in parts):
+        raise BadInput(
+            f"{source} is ambiguous: part of a password would be taken for the host, the port or the database",
+            next_step=f"percent-encode the password in {source}, or give it as scout_password",
+        )
+    return parts
+
+
+def describe(parts: dict[str, t.Any], source: str) -> str:
+    """Where a connection string leads, without its secrets."""
+    host = parts.get("host") or parts.get("hostaddr")
+    service = parts.get("service")
+    where = f"service {service}" if service else f"{host or 'the default host'}:{parts.get('port') or 5432}"
+    user = f" as {parts['user']}" if parts.get("user") else ""
+    return f"{parts.get('dbname') or 'the default database'} on {where}{user} (from {source})"
+
+
+#: What PostgreSQL and a pooler say where no connection is left.
+FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
+
+
+def connection_advice(error: psycopg.Error, source: str) -> str:
+    """What to do where no session can be opened."""
+    text = str(error)
+    if source == UNSET:
+        return "say which database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
+    if isinstance(error, errors.InvalidPassword) or "password" in text:
+        return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
+    if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
+        return f"check the database and role names in {source}"
+    if "pg_hba.conf" in text:
+        return "ask who runs the server to let this user in from this host (pg_hba.conf), or connect from where it may"
+    if FULL.search(text):
+        return "end sessions that nobody needs (pg_stat_activity), or wait; then run the same command again"
+    if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
+        return "the server is starting or stopping: run the same command again as soon as it answers"
+    return (
+        f"check the host, the port and the network; the address came from {source}. "
+        "If the server was only restarting, run the same command again"
+    )

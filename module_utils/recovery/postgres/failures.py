@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PostgreSQL's errors as ours, with the server's own words and what comes next."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ..core.errors import ConnectionLost, DatabaseError, MissingPrivilege, RecoveryError
+from ..core.text import first_line
+from .driver import errors, psycopg
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
+    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost we know better
+    than the caller what comes next."""
+    said = error.diag.message_primary or first_line(str(error)) or type(error).__name__
+    if error.diag.message_detail:
+        said += f" ({error.diag.message_detail})"
+    kind: type[RecoveryError] = DatabaseError
+    if isinstance(error, errors.InsufficientPrivilege):
+        kind = MissingPrivilege
+        next_step = next_step or "docs/privileges.md lists what the role needs; preflight.yml names each missing GRANT"
+    elif isinstance(error, (errors.AdminShutdown, errors.CrashShutdown, errors.IdleInTransactionSessionTimeout)) or (
+        isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    ):
+        kind = ConnectionLost
+        next_step = "run the same command again: it goes on from what was committed"
+    elif isinstance(error, errors.LockNotAvailable):
+        next_step = next_step or "unstick_etl.yml --check shows who holds the lock; run the same command again"
+    elif isinstance(error, errors.QueryCanceled):
+        next_step = next_step or "raise statement_timeout_seconds, or see what slows the server, and run it again"
+    return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)
+
+
+@contextlib.contextmanager
+def attempting(attempted: str, *, on: str = "") -> Generator[None]:
+    """Gives every PostgreSQL error inside it the context a person needs."""
+    try:
+        yield
+    except psycopg.Error as e:
+        raise translate(e, attempted, on=on) from e

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pipeline in which nothing is called as in Scout v5.2, through the playbooks, and what they say of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
+from tests.integration.modules import one
+from tests.integration.renamed import NAMES, old_names, rename
+
+
+@pytest.fixture
+def other(broken: Pipeline) -> Pipeline:
+    """It has a backlog, poison in it, and gold that is behind."""
+    rename(broken.dsn)
+    return broken
+
+
+def test_a_reset_recovers_it_and_says_its_names(other: Pipeline, stage: Stage) -> None:
+    played = stage.play("emergency_reset", other.dsn, incident="INC-1", scout_contract=NAMES)
+    assert (played.rc, played.result["outcome"]) == (0, "recovered"), played.text
+    assert not old_names([played.text, played.summary, played.result])
+    assert "kept whole in pos.inbox_rejected" in played.summary
+    assert one(other.dsn, "SELECT count(*) FROM pos.inbox_rejected WHERE error_details ->> 'incident' = 'INC-1'") > 0
+    jobs = other.rows("SELECT active FROM cron.job WHERE jobname = ANY (%s)", [NAMES["load_job"], NAMES["link_job"]])
+    assert jobs == [(True,), (True,)]
+
+
+def test_rows_that_moved_are_counted_by_the_names_of_their_tables(other: Pipeline, stage: Stage) -> None:
+    played = stage.play(
+        "quarantine", other.dsn, "--check", window_start="2000-01-01T00:00:00Z", window_end="2100-01-01T00:00:00Z",
+        scout_contract=NAMES,
+    )  # fmt: skip
+    assert played.rc == 0, played.text
+    assert "receipt_line " in played.summary
+    assert not old_names([played.summary, played.result])
+
+
+def test_a_release_of_it_is_captured(other: Pipeline, stage: Stage) -> None:
+    played = stage.play("capture_release", other.dsn, release="v1", scout_contract=NAMES)
+    assert played.rc == 0, played.text
+    scope = one(other.dsn, "SELECT document -> 'scope' -> 'schemas' FROM scout_ops.releases")
+    assert scope == ["pos"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"bronz": "inbox"}, "scout_contract has no key 'bronz'"),
+        (json.dumps({"bronze": "In Box"}), "bronze 'In Box' is not usable"),
+        ("inbox", "contract 'inbox' is not a dictionary"),
+    ],
+)
+def test_what_is_no_contract_is_one_clear_line(healthy: Pipeline, stage: Stage, given: object, said: str) -> None:
+    played = stage.play("assess", healthy.dsn, scout_contract=given)
+    assert played.rc != 0, played.text
+    assert said in " ".join(played.summary.split())
