@@ -50,7 +50,7 @@ def specification(role: Path) -> dict[str, Option]:
 def wrong(spec: Mapping[str, Option], values: Mapping[str, t.Any]) -> list[str]:
     """What is wrong with the values, in the words of a person and by the names of the options."""
     shown = {name: "…" if spec[name].get("no_log") else value for name, value in values.items()}
-    messages: list[str] = ArgumentSpecValidator(dict(spec)).validate(dict(values)).error_messages
+    messages = t.cast("list[str]", ArgumentSpecValidator(dict(spec)).validate(dict(values)).error_messages)
     return [arguments.in_plain_words(message, shown) for message in messages]
 
 

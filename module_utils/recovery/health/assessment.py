@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput
 from ..core.text import in_words
+from ..core.times import to_the_second
 from ..scout import contract
 from . import diagnoses
 
@@ -213,7 +214,7 @@ def check_thresholds(given: Mapping[str, t.Any], among: Sequence[Figure] = FIGUR
                 next_step=f"give {name}: {{ok: …, fail: …}}",
             )
         for key, value in t.cast("dict[str, t.Any]", figures).items():
-            thresholds[name][key] = _number(f"{name}.{key}", value)
+            thresholds[name][key] = _threshold(f"{name}.{key}", value)
     for figure in among:
         ok, fail = thresholds[figure.name]["ok"], thresholds[figure.name]["fail"]
         if ok < fail if figure.higher_is_better else ok > fail:
@@ -225,7 +226,7 @@ def check_thresholds(given: Mapping[str, t.Any], among: Sequence[Figure] = FIGUR
     return thresholds
 
 
-def _number(name: str, value: t.Any) -> float:
+def _threshold(name: str, value: t.Any) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -285,7 +286,7 @@ def _ingestion(found: Facts) -> Indicator:
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
     if found.pause and off:
         pause = found.pause
-        reason = f"paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {pause.actor} for {pause.incident}"
+        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}"
     elif off:
         reason = f"inactive, not by this toolkit: {off}"
         idle = not any(job.active and not job.parked for job in found.etl_jobs)
