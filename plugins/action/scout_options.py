@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
 
     def _defaults(self, folder: Path) -> dict[str, t.Any]:
         """The defaults of a role, as templates."""
-        found = self._loader.load_from_file(str(folder / "defaults" / "main.yml")) or {}
+        found = self._loader.load_from_file(str(role_options.defaults_file(folder))) or {}
         return {name: trusted(value) if isinstance(value, str) else value for name, value in found.items()}
 
 

@@ -37,6 +37,11 @@ def folder(role: str) -> Path:
     return Path(next(iter(package.__path__))) / "roles" / name
 
 
+def defaults_file(role: Path) -> Path:
+    """Where a role has what its options are unless they are set."""
+    return role / "defaults" / "main.yml"
+
+
 def specification(role: Path) -> dict[str, Option]:
     """The options of all entry points of a role."""
     text = (role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")

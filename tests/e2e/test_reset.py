@@ -151,7 +151,7 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
     assert twice("refresh_gold") == ["done", "unchanged"]
     with library.lock_holder(broken.dsn) as holder:
         broken.rows("SELECT pg_sleep(1.1)")
-        assert twice("unstick_etl", stuck_after_seconds=1) == ["done", "unchanged"]
+        assert twice("terminate_sessions", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()
     assert twice("resume_ingestion") == ["done", "unchanged"]
     assert broken.active_jobs() == active

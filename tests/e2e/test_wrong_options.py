@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "quality_cleanup": ({"source_event": "burn"}, "value of source_event must be one of: quarantine, keep, got: burn"),
     "quarantine": ({"window_clock": "noon"}, "value of window_clock must be one of: ingested_at, event_ts, got: noon"),
     "redrive": ({"canary_rows": "few"}, "canary_rows 'few' is not a whole number"),
-    "refresh_gold": ({"gold_refresh_timeout_seconds": "long"}, "gold_refresh_timeout_seconds 'long' is not a number"),
+    "refresh_gold": ({"refresh_gold_timeout_seconds": "long"}, "refresh_gold_timeout_seconds 'long' is not a number"),
     "resume_ingestion": ({"ingestion_only_owns": True}, "'ingestion_only_owns' is not a variable"),
     "rollback": ({"period_hours": "day"}, "period_hours 'day' is not a whole number"),
     "runs": ({"runs_limit": "few"}, "runs_limit 'few' is not a whole number"),
@@ -39,7 +39,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"on_conflict": "guess"},
         "value of on_conflict must be one of: refuse, keep_current, restore, got: guess",
     ),
-    "unstick_etl": ({"sessions_max_sessions": "few"}, "sessions_max_sessions 'few' is not a whole number"),
+    "terminate_sessions": (
+        {"terminate_sessions_max_sessions": "few"},
+        "terminate_sessions_max_sessions 'few' is not a whole number",
+    ),
     "watch_recovery": ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
     "window_recovery": ({"mode": "most"}, "value of mode must be one of: missing, all, got: most"),
 }
@@ -72,12 +75,12 @@ def test_a_wrong_value_is_refused_before_anything_begins(playbook: str, healthy:
 
 def test_several_wrong_values_are_told_together(healthy: Pipeline, stage: Stage) -> None:
     """Each by the variable that was set, once, however many roles take it; nobody corrects one at a time."""
-    wrong = {"poison": "kill", "max_poison": "many", "gold_views": {"a": 1}, "lease_ttl_seconds": "long"}
+    wrong = {"poison": "kill", "max_poison": "many", "refresh_gold_views": {"a": 1}, "lease_ttl_seconds": "long"}
     inventory = stage.inventory({"one": {"scout_dsn": healthy.dsn, **wrong}})
     played = stage.play("emergency_reset", None, "-i", inventory)
     assert played.rc == 2, played.text
     told = played.result["error"]["attempted"]
     assert told.count("value of poison must be one of: isolate, stop, got: kill") == 1
     assert told.count("max_poison 'many' is not a whole number") == 1
-    assert "gold_views" in told
+    assert "refresh_gold_views" in told
     assert "lease_ttl_seconds 'long' is not a whole number" in told
