@@ -29,6 +29,10 @@ STOPS_NOTHING = {
     ("incident", "notified.yml"),
     ("notify", "main.yml"),
 }
+PHASE = re.compile(r"\((\d+)/(\d+)\) [A-Z]")
+#: Roles that are a whole operation.
+WITH_PHASES = {"emergency_reset", "move", "rollback", "watch"}
+IN_ANY_CASE = {"Release the lease", "Summary", "Write metrics", "Check options and privileges"}
 
 Task = dict[str, Any]
 by_playbook = pytest.mark.parametrize("playbook", PLAYBOOKS)
@@ -102,8 +106,7 @@ def test_they_are_checked_before_anything_else(playbook: str) -> None:
     """The first task of all is the one that checks them."""
     first = of(playbook)
     entered = next(index for index, (role, _, _) in enumerate(first) if role == "scout.recovery.preflight")
-    assert {role for role, _, _ in first[:entered]} <= {"scout.recovery.emergency_reset", "scout.recovery.move",
-                                                        "scout.recovery.rollback", "scout.recovery.watch"}  # fmt: skip
+    assert {role for role, _, _ in first[:entered]} <= {f"scout.recovery.{name}" for name in WITH_PHASES}
     assert next(iter(load(CHECKOUT / "roles" / "preflight" / "tasks" / "main.yml")))[FILES[0]] == "options.yml"
 
 
@@ -115,3 +118,49 @@ def test_roles_are_reached_by_their_files_so_that_ansible_validates_none_again()
             assert "rolespec_validate" not in text, path
             names = len(re.findall(r"(?:import|include)_role:", text))
             assert len(re.findall(r"tasks_from: \w+\.yml", text)) == names, path
+
+
+def phases(playbook: str) -> list[tuple[int, int]]:
+    """The number of each phase and how many the playbook has, in the order in which tasks come."""
+    (play,) = load(PLAYBOOKS[playbook])
+    found = [PHASE.match(name) for name in named(play["tasks"], CHECKOUT, {})]
+    return [(int(phase[1]), int(phase[2])) for phase in found if phase]
+
+
+def named(entries: list[Task], folder: Path, given: dict[str, Any]) -> Iterator[str]:
+    """The names of all tasks that are no part of a role with phases of its own."""
+    for task in tasks(entries):
+        yield task.get("name", "")
+        for file in FILES:
+            if file in task:
+                yield from named(load(folder / "tasks" / task[file]), folder, given)
+        role = next((task[name]["name"].rpartition(".")[2] for name in IMPORTS if name in task), "")
+        if role in WITH_PHASES:
+            inner = CHECKOUT / "roles" / role
+            yield from named(load(inner / "tasks" / "main.yml"), inner, given)
+
+
+@by_playbook
+def test_phases_are_numbered_in_order_and_without_a_gap(playbook: str) -> None:
+    found = phases(playbook)
+    if playbook == "preflight":
+        assert found == []
+        return
+    numbers = [number for number, _ in found]
+    assert numbers == sorted(numbers)
+    assert sorted(set(numbers)) == list(range(1, numbers[-1] + 1))
+    assert {total for _, total in found} == {numbers[-1]}
+
+
+@by_playbook
+def test_only_what_comes_in_any_case_has_no_number(playbook: str) -> None:
+    """The lease is released and the summary shown however an operation ends."""
+    (play,) = load(PLAYBOOKS[playbook])
+    found = list(tasks(play["tasks"]))
+    for role in {
+        task[name]["name"].rpartition(".")[2] for task in found for name in IMPORTS if name in task
+    } & WITH_PHASES:
+        found = [task for path in CHECKOUT.glob(f"roles/{role}/tasks/*.yml") for task in tasks(load(path))]
+    names = [task["name"] for task in found if any(name in task for name in IMPORTS)]
+    assert len(names) > 1
+    assert [name for name in names if not PHASE.match(name) and name not in IN_ANY_CASE] == []
