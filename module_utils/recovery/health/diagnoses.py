@@ -27,7 +27,7 @@ RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
+TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: Rows are looked at before they move.
@@ -119,7 +119,7 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
     if found.stuck is None:
         return
     after = found.stuck_after_seconds
-    command = UNSTICK if after == STUCK_AFTER_SECONDS else f"{UNSTICK} -e stuck_after_seconds={after:g}"
+    command = TERMINATE if after == STUCK_AFTER_SECONDS else f"{TERMINATE} -e stuck_after_seconds={after:g}"
     for activity in found.stuck.clear:
         what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
         if activity.holds_key:
@@ -188,7 +188,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
             )
     if status.get("etl_duration") in ("warn", "fail") and not failed:
         evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
-        yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way", blocks=False)
+        yield _cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is in the way", blocks=False)
 
 
 def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

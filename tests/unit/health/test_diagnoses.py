@@ -44,7 +44,7 @@ def test_every_playbook_and_page_that_is_named_exists(path: Path) -> None:
 
 
 def test_the_commands_are_what_they_say() -> None:
-    for command in (diagnoses.RESET, diagnoses.RESUME, diagnoses.UNSTICK, diagnoses.REFRESH, diagnoses.ROLLBACK):
+    for command in (diagnoses.RESET, diagnoses.RESUME, diagnoses.TERMINATE, diagnoses.REFRESH, diagnoses.ROLLBACK):
         program, playbook = shlex.split(command)
         assert program == "ansible-playbook"
         assert (CHECKOUT / playbook).is_file()
@@ -116,10 +116,10 @@ def test_who_is_left_alone_is_named_with_the_reason() -> None:
 
 def test_stuck_after_is_said_again_when_it_is_not_the_default() -> None:
     stuck = sessions.Plan((activity(7, KEY),), (), ())
-    assert causes(stuck=stuck)[0].next_command == diagnoses.UNSTICK
+    assert causes(stuck=stuck)[0].next_command == diagnoses.TERMINATE
     assert (
         causes(stuck=stuck, stuck_after_seconds=90.0)[0].next_command
-        == f"{diagnoses.UNSTICK} -e stuck_after_seconds=90"
+        == f"{diagnoses.TERMINATE} -e stuck_after_seconds=90"
     )
 
 
