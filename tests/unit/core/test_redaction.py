@@ -175,9 +175,37 @@ def test_a_payload_in_a_text_is_masked_like_one() -> None:
     assert json.loads(json.loads(made["payload"])["more"])["amount"] == 12.1
 
 
-def test_a_failing_row_is_not_shown() -> None:
-    made = Scrubber().text("DETAIL:  Failing row contains (1, C-1, null, (x)).\nSTATEMENT: SELECT 1")
-    assert made == "DETAIL:  Failing row contains (***).\nSTATEMENT: SELECT 1"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DETAIL:  Failing row contains (1, C-1, (x)).\nSTATEMENT: SELECT 1", "DETAIL:  Failing row contains (***).\nSTATEMENT: SELECT 1"),
+        ("FAILING ROW CONTAINS (1,\nC-1) here", "FAILING ROW CONTAINS (***) here"),
+        ("Failing row contains (1, C-1, cut", "Failing row contains (***"),
+    ],
+)  # fmt: skip
+def test_a_failing_row_is_not_shown(text: str, expected: str) -> None:
+    assert Scrubber().text(text) == expected
+
+
+def test_all_values_of_a_key_with_a_person_in_it_are_masked_and_the_rest_stays() -> None:
+    made = Scrubber()
+    one, other = made.hashed("S1"), made.hashed("C-1")
+    text = "ERROR: Key (store_id, {})=(S1, C-1) already exists. customer_id"
+    assert made.text(text.format("customer_id")) == text.format("customer_id").replace("S1, C-1", f"{one}, {other}")
+    assert made.text(text.format("item_id")) == text.format("item_id")
+
+
+def test_a_text_that_begins_like_json_and_is_none_is_a_text() -> None:
+    deep = "[" * 100_000 + '"customer_id"'
+    for text in ('{"customer_id": "C-1", "n": ', deep):
+        made = json.loads(Scrubber().line(json.dumps({"customer_id": "C-2", "payload": text}).encode()))["payload"]
+        assert "C-1" not in made
+        assert made.count("customer_id") == 1
+
+
+def test_what_is_known_goes_unless_it_is_too_short_to_tell() -> None:
+    made = Scrubber(known=["abc", "abcdef", "no"])
+    assert made.text("abc abcdef no") == "*** *** no"
 
 
 def test_a_row_keeps_its_bytes_where_nothing_is_hidden() -> None:
