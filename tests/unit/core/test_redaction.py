@@ -189,10 +189,22 @@ def test_a_failing_row_is_not_shown(text: str, expected: str) -> None:
 
 def test_all_values_of_a_key_with_a_person_in_it_are_masked_and_the_rest_stays() -> None:
     made = Scrubber()
-    one, other = made.hashed("S1"), made.hashed("C-1")
-    text = "ERROR: Key (store_id, {})=(S1, C-1) already exists. customer_id"
-    assert made.text(text.format("customer_id")) == text.format("customer_id").replace("S1, C-1", f"{one}, {other}")
+    text = "ERROR: Key ({}, store_id)=(C-1, S1) already exists. customer_id"
+    hidden = text.replace("C-1, S1", f"{made.hashed('C-1')}, {made.hashed('S1')}")
+    assert made.text(text.format("customer_id")) == hidden.format("customer_id")
     assert made.text(text.format("item_id")) == text.format("item_id")
+
+
+def test_a_name_of_several_words_ends_where_the_statement_goes_on() -> None:
+    made = Scrubber().text("customer_name = Maria Santos AND store_id = 5")
+    assert made.endswith(" AND store_id = 5")
+    assert "Santos" not in made
+
+
+def test_letters_beyond_ascii_stay_in_a_payload_that_is_a_text() -> None:
+    payload = json.dumps({"customer_id": "C-1", "note": "größer"}, ensure_ascii=False)
+    made = json.loads(Scrubber().line(json.dumps({"payload": payload}).encode()))["payload"]
+    assert '"note": "größer"' in made
 
 
 def test_a_text_that_begins_like_json_and_is_none_is_a_text() -> None:
