@@ -61,10 +61,13 @@ def test_installed(installed: Path, broken: Pipeline, stage: Stage) -> None:
 
 def test_every_playbook_can_be_parsed(stage: Stage) -> None:
     """On any inventory, so also by tools that look at all of them."""
-    first, *others = sorted(str(path) for path in (CHECKOUT / "playbooks").glob("*.yml"))
-    checked = stage.play(first, None, *others, "--syntax-check", "-i", "localhost,")
-    assert checked.rc == 0, checked.text
-    assert re.findall(r"^playbook: (.+)$", checked.text, re.MULTILINE) == [first, *others]
+    playbooks = sorted(str(path) for path in (CHECKOUT / "playbooks").glob("*.yml"))
+    checked = subprocess.run(
+        [str(BIN / "ansible-playbook"), "--syntax-check", "-i", "localhost,", *playbooks],
+        env=environment(stage.home), cwd=CHECKOUT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert re.findall(r"^playbook: (.+)$", checked.stdout, re.MULTILINE) == playbooks
 
 
 def test_the_example_inventory(pg_server: Server, healthy: Pipeline, stage: Stage) -> None:
