@@ -22,7 +22,7 @@ export SEED ?= 1
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill test lint format unit integration e2e molecule bench psql reference faults lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill test lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -78,6 +78,9 @@ e2e: setup ## Run the tests of whole playbooks
 
 molecule: setup ## Run the scenarios on a container with the real pg_cron
 	@$(BIN)/python extensions/molecule/run.py $(ARGS)
+
+mutants: setup ## Change safety-critical code in small ways, and list what no test notices [ARGS="ledger --minutes 5"]
+	@$(BIN)/python scripts/mutants $(ARGS)
 
 bench: setup ## Measure, side by side with the runbook's script
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -234,17 +234,17 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return result | done | {"rules": rules, "summary": told}
 
 
-def _wanted(call: Call, job: engine_job.MoveJob) -> cleanup_mover.Selection:
+def _wanted(call: Call, job: engine_job.MoveJob) -> cleanup_mover.CleanupSelection:
     """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
     if job.interrupted:
-        return cleanup_mover.Selection.from_dict(job.interrupted["parameters"]["selection"])
+        return cleanup_mover.CleanupSelection.from_dict(job.interrupted["parameters"]["selection"])
     if job.plan:
-        return cleanup_mover.Selection.from_dict(job.plan.selection)
+        return cleanup_mover.CleanupSelection.from_dict(job.plan.selection)
     asked = cleanup_mover.ask(call.session, job.asked)
     return asked if call.check else cleanup_mover.frozen(call.session, asked)
 
 
-def _found(wanted: cleanup_mover.Selection, report: findings.Report) -> dict[str, t.Any]:
+def _found(wanted: cleanup_mover.CleanupSelection, report: findings.Report) -> dict[str, t.Any]:
     """What does not depend on whether anything moves."""
     reported = [finding for finding in report.violated if not finding.rule.moves]
     return {
@@ -257,7 +257,7 @@ def _found(wanted: cleanup_mover.Selection, report: findings.Report) -> dict[str
 
 
 def _planned(
-    job: engine_job.MoveJob, wanted: cleanup_mover.Selection, whole: engine_job.Whole, report: findings.Report
+    job: engine_job.MoveJob, wanted: cleanup_mover.CleanupSelection, whole: engine_job.Whole, report: findings.Report
 ) -> dict[str, t.Any]:
     planned = job.planned(wanted.as_dict(), whole, verb="would move")
     rules = cleanup_mover.by_rule(report)

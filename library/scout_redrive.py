@@ -239,7 +239,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         kept = (
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
         )
-        wanted = letters.Selection.from_dict(kept) if kept else letters.ask(session, params)
+        wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
         values = {**wanted.values, "max_replays": pace.max_replays}
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
@@ -296,7 +296,7 @@ def _how(params: dict[str, t.Any]) -> tuple[redrive_run.Pace, merge_patch.Repair
 
 
 def _planned(
-    result: dict[str, t.Any], job: engine_job.MoveJob, wanted: letters.Selection, survey: preview.Survey
+    result: dict[str, t.Any], job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
 ) -> dict[str, t.Any]:
     planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
     extent = survey.extent

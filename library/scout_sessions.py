@@ -115,7 +115,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["cleared"], "default": "cleared"},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": sessions.STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},
     "max_sessions": {"type": "int", "default": 20},

@@ -135,8 +135,8 @@ def test_databases_that_cannot_be_operated(another_broken: Callable[[], Pipeline
     assert "read-only by default" in says["read_only"]
     again = " ".join(played.results["read_only"]["next"])
     assert again.startswith("if the primary is elsewhere, point scout_dsn at it; else ALTER DATABASE ")
-    assert again.endswith(f"{name} RESET default_transaction_read_only") or f'"{name}" RESET' in again
-    assert "pg_cron is not installed in this database" in says["no_cron"]
+    assert again.endswith(f'"{name}" RESET default_transaction_read_only')
+    assert "pg_cron is not in this database" in says["no_cron"]
     assert "missing scout.etl_processed" in says["half"]
     after = {name: pipeline.fingerprint() for name, pipeline in pipelines.items()}
     for name, tables in before.items():

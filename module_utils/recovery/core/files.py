@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 #: The mode of what may hold a secret.
 OWNER: t.Final = 0o600
 #: How long another writer of the same folder is waited for.
-LOCK_SECONDS: t.Final = 5.0
+LOCK_SECONDS: t.Final = 30.0
 GIVE: t.Final = "give a path that can be written"
 
 

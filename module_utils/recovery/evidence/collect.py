@@ -21,7 +21,7 @@ from ..moves.cleanup import rules
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
-from ..scout import contract, cron_jobs
+from ..scout import contract, cron_jobs, event_queue
 
 if t.TYPE_CHECKING:
     import datetime
@@ -70,7 +70,7 @@ ORDER BY d.failed_at DESC LIMIT %(rows)s
 #: The head of the queue: a poison event is the oldest that waits, and all others wait behind it.
 PENDING = """
 SELECT b.* FROM {bronze} AS b
-WHERE b.event_type = %(sale)s AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending}
 ORDER BY b.ingested_at LIMIT %(rows)s
 """
 
@@ -179,13 +179,7 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
 
 def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable[[Session], Iterable[bytes]]]:
     """The sections in order, the cheap ones first: what comes late may find the time spent."""
-    values = {
-        "incident": wanted.incident,
-        "start": wanted.start,
-        "end": wanted.end,
-        "rows": wanted.sample_rows,
-        "sale": contract.names().transaction_event,
-    }
+    values = {"incident": wanted.incident, "start": wanted.start, "end": wanted.end, "rows": wanted.sample_rows}
     readers: dict[str, Callable[[Session], Iterable[bytes]]] = {
         name: functools.partial(streamed, query=query) for name, query in SECTIONS.items()
     }
@@ -211,7 +205,7 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
         runs=list(history.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [],
         **values,
     )
-    readers["pending_events"] = functools.partial(streamed, query=contract.compose(PENDING), **values)
+    readers["pending_events"] = functools.partial(streamed, query=event_queue.of_pending(PENDING), **values)
     return readers
 
 

@@ -11,7 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput, LeaseHeld, NotConverged
 from ..core.text import count, in_words
-from ..health import assessment
+from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import bootstrap, runs
@@ -94,6 +94,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     news = timeline.unnotified(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
+        "operation": "incident",
         "changed": todo.changed,
         "unnotified": news is not None,
         "unnotified_channels": list(news.channels) if news else [],
@@ -188,7 +189,7 @@ def _line(record: timeline.Record | None) -> Result:
 def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Records in the ledger what a check of the pipeline found, where an incident is open."""
     found, action = params["found"], params["looked"]
-    nothing: Result = {"changed": False, "run_id": None, "warnings": []}
+    nothing: Result = {"operation": "incident_seen", "changed": False, "run_id": None, "warnings": []}
     with call.session.read():
         ledger = call.look(params["ledger"])
         open_one = incidents_record.meant(call.session, ADHOC) if ledger.present else None
@@ -213,7 +214,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
     unsent: list[Mapping[str, str]] = found.get("unsent") or []
-    nothing: Result = {"changed": False, "warnings": []}
+    nothing: Result = {"operation": "incident_notified", "changed": False, "warnings": []}
     with session.read():
         ledger = call.look(params["ledger"])
         name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
@@ -258,6 +259,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if params["report"]:
             raise _nothing_to_report(session.where, params["incident"])
         return {
+            "operation": "incident_info",
             "changed": False,
             "incident": None,
             "overdue": [],
@@ -269,6 +271,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     shown = timeline.described(record)
     events = timeline.timeline(record, zone)
     return {
+        "operation": "incident_info",
         "changed": False,
         "incident": shown["incident"],
         "overdue": shown["overdue"],
@@ -294,12 +297,12 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     session = call.session
     with attempting("could not read the report's data", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
-    story = build.Story(record, facts, session.where, zone)
+    story = build.ReportInput(record, facts, session.where, zone)
     made: Result = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
     try:
-        made["charts"] = charts.draw(seen, pauses, story.as_of, assessment.THRESHOLDS)
+        made["charts"] = charts.draw(seen, pauses, story.as_of, thresholds.DEFAULTS)
     except BadInput as e:
         made["no_charts"] = f"{e.attempted}: {e.said}"
     return made

@@ -13,6 +13,7 @@ import zoneinfo
 from ..core.errors import BadInput
 from ..core.text import count, in_words
 from ..ledger import history
+from ..ledger.actions import LOOKS
 from . import checklist
 
 if t.TYPE_CHECKING:
@@ -85,7 +86,7 @@ def response_due(record: Record) -> datetime.datetime | None:
 
 def responded(record: Record) -> bool:
     """Whether somebody has done or said anything for it; who only looked has not."""
-    return any(run["action"] not in history.LOOKS for run in record.runs) or any(
+    return any(run["action"] not in LOOKS for run in record.runs) or any(
         entry["kind"] in RESPONSES for entry in record.entries
     )
 

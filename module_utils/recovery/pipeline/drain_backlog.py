@@ -290,7 +290,7 @@ class Drain:
                 on=self.session.where,
                 said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who}" if who else ""),
                 next_step=(
-                    "end the session that holds it (unstick_etl.yml), then run the same command again"
+                    "end the session that holds it (terminate_sessions.yml), then run the same command again"
                     if who
                     else f"see why {contract.names().etl} does not take it, then run the same command again"
                 ),
@@ -305,9 +305,9 @@ class Drain:
         if error.sqlstate == "55P03":
             with self.session.read():
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            attempted += f" after {LOCK_TRIES} attempts: another session locks what the ETL must write"
+            attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
             next_step = (
-                "unstick_etl.yml --check shows who is blocking; end that session, then run the same command again"
+                "terminate_sessions.yml --check shows who is in the way; end it, then run the same command again"
             )
         elif error.sqlstate == "57014":
             next_step = (

@@ -54,7 +54,7 @@ class Waiting:
                     said=f"after {in_words(waited)} still in flight: " + "; ".join(a.describe() for a in working),
                     next_step=(
                         "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
-                        "or unstick_etl.yml if it is stuck"
+                        "or terminate_sessions.yml if it is stuck"
                     ),
                     result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
                 )

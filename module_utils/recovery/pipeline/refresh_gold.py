@@ -184,7 +184,7 @@ def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> Non
                 "could not take Scout's refresh lock",
                 on=session.where,
                 said=f"advisory key {contract.names().gold_lock} is held by {who or 'a session that just ended'}",
-                next_step="unstick_etl.yml, then run the same command again",
+                next_step="terminate_sessions.yml, then run the same command again",
             )
         progress.wait(min(0.2, wait_seconds))
 

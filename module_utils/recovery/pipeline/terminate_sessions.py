@@ -64,7 +64,7 @@ def clear(
             f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",
             on=session.where,
             said="; ".join(a.describe() for a in todo.clear[:5]),
-            next_step="look at what they wait for (unstick_etl.yml --check); raise sessions_max_sessions if it is right",
+            next_step="look at what they wait for (terminate_sessions.yml --check); raise terminate_sessions_max_sessions if it is right",
         )
     with attempting("could not record the sessions before ending them", on=session.where), session.write():
         run.record(captured=[a.as_dict() for a in (*todo.clear, *todo.waiting)])

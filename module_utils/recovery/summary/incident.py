@@ -42,14 +42,15 @@ MEANS: t.Final = ("lease", "pause", "resume", "complete_pause", "unfinished")
 
 def record_of(result: Mapping[str, t.Any]) -> Result:
     """The record in what either module returned; empty where there is none."""
-    if "record" in result:
+    if result.get("operation") == "incident_info":
         return result["record"] or {}
-    return dict(result) if "phases" in result else {}
+    return dict(result) if result.get("operation") == "incident" else {}
 
 
 def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
-    """The record with the checklist as it is now that people were notified."""
-    return result | {"phases": told["phases"]} if "phases" in result and "phases" in told else result
+    """The record with the checklist as it is now that people were told."""
+    phases = told.get("phases")
+    return result | {"phases": phases} if result.get("operation") == "incident" and phases else result
 
 
 def unrecorded(told: Mapping[str, t.Any]) -> list[str]:

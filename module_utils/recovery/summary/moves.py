@@ -10,6 +10,7 @@ import typing as t
 
 from ..core.text import count, cut
 from ..core.times import readable
+from ..ledger import actions
 from ..scout import contract
 
 if t.TYPE_CHECKING:
@@ -18,7 +19,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 #: The steps that move rows, each a role and a module of that name; and the one that takes schemas back.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window", "restore")
+STEPS: t.Final = (*actions.MOVES, *actions.RESTORE)
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"

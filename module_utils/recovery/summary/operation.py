@@ -13,7 +13,7 @@ from . import drill as summary_drill
 from . import gate as summary_gate
 from . import incident as summary_incident
 from . import rollback
-from .moves import MOVES
+from .moves import STEPS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Story:
     @property
     def moving(self) -> str:
         """The step that moves rows; empty where the operation has none."""
-        return next((name for name in self.steps if name in MOVES), "")
+        return next((name for name in self.steps if name in STEPS), "")
 
     @property
     def move(self) -> Result:
@@ -177,9 +177,9 @@ class Story:
             result = self.ran.get(name)
             if result is None:
                 continue
-            if name.startswith(("assess", "gate")) and "ingestion" in result:
+            if name.startswith(("assess", "gate")) and result.get("ingestion"):
                 return result["ingestion"]["state"]
-            if "state" in result:
+            if result.get("state"):
                 return result["state"]
             if name.endswith("pause") and result.get("failed"):
                 return "unknown"

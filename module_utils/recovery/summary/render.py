@@ -195,7 +195,7 @@ def _now(story: Story) -> str:
 
 def _who(story: Story) -> str:
     """Whom it ended, or would, where that is all that it did."""
-    ended = as_list(story.ran.get("clear", {}).get("cleared")) if story.operation == "unstick_etl" else []
+    ended = as_list(story.ran.get("clear", {}).get("cleared")) if story.operation == "terminate_sessions" else []
     return "; ".join(
         f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
         f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])

@@ -42,8 +42,8 @@ DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "veri
 
 
 def of_schema(result: Mapping[str, t.Any]) -> bool:
-    """Whether this is a schema that was rolled back to a capture, or would be; an undo may be that, too."""
-    return "step_count" in result
+    """Whether this is a schema that went back to a capture, or would; an undo may be that, too."""
+    return result.get("operation") == "rollback"
 
 
 def with_rehearsal(result: Result, plan: Result) -> Result:
@@ -85,8 +85,8 @@ def parts(
     if of_schema(result):
         made["back"] = "; ".join(_back(result, check=check))
         made["data"] = "; ".join(_data(result, check=check))
-    application = [ran[name] for name in ("revert", "deploy") if name in ran and not ran[name].get("failed")]
-    made["app"] = "; ".join(_application(each, check=check) for each in application)
+    application = [name for name in ("revert", "deploy") if name in ran and not ran[name].get("failed")]
+    made["app"] = "; ".join(_application(name, ran[name], check=check) for name in application)
     made["left"] = "; ".join(f"{name}, as {why}" for name, why in left_out.items())
     return made
 
@@ -140,12 +140,12 @@ def _few(what: list[str]) -> str:
     return f"{', '.join(what[:FEW])}{more}"
 
 
-def _application(result: Mapping[str, t.Any], *, check: bool) -> str:
+def _application(step: str, result: Mapping[str, t.Any], *, check: bool) -> str:
     """What became of the branch, or of the function, in fewer words than the module's where something was done."""
     if check or not result.get("changed"):
         return str(result.get("summary", "")).partition(TO_PUSH)[0]
     commit = str(result.get("commit") or "")[:10]
-    if "function" in result:
+    if step == "deploy":
         return f"{result['function']} deployed from {commit}"
     target = f", now at the tree of {result['target'][:10]}" if result.get("target") else ""
     return f"{result['branch']} reverted by {commit}, {'pushed' if result.get('pushed') else 'not pushed'}{target}"

@@ -133,7 +133,7 @@ def test_a_message_is_one_line_however_long_and_odd_its_parts() -> None:
         (psycopg.OperationalError("server closed the connection"), errors.ConnectionLost, "run the same command again"),
         (psycopg.errors.IdleInTransactionSessionTimeout("x"), errors.ConnectionLost, "run the same command again"),
         (psycopg.errors.InsufficientPrivilege("x"), errors.MissingPrivilege, "GRANT"),
-        (psycopg.errors.LockNotAvailable("x"), errors.DatabaseError, "unstick_etl"),
+        (psycopg.errors.LockNotAvailable("x"), errors.DatabaseError, "terminate_sessions"),
         (psycopg.errors.QueryCanceled("x"), errors.DatabaseError, "statement_timeout_seconds"),
         (psycopg.errors.DivisionByZero("x"), errors.DatabaseError, ""),
     ],

@@ -103,7 +103,7 @@ UNREACHED = errors.ConnectionFailed(
 )  # fmt: skip
 LOCKED = errors.NotConverged(
     "could not take Scout's refresh lock", on=DATABASE, said="advisory key 94752052 is held by pid 4711 (etl, psql, active)",
-    next_step="unstick_etl.yml, then run the same command again",
+    next_step="terminate_sessions.yml, then run the same command again",
 )  # fmt: skip
 LONG = errors.SystemicFailure("the drain stopped after 100 poison events: more would exceed max_poison=100", on=DATABASE,
                        said="next would be event " + EVENT + ": " + "invalid input syntax " * 40, sqlstate="22P02",
@@ -136,16 +136,16 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [
         "ben@laptop has been working on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
     "failed at pause": (START | {"pause": failed(errors.NotConverged(
-        "new runs are blocked, but work is still in flight", said="after 60 s still in flight: pid 7",
-        next_step="wait and run the same command again, or unstick_etl.yml if it is stuck"), state="pausing")}, {}, "failed", [
-        "now ingestion is pausing", "or ansible-playbook playbooks/unstick_etl.yml if it is stuck"]),
+        "ingestion is stopped from starting, but not yet paused", said="after 60 s still at work: pid 7",
+        next_step="wait and run the same command again, or terminate_sessions.yml if it is stuck"), state="pausing")}, {}, "failed", [
+        "now ingestion is pausing", "or ansible-playbook playbooks/terminate_sessions.yml if it is stuck"]),
     "failed at clear": (PAUSED | {"clear": failed(errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [
         "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} re-enables the jobs"]),
     "failed at drain": (PAUSED | {"drain": failed(LONG, changed=True, run_id=RUN, drained={"poison": POISON * 100})}, {},
                         "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
                                    "100 poison events quarantined", "next so many failures mean"]),
     "failed at refresh": (REPAIRED | {"refresh": failed(LOCKED), "assess_again": {}}, {}, "failed", [
-        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/unstick_etl.yml, then run the same command again"]),
+        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml, then run the same command again"]),
     "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
         "failed Traceback", "next run the same command again with -vvv"]),
 }  # fmt: skip
@@ -203,7 +203,7 @@ def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> 
          ["did ingestion already paused"]),
         ("resume_ingestion", {"resume": did("resumed 3 jobs in 0.0 s", state="running")},
          ["now ingestion is running undo ansible-playbook playbooks/pause_ingestion.yml"]),
-        ("unstick_etl", {"clear": did("1 session terminated")}, ["did 1 session terminated"]),
+        ("terminate_sessions", {"clear": did("1 session terminated")}, ["did 1 session terminated"]),
         ("refresh_gold", {"refresh": {"changed": False, "summary": "gold is fresh"}}, ["did gold is fresh"]),
     ],
 )  # fmt: skip
@@ -223,7 +223,7 @@ def test_it_is_told_whom_it_ended() -> None:
     words = (
         "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
     )
-    assert words in on_screen(render.lines(story(cleared, operation="unstick_etl")))
+    assert words in on_screen(render.lines(story(cleared, operation="terminate_sessions")))
     assert "pid 4711" not in on_screen(render.lines(story(cleared, operation="emergency_reset")))
 
 

@@ -35,7 +35,8 @@ if t.TYPE_CHECKING:
 
     from ...invoke import Call
     from ...postgres.session import Row, Session, Settings
-    from ..assessment import Figures, Indicator, Report
+    from ..assessment import Indicator, Report
+    from ..thresholds import Figures
 
 #: Events the ETL has loaded, or passed over, per minute. Its jobs run once a minute or more seldom, so shorter spans would jump.
 LOADED = """

@@ -124,7 +124,7 @@ SCANNED = """({sale} IS NULL OR EXISTS (
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class CleanupSelection:
     """What is judged by which rules, frozen at the start of a run."""
 
     rules: tuple[Rule, ...]
@@ -173,7 +173,7 @@ class Selection:
         }
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
+    def from_dict(cls, kept: Mapping[str, t.Any]) -> CleanupSelection:
         """The selection that was kept."""
         names = [rule["name"] for rule in kept["rules"]]
         start, end = (kept["window"][name] for name in ("start", "end"))
@@ -186,19 +186,19 @@ class Selection:
         )
 
 
-def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
+def ask(session: Session, params: Mapping[str, t.Any]) -> CleanupSelection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
     chosen = rules.choose(params["rules"], params["only"])
-    return Selection(chosen, window_of(session, params, clock="ts"), params["source_event"] == "keep")
+    return CleanupSelection(chosen, window_of(session, params, clock="ts"), params["source_event"] == "keep")
 
 
-def frozen(session: Session, selection: Selection) -> Selection:
+def frozen(session: Session, selection: CleanupSelection) -> CleanupSelection:
     """The same without what is committed from now on."""
     snapshot = session.row("SELECT pg_current_snapshot()::text AS snapshot")["snapshot"]
     return dataclasses.replace(selection, snapshot=snapshot)
 
 
-def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
+def whole(session: Session, tables: Tables, selection: CleanupSelection) -> Whole:
     """Everything a cleanup would take along; inside the caller's transaction."""
     query = contract.compose(
         WHOLE,
@@ -260,7 +260,7 @@ class Cleanup:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: CleanupSelection,
         progress: Progress,
         document: dict[str, t.Any],
     ) -> None:

@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
     from ...scout.row_images import Tables
     from ..engine.batches import Options as BatchOptions
     from ..engine.cursors import Span
-    from .letters import Letter, Selection
+    from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
@@ -119,8 +119,8 @@ class Ramp(Batches):
         super()._pause_where_asked()
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
-            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} per second"
-            (self.progress.sometimes if self.told else self.progress.say)(line)
+            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
+            (self.progress.say_throttled if self.told else self.progress.say)(line)
             self.told = True
             self.progress.wait(ahead)
 
@@ -146,7 +146,7 @@ class Redrive:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: DeadLetterSelection,
         mend: Repairs,
         pace: Pace,
         progress: Progress,

@@ -291,6 +291,7 @@ def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> dict[
         name: seen.previous[name] for name in ("release", "capture_id", "captured_at", "digest")
     }
     return {
+        "operation": "capture",
         "release": want.release,
         "capture_id": kept["capture_id"],
         "digest": kept["digest"],

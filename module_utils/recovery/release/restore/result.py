@@ -38,6 +38,7 @@ def described(order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
     about = {name: document.get(name) for name in ("release", "capture_id", "digest", "captured_at", "git_commit")}
     told = transaction.described(seen.way)
     return {
+        "operation": "rollback",
         **about,
         "goal": order.goal,
         **told,

@@ -106,14 +106,8 @@ def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
     assert fingerprint(scout_db) == before
     plan, done = planned["plan"], case.damage
     assert planned["changed"]
-    assert planned["window"] == {
-        "clock": "ingested_at",
-        "start": WINDOW.start.isoformat(),
-        "end": WINDOW.end.isoformat(),
-    } or (
-        datetime.fromisoformat(planned["window"]["start"]),
-        datetime.fromisoformat(planned["window"]["end"]),
-    ) == (WINDOW.start, WINDOW.end)
+    bounds = [datetime.fromisoformat(planned["window"][name]) for name in ("start", "end")]
+    assert (planned["window"]["clock"], bounds) == ("ingested_at", [WINDOW.start, WINDOW.end])
     assert plan["events"] == len(case.events) + case.others
     assert plan["pending"] == len(case.pending() - done.poison.keys())
     assert plan["missing"] >= len(done.missing)
@@ -146,11 +140,7 @@ def test_a_window_without_damage_changes_nothing(scout_db: str) -> None:
     result = recover(case)
     assert (result["changed"], scout_tables(scout_db)) == (False, before)
     case.reconciled(result)
-    assert (
-        one(scout_db, "SELECT count(*) FROM scout_ops.runs WHERE action = 'window'") == 0
-        if one(scout_db, "SELECT to_regclass('scout_ops.runs') IS NOT NULL")
-        else True
-    )
+    assert not one(scout_db, "SELECT to_regclass('scout_ops.runs') IS NOT NULL"), "there is not even a ledger"
 
 
 def test_an_empty_window_is_no_error(scout_db: str) -> None:
@@ -449,7 +439,7 @@ def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what
         connection.execute(MEDDLE.format(name=name, what=what))  # type: ignore[call-overload]
     result = call("scout_window", scout_db, **WINDOW.options)
     assert result["failed"]
-    assert name in result["msg"] or str(event) in result["msg"]
+    assert str(event) in result["msg"]
     unexplained = result["reconciliation"]["unexplained_events"]
     assert [(entry["event_id"], entry["transaction_id"]) for entry in unexplained] == [(str(event), name)]
     assert unexplained[0]["why"]
