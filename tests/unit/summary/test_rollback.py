@@ -143,7 +143,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
                                               "next mend it; then run the same command again"]),
     "the schema failed": (PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "restore": failed(LOCKED)}, {}, "failed", [
         "app main reverted by", "failed could not go back within 1 min: others keep locks; nothing was changed",
-        APPLICATION, f"{render.RESUME} gives back", "next ansible-playbook playbooks/terminate_sessions.yml --check",
+        APPLICATION, f"{render.RESUME} re-enables", "next ansible-playbook playbooks/terminate_sessions.yml --check",
         "then run the same command again"]),
     "data would be lost": (START | {"plan": failed(LOSSY, loses=["column:scout.alerts.team"])}, {}, "failed", [
         "now nothing was changed", "-e allow_lossy=true"]),

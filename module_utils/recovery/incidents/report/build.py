@@ -186,7 +186,7 @@ def _event_of(run: Row, events: list[Row]) -> Row:
 
 
 def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
-    """When the last mending step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
+    """When the last repairing step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
     if not mends:
         return (closed, "closed without a recovery step") if closed else (None, "not yet")
