@@ -9,26 +9,26 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_gate_info
-short_description: Judge whether a Scout pipeline may go on
+short_description: Judge whether a Scout pipeline may continue
 version_added: 0.1.0
 description:
   - Checks what the runbook's acceptance gate and its success and failure indicators name, from base tables, locks, the catalog
     and the job history, never from what a view or a function of Scout says.
   - Each check is C(pass), C(warn), C(fail) or C(inconclusive), with its figure, its thresholds and the reason. What lies between
     a success and a failure figure of the runbook is C(warn); what cannot be read is C(inconclusive), never C(pass).
-  - Returns a verdict, and does not fail for it; RV(ok) tells whether to go on, and RV(exit_code) is what the runbook's script
+  - Returns a verdict, and does not fail for it; RV(ok) says whether to continue, and RV(exit_code) is what the runbook's script
     would exit with.
-  - A pipeline that is paused, or whose backlog goes down after a pause, is told apart from a broken one.
+  - A pipeline that is paused, or whose backlog shrinks after a pause, is distinguished from a broken one.
 options:
   thresholds:
     description:
       - Figures in place of the defaults, as C({check, {ok, fail}}). At or below C(ok) passes and above C(fail) fails; for
-        C(linking_coverage) it is the other way round.
+        C(linking_coverage) it is the reverse.
     type: dict
     default: {}
   severity:
     description:
-      - The worst a check may come to, by name. V(fail) as it is judged, V(warn) a warning at most, V(info) told but not counted.
+      - The worst a check may come to, by name. V(fail) as it is judged, V(warn) a warning at most, V(info) reported but not counted.
     type: dict
     default: {}
   period_hours:
@@ -51,7 +51,7 @@ options:
     default: false
   consecutive:
     description:
-      - The same verdict has to come so many times in a row. A verdict that has not after three times as many samples is
+      - The same verdict has to come this many times in a row. A verdict that has not after three times as many samples is
         C(inconclusive).
     type: int
     default: 1
@@ -62,7 +62,7 @@ options:
   smoke:
     description:
       - Also send a synthetic sale through the pipeline's own ETL, twice, in a transaction that is rolled back. It waits for
-        nobody longer than a second and keeps nobody waiting; nothing of it remains, and no job ever sees it.
+        no lock longer than a second and blocks nobody; nothing of it remains, and no job ever sees it.
       - Needs INSERT on bronze and the ETL's ledger. In check mode it is not run, and the verdict is C(inconclusive).
     type: bool
     default: false
@@ -129,7 +129,7 @@ verdict:
   returned: success
   type: str
 ok:
-  description: Whether to go on. True for pass, and for warn or paused where O(warn_passes) or O(paused_passes) say so.
+  description: Whether to continue. True for pass, and for warn or paused where O(warn_passes) or O(paused_passes) say so.
   returned: success
   type: bool
 exit_code:
@@ -188,13 +188,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health import assessment, thresholds
 from ..module_utils.recovery.health import facts as health_facts
 from ..module_utils.recovery.health.gate import facts as gate_facts
 from ..module_utils.recovery.health.gate import smoke_test
 from ..module_utils.recovery.health.gate import verdict as gate_verdict
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.scout import contract
+from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 from ..module_utils.recovery.summary.gate import NOT_IN_CHECK
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -211,7 +212,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "smoke": {"type": "bool", "default": False},
     "smoke_timeout_seconds": {"type": "float", "default": 10.0},
     "budget_seconds": {"type": "float", "default": 30.0},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "jobs": {"type": "list", "elements": "str"},
 }
 
@@ -229,7 +230,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         paused_passes=params["paused_passes"],
     )
     _refuse_unusable(params)
-    tested: tuple[gate_verdict.Judged, dict[str, t.Any]] | None = None
+    tested: tuple[gate_verdict.CheckResult, dict[str, t.Any]] | None = None
     verdicts: list[gate_verdict.Verdict] = []
     samples: list[dict[str, t.Any]] = []
     while True:
@@ -243,7 +244,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             break
         call.progress.say(f"sample {len(samples)}: {gate_verdict.summary(verdicts[-1])}")
         call.progress.wait(params["interval_seconds"])
-    report = assessment.assess(found, assessment.check_thresholds({}), trouble=not settled.ok)
+    report = assessment.assess(found, thresholds.chosen({}), trouble=not settled.ok)
     return {
         "changed": False,
         "verdict": settled.verdict,
@@ -287,7 +288,7 @@ def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Facts:
 
 def _smoke(
     call: Call, params: dict[str, t.Any], found: health_facts.Facts
-) -> tuple[gate_verdict.Judged, dict[str, t.Any]]:
+) -> tuple[gate_verdict.CheckResult, dict[str, t.Any]]:
     if call.check:
         return smoke_test.skipped(CHECK_MODE)
     call.progress.say("smoke test: a synthetic sale goes through the ETL and is rolled back")

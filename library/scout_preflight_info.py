@@ -12,9 +12,9 @@ module: scout_preflight_info
 short_description: Check that a role may operate a Scout pipeline
 version_added: 0.1.0
 description:
-  - Finds every privilege that the role lacks for the named actions and gives the C(GRANT) that mends it.
+  - Finds every privilege that the role lacks for the named actions and gives the C(GRANT) that fixes it.
   - Fails when one is missing, unless O(required=false).
-  - Warns of a connection pooler between us and the server, and of a Python without compiled bytecode.
+  - Warns of a connection pooler between the client and the server, and of a Python without compiled bytecode.
 options:
   actions:
     description: What is going to be done.
@@ -34,7 +34,7 @@ options:
     description: Age from which a session will count as stuck, in seconds; like the options below only checked, before anything is done.
     type: float
   drain_timeout_seconds:
-    description: How long will be waited for work in flight, in seconds.
+    description: How long work in flight will be waited for, in seconds.
     type: float
   cancel_running:
     description: Whether work in flight will be cancelled.
@@ -42,7 +42,7 @@ options:
   poison:
     description: What will be done with events that cannot be loaded.
     type: str
-    choices: [isolate, stop]
+    choices: [quarantine, stop]
   max_poison:
     description: How many events may be moved.
     type: int
@@ -71,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Each missing privilege with the action that needs it and the GRANT that mends it.
+  description: Each missing privilege with the action that needs it and the GRANT that fixes it.
   returned: always
   type: list
   elements: dict
@@ -88,7 +88,7 @@ server_version:
   returned: success
   type: int
 pooled:
-  description: Whether a connection pooler stands between us and the server.
+  description: Whether a connection pooler is between the client and the server.
   returned: success
   type: bool
 summary:
@@ -106,6 +106,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.recovery.core.errors import BadInput, MissingPrivilege
 from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import preflight
 from ..module_utils.recovery.scout import contract, cron_jobs
 
@@ -119,14 +120,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
         "type": "list",
         "elements": "str",
         "choices": list(preflight.ACTIONS),
-        "default": list(preflight.RESET),
+        "default": list(actions.RESET),
     },
     "required": {"type": "bool", "default": True},
     "jobs": {"type": "list", "elements": "str"},
     "stuck_after_seconds": {"type": "float"},
     "drain_timeout_seconds": {"type": "float"},
     "cancel_running": {"type": "bool"},
-    "poison": {"type": "str", "choices": ["isolate", "stop"]},
+    "poison": {"type": "str", "choices": ["quarantine", "stop"]},
     "max_poison": {"type": "int"},
     "resume": {"type": "bool"},
 }
@@ -141,7 +142,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     missing = [entry.as_dict() for entry in found.missing]
     if found.missing and params["required"]:
         raise MissingPrivilege(
-            f"role {facts.role} lacks {count(len(missing), 'privilege')}",
+            f"role {facts.role} is missing {count(len(missing), 'privilege')}",
             on=call.session.where,
             said=_named([entry.what for entry in found.missing]),
             next_step=_mend(found.missing, facts.database, facts.role),
@@ -177,7 +178,7 @@ def _mend(missing: Sequence[preflight.Missing], database: str, role: str) -> str
     listed = f"the {len(grants)} grants listed under missing"
     if contract.names() != contract.DEFAULT:
         return f"a superuser runs {listed}"
-    more = " -v rollback=on" if any(entry.action in preflight.RESTORE for entry in missing) else ""
+    more = " -v rollback=on" if any(entry.action in actions.RESTORE for entry in missing) else ""
     script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
     return f"a superuser runs {script} (or {listed})"
 

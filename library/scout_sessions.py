@@ -115,7 +115,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["cleared"], "default": "cleared"},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": sessions.STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},
     "max_sessions": {"type": "int", "default": 20},
@@ -188,7 +188,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
     if blocking and not call.check:
         raise NotConverged(
-            f"left {count(len(blocking), 'stuck session')} alone that the pipeline waits for",
+            f"left alone {count(len(blocking), 'stuck session')} that block the pipeline",
             on=session.where,
             said="; ".join(f"{a.describe()}, but {why}" for a, why in blocking),
             next_step="ask its owner to end it, or end it yourself, then run the same command again",

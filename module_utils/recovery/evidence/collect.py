@@ -21,7 +21,7 @@ from ..moves.cleanup import rules
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
-from ..scout import contract, cron_jobs
+from ..scout import contract, cron_jobs, event_queue
 
 if t.TYPE_CHECKING:
     import datetime
@@ -70,7 +70,7 @@ ORDER BY d.failed_at DESC LIMIT %(rows)s
 #: The head of the queue: a poison event is the oldest that waits, and all others wait behind it.
 PENDING = """
 SELECT b.* FROM {bronze} AS b
-WHERE b.event_type = %(sale)s AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending}
 ORDER BY b.ingested_at LIMIT %(rows)s
 """
 
@@ -128,7 +128,7 @@ def whole() -> dict[str, str | None]:
 
 
 class AbsentError(NotConverged):
-    """There is nothing to be had here, and that is no trouble."""
+    """There is nothing to read here, and that is not a problem."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,13 +179,7 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
 
 def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable[[Session], Iterable[bytes]]]:
     """The sections in order, the cheap ones first: what comes late may find the time spent."""
-    values = {
-        "incident": wanted.incident,
-        "start": wanted.start,
-        "end": wanted.end,
-        "rows": wanted.sample_rows,
-        "sale": contract.names().transaction_event,
-    }
+    values = {"incident": wanted.incident, "start": wanted.start, "end": wanted.end, "rows": wanted.sample_rows}
     readers: dict[str, Callable[[Session], Iterable[bytes]]] = {
         name: functools.partial(streamed, query=query) for name, query in SECTIONS.items()
     }
@@ -211,7 +205,7 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
         runs=list(history.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [],
         **values,
     )
-    readers["pending_events"] = functools.partial(streamed, query=contract.compose(PENDING), **values)
+    readers["pending_events"] = functools.partial(streamed, query=event_queue.of_pending(PENDING), **values)
     return readers
 
 
@@ -245,9 +239,7 @@ def _log(session: Session, redactor: redaction.Redactor) -> Iterable[bytes]:
     """The end of the server's log; what spans lines is hidden before it is cut into lines."""
     path = session.row(LOG_FILE)["path"]
     if path is None:
-        raise AbsentError(
-            "no server log", said="the server keeps no log file of its own that could be read (logging_collector)"
-        )
+        raise AbsentError("no server log", said="the server keeps no log file that can be read (logging_collector)")
     size = session.rows(LOG_SIZE, name=path.rpartition("/")[2])
     if not size:
         raise AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
@@ -293,7 +285,7 @@ def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, pro
             raise NotConverged(
                 f"could not export {contract.names().schema}.{table}",
                 on=session.where,
-                said="it took longer than it may",
+                said="it exceeded its time limit",
                 next_step="raise evidence_full_seconds, or give a shorter window",
             ) from e
 

@@ -12,14 +12,17 @@ import typing as t
 from ..postgres.driver import sql
 from ..postgres.read_budget import Budget
 from ..scout import contract
+from ..scout.sessions import STUCK_AFTER_SECONDS
 from . import assessment
 from . import facts as health_facts
+from .thresholds import DEFAULTS
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
+    from .thresholds import Figures
 
 #: Newest or gravest first, by a column that a deployment need not have; every value as JSON, none longer than so many
 #: characters: the quality report lists all transactions of a violation, however many there are. (json keeps the order of
@@ -89,14 +92,14 @@ QUERIES: t.Final = (
     Query(
         "ingest_freshness_view",
         HEALTH,
-        "pipeline_health is silver's alone, and corrections do not move silver's clock; gold is the time since its refresh, "
-        "however little there was to refresh",
+        "pipeline_health covers silver only, and corrections do not move silver's clock; gold is the time since its refresh, "
+        "even with nothing to refresh",
         ("bronze_staleness", "silver_staleness", "gold_staleness", "stale_gold_views", "last_load", "backlog_age"),
     ),
     Query(
         "throughput_view",
         HEALTH,
-        "counts new sales (in older deployments, events); corrections and what is loaded again do not show",
+        "counts new sales (in older deployments, events); corrections and reloaded events do not show",
         ("ingested_in_15_minutes", "loaded_in_15_minutes", "backlog_events"),
         newest="minute",
     ),
@@ -110,7 +113,7 @@ QUERIES: t.Final = (
     Query(
         "quality_alerts_view",
         QUALITY,
-        "sees one hour, takes a discount for a mismatch, and fails as a whole where a sale has a total of 0",
+        "sees one hour, counts a discount as a mismatch, and fails as a whole where a sale has a total of 0",
         ("critical_alerts", PERIOD, "older_violations"),
         gravest="severity",
         newest="processed_at",
@@ -126,7 +129,7 @@ QUERIES: t.Final = (
     Query(
         "linking_view",
         LINKING,
-        "counts lines that are too young to have been linked",
+        "counts lines too recent to have been linked",
         ("linking_coverage",),
         newest="hour",
     ),
@@ -185,15 +188,15 @@ def read(
     hours: int,
     rows: int,
     query_seconds: float,
-    stuck_after_seconds: float = 600.0,
+    stuck_after_seconds: float = STUCK_AFTER_SECONDS,
     jobs: list[str] | None = None,
-    thresholds: Mapping[str, assessment.Figures] | None = None,
+    thresholds: Mapping[str, Figures] | None = None,
 ) -> Dashboard:
     """Every query and our figures, in READ ONLY transactions; each query, and the figures together, get so many seconds."""
     found = health_facts.read(
         session, ledger, budget_seconds=query_seconds, stuck_after_seconds=stuck_after_seconds, jobs=jobs
     )
-    report = assessment.assess(found, thresholds or assessment.THRESHOLDS)
+    report = assessment.assess(found, thresholds or DEFAULTS)
     with session.read():
         extra = _extra(Budget(session, query_seconds), found, hours)
         answers = tuple(_ask(session, query, hours, rows, query_seconds) for query in QUERIES)

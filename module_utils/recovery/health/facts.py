@@ -12,8 +12,9 @@ import typing as t
 from ..ledger.pauses import open_pause
 from ..pipeline import refresh_gold
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, poison_probe, sessions
+from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
 from . import schema_drift
+from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
@@ -34,14 +35,6 @@ SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS
 FROM {transactions} WHERE processed_at <= clock_timestamp() AND isfinite(processed_at)
 """
 
-BACKLOG = """
-SELECT count(*) AS events,
-       extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS seconds
-FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
-"""
-
 #: Transactions that stand twice in one batch of the ETL, which then fails for ever.
 REPEATS = """
 SELECT transaction_id, (array_agg(event_id::text ORDER BY ingested_at, event_id))[1:2] AS event_ids
@@ -52,12 +45,11 @@ GROUP BY transaction_id HAVING count(*) > 1
 ORDER BY min(ingested_at) LIMIT 3
 """
 
-#: Linking runs every five minutes on lines of the last hour: younger lines than ten minutes are not due yet.
 LINKING = """
 SELECT count(*) FILTER (WHERE due) AS due,
        100.0 * count(product_key) FILTER (WHERE due) / nullif(count(*) FILTER (WHERE due), 0) AS due_percent,
        count(*) AS lines, 100.0 * count(product_key) / nullif(count(*), 0) AS percent
-FROM (SELECT product_key, updated_at < now() - interval '10 minutes' AS due
+FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minutes)s) AS due
       FROM {line_items}
       WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
 """
@@ -137,25 +129,17 @@ HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Backlog:
-    """Events the ETL has not taken: how many, and for how long the oldest has waited."""
-
-    events: int
-    seconds: float
-
-
 @dataclasses.dataclass
 class Facts:
     """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
 
-    stuck_after_seconds: float = 600.0
+    stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
     alert_hours: int = 1
     pause: Pause | None = None
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
-    backlog: Backlog | None = None
+    backlog: event_queue.Backlog | None = None
     suspects: list[poison_probe.Suspect] = dataclasses.field(default_factory=list[poison_probe.Suspect])
     repeats: list[Row] = dataclasses.field(default_factory=list["Row"])
     now: datetime.datetime | None = None
@@ -199,7 +183,7 @@ def read(
     ledger: Ledger,
     *,
     budget_seconds: float,
-    stuck_after_seconds: float = 600.0,
+    stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
@@ -217,12 +201,14 @@ def read(
             found.activities = activities
             superuser = session.facts.superuser
             found.stuck = sessions.plan(activities, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
-        found.backlog = budget.read("backlog", _backlog)
+        found.backlog = budget.read("backlog", event_queue.read)
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
-        found.linking = budget.read("linking", lambda s: s.row(contract.compose(LINKING)))
+        found.linking = budget.read(
+            "linking", lambda s: s.row(contract.compose(LINKING), due_minutes=LINKING_DUE_MINUTES)
+        )
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(contract.compose(DEAD_LETTERS))["unresolved"])
         if found.backlog and found.backlog.events:
             _read_head(budget, found)
@@ -256,11 +242,6 @@ def _activities(session: Session, jobs: list[cron_jobs.Job]) -> list[sessions.Ac
     activities = sessions.read(session, jobs)
     sessions.require_visibility(session, activities)
     return activities
-
-
-def _backlog(session: Session) -> Backlog:
-    row = session.row(contract.compose(BACKLOG), event_type=contract.names().transaction_event)
-    return Backlog(row["events"], max(0.0, row["seconds"] or 0.0))
 
 
 def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import BadInput
-from .assessment import FIGURES, WORSE
+from .assessment import WORSE
+from .thresholds import INDICATORS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,6 @@ STATES: t.Final = ("running", "paused", "unknown")
 
 #: Base units, as Prometheus wants them: what ends the name, and what a value is multiplied by.
 UNITS: t.Final = {"minutes": ("_seconds", 60.0), "seconds": ("_seconds", 1.0), "percent": ("_ratio", 0.01)}
-FIGURE: t.Final = {figure.name: figure for figure in FIGURES}
 
 #: Names that come from the database or the inventory are cut to so many characters, and no more than so many are shown.
 LONGEST: t.Final = 120
@@ -47,7 +47,7 @@ def families(pipeline: str, assessment: Mapping[str, t.Any], at: float) -> list[
     """What an assessment says, as metrics; one that failed says only that it did, and when. What is unknown is left out."""
     made = _Families(pipeline)
     up = bool(assessment) and not assessment.get("failed") and "indicators" in assessment
-    made.add(UP, "Whether the latest assessment came to a result.", float(up))
+    made.add(UP, "Whether the latest assessment completed.", float(up))
     made.add(ASSESSED_AT, "When the latest assessment ended, with or without a result.", at)
     if not up:
         return made.all
@@ -93,14 +93,18 @@ def _indicator(made: _Families, indicator: Mapping[str, t.Any]) -> None:
     made.states(
         "scout_indicator_status", "Status of each figure.", "status", WORSE, indicator["status"], indicator=name
     )
-    if name not in FIGURE:
+    if name not in INDICATORS:
         return
     factor = UNITS.get(unit, ("", 1.0))[1]
     number = value * factor if isinstance(value, (int, float)) else None
     made.add(metric_name(name, unit), f"{_sentence(name)}; from {indicator['source']}.", number)
     thresholds: dict[str, float] = indicator["threshold"] or {}
     for level, threshold in thresholds.items():
-        way = "down to ok, a failure below fail" if FIGURE[name].higher_is_better else "up to ok, a failure above fail"
+        way = (
+            "down to ok, a failure below fail"
+            if INDICATORS[name].higher_is_better
+            else "up to ok, a failure above fail"
+        )
         text = f"{_sentence(name)}: fine {way}, a warning in between."
         made.add(metric_name(name, unit, "_threshold"), text, threshold * factor, level=level)
 
@@ -202,7 +206,8 @@ def render(metrics: list[Metric]) -> bytes:
 
 
 def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seconds: float) -> int:
-    """Writes one pipeline's metrics into a file, whole or not at all, beside those of others; the number of samples in it."""
+    """Writes one pipeline's metrics into a file, whole or not at all, beside those of others; returns the number of
+    samples in it. Raises BadInput where the file cannot be used."""
     _require_client()
     path = Path(name).expanduser()
     if path.suffix != ".prom":

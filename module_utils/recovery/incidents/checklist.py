@@ -8,17 +8,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..ledger.actions import FIXES
+
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Mapping, Sequence
 
     from ..postgres.session import Row
-
-#: Runs that mend something; each may be the fix.
-FIXES: t.Final = (
-    *("clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "restore", "deploy"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +62,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item("stop_ingestion", "ingestion stopped", ("pause",)),
             Item(
                 "quarantine",
-                "suspect data set aside",
+                "suspect data quarantined",
                 ("quarantine", "cleanup", "drain", "window"),
                 ("moved", "poison"),
             ),
@@ -91,7 +87,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
         "45+",
         (
             Item("apply_fix", "fix applied", FIXES),
-            Item("reprocess", "affected data processed again", ("window", "redrive", "drain")),
+            Item("reprocess", "affected data reprocessed", ("window", "redrive", "drain")),
             Item("acceptance_gate", "acceptance gate passed", ("gate",), ("ok",)),
             Item("resume_ingestion", "ingestion resumed", ("resume",)),
             Item("monitor_recovery", "recovery watched", ("watch",)),

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks before the first step: what the role may not do, with the GRANT that mends it, and what else would surprise."""
+"""Checks before the first step: which privileges are missing, with the GRANT that fixes each, and what else would
+surprise."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from ..core.errors import RecoveryError
 from ..ledger import bootstrap
+from ..ledger.actions import MOVES, RESET, RESTORE, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
@@ -23,13 +25,8 @@ if t.TYPE_CHECKING:
 
     from ..postgres.session import Session
 
-#: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
-RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
-#: What goes back to a captured release.
-RESTORE: t.Final = ("restore",)
 ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
 
 #: Where the migration history is unless somebody keeps it elsewhere.
@@ -40,13 +37,13 @@ HISTORY: t.Final = "supabase_migrations.schema_migrations"
 #: Whatever undo puts back, an undo of that undo removes again.
 NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("bronze", "UPDATE", ("drain", "redrive", "window")),
-    ("bronze", "DELETE", ("drain", *MOVES)),
+    ("bronze", "DELETE", WRITES_ROWS),
     ("bronze", "INSERT", ("redrive", "undo", "smoke")),
-    ("dead_letters", "INSERT", ("drain", *MOVES)),
+    ("dead_letters", "INSERT", WRITES_ROWS),
     ("dead_letters", "UPDATE", ("redrive", "undo")),
     ("dead_letters", "DELETE", ("redrive", "undo")),
     ("etl_ledger", "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
-    ("etl_ledger", "DELETE", ("drain", *MOVES, "smoke")),
+    ("etl_ledger", "DELETE", (*WRITES_ROWS, "smoke")),
     ("transactions", "INSERT", ("undo",)),
     ("transactions", "DELETE", MOVES),
     ("line_items", "INSERT", ("undo",)),
@@ -157,7 +154,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
             missing += [
                 Missing("assess", f"sight of every row of {table}", row_security.grant(session))
-                for table in row_security.hidden(session, writing=bool({*MOVES, "drain"} & set(actions)))
+                for table in row_security.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
             if "restore" in actions:
                 missing += _ownership(session, me)
@@ -172,7 +169,8 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
 
 
 def bytecode_warning() -> str | None:
-    """Says that Python compiles everything anew at every start, which makes every playbook slower."""
+    """Warns that Python compiles everything anew at every start, which makes every playbook slower; None where it
+    does not."""
     for name in ("ansible", "psycopg"):
         module = sys.modules.get(name)
         if module is not None and module.__file__ is not None:
@@ -240,12 +238,12 @@ def _ownership(session: Session, me: str) -> list[Missing]:
 
 
 def _without_schemas(session: Session, me: str) -> list[str]:
-    """Says beforehand what only few ways back need."""
+    """Warns of what only some rollbacks need."""
     if session.row(MAY_MAKE_SCHEMAS)["may"]:
         return []
     database = sql.Identifier(session.facts.database).as_string()
     return [
-        f"a schema or extension that the release dropped could not be made again: GRANT CREATE ON DATABASE {database} TO {me}"
+        f"a schema or extension that the release dropped could not be recreated: GRANT CREATE ON DATABASE {database} TO {me}"
     ]
 
 
@@ -301,9 +299,9 @@ def _roles(session: Session, me: str) -> list[Missing]:
 
 
 def _without_jobs(session: Session) -> list[str]:
-    """Says beforehand that nothing can be paused here."""
+    """Warns that nothing can be paused here."""
     if not cron_jobs.present(session):
-        return ["pg_cron is not in this database: nothing can be paused"]
+        return ["pg_cron is not installed in this database: nothing can be paused"]
     try:
         with session.savepoint():
             cron_jobs.ingestion_jobs(session)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tables of the pipeline hide rows from a role by their policies: what is not seen is not counted, moved or missed."""
+"""Which tables of the pipeline hide rows from a role by their policies: rows that are not seen are not counted or
+moved."""
 
 from __future__ import annotations
 
@@ -13,14 +14,6 @@ from . import contract
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
-
-#: Whoever judges or moves by the rows there are; a pause, a lease or a note needs none of them.
-BY_ROWS: t.Final = (
-    "cleanup", "dashboard", "etl", "gate", "gold", "health", "metrics", "quarantine", "redrive", "undo", "watch", "window",
-)  # fmt: skip
-
-#: Whoever writes does so where a policy is an error, whatever it shows.
-WRITING: t.Final = ("cleanup", "etl", "quarantine", "redrive", "undo", "window")
 
 #: A policy that shows everything hides nothing, unless another one restricts it.
 HIDDEN: t.Final = """
@@ -47,15 +40,15 @@ def hidden(session: Session, *, writing: bool) -> list[str]:
 
 
 def grant(session: Session) -> str:
-    """What shows it all of them."""
+    """The GRANT that shows it all of them."""
     return f"ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS"
 
 
-def require_sight(session: Session, action: str) -> None:
-    """Refuses to say or do anything by rows of which some may be hidden."""
-    if action in BY_ROWS and (tables := hidden(session, writing=action in WRITING)):
+def require_sight(session: Session, *, writing: bool) -> None:
+    """Raises MissingPrivilege where some of the rows may be hidden, by which something is to be said or done."""
+    if tables := hidden(session, writing=writing):
         raise MissingPrivilege(
-            f"refused to judge by rows of which a policy may hide some from role {session.facts.role}",
+            f"refused to judge rows that a policy may hide from role {session.facts.role}",
             on=session.where,
             said=f"row security is on for {', '.join(tables)}",
             next_step=f"{grant(session)}, or work as the owner of these tables",

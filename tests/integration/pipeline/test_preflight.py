@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, RESTORE
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
@@ -30,7 +31,7 @@ ROLE = "scout_operator"
 
 LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
 #: What the documented role may do unless it is made with more.
-OPERATES = [action for action in preflight.ACTIONS if action not in preflight.RESTORE]
+OPERATES = [action for action in preflight.ACTIONS if action not in RESTORE]
 ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
 
 #: What is taken away, from whom, and which grant has to be named for it; the last one makes the role inherit more.
@@ -179,7 +180,7 @@ def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, 
     unknown = {i["name"] for i in result["indicators"] if i["status"] == "unknown"}
     assert unknown == {"critical_alerts", "linking_coverage", "gold_staleness", "stale_gold_views"}
     [first] = result["diagnoses"]
-    assert first["cause"] == "not everything can be seen (gold, linking, alerts)"
+    assert first["cause"] == "insufficient privileges to see: gold, linking, alerts"
     assert first["evidence"] == "permission denied for table silver_line_items"
     assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
 
@@ -225,7 +226,7 @@ def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -
     assert grants(operator, actions=["assess", "pause"]) == []
     assert grants(operator, actions=["clear"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
     assert len(grants(operator)) == 3
-    for action in preflight.MOVES:
+    for action in MOVES:
         [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]
         assert (missing["action"], missing["what"]) == (action, "DELETE ON scout.bronze_events")
 
@@ -320,7 +321,7 @@ def test_where_nothing_can_be_paused_it_is_said_beforehand(scout_db: str) -> Non
         [warning] = call(PREFLIGHT, scout_db)["warnings"]
         assert warning.startswith("nothing can be paused: could not tell which jobs are ingestion")
         superuser.execute("DROP SCHEMA cron CASCADE")
-    assert call(PREFLIGHT, scout_db)["warnings"] == ["pg_cron is not in this database: nothing can be paused"]
+    assert call(PREFLIGHT, scout_db)["warnings"] == ["pg_cron is not installed in this database: nothing can be paused"]
 
 
 def test_it_needs_no_access_to_say_what_is_missing_and_refuses_what_is_not_scout(pg_server: Any) -> None:

@@ -91,7 +91,7 @@ UNION ALL
 SELECT {sale} FROM {bronze} AS b WHERE {events}
 """
 
-MARKED = "SELECT k.transaction_id FROM scout_ops.kin AS k WHERE {condition} AND {span}"
+MARKED = "SELECT k.transaction_id FROM scout_ops.related_events AS k WHERE {condition} AND {span}"
 OF_THE_RUN = sql.SQL("k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid")
 
 #: Sales that still violate rules, each with the event it came from where that is in bronze and names it.
@@ -113,17 +113,18 @@ FROM {bronze} AS b WHERE {condition} AND {which}
 
 #: The events that the scan at the start found to name these transactions.
 NAMING = """
-SELECT coalesce(array_agg(k.event_id::text), '{}') AS ids FROM scout_ops.kin AS k
+SELECT coalesce(array_agg(k.event_id::text), '{}') AS ids FROM scout_ops.related_events AS k
 WHERE k.run_id = %(run_id)s::uuid AND k.event_id <> %(run_id)s::uuid AND k.transaction_id = ANY(%(transactions)s)
 """
 
 #: An event whose transaction the scan did not look at came later, and with it perhaps others of its transaction.
 SCANNED = """({sale} IS NULL OR EXISTS (
-    SELECT FROM scout_ops.kin AS k WHERE k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid AND k.transaction_id = {sale}))"""
+    SELECT FROM scout_ops.related_events AS k
+    WHERE k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid AND k.transaction_id = {sale}))"""
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class CleanupSelection:
     """What is judged by which rules, frozen at the start of a run."""
 
     rules: tuple[Rule, ...]
@@ -172,7 +173,7 @@ class Selection:
         }
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
+    def from_dict(cls, kept: Mapping[str, t.Any]) -> CleanupSelection:
         """The selection that was kept."""
         names = [rule["name"] for rule in kept["rules"]]
         start, end = (kept["window"][name] for name in ("start", "end"))
@@ -185,19 +186,19 @@ class Selection:
         )
 
 
-def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
+def ask(session: Session, params: Mapping[str, t.Any]) -> CleanupSelection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
     chosen = rules.choose(params["rules"], params["only"])
-    return Selection(chosen, window_of(session, params, clock="ts"), params["source_event"] == "keep")
+    return CleanupSelection(chosen, window_of(session, params, clock="ts"), params["source_event"] == "keep")
 
 
-def frozen(session: Session, selection: Selection) -> Selection:
+def frozen(session: Session, selection: CleanupSelection) -> CleanupSelection:
     """The same without what is committed from now on."""
     snapshot = session.row("SELECT pg_current_snapshot()::text AS snapshot")["snapshot"]
     return dataclasses.replace(selection, snapshot=snapshot)
 
 
-def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
+def whole(session: Session, tables: Tables, selection: CleanupSelection) -> Whole:
     """Everything a cleanup would take along; inside the caller's transaction."""
     query = contract.compose(
         WHOLE,
@@ -259,7 +260,7 @@ class Cleanup:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: CleanupSelection,
         progress: Progress,
         document: dict[str, t.Any],
     ) -> None:
@@ -282,8 +283,8 @@ class Cleanup:
         relevant = contract.compose(
             RELEVANT, sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
-        self.progress.say_throttled("looking for what violates the rules, and for all events of the same transactions")
-        with attempting("could not look for what violates the rules", on=session.where):
+        self.progress.say_throttled("looking for rule violations and for all events of the same transactions")
+        with attempting("could not look for rule violations", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
             self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
         batches: Batches | None = None
@@ -315,7 +316,7 @@ class Cleanup:
 
     def _sales_path(self) -> Keyset:
         """Along the sales the scan marked: the others need not be judged again."""
-        table, columns = sql.SQL("scout_ops.kin AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
+        table, columns = sql.SQL("scout_ops.related_events AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
         name, run = "marked transactions", {"run_id": self.run.run_id}
         return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 

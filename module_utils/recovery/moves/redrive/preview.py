@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a redrive would come to, without writing: how many entries would be tried, and why others would not."""
+"""Preview of a redrive, without writing: how many entries would be tried, and why others would not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ...scout.poison_probe import Suspect
     from ...scout.row_images import Tables
-    from .letters import Letter, Selection
+    from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
 #: How many entries that cannot be rebuilt, that are rebuilt with gaps, or that look like poison a result names.
@@ -124,14 +124,14 @@ class Survey:
         return round(self.extent.entries / min(self.rate, RATE) + 0.2, 1)
 
 
-def extent(session: Session, selection: Selection, values: Mapping[str, t.Any]) -> Extent:
+def extent(session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any]) -> Extent:
     """How much a selection is; inside the caller's transaction."""
     query = contract.compose(EXTENT, why=WHY, condition=selection.condition())
     return Extent(**session.row(query, **values))
 
 
 def left_alone(
-    session: Session, selection: Selection, values: Mapping[str, t.Any], found: Extent
+    session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any], found: Extent
 ) -> dict[str, list[dict[str, t.Any]]]:
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
     made: dict[str, list[dict[str, t.Any]]] = {}
@@ -148,7 +148,7 @@ def left_alone(
 def survey(
     session: Session,
     tables: Tables,
-    selection: Selection,
+    selection: DeadLetterSelection,
     values: dict[str, t.Any],
     mend: Repairs,
     found: Extent,
@@ -156,7 +156,7 @@ def survey(
     *,
     rate: float,
 ) -> Survey:
-    """What it comes to entry by entry; inside the caller's transaction."""
+    """The preview entry by entry; inside the caller's transaction."""
     condition = selection.to_try()
     query = contract.compose(
         DIGEST, digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
