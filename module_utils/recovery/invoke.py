@@ -138,7 +138,7 @@ def invoke(
 
 
 @dataclasses.dataclass(frozen=True)
-class Apart:
+class WithoutSession:
     """What the `run` of a module gets that needs no database."""
 
     check: bool
@@ -147,8 +147,8 @@ class Apart:
     incident: str
 
 
-def invoke_apart(
-    run: Callable[[Apart, dict[str, t.Any]], dict[str, t.Any]],
+def invoke_without_session(
+    run: Callable[[WithoutSession, dict[str, t.Any]], dict[str, t.Any]],
     name: str,  # noqa: ARG001  # the same signature as invoke
     params: dict[str, t.Any],
     *,
@@ -161,7 +161,9 @@ def invoke_apart(
         check_incident(params["incident"])
         _check_positive(params)
         _check_texts(params)
-        return run(Apart(check, progress or Progress(), this_controller(controller_pid), params["incident"]), params)
+        return run(
+            WithoutSession(check, progress or Progress(), this_controller(controller_pid), params["incident"]), params
+        )
     except RecoveryError as e:
         return failure(e)
 

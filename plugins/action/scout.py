@@ -22,18 +22,18 @@ from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # isort: skip  # first: the imports below are then served from bytecode
-from ..module_utils.recovery import invoke as front
+from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
-from ..plugin_utils import extra_vars as names
+from ..plugin_utils import extra_vars
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 display = Display()
 # Read once, before the controller forks a worker for each task.
-names.known()
-names.switches()
+extra_vars.known()
+extra_vars.switches()
 
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
@@ -69,7 +69,7 @@ class ActionModule(ActionBase):
         try:
             ignored = mistyped(self._loader, variables)
         except BadInput as e:
-            return front.failure(e)
+            return invoke.failure(e)
         if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
             return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
         module = module_of(self._task.action)
@@ -79,9 +79,9 @@ class ActionModule(ActionBase):
         try:
             params = validated(module, self._task.args)
         except BadInput as e:
-            return front.failure(e)
+            return invoke.failure(e)
         host = variables.get("inventory_hostname", "localhost")
-        hidden = front.secrets(params)
+        hidden = invoke.secrets(params)
 
         def say(line: str) -> None:
             if self._task.no_log:
@@ -107,10 +107,10 @@ class ActionModule(ActionBase):
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
     """Refuses switches that are neither on nor off, and names given with -e that are nearly one of ours; what is to be said
     of others that nothing here reads. What a team's own playbook reads is its affair."""
-    if not names.ours(variables.get("playbook_dir", "")):
+    if not extra_vars.ours(variables.get("playbook_dir", "")):
         return []
-    names.refuse_unclear(variables)
-    return names.check(load_extra_vars(loader))
+    extra_vars.refuse_unclear(variables)
+    return extra_vars.check(load_extra_vars(loader))
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:

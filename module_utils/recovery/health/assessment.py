@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.text import in_words
+from ..core.times import to_the_second
 from ..scout import contract
 from . import diagnoses, thresholds
 
@@ -247,7 +248,7 @@ def _ingestion(found: Facts) -> Indicator:
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
     if found.pause and off:
         pause = found.pause
-        reason = f"paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {pause.actor} for {pause.incident}"
+        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}"
     elif off:
         reason = f"inactive, not by this toolkit: {off}"
         idle = not any(job.active and not job.parked for job in found.etl_jobs)

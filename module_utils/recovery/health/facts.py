@@ -10,11 +10,10 @@ import functools
 import typing as t
 
 from ..ledger.pauses import open_pause
-from ..pipeline import refresh_gold as gold
+from ..pipeline import refresh_gold
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, event_queue, sessions
-from ..scout import poison_probe as suspects
-from . import schema_drift as drift
+from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
+from . import schema_drift
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -141,10 +140,10 @@ class Facts:
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
     backlog: event_queue.Backlog | None = None
-    suspects: list[suspects.Suspect] = dataclasses.field(default_factory=list[suspects.Suspect])
+    suspects: list[poison_probe.Suspect] = dataclasses.field(default_factory=list[poison_probe.Suspect])
     repeats: list[Row] = dataclasses.field(default_factory=list["Row"])
     now: datetime.datetime | None = None
-    gold: list[gold.Freshness] | None = None
+    gold: list[refresh_gold.Freshness] | None = None
     #: Finished runs of the ETL job within the last hour, newest end first.
     runs: list[Row] = dataclasses.field(default_factory=list["Row"])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
@@ -153,7 +152,7 @@ class Facts:
     bronze_minutes: float | None = None
     silver_minutes: float | None = None
     dead_letters: int | None = None
-    drift: drift.Drift | None = None
+    drift: schema_drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: What only the acceptance gate asks for.
     gate: GateFacts | None = None
@@ -214,7 +213,7 @@ def read(
         if found.backlog and found.backlog.events:
             _read_head(budget, found)
         if "pause" not in budget.problems:
-            found.drift = budget.read("drift", lambda s: drift.read(s, ledger, found.pause))
+            found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(contract.compose(ALERTS), hours=alert_hours)) or []
         found.older = budget.read("older", lambda s: s.row(contract.compose(OLDER), hours=alert_hours))
         if more is not None:
@@ -228,9 +227,9 @@ def read(
 
 def _read_head(budget: Budget, found: Facts) -> None:
     """What of the events that come next the ETL could not load; finding these is what costs, so it is done once."""
-    ids = budget.read("head", lambda s: suspects.oldest(s, HEAD_ROWS))
+    ids = budget.read("head", lambda s: poison_probe.oldest(s, HEAD_ROWS))
     if ids:
-        found.suspects = budget.read("suspects", lambda s: suspects.unconvertible(s, ids, most=3)) or []
+        found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
         found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
 
 
@@ -250,12 +249,12 @@ def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:
     return sorted(runs, key=lambda run: run["end_time"], reverse=True)
 
 
-def _gold(found: Facts, budget: Budget, session: Session) -> list[gold.Freshness]:
+def _gold(found: Facts, budget: Budget, session: Session) -> list[refresh_gold.Freshness]:
     """The views by their own clocks; contents are compared, which costs more, only where a view has no clock."""
     found.now = session.row(NOW)["now"]
-    views = gold.read(session, budget_seconds=0.0)
+    views = refresh_gold.read(session, budget_seconds=0.0)
     if any(view.state == "unknown" and view.refreshed_at is None for view in views):
-        views = gold.read(session, budget_seconds=max(0.001, budget.left / 2))
+        views = refresh_gold.read(session, budget_seconds=max(0.001, budget.left / 2))
     return views
 
 

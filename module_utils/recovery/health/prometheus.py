@@ -216,7 +216,7 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
             next_step="give a name that ends in .prom",
         )
     advice = "give a path in a folder that exists and can be written, such as the node exporter's textfile folder"
-    with files.writing(Path(name), "metrics_file", advice):
+    with files.translating(Path(name), "metrics_file", advice):
         path = path.resolve()
         with files.locked(path.parent):
             before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -225,7 +225,7 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
             ours = families(pipeline, assessment, at)
             metrics = merged(ours, before, pipeline, at=at, keep_seconds=keep_seconds)
             # Others may read it, because the node exporter is somebody else.
-            files.put(path, render(metrics), mode=0o644)
+            files.write(path, render(metrics), mode=0o644)
     return sum(len(metric.samples) for metric in metrics)
 
 

@@ -9,13 +9,12 @@ import contextlib
 import time
 import typing as t
 
-from ..core.errors import BadInput, LeaseHeld, NotReached
+from ..core.errors import BadInput, LeaseHeld, NotConverged
 from ..core.text import count, in_words
 from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
-from ..ledger import bootstrap
-from ..ledger import runs as ledgers
+from ..ledger import bootstrap, runs
 from ..ledger.open_incident import ADHOC
 from ..moves.undo.run import as_run_id
 from ..postgres.failures import attempting
@@ -79,7 +78,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
                     _, todo = _planned(ledger, params, want)
                     if todo.changed:
                         incidents_record.write(ledger, todo)
-        except (LeaseHeld, NotReached) as e:
+        except (LeaseHeld, NotConverged) as e:
             if params["state"] != "opened":
                 raise
             todo = _opened_meanwhile(ledger, params, want, e)
@@ -106,7 +105,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def _opened_meanwhile(
-    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotReached
+    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotConverged
 ) -> plans.Todo:
     """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
     holder: Mapping[str, str] = refused.result.get("lease") or {}
@@ -137,8 +136,8 @@ def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
     return ledger
 
 
-def _none_open(where: str) -> NotReached:
-    return NotReached(
+def _none_open(where: str) -> NotConverged:
+    return NotConverged(
         "no incident is open",
         on=where,
         next_step="incident_open.yml -e \"title='…'\" -e severity=high, or name one with -e incident=…",
@@ -164,7 +163,7 @@ def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) 
     if look.record is None:
         if want.given == ADHOC:
             raise _none_open(session.where)
-        raise NotReached(
+        raise NotConverged(
             f"{want.given} was never opened",
             on=session.where,
             next_step=f"incident_open.yml -e incident={want.given} -e \"title='…'\" -e severity=high",
@@ -198,9 +197,9 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
         return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
-    run = ledgers.begin(ledger, action, {})
+    run = runs.begin(ledger, action, {})
     run.effects.update(about)
-    ledgers.end(run, None)
+    runs.end(run, None)
     return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
 
 
@@ -274,9 +273,9 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     }
 
 
-def _nothing_to_report(where: str, given: str) -> NotReached:
+def _nothing_to_report(where: str, given: str) -> NotConverged:
     name = "no incident" if given == ADHOC else given
-    return NotReached(
+    return NotConverged(
         f"could not report on {name}" if given != ADHOC else "could not report: no incident is on record",
         on=where,
         said="" if given == ADHOC else f"{given} was never opened",

@@ -317,7 +317,7 @@ class Trial:
         )
         wrong = [
             f"{got} instead of {want}"
-            for got, want in zip(map(_plain, lines), map(_plain, self.sale.lines), strict=True)
+            for got, want in zip(map(_line_in_words, lines), map(_line_in_words, self.sale.lines), strict=True)
             if got != want
         ]
         _expect(not wrong, f"silver has a line of {'; '.join(wrong)}")
@@ -359,5 +359,5 @@ def _expect(holds: bool, otherwise: str) -> None:
         raise Unlike(otherwise)
 
 
-def _plain(line: Row) -> str:
+def _line_in_words(line: Row) -> str:
     return f"{line['product_id']} {line['quantity']} x {line['unit_price']} = {line['line_amount']}"

@@ -14,7 +14,7 @@ import dataclasses
 import typing as t
 import uuid
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -258,7 +258,7 @@ def not_taken(session: Session, event_ids: list[str]) -> list[str]:
 
 
 def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
-    """Has the ETL take these pending events and nothing else; raises NotReached where it leaves one out. Where `exactly` may be
+    """Has the ETL take these pending events and nothing else; raises NotConverged where it leaves one out. Where `exactly` may be
     called."""
     if not event_ids:
         return
@@ -267,7 +267,7 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
             load(session, len(turn), timezone)
     left = not_taken(session, event_ids)
     if left:
-        raise NotReached(
+        raise NotConverged(
             "stopped before a batch that the ETL did not take whole; it was rolled back",
             on=session.where,
             said=f"{contract.names().etl} skipped event {left[0]}",

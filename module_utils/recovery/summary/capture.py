@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..core.times import readable
 from ..release.captures import document as captures_document
 from .gate import GATE
 
@@ -45,7 +46,7 @@ def _since(result: Mapping[str, t.Any]) -> str:
         renamed=tuple((old, new) for old, new in differs["renamed"]),
         changed={key: tuple(names) for key, names in differs["changed"].items()},
     )
-    return f"{compared['release']} of {str(compared['captured_at'])[:16].replace('T', ' ')} UTC: {changes.first()}"
+    return f"{compared['release']} of {readable(compared['captured_at'])[:16]} UTC: {changes.first()}"
 
 
 def what_next() -> list[str]:

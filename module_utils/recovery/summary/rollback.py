@@ -8,9 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ..core.text import count, in_words
+from ..core.times import readable
 from ..release.captures import document as captures_document
 from ..release.planner.lock_hazards import LOSES
-from . import gate as gates
+from . import gate as summary_gate
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,7 +91,7 @@ def parts(
 
 def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
-    captured = str(result.get("captured_at") or "")[:16].replace("T", " ")
+    captured = readable(result.get("captured_at"))[:16]
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
     if not result["step_count"]:
@@ -151,7 +152,7 @@ def _application(result: Mapping[str, t.Any], *, check: bool) -> str:
 def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
     """What the gate says, which is one of many steps here: on one line where it passes."""
     if not result.get("ok"):
-        return {"gate" if name == "found" else name: text for name, text in gates.parts(result).items()}
+        return {"gate" if name == "found" else name: text for name, text in summary_gate.parts(result).items()}
     smoke: Result = result.get("smoke") or {}
     sale = "; a synthetic sale went through" if smoke.get("status") == "pass" else ""
     return {"gate": str(result["summary"]).rpartition("; ")[2] + sale}
@@ -178,8 +179,8 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
             ]
         # It was asked while we held the pause: that is no cause.
         causes: list[Result] = gate.get("diagnoses") or []
-        others = [cause for cause in causes if cause["next_command"] != gates.RESUME]
-        *wanted, _ = gates.what_next({**gate, "diagnoses": others})
-        return [*(wanted or [gates.ASSESS]), AGAIN]
+        others = [cause for cause in causes if cause["next_command"] != summary_gate.RESUME]
+        *wanted, _ = summary_gate.what_next({**gate, "diagnoses": others})
+        return [*(wanted or [summary_gate.ASSESS]), AGAIN]
     push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
     return [push] if push else []

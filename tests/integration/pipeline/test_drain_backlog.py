@@ -457,7 +457,8 @@ CREATE SEQUENCE attempts; GRANT USAGE ON attempts TO PUBLIC;
 CREATE FUNCTION flaky() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF nextval('public.attempts') < 4 THEN
-        RAISE EXCEPTION 'not now' USING ERRCODE = '{}', CONSTRAINT = 'etl_processed_pkey';
+        RAISE EXCEPTION 'not now' USING ERRCODE = '{}', SCHEMA = 'scout', TABLE = 'etl_processed',
+            CONSTRAINT = 'etl_processed_pkey';
     END IF;
     RETURN NULL;
 END $$;

@@ -99,9 +99,9 @@ UNDO = f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
 )
-LOSSY = errors.NotReached("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
+LOSSY = errors.NotConverged("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
                           next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
-LOCKED = errors.NotReached("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
+LOCKED = errors.NotConverged("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
                            next_step="unstick_etl.yml --check shows who is in the way")  # fmt: skip
 UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1, v5.2.0", next_step="name one of them")
 
@@ -133,7 +133,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "the gate does not pass while it is paused": (WHOLE | {"gate": FAILED | {"checks": [], "diagnoses": [
         {"rank": 1, "cause": "ingestion was paused by oncall", "evidence": "1 s ago", "next_command": render.RESUME}]},
         "resume": {"skipped": True}}, {}, "not_passed", [
-        f"next {render.gates.ASSESS}; then {rollbacks.AGAIN}"]),
+        f"next {render.gate.ASSESS}; then {rollbacks.AGAIN}"]),
     "the gate only warns": (WHOLE | {"gate": WARNS, "resume": {"skipped": True}}, {}, "not_passed", [
         "warns negative_totals", "-e warn_passes=true"]),
     "the application failed": (PLANNED | {"pause": PAUSED, "revert": failed(errors.ProgramFailed("could not push", next_step="mend it"))},

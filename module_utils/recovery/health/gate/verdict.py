@@ -147,9 +147,11 @@ def summary(verdict: Verdict) -> str:
 
 def _judged(check: Check, found: Facts, chosen: Options) -> CheckResult:
     made = assessment.judged(check, found, chosen.thresholds[check.name], _words)
-    fields: dict[str, t.Any] = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
-    fields["status"] = WORDS.get(made.status, made.status)
-    return _capped(CheckResult(**fields, code=check.code), chosen.severities[check.name])
+    result = CheckResult(
+        made.name, made.value, made.unit, WORDS.get(made.status, made.status), made.source, made.reason, made.ok, made.fail,
+        code=check.code,
+    )  # fmt: skip
+    return _capped(result, chosen.severities[check.name])
 
 
 def _words(problem: Problem) -> str:

@@ -16,7 +16,7 @@ from ...core.text import count, in_words
 from ...ledger import actions
 from .. import timeline
 from . import impact as report_impact
-from . import wording as words
+from . import wording
 
 if t.TYPE_CHECKING:
     import datetime
@@ -78,7 +78,7 @@ class ReportInput:
 
     def stamp(self, at: datetime.datetime | str) -> Row:
         """A moment as it is shown."""
-        return words.stamp(at, self.zone)
+        return wording.stamp(at, self.zone)
 
 
 def build(story: ReportInput) -> Row:
@@ -127,7 +127,7 @@ def build(story: ReportInput) -> Row:
 
 def file_name(incident: str, database: str, began: datetime.datetime) -> str:
     """`INC-2041-scout-2026-11-25`, fit for any file system."""
-    day = words.stamp(began, None)["day"]
+    day = wording.stamp(began, None)["day"]
     return "-".join(ODD.sub("_", part) for part in (incident, database.partition(" on ")[0], day))
 
 
@@ -141,8 +141,8 @@ def _events(story: ReportInput) -> list[Row]:
             {
                 **event,
                 **story.stamp(event["at"]),
-                "heading": words.heading(event),
-                "tone": words.tone(event),
+                "heading": wording.heading(event),
+                "tone": wording.tone(event),
                 "undone": f"taken back by {by['actor']}" if by else "taken back" if event["undone_by"] else None,
             }
         )
@@ -193,13 +193,13 @@ def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime |
     last = max(mends, key=lambda run: run["finished_at"] or run["started_at"])
     end: datetime.datetime = last["finished_at"] or last["started_at"]
     confirmed = closed is not None or any(
-        run["started_at"] >= end and (run["effects"].get("ok") or run["effects"].get("verdict") in words.GOOD)
+        run["started_at"] >= end and (run["effects"].get("ok") or run["effects"].get("verdict") in wording.GOOD)
         for run in story.record.runs
     )
     if not confirmed:
         return None, "not confirmed yet: no acceptance gate or watch has passed since the last step"
-    steps = list(dict.fromkeys(words.step(run["action"]).lower() for run in mends))
-    return end, words.joined(steps).capitalize()
+    steps = list(dict.fromkeys(wording.step(run["action"]).lower() for run in mends))
+    return end, wording.joined(steps).capitalize()
 
 
 def _noted(story: ReportInput, item: str) -> Row | None:
@@ -278,7 +278,7 @@ def _people(story: ReportInput) -> list[Row]:
             if number:
                 did.setdefault(actor, []).append(count(number, noun))
         did.setdefault(actor, [])
-    return [{"name": actor, "did": words.joined(parts)} for actor, parts in did.items()]
+    return [{"name": actor, "did": wording.joined(parts)} for actor, parts in did.items()]
 
 
 def _communications(story: ReportInput) -> list[Row]:

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.row_images import Tables
     from ..engine.batches import Options
-    from ..engine.cursors import Path, Span
+    from ..engine.cursors import Cursor, Span
     from .findings import Report
     from .rules import Rule
 
@@ -282,7 +282,7 @@ class Cleanup:
         relevant = contract.compose(
             RELEVANT, sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
-        self.progress.sometimes("looking for what violates the rules, and for all events of the same transactions")
+        self.progress.say_throttled("looking for what violates the rules, and for all events of the same transactions")
         with attempting("could not look for what violates the rules", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
             self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
@@ -297,7 +297,7 @@ class Cleanup:
 
     def _walk(
         self,
-        path: Path,
+        path: Cursor,
         work: Callable[[Span, Callable[[], None]], Done],
         options: Options,
         total: int,

@@ -171,7 +171,7 @@ def survey(
         where = sql.SQL("{} AND {}").format(condition, span.where)
         letters = redrive_letters.read(session, where, {**values, **span.values}, mend, lock=False)
         _count(session, made, letters)
-        progress.sometimes(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
+        progress.say_throttled(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
     return made
 
 

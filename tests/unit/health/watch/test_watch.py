@@ -302,7 +302,7 @@ SEEN = {
         "backlog_events": {"first": 12000.0, "last": 12.0, "least": 0.0, "most": 12000.0, "trend": "falling"},
     },
 }  # fmt: skip
-NO_RECOVERY = errors.NotReached("stopped watching: the pipeline does not recover", on=DATABASE, said="3 failing samples in a row",
+NO_RECOVERY = errors.NotConverged("stopped watching: the pipeline does not recover", on=DATABASE, said="3 failing samples in a row",
                                 next_step="assess.yml names the likely causes")  # fmt: skip
 FAILING = SEEN | {"verdict": "failing", "why": "3 failing samples in a row", "error": NO_RECOVERY.as_dict(),
                   "summary": "failing after 4 min: 6 healthy, 3 failing"}  # fmt: skip

@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ...reference import oracle
@@ -20,7 +20,7 @@ from ...reference.server import places
 from ..scenario.scenario import Play
 from . import probes
 from .live_load import Load
-from .playbook_process import Order
+from .playbook_process import PlaybookCall
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
     from ..sandbox.factory import Sandbox
     from ..scenario.scenario import Scenario
     from .captured_release import Captured
-    from .playbook_process import Playing, Stage
+    from .playbook_process import PlaybookProcess, PlaybookRunner
 
 PLAYBOOKS: t.Final = places.RECOVERY / "playbooks"
 PLACE: t.Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
@@ -41,10 +41,12 @@ WINDOW: t.Final = dt.timedelta(hours=2)
 class Scene:
     """A context manager: whatever a fault holds is let go, and the load comes to rest, at its end."""
 
-    def __init__(self, scenario: Scenario, sandbox: Sandbox, stage: Stage, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, scenario: Scenario, sandbox: Sandbox, runner: PlaybookRunner, folder: Path, progress: Progress
+    ) -> None:
         self.scenario = scenario
         self.sandbox = sandbox
-        self.stage = stage
+        self.runner = runner
         self.folder = folder
         self.progress = progress
         self.load = Load(sandbox.dsn, events_per_second=scenario.events_per_second, scheduler=sandbox.has_pg_cron)
@@ -94,7 +96,7 @@ class Scene:
             self._held.append(found)
         elif isinstance(found, Mapping):
             facts = t.cast("Mapping[str, t.Any]", found)
-            self.facts |= {name: _plain(value) for name, value in facts.items()}
+            self.facts |= {name: _as_variable(value) for name, value in facts.items()}
             self.poison |= {event for event in facts.get("poison", ()) if isinstance(event, UUID)}
         elif isinstance(found, list):
             values = t.cast("list[t.Any]", found)
@@ -105,14 +107,14 @@ class Scene:
 
     # --- playbooks
 
-    def start(self, play: Play, on_task: Callable[[str], None]) -> tuple[Playing, Path]:
+    def start(self, play: Play, on_task: Callable[[str], None]) -> tuple[PlaybookProcess, Path]:
         """The playbook on its way, and the folder in which it leaves what it leaves."""
         self._plays += 1
         folder = self.folder / f"{self._plays:02d}-{play.playbook}"
         folder.mkdir(parents=True)
         dsn = self.sandbox.operator_dsn(play.operator or self.scenario.operator)
         variables = {name: self._filled(value) for name, value in play.vars.items()}
-        return self.stage.start(Order(play.path, folder, dsn, variables, play.actor), on_task), folder
+        return self.runner.start(PlaybookCall(play.path, folder, dsn, variables, play.actor), on_task), folder
 
     def play(self, name: str, actor: str, **variables: t.Any) -> None:
         """A playbook that somebody else runs to its end, which has to be a good one."""
@@ -124,7 +126,7 @@ class Scene:
         finally:
             playing.stop()
         if played.rc != 0:
-            raise NotReached(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
+            raise NotConverged(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
 
     def undo_of(self, run_id: str) -> Play:
         """The playbook that takes a run back; where the pipeline at work has changed rows since, what was moved counts."""
@@ -162,12 +164,12 @@ class Scene:
         return self.facts[name]
 
 
-def _plain(value: t.Any) -> t.Any:
+def _as_variable(value: t.Any) -> t.Any:
     """As a variable of a playbook can be."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, list | tuple | set):
-        return [_plain(each) for each in t.cast("list[t.Any]", value)]
+        return [_as_variable(each) for each in t.cast("list[t.Any]", value)]
     return value
