@@ -22,7 +22,7 @@ export SEED ?= 1
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill test lint format unit integration e2e molecule bench psql reference faults lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill test lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -33,13 +33,13 @@ setup: ## Make .venv ready: find a Python >= 3.12, install, compile
 demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resumed
 	@$(BIN)/python -m tests.scout.demo $(ARGS)
 
-demo-moves: setup ## Watch rows being moved out of a pipeline at work and taken back, and nothing lost
+demo-moves: setup ## Watch rows being moved out of a running pipeline and restored, with nothing lost
 	@$(BIN)/python -m tests.scout.demo_moves $(ARGS)
 
 demo-window: setup ## Watch two hours of damaged silver being recovered, with the gate before and after
 	@$(BIN)/python -m tests.scout.demo_window $(ARGS)
 
-demo-rollback: setup ## Watch a bad release being taken back from a pipeline at work, and coming back
+demo-rollback: setup ## Watch a bad release being rolled back on a running pipeline, and the rollback undone
 	@$(BIN)/python -m tests.scout.demo_rollback $(ARGS)
 
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
@@ -78,6 +78,9 @@ e2e: setup ## Run the tests of whole playbooks
 
 molecule: setup ## Run the scenarios on a container with the real pg_cron
 	@$(BIN)/python extensions/molecule/run.py $(ARGS)
+
+mutants: setup ## Change safety-critical code in small ways, and list what no test notices [ARGS="ledger --minutes 5"]
+	@$(BIN)/python scripts/mutants $(ARGS)
 
 bench: setup ## Measure, side by side with the runbook's script
 	@$(BIN)/python -m benchmarks $(ARGS)

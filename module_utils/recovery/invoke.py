@@ -57,10 +57,13 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
                   WHERE n.nspname || '.' || c.relname = name)
 """
 
+#: Results of what keeps the record of an incident.
+SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What a module's `run` gets besides its options: the session, the mode, a voice, and who is calling."""
+    """What a module's `run` gets besides its options: the session, the mode, progress, and who is calling."""
 
     session: Session
     check: bool
@@ -89,7 +92,7 @@ def invoke(
     controller_pid: int | None = None,
 ) -> dict[str, t.Any]:
     """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure."""
-    action = name.removeprefix("scout_").removesuffix("_info")
+    action = _action(name)
     about: dict[str, t.Any] = {}
     try:
         check_incident(params["incident"])
@@ -122,8 +125,9 @@ def invoke(
             call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)
             result = about | run(call, params)
             result.setdefault("database", session.where)
+            result.setdefault("operation", action)
             # What keeps the record says itself what is overdue, and by now it may not be any more.
-            warnings = [] if "overdue" in result else [*joined.warnings]
+            warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
             warnings += [POOLED] if session.facts.pooled else []
             if warnings:
                 told: list[str] = result.get("warnings") or []
@@ -133,7 +137,7 @@ def invoke(
         return about | failure(e)
     except psycopg.Error as e:
         error = translate(e, f"{name} failed")
-        error.next_step = error.next_step or "this error was not foreseen: please report it"
+        error.next_step = error.next_step or "unexpected error: please report it"
         return about | failure(error)
 
 
@@ -149,7 +153,7 @@ class WithoutSession:
 
 def invoke_without_session(
     run: Callable[[WithoutSession, dict[str, t.Any]], dict[str, t.Any]],
-    name: str,  # noqa: ARG001  # the same signature as invoke
+    name: str,
     params: dict[str, t.Any],
     *,
     check: bool,
@@ -161,11 +165,15 @@ def invoke_without_session(
         check_incident(params["incident"])
         _check_positive(params)
         _check_texts(params)
-        return run(
-            WithoutSession(check, progress or Progress(), this_controller(controller_pid), params["incident"]), params
-        )
+        call = WithoutSession(check, progress or Progress(), this_controller(controller_pid), params["incident"])
+        return {"operation": _action(name), **run(call, params)}
     except RecoveryError as e:
         return failure(e)
+
+
+def _action(name: str) -> str:
+    """What a module does, by its name: sessions and results are tagged with it."""
+    return name.removeprefix("scout_").removesuffix("_info")
 
 
 def failure(error: RecoveryError) -> dict[str, t.Any]:

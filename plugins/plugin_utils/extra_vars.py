@@ -14,6 +14,7 @@ from pathlib import Path
 from ansible.module_utils.parsing.convert_bool import boolean  # pyright: ignore[reportUnknownVariableType]
 
 from ..module_utils.recovery.core.errors import BadInput
+from . import task_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
 SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
 #: Read by plugins, as they stand.
-READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"})
+READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
@@ -96,11 +97,11 @@ def check(given: Iterable[str]) -> list[str]:
         plain = name.lower().replace("-", "_")
         meant = near(plain)
         if plain in MEANS_CHECK or meant:
-            advice = f"perhaps {' or '.join(meant)} is meant; docs/variables.md has them all"
+            advice = f"did you mean {' or '.join(meant)}? docs/variables.md lists them all"
             if plain in MEANS_CHECK:
-                advice = "type --check instead: nothing is written then, and you see what would be done"
-            raise BadInput(f"{name!r} is not a variable of ours, and would be ignored", next_step=advice)
-    return [f"no playbook here reads the variable {name!r}" for name in unknown]
+                advice = "use --check instead: a dry run that writes nothing and shows what would be done"
+            raise BadInput(f"{name!r} is not a variable of this toolkit, and would be ignored", next_step=advice)
+    return [f"no playbook reads the variable {name!r}" for name in unknown]
 
 
 def refuse_unclear(variables: Mapping[str, t.Any]) -> None:

@@ -117,7 +117,7 @@ def test_broken_off_between_batches_it_goes_on(
     healthy.execute(FAST)
     resumed = stage.play("quarantine", healthy.dsn, **second_half, target_seconds=0.3)
     assert resumed.rc == 0, resumed.text
-    assert "going on with run" in resumed.text
+    assert "continuing interrupted run" in resumed.text
     assert healthy.one("SELECT count(DISTINCT error_details ->> 'run_id') FROM scout.bronze_events_dlq") == 1
     assert moved(resumed)["moved"]["events"] == wanted
     assert (healthy.rows(ASTRAY, events), healthy.active_jobs() >= JOBS) == ([], True)
@@ -133,7 +133,7 @@ def test_killed_at_every_task_boundary(scout_template: builder.Template, stage: 
         alone.home.mkdir()
         return alone.play("quarantine", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}, **CORRECTIONS).rc
 
-    boundaries = range(3, 15)
+    boundaries = range(3, 17)
     pipelines = {at: Pipeline(scout_template.clone(f"move_crash_{at}")) for at in boundaries}
     events = pipelines[3].events()
     with ThreadPoolExecutor(2) as pool:

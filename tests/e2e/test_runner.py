@@ -147,7 +147,7 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
     )
     released.assert_back()
     tasks = [event["event_data"]["task"] for event in private.events("done") if event["event"] == "runner_on_ok"]
-    assert any("Release | " in task for task in tasks)
+    assert any("Schema rollback | " in task for task in tasks)
     assert private.changed("done") > 0
     assert (stage.home / "evidence").is_dir()
 
@@ -177,7 +177,7 @@ def test_a_failure_is_passed_on_and_the_next_run_finishes(released: Released, st
         assert failed.returncode == 2, failed.stdout
         assert (private.artifact("failed", "rc"), private.artifact("failed", "status")) == ("2", "failed")
         assert (private.result["outcome"], private.result["ingestion"]) == ("failed", "paused")
-        assert "others keep locks" in private.result["error"]["attempted"]
+        assert "others hold locks" in private.result["error"]["attempted"]
         assert any(event["event"] == "runner_on_failed" for event in private.events("failed"))
     done = private.run("done")
     assert (done.returncode, private.result["ingestion"]) == (0, "running"), done.stdout

@@ -23,14 +23,19 @@ WHICH: t.Final = (
 )
 
 
+def of_capture(result: Mapping[str, t.Any]) -> bool:
+    """Whether this is what a capture came to, or would."""
+    return result.get("operation") == "capture"
+
+
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """The capture for a machine; None where there was none, or where it came to nothing."""
-    return {name: result[name] for name in WHICH} if "digest" in result else None
+    return {name: result[name] for name in WHICH} if of_capture(result) else None
 
 
 def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
     """What it has, and what differs from the capture before, each on lines of its own; a refusal says it in its own words."""
-    if "digest" not in result or result.get("failed"):
+    if not of_capture(result) or result.get("failed"):
         return {}
     return {"holds": captures_document.counted(result["kinds"]), "since": _since(result)}
 

@@ -41,9 +41,14 @@ LABELS: t.Final = {"fail": "fails", "inconclusive": "unsure", "warn": "warns"}
 LONGEST: t.Final = 160
 
 
+def judged(result: Mapping[str, t.Any]) -> bool:
+    """Whether this is what a gate said, and not why it could not be asked."""
+    return result.get("operation") == "gate"
+
+
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """The gate for a machine; None where there was none, or where it came to nothing."""
-    return {name: result[name] for name in WHICH} if "verdict" in result else None
+    return {name: result[name] for name in WHICH} if judged(result) else None
 
 
 def outcome(result: Mapping[str, t.Any]) -> str:
@@ -53,7 +58,7 @@ def outcome(result: Mapping[str, t.Any]) -> str:
 
 def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
     """The verdict, then what fails, what cannot be told and what warns, and the smoke test, each on lines of its own."""
-    if "verdict" not in result:
+    if not judged(result):
         return {}
     made = {"found": str(result["summary"])}
     for status, label in LABELS.items():
@@ -65,27 +70,25 @@ def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
 
 def what_next(result: Mapping[str, t.Any]) -> list[str]:
     """What to do where it does not pass."""
-    if result.get("ok") or "verdict" not in result:
+    if result.get("ok") or not judged(result):
         return []
     if result["verdict"] == "paused":
         return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
-    untold = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
-    if result["verdict"] == "inconclusive" and untold == [("smoke_test", NOT_IN_CHECK)]:
-        return ["run it without --check: the smoke test takes back what it writes"]
+    unnotified = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
+    if result["verdict"] == "inconclusive" and unnotified == [("smoke_test", NOT_IN_CHECK)]:
+        return ["run it without --check: the smoke test rolls back what it writes"]
     if result["verdict"] == "draining":
         return [f"wait, then {GATE}"]
     causes: list[Result] = result.get("diagnoses") or []
     made = [str(cause["next_command"]) for cause in causes[:1]]
     if any(check["name"] in OF_SILVER for check in _counting(result, "fail")):
-        made.append(
-            f"{RECOVER} --check -e last={result['period_hours']}h shows what of silver is not as its events say"
-        )
+        made.append(f"{RECOVER} --check -e last={result['period_hours']}h shows where silver differs from its events")
     return [*made, GATE] if made else [f"{ASSESS}, then {GATE}"]
 
 
 def message(result: Mapping[str, t.Any]) -> str:
     """Why the playbook ends with another exit code than 0."""
-    return f"the gate did not pass: {result.get('summary') or 'it came to no verdict'}"
+    return f"the gate did not pass: {result.get('summary') or 'it reached no verdict'}"
 
 
 def _counting(result: Mapping[str, t.Any], status: str) -> Iterator[Result]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
@@ -76,6 +77,21 @@ def pause(dsn: str, **options: Any) -> Result:
 
 def resume(dsn: str, **options: Any) -> Result:
     return call("scout_ingestion", dsn, state="running", **options)
+
+
+def end(dsn: str, pid: int) -> None:
+    """Ends a session as if it had come to its end."""
+    assert one(dsn, "SELECT pg_terminate_backend(%s, 10000)", pid)
+
+
+def ends_when_waited_for(dsn: str) -> Progress:
+    """Who is in flight comes to an end once it is said that somebody waits for it, however long that takes."""
+
+    def hear(line: str) -> None:
+        if found := re.search(r"in flight: pid (\d+) ", line):
+            end(dsn, int(found[1]))
+
+    return Progress(hear)
 
 
 def loading(database: str, dsn: str | None = None) -> psycopg.Connection[Any]:
@@ -173,15 +189,11 @@ def test_check_mode_writes_nothing_and_reports_the_plan(either_db: str) -> None:
 def test_work_in_flight_is_waited_for(scout_db: str, command: str) -> None:
     with connect(scout_db) as connection:
         generator.insert(connection, generator.transaction(99, 0))
-    session = psycopg.connect(scout_db, application_name="nightly load")
-    session.execute(library.NESTED[1])
-    session.execute(f"SELECT {command}")  # type: ignore[call-overload]
-    timer = threading.Timer(0.7, session.close)
-    timer.start()
-    paused = pause(scout_db)
-    timer.join()
+    with contextlib.closing(psycopg.connect(scout_db, application_name="nightly load")) as session:
+        session.execute(library.NESTED[1])
+        session.execute(f"SELECT {command}")  # type: ignore[call-overload]
+        paused = pause(scout_db, progress=ends_when_waited_for(scout_db))
     assert paused.get("state") == "paused", paused
-    assert paused["seconds"] > 0.5
     assert [s["application"] for s in paused["sessions_in_flight"]] == ["nightly load"]
 
 
@@ -245,8 +257,8 @@ def test_who_only_mentions_the_pipeline_is_neither_waited_for_nor_cancelled(scou
 def test_a_run_in_flight_ends_by_itself_and_its_job_keeps_its_schedule(either_db: str) -> None:
     """With the repaired switch, too, which deactivates a parked job and leaves its schedule as it is."""
     before = jobs(either_db)
-    with job_in_flight(either_db, seconds=0.7) as pid:
-        paused = pause(either_db)
+    with job_in_flight(either_db) as pid:
+        paused = pause(either_db, progress=ends_when_waited_for(either_db))
         assert paused.get("state") == "paused", paused
         assert paused["sessions_in_flight"][0]["pid"] == pid
         assert paused["sessions_in_flight"][0]["job"] == "bronze-to-silver-etl"
@@ -343,8 +355,8 @@ def test_without_a_ledger_named_jobs_are_resumed(scout_db: str) -> None:
 
 
 def test_without_a_ledger_no_job_is_parked(scout_db: str) -> None:
-    with job_in_flight(scout_db, seconds=0.7):
-        assert pause(scout_db, ledger="off")["state"] == "paused"
+    with job_in_flight(scout_db):
+        assert pause(scout_db, ledger="off", progress=ends_when_waited_for(scout_db))["state"] == "paused"
     assert cron_jobs.NEVER not in {row[2] for row in jobs(scout_db)}
 
 
@@ -391,8 +403,8 @@ def test_a_job_rescheduled_between_two_pauses_keeps_the_later_schedule(scout_db:
     pause(scout_db)
     with connect(scout_db) as connection:
         connection.execute("UPDATE cron.job SET active = true, schedule = '7 * * * *' WHERE jobname LIKE 'bronze%'")
-    with job_in_flight(scout_db, seconds=0.5):
-        assert pause(scout_db)["state"] == "paused"
+    with job_in_flight(scout_db):
+        assert pause(scout_db, progress=ends_when_waited_for(scout_db))["state"] == "paused"
     resume(scout_db)
     assert one(scout_db, "SELECT schedule FROM cron.job WHERE jobname LIKE 'bronze%'") == "7 * * * *"
 
@@ -400,18 +412,18 @@ def test_a_job_rescheduled_between_two_pauses_keeps_the_later_schedule(scout_db:
 def test_a_run_that_was_queued_behind_the_one_in_flight(scout_db: str) -> None:
     """pg_cron starts it at once when the first ends, whatever the schedule says by then."""
     queued: list[int] = []
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(job_in_flight(scout_db))
 
-    def start_next() -> None:
-        with job_in_flight(scout_db) as pid:
-            queued.append(pid)
-            time.sleep(1)
+        def hear(line: str) -> None:
+            if f"in flight: pid {first} " in line:
+                queued.append(stack.enter_context(job_in_flight(scout_db)))
+                end(scout_db, first)
+            elif queued and f"in flight: pid {queued[0]} " in line:
+                end(scout_db, queued[0])
 
-    with job_in_flight(scout_db, seconds=0.6):
-        timer = threading.Timer(0.5, start_next)
-        timer.start()
-        paused = pause(scout_db)
+        paused = pause(scout_db, progress=Progress(hear))
         assert gone(scout_db, queued[0])
-        timer.join()
     assert paused.get("state") == "paused", paused
     assert queued[0] in [s["pid"] for s in paused["sessions_in_flight"]]
 
@@ -482,8 +494,8 @@ def test_our_session_ended_by_someone_else(scout_db: str, capfd: pytest.CaptureF
 def test_an_operator_who_is_no_superuser(either_db: str, attributes: str) -> None:
     before = jobs(either_db)
     with operator(either_db, attributes=attributes) as dsn:
-        with job_in_flight(either_db, seconds=0.5) as pid:
-            paused = pause(dsn)
+        with job_in_flight(either_db) as pid:
+            paused = pause(dsn, progress=ends_when_waited_for(either_db))
             assert paused.get("state") == "paused", paused
             assert [s["pid"] for s in paused["sessions_in_flight"]] == [pid]
         assert off(either_db) == INGESTION
@@ -553,7 +565,7 @@ def test_the_ledger_remembers_of_which_operation_a_pause_is_a_step(scout_db: str
     for check in (True, False):
         left = resume(scout_db, operation="undo", check=check)
         assert (left["changed"], left["state"]) == (False, "paused")
-        assert left["warnings"][0].endswith("before, so it stays paused")
+        assert left["warnings"][0].endswith("so it stays paused")
     assert resume(scout_db, operation="quarantine", check=True)["changed"]
     assert resume(scout_db, operation="quarantine")["state"] == "running"
     assert jobs(scout_db) == before

@@ -187,9 +187,49 @@ def test_a_payload_in_a_text_is_masked_like_one() -> None:
     assert json.loads(json.loads(made["payload"])["more"])["amount"] == 12.1
 
 
-def test_a_failing_row_is_not_shown() -> None:
-    made = Redactor().text("DETAIL:  Failing row contains (1, C-1, null, (x)).\nSTATEMENT: SELECT 1")
-    assert made == "DETAIL:  Failing row contains (***).\nSTATEMENT: SELECT 1"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DETAIL:  Failing row contains (1, C-1, (x)).\nSTATEMENT: SELECT 1", "DETAIL:  Failing row contains (***).\nSTATEMENT: SELECT 1"),
+        ("FAILING ROW CONTAINS (1,\nC-1) here", "FAILING ROW CONTAINS (***) here"),
+        ("Failing row contains (1, C-1, cut", "Failing row contains (***"),
+    ],
+)  # fmt: skip
+def test_a_failing_row_is_not_shown(text: str, expected: str) -> None:
+    assert Redactor().text(text) == expected
+
+
+def test_all_values_of_a_key_with_a_person_in_it_are_masked_and_the_rest_stays() -> None:
+    made = Redactor()
+    text = "ERROR: Key ({}, store_id)=(C-1, S1) already exists. customer_id"
+    hidden = text.replace("C-1, S1", f"{made.hashed('C-1')}, {made.hashed('S1')}")
+    assert made.text(text.format("customer_id")) == hidden.format("customer_id")
+    assert made.text(text.format("item_id")) == text.format("item_id")
+
+
+def test_a_name_of_several_words_ends_where_the_statement_goes_on() -> None:
+    made = Redactor().text("customer_name = Maria Santos AND store_id = 5")
+    assert made.endswith(" AND store_id = 5")
+    assert "Santos" not in made
+
+
+def test_letters_beyond_ascii_stay_in_a_payload_that_is_a_text() -> None:
+    payload = json.dumps({"customer_id": "C-1", "note": "größer"}, ensure_ascii=False)
+    made = json.loads(Redactor().line(json.dumps({"payload": payload}).encode()))["payload"]
+    assert '"note": "größer"' in made
+
+
+def test_a_text_that_begins_like_json_and_is_none_is_a_text() -> None:
+    deep = "[" * 100_000 + '"customer_id"'
+    for text in ('{"customer_id": "C-1", "n": ', deep):
+        made = json.loads(Redactor().line(json.dumps({"customer_id": "C-2", "payload": text}).encode()))["payload"]
+        assert "C-1" not in made
+        assert made.count("customer_id") == 1
+
+
+def test_what_is_known_goes_unless_it_is_too_short_to_tell() -> None:
+    made = Redactor(known=["abc", "abcdef", "no"])
+    assert made.text("abc abcdef no") == "*** *** no"
 
 
 def test_a_row_keeps_its_bytes_where_nothing_is_hidden() -> None:

@@ -368,7 +368,7 @@ def test_somebody_who_keeps_it_is_named_and_nothing_is_lost(case: Case, what: st
         )
         assert result["failed"], result["summary"]
         assert result["error"]["next_step"]
-        assert f"{other.info.backend_pid}" in result["msg"] or "nightly report" in result["msg"], result["msg"]
+        assert f"locks are held by pid {other.info.backend_pid} (postgres, nightly report" in result["msg"]
         assert rows(case.dsn, "SELECT FROM scout.silver_transactions WHERE transaction_id = %s", sale) == [()]
         other.rollback()
     result = recover(case, mode="all")

@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines of the ledger: runs that begin, end and are gone on with, pauses, the open incident, and what a reader finds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import (
+    bootstrap,
+    controller,
+    history,
+    lease,
+    open_incident,
+    pauses,
+    runs,
+)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.ledger import Ledger
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from tests.integration.modules import connect, one, rows
+
+ASKED = {"window": "1h"}
+LINES = "SELECT run_id::text, status, effects, error FROM scout_ops.runs ORDER BY started_at"
+
+
+OVERDUE = (
+    "the update of INC-7 promised for 2026-01-02 03:04 UTC is overdue: "
+    "ansible-playbook playbooks/incident_update.yml -e \"text='…'\" gives it"
+)
+
+
+@pytest.fixture
+def ledger(scout_db: str) -> Iterator[Ledger]:
+    """The ledger of a database, on a session of its own."""
+    with open_session(Settings(scout_db, incident="INC-1", action="test")) as session:
+        yield bootstrap.ensure(session, incident="INC-1", controller=controller.this_controller(None))
+
+
+@contextlib.contextmanager
+def operation(ledger: Ledger, *given: Any, **options: Any) -> Iterator[runs.Run]:
+    """A run as on a session of its own: the fence of the one before ends with its session."""
+    ledger.session.fence = None
+    with runs.operation(ledger, *given, **options) as run:
+        yield run
+
+
+def broken_off(ledger: Ledger, action: str = "quarantine", asked: Any = ASKED, **effects: Any) -> str:
+    """The id of a run that recorded these effects and then failed."""
+
+    def fail() -> None:
+        nonlocal begun
+        with operation(ledger, action, {"first": True}, asked=asked) as begun:
+            if effects:
+                with ledger.session.write():
+                    begun.record(**effects)
+            raise NotConverged("could not go on", said="no")
+
+    begun = runs.Run(ledger, "")
+    with pytest.raises(NotConverged) as raised:
+        fail()
+    run = begun
+    told = {"changed": True, "run_id": run.run_id, "effects": effects} if effects else {}
+    assert raised.value.result == told
+    return run.run_id
+
+
+def done(ledger: Ledger, action: str = "quarantine", asked: Any = ASKED, **effects: Any) -> runs.Run:
+    """A run that came to its end."""
+    with operation(ledger, action, {"first": False}, asked=asked) as run, ledger.session.write():
+        run.record(**effects)
+    return run
+
+
+def test_a_run_that_was_interrupted_is_gone_on_with_by_the_same_words(ledger: Ledger, scout_db: str) -> None:
+    first = broken_off(ledger, moved=1)
+    assert rows(scout_db, LINES) == [
+        (first, "failed", {"moved": 1}, {"kind": "not_reached", "attempted": "could not go on", "on": "", "said": "no",
+                                         "sqlstate": None, "next_step": ""}),
+    ]  # fmt: skip
+    again = done(ledger, more=2)
+    assert (again.run_id, again.effects) == (first, {"moved": 1, "more": 2})
+    assert again.interrupted is not None
+    assert (again.interrupted["parameters"], again.interrupted["status"]) == ({"first": True}, "failed")
+    assert rows(scout_db, LINES) == [(first, "succeeded", {"moved": 1, "more": 2}, None)]
+    other = done(ledger)
+    assert (other.run_id == first, other.interrupted) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "why", ["other words", "another action", "no words", "nothing done", "undone", "closed", "a later one"]
+)
+def test_what_is_not_gone_on_with(ledger: Ledger, scout_db: str, why: str) -> None:
+    effects = {} if why == "nothing done" else {"moved": 1}
+    asked = None if why == "no words" else ASKED
+    first = broken_off(ledger, asked=asked, **effects)
+    if why == "undone":
+        with connect(scout_db) as connection:
+            connection.execute("UPDATE scout_ops.runs SET undone_by = gen_random_uuid()")
+    if why == "closed":
+        with ledger.session.write():
+            runs.Run(ledger, first).close()
+    if why == "a later one":
+        with connect(scout_db) as connection:
+            connection.execute(
+                "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller, parameters, asked, status) "
+                "SELECT gen_random_uuid(), action, incident, actor, controller, parameters, asked, 'succeeded' FROM scout_ops.runs"
+            )
+    action = "cleanup" if why == "another action" else "quarantine"
+    run = done(ledger, action, {"window": "2h"} if why == "other words" else asked)
+    assert (run.run_id == first, run.interrupted) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, "stopped"), (ValueError, "failed"), (SystemExit, "failed")]
+)
+def test_however_it_ends_its_line_says_so(
+    ledger: Ledger, scout_db: str, error: type[BaseException], status: str
+) -> None:
+    with pytest.raises(error), operation(ledger, "cleanup", {}):
+        raise error
+    [(_, ended, effects, said)] = rows(scout_db, LINES)
+    assert (ended, effects, said) == (status, {}, {"kind": error.__name__})
+    assert one(scout_db, "SELECT finished_at IS NOT NULL FROM scout_ops.runs")
+    assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None, "its lease is given back"
+
+
+def test_a_line_that_takes_no_lease(ledger: Ledger, scout_db: str) -> None:
+    run = runs.begin(ledger, "watch", {"every": 5})
+    assert [row[:2] for row in rows(scout_db, LINES)] == [(run.run_id, "running")]
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.leases") == 0
+    runs.end(run, None)
+    assert [row[1:] for row in rows(scout_db, LINES)] == [("succeeded", {}, None)]
+
+
+def test_a_run_under_the_lease_of_its_playbook_belongs_to_that(ledger: Ledger, scout_db: str) -> None:
+    held = lease.acquire(ledger, "5e6f9c1e-0000-4000-8000-000000000001")
+    assert held is not None
+    with operation(ledger, "cleanup", {"a": 1}, lease_token=held.token, undoes="5e6f9c1e-0000-4000-8000-000000000002"):
+        assert one(scout_db, "SELECT status FROM scout_ops.runs") == "running"
+    assert rows(scout_db, "SELECT parent_run_id::text, undoes::text, parameters, incident FROM scout_ops.runs") == [
+        (held.run_id, "5e6f9c1e-0000-4000-8000-000000000002", {"a": 1}, "INC-1")
+    ]
+    assert one(scout_db, "SELECT token FROM scout_ops.leases WHERE owner IS NOT NULL") == held.token
+    assert lease.release(ledger, held.token)
+    done(ledger)
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.runs WHERE parent_run_id IS NULL") == 1
+
+
+def test_which_run_of_a_plan_is_in_force(ledger: Ledger, scout_db: str) -> None:
+    broken_off(ledger)
+    assert runs.in_force(ledger, "quarantine", ASKED) is None
+    done(ledger)
+    second = done(ledger)
+    assert runs.in_force(ledger, "quarantine", ASKED) == second.run_id
+    assert runs.in_force(ledger, "cleanup", ASKED) is None
+    assert runs.in_force(ledger, "quarantine", {"window": "2h"}) is None
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout_ops.runs SET undone_by = gen_random_uuid()")
+    assert runs.in_force(ledger, "quarantine", ASKED) is None
+
+
+def test_a_pause_remembers_each_job_once_and_that_it_called_the_switch(ledger: Ledger, scout_db: str) -> None:
+    assert pauses.open_pause(ledger) is None
+    with operation(ledger, "pause", {"operation": "undo"}) as run, ledger.session.write():
+        pauses.save_pause(ledger, run, [{"jobid": 1, "schedule": "a"}, {"jobid": 2, "schedule": "b"}], switched=True)
+        pauses.save_pause(ledger, run, [{"jobid": 2, "schedule": "c"}, {"jobid": 3, "schedule": "d"}], switched=False)
+    with ledger.session.read():
+        found = pauses.open_pause(ledger)
+    assert found
+    assert {job["jobid"]: job["schedule"] for job in found.jobs} == {1: "a", 2: "c", 3: "d"}
+    assert (found.run_id, found.incident, found.switched, found.operation) == (run.run_id, "INC-1", True, "undo")
+    assert 0 <= found.seconds < 600
+    with operation(ledger, "resume", {}) as resumed, ledger.session.write():
+        pauses.set_pause_jobs(ledger, found, [{"jobid": 1}])
+        pauses.close_pause(ledger, resumed, found)
+    with ledger.session.read():
+        assert pauses.open_pause(ledger) is None
+    assert rows(scout_db, "SELECT jobs, switched, resumed_by, resume_run_id::text FROM scout_ops.pauses") == [
+        ([{"jobid": 1}], True, ledger.controller.actor, resumed.run_id)
+    ]
+
+
+def test_what_a_reader_finds(ledger: Ledger) -> None:
+    """The latest first, without the lines of the lease; a run with those that were done under its lease."""
+    first, second = done(ledger, moved={"events": 1}), done(ledger, "cleanup")
+    held = done(ledger, "lease")
+    with ledger.session.read():
+
+        def ids(**chosen: Any) -> list[str]:
+            wanted = {"incident": None, "action": None, "run_id": None, "limit": 9, **chosen}
+            return [row["run_id"] for row in history.read(ledger.session, **wanted)]
+
+        assert ids() == [second.run_id, first.run_id]
+        assert ids(limit=1) == ids(action="cleanup") == ids(run_id=second.run_id) == [second.run_id]
+        assert (ids(incident="INC-1"), ids(incident="INC-2")) == ([second.run_id, first.run_id], [])
+        assert history.of_incident(ledger.session, "INC-1") == (first.run_id, second.run_id)
+        assert history.of_incident(ledger.session, "INC-2") == ()
+    assert held.run_id not in (first.run_id, second.run_id)
+
+
+@pytest.mark.parametrize(
+    ("given", "readable", "closed", "joined"),
+    [
+        ("adhoc", True, False, ("INC-7", True)),
+        ("INC-7", True, False, ("INC-7", True)),
+        ("INC-8", True, False, ("INC-8", False)),
+        ("adhoc", False, False, ("adhoc", False)),
+        ("adhoc", True, True, ("adhoc", False)),
+    ],
+)
+def test_which_incident_is_worked_for(
+    ledger: Ledger, scout_db: str, given: str, readable: bool, closed: bool, joined: tuple[str, bool]
+) -> None:
+    with connect(scout_db) as connection:
+        connection.execute(
+            "INSERT INTO scout_ops.incidents (incident, title, severity, opened_at, opened_by, closed_at, next_update_at) "
+            "VALUES ('INC-7', 'slow', 'high', now(), 'ann', CASE WHEN %s THEN now() END, '2026-01-02 03:04:05Z')", [closed]
+        )  # fmt: skip
+    with open_session(Settings(scout_db, incident=given, action="drain")) as session:
+        found = open_incident.join(session, readable=readable)
+        assert (found.incident, found.is_open) == joined
+        assert found.warnings == ((OVERDUE,) if found.is_open else ())
+        assert session.row("SHOW application_name") == {"application_name": f"scout-recovery/{joined[0]}/drain"}
+    assert (found.opened_at is not None) is found.is_open
