@@ -23,7 +23,9 @@ export SEED ?= 1
 QUICK := tests/unit 'tests/e2e/test_reset.py::test_left_paused_as_told_and_given_back[faithful]' \
 	tests/e2e/test_rollback.py::test_a_rollback_from_check_to_the_second_run_and_the_release_again
 PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta galaxy.yml requirements.yml ansible.cfg .ansible-lint
-# What runs beside the tests shows all it said once it has ended; the tests, on lines with a +, show theirs as they go.
+# What runs beside the tests shows all it said once it has ended. The tests show theirs as they go, which make grants to
+# lines with a + alone; and it runs those for `make -n`, too.
+LIVE := $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
@@ -59,11 +61,11 @@ check: setup ## Run what is quick, before each commit: lint, unit tests, one res
 	@$(MAKE) -k -j3 $(SYNC) quick-tests lint-changed-playbooks lint-code
 
 tests: setup
-	+@base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
+	$(LIVE)@base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --basetemp "$$base/t" $(ARGS)
 
 quick-tests: setup
-	+@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(QUICK) $(ARGS)
+	$(LIVE)@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(QUICK) $(ARGS)
 
 molecule-where-possible: setup
 	@if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then exec $(BIN)/python extensions/molecule/run.py; \
