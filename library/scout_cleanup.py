@@ -162,7 +162,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.errors import Systemic
+from ..module_utils.recovery.core.errors import SystemicFailure
 from ..module_utils.recovery.core.text import in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moves.cleanup import findings, scan
@@ -189,7 +189,7 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves what violates the rules."""
     session, options = call.session, engine_job.options(params)
-    job = engine_job.Job(call, params, "cleanup", CLEANUP_SPEC)
+    job = engine_job.MoveJob(call, params, "cleanup", CLEANUP_SPEC)
     with engine_job.reading(session, "could not read the selection"):
         tables = row_images.read(session)
         wanted = _wanted(call, job)
@@ -201,7 +201,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         return result | job.nothing("") | {"rules": cleanup_mover.by_rule(report, {})}
     try:
         scan.refuse_systemic(session, report)
-    except Systemic as e:
+    except SystemicFailure as e:
         e.result = {**result, **e.result}
         raise
     whole = None
@@ -234,17 +234,17 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return result | done | {"rules": rules, "summary": told}
 
 
-def _wanted(call: Call, job: engine_job.Job) -> cleanup_mover.Selection:
+def _wanted(call: Call, job: engine_job.MoveJob) -> cleanup_mover.CleanupSelection:
     """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
     if job.interrupted:
-        return cleanup_mover.Selection.from_dict(job.interrupted["parameters"]["selection"])
+        return cleanup_mover.CleanupSelection.from_dict(job.interrupted["parameters"]["selection"])
     if job.plan:
-        return cleanup_mover.Selection.from_dict(job.plan.selection)
+        return cleanup_mover.CleanupSelection.from_dict(job.plan.selection)
     asked = cleanup_mover.ask(call.session, job.asked)
     return asked if call.check else cleanup_mover.frozen(call.session, asked)
 
 
-def _found(wanted: cleanup_mover.Selection, report: findings.Report) -> dict[str, t.Any]:
+def _found(wanted: cleanup_mover.CleanupSelection, report: findings.Report) -> dict[str, t.Any]:
     """What does not depend on whether anything moves."""
     reported = [finding for finding in report.violated if not finding.rule.moves]
     return {
@@ -257,7 +257,7 @@ def _found(wanted: cleanup_mover.Selection, report: findings.Report) -> dict[str
 
 
 def _planned(
-    job: engine_job.Job, wanted: cleanup_mover.Selection, whole: engine_job.Whole, report: findings.Report
+    job: engine_job.MoveJob, wanted: cleanup_mover.CleanupSelection, whole: engine_job.Whole, report: findings.Report
 ) -> dict[str, t.Any]:
     planned = job.planned(wanted.as_dict(), whole, verb="would move")
     rules = cleanup_mover.by_rule(report)

@@ -87,9 +87,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.health import assessment, dashboard
+from ..module_utils.recovery.health import dashboard, thresholds
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.postgres.failures import attempting
+from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -97,7 +98,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "hours": {"type": "int", "default": 24},
     "rows": {"type": "int", "default": 5},
     "query_seconds": {"type": "float", "default": 5.0},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "thresholds": {"type": "dict", "default": {}},
     "jobs": {"type": "list", "elements": "str"},
 }
@@ -108,7 +109,7 @@ BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Asks all queries."""
-    thresholds = assessment.check_thresholds(params["thresholds"])
+    figures = thresholds.chosen(params["thresholds"])
     for name, (least, most) in BOUNDS.items():
         if not least <= params[name] <= most:
             raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
@@ -121,7 +122,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             query_seconds=params["query_seconds"],
             stuck_after_seconds=params["stuck_after_seconds"],
             jobs=params["jobs"],
-            thresholds=thresholds,
+            thresholds=figures,
         )
     failed = [answer.query.name for answer in made.answers if answer.error]
     summary = f"{len(made.answers) - len(failed)} of {len(made.answers)} dashboard queries answered"

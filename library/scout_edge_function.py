@@ -176,7 +176,7 @@ from ..module_utils.recovery.application.deployments import InFile, InLedger, Re
 from ..module_utils.recovery.application.repository import Repository
 from ..module_utils.recovery.core import subprocesses
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Apart, Call, invoke_apart
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, WithoutSession, invoke_without_session
 from ..module_utils.recovery.invoke import invoke as invoke_with_database
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -197,7 +197,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call | Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call | WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Deploys."""
     wanted = edge_function.Wanted(
         **{field.name: params[field.name] for field in dataclasses.fields(edge_function.Wanted)}
@@ -212,9 +212,9 @@ def run(call: Call | Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
         return edge_function.deploy(repository, _records(call, params), wanted, check=call.check, say=call.progress.say)
 
 
-def _records(call: Call | Apart, params: dict[str, t.Any]) -> Records:
+def _records(call: Call | WithoutSession, params: dict[str, t.Any]) -> Records:
     """Where this deployment is written down."""
-    if isinstance(call, Apart):
+    if isinstance(call, WithoutSession):
         return InFile(Path(params["state_file"]).expanduser().absolute(), call.incident, call.controller)
     return InLedger(
         call.session,
@@ -228,13 +228,13 @@ def _records(call: Call | Apart, params: dict[str, t.Any]) -> Records:
 def invoke(run: t.Any, name: str, params: dict[str, t.Any], *, check: bool, **more: t.Any) -> dict[str, t.Any]:
     """With a session where the ledger keeps the deployments, without one where a file does."""
     if params["state_file"]:
-        return invoke_apart(run, name, params, check=check, **more)
+        return invoke_without_session(run, name, params, check=check, **more)
     if params["ledger"] == "off":
-        return invoke_apart(_refuse, name, params, check=check, **more)
+        return invoke_without_session(_refuse, name, params, check=check, **more)
     return invoke_with_database(run, name, params, check=check, **more)
 
 
-def _refuse(_call: Apart, _params: dict[str, t.Any]) -> dict[str, t.Any]:
+def _refuse(_call: WithoutSession, _params: dict[str, t.Any]) -> dict[str, t.Any]:
     raise BadInput(
         "refused to deploy without writing down what was deployed before",
         next_step="leave ledger as auto, or give state_file",

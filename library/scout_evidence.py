@@ -194,16 +194,16 @@ SPEC: dict[str, dict[str, t.Any]] = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a snapshot."""
     wanted = _wanted(call, params)
-    scrubber = redaction.Scrubber(params["mask"], known_secrets(call, params))
+    redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
     result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
     if call.check:
-        would = collect.collect(call.session, archive.Exhibits(scrubber, None), wanted, call.progress, check=True)
+        would = collect.collect(call.session, archive.Exhibits(redactor, None), wanted, call.progress, check=True)
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
         told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
         return {**result, **told, "warnings": _warnings(would)}
     base = Path(params["folder"]).expanduser().absolute()
     try:
-        with archive.opened(base, scrubber) as made:
+        with archive.opened(base, redactor) as made:
             kept = collect.collect(call.session, made, wanted, call.progress, check=False)
             about = {
                 "incident": call.incident,
@@ -218,8 +218,8 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "absent": kept.absent,
             }
             # Who took it is no customer, also with an address.
-            actor = redaction.Scrubber((), known_secrets(call, params)).text(call.controller.actor)
-            done = made.finish(base, scrubber.value(about) | {"actor": actor})
+            actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
+            done = made.finish(base, redactor.value(about) | {"actor": actor})
     except OSError as e:
         raise BadInput(
             f"could not write evidence to {base}",

@@ -73,10 +73,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.errors import BadInput, NotReached
+from ..module_utils.recovery.core.errors import BadInput, NotConverged
 from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.evidence import verify
-from ..module_utils.recovery.invoke import Apart, invoke_apart
+from ..module_utils.recovery.invoke import WithoutSession, invoke_without_session
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "folder": {"type": "path", "required": True},
@@ -84,7 +84,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Verifies."""
     wanted = params["manifest_sha256"]
     if wanted and not re.fullmatch(r"[0-9a-f]{64}", wanted):
@@ -104,7 +104,7 @@ def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "problems": [{"folder": p.folder, "file": p.file, "problem": p.problem} for p in report.problems],
     }
     if report.problems:
-        raise NotReached(
+        raise NotConverged(
             f"evidence is not as it was written ({count(len(report.problems), 'problem')} in {looked})",
             on=str(folder),
             said="; ".join(map(str, report.problems)),
@@ -116,10 +116,13 @@ def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def invoke(
-    work: t.Callable[[Apart, dict[str, t.Any]], dict[str, t.Any]], name: str, params: dict[str, t.Any], **more: t.Any
+    work: t.Callable[[WithoutSession, dict[str, t.Any]], dict[str, t.Any]],
+    name: str,
+    params: dict[str, t.Any],
+    **more: t.Any,
 ) -> dict[str, t.Any]:
     """Needs no database, and is for no incident."""
-    return invoke_apart(work, name, {"incident": "adhoc", **params}, **more)
+    return invoke_without_session(work, name, {"incident": "adhoc", **params}, **more)
 
 
 def main() -> None:

@@ -188,13 +188,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health import assessment, thresholds
 from ..module_utils.recovery.health import facts as health_facts
 from ..module_utils.recovery.health.gate import facts as gate_facts
 from ..module_utils.recovery.health.gate import smoke_test
 from ..module_utils.recovery.health.gate import verdict as gate_verdict
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.scout import contract
+from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 from ..module_utils.recovery.summary.gate import NOT_IN_CHECK
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -211,7 +212,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "smoke": {"type": "bool", "default": False},
     "smoke_timeout_seconds": {"type": "float", "default": 10.0},
     "budget_seconds": {"type": "float", "default": 30.0},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "jobs": {"type": "list", "elements": "str"},
 }
 
@@ -229,7 +230,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         paused_passes=params["paused_passes"],
     )
     _refuse_unusable(params)
-    tested: tuple[gate_verdict.Judged, dict[str, t.Any]] | None = None
+    tested: tuple[gate_verdict.CheckResult, dict[str, t.Any]] | None = None
     verdicts: list[gate_verdict.Verdict] = []
     samples: list[dict[str, t.Any]] = []
     while True:
@@ -243,7 +244,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             break
         call.progress.say(f"sample {len(samples)}: {gate_verdict.summary(verdicts[-1])}")
         call.progress.wait(params["interval_seconds"])
-    report = assessment.assess(found, assessment.check_thresholds({}), trouble=not settled.ok)
+    report = assessment.assess(found, thresholds.chosen({}), trouble=not settled.ok)
     return {
         "changed": False,
         "verdict": settled.verdict,
@@ -287,7 +288,7 @@ def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Facts:
 
 def _smoke(
     call: Call, params: dict[str, t.Any], found: health_facts.Facts
-) -> tuple[gate_verdict.Judged, dict[str, t.Any]]:
+) -> tuple[gate_verdict.CheckResult, dict[str, t.Any]]:
     if call.check:
         return smoke_test.skipped(CHECK_MODE)
     call.progress.say("smoke test: a synthetic sale goes through the ETL and is rolled back")

@@ -207,8 +207,8 @@ from ..module_utils.recovery.application import revert
 from ..module_utils.recovery.application.repository import Repository
 from ..module_utils.recovery.application.revert_plan import Wanted
 from ..module_utils.recovery.core import subprocesses
-from ..module_utils.recovery.invoke import Apart
-from ..module_utils.recovery.invoke import invoke_apart as invoke
+from ..module_utils.recovery.invoke import WithoutSession
+from ..module_utils.recovery.invoke import invoke_without_session as invoke
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "repository": {"type": "path", "required": True},
@@ -234,7 +234,7 @@ RULES: dict[str, t.Any] = {
 }
 
 
-def run(call: Apart, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Reverts."""
     wanted = Wanted(
         commits=tuple(params["commits"] or ()),

@@ -121,16 +121,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.text import in_words
-from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health import assessment, thresholds
 from ..module_utils.recovery.health import facts as health_facts
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "thresholds": {"type": "dict", "default": {}},
     "budget_seconds": {"type": "float", "default": 5.0},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},
 }
@@ -149,7 +150,7 @@ SILENT_READS: t.Final = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Assesses the pipeline."""
     began = time.monotonic()
-    thresholds = assessment.check_thresholds(params["thresholds"])
+    figures = thresholds.chosen(params["thresholds"])
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
     found = health_facts.read(
@@ -160,7 +161,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
     )
-    report = assessment.assess(found, thresholds)
+    report = assessment.assess(found, figures)
     pause = found.pause
     return {
         "changed": False,

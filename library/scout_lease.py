@@ -84,7 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import lease as leases
+from ..module_utils.recovery.ledger import lease as ledger_lease
 from ..module_utils.recovery.ledger.controller import holder_is_dead
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -108,7 +108,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "owner": actor,
                 "summary": "would release the lease",
             }
-        freed = leases.release(call.look(params["ledger"]), params["lease_token"])
+        freed = ledger_lease.release(call.look(params["ledger"]), params["lease_token"])
         return {
             "changed": False,
             "token": params["lease_token"],
@@ -118,11 +118,11 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     ledger = call.look(params["ledger"]) if call.check else call.ensure(params["ledger"])
     if call.check:
         with call.session.read():
-            seen = leases.read(ledger)
+            seen = ledger_lease.read(ledger)
         if seen and seen["held"] and not params["takeover"] and not holder_is_dead(seen, call.controller):
-            raise leases.held_by(seen, call.session.where)
+            raise ledger_lease.held_by(seen, call.session.where)
         return {"changed": False, "token": None, "run_id": None, "owner": actor, "summary": "the lease is free"}
-    lease = leases.acquire(ledger, str(uuid.uuid4()), takeover=params["takeover"], seconds=params["ttl_seconds"])
+    lease = ledger_lease.acquire(ledger, str(uuid.uuid4()), takeover=params["takeover"], seconds=params["ttl_seconds"])
     if lease is None:
         return {
             "changed": False,

@@ -106,6 +106,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.recovery.core.errors import BadInput, MissingPrivilege
 from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import preflight
 from ..module_utils.recovery.scout import contract, cron_jobs
 
@@ -119,7 +120,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
         "type": "list",
         "elements": "str",
         "choices": list(preflight.ACTIONS),
-        "default": list(preflight.RESET),
+        "default": list(actions.RESET),
     },
     "required": {"type": "bool", "default": True},
     "jobs": {"type": "list", "elements": "str"},
@@ -177,7 +178,7 @@ def _mend(missing: Sequence[preflight.Missing], database: str, role: str) -> str
     listed = f"the {len(grants)} grants listed under missing"
     if contract.names() != contract.DEFAULT:
         return f"a superuser runs {listed}"
-    more = " -v rollback=on" if any(entry.action in preflight.RESTORE for entry in missing) else ""
+    more = " -v rollback=on" if any(entry.action in actions.RESTORE for entry in missing) else ""
     script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
     return f"a superuser runs {script} (or {listed})"
 

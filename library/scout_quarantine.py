@@ -182,7 +182,7 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Moves the selection."""
     session, options = call.session, engine_job.options(params)
-    job = engine_job.Job(call, params, "quarantine", SELECTION_SPEC)
+    job = engine_job.MoveJob(call, params, "quarantine", SELECTION_SPEC)
     with engine_job.reading(session, "could not read the selection"):
         tables = row_images.read(session)
         wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)

@@ -198,7 +198,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.errors import Systemic
+from ..module_utils.recovery.core.errors import SystemicFailure
 from ..module_utils.recovery.core.text import count, in_words
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moves.engine import job as engine_job
@@ -232,14 +232,14 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Brings the selection back."""
     session, options = call.session, engine_job.options(params)
     _how(params)
-    job = engine_job.Job(call, params, "redrive", REDRIVE_SPEC)
+    job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
     pace, mend = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
     with engine_job.reading(session, "could not read the dead letters"):
         tables = row_images.read(session)
         kept = (
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
         )
-        wanted = letters.Selection.from_dict(kept) if kept else letters.ask(session, params)
+        wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
         values = {**wanted.values, "max_replays": pace.max_replays}
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
@@ -274,7 +274,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         work = redrive_run.Redrive(session, this_run, tables, wanted, mend, pace, call.progress, timezone=timezone)
         try:
             ramp = work.go(options, extent.entries)
-        except Systemic as e:
+        except SystemicFailure as e:
             e.result = {**result, **e.result}
             raise
     done = job.done(this_run, ramp, verb="redrove")
@@ -296,7 +296,7 @@ def _how(params: dict[str, t.Any]) -> tuple[redrive_run.Pace, merge_patch.Repair
 
 
 def _planned(
-    result: dict[str, t.Any], job: engine_job.Job, wanted: letters.Selection, survey: preview.Survey
+    result: dict[str, t.Any], job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
 ) -> dict[str, t.Any]:
     planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
     extent = survey.extent

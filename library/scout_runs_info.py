@@ -81,20 +81,15 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import bootstrap, history
+from ..module_utils.recovery.ledger import actions, bootstrap, history
 from ..module_utils.recovery.moves.undo.run import as_run_id
 from ..module_utils.recovery.postgres.failures import attempting
-
-ACTIONS = [
-    *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "watch", "capture", "restore", "deploy", "assess", "gate", "evidence"),
-]
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "of_incident": {"type": "str"},
-    "action": {"type": "str", "choices": ACTIONS},
+    "action": {"type": "str", "choices": list(actions.RUNS)},
     "run_id": {"type": "str"},
     "limit": {"type": "int", "default": 20},
 }

@@ -104,7 +104,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.recovery.core.errors import NotReached
+from ..module_utils.recovery.core.errors import NotConverged
 from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.ledger.runs import operation
@@ -115,7 +115,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["cleared"], "default": "cleared"},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": sessions.STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},
     "max_sessions": {"type": "int", "default": 20},
@@ -187,7 +187,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         },
     }
     if blocking and not call.check:
-        raise NotReached(
+        raise NotConverged(
             f"left {count(len(blocking), 'stuck session')} alone that the pipeline waits for",
             on=session.where,
             said="; ".join(f"{a.describe()}, but {why}" for a, why in blocking),

@@ -114,6 +114,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.text import count, in_words
+from ..module_utils.recovery.core.times import to_the_minute
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.moves.engine import job as engine_job
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
@@ -141,7 +142,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Takes a run back."""
     session, options = call.session, engine_job.options(params)
-    job = engine_job.Job(call, params, "undo", UNDO_SPEC)
+    job = engine_job.MoveJob(call, params, "undo", UNDO_SPEC)
     with engine_job.reading(session, "could not read the run to undo"):
         if not call.look().present:
             raise BadInput(
@@ -218,7 +219,7 @@ def _told(undone: Row) -> dict[str, t.Any]:
 
 
 def _named(undone: Row) -> str:
-    return f"run {undone['run_id']} ({undone['action']} of {undone['started_at']:%Y-%m-%d %H:%M} UTC)"
+    return f"run {undone['run_id']} ({undone['action']} of {to_the_minute(undone['started_at'])})"
 
 
 def _rows(rows: dict[str, int]) -> str:

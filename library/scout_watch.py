@@ -193,10 +193,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core.errors import RecoveryError
 from ..module_utils.recovery.core.text import count, in_words
-from ..module_utils.recovery.health import assessment
+from ..module_utils.recovery.health import thresholds
 from ..module_utils.recovery.health.watch import charts, course, loop
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
 from ..module_utils.recovery.postgres.dsn import choose_dsn
+from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -206,7 +207,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "consecutive": {"type": "int", "default": 3},
     "thresholds": {"type": "dict", "default": {}},
     "budget_seconds": {"type": "float", "default": 5.0},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
+    "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "jobs": {"type": "list", "elements": "str"},
     "folder": {"type": "path"},
     "samples_file": {"type": "path"},
@@ -223,7 +224,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Watches the pipeline."""
     wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
     judge = loop.Judge(
-        assessment.check_thresholds(params["thresholds"]),
+        thresholds.chosen(params["thresholds"]),
         params["budget_seconds"],
         params["stuck_after_seconds"],
         params["jobs"],
@@ -272,6 +273,7 @@ def _result(watch: loop.Watch, verdict: str | None = None) -> dict[str, t.Any]:
     known = [sample.state for sample in seen.samples if sample.state != "unknown"]
     files = watch.files
     return {
+        "operation": "watch",
         "changed": False,
         "database": watch.where,
         "verdict": verdict or seen.verdict,

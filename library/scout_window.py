@@ -207,7 +207,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
             f"{params['batch_timeout_seconds']:g} are not usable together",
             next_step="give max_poison >= 0, max_poison_share between 0 and 1, and batch_timeout_seconds > 0",
         )
-    job = engine_job.Job(call, params, "window", WINDOW_SPEC)
+    job = engine_job.MoveJob(call, params, "window", WINDOW_SPEC)
     with engine_job.reading(session, "could not read the window"):
         tables = row_images.read(session)
         if job.interrupted:

@@ -12,7 +12,7 @@ import urllib.parse
 
 from .core.errors import BadInput, RecoveryError, WrongDatabase
 from .core.progress import Progress
-from .ledger import bootstrap, ledger, open_incident
+from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres.driver import psycopg
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
@@ -57,6 +57,9 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
                   WHERE n.nspname || '.' || c.relname = name)
 """
 
+#: Results of what keeps the record of an incident.
+SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -89,7 +92,7 @@ def invoke(
     controller_pid: int | None = None,
 ) -> dict[str, t.Any]:
     """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure."""
-    action = name.removeprefix("scout_").removesuffix("_info")
+    action = _action(name)
     about: dict[str, t.Any] = {}
     try:
         check_incident(params["incident"])
@@ -115,14 +118,16 @@ def invoke(
                     said=f"missing {there['missing']}",
                     next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
                 )
-            row_security.require_sight(session, action)
+            if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
+                row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)
             result = about | run(call, params)
             result.setdefault("database", session.where)
+            result.setdefault("operation", action)
             # What keeps the record says itself what is overdue, and by now it may not be any more.
-            warnings = [] if "overdue" in result else [*joined.warnings]
+            warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
             warnings += [POOLED] if session.facts.pooled else []
             if warnings:
                 told: list[str] = result.get("warnings") or []
@@ -137,7 +142,7 @@ def invoke(
 
 
 @dataclasses.dataclass(frozen=True)
-class Apart:
+class WithoutSession:
     """What the `run` of a module gets that needs no database."""
 
     check: bool
@@ -146,9 +151,9 @@ class Apart:
     incident: str
 
 
-def invoke_apart(
-    run: Callable[[Apart, dict[str, t.Any]], dict[str, t.Any]],
-    name: str,  # noqa: ARG001  # the same signature as invoke
+def invoke_without_session(
+    run: Callable[[WithoutSession, dict[str, t.Any]], dict[str, t.Any]],
+    name: str,
     params: dict[str, t.Any],
     *,
     check: bool,
@@ -160,9 +165,15 @@ def invoke_apart(
         check_incident(params["incident"])
         _check_positive(params)
         _check_texts(params)
-        return run(Apart(check, progress or Progress(), this_controller(controller_pid), params["incident"]), params)
+        call = WithoutSession(check, progress or Progress(), this_controller(controller_pid), params["incident"])
+        return {"operation": _action(name), **run(call, params)}
     except RecoveryError as e:
         return failure(e)
+
+
+def _action(name: str) -> str:
+    """What a module does, by its name: sessions and results are tagged with it."""
+    return name.removeprefix("scout_").removesuffix("_info")
 
 
 def failure(error: RecoveryError) -> dict[str, t.Any]:

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import json
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -22,18 +21,18 @@ from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # isort: skip  # first: the imports below are then served from bytecode
-from ..module_utils.recovery import invoke as front
+from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
-from ..plugin_utils import extra_vars as names
+from ..plugin_utils import arguments, extra_vars, task_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 display = Display()
 # Read once, before the controller forks a worker for each task.
-names.known()
-names.switches()
+extra_vars.known()
+extra_vars.switches()
 
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
@@ -53,9 +52,6 @@ echo "[ERROR]: the process that worked on $2 was killed, perhaps for want of mem
 kill -TERM "$1"
 """
 
-WRONG_TYPE = re.compile(r"argument '(?P<name>\w+)' is of type \S+ and we were unable to convert to (?P<type>\w+)")
-TYPES = {"int": "a whole number", "float": "a number", "bool": "a yes or no", "dict": "a dictionary", "list": "a list"}
-
 
 class ActionModule(ActionBase):
     """One front for all modules: same options, same `run`, live lines on the screen."""
@@ -69,19 +65,20 @@ class ActionModule(ActionBase):
         try:
             ignored = mistyped(self._loader, variables)
         except BadInput as e:
-            return front.failure(e)
-        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
-            return self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
+            return invoke.failure(e)
         module = module_of(self._task.action)
+        args = self._task.args | task_options.left_open(module.SPEC, self._task.args, variables, self._templar)
+        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
+            return self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
         try:
-            params = validated(module, self._task.args)
+            params = validated(module, args)
         except BadInput as e:
-            return front.failure(e)
+            return invoke.failure(e)
         host = variables.get("inventory_hostname", "localhost")
-        hidden = front.secrets(params)
+        hidden = invoke.secrets(params)
 
         def say(line: str) -> None:
             if self._task.no_log:
@@ -107,15 +104,15 @@ class ActionModule(ActionBase):
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
     """Refuses switches that are neither on nor off, and names given with -e that are nearly one of ours; what is to be said
     of others that nothing here reads. What a team's own playbook reads is its affair."""
-    if not names.ours(variables.get("playbook_dir", "")):
+    if not extra_vars.ours(variables.get("playbook_dir", "")):
         return []
-    names.refuse_unclear(variables)
-    return names.check(load_extra_vars(loader))
+    extra_vars.refuse_unclear(variables)
+    return extra_vars.check(load_extra_vars(loader))
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
     """The task's options by the module's own spec, as plain values; BadInput names each that cannot be used."""
-    args = {name: _as_list(module.SPEC.get(name, {}), value) for name, value in args.items()}
+    args = {name: arguments.as_list(module.SPEC.get(name, {}), value) for name, value in args.items()}
     checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args)
     if checked.error_messages:
         name = module.__name__.rpartition(".")[2]
@@ -123,26 +120,10 @@ def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
             known = f"{name} knows {', '.join(sorted(module.SPEC))}"
             unknown = ", ".join(sorted(map(str, checked.unsupported_parameters)))
             raise BadInput(f"unknown options for {name}: {unknown}", next_step=known)
-        problems = [_in_plain_words(message, args) for message in checked.error_messages]
+        problems = [arguments.in_plain_words(message, args) for message in checked.error_messages]
         raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
     # The controller's strings carry tags that other libraries need not know.
     return json.loads(json.dumps(checked.validated_parameters))
-
-
-def _as_list(option: dict[str, t.Any], value: t.Any) -> t.Any:
-    """A list that was typed as JSON after -e name=, which Ansible would take for one element with brackets."""
-    if option.get("type") == "list" and isinstance(value, str) and value.lstrip().startswith("["):
-        with contextlib.suppress(ValueError):
-            return json.loads(value)
-    return value
-
-
-def _in_plain_words(message: str, args: dict[str, t.Any]) -> str:
-    """Ansible's complaint about the type of an option, with the value that was given instead of its class."""
-    found = WRONG_TYPE.match(message)
-    if found is None or found["name"] not in args:
-        return message
-    return f"{found['name']} {str(args[found['name']])[:80]!r} is not {TYPES.get(found['type'], found['type'])}"
 
 
 def module_of(action: str) -> t.Any:

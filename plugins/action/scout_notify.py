@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import failure
-from ..module_utils.recovery.notifications import channels as rooms
+from ..module_utils.recovery.notifications import channels
 from .scout import module_of, validated
 
 display = Display()
@@ -33,22 +33,22 @@ class ActionModule(ActionBase):
         self._compute_environment_string(environment)
         os.environ.update(environment)
         args = dict(self._task.args)
-        given: list[t.Any] = _plain(args.pop("channels", None) or [])
+        given: list[t.Any] = _plain_channels(args.pop("channels", None) or [])
         try:
             params = {**validated(module, args), "channels": given}
         except BadInput as e:
             return failure(e)
         host = (task_vars or {}).get("inventory_hostname", "localhost")
-        hidden = {secret for raw in given for secret in rooms.secrets(raw)}
+        hidden = {secret for raw in given for secret in channels.secrets(raw)}
 
         def say(line: str) -> None:
             if not self._task.no_log:
-                display.display(f"[{host}] {rooms.hide(line, hidden)}", color="cyan")
+                display.display(f"[{host}] {channels.hide(line, hidden)}", color="cyan")
 
         return module.run(params, check=bool(self._task.check_mode), say=say)
 
 
-def _plain(value: t.Any) -> list[t.Any]:
+def _plain_channels(value: t.Any) -> list[t.Any]:
     """Channels as plain values, also those that were typed as JSON or are no list at all."""
     if isinstance(value, str):
         try:

@@ -1,13 +1,16 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's own screen, on which a step of ours that fails takes two lines and not thirty."""
+"""Ansible's own screen, on which our steps are called by their phase, and one that fails takes two lines and not thirty."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 import typing as t
 
+from ansible.playbook.role_include import IncludeRole
+from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
 
 if t.TYPE_CHECKING:
@@ -16,10 +19,13 @@ if t.TYPE_CHECKING:
 DOCUMENTATION = r"""
 name: screen
 type: stdout
-short_description: Ansible's screen with failures in a sentence
+short_description: Ansible's screen with numbered phases, and failures in a sentence
 version_added: 0.1.0
 description:
   - Shows what P(ansible.builtin.default#callback) shows, with the same options.
+  - A step of this collection is called by the phase of its playbook that it belongs to, such as C((6/11) Terminate stuck sessions),
+    and what it ensures. The numbers are those of all phases, also where some are skipped. Where a file of ours is included is
+    shown with C(-v).
   - Where a step of this collection refuses or fails, it shows the sentence for a person, and neither the place in the role nor
     the whole result, which says the same three times. With C(-v) they are shown.
 extends_documentation_fragment:
@@ -32,14 +38,57 @@ author:
 """
 
 WIDTH = 79
+COLLECTIONS = ("scout.recovery.", "scout.drills.")
+PHASE = re.compile(r"\(\d+/\d+\) ")
+
+
+def heading(task: t.Any) -> str | None:
+    """The phase that a task of ours belongs to, else the step, and what it ensures; None for a task of somebody else's."""
+    if not _is_ours(task):
+        return None
+    text = str(task.name or task.action)
+    if PHASE.match(text):
+        return text
+    phase = next((name for name in _around(task) if PHASE.match(name)), None) or next(_around(task), None)
+    return " | ".join(part for part in (phase, text.rpartition(" | ")[2]) if part)
+
+
+def _around(task: t.Any) -> t.Iterator[str]:
+    """The names under which the roles around a task were imported, the nearest first."""
+    around = task._parent
+    while around is not None:
+        if isinstance(around, IncludeRole) and around.name:
+            yield str(around.name)
+        around = around._parent
+
+
+def _is_ours(task: t.Any) -> bool:
+    return bool(task._role) and str(task._role.get_name()).startswith(COLLECTIONS)
 
 
 class CallbackModule(Default):
-    """Says a refusal once."""
+    """Shows phases by their numbers, and says a refusal once."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "scout.recovery.screen"
+
+    def _print_task_banner(self, task: t.Any) -> None:
+        cached = self._last_task_name
+        self._last_task_name = heading(task) or cached
+        super()._print_task_banner(task)
+        self._last_task_name = cached
+
+    def v2_runner_on_ok(self, result: t.Any) -> None:
+        """Says nothing of a file of ours that is included: what is in it follows."""
+        task = result._task
+        if self._display.verbosity or not (isinstance(task, TaskInclude) and _is_ours(task)):
+            super().v2_runner_on_ok(result)
+
+    def v2_playbook_on_include(self, included_file: t.Any) -> None:
+        """Nor of where it is."""
+        if self._display.verbosity or not _is_ours(included_file._task):
+            super().v2_playbook_on_include(included_file)
 
     def _handle_exception(self, result: MutableMapping[str, t.Any], use_stderr: bool = False) -> None:
         if self._is_told(result):

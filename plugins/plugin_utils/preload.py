@@ -21,7 +21,7 @@ MODULES = f"{COLLECTION}.plugins.modules"
 OURS = (
     f"{COLLECTION}.plugins.module_utils.recovery",
     f"{MODULES}.",
-    f"{COLLECTION}.plugins.plugin_utils.extra_vars",
+    f"{COLLECTION}.plugins.plugin_utils.",
 )
 
 

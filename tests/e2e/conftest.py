@@ -86,8 +86,7 @@ def another_broken(pg_server: Server, broken_template: str) -> Iterator[Callable
         return pipeline
 
     yield make
-    # Dropping takes longer than making, and an embedded server is gone soon anyway.
-    for name in made if pg_server.external else []:
+    for name in made:
         pg_server.drop_database(name)
 
 

@@ -24,7 +24,7 @@ import ansible_runner
 import jsonschema
 import yaml
 
-from tests import CHECKOUT
+from tests import CHECKOUT, warm
 
 PLUGINS = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -84,8 +84,8 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
 class Stage:
     """A folder of its own for every test, from which playbooks are run."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, *, warm: bool = True) -> None:
+        self.home, self.warm = home, warm
 
     @property
     def evidence(self) -> Path:
@@ -167,17 +167,8 @@ class Running:
         self.stage = stage
         (stage.home / "result.json").unlink(missing_ok=True)
         self._screen = tempfile.TemporaryFile("w+", dir=stage.home)  # noqa: SIM115 closed in __exit__
-        self.process = subprocess.Popen(
-            command,
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=self._screen,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # Whoever runs the tests may have made them deaf to it (nohup), and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 no thread is running yet
-        )
+        begin = warm.start if stage.warm and warm.usual(env) else _start
+        self.process = begin(command, env, cwd, self._screen.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -202,6 +193,21 @@ class Running:
     def workers(self) -> list[int]:
         """The processes the controller forked."""
         return children(self.process.pid)
+
+
+def _start(command: list[str], env: Mapping[str, str], cwd: Path, screen: int) -> subprocess.Popen[bytes]:
+    """The command itself on its way, as a shell starts it."""
+    return subprocess.Popen(
+        command,
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=screen,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        # Whoever runs the tests may have made them deaf to it (nohup), and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 no thread is running yet
+    )
 
 
 def children(pid: int) -> list[int]:

@@ -29,10 +29,6 @@ PLAY = """
 - hosts: local
   connection: local
   gather_facts: false
-  module_defaults:
-    group/scout.recovery.all:
-      dsn: "{{ scout_dsn | default(omit) }}"
-      incident: "{{ incident | default(omit) }}"
   tasks:
     - ansible.builtin.import_role:
         name: scout.recovery.application_rollback

@@ -67,7 +67,7 @@ FAILURES = {
         "clear",
         "role postgres is protected",
         "ask its owner to end it",
-        variables={"sessions_protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
+        variables={"terminate_sessions_protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
         fault=library.lock_holder,
     ),
     "etl_is_broken": Failure(

@@ -133,7 +133,7 @@ def test_killed_at_every_task_boundary(scout_template: builder.Template, stage: 
         alone.home.mkdir()
         return alone.play("quarantine", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}, **CORRECTIONS).rc
 
-    boundaries = range(3, 15)
+    boundaries = range(3, 17)
     pipelines = {at: Pipeline(scout_template.clone(f"move_crash_{at}")) for at in boundaries}
     events = pipelines[3].events()
     with ThreadPoolExecutor(2) as pool:

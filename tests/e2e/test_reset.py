@@ -20,7 +20,7 @@ JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 GOLD_IS_NEWER = """
 SELECT (SELECT min(updated_at) FROM scout.gold_daily_metrics) >= (SELECT max(processed_at) FROM scout.etl_processed)
 """
-TASKS_OF_A_HEALTHY_RUN = 5  # preflight, lease, assess, release, summary
+TASKS_OF_A_HEALTHY_RUN = 6  # options, preflight, lease, assess, release, summary
 
 
 def test_show(pg_server: Server, stage: Stage) -> None:
@@ -151,7 +151,7 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
     assert twice("refresh_gold") == ["done", "unchanged"]
     with library.lock_holder(broken.dsn) as holder:
         broken.rows("SELECT pg_sleep(1.1)")
-        assert twice("unstick_etl", stuck_after_seconds=1) == ["done", "unchanged"]
+        assert twice("terminate_sessions", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()
     assert twice("resume_ingestion") == ["done", "unchanged"]
     assert broken.active_jobs() == active

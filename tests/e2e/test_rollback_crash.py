@@ -24,7 +24,7 @@ CRASHING = {
     "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
 }
 OPTIONS: dict[str, Any] = {"release": "v5.2.1", "incident": "INC-2041", "rehearse": False}
-BOUNDARIES = range(2, 18)
+BOUNDARIES = range(2, 21)
 WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'scout-recovery%%' AND wait_event_type = 'Lock'

@@ -147,7 +147,7 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
     )
     released.assert_back()
     tasks = [event["event_data"]["task"] for event in private.events("done") if event["event"] == "runner_on_ok"]
-    assert any("Release | " in task for task in tasks)
+    assert any("Schema rollback | " in task for task in tasks)
     assert private.changed("done") > 0
     assert (stage.home / "evidence").is_dir()
 

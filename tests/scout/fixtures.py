@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import account
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
 
 _numbers = itertools.count(1)
 
@@ -20,8 +26,16 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[Server]:
     """A throwaway PostgreSQL, or the one SCOUT_TEST_SERVER names."""
-    with Server() as server:
+    with Server(folder=memory()) as server:
         yield server
+
+
+def memory() -> Path | None:
+    """A file system in memory with room for a run; making and dropping databases is half the price there."""
+    if not MEMORY.is_dir() or not account().may("-w", MEMORY):
+        return None
+    found = os.statvfs(MEMORY)
+    return MEMORY if found.f_bavail * found.f_frsize > ROOM_BYTES else None
 
 
 @pytest.fixture(scope="session")

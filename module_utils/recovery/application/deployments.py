@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import BadInput, LeaseHeld
-from ..ledger import runs as ledgers
+from ..ledger import runs
 from ..postgres.failures import attempting
 
 if t.TYPE_CHECKING:
@@ -128,7 +128,7 @@ class InLedger:
     def attempt(self, function: str, project_ref: str) -> Generator[Attempt]:
         asked = {"function": function, "project_ref": project_ref}
         ledger = self.ensure()
-        with ledgers.operation(ledger, ACTION, asked, lease_token=self.lease_token, takeover=self.takeover) as run:
+        with runs.operation(ledger, ACTION, asked, lease_token=self.lease_token, takeover=self.takeover) as run:
 
             def write(deployment: Deployment) -> None:
                 with attempting("could not write to the ledger", on=self.session.where), self.session.write():
@@ -181,7 +181,7 @@ class InFile:
 
     def _write(self, entries: list[dict[str, t.Any]]) -> None:
         text = json.dumps({"format": FORMAT, "deployments": entries[-REMEMBERED:]}, indent=1, ensure_ascii=False)
-        files.put(self.path, f"{text}\n".encode(), "state_file", mode=files.OWNER)
+        files.write(self.path, f"{text}\n".encode(), "state_file", mode=files.OWNER)
 
     def _unwritable(self, error: OSError) -> BadInput:
         return BadInput(

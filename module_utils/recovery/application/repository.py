@@ -19,7 +19,7 @@ import urllib.parse
 from pathlib import Path
 
 from ..core import subprocesses
-from ..core.errors import BadInput, NotReached, ProgramFailed
+from ..core.errors import BadInput, NotConverged, ProgramFailed
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -340,7 +340,7 @@ class Repository:
         """Copies the commit and what was made for it from beside the clone into it."""
         pack = self.run("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=f"{commit}\n^{parent}\n".encode())
         if pack.cut:
-            raise NotReached("refused: the revert is too large", next_step="revert by hand, or fewer paths at a time")
+            raise NotConverged("refused: the revert is too large", next_step="revert by hand, or fewer paths at a time")
         self.run("unpack-objects", "-q", own=True, stdin=pack.out)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ..core.errors import BadInput, NotReached, ProgramFailed
+from ..core.errors import BadInput, NotConverged, ProgramFailed
 from ..core.text import count
 from .repository import MERGES_WITHOUT_CHECKOUT, Commit, Conflict, complaint, kept
 from .revert_plan import Plan, Wanted, message, result
@@ -40,7 +40,7 @@ def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable
         if done is not None:
             return done
         known = tip
-    raise NotReached(
+    raise NotConverged(
         f"the branch moved {RETRIES + 1} times while it was to be reverted",
         on=str(repository.folder),
         next_step="keep others from pushing to it for a minute and run the same command again; nothing was pushed",
@@ -126,7 +126,7 @@ def _brought(repository: Repository, wanted: Wanted, *, own: bool) -> tuple[str,
             repository.fetch(wanted.remote, branch, own=own)
         if repository.has(tip):
             return branch, tip
-    raise NotReached(
+    raise NotConverged(
         "the branch moves faster than it can be fetched",
         on=str(repository.folder),
         next_step="run the same command again",
@@ -251,7 +251,7 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
         before = _tree(repository, parents[0]) if parents else repository.text("mktree")
         made = repository.merged(_tree(repository, commit.sha), now, before, words)
         if isinstance(made, Conflict):
-            raise NotReached(
+            raise NotConverged(
                 f"commit {commit.sha[:10]} cannot be reverted: newer changes are in the way",
                 on=str(repository.folder),
                 said=f"{commit.subject!r} conflicts in {', '.join(made.files[:20])}",
@@ -270,7 +270,9 @@ def make(repository: Repository, todo: Plan, words: Mapping[str, str], *, sign: 
         "commit-tree", *options, "-p", todo.tip, "-F", "-", todo.tree, stdin=todo.message.encode(), more=dict(words)
     )
     if repository.tree(made) != todo.tree or repository.parents(made) != [todo.tip]:
-        raise NotReached(f"commit {made[:10]} is not what was planned", on=str(repository.folder), next_step="git fsck")
+        raise NotConverged(
+            f"commit {made[:10]} is not what was planned", on=str(repository.folder), next_step="git fsck"
+        )
     return made
 
 
@@ -326,9 +328,9 @@ def _pushed(repository: Repository, remote: str, todo: Plan, commit: str, before
     )
 
 
-def _unseen(repository: Repository, wanted: Wanted, todo: Plan) -> NotReached:
+def _unseen(repository: Repository, wanted: Wanted, todo: Plan) -> NotConverged:
     listed = "; ".join(f"{commit.sha[:10]} {commit.subject}" for commit in todo.newer[:20])
-    return NotReached(
+    return NotConverged(
         f"refused to revert {count(len(todo.newer), 'commit')} of {todo.branch} that this clone has not seen",
         on=str(repository.folder),
         said=listed + (" …" if len(todo.newer) > 20 else ""),

@@ -106,13 +106,13 @@ class LeaseLost(RecoveryError):
     kind = "lease_lost"
 
 
-class NotReached(RecoveryError):
+class NotConverged(RecoveryError):
     """The wanted state was not reached; `result` holds how far it came."""
 
     kind = "not_reached"
 
 
-class Systemic(RecoveryError):
+class SystemicFailure(RecoveryError):
     """Too much is wrong for a repair row by row; nothing more was moved."""
 
     kind = "systemic"

@@ -22,22 +22,22 @@ if t.TYPE_CHECKING:
 #: The mode of what may hold a secret.
 OWNER: t.Final = 0o600
 #: How long another writer of the same folder is waited for.
-LOCK_SECONDS: t.Final = 5.0
+LOCK_SECONDS: t.Final = 30.0
 GIVE: t.Final = "give a path that can be written"
 
 
-def put(path: Path, data: bytes, name: str = "", *, mode: int | None = None, advice: str = GIVE) -> None:
+def write(path: Path, data: bytes, name: str = "", *, mode: int | None = None, advice: str = GIVE) -> None:
     """Writes a file in one step: a reader meets the old one or the new one. BadInput says which `name` was given for it.
 
     Without a mode it is that of the file of before, or what the umask leaves.
     """
-    with writing(path, name, advice):
-        _put(path.expanduser().resolve(), data, mode)
+    with translating(path, name, advice):
+        _replace(path.expanduser().resolve(), data, mode)
 
 
-def add(path: Path, data: bytes) -> bool:
+def create(path: Path, data: bytes) -> bool:
     """Writes a file that is not there yet, in one step; False where there is one, which stays as it is."""
-    with writing(path), _written(path, data, None) as part:
+    with translating(path), _written(path, data, None) as part:
         try:
             os.link(part, path)
         except FileExistsError:
@@ -45,17 +45,17 @@ def add(path: Path, data: bytes) -> bool:
     return True
 
 
-def change(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
+def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
     """Writes what `made` makes of the bytes that are there, none if there is no file; one after the other."""
-    with writing(path, name):
+    with translating(path, name):
         there = path.expanduser().resolve()
         there.parent.mkdir(parents=True, exist_ok=True)
         with locked(there.parent):
-            _put(there, made(there.read_bytes() if there.is_file() else b""), mode)
+            _replace(there, made(there.read_bytes() if there.is_file() else b""), mode)
 
 
 @contextlib.contextmanager
-def writing(path: Path, name: str = "", advice: str = GIVE) -> Generator[None]:
+def translating(path: Path, name: str = "", advice: str = GIVE) -> Generator[None]:
     """Says what could not be written, and which parameter named it."""
     try:
         yield
@@ -86,7 +86,7 @@ def locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _put(path: Path, data: bytes, mode: int | None) -> None:
+def _replace(path: Path, data: bytes, mode: int | None) -> None:
     with contextlib.suppress(FileNotFoundError):
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):

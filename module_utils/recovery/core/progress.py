@@ -42,7 +42,7 @@ class Progress:
         if self._say is not None:
             self._say(line)
 
-    def sometimes(self, line: str) -> None:
+    def say_throttled(self, line: str) -> None:
         """Shows a line unless one was shown within the last second."""
         now = time.monotonic()
         if now - self._last >= self._every:

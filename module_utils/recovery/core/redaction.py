@@ -31,12 +31,21 @@ PERSONAL: t.Final = (
     *("date_of_birth", "loyalty_id", "loyalty_number", "card_number", "account_number"),
 )
 
+#: What keys are for, in names of settings: `api_key`, `API-Key`, `apikey`.
+KEYS: t.Final = ("api", "access", "private", "secret", "service", "signing", "encryption", "license")
 WORDS: t.Final = (
     r"pass(?:word|wd|phrase|code)|\bpwd|_pwd|secret|token|jwt|credential|cookie|service[_-]?role"
-    r"|(?:api|access|private|secret|service|signing|encryption|license)[_-]?key"
+    rf"|(?:{'|'.join(KEYS)})[_-]?key"
+)
+#: One of these is in whatever WORDS finds, in small letters.
+SIGNS_OF_WORDS: t.Final = (
+    *("pass", "pwd", "secret", "token", "jwt", "credential", "cookie"),
+    *(f"service{mark}role" for mark in ("", "_", "-")),
+    *(f"{key}{mark}key" for key in KEYS for mark in ("", "_", "-")),
 )
 #: A key or setting of such a name holds nothing that is anybody's evidence.
 SECRET_NAME = re.compile(rf"{WORDS}|authorization|conninfo|\bdsn\b|_dsn\b|connection_?string", re.IGNORECASE)
+SIGNS_OF_NAMES: t.Final = (*SIGNS_OF_WORDS, "authorization", "conninfo", "dsn", "connectionstring", "connection_string")
 
 QUOTED: t.Final = (
     r"""''[^']+(?:''|\Z)|'(?:[^'\\]|''|\\.)*(?:'|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z)|\\+"(?:[^"\\]|\\[^"])*(?:\\+"|\Z)"""
@@ -53,115 +62,69 @@ HARMLESS: t.Final = (
 )
 
 #: In this order: the whole before its parts. What replaces it keeps what tells a reader that something was there.
-SECRETS: t.Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), made)
-    for pattern, made in (
-        # Keys, cut short or not.
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
-        # A database's address, all of it, as a URI or as keywords; any other address without who logs in.
-        (r"\bpostgres(?:ql)?://[^\s\"<>]*", f"postgresql://{HIDDEN}"),
-        (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]*@", rf"\1{HIDDEN}@"),
-        (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>/:@]*:(?!\d*\Z)[^\s\"'<>/@]*\Z", rf"\1{HIDDEN}"),
-        (
-            (r"(?:(?<![\w.])(?:host|hostaddr|port|dbname|user|password|passfile|service|options|application_name|sslmode|sslcert"
-            r"|sslkey|sslpassword|sslrootcert|connect_timeout|target_session_attrs)\s*=\s*"
-            r"(?:''(?:[^'\\]|\\.)*''|'(?:[^'\\]|\\.)*(?:'|\Z)|[^\s'\"]{1,256})(?:[ \t]+|(?=['\")])|\Z)){2,}"),
-            HIDDEN,
-        ),
-        (r"(?<![\w:.*-])[\w.*-]+:(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:[^\s'\"]+", HIDDEN),
-        # Headers; what is not quoted ends with the line.
-        (
-            (r"((?:authorization|(?:set-)?cookie)[\\\"']*\s*(?:[:=,]|=>)\s*)(?:\\*\"[^\"]*(?:\"|\Z)|''[^']*(?:''|\Z)"
-            r"|'[^']*(?:'|\Z)|(?!\s*\*\*\*)[^\n']+)"),
-            rf"\1{HIDDEN}",
-        ),
-        (r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", rf"\1 {HIDDEN}"),
-        # Tokens by their form.
-        (r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,4}", HIDDEN),
-        (r"\b(?:sk|pk|rk)[_-](?:live|test|proj)?[_-]?[a-z0-9_-]{16,}", HIDDEN),
-        (r"\b(?:gh[pousr]_[a-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|sbp_[a-z0-9]{20,})", HIDDEN),
-        (r"\b(?:sb_secret_\w+|AKIA[0-9A-Z]{12,}|AIza[\w-]{30,})", HIDDEN),
-        (r"hooks\.slack\.com/services/[\w/-]+", f"hooks.slack.com/services/{HIDDEN}"),
-        (r"\bSCRAM-SHA-256\$[^\s'\"]+|\bmd5[0-9a-f]{32}\b", HIDDEN),
-        # Arguments of functions that take a key.
-        (
-            (r"(\b(?:pgp_\w+|(?:create|update)_secret|crypt|hmac|encrypt(?:_iv)?|decrypt(?:_iv)?)\s*\()"
-            r"[^()]*(?:\([^()]*\)[^()]*)*"),
-            rf"\1{HIDDEN}",
-        ),
-        # Names with what they are set to.
-        (rf"(?<![\w-])(--?(?:[\w-]{{0,64}}(?:{WORDS})[\w-]{{0,64}})[= ])(?:{QUOTED}|[^\s'\"]+)", rf"\1{HIDDEN}"),
-        (
-            (rf"((?:{WORDS})[\w.-]{{0,64}}[\\\"'\])]{{0,8}}\s{{0,8}}(?:::\s?\w{{1,20}}\s{{0,8}})?"
-            r"(?:=>|:=|[:=,]|\b(?:to|is|as)\s{1,8}(?=['\"]))[\s(]{0,8}(?:bearer\s{1,8})?)"
-            rf"(?:e?(?:{QUOTED})|[^\s'\",;)&}}\]]+)"),
-            rf"\1{HIDDEN}",
-        ),
-        (rf"(\b(?:password|passphrase|passwd|pwd)\s{{1,8}})(?:e?(?:{QUOTED})|{HARMLESS}[^\s'\",;)=:*]+)", rf"\1{HIDDEN}"),
-    )
+#: Each with its signs: without any of them in a text, in small letters, it finds nothing there. That of a password file has
+#: none but COLONS.
+RULES: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    # Keys, cut short or not.
+    (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN, ("private key",)),
+    # A database's address, all of it, as a URI or as keywords; any other address without who logs in.
+    (r"\bpostgres(?:ql)?://[^\s\"<>]*", f"postgresql://{HIDDEN}", ("://",)),
+    (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]*@", rf"\1{HIDDEN}@", ("://",)),
+    (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>/:@]*:(?!\d*\Z)[^\s\"'<>/@]*\Z", rf"\1{HIDDEN}", ("://",)),
+    (
+        (r"(?:(?<![\w.])(?:host|hostaddr|port|dbname|user|password|passfile|service|options|application_name|sslmode|sslcert"
+        r"|sslkey|sslpassword|sslrootcert|connect_timeout|target_session_attrs)\s*=\s*"
+        r"(?:''(?:[^'\\]|\\.)*''|'(?:[^'\\]|\\.)*(?:'|\Z)|[^\s'\"]{1,256})(?:[ \t]+|(?=['\")])|\Z)){2,}"),
+        HIDDEN,
+        ("=",),
+    ),
+    (r"(?<![\w:.*-])[\w.*-]+:(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:[^\s'\"]+", HIDDEN, ()),
+    # Headers; what is not quoted ends with the line.
+    (
+        (r"((?:authorization|(?:set-)?cookie)[\\\"']*\s*(?:[:=,]|=>)\s*)(?:\\*\"[^\"]*(?:\"|\Z)|''[^']*(?:''|\Z)"
+        r"|'[^']*(?:'|\Z)|(?!\s*\*\*\*)[^\n']+)"),
+        rf"\1{HIDDEN}",
+        ("authorization", "cookie"),
+    ),
+    (r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", rf"\1 {HIDDEN}", ("bearer", "basic")),
+    # Tokens by their form.
+    (r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,4}", HIDDEN, ("eyj",)),
+    (r"\b(?:sk|pk|rk)[_-](?:live|test|proj)?[_-]?[a-z0-9_-]{16,}", HIDDEN, ("sk_", "sk-", "pk_", "pk-", "rk_", "rk-")),
+    (r"\b(?:gh[pousr]_[a-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|sbp_[a-z0-9]{20,})", HIDDEN,
+     ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "sbp_")),
+    (r"\b(?:sb_secret_\w+|AKIA[0-9A-Z]{12,}|AIza[\w-]{30,})", HIDDEN, ("sb_secret_", "akia", "aiza")),
+    (r"hooks\.slack\.com/services/[\w/-]+", f"hooks.slack.com/services/{HIDDEN}", ("hooks.slack",)),
+    (r"\bSCRAM-SHA-256\$[^\s'\"]+|\bmd5[0-9a-f]{32}\b", HIDDEN, ("scram-sha", "md5")),
+    # Arguments of functions that take a key.
+    (
+        (r"(\b(?:pgp_\w+|(?:create|update)_secret|crypt|hmac|encrypt(?:_iv)?|decrypt(?:_iv)?)\s*\()"
+        r"[^()]*(?:\([^()]*\)[^()]*)*"),
+        rf"\1{HIDDEN}",
+        ("pgp_", "secret", "crypt", "hmac"),
+    ),
+    # Names with what they are set to.
+    (rf"(?<![\w-])(--?(?:[\w-]{{0,64}}(?:{WORDS})[\w-]{{0,64}})[= ])(?:{QUOTED}|[^\s'\"]+)", rf"\1{HIDDEN}", SIGNS_OF_WORDS),
+    (
+        (rf"((?:{WORDS})[\w.-]{{0,64}}[\\\"'\])]{{0,8}}\s{{0,8}}(?:::\s?\w{{1,20}}\s{{0,8}})?"
+        r"(?:=>|:=|[:=,]|\b(?:to|is|as)\s{1,8}(?=['\"]))[\s(]{0,8}(?:bearer\s{1,8})?)"
+        rf"(?:e?(?:{QUOTED})|[^\s'\",;)&}}\]]+)"),
+        rf"\1{HIDDEN}",
+        SIGNS_OF_WORDS,
+    ),
+    (rf"(\b(?:password|passphrase|passwd|pwd)\s{{1,8}})(?:e?(?:{QUOTED})|{HARMLESS}[^\s'\",;)=:*]+)", rf"\1{HIDDEN}", ("pass", "pwd")),
 )  # fmt: skip
 
-#: What makes it worth trying all of them, in small letters: without any of these none of them finds anything.
-SIGNS: t.Final = (
-    *(
-        "=",
-        "pass",
-        "pwd",
-        "secret",
-        "token",
-        "jwt",
-        "credential",
-        "cookie",
-        "service_role",
-        "service-role",
-        "servicerole",
-    ),
-    *(
-        "api_key",
-        "api-key",
-        "apikey",
-        "access_key",
-        "access-key",
-        "accesskey",
-        "private_key",
-        "private-key",
-        "privatekey",
-    ),
-    *("service_key", "service-key", "servicekey", "signing_key", "signing-key", "signingkey", "encryption_key"),
-    *("encryption-key", "encryptionkey", "license_key", "license-key", "licensekey", "private key", "authorization"),
-    *(
-        "bearer",
-        "basic",
-        "://",
-        "eyj",
-        "sk_",
-        "sk-",
-        "pk_",
-        "pk-",
-        "rk_",
-        "rk-",
-        "ghp_",
-        "gho_",
-        "ghu_",
-        "ghs_",
-        "ghr_",
-    ),
-    *(
-        "github_pat_",
-        "glpat-",
-        "xox",
-        "sbp_",
-        "akia",
-        "aiza",
-        "hooks.slack",
-        "scram-sha",
-        "md5",
-        "pgp_",
-        "crypt",
-        "hmac",
-    ),
-    *("conninfo", "dsn", "connectionstring", "connection_string"),
-)
+SECRETS: t.Final = tuple((re.compile(pattern, re.IGNORECASE), made) for pattern, made, _ in RULES)
+
+
+def _shortest(signs: Iterable[str]) -> tuple[str, ...]:
+    """The signs without those that contain another one."""
+    each = sorted(set(signs), key=lambda sign: (len(sign), sign))
+    return tuple(sign for nth, sign in enumerate(each) if not any(other in sign for other in each[:nth]))
+
+
+#: What makes it worth trying all of them: their signs, and those of a name that holds a secret.
+SIGNS: t.Final = _shortest((*SIGNS_OF_NAMES, *(sign for _, _, signs in RULES for sign in signs)))
 COLONS = re.compile(rb":(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:")
 #: A text without any of these says nothing of anything that it names.
 SAYING = re.compile(r"[:=\s'\"(@]")
@@ -178,8 +141,8 @@ BARE = re.compile(r"""[^\s,"\\][^,"\\]*""")
 PATH = re.compile(r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d][\w-]*(?:\[\*\])?)*)")
 
 
-class Scrubber:
-    """Takes secrets out of texts and rows, and masks fields; equal values of one scrubber stay equal.
+class Redactor:
+    """Takes secrets out of texts and rows, and masks fields; equal values of one redactor stay equal.
 
     The key of the hash is made at random and kept nowhere, so nobody can try out values afterwards.
     """
@@ -230,7 +193,7 @@ class Scrubber:
         return text.encode("utf-8", errors="replace")
 
     def value(self, value: t.Any) -> t.Any:
-        """What a document holds, scrubbed and masked."""
+        """What a document holds, redacted and masked."""
         return self._walked(value, (), self._any)
 
     def text(self, text: str) -> str:
@@ -290,7 +253,7 @@ class Scrubber:
         if isinstance(value, dict):
             made: dict[str, t.Any] = {}
             for key, inner in t.cast("dict[str, t.Any]", value).items():
-                below = (*path, _plain(key))
+                below = (*path, _one_spelling(key))
                 made[self.key(key)] = (
                     _leaves(inner, lambda _: HIDDEN) if self._secret(key)
                     else _leaves(inner, self._masked) if self._is_masked(below)
@@ -322,7 +285,7 @@ class Scrubber:
 
     def _literal(self, found: re.Match[str]) -> str:
         value = found[3] if found[1] is None else found[1].replace("''", "'")
-        return found[0] if TIME.fullmatch(value) or _plain(value) in self._last else f"'{self.hashed(value)}'"
+        return found[0] if TIME.fullmatch(value) or _one_spelling(value) in self._last else f"'{self.hashed(value)}'"
 
     def _of_key(self, found: re.Match[str]) -> str:
         named = t.cast("re.Pattern[str]", self._names).search(found[2])
@@ -338,7 +301,7 @@ def _names_a_secret(name: str) -> bool:
 
 
 @functools.lru_cache(4096)
-def _plain(name: str) -> str:
+def _one_spelling(name: str) -> str:
     """Customer-ID, customerId and customer_id are one name."""
     return name.lower().replace("_", "").replace("-", "")
 
@@ -375,7 +338,7 @@ def _parsed(entry: str) -> tuple[bool, tuple[str, ...]]:
             f"mask: {entry[:80]!r} is not the name of a field",
             next_step="give column names or keys (customer_id) or paths (event_data.customer.id, $.event_data.items[*].note)",
         )
-    return bool(found["root"]), tuple(_plain(step) for step in found["steps"].replace("[*]", "").split("."))
+    return bool(found["root"]), tuple(_one_spelling(step) for step in found["steps"].replace("[*]", "").split("."))
 
 
 def _leaves(value: t.Any, made: Callable[[t.Any], t.Any]) -> t.Any:

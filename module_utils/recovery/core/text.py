@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 
 def first_line(text: str) -> str:
     """The first line of a text that may have none."""
@@ -33,3 +35,8 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 def cut(text: str, width: int) -> str:
     """At most `width` characters of a text, the last an ellipsis where there are more."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def printable(text: t.Any, instead: str = " ") -> str:
+    """One line in which nothing moves a cursor or breaks a picture: what others wrote may hold anything."""
+    return "".join(c if c.isprintable() else instead for c in " ".join(str(text).split()))

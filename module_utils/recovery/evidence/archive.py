@@ -25,7 +25,7 @@ from ..core import files
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from ..core.redaction import Scrubber
+    from ..core.redaction import Redactor
 
 FORMAT: t.Final = "scout-recovery-evidence/2"
 MANIFEST: t.Final = "manifest.json"
@@ -77,17 +77,17 @@ class Kept:
 class Exhibits:
     """What is kept so far; without a folder it is only read, counted and thrown away."""
 
-    def __init__(self, scrubber: Scrubber, folder: Path | None) -> None:
+    def __init__(self, redactor: Redactor, folder: Path | None) -> None:
         self.files: list[dict[str, t.Any]] = []
         self.folder = folder
-        self.scrubber = scrubber
+        self.redactor = redactor
 
     def add(self, name: str, rows: Iterable[bytes]) -> int:
         """Writes rows of JSON as one file, one after the other; what breaks off leaves no file."""
         if self.folder is None:
             return sum(1 for _ in rows)
         path = self.folder / f"{name}.jsonl.gz"
-        scrubbed, number = self.scrubber.line, 0
+        redacted, number = self.redactor.line, 0
         try:
             with (
                 _Hashed(path) as raw,
@@ -96,7 +96,7 @@ class Exhibits:
                 io.BufferedWriter(t.cast("t.Any", file)) as out,
             ):
                 for row in rows:
-                    out.write(scrubbed(row))
+                    out.write(redacted(row))
                     out.write(b"\n")
                     number += 1
         except BaseException:
@@ -137,7 +137,7 @@ class Exhibits:
 
 
 @contextlib.contextmanager
-def opened(base: Path, scrubber: Scrubber) -> Generator[Exhibits]:
+def opened(base: Path, redactor: Redactor) -> Generator[Exhibits]:
     """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     _sweep(base)
@@ -146,7 +146,7 @@ def opened(base: Path, scrubber: Scrubber) -> Generator[Exhibits]:
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Exhibits(scrubber, folder)
+        yield Exhibits(redactor, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from ..core import redaction
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from ..core.text import count
 from ..ledger import history
 from ..ledger.open_incident import ADHOC
@@ -21,7 +21,7 @@ from ..moves.cleanup import rules
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
-from ..scout import contract, cron_jobs
+from ..scout import contract, cron_jobs, event_queue
 
 if t.TYPE_CHECKING:
     import datetime
@@ -70,7 +70,7 @@ ORDER BY d.failed_at DESC LIMIT %(rows)s
 #: The head of the queue: a poison event is the oldest that waits, and all others wait behind it.
 PENDING = """
 SELECT b.* FROM {bronze} AS b
-WHERE b.event_type = %(sale)s AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending}
 ORDER BY b.ingested_at LIMIT %(rows)s
 """
 
@@ -127,7 +127,7 @@ def whole() -> dict[str, str | None]:
     return {contract.bare(contract.names()[key]): clock for key, clock in WHOLE.items()}
 
 
-class AbsentError(NotReached):
+class AbsentError(NotConverged):
     """There is nothing to be had here, and that is no trouble."""
 
 
@@ -160,7 +160,7 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
     began, kept = time.monotonic(), Kept()
     with session.read():
         budget = Budget(session, wanted.budget_seconds)
-        for name, rows in _readers(wanted, exhibits.scrubber).items():
+        for name, rows in _readers(wanted, exhibits.redactor).items():
             found = budget.read(name, lambda s, name=name, rows=rows: exhibits.add(name, rows(s)))
             problem = budget.problems.get(name)
             if found is not None:
@@ -177,15 +177,9 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
     return kept
 
 
-def _readers(wanted: Wanted, scrubber: redaction.Scrubber) -> dict[str, Callable[[Session], Iterable[bytes]]]:
+def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable[[Session], Iterable[bytes]]]:
     """The sections in order, the cheap ones first: what comes late may find the time spent."""
-    values = {
-        "incident": wanted.incident,
-        "start": wanted.start,
-        "end": wanted.end,
-        "rows": wanted.sample_rows,
-        "sale": contract.names().transaction_event,
-    }
+    values = {"incident": wanted.incident, "start": wanted.start, "end": wanted.end, "rows": wanted.sample_rows}
     readers: dict[str, Callable[[Session], Iterable[bytes]]] = {
         name: functools.partial(streamed, query=query) for name, query in SECTIONS.items()
     }
@@ -204,14 +198,14 @@ def _readers(wanted: Wanted, scrubber: redaction.Scrubber) -> dict[str, Callable
     )
     readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
     readers["bad_lines"] = functools.partial(streamed, query=contract.compose(BAD_LINES), **values)
-    readers["server_log"] = functools.partial(_log, scrubber=scrubber)
+    readers["server_log"] = functools.partial(_log, redactor=redactor)
     readers["dead_letters"] = lambda s: streamed(
         s,
         contract.compose(DEAD_LETTERS),
         runs=list(history.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [],
         **values,
     )
-    readers["pending_events"] = functools.partial(streamed, query=contract.compose(PENDING), **values)
+    readers["pending_events"] = functools.partial(streamed, query=event_queue.of_pending(PENDING), **values)
     return readers
 
 
@@ -241,7 +235,7 @@ def _lines(rows: Iterable[dict[str, t.Any]]) -> Iterator[bytes]:
         yield json.dumps(row, default=str, ensure_ascii=False).encode(errors="replace")
 
 
-def _log(session: Session, scrubber: redaction.Scrubber) -> Iterable[bytes]:
+def _log(session: Session, redactor: redaction.Redactor) -> Iterable[bytes]:
     """The end of the server's log; what spans lines is hidden before it is cut into lines."""
     path = session.row(LOG_FILE)["path"]
     if path is None:
@@ -255,8 +249,8 @@ def _log(session: Session, scrubber: redaction.Scrubber) -> Iterable[bytes]:
     cut = size[0]["size"] > LOG_BYTES
     if cut:
         tail = tail.partition(b"\n")[2]
-    text = redaction.Scrubber(()).text(tail.decode(errors="replace").replace("\0", ""))
-    hidden = [line for entry in entries(text, cut=cut) for line in scrubber.text(entry).splitlines()]
+    text = redaction.Redactor(()).text(tail.decode(errors="replace").replace("\0", ""))
+    hidden = [line for entry in entries(text, cut=cut) for line in redactor.text(entry).splitlines()]
     return _lines({"line": line} for line in hidden[-LOG_LINES:])
 
 
@@ -290,7 +284,7 @@ def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, pro
         try:
             return exhibits.add(f"full_{table}", _told(streamed(session, query, **values), table, progress))
         except errors.QueryCanceled as e:
-            raise NotReached(
+            raise NotConverged(
                 f"could not export {contract.names().schema}.{table}",
                 on=session.where,
                 said="it took longer than it may",
@@ -303,5 +297,5 @@ def _told(rows: Iterator[bytes], table: str, progress: Progress) -> Iterator[byt
     for number, row in enumerate(rows, 1):
         if number % 1000 == 0:
             progress.checkpoint()
-            progress.sometimes(f"{count(number, 'row')} of {contract.names().schema}.{table} exported")
+            progress.say_throttled(f"{count(number, 'row')} of {contract.names().schema}.{table} exported")
         yield row

@@ -6,20 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing as t
 
-from ..core.errors import BadInput
 from ..core.text import in_words
+from ..core.times import to_the_second
 from ..scout import contract
-from . import diagnoses
+from . import diagnoses, thresholds
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from ..postgres.read_budget import Problem
     from .facts import Facts
-
-Figures = dict[str, float]
+    from .thresholds import Figures
 
 #: How many of the latest runs make the mean duration, so that a change shows within minutes.
 RUNS: t.Final = 5
@@ -38,15 +37,10 @@ class Figure:
     """An indicator: how it is measured and judged, and what follows from it."""
 
     name: str
-    unit: str
     source: str
-    #: At or below is ok, and above is a failure, between them a warning; the other way round where higher is better.
-    ok: float
-    fail: float
     #: The reads it is made of.
     reads: tuple[str, ...]
     measure: Callable[[Facts], Measured]
-    higher_is_better: bool = False
     #: While it fails, or is unknown, a reset does not resume ingestion.
     gate: bool = False
     #: The status from which a reset has something to mend.
@@ -55,6 +49,16 @@ class Figure:
     flow: bool = False
     #: Without it no verdict can be given.
     essential: bool = False
+
+    @property
+    def threshold(self) -> thresholds.Threshold:
+        """Its unit, and its figures unless others are given."""
+        return thresholds.TABLE[self.name]
+
+    @property
+    def unit(self) -> str:
+        """Of its value."""
+        return self.threshold.unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +136,7 @@ def _linking(found: Facts) -> Measured:
         return Measured(None, "no line item in the last 24 hours")
     if row["due"]:
         return Measured(float(row["due_percent"]))
-    return Measured(float(row["percent"]), "all lines are younger than 10 minutes", "ok")
+    return Measured(float(row["percent"]), f"all lines are younger than {thresholds.LINKING_DUE_MINUTES} minutes", "ok")
 
 
 def _alerts(found: Facts) -> Measured:
@@ -174,74 +178,26 @@ def _dead_letters(found: Facts) -> Measured:
 
 CLOCKS: t.Final = "refresh clocks of the materialized views"
 FIGURES: t.Final = (
-    Figure("bronze_staleness", "minutes", "max({bronze}.ingested_at)", 5, 15, ("bronze",), _bronze, essential=True),
-    Figure("silver_staleness", "minutes", "max({transactions}.processed_at)", 5, 15, ("silver",), _silver, flow=True, essential=True),
-    Figure("gold_staleness", "minutes", CLOCKS, 10, 15, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
-    Figure("stale_gold_views", "views", CLOCKS, 0, 0, ("gold",), _late_gold, gate=True, mended_from="warn"),
-    Figure("linking_coverage", "percent", "{line_items}.product_key, last 24 hours", 95, 90, ("linking",), _linking,
-           higher_is_better=True, flow=True),
-    Figure("critical_alerts", "alerts", "{transactions}, {line_items}", 0, 0, ("alerts",), _alerts,
+    Figure("bronze_staleness", "max({bronze}.ingested_at)", ("bronze",), _bronze, essential=True),
+    Figure("silver_staleness", "max({transactions}.processed_at)", ("silver",), _silver, flow=True, essential=True),
+    Figure("gold_staleness", CLOCKS, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
+    Figure("stale_gold_views", CLOCKS, ("gold",), _late_gold, gate=True, mended_from="warn"),
+    Figure("linking_coverage", "{line_items}.product_key, last 24 hours", ("linking",), _linking, flow=True),
+    Figure("critical_alerts", "{transactions}, {line_items}", ("alerts",), _alerts,
            gate=True, mended_from="fail", essential=True),
-    Figure("etl_duration", "seconds", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", 60, 300,
-           ("jobs", "runs"), _duration),
-    Figure("backlog_events", "events", "{bronze} without {etl_ledger}", 10_000, 100_000, ("backlog",), _events,
-           flow=True),
-    Figure("backlog_age", "minutes", "oldest pending {bronze}.ingested_at", 5, 15, ("backlog",), _age,
+    Figure("etl_duration", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", ("jobs", "runs"), _duration),
+    Figure("backlog_events", "{bronze} without {etl_ledger}", ("backlog",), _events, flow=True),
+    Figure("backlog_age", "oldest pending {bronze}.ingested_at", ("backlog",), _age,
            gate=True, mended_from="warn", flow=True, essential=True),
-    Figure("stuck_locks", "seconds", "pg_locks, advisory keys", 60, 600, ("sessions",), _locks, gate=True, mended_from="fail"),
-    Figure("stuck_sessions", "sessions", "pg_stat_activity, pg_locks", 0, 0, ("sessions",), _stuck, gate=True, mended_from="warn"),
-    Figure("dlq_unresolved", "entries", "{dead_letters}", 0, 1_000_000, ("dead_letters",), _dead_letters),
+    Figure("stuck_locks", "pg_locks, advisory keys", ("sessions",), _locks, gate=True, mended_from="fail"),
+    Figure("stuck_sessions", "pg_stat_activity, pg_locks", ("sessions",), _stuck, gate=True, mended_from="warn"),
+    Figure("dlq_unresolved", "{dead_letters}", ("dead_letters",), _dead_letters),
 )  # fmt: skip
 
-#: The figures by name: the runbook's where it has one.
-THRESHOLDS: t.Final[dict[str, Figures]] = {f.name: {"ok": f.ok, "fail": f.fail} for f in FIGURES}
 GATES: t.Final = frozenset(f.name for f in FIGURES if f.gate)
 FLOW: t.Final = frozenset(f.name for f in FIGURES if f.flow)
 ESSENTIAL: t.Final = frozenset(f.name for f in FIGURES if f.essential) | {"ingestion"}
 WORSE: t.Final = ("unknown", "ok", "warn", "fail")
-
-
-def check_thresholds(given: Mapping[str, t.Any], among: Sequence[Figure] = FIGURES) -> dict[str, Figures]:
-    """The default figures with those given in their place; names any that cannot be used."""
-    thresholds: dict[str, Figures] = {figure.name: {"ok": figure.ok, "fail": figure.fail} for figure in among}
-    for name, figures in given.items():
-        if name not in thresholds:
-            raise BadInput(f"threshold {name[:80]!r} is unknown", next_step=f"choose among {', '.join(thresholds)}")
-        if not isinstance(figures, dict) or set(t.cast("dict[str, t.Any]", figures)) - {"ok", "fail"}:
-            raise BadInput(
-                f"threshold {name} {str(given[name])[:80]!r} is not usable",
-                next_step=f"give {name}: {{ok: …, fail: …}}",
-            )
-        for key, value in t.cast("dict[str, t.Any]", figures).items():
-            thresholds[name][key] = _number(f"{name}.{key}", value)
-    for figure in among:
-        ok, fail = thresholds[figure.name]["ok"], thresholds[figure.name]["fail"]
-        if ok < fail if figure.higher_is_better else ok > fail:
-            way = "below" if figure.higher_is_better else "above"
-            raise BadInput(
-                f"threshold {figure.name}: ok {ok:g} is {way} fail {fail:g}",
-                next_step="give both figures, in that order",
-            )
-    return thresholds
-
-
-def _number(name: str, value: t.Any) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise BadInput(f"threshold {name} {str(value)[:80]!r} is not usable", next_step="give a number, 0 or more")
-    return number
-
-
-def judge(value: float | None, figures: Mapping[str, float], *, higher_is_better: bool = False) -> str:
-    """ok, warn, fail or unknown, by the runbook's pair of figures; what lies between them is a warning."""
-    if value is None or math.isnan(value):
-        return "unknown"
-    if higher_is_better:
-        return "ok" if value >= figures["ok"] else "fail" if value < figures["fail"] else "warn"
-    return "ok" if value <= figures["ok"] else "fail" if value > figures["fail"] else "warn"
 
 
 def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
@@ -261,12 +217,13 @@ def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = F
     )
 
 
-def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
+def judged(figure: Figure, found: Facts, figures: Figures, words: Callable[[Problem], str]) -> Indicator:
+    """A figure measured and judged by these figures; unknown where a read it is made of failed, for which `words` says why."""
     problem = next((found.problems[name] for name in figure.reads if name in found.problems), None)
-    measured = Measured(None, problem.said) if problem else figure.measure(found)
-    status = measured.status or judge(measured.value, figures, higher_is_better=figure.higher_is_better)
-    if figure.name == "etl_duration" and status == "ok" and measured.reason:
-        status = "warn"
+    measured = Measured(None, words(problem)) if problem else figure.measure(found)
+    status = measured.status or thresholds.judge(
+        measured.value, figures, higher_is_better=figure.threshold.higher_is_better
+    )
     return Indicator(
         figure.name,
         measured.value,
@@ -279,13 +236,19 @@ def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
     )
 
 
+def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
+    made = judged(figure, found, figures, lambda problem: problem.said)
+    last_run_failed = figure.name == "etl_duration" and made.status == "ok" and made.reason
+    return dataclasses.replace(made, status="warn") if last_run_failed else made
+
+
 def _ingestion(found: Facts) -> Indicator:
     state, off = found.ingestion, ", ".join(found.off)
     status = "unknown" if state is None else "ok"
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
     if found.pause and off:
         pause = found.pause
-        reason = f"paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {pause.actor} for {pause.incident}"
+        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}"
     elif off:
         reason = f"inactive, not by this toolkit: {off}"
         idle = not any(job.active and not job.parked for job in found.etl_jobs)

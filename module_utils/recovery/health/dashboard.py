@@ -12,14 +12,17 @@ import typing as t
 from ..postgres.driver import sql
 from ..postgres.read_budget import Budget
 from ..scout import contract
+from ..scout.sessions import STUCK_AFTER_SECONDS
 from . import assessment
 from . import facts as health_facts
+from .thresholds import DEFAULTS
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
+    from .thresholds import Figures
 
 #: Newest or gravest first, by a column that a deployment need not have; every value as JSON, none longer than so many
 #: characters: the quality report lists all transactions of a violation, however many there are. (json keeps the order of
@@ -185,15 +188,15 @@ def read(
     hours: int,
     rows: int,
     query_seconds: float,
-    stuck_after_seconds: float = 600.0,
+    stuck_after_seconds: float = STUCK_AFTER_SECONDS,
     jobs: list[str] | None = None,
-    thresholds: Mapping[str, assessment.Figures] | None = None,
+    thresholds: Mapping[str, Figures] | None = None,
 ) -> Dashboard:
     """Every query and our figures, in READ ONLY transactions; each query, and the figures together, get so many seconds."""
     found = health_facts.read(
         session, ledger, budget_seconds=query_seconds, stuck_after_seconds=stuck_after_seconds, jobs=jobs
     )
-    report = assessment.assess(found, thresholds or assessment.THRESHOLDS)
+    report = assessment.assess(found, thresholds or DEFAULTS)
     with session.read():
         extra = _extra(Budget(session, query_seconds), found, hours)
         answers = tuple(_ask(session, query, hours, rows, query_seconds) for query in QUERIES)

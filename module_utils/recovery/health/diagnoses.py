@@ -12,6 +12,8 @@ import typing as t
 
 from ..core.text import count, in_words
 from ..scout import contract
+from ..scout.sessions import STUCK_AFTER_SECONDS
+from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -25,14 +27,12 @@ RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-UNSTICK: t.Final = "ansible-playbook playbooks/unstick_etl.yml"
+TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: Rows are looked at before they move.
 SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same without --check does it"
 
-#: A running pipeline refreshes gold every five minutes: a view further behind than this was passed over.
-GOLD_LATE_SECONDS: t.Final = 600.0
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of the view of quality alerts, in words.
 SPOILED: t.Final = {
@@ -40,8 +40,6 @@ SPOILED: t.Final = {
     "MISSING_LINES": "silver lacks lines of sales",
     "NOT_A_NUMBER": "silver holds amounts that are no numbers",
 }
-#: The runbook's stuck_after_seconds; another one has to be said again in a command.
-STUCK_AFTER_SECONDS: t.Final = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +119,7 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
     if found.stuck is None:
         return
     after = found.stuck_after_seconds
-    command = UNSTICK if after == STUCK_AFTER_SECONDS else f"{UNSTICK} -e stuck_after_seconds={after:g}"
+    command = TERMINATE if after == STUCK_AFTER_SECONDS else f"{TERMINATE} -e stuck_after_seconds={after:g}"
     for activity in found.stuck.clear:
         what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
         if activity.holds_key:
@@ -190,7 +188,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
             )
     if status.get("etl_duration") in ("warn", "fail") and not failed:
         evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
-        yield _cause("ETL runs take long", evidence, f"{UNSTICK} --check shows who is in the way", blocks=False)
+        yield _cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is in the way", blocks=False)
 
 
 def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -10,11 +10,11 @@ import functools
 import typing as t
 
 from ..ledger.pauses import open_pause
-from ..pipeline import refresh_gold as gold
+from ..pipeline import refresh_gold
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, sessions
-from ..scout import poison_probe as suspects
-from . import schema_drift as drift
+from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
+from . import schema_drift
+from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
@@ -35,14 +35,6 @@ SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS
 FROM {transactions} WHERE processed_at <= clock_timestamp() AND isfinite(processed_at)
 """
 
-BACKLOG = """
-SELECT count(*) AS events,
-       extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS seconds
-FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
-"""
-
 #: Transactions that stand twice in one batch of the ETL, which then fails for ever.
 REPEATS = """
 SELECT transaction_id, (array_agg(event_id::text ORDER BY ingested_at, event_id))[1:2] AS event_ids
@@ -53,12 +45,11 @@ GROUP BY transaction_id HAVING count(*) > 1
 ORDER BY min(ingested_at) LIMIT 3
 """
 
-#: Linking runs every five minutes on lines of the last hour: younger lines than ten minutes are not due yet.
 LINKING = """
 SELECT count(*) FILTER (WHERE due) AS due,
        100.0 * count(product_key) FILTER (WHERE due) / nullif(count(*) FILTER (WHERE due), 0) AS due_percent,
        count(*) AS lines, 100.0 * count(product_key) / nullif(count(*), 0) AS percent
-FROM (SELECT product_key, updated_at < now() - interval '10 minutes' AS due
+FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minutes)s) AS due
       FROM {line_items}
       WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
 """
@@ -138,29 +129,21 @@ HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Backlog:
-    """Events the ETL has not taken: how many, and for how long the oldest has waited."""
-
-    events: int
-    seconds: float
-
-
 @dataclasses.dataclass
 class Facts:
     """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
 
-    stuck_after_seconds: float = 600.0
+    stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
     alert_hours: int = 1
     pause: Pause | None = None
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
-    backlog: Backlog | None = None
-    suspects: list[suspects.Suspect] = dataclasses.field(default_factory=list[suspects.Suspect])
+    backlog: event_queue.Backlog | None = None
+    suspects: list[poison_probe.Suspect] = dataclasses.field(default_factory=list[poison_probe.Suspect])
     repeats: list[Row] = dataclasses.field(default_factory=list["Row"])
     now: datetime.datetime | None = None
-    gold: list[gold.Freshness] | None = None
+    gold: list[refresh_gold.Freshness] | None = None
     #: Finished runs of the ETL job within the last hour, newest end first.
     runs: list[Row] = dataclasses.field(default_factory=list["Row"])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
@@ -169,7 +152,7 @@ class Facts:
     bronze_minutes: float | None = None
     silver_minutes: float | None = None
     dead_letters: int | None = None
-    drift: drift.Drift | None = None
+    drift: schema_drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: What only the acceptance gate asks for.
     gate: GateFacts | None = None
@@ -200,7 +183,7 @@ def read(
     ledger: Ledger,
     *,
     budget_seconds: float,
-    stuck_after_seconds: float = 600.0,
+    stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
@@ -218,17 +201,19 @@ def read(
             found.activities = activities
             superuser = session.facts.superuser
             found.stuck = sessions.plan(activities, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
-        found.backlog = budget.read("backlog", _backlog)
+        found.backlog = budget.read("backlog", event_queue.read)
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
-        found.linking = budget.read("linking", lambda s: s.row(contract.compose(LINKING)))
+        found.linking = budget.read(
+            "linking", lambda s: s.row(contract.compose(LINKING), due_minutes=LINKING_DUE_MINUTES)
+        )
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(contract.compose(DEAD_LETTERS))["unresolved"])
         if found.backlog and found.backlog.events:
             _read_head(budget, found)
         if "pause" not in budget.problems:
-            found.drift = budget.read("drift", lambda s: drift.read(s, ledger, found.pause))
+            found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(contract.compose(ALERTS), hours=alert_hours)) or []
         found.older = budget.read("older", lambda s: s.row(contract.compose(OLDER), hours=alert_hours))
         if more is not None:
@@ -242,9 +227,9 @@ def read(
 
 def _read_head(budget: Budget, found: Facts) -> None:
     """What of the events that come next the ETL could not load; finding these is what costs, so it is done once."""
-    ids = budget.read("head", lambda s: suspects.oldest(s, HEAD_ROWS))
+    ids = budget.read("head", lambda s: poison_probe.oldest(s, HEAD_ROWS))
     if ids:
-        found.suspects = budget.read("suspects", lambda s: suspects.unconvertible(s, ids, most=3)) or []
+        found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
         found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
 
 
@@ -259,22 +244,17 @@ def _activities(session: Session, jobs: list[cron_jobs.Job]) -> list[sessions.Ac
     return activities
 
 
-def _backlog(session: Session) -> Backlog:
-    row = session.row(contract.compose(BACKLOG), event_type=contract.names().transaction_event)
-    return Backlog(row["events"], max(0.0, row["seconds"] or 0.0))
-
-
 def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:
     runs = [run for run in cron_jobs.history(session, jobs, HISTORY_SECONDS) if run["end_time"] is not None]
     return sorted(runs, key=lambda run: run["end_time"], reverse=True)
 
 
-def _gold(found: Facts, budget: Budget, session: Session) -> list[gold.Freshness]:
+def _gold(found: Facts, budget: Budget, session: Session) -> list[refresh_gold.Freshness]:
     """The views by their own clocks; contents are compared, which costs more, only where a view has no clock."""
     found.now = session.row(NOW)["now"]
-    views = gold.read(session, budget_seconds=0.0)
+    views = refresh_gold.read(session, budget_seconds=0.0)
     if any(view.state == "unknown" and view.refreshed_at is None for view in views):
-        views = gold.read(session, budget_seconds=max(0.001, budget.left / 2))
+        views = refresh_gold.read(session, budget_seconds=max(0.001, budget.left / 2))
     return views
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import BadInput
-from .assessment import FIGURES, WORSE
+from .assessment import WORSE
+from .thresholds import INDICATORS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,6 @@ STATES: t.Final = ("running", "paused", "unknown")
 
 #: Base units, as Prometheus wants them: what ends the name, and what a value is multiplied by.
 UNITS: t.Final = {"minutes": ("_seconds", 60.0), "seconds": ("_seconds", 1.0), "percent": ("_ratio", 0.01)}
-FIGURE: t.Final = {figure.name: figure for figure in FIGURES}
 
 #: Names that come from the database or the inventory are cut to so many characters, and no more than so many are shown.
 LONGEST: t.Final = 120
@@ -93,14 +93,18 @@ def _indicator(made: _Families, indicator: Mapping[str, t.Any]) -> None:
     made.states(
         "scout_indicator_status", "Status of each figure.", "status", WORSE, indicator["status"], indicator=name
     )
-    if name not in FIGURE:
+    if name not in INDICATORS:
         return
     factor = UNITS.get(unit, ("", 1.0))[1]
     number = value * factor if isinstance(value, (int, float)) else None
     made.add(metric_name(name, unit), f"{_sentence(name)}; from {indicator['source']}.", number)
     thresholds: dict[str, float] = indicator["threshold"] or {}
     for level, threshold in thresholds.items():
-        way = "down to ok, a failure below fail" if FIGURE[name].higher_is_better else "up to ok, a failure above fail"
+        way = (
+            "down to ok, a failure below fail"
+            if INDICATORS[name].higher_is_better
+            else "up to ok, a failure above fail"
+        )
         text = f"{_sentence(name)}: fine {way}, a warning in between."
         made.add(metric_name(name, unit, "_threshold"), text, threshold * factor, level=level)
 
@@ -212,7 +216,7 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
             next_step="give a name that ends in .prom",
         )
     advice = "give a path in a folder that exists and can be written, such as the node exporter's textfile folder"
-    with files.writing(Path(name), "metrics_file", advice):
+    with files.translating(Path(name), "metrics_file", advice):
         path = path.resolve()
         with files.locked(path.parent):
             before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -221,7 +225,7 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
             ours = families(pipeline, assessment, at)
             metrics = merged(ours, before, pipeline, at=at, keep_seconds=keep_seconds)
             # Others may read it, because the node exporter is somebody else.
-            files.put(path, render(metrics), mode=0o644)
+            files.write(path, render(metrics), mode=0o644)
     return sum(len(metric.samples) for metric in metrics)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..release.captures import document as release
+from ..release.captures import document as captures_document
 from ..release.captures import store as captures_store
 from ..release.catalog import entries
 from ..release.catalog import reader as catalog_reader
@@ -29,7 +29,7 @@ class Drift:
 
     release: str
     seconds: float
-    changes: release.Changes
+    changes: captures_document.Changes
 
 
 def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
@@ -41,11 +41,11 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     before = session.row(SETTINGS)
     found = catalog_reader.read(session, scope, pause.jobs if pause else ())
     session.execute(AS_BEFORE, **before)
-    if release.digest(release.digests(found.entries.values())) == kept["digest"]:
+    if captures_document.digest(captures_document.digests(found.entries.values())) == kept["digest"]:
         return None
     made = captures_store.by_id(ledger, kept["capture_id"])
     if made is None:
         return None
     same = captures_store.origin(session).is_that_of(made)
-    changes = release.compare(release.entries_of(made), found.entries, same_database=same)
+    changes = captures_document.compare(captures_document.entries_of(made), found.entries, same_database=same)
     return Drift(kept["release"], kept["seconds"], changes) if changes.number else None

@@ -8,17 +8,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..ledger.actions import FIXES
+
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Mapping, Sequence
 
     from ..postgres.session import Row
-
-#: Runs that mend something; each may be the fix.
-FIXES: t.Final = (
-    *("clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "restore", "deploy"),
-)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,13 +9,12 @@ import contextlib
 import time
 import typing as t
 
-from ..core.errors import BadInput, LeaseHeld, NotReached
+from ..core.errors import BadInput, LeaseHeld, NotConverged
 from ..core.text import count, in_words
-from ..health import assessment
+from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
-from ..ledger import bootstrap
-from ..ledger import runs as ledgers
+from ..ledger import bootstrap, runs
 from ..ledger.open_incident import ADHOC
 from ..moves.undo.run import as_run_id
 from ..postgres.failures import attempting
@@ -79,7 +78,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
                     _, todo = _planned(ledger, params, want)
                     if todo.changed:
                         incidents_record.write(ledger, todo)
-        except (LeaseHeld, NotReached) as e:
+        except (LeaseHeld, NotConverged) as e:
             if params["state"] != "opened":
                 raise
             todo = _opened_meanwhile(ledger, params, want, e)
@@ -94,6 +93,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
+        "operation": "incident",
         "changed": todo.changed,
         "untold": news is not None,
         "untold_channels": list(news.channels) if news else [],
@@ -106,7 +106,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def _opened_meanwhile(
-    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotReached
+    ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted, refused: LeaseHeld | NotConverged
 ) -> plans.Todo:
     """What there is to be said once the one who was faster has it on record; `refused` where it was for another reason."""
     holder: Mapping[str, str] = refused.result.get("lease") or {}
@@ -137,8 +137,8 @@ def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
     return ledger
 
 
-def _none_open(where: str) -> NotReached:
-    return NotReached(
+def _none_open(where: str) -> NotConverged:
+    return NotConverged(
         "no incident is open",
         on=where,
         next_step="incident_open.yml -e \"title='…'\" -e severity=high, or name one with -e incident=…",
@@ -164,7 +164,7 @@ def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) 
     if look.record is None:
         if want.given == ADHOC:
             raise _none_open(session.where)
-        raise NotReached(
+        raise NotConverged(
             f"{want.given} was never opened",
             on=session.where,
             next_step=f"incident_open.yml -e incident={want.given} -e \"title='…'\" -e severity=high",
@@ -188,7 +188,7 @@ def _line(record: timeline.Record | None) -> Result:
 def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Keeps in the ledger what a look at the pipeline came to, where an incident is open."""
     found, action = params["found"], params["looked"]
-    nothing: Result = {"changed": False, "run_id": None, "warnings": []}
+    nothing: Result = {"operation": "incident_seen", "changed": False, "run_id": None, "warnings": []}
     with call.session.read():
         ledger = call.look(params["ledger"])
         open_one = incidents_record.meant(call.session, ADHOC) if ledger.present else None
@@ -198,9 +198,9 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
         return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
-    run = ledgers.begin(ledger, action, {})
+    run = runs.begin(ledger, action, {})
     run.effects.update(about)
-    ledgers.end(run, None)
+    runs.end(run, None)
     return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
 
 
@@ -209,7 +209,7 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
     unsent: list[Mapping[str, str]] = found.get("unsent") or []
-    nothing: Result = {"changed": False, "warnings": []}
+    nothing: Result = {"operation": "incident_notified", "changed": False, "warnings": []}
     with session.read():
         ledger = call.look(params["ledger"])
         name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
@@ -253,6 +253,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
         if params["report"]:
             raise _nothing_to_report(session.where, params["incident"])
         return {
+            "operation": "incident_info",
             "changed": False,
             "incident": None,
             "overdue": [],
@@ -264,6 +265,7 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     shown = timeline.described(record)
     events = timeline.timeline(record, zone)
     return {
+        "operation": "incident_info",
         "changed": False,
         "incident": shown["incident"],
         "overdue": shown["overdue"],
@@ -274,9 +276,9 @@ def told(call: Call, params: Mapping[str, t.Any]) -> Result:
     }
 
 
-def _nothing_to_report(where: str, given: str) -> NotReached:
+def _nothing_to_report(where: str, given: str) -> NotConverged:
     name = "no incident" if given == ADHOC else given
-    return NotReached(
+    return NotConverged(
         f"could not report on {name}" if given != ADHOC else "could not report: no incident is on record",
         on=where,
         said="" if given == ADHOC else f"{given} was never opened",
@@ -289,12 +291,12 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     session = call.session
     with attempting("could not read what the report tells", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
-    story = build.Story(record, facts, session.where, zone)
+    story = build.ReportInput(record, facts, session.where, zone)
     made: Result = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
     try:
-        made["charts"] = charts.draw(seen, pauses, story.as_of, assessment.THRESHOLDS)
+        made["charts"] = charts.draw(seen, pauses, story.as_of, thresholds.DEFAULTS)
     except BadInput as e:
         made["no_charts"] = f"{e.attempted}: {e.said}"
     return made

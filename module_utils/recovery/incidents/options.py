@@ -93,12 +93,12 @@ def wanted(params: Mapping[str, t.Any], secrets: Iterable[str] = ()) -> Wanted:
     """The options, checked, with no secret in any text; reads nothing."""
     known = severities(params["severities"])
     # A record is told to people, and nothing of it can be removed.
-    scrubber = redaction.Scrubber((), secrets)
+    redactor = redaction.Redactor((), secrets)
     hidden: list[str] = []
 
     def text(name: str, *, one_line: bool = False) -> str | None:
         made = clean(params[name], name, one_line=one_line)
-        kept = made and scrubber.text(made)
+        kept = made and redactor.text(made)
         hidden.extend([name] if kept != made else [])
         return kept
 

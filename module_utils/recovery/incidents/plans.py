@@ -9,8 +9,9 @@ import dataclasses
 import datetime
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from ..core.text import count
+from ..core.times import to_the_minute
 from ..ledger.open_incident import ADHOC
 from . import checklist
 from .timeline import Record
@@ -63,29 +64,29 @@ def to_open(look: Look, want: Wanted, where: str) -> Todo:
         if _same(look.record, want):
             return Todo(there["incident"], there, summary=f"{there['incident']} is open already")
         if want.given == there["incident"]:
-            raise NotReached(
+            raise NotConverged(
                 f"{there['incident']} is open already, with another title or severity",
                 on=where,
                 said=f"{there['severity']}: {there['title']}",
                 next_step=f"incident_update.yml -e incident={there['incident']} changes title and severity",
             )
     if there is not None:
-        raise NotReached(
+        raise NotConverged(
             "refused to open a second incident",
             on=where,
-            said=f"{there['incident']} is open since {_clock(there['opened_at'])} by {there['opened_by']}: {there['title']}",
+            said=f"{there['incident']} is open since {to_the_minute(there['opened_at'])} by {there['opened_by']}: {there['title']}",
             next_step="incident_note.yml adds to it, incident_close.yml closes it",
         )
     if look.record is not None:
         row = look.record.row
-        raise NotReached(
-            f"{name} was closed {_clock(row['closed_at'])} by {row['closed_by']}",
+        raise NotConverged(
+            f"{name} was closed {to_the_minute(row['closed_at'])} by {row['closed_by']}",
             on=where,
             next_step="open another one, or add to it with incident_note.yml -e incident=" + name,
         )
     line = _line(want, look.now)
     details = {"title": want.title, "severity": want.severity, **want.terms}
-    details |= {"next_update_at": _iso(line["next_update_at"])} if line["next_update_at"] else {}
+    details |= {"next_update_at": line["next_update_at"].isoformat()} if line["next_update_at"] else {}
     told = ", ".join(want.terms["escalation"])
     summary = f"opened {name}, {want.severity}: {want.title}" + (f"; tell {told}" if told else "")
     return Todo(name, line, (Entry("opened", str(want.title), details),), opens=True, summary=summary)
@@ -123,15 +124,15 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
     """Changes severity and title, tells a new state, promises the next update and adopts runs."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"] and (want.title or want.severity or want.text or want.minutes):
-        raise NotReached(
-            f"{name} was closed {_clock(row['closed_at'])} by {row['closed_by']}",
+        raise NotConverged(
+            f"{name} was closed {to_the_minute(row['closed_at'])} by {row['closed_by']}",
             on=where,
             next_step=f"incident_note.yml -e incident={name} adds to it; only runs can still be adopted",
         )
     foreign = [run for run in look.runs if run["incident"] not in (ADHOC, name)]
     if foreign:
         run = foreign[0]
-        raise NotReached(
+        raise NotConverged(
             f"refused to adopt run {run['run_id']}",
             on=where,
             said=f"it was done for {run['incident']}",
@@ -173,22 +174,22 @@ def _tell(record: Record, look: Look, want: Wanted, line: Row, parts: list[str],
     if want.minutes is not None:
         at = look.now + datetime.timedelta(minutes=want.minutes)
         line["next_update_at"] = at
-        parts.append(f"next update by {_clock(at)}")
-        details |= {"minutes": want.minutes, "next_update_at": _iso(at)}
+        parts.append(f"next update by {to_the_minute(at)}")
+        details |= {"minutes": want.minutes, "next_update_at": at.isoformat()}
 
 
 def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
     """Closes it; refuses while it keeps ingestion paused, or while the gate does not pass."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"]:
-        return Todo(name, row, summary=f"{name} was closed {_clock(row['closed_at'])} by {row['closed_by']}")
+        return Todo(name, row, summary=f"{name} was closed {to_the_minute(row['closed_at'])} by {row['closed_by']}")
     against = [f"ingestion is still paused for {name}"] if look.paused_for == name else []
     verdict = _verdict(record, want)
     if verdict.get("verdict") not in (None, *CLOSABLE):
         said = str(verdict.get("summary") or "")
         against.append(f"the gate does not pass ({said})" if said else f"the gate says {verdict['verdict']}")
     if against and not want.force:
-        raise NotReached(
+        raise NotConverged(
             f"refused to close {name}",
             on=where,
             said="; ".join(against),
@@ -257,14 +258,6 @@ def would(summary: str) -> str:
     """`would close INC-2041` for `closed INC-2041`."""
     verb, _, rest = summary.partition(" ")
     return f"would {VERBS[verb]} {rest}"
-
-
-def _clock(at: datetime.datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
-
-
-def _iso(at: datetime.datetime) -> str:
-    return at.isoformat()
 
 
 @dataclasses.dataclass(frozen=True)

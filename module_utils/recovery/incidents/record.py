@@ -11,9 +11,8 @@ import os
 import typing as t
 import uuid
 
-from ..core.errors import BadInput, NotReached
-from ..ledger import history as runs
-from ..ledger import lease as leases
+from ..core.errors import BadInput, NotConverged
+from ..ledger import history, lease
 from ..ledger.controller import holder_is_dead, this_controller
 from ..ledger.open_incident import ADHOC
 from ..ledger.pauses import open_pause
@@ -104,7 +103,7 @@ def read(session: Session, incident: str) -> Record | None:
     found = session.rows(NAMED, incident=incident)
     if not found:
         return None
-    done = session.rows(runs.RUNS, incident=incident, action=None, run_id=None, limit=MOST_RUNS)
+    done = session.rows(history.RUNS, incident=incident, action=None, run_id=None, limit=MOST_RUNS)
     return Record(
         found[0],
         session.rows(ENTRIES, incident=incident),
@@ -180,27 +179,27 @@ def _only(line: Row, *names: str) -> Row:
 def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: bool) -> Generator[list[str]]:
     """Nobody else is at work within it; gives warnings to add to."""
     session = ledger.session
-    own: leases.Lease | None = None
+    own: lease.Lease | None = None
     if token is None:
         holder = this_controller(os.getpid())
         named = dataclasses.replace(ledger, incident=incident)
-        own = leases.acquire(named, str(uuid.uuid4()), takeover=takeover, holder=holder)
+        own = lease.acquire(named, str(uuid.uuid4()), takeover=takeover, holder=holder)
         token = own.token if own else None
     if token is not None:
-        leases.fence_with(session, token)
+        lease.fence_with(session, token)
     try:
         yield [own.note] if own and own.note else []
     finally:
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error):
-                leases.release(ledger, own.token)
+                lease.release(ledger, own.token)
 
 
 def refuse_lease_held(ledger: Ledger, *, token: int | None, takeover: bool) -> None:
     """What taking the lease would say, without taking it; inside the caller's transaction."""
-    seen = leases.read(ledger) if token is None and not takeover else None
+    seen = lease.read(ledger) if token is None and not takeover else None
     if seen and seen["held"] and not holder_is_dead(seen, ledger.controller):
-        raise leases.held_by(seen, ledger.session.where)
+        raise lease.held_by(seen, ledger.session.where)
 
 
 def write(ledger: Ledger, todo: Todo) -> None:
@@ -210,7 +209,7 @@ def write(ledger: Ledger, todo: Todo) -> None:
         try:
             apply(ledger, todo)
         except psycopg.errors.UniqueViolation as e:
-            raise NotReached(
+            raise NotConverged(
                 f"could not open {todo.incident}",
                 on=session.where,
                 said="another incident was opened at the same moment",

@@ -12,7 +12,8 @@ import zoneinfo
 
 from ..core.errors import BadInput
 from ..core.text import count, in_words
-from ..ledger import history as runs
+from ..ledger import history
+from ..ledger.actions import LOOKS
 from . import checklist
 
 if t.TYPE_CHECKING:
@@ -84,7 +85,7 @@ def response_due(record: Record) -> datetime.datetime | None:
 
 def responded(record: Record) -> bool:
     """Whether somebody has done or said anything for it; who only looked has not."""
-    return any(run["action"] not in runs.LOOKS for run in record.runs) or any(
+    return any(run["action"] not in LOOKS for run in record.runs) or any(
         entry["kind"] in RESPONSES for entry in record.entries
     )
 
@@ -190,7 +191,7 @@ def _said(entry: Mapping[str, t.Any]) -> Row:
 
 
 def _ran(run: Mapping[str, t.Any]) -> Row:
-    about = runs.described(dict(run))
+    about = history.described(dict(run))
     effect = EFFECTS.get(run["action"], _counted)(run["effects"], about)
     if run["status"] in ("failed", "stopped"):
         error: Mapping[str, t.Any] = run["error"] or {}
@@ -288,13 +289,13 @@ def _undone(effects: Mapping[str, t.Any], about: Row) -> str:
 def _counted(_effects: Mapping[str, t.Any], about: Row) -> str:
     """Whatever a run counts, by its own names."""
     counts: Mapping[str, t.Any] = about["counts"]
-    return ", ".join(f"{checklist.words(name)} {_number(value)}" for name, value in counts.items())
+    return ", ".join(f"{checklist.words(name)} {_in_numbers(value)}" for name, value in counts.items())
 
 
-def _number(value: t.Any) -> str:
+def _in_numbers(value: t.Any) -> str:
     if isinstance(value, dict):
         parts = t.cast("dict[str, t.Any]", value)
-        return ", ".join(f"{name} {_number(part)}" for name, part in parts.items())
+        return ", ".join(f"{name} {_in_numbers(part)}" for name, part in parts.items())
     if isinstance(value, list):
         return f"{len(t.cast('list[t.Any]', value)):,}"
     return f"{value:,}" if isinstance(value, int) else str(value)

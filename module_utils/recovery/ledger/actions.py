@@ -1,12 +1,54 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which actions of the ledger can be taken back, and where what they moved is kept."""
+"""The actions of the ledger: the one vocabulary in which runs, privileges and the sight of rows speak of what is done."""
 
 from __future__ import annotations
 
 import typing as t
 
+#: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
+#: What an emergency reset does.
+RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
+#: What goes back to a captured release.
+RESTORE: t.Final = ("restore",)
+
+#: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.
+RUNS: t.Final = (
+    *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
+    *("window", "watch", "capture", "restore", "deploy", "assess", "gate", "evidence"),
+)
+
 #: Runs whose items are dead letters, and runs that keep a journal.
 DEAD_LETTER_ACTIONS: t.Final = ("quarantine", "cleanup", "drain")
 JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window")
+#: Runs that undo takes back.
+UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, *RESTORE)
+
+#: Runs that mend something; each may be the fix.
+FIXES: t.Final = (
+    *("clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
+    *("window", "restore", "deploy"),
+)
+#: Runs by which somebody only looked.
+LOOKS: t.Final = ("assess", "gate")
+
+#: Writes rows of the pipeline, which it does where a policy is an error, whatever that shows.
+WRITES_ROWS: t.Final = ("drain", *MOVES)
+#: Judges or moves by the rows there are; a pause, a lease or a note needs none of them.
+NEEDS_ROWS: t.Final = ("assess", "gate", "refresh", "watch", *WRITES_ROWS)
+
+#: Modules whose name is not that of their action.
+OF_MODULES: t.Final = {
+    "dashboard": "assess",
+    "etl": "drain",
+    "gold": "refresh",
+    "health": "assess",
+    "sessions": "clear",
+}
+
+
+def of_module(name: str) -> str:
+    """The action of a module by its name without `scout_` and `_info`."""
+    return OF_MODULES.get(name, name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
+from .actions import UNDOABLE
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
@@ -35,12 +35,6 @@ WHERE r.action <> 'lease'
   AND (%(run_id)s::uuid IS NULL OR r.run_id = %(run_id)s OR r.parent_run_id = %(run_id)s)
 ORDER BY r.started_at DESC LIMIT %(limit)s
 """
-
-#: Runs that undo takes back.
-UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, "restore")
-
-#: Runs by which somebody only looked.
-LOOKS: t.Final = ("assess", "gate")
 
 MOVED: t.Final = (
     *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),

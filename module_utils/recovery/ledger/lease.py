@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import LeaseHeld, LeaseLost, NotReached
+from ..core.errors import LeaseHeld, LeaseLost, NotConverged
 from ..core.text import in_words
+from ..core.times import to_the_second
 from ..postgres.failures import attempting
 from .controller import holder_is_dead
 
@@ -109,7 +110,7 @@ def acquire(
             seen_token=seen["token"] if seen else 0,
         )
         if not token:
-            raise NotReached(
+            raise NotConverged(
                 "could not take the lease",
                 on=session.where,
                 said="someone else took it at the same moment",
@@ -120,7 +121,7 @@ def acquire(
 
 def held_by(lease: Row, where: str) -> LeaseHeld:
     """The refusal a second operator sees."""
-    since = f"{lease['acquired_at']:%Y-%m-%d %H:%M:%S} UTC"
+    since = to_the_second(lease["acquired_at"])
     return LeaseHeld(
         "refused to start beside another run",
         on=where,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..core.times import to_the_minute
 from ..postgres.driver import psycopg
 from ..postgres.session import application_name
 
@@ -64,5 +65,5 @@ def join(session: Session, *, readable: bool) -> Joined:
 def _late(row: Row) -> tuple[str, ...]:
     if not row["late"]:
         return ()
-    promised = f"the update of {row['incident']} promised for {row['next_update_at']:%Y-%m-%d %H:%M} UTC is overdue"
+    promised = f"the update of {row['incident']} promised for {to_the_minute(row['next_update_at'])} is overdue"
     return (f"{promised}: ansible-playbook playbooks/incident_update.yml -e \"text='…'\" gives it",)

@@ -14,7 +14,7 @@ import uuid
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
-from . import lease as leases
+from . import lease as ledger_lease
 from .controller import this_controller
 
 if t.TYPE_CHECKING:
@@ -97,15 +97,15 @@ def operation(
     """
     session = ledger.session
     run = Run(ledger, str(uuid.uuid4()))
-    own: leases.Lease | None = None
+    own: ledger_lease.Lease | None = None
     if lease_token is None:
         # Held for as long as this process works, which may be a shorter life than its controller's.
-        own = leases.acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
+        own = ledger_lease.acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
         if own is not None and own.note:
             ledger.warnings.append(own.note)
     token = lease_token if own is None else own.token
     if ledger.present and token is not None:
-        leases.fence_with(session, token)
+        ledger_lease.fence_with(session, token)
     try:
         if ledger.present:
             with attempting("could not write to the ledger", on=session.where), session.write():
@@ -121,7 +121,7 @@ def operation(
     finally:
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
-                leases.release(ledger, own.token)
+                ledger_lease.release(ledger, own.token)
 
 
 def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
@@ -149,7 +149,7 @@ def _start(
 ) -> None:
     """Opens the run's line, or that of the interrupted run it goes on with."""
     ledger = run.ledger
-    lease = leases.read(ledger)
+    lease = ledger_lease.read(ledger)
     values = {
         "parent": lease["run_id"] if lease and joined else None,
         "actor": ledger.controller.actor,

@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from ..scout.row_images import Tables
     from .engine.batches import Options
-    from .engine.cursors import Path, Span
+    from .engine.cursors import Cursor, Span
     from .engine.selection import Selection
 
 #: Rows a second that were measured; with silver each event takes its lines and their indexes along.
@@ -196,13 +196,13 @@ class Quarantine:
 
     def _look_for_kin(self) -> None:
         """Reads all of bronze, so it is not done before something that was loaded is met."""
-        self.progress.sometimes("looking for events that share a transaction")
+        self.progress.say_throttled("looking for events that share a transaction")
         relevant = contract.compose(
             "SELECT {} AS transaction_id FROM {bronze} AS b WHERE {}", sale("b"), self.condition
         )
         self.closure.kin.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
 
-    def _path(self, options: Options) -> Path:
+    def _path(self, options: Options) -> Cursor:
         """By keys, along an index on the clock, or block by block."""
         selection, rows = self.selection, options.max_batch_rows
         if selection.event_ids:

@@ -93,8 +93,8 @@ def read(raw: t.Any, number: int, *, timeout_seconds: float, attempts: int) -> C
         kind=kind,
         events=_among("events", given.get("events", list(EVENTS)), EVENTS),
         severities=tuple(_texts("severities", given.get("severities", []))),
-        timeout_seconds=_number("timeout_seconds", given.get("timeout_seconds", timeout_seconds), 600),
-        attempts=round(_number("attempts", given.get("attempts", attempts), 20)),
+        timeout_seconds=_at_most("timeout_seconds", given.get("timeout_seconds", timeout_seconds), 600),
+        attempts=round(_at_most("attempts", given.get("attempts", attempts), 20)),
         settings=READERS[kind](given),
     )
 
@@ -208,7 +208,7 @@ def _read_email(given: dict[str, t.Any]) -> dict[str, t.Any]:
             raise BadInput(f"{address[:80]!r} is not an address", next_step="give name@example.org")
     return {
         "host": str(given["host"]),
-        "port": round(_number("port", given.get("port", PORTS[security]), 65535)),
+        "port": round(_at_most("port", given.get("port", PORTS[security]), 65535)),
         "security": security,
         "user": str(given.get("user", "")),
         "password": str(given.get("password", "")),
@@ -262,7 +262,7 @@ def _among(name: str, value: t.Any, known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _number(name: str, value: t.Any, most: float) -> float:
+def _at_most(name: str, value: t.Any, most: float) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):

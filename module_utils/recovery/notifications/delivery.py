@@ -21,6 +21,7 @@ import typing as t
 import urllib.error
 import urllib.request
 
+from ..core.text import printable
 from .channels import hide, posted, secrets
 
 if t.TYPE_CHECKING:
@@ -194,7 +195,7 @@ def _answer(answer: t.Any) -> str:
         text = answer.read(ANSWER).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
         return ""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+    return " ".join(printable(text).split())[:200]
 
 
 def _unreached(error: Exception, seconds: float) -> Undelivered:

@@ -16,6 +16,8 @@ import uuid
 import zoneinfo
 
 from ..core.text import in_words
+from ..core.times import aware
+from ..core.values import as_list
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +99,7 @@ def make(
 
 def when(value: t.Any, zone: dt.tzinfo | None = None) -> str:
     """A time as people write it, in UTC and in the team's zone: 25 Nov 2026, 14:05 UTC (22:05 Asia/Manila)."""
-    moment = _moment(value)
+    moment = aware(value)
     if moment is None:
         return clean(str(value or ""), one_line=True)
     utc = moment.astimezone(dt.UTC)
@@ -138,7 +140,7 @@ def _facts(
 
     said = {name: clean(words.get(name) or "", longest=2000) for name in WORDS}
     where = clean(database, one_line=True) or line("database").partition(" on ")[0]
-    opened, closed = _moment(incident.get("opened_at")), _moment(incident.get("closed_at"))
+    opened, closed = aware(incident.get("opened_at")), aware(incident.get("closed_at"))
     name = line("incident") or "adhoc"
     return {
         "event": event,
@@ -152,8 +154,8 @@ def _facts(
         **{at: _iso(incident.get(at)) for at in TIMES},
         "seconds": None if opened is None else round(((closed or now) - opened).total_seconds()),
         "overdue": _entries(incident.get("overdue")),
-        "missing": [clean(str(part), one_line=True, longest=100) for part in _list(incident.get("missing"))],
-        "escalation": [clean(str(part), one_line=True, longest=100) for part in _list(incident.get("escalation"))],
+        "missing": [clean(str(part), one_line=True, longest=100) for part in as_list(incident.get("missing"))],
+        "escalation": [clean(str(part), one_line=True, longest=100) for part in as_list(incident.get("escalation"))],
         "root_cause": clean(str(incident.get("root_cause") or ""), longest=2000),
         **said,
         "status": said["status"] or STATUS[event],
@@ -169,7 +171,7 @@ def _entries(value: t.Any) -> list[Facts]:
             "due_at": _iso(entry.get("due_at")),
             "seconds": entry.get("seconds"),
         }
-        for entry in t.cast("list[Facts]", [part for part in _list(value) if isinstance(part, dict)])
+        for entry in t.cast("list[Facts]", [part for part in as_list(value) if isinstance(part, dict)])
     ]
 
 
@@ -227,20 +229,7 @@ def _zone(name: str) -> tuple[dt.tzinfo | None, tuple[str, ...]]:
         return None, (f"time zone {name[:80]!r} is not known: times are in UTC alone",)
 
 
-def _moment(value: t.Any) -> dt.datetime | None:
-    """A time that carries an offset; None for anything else."""
-    try:
-        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
-
-
 def _iso(value: t.Any) -> str | None:
     """A time for machines; what is none, as it was given."""
-    moment = _moment(value)
+    moment = aware(value)
     return moment.isoformat() if moment is not None else clean(str(value or ""), one_line=True, longest=100) or None
-
-
-def _list(value: t.Any) -> list[t.Any]:
-    return t.cast("list[t.Any]", value) if isinstance(value, list) else []

@@ -9,13 +9,12 @@ import dataclasses
 import time
 import typing as t
 
-from ..core.errors import NotReached, RecoveryError
+from ..core.errors import NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres import lock_holders
 from ..postgres.driver import errors, psycopg
 from ..postgres.failures import translate
-from ..scout import contract, cron_jobs
-from ..scout import event_queue as backlog
+from ..scout import contract, cron_jobs, event_queue
 from ..scout.event_queue import Backlog, read
 from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
 from .poison_policy import Etl, Tolerance, set_aside
@@ -98,7 +97,7 @@ class Drain:
         self.document = document
         with session.read():
             before = read(session)
-            self.timezone = backlog.pipeline_timezone(session, cron_jobs.etl_owner(session))
+            self.timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
         self.started_at = before.now
         self.done = Drained(before.events)
         self.began = time.monotonic()
@@ -166,11 +165,13 @@ class Drain:
         session, size = self.session, self.size
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             if self.careful:
-                with backlog.hold_back(session, size, self.suspects) as held:
-                    loaded = backlog.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
+                with event_queue.hold_back(session, size, self.suspects) as held:
+                    loaded = (
+                        event_queue.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
+                    )
                 batch = _Batch(loaded, held.size, held.due)
             else:
-                loaded = backlog.load(session, size, self.timezone)
+                loaded = event_queue.load(session, size, self.timezone)
                 batch = _Batch(loaded, loaded)
             after = dataclasses.replace(self.done, loaded=self.done.loaded + loaded, batches=self.done.batches + 1)
             self.run.record(**after.as_dict())
@@ -216,7 +217,7 @@ class Drain:
         done = self.done
         rate = done.loaded / max(time.monotonic() - self.began, 0.001)
         if done.loaded and done.left:
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"loaded {done.loaded:,} of {done.backlog:,} events ({100 * done.loaded // done.backlog} %), "
                 f"{rate:,.0f}/s, about {in_words(done.left / max(rate, 0.001))} left"
             )
@@ -231,10 +232,10 @@ class Drain:
     def _isolate(self, event_id: str | None) -> None:
         session = self.session
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
-            event_id = event_id or backlog.head(session)
+            event_id = event_id or event_queue.head(session)
             if event_id is None:
                 return
-            with backlog.hold_back_others(session, event_id) as held:
+            with event_queue.hold_back_others(session, event_id) as held:
                 after = self._alone(event_id, held) if held.wanted else None
             if after is None:
                 return
@@ -246,16 +247,16 @@ class Drain:
             said = after.poison[-1]["error"]
             self.progress.say(f"poison event {event_id} moved to the dead letter queue: {said}")
 
-    def _alone(self, event_id: str, held: backlog.Held) -> Drained | None:
+    def _alone(self, event_id: str, held: event_queue.Held) -> Drained | None:
         """How far the drain is once this event is loaded or moved; None when another one came first in the meantime."""
         session, done = self.session, self.done
         try:
             with session.savepoint():
-                loaded = backlog.load(session, 1, self.timezone, marks=held.marks)
+                loaded = event_queue.load(session, 1, self.timezone, marks=held.marks)
         except psycopg.Error as e:
             if verdict_on(e) != "event" or session.connection.closed:
                 raise
-            if backlog.head(session) != event_id:
+            if event_queue.head(session) != event_id:
                 return None
             return dataclasses.replace(done, poison=(*done.poison, self._move(event_id, Refused(e))))
         return dataclasses.replace(done, loaded=done.loaded + loaded)
@@ -275,7 +276,7 @@ class Drain:
             return False
         with self.session.read():
             left = read(self.session, before=self.started_at).events
-            holders = backlog.hidden(self.session, self.started_at) if left else []
+            holders = event_queue.hidden(self.session, self.started_at) if left else []
         now = time.monotonic()
         if self.stalled is None or left < self.stalled[0] or self.failing is not None:
             self.stalled = (left, now)
@@ -283,17 +284,17 @@ class Drain:
         waited = now - self.stalled[1]
         if waited >= self.options.hidden_wait_seconds:
             who = lock_holders.describe(holders)
-            raise NotReached(
+            raise NotConverged(
                 f"{count(left, 'pending event')} could not be loaded",
                 on=self.session.where,
                 said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who}" if who else ""),
                 next_step=(
-                    "end the session that holds it (unstick_etl.yml), then run the same command again"
+                    "end the session that holds it (terminate_sessions.yml), then run the same command again"
                     if who
                     else f"see why {contract.names().etl} does not take it, then run the same command again"
                 ),
             )
-        self.progress.sometimes(f"waiting for {count(left, 'pending event')} locked by another session")
+        self.progress.say_throttled(f"waiting for {count(left, 'pending event')} locked by another session")
         self.progress.wait(min(0.5, self.options.hidden_wait_seconds / 4))
         return False
 
@@ -304,7 +305,9 @@ class Drain:
             with self.session.read():
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
             attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
-            next_step = "unstick_etl.yml --check shows who is in the way; end it, then run the same command again"
+            next_step = (
+                "terminate_sessions.yml --check shows who is in the way; end it, then run the same command again"
+            )
         elif error.sqlstate == "57014":
             next_step = (
                 "see what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import typing as t
 
-from ..core.errors import NotReached
-from ..core.text import count, in_words
+from ..core.errors import NotConverged
 from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres.driver import psycopg
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
-from . import terminate_sessions
+from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,8 +32,6 @@ SWITCH = "SELECT * FROM {control_function}(%(action)s)"
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
 TICK_SECONDS = 2.0
-#: How often somebody who waits is told for how long already.
-TELL_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +145,7 @@ def pause(
 
     A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
     cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
-    that has been cleared, a second pause completes the first. Raises NotReached, with nothing resumed, at the timeout.
+    that has been cleared, a second pause completes the first. Raises NotConverged, with nothing resumed, at the timeout.
     """
     waiting = Waiting(
         session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress
@@ -172,7 +168,7 @@ def pause(
     waiting.wait()
     after = read(session, ledger, names)
     if after.active or {job.jobid for job in after.parked} - parked:
-        raise NotReached(
+        raise NotConverged(
             "could not pause ingestion",
             on=session.where,
             said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
@@ -224,7 +220,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
                 cron_jobs.alter(session, job, active=active, schedule=schedule)
         off = [job for job in _current(session, todo.jobs) if not job.active]
         if off:
-            raise NotReached(
+            raise NotConverged(
                 "could not resume ingestion, so none of its jobs was resumed",
                 on=session.where,
                 said=f"still inactive after being activated: {describe_jobs(off)}",
@@ -244,7 +240,7 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = 
     state = read(session, ledger, names)
     working = sessions.in_flight(state.activities)
     if state.active or state.parked or working:
-        raise NotReached(
+        raise NotConverged(
             "refused: ingestion is not paused",
             on=session.where,
             said="; ".join(
@@ -280,7 +276,7 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
     for entry in pause.jobs if pause else []:
         if _same(entry, job):
             return entry["schedule"]
-    raise NotReached(
+    raise NotConverged(
         f"cannot give job {job.jobname} its schedule back",
         said="an unfinished pause parked it and no ledger remembers its schedule",
         next_step=f"SELECT cron.alter_job({job.jobid}, schedule => '<its schedule>')",
@@ -309,82 +305,6 @@ def _settle(session: Session, todo: Plan, progress: Progress) -> None:
     by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
     if by_seconds or todo.wait_for or second < 1.0 or second > 58.5:
         progress.wait(TICK_SECONDS)
-
-
-@dataclasses.dataclass
-class Waiting:
-    """Waits until nobody loads silver or refreshes gold, and remembers whom it waited for."""
-
-    session: Session
-    run: Run
-    names: list[str] | None
-    timeout_seconds: float
-    leave_after_seconds: float | None
-    cancel: bool
-    progress: Progress
-    began: float = dataclasses.field(default_factory=time.monotonic)
-    seen: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
-    cancelled: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
-    told: t.Any = None
-    told_at: float = 0.0
-
-    def wait(self) -> None:
-        """Returns when nobody is at work; NotReached, naming who is, at the timeout."""
-        while working := self._working():
-            self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
-            waited = time.monotonic() - self.began
-            if waited >= self.timeout_seconds:
-                raise NotReached(
-                    "ingestion is stopped from starting, but not yet paused",
-                    on=self.session.where,
-                    said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
-                    next_step=(
-                        "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
-                        "or unstick_etl.yml if it is stuck"
-                    ),
-                    result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
-                )
-            if self.cancel:
-                self._cancel(working)
-            self._tell(working, waited)
-            self.progress.wait(0.25)
-
-    def _tell(self, working: list[Activity], waited: float) -> None:
-        """Whom it waits for, once; then only how long, every few seconds."""
-        if working[0].identity != self.told:
-            self.told, self.told_at = working[0].identity, waited
-            self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
-        elif waited - self.told_at >= TELL_SECONDS:
-            self.told_at = waited
-            self.progress.say(f"still waiting, for {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
-
-    def _working(self) -> list[Activity]:
-        self.progress.checkpoint()
-        with attempting("could not read the sessions in flight", on=self.session.where), self.session.read():
-            jobs = cron_jobs.ingestion_jobs(self.session, self.names)
-            working = sessions.in_flight(sessions.read(self.session, jobs))
-        limit = self.leave_after_seconds
-        return [a for a in working if limit is None or a.seconds < limit]
-
-    def _cancel(self, working: list[Activity]) -> None:
-        """Records whom it cancels before it does; leaves alone whom nobody may touch."""
-        superuser = self.session.facts.superuser
-        todo = [
-            a
-            for a in working
-            if a.identity not in self.cancelled
-            and not sessions.untouchable(a, contract.PROTECTED_ROLES, we_are_superuser=superuser)
-        ]
-        if not todo:
-            return
-        self.cancelled |= {a.identity: a for a in todo}
-        with (
-            attempting("could not record the sessions before cancelling them", on=self.session.where),
-            self.session.write(),
-        ):
-            self.run.record(cancelled=[a.as_dict() for a in self.cancelled.values()])
-        for activity in todo:
-            terminate_sessions.signal(self.session, terminate_sessions.CANCEL, activity)
 
 
 def describe_jobs(jobs: Iterable[Job]) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import NotReached, Systemic
+from ..core.errors import NotConverged, SystemicFailure
 from ..core.text import count
 from ..scout import contract, dead_letters
 from ..scout.poison_probe import Refused
-from . import trial_sale as smoke
+from . import trial_sale
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -38,7 +38,7 @@ class Tolerance:
         """Raises where this event may not be set aside beside those that were; `what` is what stops."""
         culprit = f"event {event_id}: {refused.said}"
         if self.poison == "stop":
-            raise NotReached(
+            raise NotConverged(
                 f"{what} stopped at a poison event, as told",
                 on=where,
                 said=culprit,
@@ -49,7 +49,7 @@ class Tolerance:
         too_many = isolated >= self.max_poison
         if too_many or (isolated + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
             name, limit = ("max_poison", self.max_poison) if too_many else ("max_poison_share", self.max_poison_share)
-            raise Systemic(
+            raise SystemicFailure(
                 f"{what} stopped as at a systemic failure after {count(isolated, 'poison event')}: "
                 f"more would exceed {name}={limit}",
                 on=where,
@@ -77,11 +77,11 @@ class Etl:
         as long as it has loaded nothing; inside the caller's transaction, in which nothing of the sale remains."""
         if refused.said in self.said or tolerance.allows_all:
             return
-        sound = smoke.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
+        sound = trial_sale.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
         if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return
-        raise Systemic(
+        raise SystemicFailure(
             f"{what} stopped: the ETL refuses a sound sale as well",
             on=self.session.where,
             said=refused.said,

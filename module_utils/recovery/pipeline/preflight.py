@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..core.errors import RecoveryError
 from ..ledger import bootstrap
+from ..ledger.actions import MOVES, RESET, RESTORE, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
@@ -23,13 +24,8 @@ if t.TYPE_CHECKING:
 
     from ..postgres.session import Session
 
-#: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
-RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
-#: What goes back to a captured release.
-RESTORE: t.Final = ("restore",)
 ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
 
 #: Where the migration history is unless somebody keeps it elsewhere.
@@ -40,13 +36,13 @@ HISTORY: t.Final = "supabase_migrations.schema_migrations"
 #: Whatever undo puts back, an undo of that undo removes again.
 NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("bronze", "UPDATE", ("drain", "redrive", "window")),
-    ("bronze", "DELETE", ("drain", *MOVES)),
+    ("bronze", "DELETE", WRITES_ROWS),
     ("bronze", "INSERT", ("redrive", "undo", "smoke")),
-    ("dead_letters", "INSERT", ("drain", *MOVES)),
+    ("dead_letters", "INSERT", WRITES_ROWS),
     ("dead_letters", "UPDATE", ("redrive", "undo")),
     ("dead_letters", "DELETE", ("redrive", "undo")),
     ("etl_ledger", "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
-    ("etl_ledger", "DELETE", ("drain", *MOVES, "smoke")),
+    ("etl_ledger", "DELETE", (*WRITES_ROWS, "smoke")),
     ("transactions", "INSERT", ("undo",)),
     ("transactions", "DELETE", MOVES),
     ("line_items", "INSERT", ("undo",)),
@@ -157,7 +153,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
             missing += [
                 Missing("assess", f"sight of every row of {table}", row_security.grant(session))
-                for table in row_security.hidden(session, writing=bool({*MOVES, "drain"} & set(actions)))
+                for table in row_security.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
             if "restore" in actions:
                 missing += _ownership(session, me)

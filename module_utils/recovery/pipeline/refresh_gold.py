@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from ..core.errors import MissingPrivilege, NotReached, RecoveryError
+from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import translate
@@ -67,7 +67,7 @@ class Refreshed:
         return dataclasses.asdict(self)
 
 
-class _LockHeld(NotReached):
+class _LockHeld(NotConverged):
     """Scout's refresh lock is taken, so no view can be refreshed."""
 
 
@@ -93,7 +93,7 @@ def require(session: Session, todo: list[View]) -> None:
 
 
 def refresh(session: Session, run: Run, todo: list[View], options: Options, progress: Progress) -> list[Refreshed]:
-    """Refreshes each view in a transaction of its own and proves it; raises NotReached naming each that failed."""
+    """Refreshes each view in a transaction of its own and proves it; raises NotConverged naming each that failed."""
     done: list[Refreshed] = []
     for view in todo:
         began = time.monotonic()
@@ -108,7 +108,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
                 said = _in_use(session, view, options.attempts)
             done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), said, e.sqlstate))
         except RecoveryError as e:
-            if isinstance(e, _LockHeld) or not isinstance(e, NotReached):
+            if isinstance(e, _LockHeld) or not isinstance(e, NotConverged):
                 _with_progress(e, done)
                 raise
             done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), e.said))
@@ -118,7 +118,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
     failed = [entry for entry in done if entry.error is not None]
     if failed:
         others = "; the other views have been refreshed" if len(failed) < len(done) else ""
-        problem = NotReached(
+        problem = NotConverged(
             f"could not refresh {', '.join(entry.name for entry in failed)}",
             on=session.where,
             said="; ".join(f"{entry.name}: {entry.error}" for entry in failed),
@@ -184,7 +184,7 @@ def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> Non
                 "could not take Scout's refresh lock",
                 on=session.where,
                 said=f"advisory key {contract.names().gold_lock} is held by {who or 'a session that just ended'}",
-                next_step="unstick_etl.yml, then run the same command again",
+                next_step="terminate_sessions.yml, then run the same command again",
             )
         progress.wait(min(0.2, wait_seconds))
 
@@ -195,7 +195,7 @@ def _prove(session: Session, view: View) -> None:
     at = refreshed_at(session, now) if now is not None and now.populated and now.clocks else None
     began = session.row("SELECT transaction_timestamp() AS at")["at"]
     if now is None or not now.populated or (at is not None and at < began):
-        raise NotReached(
+        raise NotConverged(
             f"could not refresh {view.full_name}",
             said="PostgreSQL reported no error, but the view is not newer",
             next_step="look for a rule or an event trigger that replaces the refresh",

@@ -10,7 +10,7 @@ import functools
 import time
 import typing as t
 
-from ..core.errors import MissingPrivilege, NotReached, Systemic
+from ..core.errors import MissingPrivilege, NotConverged, SystemicFailure
 from ..core.text import count, in_words
 from ..postgres.driver import sql
 from ..postgres.failures import attempting
@@ -59,11 +59,11 @@ def clear(
 ) -> list[Cleared]:
     """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck."""
     if len(todo.clear) > max_sessions:
-        raise Systemic(
+        raise SystemicFailure(
             f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",
             on=session.where,
             said="; ".join(a.describe() for a in todo.clear[:5]),
-            next_step="look at what they wait for (unstick_etl.yml --check); raise sessions_max_sessions if it is right",
+            next_step="look at what they wait for (terminate_sessions.yml --check); raise terminate_sessions_max_sessions if it is right",
         )
     with attempting("could not record the sessions before ending them", on=session.where), session.write():
         run.record(captured=[a.as_dict() for a in (*todo.clear, *todo.waiting)])
@@ -103,7 +103,7 @@ def _end(
             if time.monotonic() >= deadline:
                 break
             progress.wait(0.1)
-    raise NotReached(
+    raise NotConverged(
         f"could not end {target.describe()}",
         on=session.where,
         said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after being told to end",

@@ -81,8 +81,7 @@ SEND_HASHED: t.LiteralString = SEND + "sha256(convert_to(d::text, 'UTF8'))" + SE
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
 AHEAD = """
 SELECT b.event_id::text AS event_id FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s AND b.ingested_at <= %(moment)s AND b.event_id <> ALL(%(ids)s::uuid[])
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending} AND b.ingested_at <= %(moment)s AND b.event_id <> ALL(%(ids)s::uuid[])
 """
 
 SILVER = """
@@ -293,9 +292,7 @@ class Trial:
 
     def _load(self, event_id: str, timezone: str) -> None:
         session = self.session
-        ahead = session.rows(
-            contract.compose(AHEAD), event_type=contract.names().transaction_event, moment=self.moment, ids=self.ids
-        )
+        ahead = session.rows(event_queue.of_pending(AHEAD), moment=self.moment, ids=self.ids)
         ids = [row["event_id"] for row in ahead]
         session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=ids)
         self.hurry()
@@ -320,7 +317,7 @@ class Trial:
         )
         wrong = [
             f"{got} instead of {want}"
-            for got, want in zip(map(_plain, lines), map(_plain, self.sale.lines), strict=True)
+            for got, want in zip(map(_line_in_words, lines), map(_line_in_words, self.sale.lines), strict=True)
             if got != want
         ]
         _expect(not wrong, f"silver has a line of {'; '.join(wrong)}")
@@ -362,5 +359,5 @@ def _expect(holds: bool, otherwise: str) -> None:
         raise Unlike(otherwise)
 
 
-def _plain(line: Row) -> str:
+def _line_in_words(line: Row) -> str:
     return f"{line['product_id']} {line['quantity']} x {line['unit_price']} = {line['line_amount']}"

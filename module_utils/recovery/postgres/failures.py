@@ -32,7 +32,7 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
         kind = ConnectionLost
         next_step = "run the same command again: it goes on from what was committed"
     elif isinstance(error, errors.LockNotAvailable):
-        next_step = next_step or "unstick_etl.yml --check shows who holds the lock; run the same command again"
+        next_step = next_step or "terminate_sessions.yml --check shows who holds the lock; run the same command again"
     elif isinstance(error, errors.QueryCanceled):
         next_step = next_step or "raise statement_timeout_seconds, or see what slows the server, and run it again"
     return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)

@@ -13,7 +13,7 @@ PLAIN: t.Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 KEYWORDS: t.Final = re.compile(r"(current|session|system|xml)_.*|exclude_.*")
 
 
-def name(text: str) -> str:
+def identifier(text: str) -> str:
     """An identifier; a single word is quoted, for it may be a keyword."""
     if PLAIN.fullmatch(text) and not KEYWORDS.fullmatch(text):
         return text

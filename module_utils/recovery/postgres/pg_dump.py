@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ..core import subprocesses
-from ..core.errors import BadInput, NotReached
+from ..core.errors import BadInput, NotConverged
 from ..core.text import in_words
 from .session import application_name
 
@@ -55,7 +55,7 @@ SERVICE: t.Final = "rehearsal"
 class UnableError(Exception):
     """There can be no copy here; of what it was for that says nothing."""
 
-    def __init__(self, reason: str, next_step: str = "", kind: type[RecoveryError] = NotReached) -> None:
+    def __init__(self, reason: str, next_step: str = "", kind: type[RecoveryError] = NotConverged) -> None:
         super().__init__(reason)
         self.reason = reason
         self.next_step = next_step
@@ -80,7 +80,7 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
     """pg_dump of the server's version or of a later one, with the pg_restore beside it."""
     needed, found = session.facts.server_version // 10000, list[str]()
     mend = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
-    kind: type[RecoveryError] = BadInput if given else NotReached
+    kind: type[RecoveryError] = BadInput if given else NotConverged
     for dump in [Path(shutil.which(given) or given).expanduser().absolute()] if given else _candidates():
         version = _version(dump, folder)
         beside = [each.with_name("pg_restore") for each in (dump, dump.resolve())]
@@ -110,14 +110,16 @@ def _candidates() -> Iterator[Path]:
 def _version(program: Path, folder: Path) -> int:
     """Its major version; 0 where it does not say one."""
     try:
-        done = subprocesses.run([str(program), "--version"], cwd=folder, environment=_plain(), seconds=VERSION_SECONDS)
+        done = subprocesses.run(
+            [str(program), "--version"], cwd=folder, environment=_environment(), seconds=VERSION_SECONDS
+        )
     except (OSError, ValueError):
         return 0
     said = VERSION.search(subprocesses.text(done.out))
     return int(said[1]) if said and done.code == 0 else 0
 
 
-def _plain() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Our environment without libpq's variables and our own, in a language that we can read."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "SCOUT_"))} | {
         "LC_ALL": "C"
@@ -154,7 +156,7 @@ def environment(session: Session, folder: Path) -> dict[str, str]:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as services:
             services.write(os.fsencode(f"[{SERVICE}]\n{''.join(others)}"))
         values |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(file)}
-    return _plain() | {name: value for name, value in values.items() if value}
+    return _environment() | {name: value for name, value in values.items() if value}
 
 
 def run(argv: Sequence[str], by: Tools, reach: Mapping[str, str], progress: Progress) -> bytes:

@@ -39,7 +39,7 @@ class Problem:
     next_step: str = ""
 
 
-class _Hurried(Session):
+class DeadlineSession(Session):
     """The same session, in which each statement gets only the time that is left."""
 
     def __init__(self, session: Session, seconds: float) -> None:
@@ -89,7 +89,7 @@ class Budget:
 
     def __init__(self, session: Session, seconds: float) -> None:
         self.problems: dict[str, Problem] = {}
-        self._hurried = _Hurried(session, seconds)
+        self._hurried = DeadlineSession(session, seconds)
 
     @property
     def left(self) -> float:

@@ -145,6 +145,10 @@ DEFAULT: t.Final = Contract()
 #: The kinds of names, by the end of their keys; what is no other kind is a table.
 FUNCTION, VIEW, JOB, PREFIX = "_function", "_view", "_job", "_prefix"
 OTHERS: t.Final = ("schema", "transaction_event", "gold_lock")
+KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Contract))
+TABLES: t.Final = tuple(key for key in KEYS if key not in OTHERS and not key.endswith((FUNCTION, VIEW, JOB, PREFIX)))
+#: What is in the schema.
+OBJECTS: t.Final = (*TABLES, *(key for key in KEYS if key.endswith((FUNCTION, VIEW))))
 
 COLUMNS: t.Final = {
     "bronze": ("event_id", "event_type", "event_ts", "source_system", "event_data", "event_hash", "ingested_at"),
@@ -197,8 +201,8 @@ class _InForce:
     @functools.cached_property
     def identifiers(self) -> dict[str, sql.Composable]:
         """What stands for each `{name}` in a statement: an identifier, of what is no object a constant."""
-        given: dict[str, t.Any] = dataclasses.asdict(self.names)
-        objects = {name: sql.Identifier(*given[name].split(".")) for name in (*_objects(), "schema")}
+        given = vars(self.names)
+        objects = {name: sql.Identifier(*given[name].split(".")) for name in (*OBJECTS, "schema")}
         constants = {name: sql.Literal(given[name]) for name in ("transaction_event", "gold_lock")}
         return {**objects, **constants}
 
@@ -235,7 +239,9 @@ def compose(statement: t.LiteralString, *parts: sql.Composable, **named: sql.Com
     now = _Process.now
     if not parts and not named:
         if statement not in now.composed:
-            now.composed[statement] = sql.SQL(statement).format(**now.identifiers)
+            whole = sql.SQL(statement).format(**now.identifiers).as_string()
+            # In one part, which costs less each time it is sent.
+            now.composed[statement] = sql.Composed([sql.SQL(t.cast("t.LiteralString", whole))])
         return now.composed[statement]
     if twice := now.identifiers.keys() & named.keys():
         raise ValueError(f"a part has the key of a name: {', '.join(sorted(twice))}")
@@ -244,7 +250,7 @@ def compose(statement: t.LiteralString, *parts: sql.Composable, **named: sql.Com
 
 def words(text: str) -> str:
     """A text for people with the names in force where it says `{bronze}`."""
-    return text.format_map(dataclasses.asdict(_Process.now.names))
+    return text.format_map(vars(_Process.now.names))
 
 
 def of(given: Mapping[str, t.Any] | None) -> Contract:
@@ -254,37 +260,25 @@ def of(given: Mapping[str, t.Any] | None) -> Contract:
     for key, value in given.items():
         _check(key, value)
     schema = given.get("schema", DEFAULT.schema)
-    found: dict[str, t.Any] = dataclasses.asdict(DEFAULT) | dict(given)
+    found: dict[str, t.Any] = vars(DEFAULT) | dict(given)
     _check_distinct(found)
-    found.update((name, f"{schema}.{bare(found[name])}") for name in _objects())
+    found.update((name, f"{schema}.{bare(found[name])}") for name in OBJECTS)
     return Contract(**found)
 
 
 def defaults() -> dict[str, str | int]:
     """Every key with its default, as a mapping gives them: names without their schema."""
-    found: dict[str, t.Any] = dataclasses.asdict(DEFAULT)
-    return found | {name: bare(found[name]) for name in _objects()}
-
-
-def _keys() -> list[str]:
-    return [field.name for field in dataclasses.fields(Contract)]
-
-
-def _tables() -> list[str]:
-    return [key for key in _keys() if key not in OTHERS and not key.endswith((FUNCTION, VIEW, JOB, PREFIX))]
-
-
-def _objects() -> list[str]:
-    return [*_tables(), *(key for key in _keys() if key.endswith((FUNCTION, VIEW)))]
+    found: dict[str, t.Any] = vars(DEFAULT)
+    return found | {name: bare(found[name]) for name in OBJECTS}
 
 
 def _check(key: str, value: t.Any) -> None:
     """Refuses a key that is none, and a name that is none of its kind."""
-    if key not in _keys():
-        likely = difflib.get_close_matches(str(key), _keys(), n=1, cutoff=0.5)
+    if key not in KEYS:
+        likely = difflib.get_close_matches(str(key), KEYS, n=1, cutoff=0.5)
         raise BadInput(
             f"{OPTION} has no key {str(key)[:80]!r}",
-            next_step=f"write {likely[0]}" if likely else f"its keys are {', '.join(_keys())}",
+            next_step=f"write {likely[0]}" if likely else f"its keys are {', '.join(KEYS)}",
         )
     if key == LOCK:
         _check_lock(value)
@@ -293,10 +287,7 @@ def _check(key: str, value: t.Any) -> None:
     if key == "transaction_event":
         pattern, rule = EVENT_TYPE, "give a type of events: letters, digits and _ . : / -"
     elif not key.endswith(JOB):
-        pattern, rule = (
-            PLAIN,
-            "give a name of lower-case letters, digits and _ (at most 63), without a schema or quotes",
-        )
+        pattern, rule = PLAIN, "give lower-case letters, digits and _ (at most 63), without a schema or quotes"
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise BadInput(f"{OPTION}: {key} {str(value)[:80]!r} is not usable", next_step=rule)
     if key == "schema" and NOT_OURS.fullmatch(value):
@@ -315,9 +306,9 @@ def _check_lock(value: t.Any) -> None:
 
 def _check_distinct(found: Mapping[str, t.Any]) -> None:
     """Refuses one name for two things of a kind; tables and views are of one kind in PostgreSQL."""
-    relations = [key for key in _keys() if key in _tables() or key.endswith(VIEW)]
-    for kind in (relations, *([key for key in _keys() if key.endswith(end)] for end in (FUNCTION, JOB, PREFIX))):
-        if twice := _twice({key: bare(found[key]) if key in _objects() else found[key] for key in kind}):
+    relations = [key for key in KEYS if key in TABLES or key.endswith(VIEW)]
+    for kind in (relations, *([key for key in KEYS if key.endswith(end)] for end in (FUNCTION, JOB, PREFIX))):
+        if twice := _twice({key: bare(found[key]) if key in OBJECTS else found[key] for key in kind}):
             raise BadInput(
                 f"{OPTION}: {' and '.join(twice)} have the same name, {found[twice[0]]!r}",
                 next_step="give each its own; a key that is left out has the name of Scout v5.2",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from ..postgres.driver import Jsonb
 from . import contract, row_images
 
@@ -44,7 +44,7 @@ FROM {dead_letters} AS d WHERE d.dlq_id = %(dlq_id)s
 def move_event(
     session: Session, event_id: str, *, code: str, message: str, document: dict[str, t.Any]
 ) -> dict[str, t.Any]:
-    """Moves an event inside the caller's transaction; raises NotReached, so that it rolls back, if the proof fails.
+    """Moves an event inside the caller's transaction; raises NotConverged, so that it rolls back, if the proof fails.
 
     `document` joins the event's image in `error_details`; what is read back must equal what was removed, by digest.
     """
@@ -58,7 +58,7 @@ def move_event(
         session.rows(contract.compose(AFTER), event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
     )
     if not before or len(after) != 1 or after[0] != before[0] | {"still_there": False}:
-        raise NotReached(
+        raise NotConverged(
             f"did not move event {event_id} to the dead letter queue",
             on=session.where,
             said="what would have been stored differs from what would have been removed; rolled back",

@@ -14,22 +14,24 @@ import dataclasses
 import typing as t
 import uuid
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from . import contract
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator, Iterator
 
+    from ..postgres.driver import sql
     from ..postgres.session import Row, Session
 
-PENDING = """
+#: Whether the event `b` is pending, the only definition: a transaction's event that the ETL has not marked in its ledger.
+PENDING = """(b.event_type = {transaction_event}
+  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id))"""
+
+BACKLOG = """
 SELECT count(*) AS events, min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)) AS oldest, clock_timestamp() AS now,
        extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS oldest_seconds
-FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
-  AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
+FROM {bronze} AS b WHERE {pending} AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
 """
 
 #: Pending events that another session's row lock hides from the ETL, and that session.
@@ -39,15 +41,13 @@ FROM {bronze} AS b
 LEFT JOIN pg_catalog.pg_locks AS l
   ON l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted AND l.transactionid = b.xmax
 LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE b.event_type = %(event_type)s AND b.ingested_at <= %(before)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending} AND b.ingested_at <= %(before)s
 ORDER BY b.ingested_at LIMIT 5
 """
 
 HEAD = """
 SELECT b.event_id::text AS event_id FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending}
 ORDER BY b.ingested_at, b.event_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
@@ -57,13 +57,11 @@ HOLD_BACK = """
 WITH free AS MATERIALIZED (
     SELECT b.event_id, b.ingested_at, b.event_data ->> 'transaction_id' AS transaction_id
     FROM {bronze} AS b
-    WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+    WHERE {pending}
     ORDER BY b.ingested_at, b.event_id LIMIT %(size)s FOR UPDATE OF b SKIP LOCKED
 ), tied AS MATERIALIZED (
     SELECT b.event_id FROM {bronze} AS b
-    WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+    WHERE {pending}
       AND b.ingested_at = (SELECT max(ingested_at) FROM free)
     FOR UPDATE OF b SKIP LOCKED
 ), queue AS MATERIALIZED (
@@ -87,8 +85,7 @@ FROM queue
 HOLD_BACK_OTHERS = """
 WITH free AS MATERIALIZED (
     SELECT b.event_id FROM {bronze} AS b
-    WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+    WHERE {pending}
       AND b.ingested_at <= (SELECT one.ingested_at FROM {bronze} AS one WHERE one.event_id = %(event_id)s)
     FOR UPDATE OF b SKIP LOCKED
 ), held AS (
@@ -104,8 +101,7 @@ SELECT EXISTS (SELECT FROM free WHERE event_id = %(event_id)s) AS free, ARRAY(SE
 HOLD_BACK_ALL_BUT = """
 INSERT INTO {etl_ledger} (event_id)
 SELECT b.event_id FROM {bronze} AS b
-WHERE b.event_type = %(event_type)s
-  AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+WHERE {pending}
   AND b.ingested_at <= (SELECT max(i.ingested_at) FROM {bronze} AS i WHERE i.event_id = ANY(%(ids)s::uuid[]))
   AND NOT EXISTS (SELECT FROM unnest(%(ids)s::uuid[]) AS wanted WHERE wanted = b.event_id)
 RETURNING event_id::text AS event_id
@@ -166,12 +162,17 @@ SELECT coalesce(
 
 @dataclasses.dataclass(frozen=True)
 class Backlog:
-    """What waits for the ETL."""
+    """The pending events: how many, and since when the oldest of them waits, None where none has a usable time."""
 
     events: int
     oldest: datetime.datetime | None
     oldest_seconds: float | None
     now: datetime.datetime
+
+    @property
+    def seconds(self) -> float:
+        """For how long the oldest has waited; 0 where none has."""
+        return max(0.0, self.oldest_seconds or 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,15 +185,20 @@ class Held:
     marks: int
 
 
+def of_pending(statement: t.LiteralString) -> sql.Composed:
+    """The statement with the names in force, and where it says `{pending}` with the condition of a pending event `b`."""
+    return contract.compose(statement, pending=contract.compose(PENDING))
+
+
 def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
-    """The backlog as the ETL sees it: transaction events without a line in its ledger."""
-    row = session.row(contract.compose(PENDING), event_type=contract.names().transaction_event, before=before)
+    """The backlog as the ETL sees it; of the events that came until `before`, if it is given."""
+    row = session.row(of_pending(BACKLOG), before=before)
     return Backlog(row["events"], row["oldest"], row["oldest_seconds"], row["now"])
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
     """The oldest pending events with the session that has each locked, where that can be told."""
-    return session.rows(contract.compose(HIDDEN), event_type=contract.names().transaction_event, before=before)
+    return session.rows(of_pending(HIDDEN), before=before)
 
 
 def pipeline_timezone(session: Session, owner: str) -> str:
@@ -202,7 +208,7 @@ def pipeline_timezone(session: Session, owner: str) -> str:
 
 def head(session: Session) -> str | None:
     """The first event of the queue that no other session has locked; locks it."""
-    found = session.rows(contract.compose(HEAD), event_type=contract.names().transaction_event)
+    found = session.rows(of_pending(HEAD))
     return found[0]["event_id"] if found else None
 
 
@@ -210,8 +216,7 @@ def head(session: Session) -> str | None:
 def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
     """Within it the ETL takes the first `size` events but for suspects and repeats; call it inside a transaction."""
     row = session.row(
-        contract.compose(HOLD_BACK),
-        event_type=contract.names().transaction_event,
+        of_pending(HOLD_BACK),
         size=size,
         suspects=[*map(uuid.UUID, suspects)],
     )
@@ -222,9 +227,7 @@ def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held
 @contextlib.contextmanager
 def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
     """Within it the ETL takes this event first; none is wanted where another session has it, or it left the queue."""
-    row = session.row(
-        contract.compose(HOLD_BACK_OTHERS), event_type=contract.names().transaction_event, event_id=uuid.UUID(event_id)
-    )
+    row = session.row(of_pending(HOLD_BACK_OTHERS), event_id=uuid.UUID(event_id))
     yield Held(1, int(row["free"]), (event_id,), len(row["held"]))
     session.execute(contract.compose(LET_GO), ids=row["held"])
 
@@ -236,12 +239,7 @@ def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[s
     Call it inside a transaction in which nobody else can write the ETL's ledger, and load each turn as it comes.
     """
     turns = [row["ids"] for row in session.rows(contract.compose(TURNS), ids=event_ids)]
-    held = [
-        row["event_id"]
-        for row in session.rows(
-            contract.compose(HOLD_BACK_ALL_BUT), event_type=contract.names().transaction_event, ids=event_ids
-        )
-    ]
+    held = [row["event_id"] for row in session.rows(of_pending(HOLD_BACK_ALL_BUT), ids=event_ids)]
     session.execute(contract.compose(HOLD_BACK_THESE), ids=[event_id for turn in turns[1:] for event_id in turn])
 
     def one_by_one() -> Iterator[list[str]]:
@@ -260,7 +258,7 @@ def not_taken(session: Session, event_ids: list[str]) -> list[str]:
 
 
 def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
-    """Has the ETL take these pending events and nothing else; raises NotReached where it leaves one out. Where `exactly` may be
+    """Has the ETL take these pending events and nothing else; raises NotConverged where it leaves one out. Where `exactly` may be
     called."""
     if not event_ids:
         return
@@ -269,7 +267,7 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
             load(session, len(turn), timezone)
     left = not_taken(session, event_ids)
     if left:
-        raise NotReached(
+        raise NotConverged(
             "stopped before a batch that the ETL did not take whole; it was rolled back",
             on=session.where,
             said=f"{contract.names().etl} skipped event {left[0]}",

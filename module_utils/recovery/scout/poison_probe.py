@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ..postgres.driver import errors, psycopg, sql
-from . import contract
+from . import contract, event_queue
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,9 +21,7 @@ OLDEST = """
 SELECT coalesce(array_agg(event_id::text ORDER BY ingested_at, event_id), '{{}}') AS ids
 FROM (
     SELECT b.event_id, b.ingested_at FROM {bronze} AS b
-    WHERE b.event_type = %(event_type)s
-      AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
-    ORDER BY b.ingested_at, b.event_id LIMIT %(limit)s
+    WHERE {pending} ORDER BY b.ingested_at, b.event_id LIMIT %(limit)s
 ) AS o
 """
 
@@ -111,7 +109,7 @@ def suspects(session: Session, *, limit: int, most: int = 1) -> list[Suspect]:
 
 def oldest(session: Session, limit: int) -> list[str]:
     """Ids of the `limit` oldest pending events."""
-    return session.row(contract.compose(OLDEST), event_type=contract.names().transaction_event, limit=limit)["ids"]
+    return session.row(event_queue.of_pending(OLDEST), limit=limit)["ids"]
 
 
 def unconvertible(

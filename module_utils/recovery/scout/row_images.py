@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from ..postgres.driver import sql
 from ..postgres.session import EXACTLY
 from . import contract
@@ -92,7 +92,7 @@ class Table:
         known = {column.name for column in self.columns}
         gone = sorted(set(keys) - known)
         if gone:
-            raise NotReached(
+            raise NotConverged(
                 f"cannot put rows back into {self.name}",
                 said=f"the kept image has {', '.join(gone)}, which the table has not any more",
                 next_step=f"add the column to {self.name} again, then run the same command again",

@@ -14,14 +14,6 @@ from . import contract
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
 
-#: Whoever judges or moves by the rows there are; a pause, a lease or a note needs none of them.
-BY_ROWS: t.Final = (
-    "cleanup", "dashboard", "etl", "gate", "gold", "health", "metrics", "quarantine", "redrive", "undo", "watch", "window",
-)  # fmt: skip
-
-#: Whoever writes does so where a policy is an error, whatever it shows.
-WRITING: t.Final = ("cleanup", "etl", "quarantine", "redrive", "undo", "window")
-
 #: A policy that shows everything hides nothing, unless another one restricts it.
 HIDDEN: t.Final = """
 SELECT need.name FROM unnest(%(tables)s::text[]) WITH ORDINALITY AS need (name, position)
@@ -51,9 +43,9 @@ def grant(session: Session) -> str:
     return f"ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS"
 
 
-def require_sight(session: Session, action: str) -> None:
-    """Refuses to say or do anything by rows of which some may be hidden."""
-    if action in BY_ROWS and (tables := hidden(session, writing=action in WRITING)):
+def require_sight(session: Session, *, writing: bool) -> None:
+    """Raises MissingPrivilege where some of the rows may be hidden, by which something is to be said or done."""
+    if tables := hidden(session, writing=writing):
         raise MissingPrivilege(
             f"refused to judge by rows of which a policy may hide some from role {session.facts.role}",
             on=session.where,

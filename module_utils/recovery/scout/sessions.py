@@ -65,6 +65,8 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
 
 OURS = "scout-recovery/"
 HOLDS_KEY = "holds advisory key"
+#: The age from which a session counts as stuck, unless another one is given: the runbook's.
+STUCK_AFTER_SECONDS: t.Final = 600.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import NotReached
+from ..core.errors import NotConverged
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -36,7 +36,7 @@ def refuse_cascades(session: Session) -> None:
     found = session.rows(CASCADES, emptied=emptied, lines=names.line_items)
     if found:
         what = ", ".join(f"{row['table']} ({row['name']})" for row in found)
-        raise NotReached(
+        raise NotConverged(
             "refused to move anything",
             on=session.where,
             said=f"deleting would cascade into tables no image is kept of: {what}",

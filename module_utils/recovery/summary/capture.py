@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..core.times import readable
 from ..release.captures import document as captures_document
 from .gate import GATE
 
@@ -22,14 +23,19 @@ WHICH: t.Final = (
 )
 
 
+def of_capture(result: Mapping[str, t.Any]) -> bool:
+    """Whether this is what a capture came to, or would."""
+    return result.get("operation") == "capture"
+
+
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """The capture for a machine; None where there was none, or where it came to nothing."""
-    return {name: result[name] for name in WHICH} if "digest" in result else None
+    return {name: result[name] for name in WHICH} if of_capture(result) else None
 
 
 def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
     """What it has, and what differs from the capture before, each on lines of its own; a refusal says it in its own words."""
-    if "digest" not in result or result.get("failed"):
+    if not of_capture(result) or result.get("failed"):
         return {}
     return {"holds": captures_document.counted(result["kinds"]), "since": _since(result)}
 
@@ -45,7 +51,7 @@ def _since(result: Mapping[str, t.Any]) -> str:
         renamed=tuple((old, new) for old, new in differs["renamed"]),
         changed={key: tuple(names) for key, names in differs["changed"].items()},
     )
-    return f"{compared['release']} of {str(compared['captured_at'])[:16].replace('T', ' ')} UTC: {changes.first()}"
+    return f"{compared['release']} of {readable(compared['captured_at'])[:16]} UTC: {changes.first()}"
 
 
 def what_next() -> list[str]:

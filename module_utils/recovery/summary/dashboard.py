@@ -11,7 +11,7 @@ import re
 import textwrap
 import typing as t
 
-from ..core.text import count, cut
+from ..core.text import count, cut, printable
 from ..health.assessment import shown
 
 if t.TYPE_CHECKING:
@@ -37,9 +37,9 @@ SHORT: t.Final = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d")
 
 def page(result: Mapping[str, t.Any]) -> list[str]:
     """The page of scout_dashboard_info's result; no line is wider than a terminal, and nothing in it controls one."""
-    asked = _moment(str(result.get("asked_at", "")))
+    asked = _to_the_minute(str(result.get("asked_at", "")))
     head, tail = "dashboard of ", f", {asked} UTC, {result.get('verdict', '')}"
-    lines = [head + cut(_plain(result.get("database", "")), WIDTH - len(head) - len(tail)) + tail]
+    lines = [head + cut(_printable(result.get("database", "")), WIDTH - len(head) - len(tail)) + tail]
     heading = ""
     queries: Sequence[Result] = result.get("queries") or ()
     for query in queries:
@@ -57,7 +57,7 @@ def _query(query: Result, year: str) -> list[str]:
         told = f"{len(rows)} of {count(query['total'], 'row')}, {told}"
     lines = [f"  {query['name']}  ({told})"]
     if query["error"]:
-        why = _plain(query["error"]) + (f". Next: {query['next_step']}" if query["next_step"] else "")
+        why = _printable(query["error"]) + (f". Next: {query['next_step']}" if query["next_step"] else "")
         lines += _labelled("failed", why)
     else:
         lines += table(rows, year) if rows else [f"{INDENT}no row"]
@@ -82,7 +82,7 @@ def _figures(figures: Sequence[Mapping[str, t.Any]]) -> str:
 
 def _remark(figure: Mapping[str, t.Any]) -> str:
     """How a figure is judged, and why where that is not well."""
-    status, reason = str(figure["status"]), cut(_plain(figure["reason"]), REASON)
+    status, reason = str(figure["status"]), cut(_printable(figure["reason"]), REASON)
     if status == "unknown":
         return reason or status
     if status == "unjudged":
@@ -108,7 +108,7 @@ def table(rows: list[Result], year: str = "") -> list[str]:
         ]
         _narrow(widths, least, WIDTH - len(INDENT) - 2 * (len(widths) - 1))
     heads = [
-        _folded([cut(word, width) for word in HEAD.findall(_plain(name))], width, "_")
+        _folded([cut(word, width) for word in HEAD.findall(_printable(name))], width, "_")
         for name, width in zip(names, widths, strict=True)
     ]
     height = max(map(len, heads))
@@ -151,7 +151,7 @@ def _line(texts: list[str], widths: list[int], right: list[bool]) -> str:
 
 
 def _words(name: str) -> list[str]:
-    return [word for word in _plain(name).split("_") if word] or [""]
+    return [word for word in _printable(name).split("_") if word] or [""]
 
 
 def _folded(pieces: list[str], width: int, glue: str = "") -> list[str]:
@@ -178,19 +178,18 @@ def _cell(value: t.Any, year: str) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
     if isinstance(value, str):
-        return _moment(_plain(value), year)
+        return _to_the_minute(_printable(value), year)
     if isinstance(value, dict):
         entries = t.cast("dict[str, t.Any]", value)
-        return ", ".join(f"{_plain(name)} {_cell(inner, year)}" for name, inner in entries.items()) or "-"
-    return _plain(json.dumps(value, ensure_ascii=False))
+        return ", ".join(f"{_printable(name)} {_cell(inner, year)}" for name, inner in entries.items()) or "-"
+    return _printable(json.dumps(value, ensure_ascii=False))
 
 
-def _moment(text: str, year: str = "") -> str:
+def _to_the_minute(text: str, year: str = "") -> str:
     """To the minute, which is enough for a page that is in UTC, and without the year where it is this one."""
     found = MOMENT.fullmatch(text)
     return text if found is None else f"{found[1].removeprefix(year)} {found[2]}".lstrip("-")
 
 
-def _plain(text: t.Any) -> str:
-    """One line in which nothing moves a cursor: what stands in a pipeline's rows came from anywhere."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+def _printable(text: t.Any) -> str:
+    return printable(text, "?")

@@ -41,9 +41,14 @@ LABELS: t.Final = {"fail": "fails", "inconclusive": "unsure", "warn": "warns"}
 LONGEST: t.Final = 160
 
 
+def judged(result: Mapping[str, t.Any]) -> bool:
+    """Whether this is what a gate said, and not why it could not be asked."""
+    return result.get("operation") == "gate"
+
+
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """The gate for a machine; None where there was none, or where it came to nothing."""
-    return {name: result[name] for name in WHICH} if "verdict" in result else None
+    return {name: result[name] for name in WHICH} if judged(result) else None
 
 
 def outcome(result: Mapping[str, t.Any]) -> str:
@@ -53,7 +58,7 @@ def outcome(result: Mapping[str, t.Any]) -> str:
 
 def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
     """The verdict, then what fails, what cannot be told and what warns, and the smoke test, each on lines of its own."""
-    if "verdict" not in result:
+    if not judged(result):
         return {}
     made = {"found": str(result["summary"])}
     for status, label in LABELS.items():
@@ -65,7 +70,7 @@ def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
 
 def what_next(result: Mapping[str, t.Any]) -> list[str]:
     """What to do where it does not pass."""
-    if result.get("ok") or "verdict" not in result:
+    if result.get("ok") or not judged(result):
         return []
     if result["verdict"] == "paused":
         return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..core.times import readable
 from ..incidents import timeline
 
 if t.TYPE_CHECKING:
@@ -41,14 +42,15 @@ MEANS: t.Final = ("lease", "pause", "resume", "complete_pause", "unfinished")
 
 def record_of(result: Mapping[str, t.Any]) -> Result:
     """The record in what either module returned; empty where there is none."""
-    if "record" in result:
+    if result.get("operation") == "incident_info":
         return result["record"] or {}
-    return dict(result) if "phases" in result else {}
+    return dict(result) if result.get("operation") == "incident" else {}
 
 
 def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
     """The record with the checklist as it is now that people were told."""
-    return result | {"phases": told["phases"]} if "phases" in result and "phases" in told else result
+    phases = told.get("phases")
+    return result | {"phases": phases} if result.get("operation") == "incident" and phases else result
 
 
 def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
@@ -147,9 +149,9 @@ def now(result: Mapping[str, t.Any]) -> str:
     if not record:
         return "nothing was changed"
     if record["state"] == "closed":
-        return f"{record['incident']} is closed since {_clock(record['closed_at'])}"
-    text = f"{record['incident']} is open, {record['severity']}, since {_clock(record['opened_at'])}"
-    return f"{text}; next update by {_clock(record['next_update_at'])}" if record["next_update_at"] else text
+        return f"{record['incident']} is closed since {_minute(record['closed_at'])}"
+    text = f"{record['incident']} is open, {record['severity']}, since {_minute(record['opened_at'])}"
+    return f"{text}; next update by {_minute(record['next_update_at'])}" if record["next_update_at"] else text
 
 
 def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
@@ -166,11 +168,6 @@ def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
     late = [each["what"] for each in record["overdue"]]
     made = [f"{UPDATE} -e \"text='…'\" -e next_update_minutes=30"] if "update" in late else []
     return [*made, ASSESS] if operation == "incident_open" or "response" in late else made
-
-
-def _clock(moment: str) -> str:
-    """A moment as results have it, to the minute."""
-    return f"{moment[:16].replace('T', ' ')} UTC"
 
 
 def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
@@ -201,3 +198,7 @@ def _why(made: Mapping[str, t.Any]) -> str:
     if made["outcome"] == "not_passed":
         return f"the gate says {gate.get('verdict')}"
     return ", ".join(made["blockers"]).replace("_", " ") if made["outcome"] == "left_paused" else ""
+
+
+def _minute(moment: str) -> str:
+    return f"{readable(moment)[:16]} UTC"

@@ -39,7 +39,7 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
         whole.write(text)
         return text.getvalue()
 
-    files.change(path, with_it, "junit_file")
+    files.update(path, with_it, "junit_file")
 
 
 def required(file: str = "junit_file") -> t.Any:

@@ -9,6 +9,8 @@ import textwrap
 import typing as t
 
 from ..core.text import count, cut
+from ..core.times import readable
+from ..ledger import actions
 from ..scout import contract
 
 if t.TYPE_CHECKING:
@@ -17,7 +19,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 #: The steps that move rows, each a role and a module of that name; and the one that takes schemas back.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window", "restore")
+STEPS: t.Final = (*actions.MOVES, *actions.RESTORE)
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
@@ -70,7 +72,7 @@ def _narrowed(asked: Mapping[str, t.Any]) -> Iterator[str]:
 
 def _time_of(result: Mapping[str, t.Any]) -> str:
     window: Mapping[str, t.Any] = _of(result, "window") or {}
-    start, end = (_moment(window.get(name)) for name in ("start", "end"))
+    start, end = (readable(window.get(name)) for name in ("start", "end"))
     if not start and not end:
         return ""
     until = f"{'to' if start else 'up to'} {end}" if end else ""
@@ -86,7 +88,7 @@ def rows(result: Mapping[str, t.Any]) -> str:
     for name, words in (("put_back", "back"), ("taken", "out")):
         if some := counted(_of(result, name) or {}):
             text += f"; {words}: {', '.join(some)}"
-    if requeued := _number(_of(result, "requeued")):
+    if requeued := _counted(_of(result, "requeued")):
         text += f"; {count(requeued, 'kept event')} requeued"
     days: list[t.Any] = _of(result, "gold_days") or []
     if days:
@@ -98,12 +100,12 @@ def rows(result: Mapping[str, t.Any]) -> str:
 def _redriven(result: Mapping[str, t.Any], name: str) -> int:
     """How many entries came to this; of those that failed only the first are listed, and the ledger has the number."""
     effects: Result = result.get("effects") or {}
-    return _number(effects["failed"] if name == "failures" and "failed" in effects else _of(result, name))
+    return _counted(effects["failed"] if name == "failures" and "failed" in effects else _of(result, name))
 
 
 def counted(moved: Mapping[str, t.Any]) -> list[str]:
     """The name of every table with rows, and their number: `orders 1,234`."""
-    return [f"{_table(name)} {_number(moved[name]):,}" for name in _ordered(moved)]
+    return [f"{_table(name)} {_counted(moved[name]):,}" for name in _ordered(moved)]
 
 
 def _table(name: str) -> str:
@@ -113,7 +115,7 @@ def _table(name: str) -> str:
 def _ordered(moved: Mapping[str, t.Any]) -> list[str]:
     """The names of what has rows, those of TABLES first."""
     names = [*TABLES, *(name for name in moved if name not in TABLES)]
-    return [name for name in names if _number(moved.get(name))]
+    return [name for name in names if _counted(moved.get(name))]
 
 
 def conflicts(result: Mapping[str, t.Any]) -> str:
@@ -121,7 +123,7 @@ def conflicts(result: Mapping[str, t.Any]) -> str:
     found: list[t.Any] = _of(result, "conflicts") or []
     if not found:
         return ""
-    return f"{count(_of(result, 'conflicting') or len(found), 'conflict')}: {'; '.join(map(_plain, found[:FEW]))}"
+    return f"{count(_of(result, 'conflicting') or len(found), 'conflict')}: {'; '.join(map(_conflict, found[:FEW]))}"
 
 
 def way_back(result: Mapping[str, t.Any]) -> list[str]:
@@ -159,7 +161,7 @@ def table(runs: list[Result]) -> list[str]:
     made = [_columns("run id", "when (UTC)", "action")]
     for run in runs:
         run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))
-        made.append(_columns(run_id, _moment(run.get("started_at"))[:16], action))
+        made.append(_columns(run_id, readable(run.get("started_at"))[:16], action))
         whose = f"{cut(incident, 32)}, {cut(actor, 32)}"
         # Whether it can be undone is the last thing to be cut.
         undone = _undone(run)
@@ -186,8 +188,8 @@ def _effects(run: Mapping[str, t.Any]) -> str:
                 for each in _ordered(moved)
             ]
             parts += [("" if name == "moved" else f"{name.replace('_', ' ')} ") + ", ".join(some)] if some else []
-        elif _number(value):
-            parts.append(f"{_number(value):,} {name.replace('_', ' ')}")
+        elif _counted(value):
+            parts.append(f"{_counted(value):,} {name.replace('_', ' ')}")
     text = ", ".join(parts)
     return text if run.get("status") in (None, "succeeded") else f"{run['status']}{': ' if text else ''}{text}"
 
@@ -203,16 +205,12 @@ def _of(result: Mapping[str, t.Any], name: str) -> t.Any:
     return effects.get(name) if value is None else value
 
 
-def _number(value: t.Any) -> int:
+def _counted(value: t.Any) -> int:
     """A count, given as such or as what is to be counted."""
     return int(value or 0) if value is None or isinstance(value, int | float | str) else len(value)
 
 
-def _moment(value: t.Any) -> str:
-    return str(value or "").replace("T", " ").removesuffix("+00:00").removesuffix("Z").partition(".")[0]
-
-
-def _plain(value: t.Any) -> str:
+def _conflict(value: t.Any) -> str:
     """A conflict in words, whichever way it is given."""
     if not isinstance(value, dict):
         return str(value)

@@ -9,11 +9,11 @@ import dataclasses
 import typing as t
 
 from ..core.errors import BadInput
-from . import drill as drills
-from . import gate as gates
-from . import incident as records
-from . import rollback as rollbacks
-from .moves import MOVES
+from . import drill as summary_drill
+from . import gate as summary_gate
+from . import incident as summary_incident
+from . import rollback
+from .moves import STEPS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ Result = dict[str, t.Any]
 #: Outcomes that leave nothing for anybody to do at once; every other one makes the exit code differ from 0.
 AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
 GOOD: t.Final = frozenset(
-    {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", gates.PASSED, *AS_WANTED}
+    {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", summary_gate.PASSED, *AS_WANTED}
 )
 #: Steps that are done for others.
 PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
@@ -57,24 +57,24 @@ class Story:
     @property
     def ran(self) -> dict[str, Result]:
         """The steps that came to a result, in order; a plan that was not carried out stands for what it is the plan of."""
-        steps = {name: result for name, result in self.steps.items() if name != records.TOLD}
+        steps = {name: result for name, result in self.steps.items() if name != summary_incident.TOLD}
         for name in [name for name in steps if name == "plan" or name.startswith("plan_")]:
             of = self.moving if name == "plan" else name.removeprefix("plan_")
             plan = steps.pop(name) or {}
             if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
                 steps[of] = plan
-        return {name: records.explained(name, r) for name, r in steps.items() if r and not r.get("skipped")}
+        return {name: summary_incident.explained(name, r) for name, r in steps.items() if r and not r.get("skipped")}
 
     @property
     def moving(self) -> str:
         """The step that moves rows; empty where the operation has none."""
-        return next((name for name in self.steps if name in MOVES), "")
+        return next((name for name in self.steps if name in STEPS), "")
 
     @property
     def move(self) -> Result:
         """What that step came to; in check mode, what it would."""
         result = self.ran.get(self.moving, {})
-        return rollbacks.with_rehearsal(result, self.steps.get("plan") or {}) if self.goes_back else result
+        return rollback.with_rehearsal(result, self.steps.get("plan") or {}) if self.goes_back else result
 
     @property
     def failure(self) -> Result | None:
@@ -88,7 +88,7 @@ class Story:
         if self.operation == "emergency_reset" and not self.check and self.before.get("needs_reset"):
             # Whether it helped is known only once that was looked at.
             return bool({"assess_again", "resume"} & self.ran.keys())
-        return self.operation == gates.OPERATION or bool(self.ran.keys() - (PREPARATIONS - {self.operation}))
+        return self.operation == summary_gate.OPERATION or bool(self.ran.keys() - (PREPARATIONS - {self.operation}))
 
     @property
     def before(self) -> Result:
@@ -118,17 +118,17 @@ class Story:
     @property
     def record(self) -> Result:
         """How the incident stands, where a step looked at its record."""
-        return records.after_telling(self.ran.get("incident", {}), self.steps.get(records.TOLD) or {})
+        return summary_incident.after_telling(self.ran.get("incident", {}), self.steps.get(summary_incident.TOLD) or {})
 
     @property
     def keeps_record(self) -> bool:
         """Whether this is about the record of an incident and nothing else."""
-        return self.operation in records.OPERATIONS
+        return self.operation in summary_incident.OPERATIONS
 
     @property
     def goes_back(self) -> bool:
         """Whether this is going back to a captured release."""
-        return self.operation == rollbacks.OPERATION
+        return self.operation == rollback.OPERATION
 
     @property
     def watch(self) -> Result:
@@ -140,8 +140,8 @@ class Story:
         """One word for a machine; see GOOD."""
         if self.failure is not None:
             return "failed"
-        if self.operation == gates.OPERATION:
-            return gates.outcome(self.gate)
+        if self.operation == summary_gate.OPERATION:
+            return summary_gate.outcome(self.gate)
         if self.check:
             return "planned"
         if self._judged:
@@ -161,9 +161,9 @@ class Story:
     @property
     def _judged(self) -> str:
         """The outcome where a verdict decides it and not what was done; empty elsewhere."""
-        if self.operation == drills.OPERATION:
-            return gates.PASSED if self.drill.get("verdict") == "passed" else gates.NOT_PASSED
-        return gates.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""
+        if self.operation == summary_drill.OPERATION:
+            return summary_gate.PASSED if self.drill.get("verdict") == "passed" else summary_gate.NOT_PASSED
+        return summary_gate.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""
 
     @property
     def changed(self) -> bool:
@@ -177,9 +177,9 @@ class Story:
             result = self.ran.get(name)
             if result is None:
                 continue
-            if name.startswith(("assess", "gate")) and "ingestion" in result:
+            if name.startswith(("assess", "gate")) and result.get("ingestion"):
                 return result["ingestion"]["state"]
-            if "state" in result:
+            if result.get("state"):
                 return result["state"]
             if name.endswith("pause") and result.get("failed"):
                 return "unknown"

@@ -12,14 +12,9 @@ from pathlib import Path
 
 from ..core import files
 from ..core.text import count, cut, in_words
+from ..core.values import as_list
 from ..scout import contract
-from . import capture as captures
-from . import drill as drills
-from . import gate as gates
-from . import incident as records
-from . import layout, moves
-from . import rollback as rollbacks
-from . import watch as watches
+from . import capture, drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
 FORMAT: t.Final = "scout-recovery-result/1"
@@ -64,14 +59,14 @@ def document(story: Story) -> Result:
         "blockers": story.after.get("blockers", []),
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": None if story.goes_back else moves.as_document(story.move),
-        "runs": _list(story.ran.get("runs", {}).get("runs")),
-        "watch": watches.as_document(story.watch),
-        "gate": gates.as_document(story.gate),
-        "release": captures.as_document(story.capture),
-        "rollback": rollbacks.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
-        "record": records.as_document(story.record),
-        "dashboard": _list(story.ran.get("dashboard", {}).get("queries")),
-        "drill": drills.as_document(story.drill),
+        "runs": as_list(story.ran.get("runs", {}).get("runs")),
+        "watch": watch.as_document(story.watch),
+        "gate": gate.as_document(story.gate),
+        "release": capture.as_document(story.capture),
+        "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
+        "record": incident.as_document(story.record),
+        "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
+        "drill": drill.as_document(story.drill),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -84,7 +79,7 @@ def lines(story: Story) -> list[str]:
     """At most twenty lines of 79 columns: what was wrong, what was done, the state now, the way back, what next. The path of
     a chart is never broken. A list of runs is as long as it is."""
     if story.drill and story.failure is None:
-        return drills.lines(story.drill, story.seconds, check=story.check)
+        return drill.lines(story.drill, story.seconds, check=story.check)
     title = f"{story.operation.replace('_', ' ')} of {story.database}"
     if story.incident != "adhoc":
         title += f", incident {story.incident}"
@@ -92,14 +87,14 @@ def lines(story: Story) -> list[str]:
         title += f", {in_words(story.seconds)}"
     headline = cut(title, layout.WIDTH)
     if story.operation == "runs" and story.failure is None:
-        return [headline, *moves.table(_list(story.ran.get("runs", {}).get("runs")))]
+        return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
-        **rollbacks.parts(story.move, story.ran, story.left_out, check=story.check),
-        **captures.parts(story.capture),
-        **records.parts(story.operation, story.record),
-        "saw": watches.saw(story.watch, check=story.check),
+        **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
+        **capture.parts(story.capture),
+        **incident.parts(story.operation, story.record),
+        "saw": watch.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
         "who": _who(story),
@@ -107,9 +102,9 @@ def lines(story: Story) -> list[str]:
         "clash": moves.conflicts(story.move),
         "chart": "",
         "files": "",
-        **(rollbacks.gate(story.gate) if story.goes_back else gates.parts(story.gate)),
-        "now": records.now(story.record) if story.keeps_record and not story.check else _now(story),
-        "lacks": records.lacking(story.operation, story.record),
+        **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
+        "now": incident.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
         "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
@@ -122,8 +117,8 @@ def lines(story: Story) -> list[str]:
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
     commands = [line for command in _unbroken(story) for line in layout.folded(command, room)]
     bodies["undo"] = [*commands, *bodies["undo"]]
-    bodies["chart"] = [path.removeprefix(near) for path in watches.chart(story.watch)]
-    bodies["files"] = [path.removeprefix(near) for path in records.files(story.ran)]
+    bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
+    bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
     return [headline, *layout.fitted(bodies, len(commands))]
 
@@ -131,21 +126,21 @@ def lines(story: Story) -> list[str]:
 def _was(story: Story) -> str:
     """The first assessment; for a reset with the likeliest cause, which an assessment has a line of its own for."""
     text = story.before.get("summary", "")
-    causes = _list(story.before.get("diagnoses"))
+    causes = as_list(story.before.get("diagnoses"))
     return f"{causes[0]['cause']} ({text})" if causes and text and story.operation != "assess" else text
 
 
 def _causes(story: Story) -> str:
     """What an assessment found, most blocking first."""
-    causes = _list(story.before.get("diagnoses")) if story.operation == "assess" else []
+    causes = as_list(story.before.get("diagnoses")) if story.operation == "assess" else []
     return "; ".join(f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes[:3])
 
 
 def _did(story: Story) -> str:
-    if story.operation in ("assess", "preflight", gates.OPERATION):
+    if story.operation in ("assess", "preflight", gate.OPERATION):
         return ""
-    if story.operation == records.REPORT:
-        return records.written(story.ran, check=story.check)
+    if story.operation == incident.REPORT:
+        return incident.written(story.ran, check=story.check)
     silent = {
         "preflight",
         "lease",
@@ -154,7 +149,7 @@ def _did(story: Story) -> str:
         "complete_pause",
         "unfinished",
         "watch",
-    } | rollbacks.SILENT
+    } | rollback.SILENT
     if story.keeps_record:
         silent.add("gate")
     steps = {n: r for n, r in story.ran.items() if n not in silent}
@@ -178,7 +173,7 @@ def _now(story: Story) -> str:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
         return "ingestion was left as it was" if story.changed else "nothing was changed"
-    if story.operation == captures.OPERATION:
+    if story.operation == capture.OPERATION:
         return "the pipeline was left as it was"
     if story.state == "unknown":
         return _now_unseen(set(story.ran))
@@ -187,7 +182,7 @@ def _now(story: Story) -> str:
         text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
-    indicators = _list(story.after.get("indicators"))
+    indicators = as_list(story.after.get("indicators"))
     failing = [i["name"] for i in indicators if i["status"] == "fail"]
     if story.state == "running" and indicators:
         text += f", still failing: {', '.join(failing)}" if failing else ", nothing is failing"
@@ -200,7 +195,7 @@ def _now(story: Story) -> str:
 
 def _who(story: Story) -> str:
     """Whom it ended, or would, where that is all that it did."""
-    ended = _list(story.ran.get("clear", {}).get("cleared")) if story.operation == "unstick_etl" else []
+    ended = as_list(story.ran.get("clear", {}).get("cleared")) if story.operation == "terminate_sessions" else []
     return "; ".join(
         f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
         f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
@@ -220,7 +215,7 @@ def _failed(story: Story) -> str:
     wrong = [_failure(r) for r in story.ran.values() if went_wrong(r)]
     if not wrong and not story.began:
         wrong.append(_failure(NOTHING_DONE))
-    return "; ".join(dict.fromkeys(reversed(wrong) if watches.urgent(story.ran) else wrong))
+    return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
 
 def _failure(failure: Result) -> str:
@@ -234,15 +229,15 @@ def _failure(failure: Result) -> str:
 
 
 def _warnings(story: Story) -> list[str]:
-    told = [str(w) for r in story.ran.values() for w in _list(r.get("warnings"))]
+    told = [str(w) for r in story.ran.values() for w in as_list(r.get("warnings"))]
     if story.keeps_record:
-        told = records.in_order(told, story.record)
-    return list(dict.fromkeys([*told, *records.unrecorded(story.steps.get(records.TOLD) or {})]))
+        told = incident.in_order(told, story.record)
+    return list(dict.fromkeys([*told, *incident.unrecorded(story.steps.get(incident.TOLD) or {})]))
 
 
 def _unbroken(story: Story) -> list[str]:
     """Commands that bring back what moved or went back."""
-    return [] if story.check else [*moves.way_back(story.move), *rollbacks.way_back(story.ran)]
+    return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
@@ -255,7 +250,7 @@ def _undo(story: Story) -> list[str]:
     elif story.operation == "resume_ingestion" and story.changed:
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
-    poison = _list(drained.get("poison")) or _list(drained.get("drained", {}).get("poison"))
+    poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
     if poison:
         kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
@@ -274,14 +269,14 @@ def _next(story: Story) -> list[str]:
     if story.failure is not None:
         return _after_failing(story, story.failure)
     if story.gate and not story.goes_back and not story.keeps_record:
-        return gates.what_next(story.gate)
+        return gate.what_next(story.gate)
     if story.check:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
     if story.capture or story.keeps_record:
-        return captures.what_next() if story.capture else records.what_next(story.operation, story.record)
-    causes: list[str] = [d["next_command"] for d in _list(story.after.get("diagnoses"))]
-    causes = causes or records.what_next(story.operation, story.record)
+        return capture.what_next() if story.capture else incident.what_next(story.operation, story.record)
+    causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]
+    causes = causes or incident.what_next(story.operation, story.record)
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
@@ -295,7 +290,7 @@ def _next(story: Story) -> list[str]:
         causes = [
             command
             for command in causes
-            if not command.startswith((RESET, RESUME)) and rollbacks.ROLLBACK not in command
+            if not command.startswith((RESET, RESUME)) and rollback.ROLLBACK not in command
         ]
     return causes[:1]
 
@@ -310,17 +305,17 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh")) and not story.goes_back:
         # What the pipeline's own functions cannot do may be what a deployment did to them.
         again += [
-            c["next_command"] for c in _list(story.before.get("diagnoses")) if rollbacks.ROLLBACK in c["next_command"]
+            c["next_command"] for c in as_list(story.before.get("diagnoses")) if rollback.ROLLBACK in c["next_command"]
         ]
-    return [*watches.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+    return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 
 def _after_moving(story: Story) -> list[str]:
     """What is left to do after rows moved, or schemas went back."""
     if not story.goes_back:
         return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
-    asked = rollbacks.what_next(story.ran)
-    return asked if story.outcome == gates.NOT_PASSED else [*asked, *_resume_by_hand(story)]
+    asked = rollback.what_next(story.ran)
+    return asked if story.outcome == gate.NOT_PASSED else [*asked, *_resume_by_hand(story)]
 
 
 def _resume_by_hand(story: Story) -> list[str]:
@@ -343,16 +338,12 @@ def save(path: Path, made: Result, run_key: str) -> None:
         text = json.dumps({"format": FORMAT, "run_key": run_key, "results": [*kept, made]}, indent=1, default=str)
         return f"{text}\n".encode(errors="replace")
 
-    files.change(path, with_it, "result_file")
+    files.update(path, with_it, "result_file")
 
 
 def _of_this_run(text: bytes, run_key: str) -> list[Result]:
     try:
         found: Result = json.loads(text)
-        return _list(found["results"]) if found["run_key"] == run_key else []
+        return as_list(found["results"]) if found["run_key"] == run_key else []
     except (ValueError, LookupError, TypeError):
         return []
-
-
-def _list(value: t.Any) -> list[t.Any]:
-    return value or []

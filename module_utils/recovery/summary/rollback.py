@@ -8,9 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ..core.text import count, in_words
+from ..core.times import readable
 from ..release.captures import document as captures_document
 from ..release.planner.lock_hazards import LOSES
-from . import gate as gates
+from . import gate as summary_gate
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "veri
 
 def of_schema(result: Mapping[str, t.Any]) -> bool:
     """Whether this is a schema that went back to a capture, or would; an undo may be that, too."""
-    return "step_count" in result
+    return result.get("operation") == "rollback"
 
 
 def with_rehearsal(result: Result, plan: Result) -> Result:
@@ -82,15 +83,15 @@ def parts(
     if of_schema(result):
         made["back"] = "; ".join(_back(result, check=check))
         made["data"] = "; ".join(_data(result, check=check))
-    application = [ran[name] for name in ("revert", "deploy") if name in ran and not ran[name].get("failed")]
-    made["app"] = "; ".join(_application(each, check=check) for each in application)
+    application = [name for name in ("revert", "deploy") if name in ran and not ran[name].get("failed")]
+    made["app"] = "; ".join(_application(name, ran[name], check=check) for name in application)
     made["left"] = "; ".join(f"{name}, as {why}" for name, why in left_out.items())
     return made
 
 
 def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
-    captured = str(result.get("captured_at") or "")[:16].replace("T", " ")
+    captured = readable(result.get("captured_at"))[:16]
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
     if not result["step_count"]:
@@ -137,12 +138,12 @@ def _few(what: list[str]) -> str:
     return f"{', '.join(what[:FEW])}{more}"
 
 
-def _application(result: Mapping[str, t.Any], *, check: bool) -> str:
+def _application(step: str, result: Mapping[str, t.Any], *, check: bool) -> str:
     """What became of the branch, or of the function, in fewer words than the module's where something was done."""
     if check or not result.get("changed"):
         return str(result.get("summary", "")).partition(TO_PUSH)[0]
     commit = str(result.get("commit") or "")[:10]
-    if "function" in result:
+    if step == "deploy":
         return f"{result['function']} deployed from {commit}"
     target = f", its tree now that of {result['target'][:10]}" if result.get("target") else ""
     return f"{result['branch']} reverted by {commit}, {'pushed' if result.get('pushed') else 'not pushed'}{target}"
@@ -151,7 +152,7 @@ def _application(result: Mapping[str, t.Any], *, check: bool) -> str:
 def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
     """What the gate says, which is one of many steps here: on one line where it passes."""
     if not result.get("ok"):
-        return {"gate" if name == "found" else name: text for name, text in gates.parts(result).items()}
+        return {"gate" if name == "found" else name: text for name, text in summary_gate.parts(result).items()}
     smoke: Result = result.get("smoke") or {}
     sale = "; a synthetic sale went through" if smoke.get("status") == "pass" else ""
     return {"gate": str(result["summary"]).rpartition("; ")[2] + sale}
@@ -178,8 +179,8 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
             ]
         # It was asked while we held the pause: that is no cause.
         causes: list[Result] = gate.get("diagnoses") or []
-        others = [cause for cause in causes if cause["next_command"] != gates.RESUME]
-        *wanted, _ = gates.what_next({**gate, "diagnoses": others})
-        return [*(wanted or [gates.ASSESS]), AGAIN]
+        others = [cause for cause in causes if cause["next_command"] != summary_gate.RESUME]
+        *wanted, _ = summary_gate.what_next({**gate, "diagnoses": others})
+        return [*(wanted or [summary_gate.ASSESS]), AGAIN]
     push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
     return [push] if push else []

@@ -20,7 +20,7 @@ WHICH: t.Final = ("verdict", "why", "run_id", "seconds", "planned", "counts", "t
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """What a watch saw, for a machine; None where there was none, or where it could not begin."""
-    return {name: result.get(name) for name in WHICH} if "verdict" in result else None
+    return {name: result.get(name) for name in WHICH} if result.get("operation") == "watch" else None
 
 
 def saw(result: Mapping[str, t.Any], *, check: bool) -> str:

@@ -303,7 +303,7 @@ def test_a_role_reads_the_log_with_the_grants_that_are_documented(logging_db: st
 #: Writes the rows of a query as evidence, and says how much memory its process has ever held.
 EXPORT = """
 import json, pathlib, resource, sys
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import archive, collect
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import session as sessions
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import sql
@@ -318,7 +318,7 @@ def counted(rows):
     for row in rows:
         read += len(row)
         yield row
-with sessions.open_session(sessions.Settings(dsn=dsn)) as session, archive.opened(base, Scrubber()) as made:
+with sessions.open_session(sessions.Settings(dsn=dsn)) as session, archive.opened(base, Redactor()) as made:
     with session.read(statement_timeout_seconds=600):
         made.add("full", counted(collect.streamed(session, query)))
     made.finish(base, {"incident": "INC-1", "database": "scout"})

@@ -573,7 +573,9 @@ def test_a_stuck_etl_is_diagnosed_by_the_session_to_end(scout_db: str, variant: 
         root = held.pids.get("blocker", held.pids["etl"])
         first = result["diagnoses"][0]
         assert f"pid {root} " in first["cause"]
-        assert first["next_command"] == f"ansible-playbook playbooks/unstick_etl.yml -e stuck_after_seconds={STUCK}"
+        assert (
+            first["next_command"] == f"ansible-playbook playbooks/terminate_sessions.yml -e stuck_after_seconds={STUCK}"
+        )
         assert "stuck_sessions" in result["needs_reset"]
         assert "stuck_sessions" in result["blockers"]
         assert "stuck_sessions" not in assess(scout_db)["needs_reset"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import (
     bootstrap,
     controller,
@@ -59,10 +59,10 @@ def broken_off(ledger: Ledger, action: str = "quarantine", asked: Any = ASKED, *
             if effects:
                 with ledger.session.write():
                     begun.record(**effects)
-            raise NotReached("could not go on", said="no")
+            raise NotConverged("could not go on", said="no")
 
     begun = runs.Run(ledger, "")
-    with pytest.raises(NotReached) as raised:
+    with pytest.raises(NotConverged) as raised:
         fail()
     run = begun
     told = {"changed": True, "run_id": run.run_id, "effects": effects} if effects else {}

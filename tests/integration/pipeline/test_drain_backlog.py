@@ -457,7 +457,8 @@ CREATE SEQUENCE attempts; GRANT USAGE ON attempts TO PUBLIC;
 CREATE FUNCTION flaky() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF nextval('public.attempts') < 4 THEN
-        RAISE EXCEPTION 'not now' USING ERRCODE = '{}', CONSTRAINT = 'etl_processed_pkey';
+        RAISE EXCEPTION 'not now' USING ERRCODE = '{}', SCHEMA = 'scout', TABLE = 'etl_processed',
+            CONSTRAINT = 'etl_processed_pkey';
     END IF;
     RETURN NULL;
 END $$;
@@ -617,7 +618,7 @@ def test_a_lock_on_silver_is_reported_with_its_holder(scout_db: str) -> None:
         result = failing(scout_db)
         assert result["error"]["sqlstate"] == "55P03"
         assert f"pid {other.info.backend_pid} (postgres, forgotten, idle in transaction)" in result["msg"]
-        assert "unstick_etl.yml" in result["error"]["next_step"]
+        assert "terminate_sessions.yml" in result["error"]["next_step"]
         assert (result["loaded"], result["changed"], dead(scout_db)) == (20, True, set())
     assert drain(scout_db)["loaded"] == 41
 

@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, RESTORE
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
@@ -30,7 +31,7 @@ ROLE = "scout_operator"
 
 LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
 #: What the documented role may do unless it is made with more.
-OPERATES = [action for action in preflight.ACTIONS if action not in preflight.RESTORE]
+OPERATES = [action for action in preflight.ACTIONS if action not in RESTORE]
 ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
 
 #: What is taken away, from whom, and which grant has to be named for it; the last one makes the role inherit more.
@@ -225,7 +226,7 @@ def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -
     assert grants(operator, actions=["assess", "pause"]) == []
     assert grants(operator, actions=["clear"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
     assert len(grants(operator)) == 3
-    for action in preflight.MOVES:
+    for action in MOVES:
         [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]
         assert (missing["action"], missing["what"]) == (action, "DELETE ON scout.bronze_events")
 

@@ -19,7 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
-from tests.integration.modules import Result, call, connect, executed, job_in_flight, jobs, one, operator, rows
+from tests.integration.modules import Result, call, connect, executed, gone, job_in_flight, jobs, one, operator, rows
 from tests.integration.oracle import START, arrive
 from tests.integration.renamed import NAMES, old_names, rename
 
@@ -128,6 +128,16 @@ def test_stuck_sessions_are_found_by_what_they_hold(scout_db: str) -> None:
     said = json.dumps(found)
     assert f"holds advisory key {NAMES['gold_lock']}" in said
     assert "writes pos.check" in said
+
+
+def test_the_holder_of_the_lock_is_ended(scout_db: str) -> None:
+    rename(scout_db)
+    with connect(scout_db) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s::bigint)", [NAMES["gold_lock"]])
+        pid = holder.info.backend_pid
+        ended = ran("scout_sessions", scout_db, stuck_after_seconds=0.001)
+        assert [session["pid"] for session in ended["cleared"]] == [pid]
+    assert gone(scout_db, pid)
 
 
 def test_pause_and_resume(scout_db: str) -> None:
@@ -254,6 +264,28 @@ def test_capture(scout_db: str) -> None:
     assert captured["changed"]
     scope = "SELECT document -> 'scope' ->> 'schemas' FROM scout_ops.releases"
     assert one(scout_db, scope) == '["pos"]'
+
+
+def test_a_release_of_it_comes_back(scout_db: str) -> None:
+    rename(scout_db)
+    ran("scout_release", scout_db, release="v1")
+    with connect(scout_db) as connection:
+        connection.execute("DROP VIEW pos.how_good")
+        connection.execute("ALTER TABLE pos.receipt ADD COLUMN note text")
+    ran("scout_ingestion", scout_db, state="paused")
+    restored = ran("scout_release", scout_db, state="restored", release="v1", allow_lossy=True)
+    assert restored["changed"]
+    assert one(scout_db, "SELECT to_regclass('pos.how_good') IS NOT NULL")
+    column = (
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = 'pos.receipt'::regclass AND attname = 'note' AND attnum > 0"
+    )
+    assert one(scout_db, column) == 0
+
+
+def test_a_watch(scout_db: str) -> None:
+    rename(scout_db)
+    watched = ran("scout_watch", scout_db, duration="2", interval_seconds=0.5, consecutive=2, chart=False)
+    assert watched["samples"]
 
 
 def test_evidence(scout_db: str, tmp_path: Path) -> None:

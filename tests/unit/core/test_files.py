@@ -23,9 +23,9 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.json"
-    files.put(path, b"one", mode=files.OWNER)
+    files.write(path, b"one", mode=files.OWNER)
     with path.open("rb") as reader:
-        files.put(path, b"two")
+        files.write(path, b"two")
         assert reader.read() == b"one", "who reads it has the file of before, whole"
     assert (path.read_bytes(), mode(path)) == (b"two", 0o600)
     assert names(path.parent) == ["a.json"]
@@ -34,7 +34,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
 def test_a_file_that_was_not_there_has_the_mode_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        files.put(tmp_path / "a", b"")
+        files.write(tmp_path / "a", b"")
     finally:
         os.umask(before)
     assert mode(tmp_path / "a") == 0o640
@@ -43,24 +43,24 @@ def test_a_file_that_was_not_there_has_the_mode_of_the_umask(tmp_path: Path) -> 
 def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     there = tmp_path / "there"
     (tmp_path / "link").symlink_to(there)
-    files.put(tmp_path / "link", b"one")
-    files.change(tmp_path / "link", lambda before: before + b" two")
+    files.write(tmp_path / "link", b"one")
+    files.update(tmp_path / "link", lambda before: before + b" two")
     assert ((tmp_path / "link").is_symlink(), there.read_bytes()) == (True, b"one two")
     (tmp_path / "null").symlink_to("/dev/null")
-    files.put(tmp_path / "null", b"one")
-    files.change(tmp_path / "null", lambda before: before + b"two")
+    files.write(tmp_path / "null", b"one")
+    files.update(tmp_path / "null", lambda before: before + b"two")
     assert Path("/dev/null").is_char_device()
 
 
 def test_what_cannot_be_made_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    files.put(path, b"one")
+    files.write(path, b"one")
 
     def broken(_before: bytes) -> bytes:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        files.change(path, broken)
+        files.update(path, broken)
     assert (path.read_bytes(), names(tmp_path)) == (b"one", ["a"])
 
 
@@ -70,22 +70,22 @@ def test_where_nothing_can_be_written_is_named(tmp_path: Path, name: str) -> Non
     path = tmp_path / name
     said = f"could not write plan_file {path}: .*Next: give a path that can be written"
     with pytest.raises(BadInput, match=said):
-        files.put(path, b"", "plan_file")
+        files.write(path, b"", "plan_file")
     with pytest.raises(BadInput, match=said):
-        files.change(path, bytes, "plan_file")
+        files.update(path, bytes, "plan_file")
     assert names(tmp_path) == ["below"]
 
 
 def test_a_name_that_no_file_has_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"could not write plan_file a.b: .*embedded null"):
-        files.put(Path("a\0b"), b"", "plan_file")
+        files.write(Path("a\0b"), b"", "plan_file")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BadInput, match=r"could not write .*/file/x: "):
-        files.add(tmp_path / "file" / "x", b"")
+        files.create(tmp_path / "file" / "x", b"")
 
 
 def appended(path: Path, number: int) -> None:
-    files.change(path, lambda before: before + b"%d\n" % number)
+    files.update(path, lambda before: before + b"%d\n" % number)
 
 
 def test_writers_wait_for_each_other(tmp_path: Path) -> None:
@@ -96,6 +96,6 @@ def test_writers_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
-    assert files.add(tmp_path / "a", b"one")
-    assert not files.add(tmp_path / "a", b"two")
+    assert files.create(tmp_path / "a", b"one")
+    assert not files.create(tmp_path / "a", b"two")
     assert ((tmp_path / "a").read_bytes(), names(tmp_path)) == (b"one", ["a"])

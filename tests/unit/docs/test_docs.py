@@ -20,6 +20,7 @@ import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import schema as ledger_schema
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from ansible_collections.scout.recovery.plugins.plugin_utils import task_options
 from tests import CHECKOUT
 
 ROOT = CHECKOUT
@@ -60,11 +61,11 @@ def defaults(role: Path) -> dict[str, Any]:
 
 
 def public_variables() -> set[str]:
-    """What the playbooks, and the defaults of the roles, take from whoever calls."""
+    """What the playbooks, the defaults of the roles and the action plugin take from whoever calls."""
     sources = [path for root in (ROOT, DRILLS) for path in root.glob("playbooks/*.yml")]
     sources += [path for root in (ROOT, DRILLS) for path in root.glob("roles/*/defaults/main.yml")]
     found = [names for path in sources for names in PUBLIC.findall(path.read_text(encoding="utf-8"))]
-    return {name for names in found for name in names if name}
+    return {name for names in found for name in names if name} | task_options.names()
 
 
 def code(page: Path) -> Iterator[str]:

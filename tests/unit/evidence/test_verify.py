@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import archive
 
 MODULE = "ansible_collections.scout.recovery.plugins.modules.scout_evidence_verify"
@@ -29,7 +29,7 @@ MODULE = "ansible_collections.scout.recovery.plugins.modules.scout_evidence_veri
 
 def keep(base: Path, incident: str = "INC-1", rows: int = 3, database: str = "scout") -> archive.Kept:
     """A small folder of evidence."""
-    with archive.opened(base, Scrubber()) as made:
+    with archive.opened(base, Redactor()) as made:
         for name in ("locks", "sessions"):
             made.add(name, (b'{"n":%d}' % number for number in range(rows)))
         return made.finish(base, {"incident": incident, "database": database})
@@ -211,14 +211,14 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     def breaking_off() -> None:
-        with archive.opened(tmp_path, Scrubber()) as made:
+        with archive.opened(tmp_path, Redactor()) as made:
             made.add("locks", iter([b"{}"]))
             made.add("sessions", rows())
 
     with pytest.raises(OSError, match="No space"):
         breaking_off()
     assert list(tmp_path.iterdir()) == []
-    with archive.opened(tmp_path, Scrubber()) as made:
+    with archive.opened(tmp_path, Redactor()) as made:
         with pytest.raises(OSError, match="No space"):
             made.add("sessions", rows())
         assert made.files == []
@@ -230,9 +230,9 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
 def test_what_was_killed_is_swept_and_what_is_at_work_is_not(tmp_path: Path) -> None:
     code = """
         import os, sys, time, pathlib
-        from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+        from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
         from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import archive
-        with archive.opened(pathlib.Path(sys.argv[1]), Scrubber()) as made:
+        with archive.opened(pathlib.Path(sys.argv[1]), Redactor()) as made:
             made.add("locks", iter([b"{}"]))
             print("ready", flush=True)
             time.sleep(60)

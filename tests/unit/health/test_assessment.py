@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs, poison_probe, sessions
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import (
+    cron_jobs,
+    event_queue,
+    poison_probe,
+    sessions,
+)
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 ETL_JOB = cron_jobs.Job(
@@ -43,10 +48,15 @@ def view(
     return refresh_gold.Freshness(refresh_gold.View(**(made | fields)), state, f"it is {state}", refreshed, behind)
 
 
+def backlog(events: int, seconds: float) -> event_queue.Backlog:
+    """So many pending events, of which the oldest has waited so long."""
+    return event_queue.Backlog(events, NOW - datetime.timedelta(seconds=seconds), seconds, NOW)
+
+
 def found(**fields: Any) -> health_facts.Facts:
     """A healthy pipeline, with these facts in place of its own."""
     healthy = {
-        "jobs": [ETL_JOB, GOLD_JOB], "stuck": sessions.Plan((), (), ()), "backlog": health_facts.Backlog(0, 0.0), "now": NOW,
+        "jobs": [ETL_JOB, GOLD_JOB], "stuck": sessions.Plan((), (), ()), "backlog": backlog(0, 0.0), "now": NOW,
         "gold": [view()], "runs": [{"status": "succeeded", "seconds": 0.5, "return_message": "1 row"}],
         "linking": {"due": 10, "due_percent": 99.0, "lines": 10, "percent": 99.0},
         "bronze_minutes": 1.0, "silver_minutes": 1.0, "dead_letters": 0,
@@ -55,7 +65,7 @@ def found(**fields: Any) -> health_facts.Facts:
 
 
 def assess(**fields: Any) -> assessment.Report:
-    return assessment.assess(found(**fields), assessment.check_thresholds({}))
+    return assessment.assess(found(**fields), thresholds.chosen({}))
 
 
 def status(report: assessment.Report) -> dict[str, str]:
@@ -78,7 +88,7 @@ def status(report: assessment.Report) -> dict[str, str]:
 )  # fmt: skip
 def test_the_runbooks_figures_and_what_lies_between_them(name: str, value: float | None, expected: str) -> None:
     better = name == "linking_coverage"
-    assert assessment.judge(value, assessment.THRESHOLDS[name], higher_is_better=better) == expected
+    assert thresholds.judge(value, thresholds.DEFAULTS[name], higher_is_better=better) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,16 +111,16 @@ def test_the_runbooks_figures_and_what_lies_between_them(name: str, value: float
 )
 def test_bad_thresholds_are_named(given: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match="threshold") as caught:
-        assessment.check_thresholds(given)
+        thresholds.chosen(given)
     assert words in str(caught.value)
     assert caught.value.next_step
 
 
 def test_thresholds_replace_the_figures_they_name() -> None:
-    made = assessment.check_thresholds({"silver_staleness": {"ok": 2, "fail": "4"}, "linking_coverage": {"ok": 97}})
+    made = thresholds.chosen({"silver_staleness": {"ok": 2, "fail": "4"}, "linking_coverage": {"ok": 97}})
     assert made["silver_staleness"] == {"ok": 2.0, "fail": 4.0}
     assert made["linking_coverage"] == {"ok": 97.0, "fail": 90}
-    assert made["gold_staleness"] == assessment.THRESHOLDS["gold_staleness"] == {"ok": 10, "fail": 15}
+    assert made["gold_staleness"] == thresholds.DEFAULTS["gold_staleness"] == {"ok": 10, "fail": 15}
 
 
 def test_healthy_is_healthy() -> None:
@@ -138,21 +148,21 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"runs": []}, "healthy", (), ()),
         ({"dead_letters": 3}, "degraded", (), ()),
         ({"alerts": EMPTY}, "healthy", (), ()),
-        ({"backlog": health_facts.Backlog(300, 240.0)}, "healthy", (), ()),
+        ({"backlog": backlog(300, 240.0)}, "healthy", (), ()),
         ({"gold": STALE}, "healthy", (), ()),
-        ({"backlog": health_facts.Backlog(3, 400.0)}, "degraded", ("backlog_age",), ()),
-        ({"backlog": health_facts.Backlog(3, 1000.0)}, "failing", ("backlog_age",), ("backlog_age",)),
+        ({"backlog": backlog(3, 400.0)}, "degraded", ("backlog_age",), ()),
+        ({"backlog": backlog(3, 1000.0)}, "failing", ("backlog_age",), ("backlog_age",)),
         ({"alerts": PRICY}, "failing", ("critical_alerts",), ("critical_alerts",)),
         ({"gold": LATE}, "degraded", ("gold_staleness", "stale_gold_views"), ()),
         ({"gold": [view("unpopulated")]}, "failing", ("gold_staleness", "stale_gold_views"), ("stale_gold_views",)),
         ({"gold": []}, "inconclusive", (), ()),
-        ({"suspects": [poison_probe.Suspect("e", "bad")], "backlog": health_facts.Backlog(1, 1.0)}, "healthy", ("poison",), ()),
+        ({"suspects": [poison_probe.Suspect("e", "bad")], "backlog": backlog(1, 1.0)}, "healthy", ("poison",), ()),
         ({"jobs": [ETL_JOB, off(GOLD_JOB)]}, "healthy", (), ()),
         ({"jobs": [off(ETL_JOB), GOLD_JOB]}, "degraded", (), ()),
         ({"jobs": [off(ETL_JOB), off(GOLD_JOB)]}, "paused", (), ()),
         ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "pause": PAUSE, "silver_minutes": 90.0, "gold": STALE}, "paused",
          ("stale_gold_views", "paused"), ("stale_gold_views",)),
-        ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "backlog": health_facts.Backlog(2, 9.0)}, "paused", ("backlog_events",), ()),
+        ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "backlog": backlog(2, 9.0)}, "paused", ("backlog_events",), ()),
         ({"jobs": [dataclasses.replace(ETL_JOB, schedule=cron_jobs.NEVER), GOLD_JOB]}, "degraded", ("interrupted_pause",), ()),
         ({"jobs": [], "problems": {"jobs": Problem("wrong_database", "no cron")}}, "inconclusive", (), ()),
         ({"problems": UNREAD}, "inconclusive", (),
@@ -169,7 +179,7 @@ def test_verdict_needs_and_blockers(
 
 def test_while_paused_what_falls_behind_is_not_judged_but_told() -> None:
     jobs = [off(ETL_JOB), off(GOLD_JOB)]
-    report = assess(jobs=jobs, pause=PAUSE, silver_minutes=90.0, backlog=health_facts.Backlog(5, 5000.0), alerts=PRICY)
+    report = assess(jobs=jobs, pause=PAUSE, silver_minutes=90.0, backlog=backlog(5, 5000.0), alerts=PRICY)
     shown = {indicator.name: indicator for indicator in report.indicators}
     assert shown["silver_staleness"].status == shown["backlog_age"].status == "unknown"
     assert shown["silver_staleness"].value == 90.0

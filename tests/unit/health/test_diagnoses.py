@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import diagnoses, schema_drift
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe, sessions
 from tests import CHECKOUT
-from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, found, off, view
+from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, backlog, found, off, view
 from tests.unit.scout.test_sessions import KEY, activity
 
 CODE = [
@@ -45,7 +44,7 @@ def test_every_playbook_and_page_that_is_named_exists(path: Path) -> None:
 
 
 def test_the_commands_are_what_they_say() -> None:
-    for command in (diagnoses.RESET, diagnoses.RESUME, diagnoses.UNSTICK, diagnoses.REFRESH, diagnoses.ROLLBACK):
+    for command in (diagnoses.RESET, diagnoses.RESUME, diagnoses.TERMINATE, diagnoses.REFRESH, diagnoses.ROLLBACK):
         program, playbook = shlex.split(command)
         assert program == "ansible-playbook"
         assert (CHECKOUT / playbook).is_file()
@@ -56,7 +55,7 @@ def test_causes_are_ranked_by_what_blocks_what() -> None:
     made = causes(
         {"bronze_staleness": "fail", "backlog_age": "fail"},
         stuck=sessions.Plan((holder,), (), ()), pause=PAUSE, jobs=[off(ETL_JOB), off(GOLD_JOB)], suspects=[SUSPECT],
-        runs=FAILED, backlog=health_facts.Backlog(9, 900.0), gold=LATE, alerts=PRICY, bronze_minutes=99.0, dead_letters=2,
+        runs=FAILED, backlog=backlog(9, 900.0), gold=LATE, alerts=PRICY, bronze_minutes=99.0, dead_letters=2,
         problems={"linking": Problem("privilege", "permission denied for table silver_line_items", "GRANT x")},
     )  # fmt: skip
     assert [d.rank for d in made] == list(range(1, len(made) + 1))
@@ -66,10 +65,10 @@ def test_causes_are_ranked_by_what_blocks_what() -> None:
 
 
 def test_poison_with_and_without_a_failed_run() -> None:
-    [quiet] = causes(suspects=[SUSPECT], backlog=health_facts.Backlog(1, 9.0))
+    [quiet] = causes(suspects=[SUSPECT], backlog=backlog(1, 9.0))
     assert quiet.cause == 'one malformed event blocks the ETL: event 5cf7, invalid input syntax for type numeric: "abc"'
     assert quiet.evidence == "every batch that holds it fails"
-    [loud] = causes(suspects=[SUSPECT, SUSPECT], backlog=health_facts.Backlog(1, 9.0), runs=FAILED)
+    [loud] = causes(suspects=[SUSPECT, SUSPECT], backlog=backlog(1, 9.0), runs=FAILED)
     assert loud.cause.startswith("malformed events block the ETL: event 5cf7")
     assert loud.evidence == 'the last ETL run failed: ERROR: invalid input syntax "abc"'
 
@@ -117,10 +116,10 @@ def test_who_is_left_alone_is_named_with_the_reason() -> None:
 
 def test_stuck_after_is_said_again_when_it_is_not_the_default() -> None:
     stuck = sessions.Plan((activity(7, KEY),), (), ())
-    assert causes(stuck=stuck)[0].next_command == diagnoses.UNSTICK
+    assert causes(stuck=stuck)[0].next_command == diagnoses.TERMINATE
     assert (
         causes(stuck=stuck, stuck_after_seconds=90.0)[0].next_command
-        == f"{diagnoses.UNSTICK} -e stuck_after_seconds=90"
+        == f"{diagnoses.TERMINATE} -e stuck_after_seconds=90"
     )
 
 

@@ -37,7 +37,9 @@ VALUES = {figure.name: 90.0 for figure in health_assessment.FIGURES}
 def assessment(**fields: Any) -> dict[str, Any]:
     """What scout_health_info returns of a healthy pipeline, with these fields in place of its own."""
     indicators = [
-        health_assessment.Indicator(f.name, VALUES[f.name], f.unit, "ok", f.source, "", f.ok, f.fail).as_dict()
+        health_assessment.Indicator(
+            f.name, VALUES[f.name], f.unit, "ok", f.source, "", f.threshold.ok, f.threshold.fail
+        ).as_dict()
         for f in health_assessment.FIGURES
     ]
     state = health_assessment.Indicator("ingestion", "running", "state", "ok", "cron.job").as_dict()
@@ -86,7 +88,7 @@ def test_every_figure_is_there_in_base_units_with_its_thresholds() -> None:
         assert value(samples, f"scout_{figure.name}{suffix}") == pytest.approx(90 * factor)
         for level in ("ok", "fail"):
             threshold = value(samples, f"scout_{figure.name}_threshold{suffix}", level=level)
-            assert threshold == pytest.approx(getattr(figure, level) * factor)
+            assert threshold == pytest.approx(getattr(figure.threshold, level) * factor)
     assert value(samples, "scout_silver_staleness_seconds") == 5400
     assert value(samples, "scout_linking_coverage_ratio") == 0.9
     assert value(samples, "scout_up") == 1

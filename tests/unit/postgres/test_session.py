@@ -120,7 +120,7 @@ def test_secrets_are_known_in_every_spelling(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_message_is_one_line_however_long_and_odd_its_parts() -> None:
-    said = str(errors.NotReached("tried\nto", on="a\r\nb", said="x" * 10_000, next_step="again"))
+    said = str(errors.NotConverged("tried\nto", on="a\r\nb", said="x" * 10_000, next_step="again"))
     assert "\n" not in said
     assert len(said) < 2000
     assert said.endswith("Next: again")
@@ -133,7 +133,7 @@ def test_a_message_is_one_line_however_long_and_odd_its_parts() -> None:
         (psycopg.OperationalError("server closed the connection"), errors.ConnectionLost, "run the same command again"),
         (psycopg.errors.IdleInTransactionSessionTimeout("x"), errors.ConnectionLost, "run the same command again"),
         (psycopg.errors.InsufficientPrivilege("x"), errors.MissingPrivilege, "GRANT"),
-        (psycopg.errors.LockNotAvailable("x"), errors.DatabaseError, "unstick_etl"),
+        (psycopg.errors.LockNotAvailable("x"), errors.DatabaseError, "terminate_sessions"),
         (psycopg.errors.QueryCanceled("x"), errors.DatabaseError, "statement_timeout_seconds"),
         (psycopg.errors.DivisionByZero("x"), errors.DatabaseError, ""),
     ],

@@ -187,20 +187,20 @@ def test_fragments_are_written_out_to_the_last() -> None:
     assert "aclexplode(a.b)" in text
 
 
-def seen(existing: Document | None, now: Document, **fields: Any) -> captures_capture.Seen:
+def seen(existing: Document | None, now: Document, **fields: Any) -> captures_capture.CaptureState:
     changes = None
     if existing:
         changes = captures_document.compare(
             captures_document.entries_of(existing), captures_document.entries_of(now), same_database=False
         )
     values = {"previous": existing, "on_file": None, "changes": changes, "tables": (), "data": None} | fields
-    return captures_capture.Seen(made=now, existing=existing, **values)
+    return captures_capture.CaptureState(made=now, existing=existing, **values)
 
 
-def wanted(**fields: Any) -> captures_capture.Wanted:
+def wanted(**fields: Any) -> captures_capture.CaptureRequest:
     scope = captures_capture.catalog_reader.Scope(("scout",))
     values = {"file": None, "recapture": False, "commit": None, "protect": ()} | fields
-    return captures_capture.Wanted(release="v1", scope=scope, max_rows=1, application={}, **values)
+    return captures_capture.CaptureRequest(release="v1", scope=scope, max_rows=1, application={}, **values)
 
 
 OTHER = dataclasses.replace(VIEW, comment="x")
@@ -240,7 +240,7 @@ def test_what_is_to_be_done(
     ],
 )
 def test_another_state_takes_no_place_unasked(entries: Any, want: Any, said: str) -> None:
-    with pytest.raises(errors.NotReached, match=said) as raised:
+    with pytest.raises(errors.NotConverged, match=said) as raised:
         captures_capture.plan(seen(made(VIEW), made(*entries)), wanted(**want), "scout")
     assert "recapture=true" in raised.value.next_step
 
@@ -283,7 +283,7 @@ def test_a_summary_says_what_is_held_what_differs_and_what_next() -> None:
 
 
 def test_a_refusal_says_why_and_what_then() -> None:
-    error = errors.NotReached(
+    error = errors.NotConverged(
         "v1 is captured already", on="scout", said="view scout.v (comment) changed", next_step="recapture"
     )
     text, document = told(check=False, changed=False, failed=True, msg="x", error=error.as_dict())

@@ -36,10 +36,10 @@ ROWS = ("rows bronze_events 1,234, silver_transactions 1,200, silver_line_items 
         "12 kept events requeued; gold of 2026-11-21, 2026-11-22, 2026-11-23 and 2 more")  # fmt: skip
 WAY_BACK = f"undo ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 THEIRS = {"changed": False, "state": "paused", "paused_by": "ben@laptop", "summary": "ingestion already paused"}
-BROKEN = errors.NotReached("what was stored is not what was removed", on=DATABASE, said="silver_line_items differs",
+BROKEN = errors.NotConverged("what was stored is not what was removed", on=DATABASE, said="silver_line_items differs",
                            next_step="look at the triggers of scout.bronze_events_dlq")  # fmt: skip
 CONFLICTS = [{"table": "silver_transactions", "key": f"T-{n}", "why": "changed since"} for n in range(50)]
-REFUSED = errors.NotReached("refused to undo", said="120 rows have changed since", next_step="give on_conflict")
+REFUSED = errors.NotConverged("refused to undo", said="120 rows have changed since", next_step="give on_conflict")
 
 #: What moved, what happened, the outcome, and words that have to be on the screen.
 ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
@@ -65,7 +65,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "the plan failed": ("quarantine", START | {"plan": failed(errors.BadInput("refused to select everything", next_step="give a window"))},
                         {}, "failed", ["now nothing was changed", "failed refused to select everything",
                                        "next give a window; then run the same command again"]),
-    "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotReached(
+    "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotConverged(
         "ingestion is stopped from starting, but not yet paused", next_step="wait"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "next wait; then run the same command again"]),
     "the move failed": ("quarantine", START | {"plan": PLAN, "pause": PAUSED, "quarantine": failed(

@@ -27,6 +27,7 @@ SICK: Result = {
 }  # fmt: skip
 BLOCKED = SICK | {"blockers": ["gold_staleness"], "ingestion": {"state": "paused", "paused_by": None}}
 GATE: Result = {
+    "operation": "gate",
     "changed": False, "ok": False, "verdict": "fail", "exit_code": 43, "codes": [43], "checks": [], "samples": [],
     "smoke": None, "period_hours": 1, "summary": "2 checks fail",
 }  # fmt: skip
@@ -66,8 +67,8 @@ def test_what_a_recovery_is_news_of(steps: dict[str, Result], operation: str, sa
 
 
 def test_the_checklist_is_as_it_is_after_telling() -> None:
-    record = {"phases": [1], "title": "x"}
-    assert incident.after_telling(record, {"phases": [2]}) == {"phases": [2], "title": "x"}
+    record = {"operation": "incident", "phases": [1], "title": "x"}
+    assert incident.after_telling(record, {"phases": [2]}) == {"operation": "incident", "phases": [2], "title": "x"}
     assert incident.after_telling(record, {"error": {}}) == record
     assert incident.after_telling({}, {"phases": [2]}) == {}
 

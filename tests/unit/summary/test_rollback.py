@@ -23,6 +23,7 @@ STEPS = (
 TIP, COMMIT, GOOD = "9" * 40, "a" * 40, "3f2a9c1e0b" * 4
 PUSH = "git -C /srv/deploy/scout push origin refs/scout-recovery/main:refs/heads/main"
 CAPTURE = {
+    "operation": "rollback",
     "release": "v5.2.1",
     "goal": "v5.2.1",
     "capture_id": RUN,
@@ -79,7 +80,7 @@ START = {
 PAUSED = did("paused 3 jobs in 0.4 s", state="paused", paused_by="anna@bastion")
 CHECK = {"name": "negative_totals", "status": "fail", "value": 3.0, "unit": "transactions", "threshold": {"ok": 0, "fail": 0},
          "source": "scout.silver_transactions", "reason": "", "code": 43, "severity": "fail", "counts": True}  # fmt: skip
-PASSED = {"changed": False, "verdict": "paused", "ok": True, "exit_code": 0, "codes": [], "checks": [], "samples": [],
+PASSED = {"operation": "gate", "changed": False, "verdict": "paused", "ok": True, "exit_code": 0, "codes": [], "checks": [], "samples": [],
           "smoke": {"status": "pass", "reason": "sent twice and kept once"}, "period_hours": 24, "diagnoses": [],
           "ingestion": {"state": "paused", "paused_by": "anna@bastion", "incident": "INC-7"},
           "summary": "paused: paused for 3 s by anna@bastion for INC-7; all of 30 checks pass"}  # fmt: skip
@@ -99,10 +100,10 @@ UNDO = f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
 )
-LOSSY = errors.NotReached("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
+LOSSY = errors.NotConverged("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
                           next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
-LOCKED = errors.NotReached("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
-                           next_step="unstick_etl.yml --check shows who is in the way")  # fmt: skip
+LOCKED = errors.NotConverged("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
+                           next_step="terminate_sessions.yml --check shows who is in the way")  # fmt: skip
 UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1, v5.2.0", next_step="name one of them")
 
 #: What happened, the outcome, and words that have to be on the screen.
@@ -133,7 +134,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "the gate does not pass while it is paused": (WHOLE | {"gate": FAILED | {"checks": [], "diagnoses": [
         {"rank": 1, "cause": "ingestion was paused by oncall", "evidence": "1 s ago", "next_command": render.RESUME}]},
         "resume": {"skipped": True}}, {}, "not_passed", [
-        f"next {render.gates.ASSESS}; then {rollbacks.AGAIN}"]),
+        f"next {render.gate.ASSESS}; then {rollbacks.AGAIN}"]),
     "the gate only warns": (WHOLE | {"gate": WARNS, "resume": {"skipped": True}}, {}, "not_passed", [
         "warns negative_totals", "-e warn_passes=true"]),
     "the application failed": (PLANNED | {"pause": PAUSED, "revert": failed(errors.ProgramFailed("could not push", next_step="mend it"))},
@@ -141,7 +142,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
                                               "next mend it; then run the same command again"]),
     "the schema failed": (PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "restore": failed(LOCKED)}, {}, "failed", [
         "app main reverted by", "failed could not go back within 1 min: others keep locks; nothing was changed",
-        APPLICATION, f"{render.RESUME} gives back", "next ansible-playbook playbooks/unstick_etl.yml --check",
+        APPLICATION, f"{render.RESUME} gives back", "next ansible-playbook playbooks/terminate_sessions.yml --check",
         "then run the same command again"]),
     "data would be lost": (START | {"plan": failed(LOSSY, loses=["column:scout.alerts.team"])}, {}, "failed", [
         "now nothing was changed", "-e allow_lossy=true"]),

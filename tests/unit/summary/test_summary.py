@@ -100,11 +100,11 @@ UNREACHED = errors.ConnectionFailed(
     "could not connect", on="scout on db1.example.org:5432 as scout_operator (from scout_dsn)", said="Connection refused",
     next_step="check the host, the port and the network; the address came from scout_dsn",
 )  # fmt: skip
-LOCKED = errors.NotReached(
+LOCKED = errors.NotConverged(
     "could not take Scout's refresh lock", on=DATABASE, said="advisory key 94752052 is held by pid 4711 (etl, psql, active)",
-    next_step="unstick_etl.yml, then run the same command again",
+    next_step="terminate_sessions.yml, then run the same command again",
 )  # fmt: skip
-LONG = errors.Systemic("the drain stopped after 100 poison events: more would exceed max_poison=100", on=DATABASE,
+LONG = errors.SystemicFailure("the drain stopped after 100 poison events: more would exceed max_poison=100", on=DATABASE,
                        said="next would be event " + EVENT + ": " + "invalid input syntax " * 40, sqlstate="22P02",
                        next_step="so many failures mean a changed event format: " + "look at the errors " * 20)  # fmt: skip
 
@@ -134,17 +134,17 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
         "failed could not connect on scout on db1.example.org:5432 as scout_operator (from scout_dsn): Connection refused"]),
     "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [
         "ben@laptop is at work on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
-    "failed at pause": (START | {"pause": failed(errors.NotReached(
+    "failed at pause": (START | {"pause": failed(errors.NotConverged(
         "ingestion is stopped from starting, but not yet paused", said="after 60 s still at work: pid 7",
-        next_step="wait and run the same command again, or unstick_etl.yml if it is stuck"), state="pausing")}, {}, "failed", [
-        "now ingestion is pausing", "or ansible-playbook playbooks/unstick_etl.yml if it is stuck"]),
-    "failed at clear": (PAUSED | {"clear": failed(errors.NotReached("could not end pid 7", next_step="wait"))}, {}, "failed", [
+        next_step="wait and run the same command again, or terminate_sessions.yml if it is stuck"), state="pausing")}, {}, "failed", [
+        "now ingestion is pausing", "or ansible-playbook playbooks/terminate_sessions.yml if it is stuck"]),
+    "failed at clear": (PAUSED | {"clear": failed(errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [
         "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} gives back the jobs"]),
     "failed at drain": (PAUSED | {"drain": failed(LONG, changed=True, run_id=RUN, drained={"poison": POISON * 100})}, {},
                         "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
                                    "100 poison events kept whole", "next so many failures mean"]),
     "failed at refresh": (REPAIRED | {"refresh": failed(LOCKED), "assess_again": {}}, {}, "failed", [
-        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/unstick_etl.yml, then run the same command again"]),
+        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml, then run the same command again"]),
     "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
         "failed Traceback", "next run the same command again with -vvv"]),
 }  # fmt: skip
@@ -202,7 +202,7 @@ def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> 
          ["did ingestion already paused"]),
         ("resume_ingestion", {"resume": did("resumed 3 jobs in 0.0 s", state="running")},
          ["now ingestion is running undo ansible-playbook playbooks/pause_ingestion.yml"]),
-        ("unstick_etl", {"clear": did("1 session terminated")}, ["did 1 session terminated"]),
+        ("terminate_sessions", {"clear": did("1 session terminated")}, ["did 1 session terminated"]),
         ("refresh_gold", {"refresh": {"changed": False, "summary": "gold is fresh"}}, ["did gold is fresh"]),
     ],
 )  # fmt: skip
@@ -222,7 +222,7 @@ def test_it_is_told_whom_it_ended() -> None:
     words = (
         "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
     )
-    assert words in on_screen(render.lines(story(cleared, operation="unstick_etl")))
+    assert words in on_screen(render.lines(story(cleared, operation="terminate_sessions")))
     assert "pid 4711" not in on_screen(render.lines(story(cleared, operation="emergency_reset")))
 
 
@@ -327,7 +327,7 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
 def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
     back = "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5 --check shows it"
     broken = assessed("failing", diagnoses=[diagnosis("the schema is not that of release v5, captured long ago", back)])
-    error = failed(errors.Systemic("the drain stopped", next_step="look at the errors"))
+    error = failed(errors.SystemicFailure("the drain stopped", next_step="look at the errors"))
     for step, told in {"drain": [back], "refresh": [back], "evidence": []}.items():
         made = render.document(story({**START, "assess": broken, step: error}))
         assert made["next"] == ["look at the errors", *told]

@@ -13,6 +13,7 @@ from ...core.text import count, in_words
 from ...scout import contract
 from .. import assessment
 from ..assessment import Figure, Measured
+from ..thresholds import JOB_LATE_SECONDS
 from .facts import FLOW_MINUTES, HISTORY_SECONDS
 
 if t.TYPE_CHECKING:
@@ -33,9 +34,8 @@ SEVERITIES: t.Final = ("fail", "warn", "info")
 SMOKE: t.Final = "smoke_test"
 FEW: t.Final = 3
 
-#: A scheduled job is late once it has missed several of its times; the runbook's limit for anything that stands still.
+#: A scheduled job is late once it has missed several of its times.
 LATE_TIMES: t.Final = 3
-LATE_SECONDS: t.Final = 900.0
 
 MINUTES: t.Final = re.compile(r"(?:\*|\*/(?P<every>[1-9][0-9]?)) \* \* \* \*")
 SECONDS: t.Final = re.compile(r"(?P<every>[1-9][0-9]?) seconds?", re.IGNORECASE)
@@ -164,9 +164,9 @@ def _last_run(needed: Needed, found: Facts, gate: GateFacts) -> tuple[str, str]:
     every = every_seconds(job.schedule)
     silent = _silent_seconds(needed, found)
     off_until = HISTORY_SECONDS if gate.resumed_seconds is None else gate.resumed_seconds
-    late = every is not None and min(silent, off_until) > max(LATE_SECONDS, LATE_TIMES * every)
+    late = every is not None and min(silent, off_until) > max(JOB_LATE_SECONDS, LATE_TIMES * every)
     # One that was never started, beside others that are, may be new.
-    if late and (needed.runs or all(_silent_seconds(other, found) > LATE_SECONDS for other in gate.needed or [])):
+    if late and (needed.runs or all(_silent_seconds(other, found) > JOB_LATE_SECONDS for other in gate.needed or [])):
         return f"{job.jobname} was not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
     ended = next((run for run in needed.runs if run["end_time"] is not None), None)
     if ended is None:
@@ -248,34 +248,33 @@ RUNS: t.Final = "cron.job, cron.job_run_details"
 #: In the order of their codes: of several that do not pass, the first one gives the gate its exit code.
 CHECKS: t.Final = (
     _as_check("linking_coverage", LINKING),
-    Check("negative_totals", "transactions", SALES, 0, 0, ("alerts",), _alert("NEGATIVE_TOTAL"), code=MATH),
-    Check("empty_baskets", "transactions", SALES, 0, 0, ("alerts",), _alert("EMPTY_BASKET"), code=MATH),
-    Check("line_mismatch", "transactions", LINES, 0, 0, ("alerts",), _alert("LINE_TOTAL_MISMATCH"), code=MATH),
-    Check("missing_lines", "transactions", LINES, 0, 0, ("alerts",), _alert("MISSING_LINES"), code=MATH),
-    Check("invalid_lines", "transactions", LINES, 0, 0, ("alerts",), _alert("INVALID_LINE_ITEM"), code=MATH),
-    Check("not_a_number", "transactions", LINES, 0, 0, ("alerts",), _alert("NOT_A_NUMBER"), code=MATH),
-    Check("older_violations", "transactions", "{transactions}, before the period", 0, 0, ("older",), _older, code=MATH, severity="warn"),
+    Check("negative_totals", SALES, ("alerts",), _alert("NEGATIVE_TOTAL"), code=MATH),
+    Check("empty_baskets", SALES, ("alerts",), _alert("EMPTY_BASKET"), code=MATH),
+    Check("line_mismatch", LINES, ("alerts",), _alert("LINE_TOTAL_MISMATCH"), code=MATH),
+    Check("missing_lines", LINES, ("alerts",), _alert("MISSING_LINES"), code=MATH),
+    Check("invalid_lines", LINES, ("alerts",), _alert("INVALID_LINE_ITEM"), code=MATH),
+    Check("not_a_number", LINES, ("alerts",), _alert("NOT_A_NUMBER"), code=MATH),
+    Check("older_violations", "{transactions}, before the period", ("older",), _older, code=MATH, severity="warn"),
     _as_check("stuck_locks", LOCKS),
     _as_check("stuck_sessions", LOCKS),
     _as_check("bronze_staleness", FRESHNESS),
-    Check("silver_staleness", "minutes", "max({transactions}.processed_at, updated_at)", 5, 15, ("silver", "updated"), _silver,
+    Check("silver_staleness", "max({transactions}.processed_at, updated_at)", ("silver", "updated"), _silver,
           flow=True, code=FRESHNESS),
     _as_check("gold_staleness", FRESHNESS),
     _as_check("stale_gold_views", FRESHNESS, flow=True),
-    Check("gold_refreshable", "views", "pg_class, pg_index", 0, 0, ("gold",), _gold_refreshable),
+    Check("gold_refreshable", "pg_class, pg_index", ("gold",), _gold_refreshable),
     _as_check("backlog_events"),
     _as_check("backlog_age"),
-    Check("blocked_events", "events", "the oldest pending {bronze}", 0, 0, ("backlog", "head", "suspects", "repeats"),
-          _blocked),
-    Check("lost_events", "events", "{etl_ledger} without {transactions}", 0, 0, ("lost",), _lost),
-    Check("swallowed_events", "events", "{etl_ledger} without a transaction_id", 0, 0, ("lost",), _swallowed, severity="info"),
-    Check("jobs_present", "jobs", "cron.job", 0, 0, JOBS, _jobs_present),
-    Check("jobs_active", "jobs", "cron.job", 0, 0, ("jobs", *JOBS), _jobs_active, flow=True),
-    Check("job_runs", "jobs", RUNS, 0, 0, JOBS, _job_runs, flow=True),
+    Check("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
+    Check("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
+    Check("swallowed_events", "{etl_ledger} without a transaction_id", ("lost",), _swallowed, severity="info"),
+    Check("jobs_present", "cron.job", JOBS, _jobs_present),
+    Check("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
+    Check("job_runs", RUNS, JOBS, _job_runs, flow=True),
     _as_check("etl_duration", flow=True),
-    Check("unresolved_alerts", "alert types", "{alerts}, critical", 0, 0, ("raised",), _raised),
-    Check("dead_letter_growth", "entries", "{dead_letters}, last hour", 0, 100, ("letters",), _letters),
-    Check("schema_objects", "objects", "pg_catalog", 0, 0, ("objects",), _objects),
+    Check("unresolved_alerts", "{alerts}, critical", ("raised",), _raised),
+    Check("dead_letter_growth", "{dead_letters}, last hour", ("letters",), _letters),
+    Check("schema_objects", "pg_catalog", ("objects",), _objects),
 )  # fmt: skip
 
 NAMES: t.Final = (*(check.name for check in CHECKS), SMOKE)

@@ -14,13 +14,13 @@ from ...postgres import lock_holders
 from ...postgres.driver import psycopg
 from ...scout import contract
 from .checks import SMOKE
-from .verdict import Judged
+from .verdict import CheckResult
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
 
 
-def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[str, t.Any]]:
+def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, dict[str, t.Any]]:
     """Whether a sale goes through the pipeline as it should, with each step; never longer than so many seconds."""
     with session.read():
         drawing = [row["name"] for row in session.rows(DRAWING, tables=list(written()))]
@@ -42,7 +42,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[
         trial.steps.append({"step": trial.doing, "result": reason})
     else:
         reason = "a sale went from bronze to silver and its lines, sent twice and kept once; rolled back, and nothing remains"
-    judged = Judged(SMOKE, status, trial.seconds, "seconds", source(), reason)
+    judged = CheckResult(SMOKE, trial.seconds, "seconds", status, source(), reason)
     return judged, {
         **_told(judged),
         "transaction_id": trial.sale.transaction_id,
@@ -51,13 +51,13 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[Judged, dict[
     }
 
 
-def skipped(why: str) -> tuple[Judged, dict[str, t.Any]]:
+def skipped(why: str) -> tuple[CheckResult, dict[str, t.Any]]:
     """A smoke test that was not run is none that passed."""
-    judged = Judged(SMOKE, "inconclusive", None, "seconds", source(), why)
+    judged = CheckResult(SMOKE, None, "seconds", "inconclusive", source(), why)
     return judged, {**_told(judged), "transaction_id": None, "store_id": None, "steps": []}
 
 
-def _told(judged: Judged) -> dict[str, t.Any]:
+def _told(judged: CheckResult) -> dict[str, t.Any]:
     seconds = round(judged.value, 3) if isinstance(judged.value, float) else None
     return {"status": judged.status, "reason": judged.reason, "seconds": seconds}
 

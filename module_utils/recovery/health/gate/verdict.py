@@ -10,16 +10,19 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.text import count, in_words
-from ...scout import contract
 from ...scout.sessions import in_flight
 from .. import assessment
+from .. import thresholds as threshold_table
+from ..assessment import Indicator
 from . import checks as gate_checks
 from .checks import CHECKS, INCONCLUSIVE, OTHER, PAUSED, SEVERITIES, SMOKE, Check
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ...postgres.read_budget import Problem
     from ..facts import Facts
+    from ..thresholds import Figures
 
 VERDICTS: t.Final = ("pass", "warn", "fail", "inconclusive", "paused", "draining")
 #: From bad to good; the words of an assessment, and ours.
@@ -48,34 +51,19 @@ PATIENCE: t.Final = 3
 class Options:
     """How to judge."""
 
-    thresholds: Mapping[str, assessment.Figures]
+    thresholds: Mapping[str, Figures]
     severities: Mapping[str, str]
     warn_passes: bool = False
     paused_passes: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """One check: pass, warn, fail or inconclusive, and whether that counts."""
+class CheckResult(Indicator):
+    """One check: an indicator that is pass, warn, fail or inconclusive, and whether that counts."""
 
-    name: str
-    status: str
-    value: float | str | None
-    unit: str
-    source: str
-    reason: str = ""
-    ok: float | None = None
-    fail: float | None = None
     code: int = OTHER
     severity: str = "fail"
     counts: bool = True
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """For results."""
-        shown = dataclasses.asdict(self)
-        threshold = {"ok": shown.pop("ok"), "fail": shown.pop("fail")}
-        value = round(self.value, 3) if isinstance(self.value, float) else self.value
-        return {**shown, "value": value, "threshold": None if self.ok is None else threshold}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +76,7 @@ class Verdict:
     #: What ingestion is: running, paused, pausing or unknown.
     state: str
     reason: str
-    checks: tuple[Judged, ...]
+    checks: tuple[CheckResult, ...]
 
     @property
     def codes(self) -> list[int]:
@@ -112,11 +100,14 @@ def options(
                 next_step=f"choose among {', '.join(SEVERITIES)}",
             )
     return Options(
-        assessment.check_thresholds(thresholds, CHECKS), {**defaults, **severities}, warn_passes, paused_passes
+        threshold_table.chosen(thresholds, gate_checks.called(CHECKS)),
+        {**defaults, **severities},
+        warn_passes,
+        paused_passes,
     )
 
 
-def judge(found: Facts, chosen: Options, smoke: Judged | None = None) -> Verdict:
+def judge(found: Facts, chosen: Options, smoke: CheckResult | None = None) -> Verdict:
     """The verdict on a pipeline from what was found, and from a smoke test where there was one."""
     checks = [_judged(check, found, chosen) for check in CHECKS]
     checks += [_capped(smoke, chosen.severities[SMOKE])] if smoke else []
@@ -154,29 +145,26 @@ def summary(verdict: Verdict) -> str:
     return f"{verdict.verdict}: {verdict.reason}"
 
 
-def _judged(check: Check, found: Facts, chosen: Options) -> Judged:
-    figures = chosen.thresholds[check.name]
-    problem = next((found.problems[name] for name in check.reads if name in found.problems), None)
-    if problem:
-        mend = f" ({problem.next_step})" if problem.next_step and problem.kind == "privilege" else ""
-        measured = assessment.Measured(None, problem.said + mend)
-    else:
-        measured = check.measure(found)
-    status = measured.status or assessment.judge(measured.value, figures, higher_is_better=check.higher_is_better)
-    judged = Judged(
-        check.name, WORDS.get(status, status), measured.value, check.unit, contract.words(check.source), measured.reason,
-        figures["ok"], figures["fail"], check.code,
-    )  # fmt: skip
-    return _capped(judged, chosen.severities[check.name])
+def _judged(check: Check, found: Facts, chosen: Options) -> CheckResult:
+    made = assessment.judged(check, found, chosen.thresholds[check.name], _words)
+    fields: dict[str, t.Any] = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    fields["status"] = WORDS.get(made.status, made.status)
+    return _capped(CheckResult(**fields, code=check.code), chosen.severities[check.name])
 
 
-def _capped(judged: Judged, severity: str) -> Judged:
+def _words(problem: Problem) -> str:
+    """Why a fact could not be read, with the grant where that is what is missing."""
+    mend = f" ({problem.next_step})" if problem.next_step and problem.kind == "privilege" else ""
+    return problem.said + mend
+
+
+def _capped(judged: CheckResult, severity: str) -> CheckResult:
     """The same, no worse than its severity."""
     status = "warn" if severity == "warn" and judged.status in ("fail", "inconclusive") else judged.status
     return dataclasses.replace(judged, status=status, severity=severity, counts=severity != "info")
 
 
-def _excused(judged: Judged, why: str) -> Judged:
+def _excused(judged: CheckResult, why: str) -> CheckResult:
     if judged.status == "pass":
         return judged
     reason = f"{why}; {judged.reason}" if judged.reason else why
@@ -195,18 +183,18 @@ def _state(found: Facts) -> tuple[str, str]:
     return "paused", since
 
 
-def _drains(found: Facts, checks: Sequence[Judged]) -> str:
+def _drains(found: Facts, checks: Sequence[CheckResult]) -> str:
     """How the backlog goes down, where nothing but what it keeps behind is wrong; else empty."""
     wrong = {check.name for check in checks if check.counts and check.status != "pass"}
     return gate_checks.progress_of(found) if wrong & BACKLOG and wrong <= BEHIND else ""
 
 
-def _worst(checks: Sequence[Judged]) -> str:
+def _worst(checks: Sequence[CheckResult]) -> str:
     counting = {check.status for check in checks if check.counts}
     return next((status for status in WORST if status in counting), "inconclusive")
 
 
-def _exit_code(verdict: str, worst: str, checks: Sequence[Judged]) -> int:
+def _exit_code(verdict: str, worst: str, checks: Sequence[CheckResult]) -> int:
     if verdict in ("paused", "draining"):
         return PAUSED
     if verdict == "inconclusive":
@@ -214,7 +202,7 @@ def _exit_code(verdict: str, worst: str, checks: Sequence[Judged]) -> int:
     return min((check.code for check in checks if check.counts and check.status == worst), default=OTHER)
 
 
-def _reason(verdict: str, why: str, checks: Sequence[Judged]) -> str:
+def _reason(verdict: str, why: str, checks: Sequence[CheckResult]) -> str:
     numbers = {status: sum(c.status == status for c in checks if c.counts) for status in WORST}
     whole = count(sum(numbers.values()), "check")
     parts = [

@@ -17,7 +17,7 @@ import warnings
 
 from ...core import files
 from ...core.errors import BadInput
-from ...core.text import in_words
+from ...core.text import in_words, printable
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
     require()
     figure = _figure(course, thresholds, title)
     names = [path.with_name(f"{path.name}.{kind}") for kind in KINDS]
-    with files.writing(path, "chart_file"):
+    with files.translating(path, "chart_file"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for kind, name in zip(KINDS, names, strict=True):
         drawn = io.BytesIO()
@@ -93,7 +93,7 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
             # A letter that the font does not have is no reason to say anything.
             warnings.simplefilter("ignore")
             figure.savefig(drawn, format=kind, dpi=DPI)
-        files.put(name, drawn.getvalue(), "chart_file")
+        files.write(name, drawn.getvalue(), "chart_file")
     return [str(name) for name in names]
 
 
@@ -114,14 +114,14 @@ def _figure(course: Course, thresholds: Mapping[str, Mapping[str, float]], title
         _backlog(backlog, samples, thresholds["backlog_events"])
         _loaded(loaded, samples)
         _times(loaded, course)
-        words = "\n".join(_plain(line) for line in (*_headline(course), title) if line)
+        words = "\n".join(_title_line(line) for line in (*_headline(course), title) if line)
         figure.suptitle(words, x=0.01, ha="left", fontsize=12, parse_math=False)
     return figure
 
 
-def _plain(text: str) -> str:
+def _title_line(text: str) -> str:
     """What others named or said, as one line that a picture and XML can hold."""
-    return textwrap.shorten("".join(c if c.isprintable() else " " for c in text), TITLE_WIDTH, placeholder=" …")
+    return textwrap.shorten(printable(text), TITLE_WIDTH, placeholder=" …")
 
 
 def _headline(course: Course) -> tuple[str, str]:

@@ -18,10 +18,9 @@ import time
 import typing as t
 from pathlib import Path
 
-from ...core.errors import BadInput, ConnectionFailed, NotReached, RecoveryError, Stopped
+from ...core.errors import BadInput, ConnectionFailed, NotConverged, RecoveryError, Stopped
 from ...core.text import count
-from ...ledger import bootstrap
-from ...ledger import runs as ledgers
+from ...ledger import bootstrap, runs
 from ...postgres.driver import Jsonb, conninfo, psycopg
 from ...postgres.failures import attempting, translate
 from ...postgres.session import open_session
@@ -36,7 +35,8 @@ if t.TYPE_CHECKING:
 
     from ...invoke import Call
     from ...postgres.session import Row, Session, Settings
-    from ..assessment import Figures, Indicator, Report
+    from ..assessment import Indicator, Report
+    from ..thresholds import Figures
 
 #: Events the ETL has loaded, or passed over, per minute. Its jobs run once a minute or more seldom, so shorter spans would jump.
 LOADED = """
@@ -114,7 +114,7 @@ class Watch:
         self.course = Course(wanted)
         #: The latest judgement, which has the indicators and the likely causes.
         self.report: Report | None = None
-        self.run: ledgers.Run | None = None
+        self.run: runs.Run | None = None
         self.charts: list[str] = []
         self.warnings: list[str] = []
         #: When it began, and a moment by the clock of the database with the same moment by ours.
@@ -160,20 +160,20 @@ class Watch:
             self._finish(ended)
 
     @functools.cached_property
-    def failure(self) -> NotReached | None:
+    def failure(self) -> NotConverged | None:
         """Why this was no recovery, and what comes next; None where it was one. Asked for when the watch is over."""
         verdict = self.course.verdict
         if verdict in course.GOOD:
             return None
         likely = self.report.diagnoses if self.report and verdict == "failing" else ()
         next_step = likely[0].next_command if likely else NEXT[verdict]
-        return NotReached(FAILED[verdict], on=self.where, said=self.course.why, next_step=next_step)
+        return NotConverged(FAILED[verdict], on=self.where, said=self.course.why, next_step=next_step)
 
     @property
-    def refusal(self) -> NotReached:
+    def refusal(self) -> NotConverged:
         """Why it is not worth while to begin."""
         said = self.course.samples[0].reason
-        return NotReached("refused to watch: ingestion is paused", on=self.where, said=said, next_step=NEXT["paused"])
+        return NotConverged("refused to watch: ingestion is paused", on=self.where, said=said, next_step=NEXT["paused"])
 
     @property
     def _elapsed(self) -> float:
@@ -193,7 +193,7 @@ class Watch:
             _append(self.files.samples, [])
         ledger = call.ensure(self.ledger_mode)
         self.warnings += ledger.warnings
-        self.run = ledgers.begin(ledger, "watch", dataclasses.asdict(self.wanted))
+        self.run = runs.begin(ledger, "watch", dataclasses.asdict(self.wanted))
         self._write(self.course.samples)
 
     def _announce(self) -> None:
@@ -298,7 +298,7 @@ class Watch:
         try:
             with open_session(self.settings, self.source) as session, _answering(session, 0.0):
                 self._keep(session)
-                ledgers.end(run, ended or self.failure)
+                runs.end(run, ended or self.failure)
         except (psycopg.Error, RecoveryError) as e:
             kept = len(self.course.samples) - len(self._not_kept)
             self._warn(f"the ledger has {kept} of {count(len(self.course.samples), 'sample')}: {_unreached(e)}")

@@ -13,11 +13,10 @@ import re
 import typing as t
 
 from ...core.text import count, in_words
-from ...ledger import history
+from ...ledger import actions
 from .. import timeline
-from ..checklist import FIXES
 from . import impact as report_impact
-from . import wording as words
+from . import wording
 
 if t.TYPE_CHECKING:
     import datetime
@@ -38,15 +37,15 @@ FOLLOW_UPS: t.Final = (
     ("Document lessons learned", ("root_cause", "update_runbook")),
 )
 #: Runs that left everything as it was.
-LOOKS: t.Final = (*history.LOOKS, "watch", "evidence", "capture")
+LOOKS: t.Final = (*actions.LOOKS, "watch", "evidence", "capture")
 #: Runs by which somebody began to do something about it.
-RESPONSES: t.Final = (*FIXES, "pause", "resume")
+RESPONSES: t.Final = (*actions.FIXES, "pause", "resume")
 #: What a file's name may have.
 ODD: t.Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclasses.dataclass(frozen=True)
-class Story:
+class ReportInput:
     """What a report is made of."""
 
     record: Record
@@ -79,10 +78,10 @@ class Story:
 
     def stamp(self, at: datetime.datetime | str) -> Row:
         """A moment as it is shown."""
-        return words.stamp(at, self.zone)
+        return wording.stamp(at, self.zone)
 
 
-def build(story: Story) -> Row:
+def build(story: ReportInput) -> Row:
     """Everything that a template needs, in plain values; texts of people are as they typed them."""
     record = timeline.described(story.record)
     events = _events(story)
@@ -128,11 +127,11 @@ def build(story: Story) -> Row:
 
 def file_name(incident: str, database: str, began: datetime.datetime) -> str:
     """`INC-2041-scout-2026-11-25`, fit for any file system."""
-    day = words.stamp(began, None)["day"]
+    day = wording.stamp(began, None)["day"]
     return "-".join(ODD.sub("_", part) for part in (incident, database.partition(" on ")[0], day))
 
 
-def _events(story: Story) -> list[Row]:
+def _events(story: ReportInput) -> list[Row]:
     """The timeline, each event with its heading and its times as they are shown."""
     undone_at = {run["undoes"]: run for run in story.record.runs if run["undoes"]}
     made: list[Row] = []
@@ -142,22 +141,22 @@ def _events(story: Story) -> list[Row]:
             {
                 **event,
                 **story.stamp(event["at"]),
-                "heading": words.heading(event),
-                "tone": words.tone(event),
+                "heading": wording.heading(event),
+                "tone": wording.tone(event),
                 "undone": f"taken back by {by['actor']}" if by else "taken back" if event["undone_by"] else None,
             }
         )
     return made
 
 
-def _milestones(story: Story, events: list[Row]) -> list[Row]:
+def _milestones(story: ReportInput, events: list[Row]) -> list[Row]:
     """The four lines of the template's timeline; one that is not reached says so."""
     mends = story.mends
     first = next((run for run in story.record.runs if run["action"] in RESPONSES), None)
     cause = next((e for e in story.record.entries if e["details"].get("item") == "root_cause"), None)
     detected = events[0]
     how = f"{detected['heading']} by {detected['actor']}" if detected["actor"] else detected["heading"]
-    look = next((event for event in events if event["what"] in history.LOOKS), None)
+    look = next((event for event in events if event["what"] in actions.LOOKS), None)
     if look and look["tone"] == "bad":
         how += f"; {look['effect']}"
     made = [{"name": "Detection", **story.stamp(detected["at"]), "text": how}]
@@ -169,7 +168,7 @@ def _milestones(story: Story, events: list[Row]) -> list[Row]:
     return made
 
 
-def _milestone(story: Story, name: str, at: datetime.datetime | None, text: str) -> Row:
+def _milestone(story: ReportInput, name: str, at: datetime.datetime | None, text: str) -> Row:
     blank: Row = dict.fromkeys(("at", "day", "time", "utc", "local", "local_time"))
     moment = blank if at is None else story.stamp(at)
     return {"name": name, **moment, "text": text}
@@ -186,7 +185,7 @@ def _event_of(run: Row, events: list[Row]) -> Row:
     return next(event for event in events if event["kind"] == "run" and event["run_id"] == run["run_id"])
 
 
-def _resolved(story: Story, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
+def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
     """When the last mending step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
     if not mends:
@@ -194,21 +193,21 @@ def _resolved(story: Story, mends: list[Row]) -> tuple[datetime.datetime | None,
     last = max(mends, key=lambda run: run["finished_at"] or run["started_at"])
     end: datetime.datetime = last["finished_at"] or last["started_at"]
     confirmed = closed is not None or any(
-        run["started_at"] >= end and (run["effects"].get("ok") or run["effects"].get("verdict") in words.GOOD)
+        run["started_at"] >= end and (run["effects"].get("ok") or run["effects"].get("verdict") in wording.GOOD)
         for run in story.record.runs
     )
     if not confirmed:
         return None, "not confirmed yet: no acceptance gate or watch has passed since the last step"
-    steps = list(dict.fromkeys(words.step(run["action"]).lower() for run in mends))
-    return end, words.joined(steps).capitalize()
+    steps = list(dict.fromkeys(wording.step(run["action"]).lower() for run in mends))
+    return end, wording.joined(steps).capitalize()
 
 
-def _noted(story: Story, item: str) -> Row | None:
+def _noted(story: ReportInput, item: str) -> Row | None:
     """The last note under a heading."""
     return next(iter(_notes(story, item)[::-1]), None)
 
 
-def _notes(story: Story, item: str | None) -> list[Row]:
+def _notes(story: ReportInput, item: str | None) -> list[Row]:
     return [
         {**story.stamp(entry["at"]), "by": entry["actor"], "text": entry["text"], "item": item}
         for entry in story.record.entries
@@ -216,7 +215,7 @@ def _notes(story: Story, item: str | None) -> list[Row]:
     ]
 
 
-def _step(story: Story, run: Row, events: list[Row]) -> Row:
+def _step(story: ReportInput, run: Row, events: list[Row]) -> Row:
     event = _event_of(run, events)
     took = None if run["seconds"] is None else in_words(run["seconds"])
     named = ("heading", "effect", "tone", "undone", "undo", "status")
@@ -231,7 +230,7 @@ def _step(story: Story, run: Row, events: list[Row]) -> Row:
     }
 
 
-def _follow_ups(story: Story, impact: report_impact.Impact) -> list[Row]:
+def _follow_ups(story: ReportInput, impact: report_impact.Impact) -> list[Row]:
     """The template's, and what this incident leaves to be done."""
     made: list[Row] = []
     for text, items in FOLLOW_UPS:
@@ -255,14 +254,14 @@ def _follow_ups(story: Story, impact: report_impact.Impact) -> list[Row]:
     return made
 
 
-def _lacking(story: Story, item: str) -> Row:
+def _lacking(story: ReportInput, item: str) -> Row:
     """What a person has still to supply, and how."""
     said = f"-e \"{item}='…'\"" if item in ("root_cause", "external_dependencies", "retrospective") else ""
     said = said or f"-e settles={item} -e \"text='…'\""
     return {"item": item, "text": item.replace("_", " "), "command": f"{NOTE} -e incident={story.name} {said}"}
 
 
-def _people(story: Story) -> list[Row]:
+def _people(story: ReportInput) -> list[Row]:
     """Who took part, the one who did first first, with what each did."""
     did: dict[str, list[str]] = {}
     for entry in story.record.entries:
@@ -279,10 +278,10 @@ def _people(story: Story) -> list[Row]:
             if number:
                 did.setdefault(actor, []).append(count(number, noun))
         did.setdefault(actor, [])
-    return [{"name": actor, "did": words.joined(parts)} for actor, parts in did.items()]
+    return [{"name": actor, "did": wording.joined(parts)} for actor, parts in did.items()]
 
 
-def _communications(story: Story) -> list[Row]:
+def _communications(story: ReportInput) -> list[Row]:
     """Who was told what, who could not be, and what was said of how things stand."""
     made: list[Row] = []
     for entry in story.record.entries:
@@ -304,7 +303,7 @@ def _communications(story: Story) -> list[Row]:
     return made
 
 
-def _evidence(story: Story) -> list[Row]:
+def _evidence(story: ReportInput) -> list[Row]:
     return [
         {
             **story.stamp(run["started_at"]),
@@ -317,17 +316,17 @@ def _evidence(story: Story) -> list[Row]:
     ]
 
 
-def _response(story: Story) -> tuple[float | None, float | None]:
+def _response(story: ReportInput) -> tuple[float | None, float | None]:
     """After how many seconds somebody did or said something, and within how many it was promised."""
     opened = story.record.row["opened_at"]
-    moments = [run["started_at"] for run in story.record.runs if run["action"] not in history.LOOKS]
+    moments = [run["started_at"] for run in story.record.runs if run["action"] not in actions.LOOKS]
     moments += [e["at"] for e in story.record.entries if e["kind"] in timeline.RESPONSES]
     minutes = timeline.severity_terms(story.record.entries).get("response_minutes")
     first = max(0.0, (min(moments) - opened).total_seconds()) if moments else None
     return first, None if minutes is None else minutes * 60.0
 
 
-def _shown_impact(story: Story, impact: report_impact.Impact) -> Row:
+def _shown_impact(story: ReportInput, impact: report_impact.Impact) -> Row:
     lasted = (story.as_of - story.record.row["opened_at"]).total_seconds()
     made = {**impact.as_dict(), "business": [note["text"] for note in _notes(story, "impact_scope")]}
     made["duration"] = in_words(lasted)
@@ -349,7 +348,7 @@ def _shown_impact(story: Story, impact: report_impact.Impact) -> Row:
     return made
 
 
-def _in_brief(story: Story, made: Row, impact: report_impact.Impact) -> str:
+def _in_brief(story: ReportInput, made: Row, impact: report_impact.Impact) -> str:
     """What somebody reads who reads nothing else."""
     lasted = made["impact"]["duration"]
     state = f"closed after {lasted}" if made["closed"] else f"open, on record for {lasted}"
@@ -364,7 +363,7 @@ def _in_brief(story: Story, made: Row, impact: report_impact.Impact) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _figures(story: Story, made: Row, impact: report_impact.Impact) -> list[Row]:
+def _figures(story: ReportInput, made: Row, impact: report_impact.Impact) -> list[Row]:
     """The large figures at the top, each with a word below."""
     first, promised = _response(story)
     late = first is not None and promised is not None and first > promised

@@ -13,7 +13,7 @@ import typing as t
 
 from ...core.text import count, in_words
 from ...health.watch.course import GOOD, valued
-from . import wording as words
+from . import wording
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,7 @@ class Impact:
             "amount_after": None if self.amount_after is None else str(self.amount_after),
             "paused_seconds": round(self.paused_seconds, 3),
             "layers": [{"name": each.name, "signs": list(each.signs)} for each in self.layers],
-            "affected": words.joined([each.name for each in self.layers if each.signs]) or "none",
+            "affected": wording.joined([each.name for each in self.layers if each.signs]) or "none",
             "unknown": dict(self.unknown),
             "data": self.data_words,
             "sentence": self.sentence,
@@ -88,7 +88,7 @@ class Impact:
     @property
     def felt(self) -> str:
         """What those who depend on the pipeline will have noticed, where nobody said it better."""
-        late = words.joined([f"{name} by up to {age}" for name, age in self.behind.items()])
+        late = wording.joined([f"{name} by up to {age}" for name, age in self.behind.items()])
         parts = [f"data were behind: {late}"] if late else []
         parts += [f"ingestion was paused for {in_words(self.paused_seconds)}"] if self.pauses else []
         text = "; ".join(parts) or "nothing that was seen: no layer was behind, and ingestion was never paused"
@@ -99,8 +99,8 @@ class Impact:
         """What was done to data, in words."""
         parts: list[str] = []
         if self.events or self.transactions or self.lines:
-            amount = f", {words.money(self.amount)} in all" if self.amount is not None else ""
-            parts.append(f"{words.joined(self.counted)} set aside{amount}")
+            amount = f", {wording.money(self.amount)} in all" if self.amount is not None else ""
+            parts.append(f"{wording.joined(self.counted)} set aside{amount}")
         if self.made_again:
             change = self.amount_change
             parts.append(f"{count(self.made_again, 'transaction')} made again from events{change}")
@@ -113,8 +113,8 @@ class Impact:
         """`, 1,200.00 before and 1,500.00 now`."""
         if self.amount_after is None:
             return ""
-        before = f"{words.money(self.amount_before)} before and " if self.amount_before is not None else ""
-        return f", {before}{words.money(self.amount_after)} now"
+        before = f"{wording.money(self.amount_before)} before and " if self.amount_before is not None else ""
+        return f", {before}{wording.money(self.amount_after)} now"
 
     @property
     def sentence(self) -> str:
@@ -135,14 +135,14 @@ class Impact:
         if not self.counted:
             return ""
         waiting = f"{self.waiting:,} wait as dead letters" if self.waiting else "all brought back"
-        return "; ".join(part for part in (words.joined(self.counted[1:]), waiting) if part)
+        return "; ".join(part for part in (wording.joined(self.counted[1:]), waiting) if part)
 
     @property
     def amount_words(self) -> str:
         """The amount, or why there is none."""
         if "dead letters" in self.unknown:
             return "unknown"
-        return "none" if self.amount is None else words.money(self.amount)
+        return "none" if self.amount is None else wording.money(self.amount)
 
     @property
     def amount_note(self) -> str:
@@ -177,7 +177,7 @@ def assess(record: Record, facts: Facts, until: datetime.datetime) -> Impact:
         made_again=sum(row["added"] for row in again),
         amount_before=_sum(row["amount_before"] for row in again),
         amount_after=_sum(row["amount_after"] for row in again),
-        loaded=sum(_number(run, "loaded") for run in in_force if run["action"] == "drain"),
+        loaded=sum(_effect(run, "loaded") for run in in_force if run["action"] == "drain"),
         window=window,
         pauses=pauses,
         paused_seconds=sum(((end or until) - start).total_seconds() for start, end, _ in pauses),
@@ -213,7 +213,7 @@ def _sum(amounts: t.Iterable[str | None]) -> decimal.Decimal | None:
     return sum(known, decimal.Decimal()) if known else None
 
 
-def _number(run: Row, name: str) -> int:
+def _effect(run: Row, name: str) -> int:
     value = run["effects"].get(name)
     return value if isinstance(value, int) else 0
 

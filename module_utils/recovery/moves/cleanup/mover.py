@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.row_images import Tables
     from ..engine.batches import Options
-    from ..engine.cursors import Path, Span
+    from ..engine.cursors import Cursor, Span
     from .findings import Report
     from .rules import Rule
 
@@ -123,7 +123,7 @@ SCANNED = """({sale} IS NULL OR EXISTS (
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class CleanupSelection:
     """What is judged by which rules, frozen at the start of a run."""
 
     rules: tuple[Rule, ...]
@@ -172,7 +172,7 @@ class Selection:
         }
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
+    def from_dict(cls, kept: Mapping[str, t.Any]) -> CleanupSelection:
         """The selection that was kept."""
         names = [rule["name"] for rule in kept["rules"]]
         start, end = (kept["window"][name] for name in ("start", "end"))
@@ -185,19 +185,19 @@ class Selection:
         )
 
 
-def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
+def ask(session: Session, params: Mapping[str, t.Any]) -> CleanupSelection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
     chosen = rules.choose(params["rules"], params["only"])
-    return Selection(chosen, window_of(session, params, clock="ts"), params["source_event"] == "keep")
+    return CleanupSelection(chosen, window_of(session, params, clock="ts"), params["source_event"] == "keep")
 
 
-def frozen(session: Session, selection: Selection) -> Selection:
+def frozen(session: Session, selection: CleanupSelection) -> CleanupSelection:
     """The same without what is committed from now on."""
     snapshot = session.row("SELECT pg_current_snapshot()::text AS snapshot")["snapshot"]
     return dataclasses.replace(selection, snapshot=snapshot)
 
 
-def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
+def whole(session: Session, tables: Tables, selection: CleanupSelection) -> Whole:
     """Everything a cleanup would take along; inside the caller's transaction."""
     query = contract.compose(
         WHOLE,
@@ -259,7 +259,7 @@ class Cleanup:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: CleanupSelection,
         progress: Progress,
         document: dict[str, t.Any],
     ) -> None:
@@ -282,7 +282,7 @@ class Cleanup:
         relevant = contract.compose(
             RELEVANT, sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
-        self.progress.sometimes("looking for what violates the rules, and for all events of the same transactions")
+        self.progress.say_throttled("looking for what violates the rules, and for all events of the same transactions")
         with attempting("could not look for what violates the rules", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
             self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
@@ -297,7 +297,7 @@ class Cleanup:
 
     def _walk(
         self,
-        path: Path,
+        path: Cursor,
         work: Callable[[Span, Callable[[], None]], Done],
         options: Options,
         total: int,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import typing as t
 
-from ...core.errors import BadInput, DatabaseError, RecoveryError, Systemic
+from ...core.errors import BadInput, DatabaseError, RecoveryError, SystemicFailure
 from ...postgres.driver import psycopg, sql
 from ...postgres.failures import translate
 from ...scout import contract
@@ -171,10 +171,10 @@ def scan(
 
 
 def refuse_systemic(session: Session, report: Report) -> None:
-    """Raises Systemic where a rule that moves rows is violated by more than `max_share` of what was scanned."""
+    """Raises SystemicFailure where a rule that moves rows is violated by more than `max_share` of what was scanned."""
     if not report.systemic:
         return
-    raise Systemic(
+    raise SystemicFailure(
         "refused to move rows: what is wrong is systemic",
         on=session.where,
         said="; ".join(line(finding) for finding in report.systemic) + f"; max_share is {percent(report.max_share)}",

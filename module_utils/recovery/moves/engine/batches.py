@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import time
 import typing as t
-from pathlib import Path as File
+from pathlib import Path
 
-from ...core.errors import NotReached, RecoveryError, Stopped
+from ...core.errors import NotConverged, RecoveryError, Stopped
 from ...core.text import count, in_words
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from ...core.progress import Progress
     from ...ledger.runs import Run
     from ...postgres.session import Session
-    from .cursors import Path, Span
+    from .cursors import Cursor, Span
 
 #: How often a batch that met others is tried again.
 TRIES: t.Final = 12
@@ -66,7 +66,7 @@ class Batches:
         self,
         session: Session,
         run: Run,
-        path: Path,
+        path: Cursor,
         options: Options,
         progress: Progress,
         *,
@@ -111,7 +111,7 @@ class Batches:
                     return
                 sweeps += 1
                 if sweeps > SWEEPS:
-                    raise NotReached(
+                    raise NotConverged(
                         f"{self.noun}s of the selection keep coming in",
                         on=self.session.where,
                         said=f"after {SWEEPS} more passes there are still some",
@@ -162,7 +162,7 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.sometimes(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
+        self.progress.say_throttled(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
@@ -181,7 +181,7 @@ class Batches:
     def _shrink(self, factor: float) -> None:
         self.retries += 1
         self.size = max(self.path.least_size, self.size * factor)
-        self.progress.sometimes(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
+        self.progress.say_throttled(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
@@ -190,7 +190,7 @@ class Batches:
         self.longest_seconds = max(self.longest_seconds, seconds)
         target = self.options.target_seconds
         if waiting:
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
             )
             target /= 2
@@ -201,7 +201,7 @@ class Batches:
             elapsed = max(time.monotonic() - self.began, 0.001)
             rate = self.rows / elapsed
             left = max(0, self.total - self.rows)
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"{self.verb} {self.rows:,} of {self.total:,} {self.noun}s "
                 f"({min(100, 100 * self.rows // self.total)} %), {rate:,.0f}/s, about {in_words(left / rate)} left"
             )
@@ -218,7 +218,7 @@ class Batches:
         except Stopped as e:
             raise self._stopped(e.attempted) from e
         stop_file = self.options.stop_file
-        if stop_file and File(stop_file).expanduser().exists():
+        if stop_file and Path(stop_file).expanduser().exists():
             raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
         self.standbys.wait()
 
@@ -235,7 +235,7 @@ class Batches:
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            next_step = f"unstick_etl.yml --check shows who is in the way; then {AGAIN}"
+            next_step = f"terminate_sessions.yml --check shows who is in the way; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else writes the same rows all the time: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)

@@ -55,7 +55,7 @@ class Span:
     divisible: bool = True
 
 
-class Path(t.Protocol):
+class Cursor(t.Protocol):
     """A way through a table; cursors go through JSON."""
 
     name: str

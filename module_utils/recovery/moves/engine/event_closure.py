@@ -16,7 +16,7 @@ import secrets
 import time
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
@@ -303,7 +303,7 @@ class Closure:
         differing = [name for name in removed if int(stored.get(name, 0)) != int(removed[name])]
         if differing:
             said = "; ".join(f"{name}: stored {stored.get(name, 0)}, removed {removed[name]}" for name in differing)
-            raise NotReached(
+            raise NotConverged(
                 "stopped before a batch whose rows could not be proved safe; it was rolled back",
                 on=self.session.where,
                 said=said,

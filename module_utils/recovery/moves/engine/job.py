@@ -10,7 +10,8 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.text import count, in_words
-from ...ledger import runs as ledgers
+from ...core.times import to_the_second
+from ...ledger import runs
 from ...pipeline import pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -112,7 +113,7 @@ class Whole(t.Protocol):
     def estimated_seconds(self) -> float: ...
 
 
-class Job:
+class MoveJob:
     """What a move was asked for: by options, by a plan, or by the same options before it was interrupted."""
 
     def __init__(
@@ -140,11 +141,11 @@ class Job:
         with call.session.read():
             ledger = call.look()
             if ledger.present:
-                self.interrupted = ledgers.interrupted(ledger, action, self.asked)
-                self.applied = ledgers.in_force(ledger, action, self.asked) if self.plan else None
+                self.interrupted = runs.interrupted(ledger, action, self.asked)
+                self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
-                f"going on with run {self.interrupted['run_id']} of {self.interrupted['started_at']:%Y-%m-%d %H:%M:%S} UTC, "
+                f"going on with run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
                 "which did not come to its end"
             )
 
@@ -156,7 +157,7 @@ class Job:
         if params["require_pause"]:
             pause_resume.require_barrier(call.session, ledger, params["jobs"])
         token, takeover = params["lease_token"], params["takeover"]
-        with ledgers.operation(
+        with runs.operation(
             ledger, self.action, parameters, lease_token=token, takeover=takeover, asked=self.asked, undoes=undoes
         ) as run:
             yield run

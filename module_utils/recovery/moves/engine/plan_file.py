@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ...core import files
-from ...core.errors import BadInput, NotReached
+from ...core.errors import BadInput, NotConverged
 from ...core.text import count
 
 if t.TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Plan:
     def save(self, name: str) -> None:
         """Writes it whole or not at all."""
         text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1)
-        files.put(Path(name), f"{text}\n".encode(), "plan_file")
+        files.write(Path(name), f"{text}\n".encode(), "plan_file")
 
 
 def load(name: str, *, action: str, database: str) -> Plan:
@@ -105,7 +105,7 @@ def refuse_drift(plan: Plan, counts: Mapping[str, int], digests: Mapping[str, st
         elif digests.get(table) != plan.digests.get(table):
             differing.append(f"{table}: {planned:,} as planned, but with other contents")
     if differing:
-        raise NotReached(
+        raise NotConverged(
             f"refused to apply plan_file {name}: the database has drifted since {plan.made_at}",
             on=where,
             said="; ".join(differing),

@@ -46,7 +46,7 @@ class Standbys:
         """Returns when no standby is further behind than allowed."""
         while self.limit is not None and (behind := self._behind()) is not None and behind[1] > self.limit:
             name, seconds = behind
-            self.progress.sometimes(
+            self.progress.say_throttled(
                 f"waiting: standby {name} is {in_words(seconds)} behind (limit {in_words(self.limit)})"
             )
             self.progress.wait(0.5)

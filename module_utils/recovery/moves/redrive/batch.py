@@ -9,7 +9,7 @@ import dataclasses
 import re
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, errors, psycopg, sql
 from ...scout import contract, event_queue
 from ...scout.poison_probe import Refused, verdict_on
@@ -256,8 +256,8 @@ class Returning:
                     f"put back {len(part.ids)} events ({part.digest}), now {found['events']} ({found['digest']})"
                 )
 
-    def _inexact(self, said: str) -> NotReached:
-        return NotReached(
+    def _inexact(self, said: str) -> NotConverged:
+        return NotConverged(
             "stopped before a batch of events that could not be proved exact; it was rolled back",
             on=self.session.where,
             said=said,
@@ -351,7 +351,7 @@ class Returning:
             query, there=list(there), marks=[s.event_id for s in marks], marks_of=[s.transaction_id for s in marks]
         )
         if sum(row["certain"] for row in rows) != len(there) + len(marks):
-            raise NotReached(
+            raise NotConverged(
                 "stopped before a batch whose silver could not be taken out whole; it was rolled back",
                 on=self.session.where,
                 next_step=contract.words("look for a trigger or rule on {transactions} or {etl_ledger}"),

@@ -122,7 +122,7 @@ LISTS: t.Final = ("of_runs", "error_codes", "rules", "dlq_ids", "event_ids")
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class DeadLetterSelection:
     """Unresolved dead letters; conditions of different kinds must all hold, one of several values must."""
 
     window: Window
@@ -193,7 +193,7 @@ class Selection:
         return {**values, **lists, "window": self.window.as_dict()}
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
+    def from_dict(cls, kept: Mapping[str, t.Any]) -> DeadLetterSelection:
         """The selection that was kept."""
         start, end = kept["window"]["start"], kept["window"]["end"]
         window = Window(
@@ -235,11 +235,11 @@ class Letter:
         return {"dlq_id": self.dlq_id, "event": self.event, "payload": self.payload, "hash": self.hash}
 
 
-def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
+def ask(session: Session, params: Mapping[str, t.Any]) -> DeadLetterSelection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
     window = times.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
     run = identifiers([params["run_id"]], "run_id") if params["run_id"] else [None]
-    chosen = Selection(
+    chosen = DeadLetterSelection(
         window,
         params["of_incident"] or None,
         history.of_incident(session, params["of_incident"]) if params["of_incident"] else (),
@@ -249,7 +249,7 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
         tuple(identifiers(params["dlq_ids"] or (), "dlq_ids")),
         tuple(identifiers(params["event_ids"] or (), "event_ids")),
     )
-    if chosen == Selection(Window("failed_at")):
+    if chosen == DeadLetterSelection(Window("failed_at")):
         raise BadInput(
             "refused to redrive everything: nothing says which dead letters are meant",
             next_step="give of_incident, run_id, error_codes, rules, failed_from and failed_to, dlq_ids or event_ids",
@@ -265,7 +265,7 @@ class Path:
     least_size = 1.0
     first_size = 10.0
 
-    def __init__(self, session: Session, chosen: Selection, values: Mapping[str, t.Any]) -> None:
+    def __init__(self, session: Session, chosen: DeadLetterSelection, values: Mapping[str, t.Any]) -> None:
         #: Sixteen bytes each.
         self.keys: bytes = session.row(contract.compose(KEYS, condition=chosen.to_try()), **values)["keys"]
 
@@ -283,7 +283,7 @@ class Path:
         """Every entry has had its turn."""
 
 
-def not_found(session: Session, chosen: Selection) -> dict[str, t.Any]:
+def not_found(session: Session, chosen: DeadLetterSelection) -> dict[str, t.Any]:
     """How many of the given ids no unresolved entry has, and the first twenty of them."""
     query = contract.compose(NOT_FOUND, event_id=EVENT_ID)
     ids = [row["id"] for row in session.rows(query, ids=list(chosen.dlq_ids), events=list(chosen.event_ids))]

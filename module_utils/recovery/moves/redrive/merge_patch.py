@@ -53,11 +53,11 @@ def repairs(params: Mapping[str, t.Any]) -> Repairs:
             raise BadInput(
                 f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id"
             )
-        by_id[identifiers([name], "repairs")[0]] = _plain(t.cast("Patch", patch), f"repairs of {name}")
-    return Repairs(_plain(t.cast("Patch", params["repair"] or {}), "repair"), by_id)
+        by_id[identifiers([name], "repairs")[0]] = _as_json(t.cast("Patch", patch), f"repairs of {name}")
+    return Repairs(_as_json(t.cast("Patch", params["repair"] or {}), "repair"), by_id)
 
 
-def _plain(patch: Patch, name: str) -> Patch:
+def _as_json(patch: Patch, name: str) -> Patch:
     try:
         return json.loads(json.dumps(patch, allow_nan=False))
     except (TypeError, ValueError) as e:

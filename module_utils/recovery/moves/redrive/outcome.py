@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
@@ -152,7 +152,7 @@ class Resolver:
             "digest": str(sum(int(row["digest"]) for row in taken)),
         }
         if any(str(found[name]) != str(value) for name, value in wanted.items()):
-            raise NotReached(
+            raise NotConverged(
                 "stopped before a batch that could not be written down whole; it was rolled back",
                 on=self.session.where,
                 said="; ".join(f"{name}: wanted {value}, got {found[name]}" for name, value in wanted.items()),

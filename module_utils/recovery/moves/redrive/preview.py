@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ...scout.poison_probe import Suspect
     from ...scout.row_images import Tables
-    from .letters import Letter, Selection
+    from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
 #: How many entries that cannot be rebuilt, that are rebuilt with gaps, or that look like poison a result names.
@@ -124,14 +124,14 @@ class Survey:
         return round(self.extent.entries / min(self.rate, RATE) + 0.2, 1)
 
 
-def extent(session: Session, selection: Selection, values: Mapping[str, t.Any]) -> Extent:
+def extent(session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any]) -> Extent:
     """How much a selection is; inside the caller's transaction."""
     query = contract.compose(EXTENT, why=WHY, condition=selection.condition())
     return Extent(**session.row(query, **values))
 
 
 def left_alone(
-    session: Session, selection: Selection, values: Mapping[str, t.Any], found: Extent
+    session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any], found: Extent
 ) -> dict[str, list[dict[str, t.Any]]]:
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
     made: dict[str, list[dict[str, t.Any]]] = {}
@@ -148,7 +148,7 @@ def left_alone(
 def survey(
     session: Session,
     tables: Tables,
-    selection: Selection,
+    selection: DeadLetterSelection,
     values: dict[str, t.Any],
     mend: Repairs,
     found: Extent,
@@ -171,7 +171,7 @@ def survey(
         where = sql.SQL("{} AND {}").format(condition, span.where)
         letters = redrive_letters.read(session, where, {**values, **span.values}, mend, lock=False)
         _count(session, made, letters)
-        progress.sometimes(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
+        progress.say_throttled(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
     return made
 
 

@@ -13,7 +13,7 @@ import dataclasses
 import time
 import typing as t
 
-from ...core.errors import BadInput, Systemic
+from ...core.errors import BadInput, SystemicFailure
 from ...core.text import count
 from ...postgres.driver import sql
 from ...scout import contract
@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from ...scout.row_images import Tables
     from ..engine.batches import Options as BatchOptions
     from ..engine.cursors import Span
-    from .letters import Letter, Selection
+    from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
@@ -118,7 +118,7 @@ class Ramp(Batches):
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
             line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
-            (self.progress.sometimes if self.told else self.progress.say)(line)
+            (self.progress.say_throttled if self.told else self.progress.say)(line)
             self.told = True
             self.progress.wait(ahead)
 
@@ -144,7 +144,7 @@ class Redrive:
         session: Session,
         run: Run,
         tables: Tables,
-        selection: Selection,
+        selection: DeadLetterSelection,
         mend: Repairs,
         pace: Pace,
         progress: Progress,
@@ -189,7 +189,7 @@ class Redrive:
         """Which events and entries share the transactions that come back."""
         values = {**self.values, **self.mend.values}
         relevant = contract.compose(SALES, sale=SALE, condition=self.condition)
-        self.progress.sometimes("looking for events that share a transaction")
+        self.progress.say_throttled("looking for events that share a transaction")
         self.kin.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
         with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
             query = contract.compose(KIN, sale=SALE, condition=self.condition)
@@ -222,7 +222,7 @@ class Redrive:
             # The next one begins with a canary again, and with what had failed.
             self.run.close()
         first = self.failures[0] if self.failures else None
-        raise Systemic(
+        raise SystemicFailure(
             f"the redrive stopped: {count(failed, 'event')} failed again, max_failures is {self.pace.max_failures}; "
             f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back among the dead letters; the others were not touched",
             on=self.session.where,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.row_images import digest
@@ -349,7 +349,7 @@ def _of(statement: str, name: str, table: Table) -> sql.Composed:
 
 def _prove(found: Row, table: str, side: str, where: str) -> None:
     if found["written"] != found["done"] or found["written_digest"] != found["done_digest"]:
-        raise NotReached(
+        raise NotConverged(
             f"stopped before a batch of {table} that could not be proved exact; it was rolled back",
             on=where,
             said=f"written down {found['written']} rows ({found['written_digest']}), {side} {found['done']} ({found['done_digest']})",

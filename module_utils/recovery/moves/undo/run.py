@@ -9,8 +9,9 @@ import dataclasses
 import typing as t
 import uuid
 
-from ...core.errors import BadInput, NotReached
+from ...core.errors import BadInput, NotConverged
 from ...core.text import count
+from ...core.times import to_the_minute
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades
@@ -122,7 +123,7 @@ def find(session: Session, run_id: str) -> Row:
     if run["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS):
         other = {"pause": "; resume_ingestion.yml gives back its jobs", "resume": "; pause_ingestion.yml pauses again"}
         raise BadInput(
-            f"run {wanted} moved no data: it is a {run['action']} of {run['started_at']:%Y-%m-%d %H:%M} UTC",
+            f"run {wanted} moved no data: it is a {run['action']} of {to_the_minute(run['started_at'])}",
             on=session.where,
             next_step=f"runs.yml lists the runs that can be undone{other.get(run['action'], '')}",
         )
@@ -156,7 +157,7 @@ class Undo:
             self.progress.checkpoint()
             cursor = span.after
             self._count(journal, self._keys(span), survey)
-            self.progress.sometimes(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
+            self.progress.say_throttled(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
         return survey
 
     def _keys(self, span: Span) -> list[str]:
@@ -188,7 +189,7 @@ class Undo:
         if not number or self.on_conflict != "refuse":
             return
         named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
-        raise NotReached(
+        raise NotConverged(
             f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
             f"{'it' if number == 1 else 'them'}",
             on=self.session.where,

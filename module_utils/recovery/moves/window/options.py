@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 
     from ...ledger.ledger import Ledger
     from ...postgres.session import Session
-    from ..engine.job import Job
+    from ..engine.job import MoveJob
     from .comparison import Survey
 
 LAST: t.Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>s|m|min|h|d)")
@@ -75,7 +75,7 @@ def healthy(survey: Survey) -> str:
     )
 
 
-def planned(job: Job, survey: Survey, selection: Selection) -> dict[str, t.Any]:
+def planned(job: MoveJob, survey: Survey, selection: Selection) -> dict[str, t.Any]:
     """The result of a check that finds something to do."""
     plan = survey.as_plan()
     said = sentence("would recover", plan)

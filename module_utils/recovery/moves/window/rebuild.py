@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...pipeline import poison_policy
 from ...postgres.driver import Jsonb, psycopg, sql
 from ...scout import contract, event_queue
@@ -240,7 +240,7 @@ class Remaking:
         )
         items = self.session.row(query, units=_given(units, written), run_id=self.run_id)["items"]
         if items != len(units):
-            raise NotReached(
+            raise NotConverged(
                 "stopped before a batch that could not be written down whole; it was rolled back",
                 on=self.session.where,
                 said=f"{items} of {len(units)} items were written",

@@ -9,7 +9,7 @@ import dataclasses
 import decimal
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...core.text import count
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
@@ -200,7 +200,7 @@ class Reconciliation:
         start = f" -e window_start={window.start.isoformat()}" if window.start else ""
         end = f" -e window_end={window.end.isoformat()}" if window.end else ""
         gone = f"{count(self.vanished, 'event')} vanished from bronze meanwhile" if self.vanished else ""
-        raise NotReached(
+        raise NotConverged(
             f"the window could not be recovered whole: {self.sentence()}",
             on=where,
             said="; ".join(part for part in (what, gone) if part),

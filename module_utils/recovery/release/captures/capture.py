@@ -13,15 +13,15 @@ import uuid
 from pathlib import Path
 
 from ...application import checkout
-from ...core.errors import BadInput, NotReached, RecoveryError
+from ...core.errors import BadInput, NotConverged, RecoveryError
 from ...core.text import count
-from ...ledger import runs as ledgers
+from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...postgres.failures import attempting
 from ...scout import contract
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
-from . import document as release
+from . import document as captures_document
 from . import store as captures_store
 from . import table_data
 
@@ -42,7 +42,7 @@ SHOWN: t.Final = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class CaptureRequest:
     """What is to be captured under which name, and where it is to be kept besides the ledger."""
 
     release: str
@@ -56,7 +56,7 @@ class Wanted:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class CaptureState:
     """The capture as it would be now, the one in force, the one to compare with, and the one in the file."""
 
     made: Document
@@ -82,7 +82,7 @@ class Plan:
         return self.capture or self.write
 
 
-def wanted(params: Mapping[str, t.Any]) -> Wanted:
+def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
     """The options as they are meant; refuses what cannot be."""
     name = str(params["release"])
     if not name:
@@ -104,7 +104,7 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
         raise BadInput(f"max_rows {params['max_rows']} is not usable", next_step="give 0 or more")
     application = checkout.read(params["git_dir"]) if params["git_dir"] else {}
     commit = checkout.checked(params["git_commit"]) if params["git_commit"] else application.get("commit")
-    return Wanted(
+    return CaptureRequest(
         release=name,
         scope=Scope(schemas, params["migrations_table"]),
         protect=tuple(sorted(set(params["protect"]))),
@@ -116,7 +116,7 @@ def wanted(params: Mapping[str, t.Any]) -> Wanted:
     )
 
 
-def place(call: Call, want: Wanted, mode: str) -> Ledger:
+def place(call: Call, want: CaptureRequest, mode: str) -> Ledger:
     """The ledger, in check mode as it is; refuses a capture that nothing would remember."""
     if call.check:
         with attempting("could not read the ledger", on=call.session.where), call.session.read():
@@ -133,10 +133,10 @@ def place(call: Call, want: Wanted, mode: str) -> Ledger:
     )
 
 
-def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
+def look(call: Call, ledger: Ledger, want: CaptureRequest) -> CaptureState:
     """Reads the catalog until it holds still, and what is kept already; read-only."""
     session = call.session
-    on_file = release.load(want.file) if want.file and want.file.exists() else None
+    on_file = captures_document.load(want.file) if want.file and want.file.exists() else None
     with attempting("could not read the ledger", on=session.where), session.read():
         pause = open_pause(ledger)
         existing = captures_store.current(ledger, want.release)
@@ -153,16 +153,16 @@ def look(call: Call, ledger: Ledger, want: Wanted) -> Seen:
     if not ledger.present:
         existing = on_file
     previous = existing or other
-    made = release.document(found.entries.values(), _about(call, want, here, found))
+    made = captures_document.document(found.entries.values(), _about(call, want, here, found))
     changes = None
     if previous:
-        before = release.entries_of(previous)
-        changes = release.compare(before, found.entries, same_database=here.is_that_of(previous))
+        before = captures_document.entries_of(previous)
+        changes = captures_document.compare(before, found.entries, same_database=here.is_that_of(previous))
     tables, data = _protected(session, want, existing, found.entries)
-    return Seen(made, existing, previous, on_file, changes, tables, data)
+    return CaptureState(made, existing, previous, on_file, changes, tables, data)
 
 
-def _about(call: Call, want: Wanted, here: captures_store.Origin, found: Catalog) -> dict[str, t.Any]:
+def _about(call: Call, want: CaptureRequest, here: captures_store.Origin, found: Catalog) -> dict[str, t.Any]:
     """What a capture says of itself."""
     said = captures_store.about(
         name=want.release,
@@ -178,7 +178,7 @@ def _about(call: Call, want: Wanted, here: captures_store.Origin, found: Catalog
 
 
 def _protected(
-    session: Session, want: Wanted, existing: Document | None, entries: Mapping[str, Entry]
+    session: Session, want: CaptureRequest, existing: Document | None, entries: Mapping[str, Entry]
 ) -> tuple[tuple[Protected, ...], list[dict[str, t.Any]] | None]:
     """The tables whose data is meant, and its state where a recapture has to know whether it has changed."""
     if not want.protect:
@@ -190,11 +190,11 @@ def _protected(
         return tables, [table_data.state(session, each) for each in tables] if compared else None
 
 
-def plan(seen: Seen, want: Wanted, where: str) -> Plan:
+def plan(seen: CaptureState, want: CaptureRequest, where: str) -> Plan:
     """What is to be done; refuses to take the place of another capture unless told to. Pure."""
     why = differences(seen, want)
     if seen.existing and why and not want.recapture:
-        raise NotReached(
+        raise NotConverged(
             f"{want.release} is captured already, and is not what there is now",
             on=where,
             said="; ".join(why),
@@ -210,7 +210,7 @@ def plan(seen: Seen, want: Wanted, where: str) -> Plan:
     return Plan(capture, write)
 
 
-def differences(seen: Seen, want: Wanted) -> list[str]:
+def differences(seen: CaptureState, want: CaptureRequest) -> list[str]:
     """In what the capture in force is another one than that which is wanted."""
     existing = seen.existing
     if existing is None:
@@ -231,7 +231,9 @@ def _state(data: list[dict[str, t.Any]]) -> list[tuple[str, int, str]]:
     return sorted((each["relation"], each["rows"], each["digest"]) for each in data)
 
 
-def apply(call: Call, ledger: Ledger, seen: Seen, want: Wanted, todo: Plan, params: Mapping[str, t.Any]) -> Row:
+def apply(
+    call: Call, ledger: Ledger, seen: CaptureState, want: CaptureRequest, todo: Plan, params: Mapping[str, t.Any]
+) -> Row:
     """Keeps the capture, then writes the file; what is kept stays where the file cannot be written."""
     kept = seen.made if todo.capture or seen.existing is None else seen.existing
     if not todo.capture:
@@ -259,42 +261,43 @@ def apply(call: Call, ledger: Ledger, seen: Seen, want: Wanted, todo: Plan, para
 def recorded(ledger: Ledger, asked: dict[str, t.Any], params: Mapping[str, t.Any]) -> Generator[Run]:
     """The run in the ledger. It changes nothing of the pipeline, so it takes no lease; it joins one whose token is given."""
     if params["lease_token"] is not None:
-        with ledgers.operation(ledger, "capture", asked, lease_token=params["lease_token"]) as run:
+        with runs.operation(ledger, "capture", asked, lease_token=params["lease_token"]) as run:
             yield run
         return
-    run = ledgers.begin(ledger, "capture", asked)
+    run = runs.begin(ledger, "capture", asked)
     try:
         yield run
     except BaseException as e:
         if isinstance(e, RecoveryError) and run.effects:
             e.result = {"changed": True, "run_id": run.run_id, "effects": run.effects, **e.result}
-        ledgers.end(run, e)
+        runs.end(run, e)
         raise
-    ledgers.end(run, None)
+    runs.end(run, None)
 
 
-def _write(want: Wanted, seen: Seen, kept: Document, todo: Plan) -> None:
+def _write(want: CaptureRequest, seen: CaptureState, kept: Document, todo: Plan) -> None:
     """The file of this capture; another one of the release that stood there is kept beside it."""
     if want.file is None or not todo.write:
         return
     if seen.on_file:
-        release.set_aside(want.file, seen.on_file["capture_id"])
-    release.save(want.file, kept)
+        captures_document.set_aside(want.file, seen.on_file["capture_id"])
+    captures_document.save(want.file, kept)
 
 
-def described(seen: Seen, want: Wanted, kept: Document) -> dict[str, t.Any]:
+def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> dict[str, t.Any]:
     """What a result says of a capture and of what differs."""
     compared = seen.previous and {
         name: seen.previous[name] for name in ("release", "capture_id", "captured_at", "digest")
     }
     return {
+        "operation": "capture",
         "release": want.release,
         "capture_id": kept["capture_id"],
         "digest": kept["digest"],
         "captured_at": kept["captured_at"],
         "git_commit": kept["git_commit"],
         "objects": len(kept["entries"]),
-        "kinds": release.kinds(kept),
+        "kinds": captures_document.kinds(kept),
         "compared": compared,
         "differs": seen.changes.as_dict() if seen.changes else None,
         "differing": seen.changes.number if seen.changes else 0,
@@ -304,7 +307,7 @@ def described(seen: Seen, want: Wanted, kept: Document) -> dict[str, t.Any]:
     }
 
 
-def warnings(kept: Document, want: Wanted) -> list[str]:
+def warnings(kept: Document, want: CaptureRequest) -> list[str]:
     """What somebody who relies on the capture should know."""
     found: list[str] = []
     others = [entry["name"] for entry in kept["entries"] if entry["kind"] == "other"]
@@ -319,7 +322,7 @@ def warnings(kept: Document, want: Wanted) -> list[str]:
     return found
 
 
-def summary(seen: Seen, want: Wanted, todo: Plan, kept: Document, *, check: bool) -> str:
+def summary(seen: CaptureState, want: CaptureRequest, todo: Plan, kept: Document, *, check: bool) -> str:
     """One line for a person."""
     what = f"{count(len(kept['entries']), 'object')}, digest {kept['digest'][:SHOWN]}"
     if todo.capture:
@@ -336,7 +339,7 @@ def summary(seen: Seen, want: Wanted, todo: Plan, kept: Document, *, check: bool
     return text
 
 
-def shown(seen: Seen, kept: Document) -> dict[str, Sequence[str] | dict[str, t.Any]]:
+def shown(seen: CaptureState, kept: Document) -> dict[str, Sequence[str] | dict[str, t.Any]]:
     """The diff: what the capture before has, and what this one has instead; definitions stay in the document."""
     if not seen.previous or not seen.changes:
         return {"before": {}, "after": {"digest": kept["digest"]}}

@@ -240,7 +240,7 @@ def _parts(before: Entry, after: Entry) -> tuple[str, ...]:
 def save(path: Path, made: Document) -> None:
     """Writes it whole or not at all, readable by its owner alone: a job's command may hold a secret."""
     text = json.dumps(made, indent=1, ensure_ascii=False)
-    files.put(path, f"{text}\n".encode(), "release_file", mode=files.OWNER)
+    files.write(path, f"{text}\n".encode(), "release_file", mode=files.OWNER)
 
 
 def set_aside(path: Path, capture_id: str) -> None:

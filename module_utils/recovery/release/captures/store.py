@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, errors, psycopg
 from ...postgres.failures import translate
 from . import document as captures_document
@@ -222,8 +222,8 @@ def _one_at_a_time(name: str, session: Session) -> Generator[None]:
         raise problem from e
 
 
-def _second(name: str, session: Session) -> NotReached:
-    return NotReached(
+def _second(name: str, session: Session) -> NotConverged:
+    return NotConverged(
         f"could not store the capture of {name}",
         on=session.where,
         said="somebody else captured it at the same moment",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.errors import BadInput, MissingPrivilege, NotReached
+from ...core.errors import BadInput, MissingPrivilege, NotConverged
 from ...core.text import count
 from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
@@ -222,11 +222,11 @@ def save(session: Session, capture_id: str, each: Protected, progress: Progress)
         query = sql.SQL(COPY).format(after=_after(each, last), **each.parts)
         made = session.row(query, capture_id=capture_id, relation=each.relation, limit=BATCH_ROWS)
         rows, digest, last = rows + made["rows"], digest + int(made["digest"]), made["last"]
-        progress.sometimes(f"saved {rows:,} of {before['rows']:,} rows of {each.relation}")
+        progress.say_throttled(f"saved {rows:,} of {before['rows']:,} rows of {each.relation}")
         if made["rows"] < BATCH_ROWS:
             break
     if rows != before["rows"] or digest != int(before["digest"]):
-        raise NotReached(
+        raise NotConverged(
             f"could not save the data of {each.relation}",
             on=session.where,
             said=f"{rows:,} rows were stored, the table has {before['rows']:,}, or their digests differ; rolled back",

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import typing as t
 
-from ...core.errors import BadInput, NotReached
+from ...core.errors import BadInput, NotConverged
 from ...postgres.driver import errors
 from ...postgres.failures import translate
 from . import database_level, dependencies, views_and_routines
@@ -176,7 +176,7 @@ def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catal
         if now is not None and before is not None and now.entries == before.entries:
             return now
         before = now
-    raise NotReached(
+    raise NotConverged(
         "could not capture a schema that does not hold still",
         on=session.where,
         said=f"{READINGS} readings, {said}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +33,9 @@ GRANTED_ON: t.Final = {
 #: The fact that `beside` writes, so that it is nothing to make an entry again for: what goes with which extension.
 FOLLOWS: t.Final = "depends_on_extensions"
 
+#: What an absent fact says where that is not "no".
+DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "enabled": "origin"}
+
 
 class Writer(t.NamedTuple):
     """How one kind is written. `alter` gives None where the entry has to be dropped and made again."""
@@ -49,7 +52,7 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
     made: list[str] = []
     of_another = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
     if entry.owner and not of_another and (before is None or before.owner != entry.owner):
-        made.append(f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}")
+        made.append(f"ALTER {noun} {entry.name} OWNER TO {identifier(entry.owner)}")
     if before is None or before.grants != entry.grants or before.owner != entry.owner:
         made += grants(entry, before, everybody)
     if entry.comment != (before.comment if before else None):
@@ -60,7 +63,7 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
         label = entry.labels.get(provider)
         if label != there.get(provider):
             text = "NULL" if label is None else literal(label)
-            made.append(f"SECURITY LABEL FOR {name(provider)} ON {noun} {entry.name} IS {text}")
+            made.append(f"SECURITY LABEL FOR {identifier(provider)} ON {noun} {entry.name} IS {text}")
     there_with, wanted_with = ((each.facts.get(FOLLOWS) if each else None) for each in (before, entry))
     return made + follows(f"{noun} {entry.name}", there_with, wanted_with)
 
@@ -69,8 +72,8 @@ def follows(what: str, before: list[str] | None, after: list[str] | None) -> lis
     """The extensions with which an object goes, so that it is dropped with each of them."""
     gone, new = (sorted({*(a or ())} - {*(b or ())}) for a, b in ((before, after), (after, before)))
     return [
-        *(f"ALTER {what} NO DEPENDS ON EXTENSION {name(extension)}" for extension in gone),
-        *(f"ALTER {what} DEPENDS ON EXTENSION {name(extension)}" for extension in new),
+        *(f"ALTER {what} NO DEPENDS ON EXTENSION {identifier(extension)}" for extension in gone),
+        *(f"ALTER {what} DEPENDS ON EXTENSION {identifier(extension)}" for extension in new),
     ]
 
 
@@ -81,7 +84,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         return []
     if of_column and not entry.grants and not (before and before.grants):
         return []
-    relation, _, column = parted(entry.name) if of_column else (entry.name, "", "")
+    relation, _, column = split_qualified(entry.name) if of_column else (entry.name, "", "")
     target = f"{GRANTED_ON.get(entry.kind, 'TABLE')} {relation}"
     what = f" ({column})" if of_column else ""
     had = {grant[0] for grant in before.grants} if before else set[str]()
@@ -94,7 +97,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         f"REVOKE ALL{what} ON {target} FROM {', '.join(map(grantee, sorted(losers)))} CASCADE"
     ] if losers else []  # fmt: skip
     for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
-        made += [f"SET LOCAL ROLE {name(grantor)}"] if grantor != entry.owner else []
+        made += [f"SET LOCAL ROLE {identifier(grantor)}"] if grantor != entry.owner else []
         for receiver, grantable in itertools.product([pair[0] for pair in pairs], (False, True)):
             privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
             listed = ", ".join(f"{privilege}{what}" for privilege in privileges)
@@ -119,10 +122,10 @@ def in_order(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def grantee(role: str) -> str:
     """A role, or PUBLIC."""
-    return "PUBLIC" if role == "PUBLIC" else name(role)
+    return "PUBLIC" if role == "PUBLIC" else identifier(role)
 
 
-def parted(qualified: str) -> tuple[str, str, str]:
+def split_qualified(qualified: str) -> tuple[str, str, str]:
     """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
     quoted = False
     for place in range(len(qualified) - 1, -1, -1):
@@ -143,3 +146,25 @@ def parents(table: Entry) -> list[str]:
     part: dict[str, str] = table.facts.get("partition_of") or {}
     inherited: list[str] = table.facts.get("inherits") or []
     return [*([part["table"]] if part else []), *inherited]
+
+
+def differing(before: Entry, after: Entry) -> set[str]:
+    """The facts in which two entries differ, but for what is written beside them; an absent one is at its default."""
+    return {key for key in {*before.facts, *after.facts} - {FOLLOWS} if fact(before, key) != fact(after, key)}
+
+
+def fact(entry: Entry, key: str) -> t.Any:
+    """A fact, where "no" and "none of them" are the same as not being said."""
+    found = entry.facts.get(key, DEFAULTS.get(key))
+    return None if found is False or found in ([], {}) else found
+
+
+def drop(noun: str) -> t.Callable[[Entry], list[str]]:
+    """By its name, and only while nothing needs it."""
+    return lambda entry: [f"DROP {noun} {entry.name}"]
+
+
+def differing_as_written(before: Entry, after: Entry) -> set[str]:
+    """The same, where an absent fact says something else than a "no" that is written down."""
+    facts = {*before.facts, *after.facts} - {FOLLOWS}
+    return {fact for fact in facts if before.facts.get(fact) != after.facts.get(fact)}

@@ -9,9 +9,8 @@ import json
 import re
 import typing as t
 
-from ...postgres.identifiers import literal, name
-from .common import FOLLOWS, Writer, first_of, follows, parted
-from .tables import differing, drop
+from ...postgres.identifiers import identifier, literal
+from .common import FOLLOWS, Writer, differing_as_written, drop, first_of, follows, split_qualified
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -61,8 +60,8 @@ def _switched(entry: Entry) -> list[str]:
 def _of_index(entry: Entry, index: Facts, before: Facts) -> list[str]:
     """What belongs to an index beside its definition."""
     table, made = entry.facts["table"], list[str]()
-    own = first_of(entry) if entry.kind == "constraint" else parted(entry.name)[2]
-    qualified = f"{parted(table)[0]}.{own}"
+    own = first_of(entry) if entry.kind == "constraint" else split_qualified(entry.name)[2]
+    qualified = f"{split_qualified(table)[0]}.{own}"
     if bool(index.get("clustered")) != bool(before.get("clustered")):
         made.append(
             f"ALTER TABLE {table} CLUSTER ON {own}"
@@ -104,7 +103,7 @@ BESIDE: t.Final = {"clustered", "replica_identity", "statistics", "comment", "at
 def alter_constraint(before: Entry, after: Entry) -> list[str] | None:
     """Validated where it was not; its index clustered, named by the replica identity, or commented; less of it kept. One that is
     to be kept again is made again, by which it holds for all rows, and for which no superuser is needed."""
-    changed = differing(before, after)
+    changed = differing_as_written(before, after)
     made: list[str] = []
     if "disabled" in changed:
         if not (before.facts.get("disabled") or {}).items() <= (after.facts.get("disabled") or {}).items():
@@ -143,13 +142,13 @@ def drop_constraint(entry: Entry) -> list[str]:
 def create_index(entry: Entry) -> list[str]:
     """An index, by the statement PostgreSQL writes for it."""
     tablespace = entry.facts.get("tablespace")
-    move = [f"ALTER INDEX {entry.name} SET TABLESPACE {name(tablespace)}"] if tablespace else []
+    move = [f"ALTER INDEX {entry.name} SET TABLESPACE {identifier(tablespace)}"] if tablespace else []
     return [entry.facts["definition"], *move, *_of_index(entry, entry.facts, {})]
 
 
 def alter_index(before: Entry, after: Entry) -> list[str] | None:
     """What is not its definition."""
-    if differing(before, after) - BESIDE or detached(before.facts, after.facts):
+    if differing_as_written(before, after) - BESIDE or detached(before.facts, after.facts):
         return None
     return _of_index(after, after.facts, before.facts)
 
@@ -166,9 +165,13 @@ def _target(entry: Entry) -> list[str]:
 
 def alter_statistics(before: Entry, after: Entry) -> list[str] | None:
     """Only the target can be altered."""
-    if differing(before, after) - {"target"}:
+    if differing_as_written(before, after) - {"target"}:
         return None
-    return _target(after) or [f"ALTER STATISTICS {after.name} SET STATISTICS -1"] if differing(before, after) else []
+    return (
+        _target(after) or [f"ALTER STATISTICS {after.name} SET STATISTICS -1"]
+        if differing_as_written(before, after)
+        else []
+    )
 
 
 WRITERS: t.Final = {

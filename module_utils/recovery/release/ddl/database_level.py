@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from .common import Writer, grantee, in_order
 
 if t.TYPE_CHECKING:
@@ -21,7 +21,7 @@ TO_PUBLIC: t.Final = ("FUNCTIONS", "TYPES")
 def create_extension(entry: Entry) -> list[str]:
     """An extension in the version it had; the server must have its files."""
     return [
-        f"CREATE EXTENSION {entry.name} SCHEMA {name(entry.facts['schema'])} VERSION {literal(entry.facts['version'])}"
+        f"CREATE EXTENSION {entry.name} SCHEMA {identifier(entry.facts['schema'])} VERSION {literal(entry.facts['version'])}"
     ]
 
 
@@ -31,7 +31,7 @@ def alter_extension(before: Entry, after: Entry) -> list[str] | None:
     if before.facts["version"] != after.facts["version"]:
         made.append(f"ALTER EXTENSION {after.name} UPDATE TO {literal(after.facts['version'])}")
     if before.facts["schema"] != after.facts["schema"]:
-        made.append(f"ALTER EXTENSION {after.name} SET SCHEMA {name(after.facts['schema'])}")
+        made.append(f"ALTER EXTENSION {after.name} SET SCHEMA {identifier(after.facts['schema'])}")
     return made
 
 
@@ -41,8 +41,8 @@ def drop_extension(entry: Entry) -> list[str]:
 
 
 def _scope(entry: Entry) -> tuple[str, str]:
-    schema = f" IN SCHEMA {name(entry.facts['schema'])}" if entry.facts.get("schema") else ""
-    return f"FOR ROLE {name(entry.facts['role'])}{schema}", entry.facts["objects"].upper()
+    schema = f" IN SCHEMA {identifier(entry.facts['schema'])}" if entry.facts.get("schema") else ""
+    return f"FOR ROLE {identifier(entry.facts['role'])}{schema}", entry.facts["objects"].upper()
 
 
 def privileges(entry: Entry) -> list[str]:
@@ -74,7 +74,7 @@ def usual_privileges(entry: Entry) -> list[str]:
     if entry.facts.get("schema"):
         return made
     scope, objects = _scope(entry)
-    made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO {name(entry.facts['role'])}")
+    made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO {identifier(entry.facts['role'])}")
     if objects in TO_PUBLIC:
         made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO PUBLIC")
     return made
@@ -114,7 +114,7 @@ def create_job(entry: Entry) -> list[str]:
 
 def _as_owner(entry: Entry, statement: str) -> list[str]:
     """A job is its owner's, whoever goes back."""
-    return [f"SET LOCAL ROLE {name(entry.owner or '')}", statement, "RESET ROLE"]
+    return [f"SET LOCAL ROLE {identifier(entry.owner or '')}", statement, "RESET ROLE"]
 
 
 def drop_job(entry: Entry) -> list[str]:
@@ -139,7 +139,7 @@ def alter_job(before: Entry, after: Entry) -> list[str] | None:
 
 def insert_row(entry: Entry, table: str) -> list[str]:
     """A row, every value as the text that was read."""
-    columns = ", ".join(map(name, entry.facts))
+    columns = ", ".join(map(identifier, entry.facts))
     values = ", ".join("NULL" if value is None else literal(value) for value in entry.facts.values())
     return [f"INSERT INTO {table} ({columns}) VALUES ({values})"]  # noqa: S608 names and values are quoted
 
@@ -147,7 +147,7 @@ def insert_row(entry: Entry, table: str) -> list[str]:
 def delete_row(entry: Entry, table: str) -> list[str]:
     """That very row."""
     tests = (
-        f"{name(column)}::text IS NOT DISTINCT FROM {'NULL' if value is None else literal(value)}"
+        f"{identifier(column)}::text IS NOT DISTINCT FROM {'NULL' if value is None else literal(value)}"
         for column, value in entry.facts.items()
     )
     return [f"DELETE FROM {table} WHERE {' AND '.join(tests)}"]  # noqa: S608 names and values are quoted

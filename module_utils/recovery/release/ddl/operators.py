@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ...postgres.identifiers import literal
-from .common import Writer
-from .types import called, differing, drop
+from .common import Writer, differing, drop
+from .types import called
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...postgres.identifiers import literal, name
-from .common import FOLLOWS, Writer, parted
+from ...postgres.identifiers import identifier, literal
+from .common import Writer, differing_as_written, drop, split_qualified
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +16,6 @@ if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
 
 Facts = dict[str, t.Any]
-
-
-def differing(before: Entry, after: Entry) -> set[str]:
-    """The facts in which two entries differ, but for what is written beside them."""
-    facts = {*before.facts, *after.facts} - {FOLLOWS}
-    return {fact for fact in facts if before.facts.get(fact) != after.facts.get(fact)}
 
 
 def listed_options(entry: Entry) -> list[str]:
@@ -65,9 +59,9 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
     parts = [
         f"CREATE {unlogged}TABLE {entry.name} ({listed}){parents}",
         f"PARTITION BY {facts['partition_key']}" if facts.get("partition_key") else "",
-        f"USING {name(method)}" if method and not facts.get("partition_key") else "",
+        f"USING {identifier(method)}" if method and not facts.get("partition_key") else "",
         _with(entry),
-        f"TABLESPACE {name(facts['tablespace'])}" if facts.get("tablespace") else "",
+        f"TABLESPACE {identifier(facts['tablespace'])}" if facts.get("tablespace") else "",
     ]
     made = [" ".join(part for part in parts if part)]
     made += [statement for each in columns for statement in after_column(each)]
@@ -97,14 +91,16 @@ def _identity(entry: Entry) -> list[str]:
 
 def alter_table(before: Entry, after: Entry) -> list[str] | None:
     """What a table can become where it stands."""
-    changed = differing(before, after) - {"column_order"}
+    changed = differing_as_written(before, after) - {"column_order"}
     made: list[str] = []
     if "unlogged" in changed:
         made.append(f"ALTER TABLE {after.name} SET {'UNLOGGED' if after.facts.get('unlogged') else 'LOGGED'}")
     if "access_method" in changed:
         return None
     if "tablespace" in changed:
-        made.append(f"ALTER TABLE {after.name} SET TABLESPACE {name(after.facts.get('tablespace') or 'pg_default')}")
+        made.append(
+            f"ALTER TABLE {after.name} SET TABLESPACE {identifier(after.facts.get('tablespace') or 'pg_default')}"
+        )
     for fact, prefix in (("options", ""), ("toast_options", "toast.")):
         wanted = after.facts.get(fact) if prefix else listed_options(after)
         clauses = changed_options(before.facts.get(fact), wanted, prefix)
@@ -146,7 +142,7 @@ def attach(entry: Entry) -> list[str]:
 def column(entry: Entry) -> str:
     """A column's definition as CREATE TABLE and ADD COLUMN take it."""
     facts = entry.facts
-    parts = [parted(entry.name)[2], facts["type"]]
+    parts = [split_qualified(entry.name)[2], facts["type"]]
     if facts.get("collation"):
         parts.append(f"COLLATE {facts['collation']}")
     if facts.get("generated") is not None:
@@ -174,7 +170,7 @@ def has_sequence(identity: Facts | None) -> bool:
 
 def after_column(entry: Entry) -> list[str]:
     """What a column has that its definition cannot say."""
-    facts, (relation, _, own) = entry.facts, parted(entry.name)
+    facts, (relation, _, own) = entry.facts, split_qualified(entry.name)
     alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
     made: list[str] = []
     if facts.get("storage"):
@@ -190,21 +186,21 @@ def after_column(entry: Entry) -> list[str]:
 
 def create_column(entry: Entry) -> list[str]:
     """A column added to a table that is there."""
-    return [f"ALTER TABLE {parted(entry.name)[0]} ADD COLUMN {column(entry)}", *after_column(entry)]
+    return [f"ALTER TABLE {split_qualified(entry.name)[0]} ADD COLUMN {column(entry)}", *after_column(entry)]
 
 
 def drop_column(entry: Entry) -> list[str]:
     """A column with its data."""
-    relation, _, own = parted(entry.name)
+    relation, _, own = split_qualified(entry.name)
     return [f"ALTER TABLE {relation} DROP COLUMN {own}"]
 
 
 def alter_column(before: Entry, after: Entry) -> list[str] | None:
     """What a column can become where it stands; another expression of a generated one cannot be had so."""
-    changed = differing(before, after)
+    changed = differing_as_written(before, after)
     if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
         return None
-    relation, _, own = parted(after.name)
+    relation, _, own = split_qualified(after.name)
     alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
     facts = after.facts
     retyped = bool(changed & {"type", "collation"})
@@ -249,7 +245,7 @@ def _identity_changed(alter: str, before: Facts | None, after: Facts) -> list[st
         made.append(f"{alter} SET GENERATED {after['generated'].upper()}")
     there, wanted = before.get("sequence"), after.get("sequence")
     if there != wanted and there and wanted:
-        made.append(f"ALTER SEQUENCE {there} RENAME TO {parted(wanted)[2]}")
+        made.append(f"ALTER SEQUENCE {there} RENAME TO {split_qualified(wanted)[2]}")
     if any(
         before.get(fact) != after.get(fact)
         for fact in ("type", "start", "increment", "minimum", "maximum", "cache", "cycle")
@@ -287,7 +283,7 @@ def owned(entry: Entry) -> list[str]:
 
 def alter_sequence(before: Entry, after: Entry) -> list[str] | None:
     """Its options; its value stays."""
-    changed = differing(before, after)
+    changed = differing_as_written(before, after)
     made: list[str] = []
     if changed & {"type", "start", "increment", "minimum", "maximum", "cache", "cycle"}:
         made.append(f"ALTER SEQUENCE {after.name} AS {after.facts['type']} {_sequence(after.facts)}")
@@ -299,12 +295,7 @@ def alter_sequence(before: Entry, after: Entry) -> list[str] | None:
 
 
 def _nothing(before: Entry, after: Entry) -> list[str] | None:
-    return None if differing(before, after) else []
-
-
-def drop(noun: str) -> t.Callable[[Entry], list[str]]:
-    """By its name, and only while nothing needs it."""
-    return lambda entry: [f"DROP {noun} {entry.name}"]
+    return None if differing_as_written(before, after) else []
 
 
 WRITERS: t.Final = {

@@ -8,30 +8,16 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...postgres.identifiers import literal, name
-from .common import FOLLOWS, Writer, follows
+from ...postgres.identifiers import identifier, literal
+from .common import FOLLOWS, Writer, differing, drop, fact, follows
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
 
 Part = dict[str, t.Any]
 
-#: What an absent fact says where that is not "no".
-DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "enabled": "origin"}
-
 QUOTED: t.Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 NESTED: t.Final = re.compile(r"\([^()]*\)|\[[^][]*\]")
-
-
-def differing(before: Entry, after: Entry) -> set[str]:
-    """The facts in which two entries differ, but for what is written beside them; an absent one is at its default."""
-    return {key for key in {*before.facts, *after.facts} - {FOLLOWS} if fact(before, key) != fact(after, key)}
-
-
-def fact(entry: Entry, key: str) -> t.Any:
-    """A fact, where "no" and "none of them" are the same as not being said."""
-    found = entry.facts.get(key, DEFAULTS.get(key))
-    return None if found is False or found in ([], {}) else found
 
 
 def parts(entry: Entry, key: str) -> list[Part]:
@@ -68,11 +54,6 @@ def called(signature: str) -> tuple[str, list[str]]:
     """The name of a function, operator or aggregate, and the types it takes."""
     start = QUOTED.sub(lambda found: "\0" * len(found[0]), signature).find("(")
     return (signature, []) if start < 0 else (signature[:start], listed(signature[start + 1 : -1]))
-
-
-def drop(noun: str) -> t.Callable[[Entry], list[str]]:
-    """By its name, and only while nothing needs it."""
-    return lambda entry: [f"DROP {noun} {entry.name}"]
 
 
 # --- enums
@@ -120,7 +101,7 @@ def _constraints(entry: Entry, before: dict[str, Part], after: dict[str, Part]) 
     """Constraints added, validated and commented; those that are defined otherwise are to have gone before."""
     made: list[str] = []
     for constraint, wanted in sorted(after.items()):
-        there, quoted = before.get(constraint), name(constraint)
+        there, quoted = before.get(constraint), identifier(constraint)
         if there is None:
             made.append(f"ALTER DOMAIN {entry.name} ADD CONSTRAINT {quoted} {wanted['definition']}")
         elif there["definition"] != wanted["definition"]:
@@ -143,7 +124,9 @@ def alter_domain(before: Entry, after: Entry) -> list[str] | None:
         for constraint, old in there.items()
         if (new := wanted.get(constraint)) and new["definition"] in (old["definition"], _valid(old["definition"]))
     }
-    made = [f"{alter} DROP CONSTRAINT {name(constraint)}" for constraint in sorted(there) if constraint not in kept]
+    made = [
+        f"{alter} DROP CONSTRAINT {identifier(constraint)}" for constraint in sorted(there) if constraint not in kept
+    ]
     if "default" in changed:
         default = after.facts.get("default")
         made.append(f"{alter} DROP DEFAULT" if default is None else f"{alter} SET DEFAULT {default}")
@@ -162,14 +145,14 @@ def _valid(definition: str) -> str:
 def create_composite(entry: Entry) -> list[str]:
     """A type made of attributes."""
     attributes = parts(entry, "attributes")
-    listing = ", ".join(f"{name(each['name'])} {collated(each)}" for each in attributes)
+    listing = ", ".join(f"{identifier(each['name'])} {collated(each)}" for each in attributes)
     return [f"CREATE TYPE {entry.name} AS ({listing})", *_attribute_comments(entry, [], attributes)]
 
 
 def _attribute_comments(entry: Entry, before: list[Part], after: list[Part]) -> list[str]:
     there = {each["name"]: each.get("comment") for each in before}
     return [
-        comment(f"COLUMN {entry.name}.{name(each['name'])}", each.get("comment"))
+        comment(f"COLUMN {entry.name}.{identifier(each['name'])}", each.get("comment"))
         for each in after
         if each.get("comment") != there.get(each["name"])
     ]
@@ -186,13 +169,15 @@ def alter_composite(before: Entry, after: Entry) -> list[str] | None:
     if names[: len(kept)] != [each["name"] for each in kept]:
         return None
     alter = f"ALTER TYPE {after.name}"
-    made = [f"{alter} DROP ATTRIBUTE {name(each['name'])}" for each in there if each not in kept]
+    made = [f"{alter} DROP ATTRIBUTE {identifier(each['name'])}" for each in there if each not in kept]
     made += [
-        f"{alter} ALTER ATTRIBUTE {name(new['name'])} TYPE {collated(new)} CASCADE"
+        f"{alter} ALTER ATTRIBUTE {identifier(new['name'])} TYPE {collated(new)} CASCADE"
         for old, new in zip(kept, wanted, strict=False)
         if collated(old) != collated(new)
     ]
-    made += [f"{alter} ADD ATTRIBUTE {name(each['name'])} {collated(each)} CASCADE" for each in wanted[len(kept) :]]
+    made += [
+        f"{alter} ADD ATTRIBUTE {identifier(each['name'])} {collated(each)} CASCADE" for each in wanted[len(kept) :]
+    ]
     return made + _attribute_comments(after, kept, wanted)
 
 

@@ -10,11 +10,11 @@ import dataclasses
 import re
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from . import types as ddl_types
-from .common import Writer, first_of, grantee, grants
+from .common import Writer, differing, drop, fact, first_of, grantee, grants
 from .tables import changed_options, listed_options, options
-from .types import Part, again, bare, comment, differing, drop, fact, parts
+from .types import Part, again, bare, comment, parts
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -37,7 +37,7 @@ def _view(entry: Entry) -> str:
 
 
 def _names(entry: Entry) -> str:
-    columns = ", ".join(name(each["name"]) for each in parts(entry, "columns"))
+    columns = ", ".join(identifier(each["name"]) for each in parts(entry, "columns"))
     return f" ({columns})" if columns else ""
 
 
@@ -81,10 +81,10 @@ def _columns(noun: str, entry: Entry, before: list[Part]) -> list[str]:
     made: list[str] = []
     for place, wanted in enumerate(parts(entry, "columns")):
         there = before[place] if place < len(before) else {}
-        alter = f"ALTER {noun} {entry.name} ALTER COLUMN {name(wanted['name'])}"
+        alter = f"ALTER {noun} {entry.name} ALTER COLUMN {identifier(wanted['name'])}"
         made += [f"{alter} {clause}" for clause in _clauses(there, wanted)]
         if there.get("comment") != wanted.get("comment"):
-            made.append(comment(f"COLUMN {entry.name}.{name(wanted['name'])}", wanted.get("comment")))
+            made.append(comment(f"COLUMN {entry.name}.{identifier(wanted['name'])}", wanted.get("comment")))
     return made
 
 
@@ -125,7 +125,7 @@ def _column(entry: Entry, part: Part) -> Entry:
     granted = tuple((g[0], g[1], g[2], g[3]) for g in part.get("grants") or ())
     order = {"grants": entry.order.get(f"column {part['name']}", [])}
     return dataclasses.replace(
-        entry, kind="column", name=f"{entry.name}.{name(part['name'])}", facts={}, grants=granted, order=order
+        entry, kind="column", name=f"{entry.name}.{identifier(part['name'])}", facts={}, grants=granted, order=order
     )
 
 
@@ -140,7 +140,7 @@ def _granted_by_owner(noun: str, entry: Entry) -> list[str]:
         for each in parts(entry, "columns")
     ]
     made = column_grants(dataclasses.replace(entry, facts={"columns": own}), None)
-    return [f"ALTER {noun} {entry.name} OWNER TO {name(entry.owner)}", *made] if made and entry.owner else []
+    return [f"ALTER {noun} {entry.name} OWNER TO {identifier(entry.owner)}", *made] if made and entry.owner else []
 
 
 # --- materialized views
@@ -155,9 +155,9 @@ def create_materialized_view(entry: Entry) -> list[str]:
     listing = ", ".join(each for each in told if each)
     clauses = [
         f"CREATE {STORED} {entry.name}{_names(entry)}",
-        f"USING {name(facts['access_method'])}" if facts.get("access_method") else "",
+        f"USING {identifier(facts['access_method'])}" if facts.get("access_method") else "",
         f"WITH ({listing})" if listing else "",
-        f"TABLESPACE {name(facts['tablespace'])}" if facts.get("tablespace") else "",
+        f"TABLESPACE {identifier(facts['tablespace'])}" if facts.get("tablespace") else "",
         f"AS {_query(entry)}",
         "WITH DATA" if fact(entry, "populated") else "WITH NO DATA",
     ]
@@ -177,7 +177,7 @@ def alter_materialized_view(before: Entry, after: Entry) -> list[str] | None:
     if "tablespace" in changed:
         if not after.facts.get("tablespace"):
             return None
-        made.append(f"ALTER {STORED} {after.name} SET TABLESPACE {name(after.facts['tablespace'])}")
+        made.append(f"ALTER {STORED} {after.name} SET TABLESPACE {identifier(after.facts['tablespace'])}")
     made += _columns(STORED, after, there)
     if "populated" in changed:
         made.append(f"REFRESH {STORED} {after.name}{'' if fact(after, 'populated') else ' WITH NO DATA'}")

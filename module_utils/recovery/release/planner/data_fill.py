@@ -11,7 +11,7 @@ import typing as t
 from ..captures.document import readable
 from ..ddl import database_level
 from ..ddl import tables as ddl_tables
-from ..ddl.common import parents, parted
+from ..ddl.common import differing_as_written, parents, split_qualified
 from ..ddl.registry import WRITERS
 from . import fill_statements, type_changes
 from .diff import Changes
@@ -68,7 +68,9 @@ class Filling(Changes):
             return [*self.write("create", column), *self.counted([column])]
         self.filled.add(column.key)
         made = self.write("create", fill_statements.open_column(column))
-        *quiet, update = fill_statements.update(column, saved, triggers=self._has_triggers(parted(column.name)[0]))
+        *quiet, update = fill_statements.update(
+            column, saved, triggers=self._has_triggers(split_qualified(column.name)[0])
+        )
         other = self.aside(column)
         made += [*quiet, *([fill_statements.take_over(column, other)] if other else []), update]
         return [*made, *fill_statements.close_column(column), *self.counted([column])]
@@ -76,17 +78,17 @@ class Filling(Changes):
     def refilled(self, key: str) -> list[str]:
         """What was kept of a column that another type could not hold, once it has its own again."""
         column = self.wanted[key]
-        if column.kind != "column" or "type" not in ddl_tables.differing(self.there[key], column):
+        if column.kind != "column" or "type" not in differing_as_written(self.there[key], column):
             return []
         saved = self.saved(column)
         if saved is None:
             return []
         self.filled.add(key)
-        return fill_statements.update(column, saved, triggers=self._has_triggers(parted(column.name)[0]))
+        return fill_statements.update(column, saved, triggers=self._has_triggers(split_qualified(column.name)[0]))
 
     def saved(self, column: Entry) -> Saved | None:
         """What was kept of a column, where its rows can be found again."""
-        table = parted(column.name)[0]
+        table = split_qualified(column.name)[0]
         saved = self.kept.tables.get(table)
         standing = {
             fill_statements.own_name(e)
@@ -101,7 +103,7 @@ class Filling(Changes):
 
     def aside(self, column: Entry) -> Entry | None:
         """The column that was added under its name when it was gone, which has values of rows that were not kept."""
-        relation, _, own = parted(column.name)
+        relation, _, own = split_qualified(column.name)
         other = self.there.get(f"column:{relation}.{before(own)}") if column.key in self.created else None
         return other if other and other.facts["type"] == column.facts["type"] else None
 
@@ -131,7 +133,7 @@ class Filling(Changes):
         """What had data, comes back, and brings none."""
         for key in sorted(self.created - self.filled):
             entry = self.wanted[key]
-            table = table_key(parted(entry.name)[0])
+            table = table_key(split_qualified(entry.name)[0])
             if entry.kind == "table" and key not in self.copied and not entry.facts.get("partition_key"):
                 yield key
             elif entry.kind == "column" and key not in self.there and entry.facts.get("generated") is None:
@@ -141,13 +143,15 @@ class Filling(Changes):
 
     def rows_of(self, table: Entry, columns: Iterable[Entry], old: str) -> list[str]:
         """The rows of the table that goes, with what was kept of the columns that come back."""
-        own = {e.key: parted(e.name)[2] for e in columns if e.facts.get("generated") is None}
+        own = {e.key: split_qualified(e.name)[2] for e in columns if e.facts.get("generated") is None}
         values = {key: f"r.{each}{self._cast(key)}" for key, each in own.items() if key in self.there}
         source = f"{old} AS r"
         for key in own.keys() - values.keys():
             if saved := self.saved(self.wanted[key]):
                 other = self.aside(self.wanted[key])
-                values[key] = fill_statements.chosen(self.wanted[key], f"r.{parted(other.name)[2]}" if other else "")
+                values[key] = fill_statements.chosen(
+                    self.wanted[key], f"r.{split_qualified(other.name)[2]}" if other else ""
+                )
                 source = fill_statements.joined(old, saved)
                 self.filled.add(key)
         if not values:
@@ -168,19 +172,19 @@ class Filling(Changes):
         table = self.wanted.get(table_key(relation))
         above = {relation, *(self.ancestors(table) if table else ())}
         for key in self.filled:
-            if key.startswith("column:") and parted(self.wanted[key].name)[0] in above:
+            if key.startswith("column:") and split_qualified(self.wanted[key].name)[0] in above:
                 yield from (("create", key), ("alter", key))
 
     def from_parent(self, column: Entry) -> bool:
         """Whether it is added, or dropped, with the one of its parent."""
-        table, _, own = parted(column.name)
+        table, _, own = split_qualified(column.name)
         entry = self.wanted.get(f"table:{table}") or self.there.get(f"table:{table}")
         changed = {f"column:{parent}.{own}" for parent in parents(entry)} if entry else set[str]()
         return bool(changed & (self.created if column.key in self.created else self.dropped))
 
     def columns(self, table: Entry) -> list[Entry]:
         """The columns of a table that is made, in their order."""
-        found = {unquoted(parted(e.name)[2]): e for e in self.columns_wanted.get(table.name, ())}
+        found = {unquoted(split_qualified(e.name)[2]): e for e in self.columns_wanted.get(table.name, ())}
         return [found[each] for each in table.facts.get("column_order", ()) if each in found]
 
     def write(self, does: str, entry: Entry) -> list[str]:

@@ -10,8 +10,7 @@ import typing as t
 
 from ..captures.document import readable
 from ..ddl import database_level
-from ..ddl import tables as ddl_tables
-from ..ddl.common import first_of, parents, parted
+from ..ddl.common import differing_as_written, first_of, parents, split_qualified
 from ..ddl.registry import WRITERS
 from . import type_changes
 from .renames import unquoted
@@ -74,13 +73,13 @@ class Changes:
             before, after = self._as_detached(self._as_its_parent(self.there[key])), self.wanted[key]
             if after.kind == "default_privileges" and before.grants != after.grants:
                 self.altered[key] = [*database_level.no_privileges(before), *database_level.privileges(after)]
-            if before.facts == after.facts or (after.kind == "migration" and not ddl_tables.differing(before, after)):
+            if before.facts == after.facts or (after.kind == "migration" and not differing_as_written(before, after)):
                 continue
             writer = WRITERS.get(after.kind)
             made = writer.alter(before, after) if writer else None
             if made is None:
                 if self._stays(before, after):
-                    parts = ", ".join(sorted(ddl_tables.differing(before, after))).replace("_", " ")
+                    parts = ", ".join(sorted(differing_as_written(before, after))).replace("_", " ")
                     self.impossible.append(f"{readable(key)} cannot become what it was: another {parts}")
                     continue
                 self.dropped.add(key)
@@ -89,12 +88,12 @@ class Changes:
 
     def _stays(self, before: Entry, after: Entry) -> bool:
         """Whether making it again would lose data, or everything below it."""
-        of_parent = after.kind == "column" and "inherited" in ddl_tables.differing(before, after)
+        of_parent = after.kind == "column" and "inherited" in differing_as_written(before, after)
         return after.kind in ("table", "schema", "extension", "other") or of_parent
 
     def _as_its_parent(self, column: Entry) -> Entry:
         """A column of a child as it is once its parent's has its type again."""
-        table, _, own = parted(column.name)
+        table, _, own = split_qualified(column.name)
         entry = self.there.get(f"table:{table}") if column.kind == "column" else None
         for parent in parents(entry) if entry else ():
             key = f"column:{parent}.{own}"
@@ -124,7 +123,7 @@ class Changes:
         other_type = {
             key for key in self.altered
             if self.wanted[key].kind == "column"
-            and {"type", "collation"} & ddl_tables.differing(self.there[key], self.wanted[key])
+            and {"type", "collation"} & differing_as_written(self.there[key], self.wanted[key])
         }  # fmt: skip
         frontier = [
             *self.dropped,
@@ -178,7 +177,7 @@ class Changes:
 
     def _disordered(self) -> Iterator[str]:
         """Tables whose columns would not stand where they stood: what is added stands at the end."""
-        touched = {parted(self.there[key].name)[0] for key in self.dropped if self.there[key].kind == "column"}
+        touched = {split_qualified(self.there[key].name)[0] for key in self.dropped if self.there[key].kind == "column"}
         for key, after in self.wanted.items():
             before = self.there.get(key)
             if after.kind != "table" or before is None or key in self.dropped:
@@ -187,7 +186,10 @@ class Changes:
             there: list[str] = before.facts.get("column_order", [])
             if there == wanted and after.name not in touched:
                 continue
-            own = {unquoted(parted(e)[2]): f"column:{after.name}.{parted(e)[2]}" for e in self._columns_of(after.name)}
+            own = {
+                unquoted(split_qualified(e)[2]): f"column:{after.name}.{split_qualified(e)[2]}"
+                for e in self._columns_of(after.name)
+            }
             stay = [each for each in there if own.get(each) not in self.dropped and each in wanted]
             if [*stay, *(each for each in wanted if each not in stay)] != wanted:
                 yield key
@@ -253,7 +255,7 @@ class Changes:
         """What goes with its data, which it is not made again of, or loses some of it to another type."""
         for key in sorted(self.dropped):
             entry = self.there[key]
-            table = f"table:{parted(entry.name)[0]}"
+            table = f"table:{split_qualified(entry.name)[0]}"
             if entry.kind == "table" and key not in self.copied:
                 yield key
             elif entry.kind == "column" and entry.facts.get("generated") is None:
@@ -261,7 +263,9 @@ class Changes:
                 yield from () if copied or (table in self.dropped and table not in self.copied) else (key,)
         for key in sorted(self.there.keys() & self.wanted.keys()):
             before, after = self.there[key], self.wanted[key]
-            if before.kind == "column" and (key not in self.dropped or f"table:{parted(after.name)[0]}" in self.copied):
+            if before.kind == "column" and (
+                key not in self.dropped or f"table:{split_qualified(after.name)[0]}" in self.copied
+            ):
                 yield from (key,) if type_changes.may_lose(before, after) else ()
 
 
@@ -269,5 +273,5 @@ def _columns_by_table(entries: Mapping[str, Entry]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for e in entries.values():
         if e.kind == "column":
-            found.setdefault(parted(e.name)[0], []).append(e)
+            found.setdefault(split_qualified(e.name)[0], []).append(e)
     return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.identifiers import literal, name
-from ..ddl.common import parted
+from ...postgres.identifiers import identifier, literal
+from ..ddl.common import split_qualified
 from .renames import unquoted
 
 if t.TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Saved:
     @property
     def match(self) -> str:
         """Its rows, and their rows in the table, which is r."""
-        pairs = ", ".join(f"{literal(each)}, r.{name(each)}::text" for each in self.key)
+        pairs = ", ".join(f"{literal(each)}, r.{identifier(each)}::text" for each in self.key)
         return f"{self.where} AND d.key = jsonb_object(ARRAY[{pairs}]::text[])"
 
 
@@ -57,7 +57,7 @@ SOURCE: t.Final = "scout_ops.protected_data AS d"
 
 def own_name(column: Entry) -> str:
     """The name of a column as data is kept under it."""
-    return unquoted(parted(column.name)[2])
+    return unquoted(split_qualified(column.name)[2])
 
 
 def value(column: Entry) -> str:
@@ -67,9 +67,11 @@ def value(column: Entry) -> str:
 
 def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[str]:
     """All kept rows, into a table that has just been made; none where a column that must have a value has none kept."""
-    values = {parted(each.name)[2]: _of_row(each, saved) for each in columns if each.facts.get("generated") is None}
+    values = {
+        split_qualified(each.name)[2]: _of_row(each, saved) for each in columns if each.facts.get("generated") is None
+    }
     needed = [each for each in columns if each.facts.get("not_null") and not has_default(each)]
-    if any(values.get(parted(each.name)[2]) is None for each in needed) or not any(values.values()):
+    if any(values.get(split_qualified(each.name)[2]) is None for each in needed) or not any(values.values()):
         return []
     listed = ", ".join(own for own, text in values.items() if text)
     # Names are those the catalog has written.
@@ -98,15 +100,15 @@ def is_whole(columns: Iterable[Entry], saved: Saved) -> bool:
 
 def update(column: Entry, saved: Saved, *, triggers: bool) -> list[str]:
     """The kept values, into a column of rows that stand; no trigger of a user sees that."""
-    relation, _, own = parted(column.name)
+    relation, _, own = split_qualified(column.name)
     quiet = [f"ALTER TABLE {relation} DISABLE TRIGGER USER"] if triggers else []
     return [*quiet, f"UPDATE {relation} AS r SET {own} = {value(column)} FROM {SOURCE} WHERE {saved.match}"]  # noqa: S608
 
 
 def take_over(column: Entry, other: Entry) -> str:
     """What another column of its table holds."""
-    relation, _, own = parted(column.name)
-    return f"UPDATE {relation} SET {own} = {parted(other.name)[2]}"  # noqa: S608
+    relation, _, own = split_qualified(column.name)
+    return f"UPDATE {relation} SET {own} = {split_qualified(other.name)[2]}"  # noqa: S608
 
 
 def joined(table: str, saved: Saved) -> str:
@@ -128,7 +130,7 @@ def count_on(sequence: str, counter: Counter) -> str:
 
 def count_past(sequence: str, column: Entry) -> str:
     """A sequence that gives no value again that its column has."""
-    relation, _, own = parted(column.name)
+    relation, _, own = split_qualified(column.name)
     return f"SELECT setval({literal(sequence)}::regclass, max({own})) FROM {relation} HAVING max({own}) > 0"  # noqa: S608
 
 
@@ -143,7 +145,7 @@ def open_column(column: Entry) -> Entry:
 
 def close_column(column: Entry) -> list[str]:
     """What `open_column` left out."""
-    relation, _, own = parted(column.name)
+    relation, _, own = split_qualified(column.name)
     alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
     identity: dict[str, t.Any] = column.facts.get("identity") or {}
     made = [f"{alter} SET NOT NULL"] if column.facts.get("not_null") else []

@@ -9,8 +9,8 @@ import heapq
 import itertools
 import typing as t
 
-from ...core.errors import NotReached
-from ..ddl.common import first_of, parted
+from ...core.errors import NotConverged
+from ..ddl.common import first_of, split_qualified
 from .data_fill import Filling, table_key
 
 if t.TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Ordering(Filling):
 
     def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
         """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
-        name = parted(column.name)[0]
+        name = split_qualified(column.name)[0]
         table = table_key(name)
         if need not in self.wanted:
             first(("create", table), ("drop", need))
@@ -88,7 +88,7 @@ class Ordering(Filling):
         """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
         sequences have their columns."""
         columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
-        copied = table_key(parted(entry.name)[0]) in self.copied
+        copied = table_key(split_qualified(entry.name)[0]) in self.copied
         if other := self.aside(entry) if entry.kind == "column" and not copied else None:
             first(("create", entry.key), ("drop", other.key))
         for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
@@ -122,8 +122,8 @@ class Ordering(Filling):
                 if other.kind == "trigger" and not other.facts.get("inherited"):
                     for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
                         first((one, other.key), (two, entry.key))
-        if entry.kind == "column" and f"table:{parted(entry.name)[0]}" in self.created:
-            table = parted(entry.name)[0]
+        if entry.kind == "column" and f"table:{split_qualified(entry.name)[0]}" in self.created:
+            table = split_qualified(entry.name)[0]
             for need in entry.needs:
                 if not need.startswith(f"column:{table}."):
                     first(("create", need), ("create", f"table:{table}"))
@@ -133,7 +133,7 @@ def _index_of(entry: Entry) -> str | None:
     """The index that an entry is or has, by its name: one name for all tables of a schema."""
     if entry.kind == "index":
         return entry.name
-    schema = parted(entry.facts.get("table", ""))[0]
+    schema = split_qualified(entry.facts.get("table", ""))[0]
     return f"{schema}.{first_of(entry)}" if entry.kind == "constraint" and entry.facts.get("index") else None
 
 
@@ -145,7 +145,9 @@ def sequence_of(column: Entry | None) -> str | None:
 
 def tables_of(key: Entry) -> set[str]:
     """The tables of a foreign key, which needs columns of both."""
-    return {table_key(parted(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")}
+    return {
+        table_key(split_qualified(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")
+    }
 
 
 def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
@@ -169,7 +171,7 @@ def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> It
                 heapq.heappush(free, (rank[follower[0]], follower))
     if done < len(waiting):
         left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
-        raise NotReached(
+        raise NotConverged(
             "could not plan the way back",
             said=f"these depend on each other in a circle: {', '.join(left[:6])}",
             next_step="take one of them back by hand, then run the same command again",

@@ -12,11 +12,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.identifiers import literal, name
+from ...postgres.identifiers import identifier, literal
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
 from ..ddl import views
-from ..ddl.common import beside, first_of, grants, parents, parted
+from ..ddl.common import beside, first_of, grants, parents, split_qualified
 from ..ddl.registry import WRITERS
 from . import fill_statements
 from .data_fill import table_key
@@ -89,14 +89,14 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
 
 def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:
     """Whether a column that was dropped and added again can have what was kept of it, in the rows that stand."""
-    column, table = wanted[key], table_key(parted(wanted[key].name)[0])
+    column, table = wanted[key], table_key(split_qualified(wanted[key].name)[0])
     facts = live[table].facts if table in live else None
     alone = facts is not None and not any(facts.get(fact) for fact in ("inherits", "partition_of", "partition_key"))
     places = {entry.address for entry in live.values()}
-    below = [e for e in wanted.values() if e.kind == "column" and table_key(parted(e.name)[0]) == table]
+    below = [e for e in wanted.values() if e.kind == "column" and table_key(split_qualified(e.name)[0]) == table]
     standing = [fill_statements.own_name(e) for e in below if e.address in places]
     return alone and fill_statements.usable(
-        kept.tables.get(parted(column.name)[0]), [fill_statements.own_name(column)], standing
+        kept.tables.get(split_qualified(column.name)[0]), [fill_statements.own_name(column)], standing
     )
 
 
@@ -143,7 +143,7 @@ class Planner(Ordering):
         for key in self.altered:
             actions |= self._counts_otherwise(key, actions["alter", key])
         for key in self.parted:
-            relation, _, own = parted(self.there[key].name)
+            relation, _, own = split_qualified(self.there[key].name)
             actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
             default = self.wanted[key].facts.get("default") if key in self.wanted else None
             if default is not None and key not in self.altered:
@@ -177,18 +177,18 @@ class Planner(Ordering):
         by = sequence.facts.get("owned_by")
         if not by or (before and before.facts.get("owned_by") == by):
             return made
-        table = table_key(parted(by)[0])
+        table = table_key(split_qualified(by)[0])
         now = self.there[table].owner if table in self.there and table not in self.created else None
         now = self.wanted[table].owner if table in self.copied else now
         if before and before.owner == now:
             return made
         free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
-        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {name(now) if now else 'CURRENT_USER'}", *made]
+        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {identifier(now) if now else 'CURRENT_USER'}", *made]
 
     def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
         table that is filled."""
-        quiet = {parted(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
+        quiet = {split_qualified(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
         quiet |= {e.name for e in self.wanted.values() if e.kind == "table" and quiet & set(self.ancestors(e))}
         if not quiet and not any(key.startswith("trigger:") for _, key in actions):
             return {}
@@ -205,7 +205,9 @@ class Planner(Ordering):
 
     def _created(self, entry: Entry) -> list[str]:
         """What makes an entry, where it does not come with another one."""
-        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
+        table = (
+            f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
+        )
         if entry.kind == "table":
             return self._copied(entry) if entry.key in self.copied else self.table_with_rows(entry)
         if entry.kind == "column" and (table in self.created or self.from_parent(entry)):
@@ -227,11 +229,11 @@ class Planner(Ordering):
 
     def _swap(self, enum: Entry) -> list[str]:
         """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
-        schema, _, own = parted(enum.name)
+        schema, _, own = split_qualified(enum.name)
         old = f"{schema}.{before(own)}"
-        made = [f"ALTER TYPE {enum.name} RENAME TO {parted(old)[2]}", *self.write("create", enum)]
+        made = [f"ALTER TYPE {enum.name} RENAME TO {split_qualified(old)[2]}", *self.write("create", enum)]
         for key in sorted(self.swapped[enum.key]):
-            relation, _, column = parted(self.there[key].name)
+            relation, _, column = split_qualified(self.there[key].name)
             facts, alter = self.wanted[key].facts, f"ALTER TABLE {relation} ALTER COLUMN {column}"
             text = "text[]" if facts["type"].endswith("[]") else "text"
             has = self.there[key].facts.get("default") is not None
@@ -242,10 +244,10 @@ class Planner(Ordering):
 
     def _copied(self, table: Entry) -> list[str]:
         """A new table with the rows of the old one, which goes; columns that count go on counting."""
-        schema, _, own = parted(table.name)
+        schema, _, own = split_qualified(table.name)
         old = f"{schema}.{before(own)}"
         columns = self.columns(table)
-        made = [f"ALTER TABLE {table.name} RENAME TO {parted(old)[2]}"]
+        made = [f"ALTER TABLE {table.name} RENAME TO {split_qualified(old)[2]}"]
         counting = [e for e in columns if ddl_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
@@ -253,16 +255,16 @@ class Planner(Ordering):
         owned = [
             e
             for e in self.there.values()
-            if e.kind == "sequence" and parted(e.facts.get("owned_by") or "")[0] == table.name
+            if e.kind == "sequence" and split_qualified(e.facts.get("owned_by") or "")[0] == table.name
         ]
         made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
         made += ddl_tables.create_table(table, columns)
-        made += [f"ALTER TABLE {table.name} OWNER TO {name(table.owner)}"] if table.owner else []
+        made += [f"ALTER TABLE {table.name} OWNER TO {identifier(table.owner)}"] if table.owner else []
         made += self.rows_of(table, columns, old)
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
             if sequence:
-                was = f"{parted(sequence)[0]}.{_old(sequence)}"
+                was = f"{split_qualified(sequence)[0]}.{_old(sequence)}"
                 now = literal(e.facts["identity"]["sequence"])
                 made.append(f"SELECT setval({now}::regclass, last_value, is_called) FROM {was}")  # noqa: S608
         made.append(f"DROP TABLE {old}")
@@ -282,13 +284,13 @@ class Planner(Ordering):
         if entry.facts.get("type") == FOREIGN_KEY and self._refers_to_one_of(entry, gone):
             return False
         if above := index.get("attached_to"):
-            table, _, own = parted(above)
+            table, _, own = split_qualified(above)
             if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
                 return True
         if entry.kind == "column":
             if entry.key not in self.wanted and self.from_parent(entry):
                 return True
-            relations = [parted(entry.name)[0]]
+            relations = [split_qualified(entry.name)[0]]
         elif entry.kind == "sequence":
             by = entry.facts.get("owned_by") or ""
             return f"column:{by}" in gone
@@ -334,7 +336,7 @@ class Planner(Ordering):
 
     def _of_sequence(self, column: Entry, before: Entry | None) -> list[str]:
         """What is granted on the sequence of a column that counts by itself, and said of it."""
-        key = f"table:{parted(column.name)[0]}"
+        key = f"table:{split_qualified(column.name)[0]}"
         identity: dict[str, str] = column.facts.get("identity") or {}
         sequence, owner = identity.get("sequence"), self.wanted[key].owner
         if not sequence:
@@ -361,10 +363,10 @@ class Planner(Ordering):
 
     def _is_granted_anew(self, entry: Entry) -> bool:
         """Whether it is a column whose table's grants are made again."""
-        table = f"table:{parted(entry.name)[0]}" if entry.kind == "column" else ""
+        table = f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else ""
         before, after = self.there.get(table), self.wanted.get(table)
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
 
 
 def _old(sequence: str) -> str:
-    return before(parted(sequence)[2])
+    return before(split_qualified(sequence)[2])

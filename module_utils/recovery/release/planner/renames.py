@@ -10,8 +10,8 @@ import re
 import typing as t
 import zlib
 
-from ...postgres.identifiers import name
-from ..ddl.common import parents, parted
+from ...postgres.identifiers import identifier
+from ..ddl.common import parents, split_qualified
 from ..ddl.registry import WRITERS
 
 if t.TYPE_CHECKING:
@@ -68,7 +68,7 @@ def added_again(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> list[
     made: list[str] = []
     for key, entry in wanted.items():
         if key in live and entry.kind == "column" and entry.facts.get("generated") is None and entry.address:
-            table = f"table:{parted(entry.name)[0]}"
+            table = f"table:{split_qualified(entry.name)[0]}"
             stands = table in live and table in wanted and live[table].address == wanted[table].address
             made += [key] if stands and entry.address not in there else []
     return made
@@ -79,7 +79,7 @@ def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bo
     if found.kind != entry.kind:
         return False
     if entry.kind == "column":
-        return parted(found.name)[0] == parted(entry.name)[0]
+        return split_qualified(found.name)[0] == split_qualified(entry.name)[0]
     own = wanted.get(found.key)
     is_due = own is not None and own.address == found.address
     return not is_due and found.facts.get("table") == entry.facts.get("table")
@@ -90,7 +90,7 @@ def _aside(entry: Entry) -> Entry:
     if entry.kind == "constraint":
         own, _, table = entry.name.rpartition(" on ")
         return dataclasses.replace(entry, name=f"{before(own)} on {table}")
-    place, _, own = parted(entry.name)
+    place, _, own = split_qualified(entry.name)
     return dataclasses.replace(entry, name=f"{place}.{before(own)}")
 
 
@@ -101,18 +101,18 @@ def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
         entry = wanted.get(f"table:{table}")
         return max((1 + above(parent) for parent in parents(entry)), default=0) if entry else 0
 
-    return lambda entry: above(parted(entry.name)[0]) if entry.kind == "column" else 0
+    return lambda entry: above(split_qualified(entry.name)[0]) if entry.kind == "column" else 0
 
 
 def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[str]]]) -> bool:
-    table, _, own = parted(column.name)
+    table, _, own = split_qualified(column.name)
     entry = there.get(f"table:{table}")
     return entry is not None and any(f"column:{parent}.{own}" in {key for key, _ in done} for parent in parents(entry))
 
 
 def _rename(found: Entry, entry: Entry) -> Iterator[str]:
     if entry.kind == "column":
-        (relation, _, old), new = parted(found.name), parted(entry.name)[2]
+        (relation, _, old), new = split_qualified(found.name), split_qualified(entry.name)[2]
         yield f"ALTER TABLE {relation} RENAME COLUMN {old} TO {new}"
         return
     if entry.kind == "constraint":
@@ -120,7 +120,7 @@ def _rename(found: Entry, entry: Entry) -> Iterator[str]:
         yield f"ALTER TABLE {found.facts['table']} RENAME CONSTRAINT {old} TO {new}"
         return
     noun = WRITERS[entry.kind].noun
-    (schema, _, old), (to_schema, _, new) = parted(found.name), parted(entry.name)
+    (schema, _, old), (to_schema, _, new) = split_qualified(found.name), split_qualified(entry.name)
     # An index, and a sequence of a column, have moved with their table.
     if schema != to_schema and not (entry.kind == "index" or found.facts.get("owned_by")):
         yield f"ALTER {noun} {found.name} SET SCHEMA {to_schema}"
@@ -139,8 +139,11 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
             facts = {name: say(value) for name, value in facts.items()} | _as_written(e, say)
             if name_raw := _raw(found, entry, e):
                 facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
-        if e.kind == "column" and parted(e.name)[0] == found.name and facts.get("identity"):
-            facts = {**facts, "identity": _moved(facts["identity"], parted(found.name)[0], parted(entry.name)[0])}
+        if e.kind == "column" and split_qualified(e.name)[0] == found.name and facts.get("identity"):
+            facts = {
+                **facts,
+                "identity": _moved(facts["identity"], split_qualified(found.name)[0], split_qualified(entry.name)[0]),
+            }
         kind, _, name = keys[key].partition(":")
         made[keys[key]] = dataclasses.replace(
             e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
@@ -153,10 +156,10 @@ def _saying(there: Mapping[str, Entry], found: Entry, entry: Entry) -> tuple[Cal
     before = r'(?<![\w".])'
     if entry.kind in ("column", "constraint"):
         of_column = entry.kind == "column"
-        old, new = (parted(e.name)[2] if of_column else e.name.rpartition(" on ")[0] for e in (found, entry))
+        old, new = (split_qualified(e.name)[2] if of_column else e.name.rpartition(" on ")[0] for e in (found, entry))
         before = r'(?<![\w"])' if of_column else before
         concerned = {key for key, e in there.items() if found.key in e.needs}
-        concerned |= {f"table:{parted(found.name)[0]}", found.key}
+        concerned |= {f"table:{split_qualified(found.name)[0]}", found.key}
     else:
         old, new, concerned = found.name, entry.name, set(there)
     token = re.compile(rf'{before}{re.escape(old)}(?![\w"])')
@@ -188,7 +191,7 @@ def _as_written(e: Entry, say: Callable[[t.Any], t.Any]) -> dict[str, t.Any]:
 
 def _moved(identity: dict[str, t.Any], schema: str, to_schema: str) -> dict[str, t.Any]:
     """An identity whose sequence has moved with its table."""
-    at, _, own = parted(identity.get("sequence", ""))
+    at, _, own = split_qualified(identity.get("sequence", ""))
     return {**identity, "sequence": f"{to_schema}.{own}"} if at and at == schema else identity
 
 
@@ -196,17 +199,17 @@ def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:
     """The old and the new name of a column as its table's order has them."""
     if entry.kind != "column" or of.kind != "table" or "column_order" not in of.facts:
         return None
-    old, new = (unquoted(parted(each.name)[2]) for each in (found, entry))
+    old, new = (unquoted(split_qualified(each.name)[2]) for each in (found, entry))
     return old, new
 
 
-def before(identifier: str) -> str:
+def before(name: str) -> str:
     """The name of what stands aside until its successor is complete; PostgreSQL cuts names off behind 63 bytes."""
-    whole, mark = unquoted(identifier), " of before"
+    whole, mark = unquoted(name), " of before"
     if len((whole + mark).encode()) > NAME_BYTES:
         mark = f" {zlib.crc32(whole.encode()):08x}{mark}"
         whole = whole.encode()[: NAME_BYTES - len(mark)].decode(errors="ignore")
-    return name(whole + mark)
+    return identifier(whole + mark)
 
 
 def unquoted(identifier: str) -> str:

@@ -9,9 +9,9 @@ import dataclasses
 import typing as t
 import uuid
 
-from ...core.errors import DatabaseError, NotReached
+from ...core.errors import DatabaseError, NotConverged
 from ...core.text import in_words
-from ...ledger import runs as ledgers
+from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...moves.engine import job as engine_job
 from ...moves.engine import plan_file
@@ -63,7 +63,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
     with engine_job.reading(call.session, "could not read the capture to go back to"):
         document = captures_store.by_id(call.look(), undone["effects"]["before_capture_id"])
     if document is None:
-        raise NotReached(
+        raise NotConverged(
             f"cannot undo run {undone['run_id']}",
             on=call.session.where,
             said="the capture it took before is no longer in scout_ops.releases",
@@ -185,7 +185,7 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
     now: dict[str, str] = seen.plan.selection["there"]
     differing = sorted(key for key in {*there, *now} if there.get(key) != now.get(key))
     if differing or made.digests["steps"] != seen.plan.digests["steps"]:
-        raise NotReached(
+        raise NotConverged(
             f"refused to apply plan_file {name}: the database has drifted since {made.made_at}",
             on=call.session.where,
             said=f"changed since: {saved_data.readable(differing, 5)}" if differing else "the capture is another one",
@@ -202,7 +202,7 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
 def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[str]:
     try:
         _refuse(call, seen, order)
-    except NotReached as e:
+    except NotConverged as e:
         return [f"{e.attempted}: {e.said}. {e.next_step}"]
     return []
 
@@ -237,7 +237,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
     ledger = call.ensure("required")
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"])
-    with ledgers.operation(
+    with runs.operation(
         ledger,
         order.action,
         {**order.asked, "capture_id": order.document["capture_id"]},
@@ -377,8 +377,8 @@ class _Going:
         )
 
 
-def _changed_since(session: Session, said: str) -> NotReached:
-    return NotReached(
+def _changed_since(session: Session, said: str) -> NotConverged:
+    return NotConverged(
         "refused to go back: the schema has changed since the way was planned",
         on=session.where,
         said=said,

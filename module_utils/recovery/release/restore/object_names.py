@@ -86,10 +86,10 @@ def _function(session: Session, text: str, document: Document, gone: Callable[[s
         for kind, _, signature in [key.partition(":")]
         if kind in KINDS and signature.startswith(f"{full}(")
     }
-    spelled = {_plain(signature): signature for signature in keys}
+    spelled = {_without_blanks(signature): signature for signature in keys}
     only = next(iter(keys)) if len(keys) == 1 else None
     meant = f"{full}({','.join(types or ())})"
-    wanted = only if types is None else spelled.get(_plain(meant))
+    wanted = only if types is None else spelled.get(_without_blanks(meant))
     key = next((key for kind in KINDS if types is not None and gone(key := f"{kind}:{meant}")), None)
     if wanted is None and key is not None:
         return key, []
@@ -99,7 +99,7 @@ def _function(session: Session, text: str, document: Document, gone: Callable[[s
     return keys[wanted], [f"other signatures stay as they are: {', '.join(more)}"] if more else []
 
 
-def _plain(signature: str) -> str:
+def _without_blanks(signature: str) -> str:
     """Without the spaces that may or may not be written."""
     return signature.replace(", ", ",")
 

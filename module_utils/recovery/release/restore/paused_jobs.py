@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...ledger.pauses import open_pause, set_pause_jobs
 from ...pipeline import pause_resume
 from ...scout import cron_jobs
@@ -26,7 +26,7 @@ def refuse_unfinished(session: Session, pause: Pause | None) -> None:
     """Raises where a pause is still waiting for runs: the schedules of their jobs are not what they are called."""
     parked = [job.jobname for job in cron_jobs.jobs(session) if job.parked] if pause else []
     if parked:
-        raise NotReached(
+        raise NotConverged(
             "refused to go back: a pause is not finished",
             on=session.where,
             said=f"a run of {', '.join(parked)} is in flight",

@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from ...core import subprocesses
-from ...core.errors import ConnectionLost, NotReached, RecoveryError, Stopped
+from ...core.errors import ConnectionLost, NotConverged, RecoveryError, Stopped
 from ...core.text import count
 from ...postgres import pg_dump as postgres_pg_dump
 from ...postgres.driver import psycopg
@@ -67,7 +67,7 @@ def rehearse(
         original = scratch_database.read(session, way.target.scope.migrations_table)
         with subprocesses.scratch(FOLDER) as folder:
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
-            progress.sometimes("rehearsing: copying the schema to a scratch database")
+            progress.say_throttled("rehearsing: copying the schema to a scratch database")
             with (
                 scratch_database.copied(session, original, tools, part_of(way), progress) as name,
                 contextlib.ExitStack() as stack,
@@ -75,7 +75,7 @@ def rehearse(
                 with scratch_database.preparing(session):
                     scratch = stack.enter_context(scratch_database.opened(original, name))
                 scratch_database.fill(scratch, original)
-                progress.sometimes("rehearsing: going the way, and back")
+                progress.say_throttled("rehearsing: going the way, and back")
                 trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)
@@ -96,7 +96,7 @@ def _undo(trial: _Trial, *, required: bool) -> str:
     """Comes back as an undo would; where that is not required, what stands against it is said and does not stop the way there."""
     try:
         trial.back()
-    except NotReached as e:
+    except NotConverged as e:
         if required:
             raise
         return f"{e.attempted.partition(';')[0]}: {e.said}"
@@ -183,7 +183,7 @@ class _Trial:
             known = Catalog(transaction.own(self._after, self._before.entries), ())
             way = planner_plan.plan(known, self._before, migrations_table=self._target.scope.migrations_table)
             if way.impossible:
-                raise NotReached("there is no such way", said="; ".join(way.impossible[: captures_document.FEW]))
+                raise NotConverged("there is no such way", said="; ".join(way.impossible[: captures_document.FEW]))
             transaction.add_labels(self._scratch, way)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)
@@ -201,7 +201,7 @@ class _Trial:
     def _require(self, wanted: Mapping[str, Entry], found: Mapping[str, Entry], otherwise: str) -> None:
         differing = captures_document.compare(_compared(wanted), _compared(found), same_database=False)
         if differing.number:
-            raise NotReached(
+            raise NotConverged(
                 f"the rehearsal {otherwise}; nothing was changed in the real database",
                 on=self._session.where,
                 said=differing.first(),
@@ -231,7 +231,7 @@ def _failing(session: Session, where: str) -> Generator[None]:
         if isinstance(raised, ConnectionLost):
             raise raised from e
         own = "" if raised.attempted == attempted else raised.attempted.removesuffix("; nothing was changed")
-        raise NotReached(
+        raise NotConverged(
             attempted,
             on=session.where,
             said=": ".join(filter(None, (own, raised.said))),

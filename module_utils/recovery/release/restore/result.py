@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.text import count
+from ...core.times import readable
 from ..captures import document as captures_document
 from ..planner.renames import added_again
 from . import request as restore_request
@@ -37,6 +38,7 @@ def described(order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
     about = {name: document.get(name) for name in ("release", "capture_id", "digest", "captured_at", "git_commit")}
     told = transaction.described(seen.way)
     return {
+        "operation": "rollback",
         **about,
         "goal": order.goal,
         **told,
@@ -98,7 +100,7 @@ def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, 
 def nothing(order: restore_request.Order) -> dict[str, t.Any]:
     number = len(order.document["entries"])
     what = captures_document.readable(order.only) if order.only else count(number, "object")
-    captured = order.document["captured_at"][:16].replace("T", " ")
+    captured = readable(order.document["captured_at"])[:16]
     return {
         "changed": False,
         "summary": f"nothing differs from {order.goal} of {captured} UTC: {what}",

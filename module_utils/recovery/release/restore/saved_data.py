@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...core.text import count
 from ...postgres.driver import sql
 from ...scout.row_images import literal, named
 from ..captures import document as captures_document
 from ..captures import table_data
-from ..ddl.common import parted
+from ..ddl.common import split_qualified
 from ..planner import fill_statements
 from ..planner.renames import before, unquoted
 
@@ -83,8 +83,8 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
             # A partitioned table has no rows besides those of its partitions, which are tables of their own.
             tables += [made] if made and made.alone else []
         elif not _goes_with_parent(entry, found, live):
-            table = parted(entry.name)[0]
-            columns.setdefault(table, set()).add(unquoted(parted(entry.name)[2]))
+            table = split_qualified(entry.name)[0]
+            columns.setdefault(table, set()).add(unquoted(split_qualified(entry.name)[2]))
             by_table.setdefault(table, []).append(key)
             # What makes room for another one of its name is told from that by its empty values as well.
             whole |= {table} if entry.key in found.filled else set()
@@ -100,7 +100,7 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
 
 def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> bool:
     """Whether it is a column of a partition that the partitioned table has as well."""
-    table, _, own = parted(column.name)
+    table, _, own = split_qualified(column.name)
     part: dict[str, str] = live[f"table:{table}"].facts.get("partition_of") or {}
     above = f"column:{part.get('table')}.{own}"
     return above in live and above in {found.was.get(key, key) for key in found.loses}
@@ -135,11 +135,11 @@ def _has_unkept(
     kept: fill_statements.Kept,
 ) -> bool:
     column = wanted[key]
-    relation, _, own = parted(column.name)
+    relation, _, own = split_qualified(column.name)
     saved = kept.tables[relation]
 
     now = {
-        unquoted(parted(key)[2]): unquoted(parted(found.was.get(key, key))[2])
+        unquoted(split_qualified(key)[2]): unquoted(split_qualified(found.was.get(key, key))[2])
         for key in wanted
         if key.startswith(f"column:{relation}.")
     }
@@ -159,7 +159,7 @@ def _has_unkept(
 
 def _table_of(key: str, found: Plan) -> str:
     """The table of a column as it is called now."""
-    table = parted(key.partition(":")[2])[0]
+    table = split_qualified(key.partition(":")[2])[0]
     return found.was.get(f"table:{table}", f"table:{table}").partition(":")[2]
 
 
@@ -168,7 +168,7 @@ def _holds_rows(session: Session, table: str) -> bool:
 
 
 def _place(name: str) -> tuple[str, str]:
-    schema, _, own = parted(name)
+    schema, _, own = split_qualified(name)
     return unquoted(schema), unquoted(own)
 
 
@@ -229,7 +229,7 @@ def prove(session: Session, found: Plan, tables: Mapping[str, fill_statements.Sa
         if kind == "table":
             filled[name] = set(tables[name].columns)
         else:
-            filled.setdefault(parted(name)[0], set()).add(unquoted(parted(name)[2]))
+            filled.setdefault(split_qualified(name)[0], set()).add(unquoted(split_qualified(name)[2]))
     return [_proved(session, tables[table], sorted(columns), found) for table, columns in sorted(filled.items())]
 
 
@@ -247,7 +247,7 @@ def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], 
     query = WHOLE if whole else CAME_BACK
     row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
     if row["same"] is False or (not whole and row["same"] != row["found"]):
-        raise NotReached(
+        raise NotConverged(
             f"the data of {saved.relation} would not come back as it was kept: rolled back, nothing was changed",
             on=session.where,
             said=f"of {count(row['found'], 'row')} some have other values in {', '.join(columns)}",

@@ -19,7 +19,7 @@ from ...postgres import pg_dump
 from ...postgres.driver import conninfo, errors, psycopg, sql
 from ...postgres.failures import translate
 from ...postgres.session import open_session
-from ...scout import cron_jobs as scheduler
+from ...scout import cron_jobs
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -158,7 +158,7 @@ def read(session: Session, migrations_table: str) -> Original:
         schemas = [row["name"] for row in session.rows(SCHEMAS)]
         # Types are named in full.
         session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
-        made = session.rows(TABLES_LIKE, schema="cron", table=None) if scheduler.present(session) else []
+        made = session.rows(TABLES_LIKE, schema="cron", table=None) if cron_jobs.present(session) else []
         made += session.rows(SCHEDULER_FUNCTIONS) if made else []
         history = session.rows(TABLES_LIKE, schema=None, table=migrations_table or None)
     if not about["may"]:

@@ -10,7 +10,7 @@ import functools
 import time
 import typing as t
 
-from ...core.errors import NotReached
+from ...core.errors import NotConverged
 from ...core.text import count, in_words
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -19,7 +19,7 @@ from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
-from ..ddl.common import parted
+from ..ddl.common import split_qualified
 from ..planner import fill_statements, lock_hazards, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
@@ -191,14 +191,14 @@ def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
 def _relation(entry: Entry) -> str:
     """What something stands on; empty where it stands for itself."""
     if entry.kind == "column":
-        return parted(entry.name)[0]
+        return split_qualified(entry.name)[0]
     return entry.facts.get("table") or entry.facts.get("relation") or ""
 
 
 def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
     """Raises where there is no way back, or data would be lost that nobody has given up."""
     if way.plan.impossible:
-        raise NotReached(
+        raise NotConverged(
             "there is no way back to the capture that PostgreSQL could go",
             on=where,
             said="; ".join(way.plan.impossible[:5]),
@@ -208,7 +208,7 @@ def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str]
     told = [f"{saved_data.readable(lost)}: goes, and cannot be saved"] if lost else []
     told += [f"{saved_data.readable(empty)}: comes back without the data it had"] if empty else []
     if told and not allow_lossy:
-        raise NotReached(
+        raise NotConverged(
             "refused to go back: data would be lost",
             on=where,
             said="; ".join(told),
@@ -260,7 +260,7 @@ def restore(
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
             if time.monotonic() + pause > deadline:
                 raise _in_the_way(session, e, patience) from e
-            progress.sometimes(f"others keep locks, attempt {attempts} gave way")
+            progress.say_throttled(f"others keep locks, attempt {attempts} gave way")
             progress.wait(pause)
         else:
             return Gone(attempts, round(time.monotonic() - began, 3))
@@ -310,7 +310,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> d
     there = own(live(session, way.target, paused), way.wanted)
     differing = captures_document.compare(way.wanted, there, same_database=False)
     if differing.number:
-        raise NotReached(
+        raise NotConverged(
             "went the whole way, and did not arrive: rolled back, nothing was changed",
             on=session.where,
             said=differing.first(),
@@ -326,7 +326,7 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
         error,
         f"could not go back within {in_words(patience.patience_seconds)}: others keep locks; nothing was changed",
         on=session.where,
-        next_step="unstick_etl.yml --check shows who is in the way; then run the same command again",
+        next_step="terminate_sessions.yml --check shows who is in the way; then run the same command again",
     )
     with session.read():
         who = lock_holders.describe(lock_holders.keepers(session))

@@ -27,7 +27,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
-    NotReached,
+    NotConverged,
     RecoveryError,
     WrongDatabase,
 )
@@ -327,7 +327,7 @@ def test_a_role_that_may_only_read_is_enough_and_its_password_is_nowhere(server:
     do(faithful, "REVOKE SELECT ON scout.alerts FROM reader")
     source_again = make_conninfo(dsn, application_name="again")
     with pytest.raises(
-        NotReached, match=r"pg_dump: .*permission denied for table alerts.*SELECT on their tables"
+        NotConverged, match=r"pg_dump: .*permission denied for table alerts.*SELECT on their tables"
     ) as refused:
         cloned(source_again).__enter__()
     assert PASSWORD not in str(refused.value)
@@ -480,7 +480,9 @@ def test_a_column_of_which_no_value_is_known_is_named(faithful: str) -> None:
         faithful,
         "TRUNCATE scout.bronze_events, scout.etl_processed; ALTER TABLE scout.bronze_events ADD place point NOT NULL",
     )
-    with pytest.raises(NotReached, match=r"column scout.bronze_events.place must have a value, and of type point none"):
+    with pytest.raises(
+        NotConverged, match=r"column scout.bronze_events.place must have a value, and of type point none"
+    ):
         cloned(faithful).__enter__()
 
 
@@ -491,7 +493,7 @@ def test_an_etl_that_fails_on_generated_events_is_told_from_a_drill_that_failed(
            ALTER TABLE scout.silver_transactions ADD CONSTRAINT only_cash CHECK (payment_method = 'cash')""",
     )
     with pytest.raises(
-        NotReached, match=r"the clone's scout.load_silver_from_bronze.* fails on generated events.*only_cash"
+        NotConverged, match=r"the clone's scout.load_silver_from_bronze.* fails on generated events.*only_cash"
     ):
         cloned(faithful).__enter__()
 

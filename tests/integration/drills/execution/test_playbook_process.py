@@ -16,7 +16,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import Order, Playing, Stage
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import (
+    PlaybookCall,
+    PlaybookProcess,
+    PlaybookRunner,
+)
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
@@ -29,27 +33,27 @@ CREATE MATERIALIZED VIEW scout.gold_slow AS SELECT 1 AS id, pg_sleep(60)::text A
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> PlaybookRunner:
     secrets = tmp_path / "secrets"
     secrets.mkdir(mode=0o700)
-    return Stage([str(CHECKOUT / ".collections")], secrets, str(CHECKOUT / "ansible.cfg"))
+    return PlaybookRunner([str(CHECKOUT / ".collections")], secrets, str(CHECKOUT / "ansible.cfg"))
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
-    def make(playbook: str, dsn: str, actor: str | None = None, **variables: Any) -> Order:
+def order(tmp_path: Path) -> Callable[..., PlaybookCall]:
+    def make(playbook: str, dsn: str, actor: str | None = None, **variables: Any) -> PlaybookCall:
         folder = tmp_path / "kept" / f"01-{playbook}"
         folder.mkdir(parents=True)
-        return Order(CHECKOUT / "playbooks" / f"{playbook}.yml", folder, dsn, variables, actor)
+        return PlaybookCall(CHECKOUT / "playbooks" / f"{playbook}.yml", folder, dsn, variables, actor)
 
     return make
 
 
-def ended(playing: Playing, seconds: float = 90) -> None:
+def ended(playing: PlaybookProcess, seconds: float = 90) -> None:
     assert playing.wait(seconds), "the playbook did not end"
 
 
-def test_what_is_kept_of_a_playbook(scout_db: str, stage: Stage, order: Callable[..., Order]) -> None:
+def test_what_is_kept_of_a_playbook(scout_db: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall]) -> None:
     tasks: list[str] = []
     asked = order("pause_ingestion", scout_db, "maria", incident="INC-7")
     playing = stage.start(asked, tasks.append)
@@ -70,7 +74,7 @@ def test_what_is_kept_of_a_playbook(scout_db: str, stage: Stage, order: Callable
 
 
 def test_a_password_is_in_nothing_that_is_kept(
-    scout_db: str, pg_server: Server, stage: Stage, order: Callable[..., Order]
+    scout_db: str, pg_server: Server, stage: PlaybookRunner, order: Callable[..., PlaybookCall]
 ) -> None:
     if pg_server.external:
         pytest.skip("the password of another server is not known")
@@ -97,13 +101,15 @@ def test_a_password_is_in_nothing_that_is_kept(
 
 
 @pytest.mark.parametrize("name", ["sslpassword", "oauth_client_secret"])
-def test_a_secret_that_no_file_takes_is_refused(name: str, stage: Stage, order: Callable[..., Order]) -> None:
+def test_a_secret_that_no_file_takes_is_refused(
+    name: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall]
+) -> None:
     with pytest.raises(BadInput, match=f"a connection with {name}"):
         stage.start(order("assess", f"postgresql://localhost/x?{name}=s3cret"))
 
 
 def test_nothing_of_the_shell_reaches_it(
-    scout_db: str, stage: Stage, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    scout_db: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SCOUT_DSN", "PGHOST", "ANSIBLE_CHECK_MODE_MARKERS", "SOMEBODYS_TOKEN"):
         monkeypatch.setenv(name, "nowhere")
@@ -116,7 +122,7 @@ def test_nothing_of_the_shell_reaches_it(
 
 
 @pytest.fixture
-def refreshing(scout_db: str, stage: Stage, order: Callable[..., Order]) -> Playing:
+def refreshing(scout_db: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall]) -> PlaybookProcess:
     """A playbook in the middle of a refresh that takes a minute."""
     with psycopg.connect(scout_db, autocommit=True) as connection:
         connection.execute(SLOW)
@@ -147,7 +153,7 @@ def none_left(dsn: str) -> bool:
     return True
 
 
-def test_a_controller_that_is_killed_has_no_exit_code(scout_db: str, refreshing: Playing) -> None:
+def test_a_controller_that_is_killed_has_no_exit_code(scout_db: str, refreshing: PlaybookProcess) -> None:
     refreshing.kill_controller()
     ended(refreshing)
     played = refreshing.played()
@@ -155,21 +161,23 @@ def test_a_controller_that_is_killed_has_no_exit_code(scout_db: str, refreshing:
     assert none_left(scout_db)
 
 
-def test_one_that_is_interrupted_ends_by_itself(scout_db: str, refreshing: Playing) -> None:
+def test_one_that_is_interrupted_ends_by_itself(scout_db: str, refreshing: PlaybookProcess) -> None:
     refreshing.interrupt()
     ended(refreshing)
     assert refreshing.played().rc not in (0, None)
     assert none_left(scout_db)
 
 
-def test_one_that_is_stopped_leaves_nothing(scout_db: str, refreshing: Playing) -> None:
+def test_one_that_is_stopped_leaves_nothing(scout_db: str, refreshing: PlaybookProcess) -> None:
     refreshing.stop()
     assert not refreshing.running
     assert none_left(scout_db)
     refreshing.stop()
 
 
-def test_one_that_cannot_be_run_says_why(scout_db: str, stage: Stage, order: Callable[..., Order]) -> None:
+def test_one_that_cannot_be_run_says_why(
+    scout_db: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall]
+) -> None:
     playing = stage.start(order("no_such_playbook", scout_db))
     ended(playing)
     played = playing.played()
@@ -178,7 +186,7 @@ def test_one_that_cannot_be_run_says_why(scout_db: str, stage: Stage, order: Cal
 
 
 def test_a_playbook_of_their_own_is_quoted_by_its_error(
-    scout_db: str, stage: Stage, order: Callable[..., Order], tmp_path: Path
+    scout_db: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall], tmp_path: Path
 ) -> None:
     """Its last line says how many tasks failed, which tells nobody why."""
     book = tmp_path / "theirs.yml"

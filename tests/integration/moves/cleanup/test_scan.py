@@ -22,7 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     ConnectionLost,
     DatabaseError,
     MissingPrivilege,
-    Systemic,
+    SystemicFailure,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.cleanup import rules, scan
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
@@ -453,7 +453,7 @@ def test_what_is_systemic_moves_nothing_and_what_only_reports_stops_nothing(scou
     chosen = rules.choose(None, ["negative_total", "empty_basket"])
     report = scan.scan(session, chosen)
     assert [finding.rule.name for finding in report.systemic] == ["negative_total"]
-    with pytest.raises(Systemic) as caught:
+    with pytest.raises(SystemicFailure) as caught:
         scan.refuse_systemic(session, report)
     assert "negative_total (critical): 300 of 1,9" in caught.value.said
     assert "max_share is 5 %" in caught.value.said

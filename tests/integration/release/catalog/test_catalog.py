@@ -219,7 +219,7 @@ def test_a_schema_that_does_not_hold_still_is_refused(another: Callable[[], str]
     try:
         with (
             open_session(Settings(dsn)) as session,
-            pytest.raises(errors.NotReached, match="a schema that does not hold still"),
+            pytest.raises(errors.NotConverged, match="a schema that does not hold still"),
         ):
             catalog_reader.settled(session, SCOPE)
     finally:

@@ -197,7 +197,7 @@ def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.D
         transaction.walk(scratch, dataclasses.replace(way.plan, steps=tuple(steps)))
 
     with pytest.raises(
-        errors.NotReached, match=r"rehearsal failed on the way; nothing was changed.*could not create view"
+        errors.NotConverged, match=r"rehearsal failed on the way; nothing was changed.*could not create view"
     ) as raised:
         rehearsed(dsn, document, go=broken)
     assert raised.value.sqlstate == "42P01"
@@ -208,7 +208,7 @@ def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.D
     def erring(scratch: Session, way: transaction.Way) -> None:
         scratch.execute("SELECT 1 / 0")
 
-    with pytest.raises(errors.NotReached, match=r"rehearsal failed on the way.*division by zero"):
+    with pytest.raises(errors.NotConverged, match=r"rehearsal failed on the way.*division by zero"):
         rehearsed(dsn, document, go=erring)
     assert dump(dsn) == before
 
@@ -222,7 +222,9 @@ def test_a_way_that_does_not_arrive(captured: tuple[str, captures_document.Docum
         left = tuple(step for step in way.plan.steps if step.key != "materialized_view:shop.by_day")
         transaction.walk(scratch, dataclasses.replace(way.plan, steps=left))
 
-    with pytest.raises(errors.NotReached, match=r"did not arrive.*materialized view shop\.by_day \(grants\)") as raised:
+    with pytest.raises(
+        errors.NotConverged, match=r"did not arrive.*materialized view shop\.by_day \(grants\)"
+    ) as raised:
         rehearsed(dsn, document, go=short)
     assert "nothing was changed" in str(raised.value)
     assert raised.value.result["differs"]["changed"] == {"materialized_view:shop.by_day": ["grants"]}
@@ -239,7 +241,7 @@ def test_a_way_that_cannot_be_taken_back(captured: tuple[str, captures_document.
     assert re.match(
         r"the rehearsal failed on the way back from there, as an undo would.*domain shop\.amount", found.undo
     )
-    with pytest.raises(errors.NotReached, match=r"on the way back from there, as an undo would.*domain shop\.amount"):
+    with pytest.raises(errors.NotConverged, match=r"on the way back from there, as an undo would.*domain shop\.amount"):
         rehearsed(dsn, document, required=True)
 
 
@@ -260,7 +262,7 @@ def test_whoever_may_not_make_databases_is_told_how(captured: tuple[str, capture
             f"role {role} may not create a scratch database; ALTER ROLE {quoted} CREATEDB",
         )
         assert lines == [f"not rehearsed: {found.reason}"]
-        with pytest.raises(errors.NotReached, match="could not rehearse, and that was required") as raised:
+        with pytest.raises(errors.NotConverged, match="could not rehearse, and that was required") as raised:
             rehearse(Progress(), required=True)
         assert "CREATEDB; or go without" in raised.value.next_step
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -399,7 +401,7 @@ def test_what_the_release_needs_and_cannot_be_copied_is_the_reason(own: Own) -> 
     assert not found.result.done
     assert re.search(NOT_ITS_OWN, found.result.reason)
     assert [line[: len(ONLY)] for line in found.lines if "only what" in line] == [ONLY]
-    with pytest.raises(errors.NotReached, match=r"could not rehearse, and that was required.*pg_restore"):
+    with pytest.raises(errors.NotConverged, match=r"could not rehearse, and that was required.*pg_restore"):
         rehearsed(own.superuser, own.document, settings=own.settings, required=True)
 
 
@@ -457,7 +459,7 @@ def test_pg_dump_has_to_be_of_the_server_or_later(
             postgres_pg_dump.UnableError, match=rf"PostgreSQL {needed} or later is needed: {old} is of 13"
         ) as raised:
             postgres_pg_dump.tools(session, None, tmp_path)
-        assert raised.value.kind is errors.NotReached
+        assert raised.value.kind is errors.NotConverged
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(postgres_pg_dump.UnableError, match="or later is needed: there is none"):
             postgres_pg_dump.tools(session, None, tmp_path)

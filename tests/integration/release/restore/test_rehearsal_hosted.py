@@ -115,7 +115,7 @@ def nowhere(_: Session, __: transaction.Way) -> None:
 def test_a_way_that_does_not_arrive_fails_there_too(hosted: Hosted) -> None:
     run(hosted.dsn, f"SET ROLE release_owner; {BAD_RELEASE}")
     with pytest.raises(
-        errors.NotReached, match=r"rehearsal did not arrive.*function shop\.total\(integer,integer\) \(definition\)"
+        errors.NotConverged, match=r"rehearsal did not arrive.*function shop\.total\(integer,integer\) \(definition\)"
     ):
         rehearsed(hosted.dsn, hosted.document, settings=hosted.settings, go=nowhere)
 
@@ -136,7 +136,7 @@ def test_a_schema_that_is_needed_and_cannot_be_copied(migration: str, reason: st
     assert not found.result.done
     assert re.match(reason, found.result.reason)
     assert found.lines[-1] == f"not rehearsed: {found.result.reason}"
-    with pytest.raises(errors.NotReached, match="could not rehearse, and that was required") as raised:
+    with pytest.raises(errors.NotConverged, match="could not rehearse, and that was required") as raised:
         hosted.rehearsed(required=True)
     assert re.match(reason, raised.value.said)
 
@@ -155,7 +155,7 @@ def test_a_way_about_what_is_not_in_the_copy_is_not_gone_there(migration: str, h
     [name] = re.findall(r"CREATE CAST (\(.*?\))", migration)
     reason = f"the way is about what could not be copied exactly: cast {name}"
     assert (found.result.done, found.result.reason) == (False, reason)
-    with pytest.raises(errors.NotReached, match="could not rehearse, and that was required") as raised:
+    with pytest.raises(errors.NotConverged, match="could not rehearse, and that was required") as raised:
         hosted.rehearsed(required=True)
     assert raised.value.said == reason
 

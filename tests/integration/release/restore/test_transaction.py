@@ -109,7 +109,7 @@ def test_data_that_would_be_lost_is_named_and_refused(captured: tuple[str, captu
     run(dsn, "ALTER TABLE shop.customer DROP CONSTRAINT customer_pkey CASCADE")
     with open_session(Settings(dsn)) as session:
         found = planned(session, target_of(session, document))
-        with pytest.raises(errors.NotReached, match="data would be lost") as raised:
+        with pytest.raises(errors.NotConverged, match="data would be lost") as raised:
             transaction.refuse(session.where, found, allow_lossy=False)
     assert "allow_lossy" in raised.value.next_step
     assert "column shop.customer.phone: goes, and cannot be saved" in raised.value.said
@@ -160,7 +160,7 @@ def test_a_way_that_does_not_arrive_is_rolled_back(captured: tuple[str, captures
     with open_session(Settings(dsn)) as session:
         way = planned(session, target_of(session, document))
         short = dataclasses.replace(way, plan=dataclasses.replace(way.plan, steps=way.plan.steps[:-1]))
-        with pytest.raises(errors.NotReached, match="did not arrive"):
+        with pytest.raises(errors.NotConverged, match="did not arrive"):
             transaction.restore(session, short, transaction.Patience(), Progress())
     assert dump(dsn) == before
 

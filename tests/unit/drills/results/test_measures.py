@@ -16,7 +16,12 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import measures
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results.measures import Moments
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.results.records import Ledger, Pause, Played, Run
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results.records import (
+    Ledger,
+    Pause,
+    PlaybookResult,
+    Run,
+)
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario.scenario import Expect, Play, Scenario
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import Whereabouts
 
@@ -125,8 +130,8 @@ def test_silver_that_differs_is_named_by_table() -> None:
     assert (promise.kept, promise.found) == (False, "different: 2 or more lines")
 
 
-def played(rc: int | None = 0, changed: int | None = 3, **result: Any) -> Played:
-    return Played(rc, 1.0, 0.0, 1.0, changed, "it said so", result, ())
+def played(rc: int | None = 0, changed: int | None = 3, **result: Any) -> PlaybookResult:
+    return PlaybookResult(rc, 1.0, 0.0, 1.0, changed, "it said so", result, ())
 
 
 PLAY = Play("emergency_reset", Path("emergency_reset.yml"))
@@ -155,7 +160,7 @@ PLAY = Play("emergency_reset", Path("emergency_reset.yml"))
         (Expect(rc=2, error="lease_held"), played(rc=2, error=None), [True, False]),
     ],
 )
-def test_how_a_playbook_was_to_end(expect: Expect, played_: Played, kept: list[bool]) -> None:
+def test_how_a_playbook_was_to_end(expect: Expect, played_: PlaybookResult, kept: list[bool]) -> None:
     promises = measures.of_play(dataclasses.replace(PLAY, expect=expect), played_)
     assert [promise.kept for promise in promises] == kept
 
@@ -193,7 +198,7 @@ def test_a_playbook_that_failed_is_quoted() -> None:
         (played(rc=None, changed=None), [False, False]),
     ],
 )
-def test_a_second_run_changes_nothing(played_: Played, kept: list[bool]) -> None:
+def test_a_second_run_changes_nothing(played_: PlaybookResult, kept: list[bool]) -> None:
     assert [promise.kept for promise in measures.nothing_changed("emergency_reset", played_)] == kept
 
 

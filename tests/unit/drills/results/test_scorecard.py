@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     ):
         scorecard.write(DRILLS["one"], tmp_path / "file")
     with pytest.raises(BadInput, match="could not write"):
-        files.add(tmp_path / "file" / "x", b"")
+        files.create(tmp_path / "file" / "x", b"")
 
 
 def test_no_secret_reaches_any_of_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.actions import ACTIONS, BREAKING
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.stage import PLAYBOOKS
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.scene import PLAYBOOKS
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario import scenario
 
 FILES = sorted(OURS.glob("*.yml"))

@@ -20,8 +20,8 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import facts as gate_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
@@ -30,7 +30,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.modules import scout_summary
 from tests import CHECKOUT
-from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, found, off, view
+from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, backlog, found, off, view
 
 SCHEMA = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text())
 VALID = jsonschema.Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/result"})
@@ -66,7 +66,9 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     return made
 
 
-def judged(facts: health_facts.Facts, smoke: gate_verdict.Judged | None = None, **options: Any) -> gate_verdict.Verdict:
+def judged(
+    facts: health_facts.Facts, smoke: gate_verdict.CheckResult | None = None, **options: Any
+) -> gate_verdict.Verdict:
     given = {"thresholds": {}, "severities": {}, "warn_passes": False, "paused_passes": False} | options
     return gate_verdict.judge(
         facts, gate_verdict.options(given.pop("thresholds"), given.pop("severities"), **given), smoke
@@ -107,10 +109,10 @@ WRONG: list[tuple[Result, str, str, int]] = [
     ({"silver_minutes": 16.0, "wider": {"updated_minutes": 7.0}}, "silver_staleness", "warn", 45),
     ({"gold": [view("stale", behind=300, minutes=12)]}, "gold_staleness", "warn", 45),
     ({"gold": [view(keyed=False)]}, "gold_refreshable", "fail", 46),
-    ({"backlog": health_facts.Backlog(20_000, 10.0)}, "backlog_events", "warn", 46),
-    ({"backlog": health_facts.Backlog(1, 301.0)}, "backlog_age", "warn", 46),
-    ({"backlog": health_facts.Backlog(1, 901.0)}, "backlog_age", "fail", 46),
-    ({"backlog": health_facts.Backlog(2, 1.0), "repeats": [{"transaction_id": "T", "event_ids": []}]}, "blocked_events", "fail", 46),
+    ({"backlog": backlog(20_000, 10.0)}, "backlog_events", "warn", 46),
+    ({"backlog": backlog(1, 301.0)}, "backlog_age", "warn", 46),
+    ({"backlog": backlog(1, 901.0)}, "backlog_age", "fail", 46),
+    ({"backlog": backlog(2, 1.0), "repeats": [{"transaction_id": "T", "event_ids": []}]}, "blocked_events", "fail", 46),
     ({"runs": [ran()], "wider": {"needed": [needed(ETL_JOB, ran("failed", message="ERROR: x"))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(minutes=16))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(ended=False))]}}, "job_runs", "inconclusive", 47),
@@ -159,11 +161,11 @@ def test_a_failure_outweighs_what_cannot_be_told_and_that_a_warning() -> None:
 
 def test_the_smoke_test_is_one_of_the_checks() -> None:
     for status, verdict, code in (("pass", "pass", 0), ("fail", "fail", 46), ("inconclusive", "inconclusive", 47)):
-        made = judged(seen(), gate_verdict.Judged("smoke_test", status, 0.1, "seconds", "", "why"))
+        made = judged(seen(), gate_verdict.CheckResult("smoke_test", 0.1, "seconds", status, "", "why"))
         assert (made.verdict, made.exit_code, made.checks[-1].name) == (verdict, code, "smoke_test")
     lenient = judged(
         seen(),
-        gate_verdict.Judged("smoke_test", "inconclusive", None, "seconds", "", "why"),
+        gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", "why"),
         severities={"smoke_test": "warn"},
     )
     assert lenient.verdict == "warn"
@@ -197,7 +199,7 @@ def test_what_passes_is_the_callers_choice() -> None:
 
 
 def test_a_pause_excuses_what_it_causes_and_nothing_else() -> None:
-    late = {"backlog": health_facts.Backlog(9, 9000.0), "silver_minutes": 90.0, "runs": [], "wider": {
+    late = {"backlog": backlog(9, 9000.0), "silver_minutes": 90.0, "runs": [], "wider": {
         "updated_minutes": 90.0, "needed": [needed(off(ETL_JOB), ran(minutes=90))]}}  # fmt: skip
     paused: Result = {"jobs": [off(ETL_JOB), off(GOLD_JOB)], "pause": PAUSE}
     verdict = judged(seen(**late, **paused))
@@ -225,7 +227,7 @@ def test_a_pause_excuses_what_it_causes_and_nothing_else() -> None:
 def test_a_backlog_is_draining_while_it_goes_down_and_nothing_else_is_wrong(
     flow: Result, fields: Result, verdict: str
 ) -> None:
-    made = judged(seen({"flow": flow}, backlog=health_facts.Backlog(4000, 5000.0), **fields))
+    made = judged(seen({"flow": flow}, backlog=backlog(4000, 5000.0), **fields))
     assert made.verdict == verdict
     if verdict == "draining":
         assert (made.state, made.ok, made.exit_code, wrong(made)) == ("running", False, 48, {})
@@ -326,12 +328,13 @@ def test_every_check_and_every_purpose_is_known() -> None:
         contract.DEFAULT.link_job,
         contract.DEFAULT.refresh_job,
     ]
-    assert set(assessment.THRESHOLDS) - set(names) == {"critical_alerts", "dlq_unresolved"}
+    assert set(thresholds.DEFAULTS) - set(names) == {"critical_alerts", "dlq_unresolved"}
 
 
 def result_of(verdict: gate_verdict.Verdict, **fields: Any) -> Result:
     """As the module gives it."""
     return {
+        "operation": "gate",
         "changed": False, "database": "scout on db1.example.org:5432", "verdict": verdict.verdict, "ok": verdict.ok,
         "exit_code": verdict.exit_code, "codes": verdict.codes, "checks": [check.as_dict() for check in verdict.checks],
         "samples": [{"at": NOW.isoformat(), "verdict": verdict.verdict}], "smoke": None, "diagnoses": [], "period_hours": 24,
@@ -346,7 +349,7 @@ def story(result: Result, *, check: bool = False, host: str = "local") -> render
 ENDS: dict[str, tuple[Result, str, list[str]]] = {
     "pass": (result_of(judged(seen())), "passed", ["found pass: all of", "now ingestion is running"]),
     "fail": (
-        result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL", 3)], bronze_minutes=6.0, backlog=health_facts.Backlog(7, 3720.0)))),
+        result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL", 3)], bronze_minutes=6.0, backlog=backlog(7, 3720.0)))),
         "not_passed",
         ["found fail: of", "fails negative_totals 3: for example T-1; backlog_age 1 h 2 min (at most 5 min)",
          "warns bronze_staleness 6 min (at most 5 min)", "next ansible-playbook playbooks/window_recovery.yml --check -e last=24h"],
@@ -396,7 +399,7 @@ def cases(path: Path) -> dict[str, junitparser.TestCase]:
 
 
 def test_junit_has_a_case_for_each_check(tmp_path: Path) -> None:
-    smoke = gate_verdict.Judged("smoke_test", "inconclusive", None, "seconds", "", "not run")
+    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", "not run")
     swallowed = {"lost": 0, "swallowed": 2, "lost_ids": None, "swallowed_ids": ["e"]}
     verdict = judged(seen({"lost": swallowed}, alerts=[alert("NEGATIVE_TOTAL")], bronze_minutes=6.0), smoke)
     path = tmp_path / "deep" / "gate.xml"
@@ -423,7 +426,7 @@ def test_junit_of_what_passes_by_leave_holds_no_failure(tmp_path: Path) -> None:
     path = tmp_path / "gate.xml"
     for facts, options in (
         (seen(bronze_minutes=6.0), {"warn_passes": True}),
-        (seen(jobs=[off(ETL_JOB)], pause=PAUSE, backlog=health_facts.Backlog(9, 9000.0)), {"paused_passes": True}),
+        (seen(jobs=[off(ETL_JOB)], pause=PAUSE, backlog=backlog(9, 9000.0)), {"paused_passes": True}),
     ):
         junit.save(path, render.document(story(result_of(judged(facts, **options)))), "run")
         whole = junitparser.JUnitXml.fromfile(str(path))
@@ -475,17 +478,15 @@ def test_what_to_do_next() -> None:
     failing = result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL")])), diagnoses=[cause])
     recover = "ansible-playbook playbooks/window_recovery.yml --check -e last=24h shows what of silver is not as its events say"
     assert gate.what_next(failing) == [cause["next_command"], recover, gate.GATE]
-    slow = result_of(judged(seen(backlog=health_facts.Backlog(4000, 5000.0))))
+    slow = result_of(judged(seen(backlog=backlog(4000, 5000.0))))
     assert gate.what_next(slow) == [f"{gate.ASSESS}, then {gate.GATE}"]
     assert gate.what_next(ENDS["pass"][0]) == []
-    draining = judged(
-        seen({"flow": {"loaded": 900, "late": 800, "arrived": 100}}, backlog=health_facts.Backlog(4000, 5000.0))
-    )
+    draining = judged(seen({"flow": {"loaded": 900, "late": 800, "arrived": 100}}, backlog=backlog(4000, 5000.0)))
     assert gate.what_next(result_of(draining)) == [f"wait, then {gate.GATE}"]
 
 
 def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
-    smoke = gate_verdict.Judged("smoke_test", "inconclusive", None, "seconds", "", gate.NOT_IN_CHECK)
+    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", gate.NOT_IN_CHECK)
     left_out = result_of(judged(seen(), smoke))
     assert left_out["verdict"] == "inconclusive"
     assert gate.what_next(left_out)[0].startswith("run it without --check")

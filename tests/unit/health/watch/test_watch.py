@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import charts, course, loop
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render, watch
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, did, failed, on_screen
@@ -218,9 +218,9 @@ def test_reasons(verdict: str, words: str) -> None:
     assert loop.reason(verdict, found) == words
 
 
-def drawn(seen: course.Course, path: Path, title: str = "scout on db1:5432", **thresholds: dict[str, float]) -> str:
+def drawn(seen: course.Course, path: Path, title: str = "scout on db1:5432", **figures: dict[str, float]) -> str:
     """The SVG, once both files are what their names say."""
-    svg, png = charts.draw(seen, assessment.THRESHOLDS | thresholds, path / "deep" / "chart", title)
+    svg, png = charts.draw(seen, thresholds.DEFAULTS | figures, path / "deep" / "chart", title)
     data = Path(png).read_bytes()
     assert data.startswith(b"\x89PNG\r\n")
     assert struct.unpack(">II", data[16:24]) == (1210, 935)
@@ -279,7 +279,7 @@ def test_a_chart_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "chart", Path("/proc/nowhere/chart"), tmp_path / "a\0b"):
         with pytest.raises(errors.BadInput, match=r"could not write chart_file .*Next: give a path"):
-            charts.draw(watched("hh", **QUIET), assessment.THRESHOLDS, path, "scout")
+            charts.draw(watched("hh", **QUIET), thresholds.DEFAULTS, path, "scout")
 
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,6 +293,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 
 SEEN = {
+    "operation": "watch",
     "changed": False, "database": DATABASE, "run_id": RUN, "effects": {}, "why": "", "seconds": 1800.0, "planned": 61,
     "counts": {"healthy": 61}, "verdict": "healthy", "state": "running", "samples_file": "/tmp/w/samples.jsonl", "error": None,
     "charts": ["/tmp/w/chart.svg", "/tmp/w/chart.png"], "summary": "healthy after 30 min: 61 healthy", "indicators": [], "diagnoses": [],
@@ -302,7 +303,7 @@ SEEN = {
         "backlog_events": {"first": 12000.0, "last": 12.0, "least": 0.0, "most": 12000.0, "trend": "falling"},
     },
 }  # fmt: skip
-NO_RECOVERY = errors.NotReached("stopped watching: the pipeline does not recover", on=DATABASE, said="3 failing samples in a row",
+NO_RECOVERY = errors.NotConverged("stopped watching: the pipeline does not recover", on=DATABASE, said="3 failing samples in a row",
                                 next_step="assess.yml names the likely causes")  # fmt: skip
 FAILING = SEEN | {"verdict": "failing", "why": "3 failing samples in a row", "error": NO_RECOVERY.as_dict(),
                   "summary": "failing after 4 min: 6 healthy, 3 failing"}  # fmt: skip

@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from ansible_collections.scout.recovery.plugins.filter.escaped import escaped
 from ansible_collections.scout.recovery.plugins.filter.markdown import markdown
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import markdown as core_markdown
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import course
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
@@ -75,7 +75,7 @@ def told(*parts: dict[str, Any], facts: Facts | None = None, zone: str | None = 
         [],
         at(10_000),
     )
-    story = build.Story(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
+    story = build.ReportInput(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
     made = build.build(story)
     json.dumps(made)
     return made
@@ -297,7 +297,7 @@ def test_nobody_is_called_by_a_report() -> None:
 
 
 def drawn(*points: dict[str, Any], pauses: Any = ()) -> list[dict[str, Any]]:
-    return report_charts.draw(points, pauses, at(60), assessment.THRESHOLDS)
+    return report_charts.draw(points, pauses, at(60), thresholds.DEFAULTS)
 
 
 def test_no_chart_of_less_than_two_looks() -> None:
@@ -377,6 +377,7 @@ def test_the_filter_for_markdown_keeps_lines_where_it_is_asked_to() -> None:
 
 
 RECORD = {
+    "operation": "incident",
     "incident": "INC-1", "title": "x", "severity": "high", "state": "closed", "closed_at": "2026-11-25T17:40:00+00:00",
     "overdue": [], "phases": [], "missing": ["root_cause", "retrospective"],
 }  # fmt: skip
@@ -401,7 +402,11 @@ def test_the_summary_says_where_it_is_and_what_it_lacks(
     page: dict[str, Any], check: bool, missing: bool, said: list[str], unsaid: list[str]
 ) -> None:
     record = RECORD if missing else RECORD | {"missing": []}
-    steps = {"incident": {"record": record, "summary": "s"}, "report_markdown": {}, "report_html": page}
+    steps = {
+        "incident": {"operation": "incident_info", "record": record, "summary": "s"},
+        "report_markdown": {},
+        "report_html": page,
+    }
     lines = render.lines(render.Story("incident_report", "local", "INC-1", check, True, steps))
     text = "\n".join(lines)
     assert all(part in text for part in said), text

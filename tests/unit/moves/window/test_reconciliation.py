@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window.reconciliation import (
     Hour,
     Reconciliation,
@@ -87,7 +87,7 @@ def test_many_hours_are_cut_for_a_person_and_whole_for_a_machine() -> None:
 def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:
     event = {"event_id": "4711", "transaction_id": "T-1", "class": "wrong", "differing": ["total_amount"], "why": WHY}
     made = account(loaded=3602, unexplained=1, unexplained_events=(event,))
-    with pytest.raises(NotReached) as raised:
+    with pytest.raises(NotConverged) as raised:
         made.refuse("scout on db1:5432", WINDOW, {"changed": True})
     error = raised.value
     assert error.attempted.endswith("3,602 loaded + 2 quarantined + 36 not transactional + 1 unexplained")

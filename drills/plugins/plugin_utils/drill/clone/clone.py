@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors, psycopg, sql
@@ -80,13 +80,13 @@ class Clone:
 
     def make(self, events: int, seed: int) -> tuple[str, ...]:
         """Everything, one after the other; what the clone lacks of its source. Raises where it would be no pipeline."""
-        self._progress.sometimes(f"cloning the schema of {self._source.where}")
+        self._progress.say_throttled(f"cloning the schema of {self._source.where}")
         builder.create_cron(self._session.connection)
         self._join_roles()
         self._extend()
         self._build()
         self._require_pipeline()
-        self._progress.sometimes(f"filling the clone with {count(events, 'generated event')}")
+        self._progress.say_throttled(f"filling the clone with {count(events, 'generated event')}")
         self._lacks += generated_data.fill(self._session, events, seed)
         self._populate()
         self._schedule()
@@ -198,7 +198,7 @@ class Clone:
         there = self._session.row(THERE, etl=contract.DEFAULT.etl, tables=list(contract.DEFAULT.required_tables))
         missing = [*there["tables"], *([] if there["etl"] else [f"function {contract.DEFAULT.etl}"])]
         if missing:
-            raise NotReached(
+            raise NotConverged(
                 "the clone is no pipeline that could be drilled",
                 on=self._source.where,
                 said="; ".join([f"it lacks {', '.join(missing)}", *self._lacks[:NAMED]]),

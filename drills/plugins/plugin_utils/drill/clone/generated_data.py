@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import psycopg, sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
@@ -223,7 +223,7 @@ def _defaults(session: Session) -> list[str]:
 def _required(session: Session, table: str, column: _Column) -> str:
     """A value for a column that must have one."""
     if column.something is None:
-        raise NotReached(
+        raise NotConverged(
             "could not fill the clone with generated events",
             on=session.where,
             said=f"column {contract.DEFAULT.schema}.{table}.{column.name} must have a value, and of type {column.type} none is known",
@@ -291,7 +291,7 @@ def _load(session: Session, events: int, lacks: list[str]) -> None:
         try:
             _unbound(session, lacks, (), lambda: session.connection.execute(LOAD, {"events": events}).rowcount)
         except psycopg.Error as e:
-            raise NotReached(
+            raise NotConverged(
                 f"the clone's {contract.DEFAULT.etl} fails on generated events, which a healthy one loads",
                 on=session.where,
                 said=e.diag.message_primary or str(e),

@@ -11,17 +11,16 @@ import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import subprocesses
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, WrongDatabase
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import dependencies
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs as scheduler
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
 
 from ...reference.server.binaries import account, bin_dir
-from . import dump_statements as statements
+from . import dump_statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -139,7 +138,7 @@ class Source:
 
     where: str
     schemas: tuple[str, ...]
-    statements: tuple[statements.Statement, ...]
+    statements: tuple[dump_statements.Statement, ...]
     roles: tuple[Role, ...]
     memberships: tuple[Membership, ...]
     extensions: tuple[Extension, ...]
@@ -173,7 +172,7 @@ def read(dsn: str, progress: Progress | None = None) -> Source:
         with attempting("could not read the schema to clone", on=session.where):
             with session.read():
                 _require_pipeline(session)
-                jobs = scheduler.jobs(session) if scheduler.present(session) else []
+                jobs = cron_jobs.jobs(session) if cron_jobs.present(session) else []
                 found = _find(session, [job.command for job in jobs])
             dumped, schemas, lacks = _dump(session, found, progress or Progress())
             with session.read():
@@ -245,7 +244,7 @@ def _dump(session: Session, found: _Found, progress: Progress) -> tuple[str, tup
                 lacks = tuple(f"schema {name}, which functions or jobs speak of: {e.reason}" for name in found.named)
                 return _dumped(session, tools, found.needed, progress), found.needed, lacks
         except pg_dump.UnableError as e:
-            raise NotReached(
+            raise NotConverged(
                 "could not clone the schema",
                 on=session.where,
                 said=e.reason,
@@ -281,7 +280,7 @@ def _told(
     jobs: Sequence[Job],
     lacks: tuple[str, ...],
 ) -> Source:
-    made = tuple(each for each in statements.split(dumped) if not OWN_OPTION.fullmatch(each.text))
+    made = tuple(each for each in dump_statements.split(dumped) if not OWN_OPTION.fullmatch(each.text))
     names = {role for statement in made for role in statement.roles()} | {job.owner for job in jobs}
     rows = session.rows(ROLES, names=sorted(names))
     rights = {
@@ -304,7 +303,7 @@ def _told(
     settings = [pair for row in session.rows(OF_DATABASE) for pair in _settings(row["settings"])]
     unseen = (
         []
-        if jobs or not scheduler.present(session)
+        if jobs or not cron_jobs.present(session)
         else [f"jobs of the scheduler: role {session.facts.role} sees none"]
     )
     return Source(

@@ -16,7 +16,7 @@ from . import probes
 from .release_actions import NEEDS, bad_release, release_captured, release_is_back
 
 if t.TYPE_CHECKING:
-    from .stage import Scene
+    from .scene import Scene
 
 
 def wait(scene: Scene, seconds: float) -> None:

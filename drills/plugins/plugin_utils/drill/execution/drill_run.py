@@ -21,7 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     RecoveryError,
     Stopped,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
 
@@ -34,9 +34,9 @@ from ..scenario import scenario
 from ..scenario.yaml_reader import near
 from . import probes
 from .actions import ACTIONS, BREAKING
-from .playbook_process import Stage
-from .scenario_run import STOPPED, TROUBLE, Drilling, in_short
-from .stage import PLAYBOOKS
+from .playbook_process import PlaybookRunner
+from .scenario_run import STOPPED, TROUBLE, ScenarioRun, in_short
+from .scene import PLAYBOOKS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,11 +163,11 @@ def run(request: Request, progress: Progress) -> Done:
     stopped = False
     # The folder holds passwords, so that of a drill that was killed goes too.
     with subprocesses.scratch(FOLDER) as secrets, progress.unbroken():
-        stage = Stage([str(_collections()), *request.collections], secrets, request.config_file)
+        runner = PlaybookRunner([str(_collections()), *request.collections], secrets, request.config_file)
         for number, each in enumerate(chosen):
             progress.say(f"{each.name}: scenario {number + 1} of {len(chosen)}, {each.title}")
             told = document["scenarios"][number]
-            gone_on = _one(each, told, document, request, stage, folder, progress)
+            gone_on = _one(each, told, document, request, runner, folder, progress)
             progress.say(f"{each.name}: {told['verdict'].upper()} in {in_words(told['seconds'])}")
             document["seconds"] = round(time.monotonic() - began, 2)
             _save(document, folder)
@@ -183,7 +183,7 @@ def run(request: Request, progress: Progress) -> Done:
 
 def _one(
     wanted: Scenario, told: dict[str, t.Any], document: dict[str, t.Any],
-    request: Request, stage: Stage, folder: Path, progress: Progress,
+    request: Request, runner: PlaybookRunner, folder: Path, progress: Progress,
 ) -> bool:  # fmt: skip
     """One scenario in its sandbox; whether the next one may follow."""
     opened = False
@@ -201,7 +201,7 @@ def _one(
             opened = True
             document["server"] = probes.version(sandbox.dsn)
             progress.checkpoint()
-            Drilling(wanted, sandbox, stage, folder / wanted.name, progress, told).run()
+            ScenarioRun(wanted, sandbox, runner, folder / wanted.name, progress, told).run()
     except RecoveryError as e:
         told["verdict"] = "interrupted" if isinstance(e, Stopped) else "not_run" if e.kind == "unavailable" else "error"
         told["why"].append(STOPPED if isinstance(e, Stopped) else str(e))
@@ -249,8 +249,8 @@ def _folder(output: Path, name: str) -> Path:
 
 
 def _save(document: Mapping[str, t.Any], folder: Path) -> None:
-    text = json.dumps(Scrubber(mask=()).value(document), indent=1, ensure_ascii=False)
-    files.put(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
+    text = json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False)
+    files.write(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
 
 
 def _end(document: dict[str, t.Any], request: Request, folder: Path) -> Done:

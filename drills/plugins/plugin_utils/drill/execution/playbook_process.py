@@ -23,7 +23,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 
-from ..results.records import Played
+from ..results.records import PlaybookResult
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ GRACE_SECONDS: t.Final = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class PlaybookCall:
     """What is to be played, and for whom."""
 
     playbook: Path
@@ -55,7 +55,7 @@ class Order:
 
 
 @dataclasses.dataclass
-class Stage:
+class PlaybookRunner:
     """Where playbooks are run from: the collection, the configuration, and a private folder for secrets."""
 
     #: Folders that hold ansible_collections, ours first.
@@ -64,11 +64,11 @@ class Stage:
     secrets: Path
     config_file: str | None = None
 
-    def start(self, order: Order, on_task: Callable[[str], None] = lambda _task: None) -> Playing:
+    def start(self, order: PlaybookCall, on_task: Callable[[str], None] = lambda _task: None) -> PlaybookProcess:
         """The playbook on its way."""
         environment = self._environment(order)
         self._prepare(order, environment)
-        return Playing(order, self._shell(), on_task)
+        return PlaybookProcess(order, self._shell(), on_task)
 
     def _shell(self) -> dict[str, str]:
         """For the program that runs it: a plain shell with our tools on its path."""
@@ -76,7 +76,7 @@ class Stage:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return kept | {"PATH": path}
 
-    def _environment(self, order: Order) -> dict[str, str]:
+    def _environment(self, order: PlaybookCall) -> dict[str, str]:
         """For the playbook. ansible-runner writes all of it into its artifacts, so no secret may be in it."""
         parameters = conninfo_to_dict(order.dsn)
         for name in UNKEEPABLE:
@@ -102,7 +102,7 @@ class Stage:
             made["PGPASSFILE"] = str(self._passfile(order, str(password)))
         return made
 
-    def _passfile(self, order: Order, password: str) -> Path:
+    def _passfile(self, order: PlaybookCall, password: str) -> Path:
         file = self.secrets / f"{order.folder.parent.name}-{order.folder.name}"
         escaped = password.replace("\\", "\\\\").replace(":", "\\:")
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
@@ -110,7 +110,7 @@ class Stage:
         return file
 
     @staticmethod
-    def _prepare(order: Order, environment: Mapping[str, str]) -> None:
+    def _prepare(order: PlaybookCall, environment: Mapping[str, str]) -> None:
         """What ansible-runner looks for in a folder."""
         inventory = {
             "scout": {
@@ -136,10 +136,10 @@ class Stage:
         (order.folder / "project").mkdir(exist_ok=True)
 
 
-class Playing:
+class PlaybookProcess:
     """A playbook on its way."""
 
-    def __init__(self, order: Order, shell: Mapping[str, str], on_task: Callable[[str], None]) -> None:
+    def __init__(self, order: PlaybookCall, shell: Mapping[str, str], on_task: Callable[[str], None]) -> None:
         self._order = order
         self._on_task = on_task
         self._told: dict[str, t.Any] = {}
@@ -210,7 +210,7 @@ class Playing:
             return True
         return False
 
-    def played(self) -> Played:
+    def played(self) -> PlaybookResult:
         """What is left of it, once it has ended."""
         self._process.wait()
         self._reader.join(timeout=10)
@@ -224,7 +224,7 @@ class Playing:
             )
         result = _result(self._order.folder / "result.json")
         screen = _screen(self._order.folder / "artifacts" / "run" / "stdout")
-        return Played(
+        return PlaybookResult(
             rc=rc if isinstance(rc, int) and not self._killed else None,
             seconds=seconds,
             started_at=self.started_at,

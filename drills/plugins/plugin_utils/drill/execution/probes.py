@@ -13,7 +13,7 @@ import typing as t
 import psycopg
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 
 from ..results.records import Ledger, Pause, Run
 
@@ -107,7 +107,7 @@ def ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
         module.run, name, checked.validated_parameters, check=False, controller_pid=os.getppid()
     )
     if result.get("failed"):
-        raise NotReached(
+        raise NotConverged(
             f"{name} could not look at the pipeline", said=str(result["msg"]), next_step="see what it says"
         )
     return result

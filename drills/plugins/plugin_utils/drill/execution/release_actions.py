@@ -20,7 +20,7 @@ from .captured_release import Captured
 
 if t.TYPE_CHECKING:
     from ..results.document import Promise
-    from .stage import Scene
+    from .scene import Scene
 
 RELEASE: t.Final = "v5.2.1"
 DEPLOYER: t.Final = "deployer"

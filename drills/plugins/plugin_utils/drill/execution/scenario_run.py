@@ -13,14 +13,14 @@ import typing as t
 
 import psycopg
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotReached, RecoveryError
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged, RecoveryError
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
 from ...reference import oracle
 from ..results import measures
 from ..scenario.scenario import Action, Play
 from . import actions, probes
-from .stage import Scene
+from .scene import Scene
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,10 +29,10 @@ if t.TYPE_CHECKING:
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
     from ..results.measures import Document, Promise
-    from ..results.records import Played
+    from ..results.records import PlaybookResult
     from ..sandbox.factory import Sandbox
     from ..scenario.scenario import Scenario
-    from .playbook_process import Playing, Stage
+    from .playbook_process import PlaybookProcess, PlaybookRunner
 
 #: How long the pipeline may take to be in its steady state, and to be noticed to be out of it.
 STEADY_SECONDS: t.Final = 60.0
@@ -64,18 +64,18 @@ def in_short(error: BaseException) -> str:
 
 
 @dataclasses.dataclass
-class Drilling:
+class ScenarioRun:
     """One scenario in its sandbox; `document` has what is known of it at any time."""
 
     scenario: Scenario
     sandbox: Sandbox
-    stage: Stage
+    runner: PlaybookRunner
     folder: Path
     progress: Progress
     document: Document
 
     def __post_init__(self) -> None:
-        self.scene = Scene(self.scenario, self.sandbox, self.stage, self.folder, self.progress)
+        self.scene = Scene(self.scenario, self.sandbox, self.runner, self.folder, self.progress)
         self._promises: list[Promise] = []
         self._faulted: dt.datetime | None = None
         self._detected: dt.datetime | None = None
@@ -123,7 +123,7 @@ class Drilling:
         """Everything that needs the pipeline at work."""
         self._keep(measures.steady("before", self._settled(self.scenario.steady_state, self._patience)))
         if any(not promise.kept for promise in self._promises):
-            raise NotReached("the pipeline is not in its steady state before anything was broken")
+            raise NotConverged("the pipeline is not in its steady state before anything was broken")
         self._break()
         self._detect()
         for number, step in enumerate(self.scenario.steps):
@@ -190,10 +190,10 @@ class Drilling:
     def _play_all(self, play: Play) -> None:
         """A playbook, whatever happens meanwhile, and what is run together with it."""
         with contextlib.ExitStack() as ends:
-            started: list[tuple[Play, Playing, Path]] = []
+            started: list[tuple[Play, PlaybookProcess, Path]] = []
             tasks: list[str] = []
 
-            def start(which: Play, on_task: Callable[[str], None]) -> Playing:
+            def start(which: Play, on_task: Callable[[str], None]) -> PlaybookProcess:
                 playing, folder = self.scene.start(which, on_task)
                 ends.callback(playing.stop)
                 started.append((which, playing, folder))
@@ -212,7 +212,7 @@ class Drilling:
                 for which, playing, _ in started:
                     self._meanwhile(which, playing, tasks if which is play else others[id(which)], happened)
                 if time.monotonic() > deadline:
-                    raise NotReached(
+                    raise NotConverged(
                         f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}",
                         next_step=f"see {self.folder}",
                     )
@@ -222,7 +222,7 @@ class Drilling:
                 self._played(which, playing.played(), folder)
                 self._never_came(which, happened)
 
-    def _meanwhile(self, play: Play, playing: Playing, tasks: list[str], happened: set[int]) -> None:
+    def _meanwhile(self, play: Play, playing: PlaybookProcess, tasks: list[str], happened: set[int]) -> None:
         """What is to happen as soon as a task begins."""
         for event in play.meanwhile:
             late = not playing.running and event.do != "release_sessions"
@@ -249,13 +249,13 @@ class Drilling:
                 promise = f"{event.do} happens while {play.playbook}.yml runs"
                 self._keep([measures.Promise(promise, "yes", said, kept=False)])
 
-    def _played(self, play: Play, played: Played, folder: Path) -> None:
+    def _played(self, play: Play, played: PlaybookResult, folder: Path) -> None:
         self._record(play.playbook, played, folder)
         self._keep(measures.of_play(play, played))
         if self._recovered is None and self._holds(self._look(self.scenario.steady_state)):
             self._recovered = dt.datetime.fromtimestamp(played.ended_at, dt.UTC) + self._skew
 
-    def _record(self, name: str, played: Played, folder: Path) -> None:
+    def _record(self, name: str, played: PlaybookResult, folder: Path) -> None:
         self.document["steps"].append(
             {
                 "playbook": name,
@@ -270,14 +270,14 @@ class Drilling:
         code = "killed" if played.rc is None else f"exit code {played.rc}"
         self._say(f"{name}.yml: {code}, {played.changed or 0} changed, {in_words(played.seconds)}")
 
-    def _alone(self, play: Play) -> Played:
+    def _alone(self, play: Play) -> PlaybookResult:
         """A playbook to its end, with nothing going on beside it."""
         playing, folder = self.scene.start(play, lambda _task: None)
         try:
             deadline = time.monotonic() + PLAYBOOK_SECONDS
             while playing.running:
                 if time.monotonic() > deadline:
-                    raise NotReached(f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}")
+                    raise NotConverged(f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}")
                 self.progress.wait(0.05)
             played = playing.played()
         finally:

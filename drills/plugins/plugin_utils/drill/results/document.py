@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
 
 from .typed_fields import Fields
@@ -228,7 +228,7 @@ class Drill:
 
 def read(document: t.Any) -> Drill:
     """The drill in a document, without secrets; BadInput that names the value where it cannot be one."""
-    fields = Fields(Scrubber(mask=()).value(document), "")
+    fields = Fields(Redactor(mask=()).value(document), "")
     _refuse_another_format(fields)
     return Drill(
         drill=fields.text("drill", fits=NAME),

@@ -16,7 +16,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
 
-from . import document as documents
+from . import document as results_document
 from .typed_fields import Fields
 
 if t.TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Trends:
 
 def entry(document: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What of a drill's document the history keeps."""
-    drill = documents.read(document)
+    drill = results_document.read(document)
     return {
         "format": FORMAT,
         "drill": drill.drill,
@@ -161,7 +161,7 @@ def keep(document: Mapping[str, t.Any], folder: Path) -> Path:
     made = entry(document)
     data = (json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode()
     for path in (folder / f"{made['drill']}{suffix}.json" for suffix in ("", *(f"-{n}" for n in range(2, 100)))):
-        if files.add(path, data) or _is(path, data):
+        if files.create(path, data) or _is(path, data):
             return path
     raise BadInput(
         f"could not add the drill {made['drill']} to {folder}",

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     from uuid import UUID
 
     from ..scenario.scenario import Play, Scenario
-    from .records import Ledger, Pause, Played
+    from .records import Ledger, Pause, PlaybookResult
 
 Document = dict[str, t.Any]
 
@@ -101,7 +101,7 @@ def silver_follows(difference: Mapping[str, t.Any]) -> Promise:
     )  # fmt: skip
 
 
-def of_play(play: Play, played: Played) -> list[Promise]:
+def of_play(play: Play, played: PlaybookResult) -> list[Promise]:
     """How a playbook was to end, and did."""
     expect, name = play.expect, f"{play.playbook}.yml"
     made: list[Promise] = []
@@ -129,7 +129,7 @@ def of_play(play: Play, played: Played) -> list[Promise]:
     return made
 
 
-def nothing_changed(name: str, played: Played) -> list[Promise]:
+def nothing_changed(name: str, played: PlaybookResult) -> list[Promise]:
     """The same playbook once more."""
     found = "nothing is known" if played.changed is None else f"{played.changed} changed"
     code = "none" if played.rc is None else str(played.rc)
@@ -141,7 +141,7 @@ def nothing_changed(name: str, played: Played) -> list[Promise]:
     ]
 
 
-def why(played: Played) -> str:
+def why(played: PlaybookResult) -> str:
     """The error of a playbook in its own words, else how it ended."""
     return played.said or "it said nothing"
 

@@ -47,7 +47,7 @@ class Ledger:
 
 
 @dataclasses.dataclass(frozen=True)
-class Played:
+class PlaybookResult:
     """What a run left behind; no exit code where it was killed."""
 
     rc: int | None

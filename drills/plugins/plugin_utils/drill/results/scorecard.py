@@ -11,11 +11,11 @@ import json
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Scrubber
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import junit as xml
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import junit as summary_junit
 
-from . import document as documents
+from . import document as results_document
 from . import history, rendering, svg_geometry
 
 if t.TYPE_CHECKING:
@@ -68,12 +68,12 @@ class Figure:
 
 def verdict(document: Mapping[str, t.Any]) -> Verdict:
     """What a drill comes to, by what it measured: `ok` is True only where it ended and every scenario passed."""
-    return documents.read(document).verdict
+    return results_document.read(document).verdict
 
 
 def markdown(document: Mapping[str, t.Any], earlier: Earlier | None = None, templates: Path | None = None) -> str:
     """For a pull request and the summary of a job; details give way where it would become too long for a comment."""
-    context = _context(documents.read(document), earlier)
+    context = _context(results_document.read(document), earlier)
     failed = sum(not line.scenario.ok for line in context["lines"])
     text = ""
     for steps, detailed in ((True, failed), (False, failed), (False, 20), (False, 5), (False, 0)):
@@ -85,12 +85,12 @@ def markdown(document: Mapping[str, t.Any], earlier: Earlier | None = None, temp
 
 def html(document: Mapping[str, t.Any], earlier: Earlier | None = None, templates: Path | None = None) -> str:
     """One page that loads nothing else, for a screen of any width and for paper."""
-    return rendering.rendered(f"{NAME}.html.j2", _context(documents.read(document), earlier), templates)
+    return rendering.rendered(f"{NAME}.html.j2", _context(results_document.read(document), earlier), templates)
 
 
 def junit(document: Mapping[str, t.Any]) -> str:
     """A suite for each scenario, a case for each promise; something in it fails exactly where the drill did not pass."""
-    drill, library = documents.read(document), xml.required("the scorecard as JUnit XML")
+    drill, library = results_document.read(document), summary_junit.required("the scorecard as JUnit XML")
     suites = library.JUnitXml(SUITES)
     suites.add_testsuite(_suite_of_drill(library, drill))
     for scenario in drill.scenarios:
@@ -105,16 +105,16 @@ def write(
     document: Mapping[str, t.Any], folder: Path, earlier: Earlier | None = None, templates: Path | None = None
 ) -> list[Path]:
     """Writes all four, each whole or not at all: scorecard.json, .xml, .md and .html, in this order."""
-    documents.read(document)
+    results_document.read(document)
     texts = {
-        "json": json.dumps(Scrubber(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
+        "json": json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
         "xml": junit(document),
         "md": markdown(document, earlier, templates),
         "html": html(document, earlier, templates),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
     for path, text in zip(paths, texts.values(), strict=True):
-        files.put(path, text.encode("utf-8", errors="replace"), advice="give a folder that can be written")
+        files.write(path, text.encode("utf-8", errors="replace"), advice="give a folder that can be written")
     return paths
 
 
@@ -130,7 +130,7 @@ def _context(drill: Drill, earlier: Earlier | None) -> dict[str, t.Any]:
         "facts": _facts(drill),
         "figures": _figures(drill, lines, trends),
         "lines": lines,
-        "phases": documents.PHASES,
+        "phases": results_document.PHASES,
         "earlier": tuple(reversed(trends.earlier))[:LISTED],
         "older": max(0, len(trends.earlier) - LISTED),
         "compared": {entry.drill for entry in trends.compared},
@@ -223,7 +223,9 @@ def _astray(drill: Drill) -> Figure:
     known = [scenario.events for scenario in drill.scenarios if scenario.events]
     if not known:
         return Figure("Events lost", "unknown", "none were counted", "open")
-    total = documents.Events(*(sum(getattr(e, kind) for e in known) for kind in ("written", *documents.ASTRAY)))
+    total = results_document.Events(
+        *(sum(getattr(e, kind) for e in known) for kind in ("written", *results_document.ASTRAY))
+    )
     rest = ", ".join(f"{number:,} {kind}" for kind, number in total.astray.items() if kind != "lost")
     of = f"of {total.written:,} written; "
     note = of + (rest or "none duplicated, altered or unexpected")
@@ -260,26 +262,28 @@ def _suite_of_drill(library: t.Any, drill: Drill) -> t.Any:
     suite = library.TestSuite("drill")
     suite.timestamp = drill.started_at.isoformat()
     for name, value in (("drill", drill.drill), ("verdict", drill.verdict.word), *_facts(drill)):
-        suite.add_property(xml.fit(name), xml.fit(value))
+        suite.add_property(summary_junit.fit(name), summary_junit.fit(value))
     # Its time is that of the scenarios, which build servers add up.
     case = library.TestCase("verdict", classname="scout.drill", time=0)
     if not drill.verdict.ok:
         kind = library.Failure if drill.verdict.word == "failed" else library.Error
-        case.result = [kind(xml.fit(drill.verdict.line), drill.verdict.word)]
+        case.result = [kind(summary_junit.fit(drill.verdict.line), drill.verdict.word)]
     suite.add_testcase(case)
     return suite
 
 
 def _suite(library: t.Any, scenario: Scenario) -> t.Any:
-    suite = library.TestSuite(xml.fit(scenario.name))
+    suite = library.TestSuite(summary_junit.fit(scenario.name))
     if scenario.started_at:
         suite.timestamp = scenario.started_at.isoformat()
     for name in ("title", "severity", "verdict"):
-        suite.add_property(name, xml.fit(getattr(scenario, name)))
+        suite.add_property(name, summary_junit.fit(getattr(scenario, name)))
 
     def case(name: str, failed: str, kind: str) -> None:
-        made = library.TestCase(xml.fit(name), classname=xml.fit(f"scout.drill.{scenario.name}"), time=0)
-        made.result = [library.Failure(xml.fit(failed), kind)] if failed else []
+        made = library.TestCase(
+            summary_junit.fit(name), classname=summary_junit.fit(f"scout.drill.{scenario.name}"), time=0
+        )
+        made.result = [library.Failure(summary_junit.fit(failed), kind)] if failed else []
         suite.add_testcase(made)
 
     suite.add_testcase(_case_of_scenario(library, scenario))
@@ -294,13 +298,15 @@ def _suite(library: t.Any, scenario: Scenario) -> t.Any:
 
 
 def _case_of_scenario(library: t.Any, scenario: Scenario) -> t.Any:
-    case = library.TestCase("verdict", classname=xml.fit(f"scout.drill.{scenario.name}"), time=scenario.seconds)
+    case = library.TestCase(
+        "verdict", classname=summary_junit.fit(f"scout.drill.{scenario.name}"), time=scenario.seconds
+    )
     if not scenario.ok:
         kind = library.Failure if scenario.verdict == "failed" else library.Error
-        result = kind(xml.fit(rendering.one_line(scenario.reasons[0])), scenario.verdict)
-        result.text = xml.fit("\n".join(scenario.reasons))
+        result = kind(summary_junit.fit(rendering.one_line(scenario.reasons[0])), scenario.verdict)
+        result.text = summary_junit.fit("\n".join(scenario.reasons))
         case.result = [result]
-    case.system_out = xml.fit("\n".join(map(_said, scenario.steps)))
+    case.system_out = summary_junit.fit("\n".join(map(_said, scenario.steps)))
     return case
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import typing as t
 from datetime import timedelta
 
-from ..events import generator
-from ..events import poison_payloads as poison
+from ..events import generator, poison_payloads
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +18,18 @@ if t.TYPE_CHECKING:
 
 def poison_pending(hand: Hand) -> None:
     """Each of its kinds, one of them in front of everything else."""
-    for number, name in enumerate(poison.KINDS):
-        payload = poison.KINDS[name].spoil(hand.sale())
+    for number, name in enumerate(poison_payloads.KINDS):
+        payload = poison_payloads.KINDS[name].spoil(hand.sale())
         event = hand.arrive(payload, hand.window.start if number == 0 else None)
-        hand.done.poison[event] = poison.KINDS[name].sqlstate
+        hand.done.poison[event] = poison_payloads.KINDS[name].sqlstate
 
 
 def poison_marked(hand: Hand) -> None:
     """The ledger says they are loaded, and nothing is in silver: swallowed by hand, one night."""
-    for name in poison.KINDS:
-        event = hand.arrive(poison.KINDS[name].spoil(hand.sale()))
+    for name in poison_payloads.KINDS:
+        event = hand.arrive(poison_payloads.KINDS[name].spoil(hand.sale()))
         hand.mark(event)
-        hand.done.poison[event] = poison.KINDS[name].sqlstate
+        hand.done.poison[event] = poison_payloads.KINDS[name].sqlstate
 
 
 def poison_corrections(hand: Hand) -> None:
@@ -137,7 +136,7 @@ def repeats_at_the_same_moment(hand: Hand) -> None:
 def not_transactional(hand: Hand) -> None:
     """What the ETL swallows, waiting and marked, and events of other types."""
     for name in ("no_transaction_id_key", "array", "scalar"):
-        waiting, marked = (hand.arrive(poison.HARMLESS[name](hand.sale())) for _ in range(2))
+        waiting, marked = (hand.arrive(poison_payloads.HARMLESS[name](hand.sale())) for _ in range(2))
         hand.mark(marked)
         hand.done.pending.add(waiting)
         hand.done.swallowed |= {waiting, marked}
@@ -148,7 +147,7 @@ def not_transactional(hand: Hand) -> None:
 def odd_but_loadable(hand: Hand) -> None:
     """No items, NaN: waiting."""
     for name in ("no_items", "empty_items", "not_a_number"):
-        hand.done.pending.add(hand.arrive(poison.HARMLESS[name](hand.sale())))
+        hand.done.pending.add(hand.arrive(poison_payloads.HARMLESS[name](hand.sale())))
 
 
 def at_the_bounds(hand: Hand) -> None:
@@ -163,7 +162,7 @@ def older_pending(hand: Hand) -> None:
     start = hand.window.start - timedelta(days=2)
     for number in range(5 * hand.count):
         hand.done.outside.add(hand.arrive(hand.sale(), start + timedelta(seconds=number)))
-    hand.done.outside.add(hand.arrive(poison.KINDS["bad_ts"].spoil(hand.sale()), start - timedelta(seconds=1)))
+    hand.done.outside.add(hand.arrive(poison_payloads.KINDS["bad_ts"].spoil(hand.sale()), start - timedelta(seconds=1)))
 
 
 def newer_pending(hand: Hand) -> None:

@@ -69,12 +69,15 @@ def uri(params: Mapping[str, Any]) -> str:
 class Server:
     """One PostgreSQL server with superuser access; a context manager that starts and stops it."""
 
-    def __init__(self, state: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
-        """Prepare a throwaway server, or one whose data stay in the state folder; starts nothing."""
+    def __init__(
+        self, state: Path | None = None, settings: Mapping[str, str] | None = None, *, folder: Path | None = None
+    ) -> None:
+        """Prepare a throwaway server with its data in `folder`, or one whose data stay in the state folder; starts nothing."""
         self.external = os.environ.get("SCOUT_TEST_SERVER", "")
         self.settings = SETTINGS | dict(settings or {})
         self.superuser = str(conninfo_to_dict(self.external).get("user", "postgres")) if self.external else "postgres"
         self._state = state
+        self._folder = folder
         self._root: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -151,9 +154,11 @@ class Server:
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create the database, empty or as a copy of the template, and return its URI."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if template:
-            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            if template:
+                statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+                # A copy that is written as WAL, the default, takes half as long again.
+                statement += sql.SQL(" STRATEGY file_copy" if connection.info.server_version >= 150000 else "")
             connection.execute(statement)
         return self.dsn(name)
 
@@ -165,7 +170,7 @@ class Server:
     def _start_throwaway(self) -> None:
         runner = account()
         binaries = bin_dir(runner)
-        self._root = Path(tempfile.mkdtemp(prefix="scout-", dir=temp_dir(runner)))
+        self._root = Path(tempfile.mkdtemp(prefix="scout-", dir=self._folder or temp_dir(runner)))
         runner.own(self._root)
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCHER, "sh", str(self._root)],

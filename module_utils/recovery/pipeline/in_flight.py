@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for the work in flight to end, with a word to whoever waits; on demand it is cancelled."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ..core.errors import NotConverged
+from ..core.text import count, in_words
+from ..postgres.failures import attempting
+from ..scout import contract, cron_jobs, sessions
+from . import terminate_sessions
+
+if t.TYPE_CHECKING:
+    from ..core.progress import Progress
+    from ..ledger.runs import Run
+    from ..postgres.session import Session
+    from ..scout.sessions import Activity
+
+#: How often somebody who waits is told for how long already.
+TELL_SECONDS = 5.0
+
+
+@dataclasses.dataclass
+class Waiting:
+    """Waits until nobody loads silver or refreshes gold, and remembers whom it waited for."""
+
+    session: Session
+    run: Run
+    names: list[str] | None
+    timeout_seconds: float
+    leave_after_seconds: float | None
+    cancel: bool
+    progress: Progress
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    seen: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    cancelled: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    told: t.Any = None
+    told_at: float = 0.0
+
+    def wait(self) -> None:
+        """Returns when nobody is at work; NotConverged, naming who is, at the timeout."""
+        while working := self._working():
+            self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
+            waited = time.monotonic() - self.began
+            if waited >= self.timeout_seconds:
+                raise NotConverged(
+                    "ingestion is stopped from starting, but not yet paused",
+                    on=self.session.where,
+                    said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
+                    next_step=(
+                        "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
+                        "or terminate_sessions.yml if it is stuck"
+                    ),
+                    result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
+                )
+            if self.cancel:
+                self._cancel(working)
+            self._tell(working, waited)
+            self.progress.wait(0.25)
+
+    def _tell(self, working: list[Activity], waited: float) -> None:
+        """Whom it waits for, once; then only how long, every few seconds."""
+        if working[0].identity != self.told:
+            self.told, self.told_at = working[0].identity, waited
+            self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
+        elif waited - self.told_at >= TELL_SECONDS:
+            self.told_at = waited
+            self.progress.say(f"still waiting, for {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
+
+    def _working(self) -> list[Activity]:
+        self.progress.checkpoint()
+        with attempting("could not read the sessions in flight", on=self.session.where), self.session.read():
+            jobs = cron_jobs.ingestion_jobs(self.session, self.names)
+            working = sessions.in_flight(sessions.read(self.session, jobs))
+        limit = self.leave_after_seconds
+        return [a for a in working if limit is None or a.seconds < limit]
+
+    def _cancel(self, working: list[Activity]) -> None:
+        """Records whom it cancels before it does; leaves alone whom nobody may touch."""
+        superuser = self.session.facts.superuser
+        todo = [
+            a
+            for a in working
+            if a.identity not in self.cancelled
+            and not sessions.untouchable(a, contract.PROTECTED_ROLES, we_are_superuser=superuser)
+        ]
+        if not todo:
+            return
+        self.cancelled |= {a.identity: a for a in todo}
+        with (
+            attempting("could not record the sessions before cancelling them", on=self.session.where),
+            self.session.write(),
+        ):
+            self.run.record(cancelled=[a.as_dict() for a in self.cancelled.values()])
+        for activity in todo:
+            terminate_sessions.signal(self.session, terminate_sessions.CANCEL, activity)

@@ -1,0 +1,33 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values as a person types them, and Ansible's complaints about them in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WRONG_TYPE = re.compile(r"argument '(?P<name>\w+)' is of type \S+ and we were unable to convert to (?P<type>\w+)")
+TYPES = {"int": "a whole number", "float": "a number", "bool": "a yes or no", "dict": "a dictionary", "list": "a list"}
+
+
+def as_list(option: Mapping[str, t.Any], value: t.Any) -> t.Any:
+    """A list that was typed as JSON after -e name=, which Ansible would take for one element with brackets."""
+    if option.get("type") == "list" and isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
+
+
+def in_plain_words(message: str, values: Mapping[str, t.Any]) -> str:
+    """Ansible's complaint about the type of an option, with the value that was given instead of its class."""
+    found = WRONG_TYPE.match(message)
+    if found is None or found["name"] not in values:
+        return message
+    return f"{found['name']} {str(values[found['name']])[:80]!r} is not {TYPES.get(found['type'], found['type'])}"

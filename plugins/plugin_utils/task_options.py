@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that a task leaves open, from the variables of its host: connection, ledger and lease are set once for all."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+#: The variable that says it, by option.
+VARIABLES: t.Final = {
+    "dsn": "scout_dsn",
+    "password": "scout_password",
+    "contract": "scout_contract",
+    "incident": "incident",
+    "ledger": "ledger",
+    "takeover": "takeover",
+}
+
+
+def names() -> frozenset[str]:
+    """The variables that some module takes an option from."""
+    return frozenset(variable for option, variable in VARIABLES.items() if option in CONNECTION_SPEC | LEDGER_SPEC)
+
+
+def left_open(
+    spec: Collection[str], given: Collection[str], variables: Mapping[str, t.Any], templar: t.Any
+) -> dict[str, t.Any]:
+    """Values for the options of `spec` that are not `given`; one whose variable is not set, or omitted, is not among them.
+
+    Raises AnsibleError where a variable cannot be templated.
+    """
+    open_options = set(spec) - set(given)
+    found = {
+        option: variables[variable]
+        for option, variable in VARIABLES.items()
+        if option in open_options and variable in variables
+    }
+    token = _lease_token(variables)
+    if "lease_token" in open_options and token:
+        found["lease_token"] = token
+    return templar.template(found)
+
+
+def _lease_token(variables: Mapping[str, t.Any]) -> int | None:
+    """The token of the lease that role lease has taken and not released again."""
+    held: Mapping[str, t.Any] = variables.get("lease_result") or {}
+    released: Mapping[str, t.Any] = variables.get("lease_release_result") or {}
+    return held.get("token") if held.get("token") != released.get("token") else None

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Roles and tasks in somebody's own play work on the database of their host, without a word about it in the play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import PLUGINS, Played, Stage
+
+JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
+NOWHERE = {"SCOUT_DSN": "postgresql://nobody@127.0.0.1:1/scout"}
+PAUSE: dict[str, Any] = {"ansible.builtin.import_role": {"name": "scout.recovery.ingestion", "tasks_from": "pause.yml"}}
+HEALTH: dict[str, Any] = {"scout.recovery.scout_health_info": {}, "register": "health"}
+SHOWN: dict[str, Any] = {
+    "ansible.builtin.debug": {"msg": "{{ inventory_hostname }} is {{ health.ingestion.state | default(health.msg) }}."}
+}
+
+
+def own(
+    stage: Stage,
+    hosts: dict[str, dict[str, Any]],
+    *tasks: dict[str, Any],
+    arguments: tuple[str, ...] = (),
+    options: dict[str, Any] | None = None,
+    **play: Any,
+) -> Played:
+    """Plays tasks of one's own, with an environment that names another database and a plugin that executes elsewhere."""
+    playbook = stage.home / "own.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, **play, "tasks": list(tasks)}]))
+    shared = {"ansible_connection": "local"}
+    inventory = stage.inventory({name: shared | variables for name, variables in hosts.items()})
+    env = NOWHERE | {"ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection_plugins")}
+    return stage.play(str(playbook), None, "-i", inventory, *arguments, env=env, **(options or {}))
+
+
+def paused(pipeline: Pipeline) -> bool:
+    return not pipeline.active_jobs() & JOBS
+
+
+def test_a_role_works_on_the_database_of_its_host(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    """Each host's own, however its variable is written; the environment's is nobody's."""
+    one, two, other = (another_broken() for _ in range(3))
+    folder, _, name = two.dsn.rpartition("/")
+    hosts = {"one": {"scout_dsn": one.dsn}, "two": {"server": folder, "scout_dsn": "{{ server }}/" + name}}
+    played = own(stage, hosts, PAUSE)
+    assert played.rc == 0, played.text
+    assert (paused(one), paused(two), paused(other)) == (True, True, False)
+
+
+def test_what_is_typed_goes_before_the_inventory(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    typed, listed = another_broken(), another_broken()
+    played = own(stage, {"one": {"scout_dsn": listed.dsn}}, PAUSE, options={"scout_dsn": typed.dsn})
+    assert played.rc == 0, played.text
+    assert (paused(typed), paused(listed)) == (True, False)
+
+
+@pytest.mark.parametrize("how", ["option", "default of the group", "omitted"])
+def test_an_option_of_the_task_goes_before_the_variable(how: str, healthy: Pipeline, stage: Stage) -> None:
+    """Left out, it is the variable's again; an omitted variable leaves the environment's."""
+    given = {"option": {"dsn": healthy.dsn}}.get(how, {})
+    group = {"group/scout.recovery.all": {"dsn": healthy.dsn}} if how == "default of the group" else {}
+    variables = {"scout_dsn": "{{ omit }}" if how == "omitted" else "postgresql://nobody@127.0.0.1:2/scout"}
+    task = {"scout.recovery.scout_health_info": given, "register": "health", "ignore_errors": True}
+    played = own(stage, {"one": variables}, task, SHOWN, module_defaults=group)
+    assert played.rc == 0, played.text
+    assert ("one is running." in played.text) == (how != "omitted")
+    assert ("127.0.0.1:1 as nobody" in played.text) == (how == "omitted")
+
+
+@pytest.mark.parametrize(
+    "how", [{"ansible_connection": "elsewhere"}, {"async": 30, "poll": 1}], ids=["elsewhere", "async"]
+)
+def test_an_executed_module_is_given_the_same(how: dict[str, Any], healthy: Pipeline, stage: Stage) -> None:
+    variables = {"scout_dsn": healthy.dsn, **{name: how[name] for name in how if name.startswith("ansible_")}}
+    task = HEALTH | {name: how[name] for name in how if not name.startswith("ansible_")}
+    played = own(stage, {"one": variables}, task, SHOWN)
+    assert played.rc == 0, played.text
+    assert "one is running." in played.text
+
+
+def test_a_whole_reset_and_a_task_after_it(broken: Pipeline, stage: Stage) -> None:
+    """The role takes its lease for all that it does, and what comes after is not done under a lease that was released."""
+    role = {"ansible.builtin.import_role": {"name": "scout.recovery.emergency_reset"}}
+    after = {"scout.recovery.scout_ingestion": {"state": "paused"}}
+    played = own(stage, {"one": {"scout_dsn": broken.dsn}}, role, after)
+    assert played.rc == 0, played.text
+    assert played.result["outcome"] == "recovered"
+    assert paused(broken)
+    assert broken.lease_owner() is None
+    # Every run of the reset stands under that of its lease; the pause after it stands alone.
+    parents = broken.rows(
+        "SELECT parent_run_id IS NOT NULL FROM scout_ops.runs WHERE action <> 'lease' ORDER BY started_at"
+    )
+    assert len(parents) > 2
+    assert [under for (under,) in parents] == [*[True] * (len(parents) - 1), False]
+
+
+def test_ledger_and_takeover_come_from_the_host_too(healthy: Pipeline, stage: Stage) -> None:
+    variables = {"scout_dsn": healthy.dsn, "ledger": "off", "incident": "INC-7"}
+    played = own(stage, {"one": variables}, PAUSE)
+    assert played.rc == 0, played.text
+    assert healthy.rows("SELECT to_regclass('scout_ops.runs')") == [(None,)]
+    refused = own(stage, {"one": {**variables, "takeover": "perhaps"}}, PAUSE)
+    assert refused.rc == 2, refused.text
+    assert "takeover 'perhaps' is not a yes or no" in " ".join(refused.text.split())
