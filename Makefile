@@ -33,13 +33,13 @@ setup: ## Make .venv ready: find a Python >= 3.12, install, compile
 demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resumed
 	@$(BIN)/python -m tests.scout.demo $(ARGS)
 
-demo-moves: setup ## Watch rows being moved out of a pipeline at work and taken back, and nothing lost
+demo-moves: setup ## Watch rows being moved out of a running pipeline and restored, with nothing lost
 	@$(BIN)/python -m tests.scout.demo_moves $(ARGS)
 
 demo-window: setup ## Watch two hours of damaged silver being recovered, with the gate before and after
 	@$(BIN)/python -m tests.scout.demo_window $(ARGS)
 
-demo-rollback: setup ## Watch a bad release being taken back from a pipeline at work, and coming back
+demo-rollback: setup ## Watch a bad release being rolled back on a running pipeline, and the rollback undone
 	@$(BIN)/python -m tests.scout.demo_rollback $(ARGS)
 
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one

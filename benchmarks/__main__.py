@@ -271,8 +271,8 @@ TITLES = {
     "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
     "closure": "Half of {events:,} loaded events, moved with their silver while a writer goes on, and back",
     "window": "A window of 100,000 events of which silver has nothing, in bronze of several sizes",
-    "release": "A release captured, and gone back to, in schemas of several sizes",
-    "release_data": "A release gone back to with data",
+    "release": "A release captured, and rolled back to, in schemas of several sizes",
+    "release_data": "A release rolled back to with data",
 }
 
 #: How many events the moves are measured on unless said otherwise.

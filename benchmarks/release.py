@@ -89,9 +89,9 @@ class Data:
 
 
 DATA = (
-    Data("a column in the middle comes back", MANY, "ALTER TABLE shop.t1 DROP COLUMN middle", ("shop.t1.middle",)),
-    Data("a column at the end comes back", MANY, "ALTER TABLE shop.t1 DROP COLUMN last", ("shop.t1.last",)),
-    Data("a column goes, and is saved", SAVED, ADDED),
+    Data("a column in the middle is restored", MANY, "ALTER TABLE shop.t1 DROP COLUMN middle", ("shop.t1.middle",)),
+    Data("a column at the end is restored", MANY, "ALTER TABLE shop.t1 DROP COLUMN last", ("shop.t1.last",)),
+    Data("a column is dropped, and saved", SAVED, ADDED),
 )
 
 
@@ -118,7 +118,7 @@ class Measured:
 
 
 CAPTURE_HEADER = (
-    "objects of the schema", "pg_dump --schema-only", "a capture", "ratio, lowest to highest", "the way back is planned",
+    "objects of the schema", "pg_dump --schema-only", "a capture", "ratio, lowest to highest", "the rollback is planned",
 )  # fmt: skip
 RESTORE_HEADER = (
     "objects of the schema", "steps", "the same statements by hand", "reader's longest wait", "scout_release, its transaction",

@@ -3,7 +3,7 @@
 --
 --   psql -d scout -f docs/operator_role.sql                     role scout_operator
 --   psql -d scout -v role=alice -v owner=etl -f …               another role; another owner of the pipeline and its jobs
---   psql -d scout -v rollback=on -f …                           also to go back to a captured release: with the owner's rights
+--   psql -d scout -v rollback=on -f …                           also to roll back to a captured release: with the owner's rights
 --
 -- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
 -- docs/privileges.md says what each grant is for.
@@ -69,7 +69,7 @@ GRANT INSERT ON scout.bronze_events_dlq TO :"role";
 GRANT INSERT, DELETE ON scout.etl_processed TO :"role";
 GRANT EXECUTE ON FUNCTION scout.load_silver_from_bronze(int) TO :"role";
 
--- Move rows to the dead letter queue and back: an event goes with all that was made of it, and undo puts back what was there.
+-- Move rows to the dead letter queue and back: an event moves with everything derived from it, and undo restores what was there.
 GRANT INSERT ON scout.bronze_events TO :"role";
 GRANT INSERT, DELETE ON scout.silver_transactions, scout.silver_line_items TO :"role";
 GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
@@ -91,7 +91,7 @@ GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
 GRANT USAGE ON SCHEMA cron TO :"owner";
 GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) TO :"owner";
 
--- Go back to a captured release, which alters, drops and makes what the owner owns.
+-- Roll back to a captured release, which alters, drops and creates what the owner owns.
 \if :{?rollback}
   \if :chooses_inheritance
     GRANT :"owner" TO :"role" WITH INHERIT TRUE, SET TRUE;

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_cleanup
-short_description: Move what violates quality rules out of the silver of a Scout pipeline, to the dead letter queue
+short_description: Move rows that violate quality rules from silver of a Scout pipeline to the dead letter queue
 version_added: 0.1.0
 description:
   - Judges all transactions, line items and, where a rule is about them, bronze events by rules, and moves what violates one
@@ -18,12 +18,12 @@ description:
   - The built-in rules are C(negative_total), C(empty_basket), C(invalid_amounts) (missing, or not a number),
     C(lines_do_not_add_up) (with or without discounts; beyond 1 % of the total and 0.50), C(invalid_line) and, which only
     reports, C(orphan_source_event).
-  - Nothing moves where more than O(max_share) of the rows violate a rule that moves. Then not single rows are wrong, but what
-    makes them, or the rule.
-  - Works in short transactions of adapting size. Each proves by count and digest, for every table, that what it removed is
-    what it stored, or is rolled back. What is committed stays; the same task started again goes on.
-  - What is meant is frozen at the start. Rows that are committed or changed later are left to the next run.
-  - Where other events fed the same transaction, these stay and go back to the ETL's queue, so that silver is made again of
+  - Nothing moves where more than O(max_share) of the rows violate a rule that moves. Then it is not single rows that are wrong but
+    their source, or the rule.
+  - Works in short transactions of adaptive size. Each proves by count and digest, for every table, that what it removed is
+    what it stored, or is rolled back. What is committed stays; running the same task again continues.
+  - The selection is frozen at the start. Rows committed or changed later are left to the next run.
+  - Where other events fed the same transaction, these stay and are requeued for the ETL, so that silver is rebuilt from
     what remains. Where that is wrong again, the next run finds it.
   - Needs the ledger C(scout_ops).
 options:
@@ -45,11 +45,11 @@ options:
   source_event:
     description:
       - What becomes of the event a wrong transaction was made of. With V(quarantine) it moves with the transaction, so that no
-        reprocessing brings the wrong row back, and a redrive can load it again once it is repaired.
+        reprocessing recreates the wrong row, and a redrive can load it again once it is repaired.
       - With V(keep) only the transaction and its line items move. All events stay in bronze, and stay marked as loaded, so that
-        nothing brings the row back until somebody reprocesses them; then it comes back as wrong as it was.
+        nothing recreates the row until somebody reprocesses them; then it is as wrong as before.
       - An event that violates a rule itself moves either way. An event that does not name the transaction, as the ETL reads
-        it, would not bring it back, and stays.
+        it, would not recreate it, and stays.
     type: str
     choices: [quarantine, keep]
     default: quarantine
@@ -99,7 +99,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run_id:
-  description: The run in the ledger, by which all this can be undone; null when nothing was to be moved.
+  description: The run in the ledger, by which all this can be undone; null when there was nothing to move.
   returned: success
   type: str
 moved:
@@ -107,11 +107,11 @@ moved:
   returned: success
   type: dict
 requeued:
-  description: Events that stay, but whose transaction is made again without the moved ones.
+  description: Events that stay, but whose transaction is rebuilt without the moved ones.
   returned: success
   type: int
 gold_days:
-  description: Days of gold that do not say any more what silver says.
+  description: Days of gold that are now out of date with silver.
   returned: success
   type: list
   elements: str
@@ -145,11 +145,11 @@ batches:
   returned: when something was moved
   type: dict
 resumed:
-  description: Whether an interrupted run was gone on with.
+  description: Whether an interrupted run was continued.
   returned: success
   type: bool
 effects:
-  description: What the run did in all, as the ledger has it.
+  description: Everything the run did, as the ledger has it.
   returned: success
   type: dict
 summary:

@@ -9,22 +9,22 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_dashboard_info
-short_description: Ask all dashboard queries of the Scout runbook
+short_description: Run all dashboard queries of the Scout runbook
 version_added: 0.1.0
 description:
-  - Asks C(v_ingest_freshness), C(v_pipeline_throughput), C(v_etl_performance), C(v_quality_alerts), C(data_quality_report)
+  - Queries C(v_ingest_freshness), C(v_pipeline_throughput), C(v_etl_performance), C(v_quality_alerts), C(data_quality_report)
     and C(v_product_linking_stats), as they are, in READ ONLY transactions.
   - Each is bounded in time, rows and size, and fails alone. C(v_quality_alerts), for one, fails as a whole where a sale has a
     total of 0, and C(v_ingest_freshness) where a gold view has never been refreshed.
-  - Beside each stand the figures of M(scout.recovery.scout_health_info) and some more, from base tables and the job history,
-    and what to mind when reading the view.
+  - Each comes with the figures of M(scout.recovery.scout_health_info) and some more, from base tables and the job history, and with
+    what to keep in mind when reading the view.
 options:
   hours:
     description: How many hours C(data_quality_report) and our own figure of violations look back.
     type: int
     default: 24
   rows:
-    description: How many rows of each query are kept, the newest or gravest first.
+    description: How many rows of each query are kept, the newest or most severe first.
     type: int
     default: 5
   query_seconds:
@@ -52,7 +52,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Ask what the dashboards show
+- name: Show what the dashboards show
   scout.recovery.scout_dashboard_info:
     dsn: "{{ scout_dsn }}"
   register: dashboard
@@ -113,7 +113,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     for name, (least, most) in BOUNDS.items():
         if not least <= params[name] <= most:
             raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
-    with attempting("could not ask the dashboard queries", on=call.session.where):
+    with attempting("could not run the dashboard queries", on=call.session.where):
         made = dashboard.read(
             call.session,
             call.look(params["ledger"]),

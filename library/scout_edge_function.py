@@ -16,7 +16,7 @@ description:
     with the Supabase CLI.
   - JWT verification stays on unless O(verify_jwt=false), and then the result warns. A C(verify_jwt = false) that the commit's
     C(config.toml) has for the function does not count.
-  - Writes down which commit was deployed and which before it, so that this can be taken back, as a run C(deploy) of the ledger
+  - Records which commit was deployed and which before it, so that this can be undone, as a run C(deploy) of the ledger
     C(scout_ops), or in O(state_file). Without one of the two it refuses.
   - Files are exported as a checkout would have them, filters included, such as that of Git LFS. A function in a submodule is
     refused.
@@ -60,10 +60,10 @@ options:
     default: false
   previous_commit:
     description:
-      - The commit that runs now, for the first time, when no deployment has been written down yet. Later it is not looked at.
+      - The commit that runs now, for the first time, when no deployment has been recorded yet. Later it is ignored.
     type: str
   state_file:
-    description: Where deployments are written down in place of the ledger; then no database is needed.
+    description: Where deployments are recorded instead of the ledger; then no database is needed.
     type: path
   timeout_seconds:
     description: How long the CLI may take, in seconds.
@@ -76,15 +76,15 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Looks whether commit, function and CLI are there and what was deployed last. Runs nothing but git, for reading.
+    description: Checks that commit, function and CLI exist and what was deployed last. Runs nothing but git, for reading.
   diff_mode:
     support: full
     description: Returns the commit deployed before and after.
   idempotent:
     support: full
     description:
-      - A second run is C(changed=false) where the last deployment begun for the function and project came to its end and was from
-        the same commit with the same O(verify_jwt). Deployments by others are not seen. O(force=true) deploys again.
+      - A second run is C(changed=false) where the last deployment begun for the function and project finished and was from the
+        same commit with the same O(verify_jwt). Deployments by others are not seen. O(force=true) deploys again.
 requirements:
   - git 2.31
   - the Supabase CLI
@@ -102,7 +102,7 @@ EXAMPLES = r"""
     token: "{{ vault_supabase_token }}"
     incident: INC-2041
 
-- name: Take that back
+- name: Undo that deployment
   scout.recovery.scout_edge_function:
     dsn: "{{ scout_dsn }}"
     repository: /srv/deploy/scout
@@ -132,7 +132,7 @@ verify_jwt:
   returned: success
   type: bool
 previous_commit:
-  description: The commit deployed before, to take this back with; null where none is known.
+  description: The commit deployed before, for undoing this; null where none is known.
   returned: success
   type: str
 files:
@@ -156,7 +156,7 @@ run_id:
   returned: success
   type: str
 effects:
-  description: What was written down, or would be.
+  description: What was recorded, or would be.
   returned: success
   type: dict
 summary:
@@ -236,7 +236,7 @@ def invoke(run: t.Any, name: str, params: dict[str, t.Any], *, check: bool, **mo
 
 def _refuse(_call: WithoutSession, _params: dict[str, t.Any]) -> dict[str, t.Any]:
     raise BadInput(
-        "refused to deploy without writing down what was deployed before",
+        "refused to deploy without recording what was deployed before",
         next_step="leave ledger as auto, or give state_file",
     )
 

@@ -13,17 +13,17 @@ short_description: Drain the backlog of a Scout pipeline
 version_added: 0.1.0
 description:
   - Loads every event that was pending when the task began, through the pipeline's own C(scout.load_silver_from_bronze), in
-    transactions whose size adapts to O(target_seconds). What is committed stays; a run that was interrupted goes on.
-  - An event the ETL cannot load does not stop it. What a refused batch is refused for is narrowed down, the one event that
-    the ETL refuses by itself is moved to the dead letter queue with its full image and the database's error, and the drain
-    goes on. Two events of one transaction in a batch are no poison; the later one waits for the next batch.
+    transactions whose size adapts to O(target_seconds). What is committed stays; an interrupted run continues.
+  - An event the ETL cannot load does not stop it. A refused batch is narrowed down to the one event that the ETL refuses by
+    itself; that event is quarantined in the dead letter queue with its full image and the database's error, and the drain
+    continues. Two events of one transaction in a batch are not poison; the later one waits for the next batch.
   - Errors that are not about an event (a missing function, a full disk, a missing privilege) stop the drain at once.
     Deadlocks, lock timeouts and collisions with another loader are tried again.
-  - Two loaders side by side pass over the events that the other one has locked, so of two corrections of one sale the later may be
+  - Two loaders in parallel skip the events that the other one has locked, so of two corrections of one sale the later may be
     loaded first. The playbooks pause ingestion before they drain.
   - Times without an offset are read in the time zone of the role that owns the ETL's job, as the scheduler would.
   - The role needs SELECT, UPDATE and DELETE on C(scout.bronze_events) (it locks the events it works on), SELECT and INSERT on
-    C(scout.bronze_events_dlq), SELECT, INSERT and DELETE on C(scout.etl_processed) (it holds events back by marking them
+    C(scout.bronze_events_dlq), SELECT, INSERT and DELETE on C(scout.etl_processed) (it defers events by marking them
     within a transaction), and EXECUTE on the ETL.
 options:
   state:
@@ -32,18 +32,19 @@ options:
     choices: [drained]
     default: drained
   poison:
-    description: Whether an event that cannot be loaded is moved to the dead letter queue or ends the task.
+    description: Whether an event that cannot be loaded is quarantined or ends the task.
     type: str
-    choices: [isolate, stop]
-    default: isolate
+    choices: [quarantine, stop]
+    default: quarantine
   max_poison:
-    description: Stop as a systemic failure rather than move more events than this.
+    description: Stop, as a systemic failure, rather than quarantine more events than this.
     type: int
     default: 100
   max_poison_share:
     description:
-      - Stop as a systemic failure when, from the 20th on, poison is more than this share of the events tried.
-      - Below 1 it also stops before it moves an event of which the ETL, having loaded nothing, says what it says of a sound sale.
+      - Stop, as a systemic failure, when, from the 20th poison event on, poison exceeds this share of the events tried.
+      - Below 1 it also stops before it quarantines an event when the ETL has loaded nothing and rejects a known-good test sale
+        with the same error.
     type: float
     default: 0.1
   target_seconds:
@@ -124,7 +125,7 @@ seconds:
   returned: once it began
   type: float
 effects:
-  description: Numbers of events loaded and isolated.
+  description: Numbers of events loaded and quarantined.
   returned: once it began
   type: dict
 summary:
@@ -148,7 +149,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["drained"], "default": "drained"},
-    "poison": {"type": "str", "choices": ["isolate", "stop"], "default": "isolate"},
+    "poison": {"type": "str", "choices": ["quarantine", "stop"], "default": "quarantine"},
     "max_poison": {"type": "int", "default": 100},
     "max_poison_share": {"type": "float", "default": 0.1},
     "target_seconds": {"type": "float", "default": 3.0},
@@ -221,7 +222,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         if backlog.events:
             result["summary"] = f"would load {count(backlog.events, 'pending event')}"
         if suspected:
-            result["summary"] += f", of which {count(len(suspected), 'event')} would go to the dead letter queue"
+            result["summary"] += f", of which {count(len(suspected), 'event')} would be quarantined"
     return result
 
 

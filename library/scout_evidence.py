@@ -18,9 +18,9 @@ description:
   - Rows are streamed by COPY, so memory does not grow with them. O(full) exports whole tables the same way.
   - A manifest has the SHA-256 of each file, and that of the manifest before it of the same incident in O(folder). The name of the
     folder ends in the first 16 digits of its own. M(scout.recovery.scout_evidence_verify) verifies all that.
-  - The folder appears whole or not at all, readable by its owner alone; statements are cut at 1024 bytes.
-  - Fields that O(mask) names are replaced by a keyed hash, equal for equal values within one export. The key is random and kept
-    nowhere. What looks like a password, a token, a key or a database's address is taken out everywhere.
+  - The folder appears complete or not at all, readable by its owner alone; statements are cut at 1024 bytes.
+  - Fields that O(mask) names are replaced by a keyed hash, equal for equal values within one export. The key is random and never
+    stored. What looks like a password, a token, a key or a database's address is removed everywhere.
   - Where the module runs on a remote host, the folder is there.
 options:
   folder:
@@ -39,8 +39,8 @@ options:
   mask:
     description:
       - Fields to be masked, as the names of columns and keys (V(customer_id)) at any depth, or as paths (V(customer.id), and
-        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too. Capitals, hyphens
-        and underscores do not count, so V(customer_id) is V(customerId), too.
+        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too. Case, hyphens and
+        underscores are ignored, so V(customer_id) also means V(customerId).
       - In statements, messages and log lines a value is masked where such a name tells whose it is; a path of several steps does
         not count there. A statement that names such a field keeps no quoted value but times. With V(email), addresses are
         masked wherever they stand.
@@ -114,7 +114,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Keep what the database looks like now
+- name: Keep a snapshot of the database as it is now
   scout.recovery.scout_evidence:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
@@ -149,7 +149,7 @@ number:
   returned: success
   type: int
 absent:
-  description: What there is not here, by section, with why; a server log that the role may not read, for example.
+  description: What is not available here, by section, with the reason; a server log that the role may not read, for example.
   returned: success
   type: dict
 seconds:
@@ -224,7 +224,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         raise BadInput(
             f"could not write evidence to {base}",
             said=e.strerror or str(e),
-            next_step="give a writable evidence_folder with enough room",
+            next_step="give a writable evidence_folder with enough space",
         ) from e
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
     more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""

@@ -9,13 +9,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_evidence_verify
-short_description: Verify that evidence is as it was written
+short_description: Verify that evidence is unaltered
 version_added: 0.1.0
 description:
   - Compares every file that M(scout.recovery.scout_evidence) wrote with its manifest, every manifest with the name of its folder,
     and follows the chain of the manifests of each incident.
-  - Fails when anything is tampered with, truncated, missing, added or out of order, and names each of it.
-  - Reads files only and talks to no database. A file is read once, in pieces, whatever its size.
+  - Fails when anything was tampered with, truncated, missing, added or out of order, and names each problem.
+  - Reads files only and connects to no database. A file is read once, in pieces, whatever its size.
 options:
   folder:
     description: The folder that evidence was written to, or one of the folders in it; of a single one the chain is not followed.
@@ -48,12 +48,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 folders:
-  description: The folders that were looked at.
+  description: The folders that were checked.
   returned: always
   type: list
   elements: str
 problems:
-  description: What is not as it was written, each with folder, file and problem.
+  description: What was altered, each with folder, file and problem.
   returned: always
   type: list
   elements: dict
@@ -89,13 +89,13 @@ def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
     wanted = params["manifest_sha256"]
     if wanted and not re.fullmatch(r"[0-9a-f]{64}", wanted):
         raise BadInput(
-            f"manifest_sha256 {wanted[:80]!r} is no SHA-256",
-            next_step="give the 64 hexadecimal digits, in small letters",
+            f"manifest_sha256 {wanted[:80]!r} is not a SHA-256",
+            next_step="give the 64 hexadecimal digits, in lower case",
         )
     folder = Path(params["folder"]).expanduser().absolute()
     report = verify.verify(folder, call.progress.checkpoint)
     if wanted and wanted not in report.last.values():
-        report.wrong(folder.name, f"lacks what has to be the last manifest of its incident: {wanted}")
+        report.wrong(folder.name, f"is missing the last manifest of its incident: {wanted}")
     looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"
     found = {
         "changed": False,
@@ -105,14 +105,14 @@ def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
     if report.problems:
         raise NotConverged(
-            f"evidence is not as it was written ({count(len(report.problems), 'problem')} in {looked})",
+            f"evidence was altered ({count(len(report.problems), 'problem')} in {looked})",
             on=str(folder),
             said="; ".join(map(str, report.problems)),
-            next_step="keep this folder as it is, and look for a copy of it; each problem stands in the result",
+            next_step="keep this folder as it is, and look for a copy of it; each problem is in the result",
             result=found,
         )
-    chains = ", and the chain of each incident" if report.chained else "; a folder alone shows no chain"
-    return {**found, "summary": f"{looked} are as they were written{chains}"}
+    chains = ", and the chain of each incident" if report.chained else "; a single folder shows no chain"
+    return {**found, "summary": f"{looked} are unaltered{chains}"}
 
 
 def invoke(

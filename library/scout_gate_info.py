@@ -9,26 +9,26 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_gate_info
-short_description: Judge whether a Scout pipeline may go on
+short_description: Judge whether a Scout pipeline may continue
 version_added: 0.1.0
 description:
   - Checks what the runbook's acceptance gate and its success and failure indicators name, from base tables, locks, the catalog
     and the job history, never from what a view or a function of Scout says.
   - Each check is C(pass), C(warn), C(fail) or C(inconclusive), with its figure, its thresholds and the reason. What lies between
     a success and a failure figure of the runbook is C(warn); what cannot be read is C(inconclusive), never C(pass).
-  - Returns a verdict, and does not fail for it; RV(ok) tells whether to go on, and RV(exit_code) is what the runbook's script
+  - Returns a verdict, and does not fail for it; RV(ok) says whether to continue, and RV(exit_code) is what the runbook's script
     would exit with.
-  - A pipeline that is paused, or whose backlog goes down after a pause, is told apart from a broken one.
+  - A pipeline that is paused, or whose backlog shrinks after a pause, is distinguished from a broken one.
 options:
   thresholds:
     description:
       - Figures in place of the defaults, as C({check, {ok, fail}}). At or below C(ok) passes and above C(fail) fails; for
-        C(linking_coverage) it is the other way round.
+        C(linking_coverage) it is the reverse.
     type: dict
     default: {}
   severity:
     description:
-      - The worst a check may come to, by name. V(fail) as it is judged, V(warn) a warning at most, V(info) told but not counted.
+      - The worst a check may come to, by name. V(fail) as it is judged, V(warn) a warning at most, V(info) reported but not counted.
     type: dict
     default: {}
   period_hours:
@@ -51,7 +51,7 @@ options:
     default: false
   consecutive:
     description:
-      - The same verdict has to come so many times in a row. A verdict that has not after three times as many samples is
+      - The same verdict has to come this many times in a row. A verdict that has not after three times as many samples is
         C(inconclusive).
     type: int
     default: 1
@@ -62,7 +62,7 @@ options:
   smoke:
     description:
       - Also send a synthetic sale through the pipeline's own ETL, twice, in a transaction that is rolled back. It waits for
-        nobody longer than a second and keeps nobody waiting; nothing of it remains, and no job ever sees it.
+        no lock longer than a second and blocks nobody; nothing of it remains, and no job ever sees it.
       - Needs INSERT on bronze and the ETL's ledger. In check mode it is not run, and the verdict is C(inconclusive).
     type: bool
     default: false
@@ -129,7 +129,7 @@ verdict:
   returned: success
   type: str
 ok:
-  description: Whether to go on. True for pass, and for warn or paused where O(warn_passes) or O(paused_passes) say so.
+  description: Whether to continue. True for pass, and for warn or paused where O(warn_passes) or O(paused_passes) say so.
   returned: success
   type: bool
 exit_code:

@@ -9,10 +9,10 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_git_revert
-short_description: Take a branch back to the tree of an earlier commit, in one new commit
+short_description: Revert a branch to the tree of an earlier commit, in one new commit
 version_added: 0.1.0
 description:
-  - Makes one commit on top of the branch as the remote has it now, whose tree is exactly that of the commit to go back to;
+  - Makes one commit on top of the branch as the remote has it now, whose tree is exactly that of the commit to restore;
     whatever lies between is reverted, merges included. No history is rewritten, and nothing is ever pushed by force.
   - Or reverts single commits, where others after them are to stay; a merge is reverted towards its first parent. Conflicts are
     reported with their files, and then nothing is written or pushed.
@@ -22,9 +22,9 @@ description:
   - Commits on the remote that the clone has not seen are refused with their list, unless O(include_newer=true). What the clone
     has seen is its remote-tracking branch; where it has none, everything counts as seen. This also holds for what is pushed by
     others meanwhile; the revert is then made anew, at most three times.
-  - Hooks of the clone do not run, C(pre-push) neither; those of the server do. A configured C(commit.gpgsign) is not heeded,
-    since nobody may be there to type a passphrase; see O(sign). Nobody is asked for a password, a key or a host.
-  - Submodules go back to the commit recorded in the tree. Files kept by Git LFS go back as their pointers, and line endings as
+  - Hooks of the clone do not run, C(pre-push) neither; those of the server do. A configured C(commit.gpgsign) is ignored,
+    since nobody may be there to type a passphrase; see O(sign). Git never prompts for a password, a key or a host.
+  - Submodules are restored to the commit recorded in the tree. Files kept by Git LFS are restored as their pointers, and line endings as
     they are stored, because nothing is checked out.
 options:
   repository:
@@ -39,19 +39,19 @@ options:
     description: Name of the branch on the remote; by default the one its HEAD names.
     type: str
   to:
-    description: Commit to go back to, by its id or a tag.
+    description: Commit whose tree to restore, by its id or a tag.
     type: str
   last:
     description:
-      - Revert so many commits of the branch, counted along first parents; a merge is one, with all that it brought. Where the
-        branch ends with the very revert that this asks for, nothing is to be done.
+      - Revert so many commits of the branch, counted along first parents; a merge is one, with everything it merged.
+        Where the branch ends with this very revert, there is nothing to do.
     type: int
   commits:
     description: Revert only these commits, by id or tag. Needs git 2.38.
     type: list
     elements: str
   paths:
-    description: Files and folders to take back, from the top of the repository, literally; the rest of the tree stays. Default is all.
+    description: Files and folders to restore, relative to the top of the repository, literally; the rest of the tree stays. Default is all.
     type: list
     elements: str
     default: []
@@ -64,11 +64,11 @@ options:
     type: bool
     default: false
   incident:
-    description: The incident this is done for; stands in the commit's message.
+    description: The incident this is done for; recorded in the commit's message.
     type: str
     default: adhoc
   release:
-    description: Name of the release that is gone back to; stands in the commit's message.
+    description: Name of the release that is restored; recorded in the commit's message.
     type: str
   commit_message:
     description: First lines of the commit's message. The list of what is reverted and the trailers follow.
@@ -98,7 +98,7 @@ attributes:
     description: Returns the patch, its first 128 KiB.
   idempotent:
     support: full
-    description: A branch that has that tree already, or a revert that is made already and not to be pushed, is C(changed=false).
+    description: A branch that has that tree already, or a revert that is already committed and not to be pushed, is C(changed=false).
 requirements:
   - git 2.31
 author:
@@ -106,7 +106,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Take the application back to what was captured before the release
+- name: Revert the application to what was captured before the release
   scout.recovery.scout_git_revert:
     repository: /srv/deploy/scout
     to: 3f2a9c1e
@@ -121,7 +121,7 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
-- name: Bring the release back
+- name: Restore the release
   scout.recovery.scout_git_revert:
     repository: /srv/deploy/scout
     commits: ["{{ rollback.commit }}"]
@@ -142,7 +142,7 @@ tip:
   returned: success
   type: str
 target:
-  description: The commit whose tree it goes back to; null where single commits are reverted.
+  description: The commit whose tree it restores; null where single commits are reverted.
   returned: success
   type: str
 previous_commit:
@@ -189,7 +189,7 @@ commit_message:
   returned: success
   type: str
 conflicts:
-  description: Files that newer changes are in the way of.
+  description: Files that newer changes conflict in.
   returned: when a single commit cannot be reverted
   type: list
   elements: str

@@ -12,13 +12,13 @@ module: scout_gold
 short_description: Refresh the gold views of a Scout pipeline
 version_added: 0.1.0
 description:
-  - Refreshes the materialized views of schema C(scout) that do not say what silver says, in the order of their
+  - Refreshes the materialized views of schema C(scout) that are not up to date with silver, in the order of their
     dependencies, each in a transaction of its own under Scout's own refresh lock, and proves that each is newer.
   - Concurrently where possible. An unpopulated view, or one without a usable unique index, is refreshed plainly, with a
     lock timeout and retries, so that readers never queue behind it for long.
   - A failure of one view is named and does not undo the others. A view that is fresh already is left alone.
   - A view is stale when silver changed after its refresh, when it reads a view that is stale, or when its contents differ from
-    what its query gives now, which also shows deletions and loads that were in flight. Columns that move by themselves
+    what its query returns now, which also shows deletions and loads that were in flight. Columns that change by themselves
     (C(now()), the age of something) are left out of the comparison.
   - The role must own the views, or from PostgreSQL 17 on have MAINTAIN on them.
 options:
@@ -59,7 +59,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Make gold say what silver says
+- name: Bring gold up to date with silver
   scout.recovery.scout_gold:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041

@@ -13,15 +13,15 @@ short_description: Assess a Scout pipeline
 version_added: 0.1.0
 description:
   - Judges the pipeline by the runbook's figures, computed from its base tables, its locks and its job history, never
-    from its views. A figure that cannot be had is C(unknown) with the reason; it does not fail the task.
+    from its views. A figure that cannot be read is C(unknown) with the reason; it does not fail the task.
   - What lies between a success and a failure figure of the runbook is a warning.
-  - A deliberately paused pipeline is C(paused); what falls behind because of the pause is not judged.
+  - A deliberately paused pipeline is C(paused); what lags because of the pause is not judged.
   - Names likely causes with their evidence and the exact next command.
 options:
   thresholds:
     description:
       - Figures in place of the runbook's, as C({indicator, {ok, fail}}). At or below C(ok) is ok and above C(fail) is a
-        failure; for C(linking_coverage) it is the other way round.
+        failure; for C(linking_coverage) it is the reverse.
     type: dict
     default: {}
   budget_seconds:
@@ -139,11 +139,11 @@ SPEC: dict[str, dict[str, t.Any]] = {
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
 SILENT_READS: t.Final = {
     "pause": "whether a pause is in force is unknown",
-    "head": "no look was taken for what would block the ETL",
-    "suspects": "no look was taken for malformed events",
-    "repeats": "no look was taken for transactions that stand twice in a batch",
-    "drift": "no look was taken for what changed since the last release was captured",
-    "older": "no look was taken for older violations",
+    "head": 'skipped check "what blocks the ETL"',
+    "suspects": 'skipped check "malformed events"',
+    "repeats": 'skipped check "duplicate transaction_id within one batch"',
+    "drift": 'skipped check "what changed since the last release was captured"',
+    "older": 'skipped check "older violations"',
 }
 
 

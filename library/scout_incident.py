@@ -12,18 +12,18 @@ module: scout_incident
 short_description: Keep the record of an incident
 version_added: 0.1.0
 description:
-  - Opens, tells, changes and closes an incident in the ledger of a Scout database. One at most is open; whatever is done while
-    it is, without another incident being named, is done for it.
-  - The incident that is meant is the one O(incident) names, else the open one. A closed one can still be noted for.
-  - Opening and closing take the lease, so nobody else is at work then. Notes and updates do not, and can be written while
-    somebody works.
+  - Opens, notes, updates and closes an incident in the ledger of a Scout database. At most one is open; whatever is done
+    while it is, without naming another incident, is done for it.
+  - The incident is the one O(incident) names, else the open one. A closed one can still get notes.
+  - Opening and closing take the lease, so nobody else is working then. Notes and updates do not, and can be written while
+    somebody is working.
 options:
   state:
     description:
       - V(opened) starts the record, V(noted) adds what people know, V(updated) changes it and adopts runs, V(closed) ends it.
-      - V(seen) keeps what an assessment, an acceptance gate or a snapshot of evidence came to, while an incident is open.
+      - V(seen) records the result of an assessment, an acceptance gate or a snapshot of evidence, while an incident is open.
         It is a line of the ledger like that of any run, and no change of the pipeline, so C(changed) is false.
-      - V(notified) keeps who was told what, as M(scout.recovery.scout_notify) returned it; C(changed) is false here, too.
+      - V(notified) records who was notified of what, as M(scout.recovery.scout_notify) returned it; C(changed) is false here, too.
     type: str
     choices: [opened, noted, updated, closed, seen, notified]
     default: opened
@@ -35,15 +35,15 @@ options:
     type: str
   severities:
     description:
-      - What severities there are, by name, each as a dictionary of C(response_minutes), within which somebody has to be at
-        work, and C(escalation), a list of who is told. Empty for the runbook's critical, high and medium.
+      - What severities there are, by name, each as a dictionary of C(response_minutes), within which somebody has to respond,
+        and C(escalation), a list of who is notified. Empty for the runbook's critical, high and medium.
     type: dict
     default: {}
   text:
     description: A note, or how things stand; also a last word on closing.
     type: str
   settles:
-    description: The item of the checklist that O(text) settles, such as V(update_monitoring).
+    description: The checklist item that O(text) settles, such as V(update_monitoring).
     type: str
   root_cause:
     description: A note on what went wrong.
@@ -89,7 +89,7 @@ options:
     type: dict
     default: {}
   stray_words:
-    description: Words that were typed outside of quotes; the task refuses, rather than lose them.
+    description: Words that were typed outside the quotes; the task refuses rather than lose them.
     type: str
 extends_documentation_fragment:
   - scout.recovery.connection
@@ -113,7 +113,7 @@ EXAMPLES = r"""
     state: noted
     root_cause: A deployment renamed a column that the loader reads
 
-- name: Tell how things stand, and promise the next update
+- name: Say how things stand, and promise the next update
   scout.recovery.scout_incident:
     dsn: "{{ scout_dsn }}"
     state: updated
@@ -159,15 +159,15 @@ root_cause:
   returned: unless state=seen or state=notified
   type: str
 next_update_at:
-  description: Until when an update is promised, or null.
+  description: By when an update is promised, or null.
   returned: unless state=seen or state=notified
   type: str
 response_due_at:
-  description: Until when somebody had to be at work, or null.
+  description: By when somebody had to respond, or null.
   returned: unless state=seen or state=notified
   type: str
 escalation:
-  description: Who is told of an incident of its severity.
+  description: Who is notified of an incident of its severity.
   returned: unless state=seen or state=notified
   type: list
   elements: str
@@ -188,19 +188,19 @@ phases:
   returned: unless state=seen; with state=notified where there was something to note
   type: list
   elements: dict
-untold:
+unnotified:
   description:
-    - Whether people have still to hear that it was opened, updated or closed, because no channel has been told since, or because
-      one of them could not be. The same command again can so tell what an interrupted one did not.
+    - Whether people have yet to hear that it was opened, updated or closed, because no channel has been notified since, or because one
+      of them could not be. Running the same command again then sends what an interrupted one did not.
   returned: unless state=seen or state=notified
   type: bool
-untold_channels:
-  description: Names of the channels that could not be told while others were; empty where all have still to hear.
+unnotified_channels:
+  description: Names of the channels that could not be notified while others were; empty where none was notified.
   returned: unless state=seen or state=notified
   type: list
   elements: str
 news:
-  description: What they have to hear besides how it stands, as a change of the severity and the words of an update.
+  description: What they have to hear besides the current state, as a change of the severity and the words of an update.
   returned: unless state=seen or state=notified
   type: str
 entries:

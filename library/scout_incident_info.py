@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_incident_info
-short_description: Tell the story of an incident
+short_description: Show the story of an incident
 version_added: 0.1.0
 description:
   - Reads what the ledger has of an incident, the one O(incident) names, else the open one. Writes nothing.

@@ -17,7 +17,7 @@ description:
     for the work in flight, and succeeds only when nothing loads silver or refreshes gold.
   - A job whose run is in flight keeps running to its end, parked on a date that never comes, because pg_cron ends the
     run of a job that is made inactive. Work in flight is cancelled only with O(cancel_running=true).
-  - O(state=running) gives back exactly the jobs the pause took. Jobs that were off before stay off.
+  - O(state=running) re-enables exactly the jobs the pause disabled. Jobs that were off before stay off.
   - Writers of bronze are never affected.
 options:
   state:
@@ -30,7 +30,7 @@ options:
       - Names of the jobs that count as ingestion.
       - By default these are the jobs of the database whose command writes C(scout.silver_*) or C(scout.gold_*), itself or
         through functions it calls, and those named C(bronze-to-silver-etl), C(product-linking) and C(smart-gold-refresh).
-      - With O(state=running) and no pause in the ledger, the named jobs are activated; a pause in the ledger is given back
+      - With O(state=running) and no pause in the ledger, the named jobs are activated; a pause in the ledger is ended
         as a whole.
     type: list
     elements: str
@@ -75,7 +75,7 @@ EXAMPLES = r"""
     incident: INC-2041
     state: paused
 
-- name: Give back what the pause took
+- name: Re-enable what the pause disabled
   scout.recovery.scout_ingestion:
     dsn: "{{ scout_dsn }}"
     state: running

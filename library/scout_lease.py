@@ -15,7 +15,7 @@ description:
   - One operator at a time. O(state=held) takes the lease for this playbook run; every later write of a task given
     RV(token) as O(scout.recovery.scout_ingestion#module:lease_token) proves and renews it in its own transaction.
   - A second run is refused with the holder's name. A holder whose controller process is gone, on the same machine,
-    no longer counts; any other lease falls free after O(ttl_seconds) without a write, or by O(takeover=true).
+    no longer counts; any other lease expires after O(ttl_seconds) without a write, or by O(takeover=true).
   - Where the ledger is off or may not be created there is no lease, and the result says so.
 options:
   state:
@@ -24,7 +24,7 @@ options:
     choices: [held, released]
     default: held
   ttl_seconds:
-    description: After how long without a write the lease falls free, in seconds.
+    description: After how long without a write the lease expires, in seconds.
     type: int
     default: 900
 attributes:
@@ -46,7 +46,7 @@ EXAMPLES = r"""
     state: held
   register: lease
 
-- name: Give it back
+- name: Release it
   scout.recovery.scout_lease:
     dsn: "{{ scout_dsn }}"
     state: released

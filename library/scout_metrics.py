@@ -14,10 +14,10 @@ version_added: 0.1.0
 description:
   - Writes what M(scout.recovery.scout_health_info) found into a file in the Prometheus text format, for the textfile collector
     of the node exporter. The file is replaced in one step, so that a reader never meets half of it.
-  - Of an assessment that failed it writes C(scout_up 0) and the time, and none of the figures of before.
+  - Of an assessment that failed it writes C(scout_up 0) and the time, and none of the previous figures.
   - A figure that is unknown is left out; C(scout_indicator_status) says that it is unknown.
   - Several hosts may share the file; each replaces its own pipeline's metrics and leaves those of the others.
-  - Runs on the controller and talks to no database.
+  - Runs on the controller and connects to no database.
 options:
   metrics_file:
     description: The file, in a folder that exists; its name ends in C(.prom).
@@ -40,7 +40,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: The file is written, because an assessment changes nothing and its result is as good.
+    description: The file is written, because an assessment changes nothing and its result is just as valid.
   diff_mode:
     support: N/A
     description: Changes nothing in the database.

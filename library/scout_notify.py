@@ -9,15 +9,15 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_notify
-short_description: Tell a team's channels of an incident
+short_description: Notify a team's channels of an incident
 version_added: 0.1.0
 description:
-  - Tells Slack and what understands its messages, any other address as JSON, PagerDuty, and people by email, all at once.
+  - Notifies Slack and what understands its messages, any other address as JSON, PagerDuty, and people by email, all at once.
   - A channel that fails, or that is described wrongly, never fails the task. It is named in RV(unsent) and in the warnings.
   - An attempt is repeated with growing pauses where there is no connection, on HTTP 429 and 5xx, and where a mail server says
     that it may work later, as long as the channel has time. Anything else is not.
-  - Addresses, keys, passwords and headers stand in no result and on no screen. A redirect is not followed.
-  - Runs on the controller and talks to no database.
+  - Addresses, keys, passwords and headers appear in no result and on no screen. A redirect is not followed.
+  - Runs on the controller and connects to no database.
 options:
   event:
     description: What is told.
@@ -27,7 +27,7 @@ options:
   incident:
     description:
       - The incident, as the module C(scout_incident) returns it. Of it are used incident, title, severity, state, database,
-        opened_at, opened_by, closed_at, next_update_at, overdue, missing, escalation and root_cause; what is not there is not told.
+        opened_at, opened_by, closed_at, next_update_at, overdue, missing, escalation and root_cause; what is missing is left out.
     type: dict
     required: true
   happened:
@@ -65,7 +65,7 @@ options:
     type: str
     default: ""
   time_zone:
-    description: Zone in which times are told besides UTC, such as Asia/Manila.
+    description: Time zone in which times are shown besides UTC, such as Asia/Manila.
     type: str
     default: ""
   template_dirs:
@@ -76,7 +76,7 @@ options:
     elements: path
     default: []
   channels:
-    description: Whom to tell.
+    description: Whom to notify.
     type: list
     elements: dict
     default: []
@@ -143,12 +143,12 @@ options:
         type: list
         elements: str
   only:
-    description: Names of channels, so that no other is told; those that could not be told before. All by default.
+    description: Names of channels, so that no other is notified; those that could not be notified before. All by default.
     type: list
     elements: str
     default: []
   enabled:
-    description: Whether to tell anybody at all.
+    description: Whether to notify anybody at all.
     type: bool
     default: true
   attempts:
@@ -168,7 +168,7 @@ attributes:
     description: Changes nothing in the database.
   idempotent:
     support: none
-    description: Every run tells it again. PagerDuty takes all notices of an incident for one.
+    description: Every run sends it again. PagerDuty groups all notices of an incident into one.
 requirements:
   - jinja2 on the controller; apprise too, for email
 author:
@@ -198,12 +198,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sent:
-  description: Names of the channels that were told; in check mode, of those that would be.
+  description: Names of the channels that were notified; in check mode, of those that would be.
   returned: success
   type: list
   elements: str
 unsent:
-  description: Channels that wanted it and were not told, with channel and error. Not called C(failed), which Ansible heeds.
+  description: Channels that wanted it and were not notified, with channel and error. Not called C(failed), which Ansible heeds.
   returned: success
   type: list
   elements: dict
@@ -322,7 +322,7 @@ def run(
         "deliveries": [dataclasses.asdict(d) for d in deliveries],
         "message": channels.hide(notice.whole, hidden),
         "document": t.cast("dict[str, t.Any]", remove_values(notice.document, hidden)),
-        "warnings": [*notice.warnings, *(f"{u['channel']} was not told: {u['error']}" for u in unsent)],
+        "warnings": [*notice.warnings, *(f"{u['channel']} was not notified: {u['error']}" for u in unsent)],
         "summary": _summary(notice, sent, unsent, params, check=check),
     }
 
@@ -344,7 +344,7 @@ def _read(raws: list[t.Any], params: dict[str, t.Any]) -> tuple[list[channels.Ch
 
 def _show(notice: notifications_notice.Notice, names: list[str], say: t.Callable[[str], None]) -> None:
     """The message as it would go out."""
-    say(f"would tell {', '.join(names) or 'nobody'}:")
+    say(f"would notify {', '.join(names) or 'nobody'}:")
     for line in notice.whole.splitlines():
         say(f"  {line}".rstrip())
 
@@ -359,10 +359,10 @@ def _summary(
 ) -> str:
     about = f"of {notice.document['incident']}, {notice.event}"
     if not params["enabled"]:
-        return f"told nobody {about}: notifications are switched off"
+        return f"notified nobody {about}: notifications are disabled"
     if not sent and not unsent:
-        return f"told nobody {about}: no channel {'wants it' if params['channels'] else 'is set up'}"
-    told = ("would tell" if check else "told") + f" {', '.join(sent) or 'nobody'} {about}"
+        return f"notified nobody {about}: no channel {'wants it' if params['channels'] else 'is set up'}"
+    told = ("would notify" if check else "notified") + f" {', '.join(sent) or 'nobody'} {about}"
     return told + (f"; not {', '.join(u['channel'] for u in unsent)}" if unsent else "")
 
 

@@ -12,9 +12,9 @@ module: scout_preflight_info
 short_description: Check that a role may operate a Scout pipeline
 version_added: 0.1.0
 description:
-  - Finds every privilege that the role lacks for the named actions and gives the C(GRANT) that mends it.
+  - Finds every privilege that the role lacks for the named actions and gives the C(GRANT) that fixes it.
   - Fails when one is missing, unless O(required=false).
-  - Warns of a connection pooler between us and the server, and of a Python without compiled bytecode.
+  - Warns of a connection pooler between the client and the server, and of a Python without compiled bytecode.
 options:
   actions:
     description: What is going to be done.
@@ -34,7 +34,7 @@ options:
     description: Age from which a session will count as stuck, in seconds; like the options below only checked, before anything is done.
     type: float
   drain_timeout_seconds:
-    description: How long will be waited for work in flight, in seconds.
+    description: How long work in flight will be waited for, in seconds.
     type: float
   cancel_running:
     description: Whether work in flight will be cancelled.
@@ -42,7 +42,7 @@ options:
   poison:
     description: What will be done with events that cannot be loaded.
     type: str
-    choices: [isolate, stop]
+    choices: [quarantine, stop]
   max_poison:
     description: How many events may be moved.
     type: int
@@ -71,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Each missing privilege with the action that needs it and the GRANT that mends it.
+  description: Each missing privilege with the action that needs it and the GRANT that fixes it.
   returned: always
   type: list
   elements: dict
@@ -88,7 +88,7 @@ server_version:
   returned: success
   type: int
 pooled:
-  description: Whether a connection pooler stands between us and the server.
+  description: Whether a connection pooler is between the client and the server.
   returned: success
   type: bool
 summary:
@@ -127,7 +127,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "stuck_after_seconds": {"type": "float"},
     "drain_timeout_seconds": {"type": "float"},
     "cancel_running": {"type": "bool"},
-    "poison": {"type": "str", "choices": ["isolate", "stop"]},
+    "poison": {"type": "str", "choices": ["quarantine", "stop"]},
     "max_poison": {"type": "int"},
     "resume": {"type": "bool"},
 }
@@ -142,7 +142,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     missing = [entry.as_dict() for entry in found.missing]
     if found.missing and params["required"]:
         raise MissingPrivilege(
-            f"role {facts.role} lacks {count(len(missing), 'privilege')}",
+            f"role {facts.role} is missing {count(len(missing), 'privilege')}",
             on=call.session.where,
             said=_named([entry.what for entry in found.missing]),
             next_step=_mend(found.missing, facts.database, facts.role),

@@ -2,23 +2,23 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Setting events aside as an Ansible module."""
+"""Quarantining events as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: scout_quarantine
-short_description: Move events of a Scout pipeline, with all that was made of them, to the dead letter queue
+short_description: Move events of a Scout pipeline, with everything derived from them, to the dead letter queue
 version_added: 0.1.0
 description:
   - Moves the selected bronze events to C(scout.bronze_events_dlq), each with its closure (its line in the ETL's ledger, its
     silver transaction and all line items) in one row from which RV(run_id) can be undone exactly.
-  - Works in short transactions of adapting size. Each proves by count and digest (see O(proof)), for every table, that what it
-    removed is what it stored, or is rolled back. What is committed stays; the same task started again goes on.
+  - Works in short transactions of adaptive size. Each proves by count and digest (see O(proof)), for every table, that what it
+    removed is what it stored, or is rolled back. What is committed stays; running the same task again continues.
   - Conditions of different kinds must all hold. Nothing is selected by default. A window is half open, its end is frozen at
     the start; rows that appear inside it while the task works are moved too.
-  - Where other events fed the same transaction, these stay and go back to the ETL's queue, so that silver is made again of
+  - Where other events fed the same transaction, these stay and are requeued for the ETL, so that silver is rebuilt from
     what remains.
   - Needs the ledger C(scout_ops).
 options:
@@ -81,7 +81,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Set a bad hour of one store aside
+- name: Quarantine a bad hour of one store
   scout.recovery.scout_quarantine:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
@@ -100,11 +100,11 @@ moved:
   returned: success
   type: dict
 requeued:
-  description: Events that stay, but whose transaction is made again without the moved ones.
+  description: Events that stay, but whose transaction is rebuilt without the moved ones.
   returned: success
   type: int
 gold_days:
-  description: Days of gold that do not say any more what silver says.
+  description: Days of gold that are now out of date with silver.
   returned: success
   type: list
   elements: str
@@ -133,11 +133,11 @@ batches:
   returned: when something was moved
   type: dict
 resumed:
-  description: Whether an interrupted run was gone on with.
+  description: Whether an interrupted run was continued.
   returned: success
   type: bool
 effects:
-  description: What the run did in all, as the ledger has it.
+  description: Everything the run did, as the ledger has it.
   returned: success
   type: dict
 summary:
@@ -205,7 +205,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         engine_job.refuse_too_many(extent.events, params, where=session.where)
         return result | job.looked(extent.events, "would move")
     if job.applied or not (extent.events or job.interrupted):
-        return result | job.nothing("nothing selected is in bronze")
+        return result | job.nothing("0 events match")
     if whole and not job.interrupted:
         job.refuse_drift(whole)
     engine_job.refuse_too_many(extent.events, params, where=session.where)

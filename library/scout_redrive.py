@@ -2,14 +2,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bringing events back from the dead letter queue as an Ansible module."""
+"""Redriving events from the dead letter queue as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: scout_redrive
-short_description: Bring events back from the dead letter queue of a Scout pipeline
+short_description: Redrive events from the dead letter queue of a Scout pipeline
 version_added: 0.1.0
 description:
   - Puts the events of unresolved dead letters back into bronze exactly as they were (identifier, type, hash, timestamps) and
@@ -17,19 +17,19 @@ description:
     error, and never reaches the pipeline.
   - Begins with a canary of O(canary_rows) entries, then doubles the size of its batches up to O(rate_per_second). When more than
     O(max_failures) entries have failed again the task stops and fails.
-  - An event that exists again (the same identifier, or the same hash) is not doubled; its entry is marked as resolved.
-  - What silver has of a transaction is made anew of all its events in their order.
+  - An event that exists again (the same identifier, or the same hash) is not duplicated; its entry is marked as resolved.
+  - Silver's rows of a transaction are rebuilt from all its events in their order.
   - Entries are kept and marked (C(resolved_at), C(resolved_by), C(retry_count), C(last_retry_at)). The run can be undone.
   - Entries made by the runbook's plain statement are rebuilt as far as their payload goes. Entries of other systems are left alone.
-  - Conditions of different kinds must all hold. Nothing is selected by default; entries that come while the task works are not
-    meant. Each entry is tried at most once in a run.
+  - Conditions of different kinds must all hold. Nothing is selected by default; entries that arrive while the task runs are not
+    selected. Each entry is tried at most once in a run.
   - Needs the ledger C(scout_ops).
 options:
   of_incident:
     description: Only entries made for this incident, or by a run that it adopted since.
     type: str
   run_id:
-    description: Only entries made by this run (a quarantine, a cleanup, or a drain that isolated poison).
+    description: Only entries made by this run (a quarantine, a cleanup, or a drain that quarantined poison).
     type: str
   error_codes:
     description: Only entries with one of these error codes.
@@ -61,7 +61,7 @@ options:
     type: int
     default: 10
   rate_per_second:
-    description: How many entries a second may be tried at most.
+    description: At most how many entries are tried per second.
     type: float
     default: 500.0
   max_failures:
@@ -74,7 +74,7 @@ options:
     default: 3
   repair:
     description:
-      - A JSON merge patch (RFC 7396) for the payload of every entry on its way back; null removes a field. The event gets a new
+      - A JSON merge patch (RFC 7396) for the payload of every redriven entry; null removes a field. The event gets a new
         hash; the payload as it was stays in the entry.
     type: dict
   repairs:
@@ -90,13 +90,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Bring back what was set aside for an incident
+- name: Redrive what was quarantined for an incident
   scout.recovery.scout_redrive:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     of_incident: INC-2041
 
-- name: Mend an amount on the way
+- name: Fix an amount on the way
   scout.recovery.scout_redrive:
     dsn: "{{ scout_dsn }}"
     event_ids: [7773456d-90be-4929-bf61-7050c62bc6ca]
@@ -148,15 +148,15 @@ suspects:
   type: list
   elements: dict
 moved:
-  description: Rows that came back by table (events), or were made of them (transactions, lines, ledger).
+  description: Rows put back by table (events), or derived from them (transactions, lines, ledger).
   returned: success
   type: dict
 requeued:
-  description: Events that had stayed and were loaded again, after or before the ones that came back.
+  description: Events that had stayed and were loaded again, after or before the ones put back.
   returned: success
   type: int
 gold_days:
-  description: Days of gold that do not say any more what silver says.
+  description: Days of gold that are now out of date with silver.
   returned: success
   type: list
   elements: str
@@ -181,11 +181,11 @@ batches:
   returned: when something was tried
   type: dict
 resumed:
-  description: Whether an interrupted run was gone on with.
+  description: Whether an interrupted run was continued.
   returned: success
   type: bool
 effects:
-  description: What the run did in all, as the ledger has it.
+  description: Everything the run did, as the ledger has it.
   returned: success
   type: dict
 summary:
@@ -229,7 +229,7 @@ SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Brings the selection back."""
+    """Redrives the selection."""
     session, options = call.session, engine_job.options(params)
     _how(params)
     job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
@@ -287,7 +287,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _how(params: dict[str, t.Any]) -> tuple[redrive_run.Pace, merge_patch.Repairs]:
-    """How fast, and what is mended; refuses what cannot be used."""
+    """How fast, and what is fixed; refuses what cannot be used."""
     pace = redrive_run.Pace(
         *(params[name] for name in ("canary_rows", "rate_per_second", "max_failures", "max_replays"))
     )
@@ -325,7 +325,7 @@ def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) 
 
 
 def _nothing(extent: preview.Extent) -> str:
-    return f"no unresolved dead letter of the selection is to be tried{_left(extent)}"
+    return f"no unresolved dead letter matches{_left(extent)}"
 
 
 def _left(extent: preview.Extent) -> str:
@@ -337,10 +337,10 @@ def _left(extent: preview.Extent) -> str:
 def _warnings(not_found: dict[str, t.Any], parked: int, retries: int | None, max_replays: int) -> list[str]:
     made: list[str] = []
     if not_found["count"]:
-        made.append(f"{count(not_found['count'], 'given id')} of no unresolved dead letter")
+        made.append(f"{count(not_found['count'], 'given id')} not of an unresolved dead letter")
     if parked:
         made.append(
-            f"{count(parked, 'dead letter')} parked after {max_replays} attempts; to try anyway: -e max_replays={(retries or 0) + 1}"
+            f"{count(parked, 'dead letter')} parked after {max_replays} attempts; to retry anyway: -e max_replays={(retries or 0) + 1}"
         )
     return made
 

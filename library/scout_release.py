@@ -2,14 +2,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capturing a release, and going back to it, as an Ansible module."""
+"""Capturing a release, and rolling back to it, as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: scout_release
-short_description: Record what the schemas of a Scout release consist of, and go back to it
+short_description: Capture what the schemas of a Scout release consist of, and roll back to it
 version_added: 0.1.0
 description:
   - Records every object of some schemas, and what they depend on elsewhere, under the name of a release, in
@@ -19,28 +19,28 @@ description:
     commit of the application.
   - PostgreSQL's own functions write every definition. The digest is the same wherever and in whatever order the same objects
     were made. Capturing an unchanged schema changes nothing.
-  - A release that is captured already, and is something else now, is refused unless O(recapture=true); then the old capture
+  - A release that is already captured, and has changed since, is refused unless O(recapture=true); then the old capture
     stays as superseded. The error names what differs.
   - Reads the catalog in READ ONLY transactions until two readings in a row agree, and locks nothing stronger than ACCESS SHARE.
-    What a pause holds counts as it will be given back.
+    Jobs that a pause disables count as they will be re-enabled.
   - Values of sequences, statistics and data are not captured, but for what O(protect) names.
-  - With O(state=restored) goes back to a capture. What the release did not have is dropped, what is missing is made, what differs
-    is altered in place where PostgreSQL can do that, and otherwise made again with everything that depends on it. All of it is one
-    transaction, which commits only if the catalog is then what was captured.
-  - What there was before is captured in the same transaction, with all data that goes, so that M(scout.recovery.scout_undo) takes
-    it back. Data that could not be saved, and what comes back without the data it had, is named and refused unless
+  - With O(state=restored) rolls back to a capture. What the release did not have is dropped, what is missing is created, what differs
+    is altered in place where PostgreSQL can do that, and otherwise recreated with everything that depends on it. All of it is one
+    transaction, which commits only if the catalog then matches the capture.
+  - The state before is captured in the same transaction, with all data that is dropped, so that M(scout.recovery.scout_undo)
+    undoes it. Data that could not be saved, and what would be recreated without its data, is named and refused unless
     O(allow_lossy=true).
-  - What a pause holds stays off, and is given back by the pause as it was captured.
+  - Jobs that a pause disables stay disabled, and the pause re-enables them as they were captured.
 options:
   state:
-    description: Whether the release is captured as it is now, or gone back to.
+    description: Whether the release is captured as it is now, or rolled back to.
     type: str
     choices: [captured, restored]
     default: captured
   release:
     description:
-      - The name of the release. To go back, required unless O(capture_id), O(release_file), O(drop_function) or O(drop_column) say
-        what is meant; the latter two take the youngest capture.
+      - The name of the release. To roll back, required unless O(capture_id), O(release_file), O(drop_function) or O(drop_column) say
+        what is meant; the latter two take the latest capture.
     type: str
   schemas:
     description:
@@ -75,28 +75,28 @@ options:
       - With O(state=restored), the file to take the capture from instead of the ledger.
     type: path
   recapture:
-    description: Let what there is now take the place of another capture of the same release.
+    description: Let the current state replace another capture of the same release.
     type: bool
     default: false
   capture_id:
-    description: The very capture to go back to, as results of captures name it; one that was superseded, for example.
+    description: The very capture to roll back to, as results of captures name it; one that was superseded, for example.
     type: str
   allow_lossy:
-    description: Go back even where that loses data that cannot be saved, or brings back what had data without it.
+    description: Roll back even where that loses data that cannot be saved, or recreates without its data what had data.
     type: bool
     default: false
   drop_function:
     description:
-      - Go back with this function alone, as C(schema.function(types)), and with what depends on it. It gets the definition that was
+      - Roll back this function alone, as C(schema.function(types)), and what depends on it. It gets the definition that was
         captured; one that was not there then is dropped. Where only other signatures exist they are named.
     type: str
   drop_column:
-    description: The same for a column, as C(schema.table.column). Its data is saved before it goes.
+    description: The same for a column, as C(schema.table.column). Its data is saved before it is dropped.
     type: str
   down_scripts:
     description:
-      - Files of SQL that go back instead of the planned statements, in this order and in the same transaction, which commits only if
-        the catalog is then what was captured. They cannot end the transaction.
+      - Files of SQL that run instead of the planned statements, in this order and in the same transaction, which commits only if
+        the catalog then matches the capture. They cannot end the transaction.
     type: list
     elements: path
     default: []
@@ -110,7 +110,7 @@ options:
     type: bool
     default: false
   require_pause:
-    description: Refuse to go back unless ingestion is paused and nothing else loads silver.
+    description: Refuse to roll back unless ingestion is paused and nothing else loads silver.
     type: bool
     default: false
   jobs:
@@ -127,7 +127,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Know what there was before the deployment
+- name: Know the state before the deployment
   scout.recovery.scout_release:
     dsn: "{{ scout_dsn }}"
     state: captured
@@ -136,14 +136,14 @@ EXAMPLES = r"""
     release_file: releases/v5.2.1.json
     protect: [scout.dim_store.opened_on]
 
-- name: Go back to it
+- name: Roll back to it
   scout.recovery.scout_release:
     dsn: "{{ scout_dsn }}"
     state: restored
     release: v5.2.1
     require_pause: true
 
-- name: Go back with one function alone
+- name: Roll back one function alone
   scout.recovery.scout_release:
     dsn: "{{ scout_dsn }}"
     state: restored
@@ -177,7 +177,7 @@ git_commit:
   returned: success
   type: str
 objects:
-  description: How many objects it has; to go back, how many are changed.
+  description: How many objects it has; in a rollback, how many are changed.
   returned: when captured
   type: int
 kinds:
@@ -187,7 +187,7 @@ kinds:
 compared:
   description:
     - The capture it was compared with, by release, capture_id, captured_at and digest. That is the one of the same release, else
-      the youngest of another release of the same schemas, else null.
+      the latest of another release of the same schemas, else null.
   returned: when captured
   type: dict
 differs:
@@ -209,7 +209,7 @@ release_file:
   type: str
 steps:
   description:
-    - What is done in this order to go back, each with does, key, statements, the strongest lock as pg_locks calls it, and hazard.
+    - The steps of the rollback in order, each with does, key, statements, the strongest lock as pg_locks calls it, and hazard.
       The hazard is none, blocks writes, rewrites, or loses data.
   returned: when restored
   type: list
@@ -227,42 +227,43 @@ hazard:
   returned: when restored
   type: str
 loses:
-  description: What goes with data that cannot be saved.
+  description: What is dropped with data that cannot be saved.
   returned: when restored
   type: list
   elements: str
 goal:
-  description: What is gone back to, for a person; the name of a release, or what there was before a run.
+  description: What is rolled back to, for a person; the name of a release, or the state before a run.
   returned: when restored
   type: str
 empty:
-  description: What comes back without the data it had.
+  description: What would be recreated without its data.
   returned: when restored
   type: list
   elements: str
 newer:
   description:
-    - What goes although neither this capture nor a younger one knows it; somebody made it since. Its data is saved as any that goes.
+    - What is dropped although neither this capture nor a later one has it; somebody created it since. Its data is saved like
+      any that is dropped.
   returned: when restored
   type: list
   elements: str
 impossible:
-  description: What there is no way back for.
+  description: What cannot be rolled back.
   returned: when restored
   type: list
   elements: str
 saved:
-  description: Each table of which data is saved before it goes, with relation and columns; with rows and digest once it was.
+  description: Each table of which data is saved before it is dropped, with relation and columns; with rows and digest once it was.
   returned: when restored
   type: list
   elements: dict
 filled:
-  description: What comes back with the data that was kept; each table with columns and rows once it did.
+  description: What is restored with saved data; each table with columns and rows once it was.
   returned: when restored
   type: list
   elements: raw
 before:
-  description: The capture of what there was, by release, capture_id and digest; null where nothing was done.
+  description: The capture of the state before, by release, capture_id and digest; null where nothing was done.
   returned: when restored
   type: dict
 undo:
@@ -270,12 +271,12 @@ undo:
   returned: when restored
   type: str
 held:
-  description: Jobs that were made active again and that a pause keeps off until it ends.
+  description: Jobs that were re-enabled and that a pause keeps disabled until it ends.
   returned: when restored
   type: list
   elements: str
 attempts:
-  description: How many attempts gave way to others' locks.
+  description: How many attempts yielded to other sessions' locks.
   returned: when restored
   type: int
 seconds:
@@ -284,7 +285,7 @@ seconds:
   type: float
 rehearsal:
   description:
-    - Whether the way was rehearsed, done, with reason where it could not be, undo with what stands against coming back, and seconds.
+    - Whether the rollback was rehearsed, done, with reason where it could not be, undo with what prevents undoing it, and seconds.
     - Null where it was not wanted.
   returned: when restored
   type: dict
@@ -293,7 +294,7 @@ only:
   returned: when restored
   type: str
 down_scripts:
-  description: The files that went back instead of the planned statements.
+  description: The files that ran instead of the planned statements.
   returned: when restored
   type: list
   elements: str
@@ -352,7 +353,7 @@ RULES: dict[str, t.Any] = {
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Captures the release unless it is captured as it is; or goes back to it."""
+    """Captures the release unless it is captured as it is; or rolls back to it."""
     return (restore_command.restored if params["state"] == "restored" else _captured)(call, params)
 
 

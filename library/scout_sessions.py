@@ -188,7 +188,7 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
     if blocking and not call.check:
         raise NotConverged(
-            f"left {count(len(blocking), 'stuck session')} alone that the pipeline waits for",
+            f"left alone {count(len(blocking), 'stuck session')} that block the pipeline",
             on=session.where,
             said="; ".join(f"{a.describe()}, but {why}" for a, why in blocking),
             next_step="ask its owner to end it, or end it yourself, then run the same command again",

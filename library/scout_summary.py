@@ -12,9 +12,9 @@ module: scout_summary
 short_description: Say what an operation did
 version_added: 0.1.0
 description:
-  - Makes, from the results of an operation's steps, the few lines a person reads last and one document for a machine.
-  - Fails when the operation did not come to a good end although no step failed, so that the exit code tells.
-  - Runs on the controller and talks to no database.
+  - Builds, from the results of an operation's steps, the few lines a person reads last and one document for a machine.
+  - Fails when the operation did not succeed although no step failed, so that the exit code says so.
+  - Runs on the controller and connects to no database.
 options:
   operation:
     description: Name of the operation, as the playbook's.
@@ -44,7 +44,7 @@ options:
     default: {}
   news:
     description:
-      - Only say what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
+      - Only return what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
     type: bool
     default: false
   contract:

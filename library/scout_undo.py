@@ -2,32 +2,32 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taking a run back as an Ansible module."""
+"""Undoing a run as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: scout_undo
-short_description: Take back a run that moved data of a Scout pipeline
+short_description: Undo a run that moved data of a Scout pipeline
 version_added: 0.1.0
 description:
-  - Puts every row that a quarantine, a cleanup, a redrive, the isolation of poison events or another undo moved back exactly
+  - Puts every row that a quarantine, a cleanup, a redrive, the quarantine of poison events or another undo moved back exactly
     as it was, in short transactions that are proved by count and digest, in the order that foreign keys ask for.
   - An undo is a run as well, and undoing it works.
-  - A way back to a release is undone by going to what was captured before it, in one transaction, with the data that was saved;
+  - A rollback to a release is undone by rolling back to what was captured before it, in one transaction, with the data that was saved;
     see M(scout.recovery.scout_release). O(max_rows) is then how many rows may have to be saved.
-  - Silver that the ETL has made since of nothing but what the run had left gives way. Rows that have changed, or were made
-    again of other events, are conflicts.
+  - Silver that the ETL has built since from nothing but what the run had left is replaced. Rows that have changed, or were
+    rebuilt from other events, are conflicts.
 options:
   run_id:
-    description: The run to take back, as its result, its dead letters and M(scout.recovery.scout_runs_info) name it.
+    description: The run to undo, as its result, its dead letters and M(scout.recovery.scout_runs_info) name it.
     type: str
     required: true
   on_conflict:
     description:
-      - What to do about rows that are not as the run left them. V(refuse) changes nothing and names them.
-      - V(keep_current) leaves them as they are and puts back the rest. V(restore) makes them what they were; what they are now
+      - What to do about rows that have changed since the run. V(refuse) changes nothing and names them.
+      - V(keep_current) leaves them as they are and puts back the rest. V(restore) restores what they were; what they are now
         is kept in the journal of this run.
     type: str
     choices: [refuse, keep_current, restore]
@@ -43,7 +43,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Bring back what was set aside
+- name: Put back what was quarantined
   scout.recovery.scout_undo:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
@@ -56,7 +56,7 @@ run_id:
   returned: success
   type: str
 undone:
-  description: The run that was taken back, with run_id, action, status, incident, actor, started_at, undone_by.
+  description: The run that was undone, with run_id, action, status, incident, actor, started_at, undone_by.
   returned: success
   type: dict
 put_back:
@@ -68,7 +68,7 @@ taken:
   returned: success
   type: dict
 conflicts:
-  description: The first fifty rows that are not as the run left them, each with table, key and why.
+  description: The first fifty rows that have changed since the run, each with table, key and why.
   returned: success, and when refused because of them
   type: list
   elements: dict
@@ -77,7 +77,7 @@ conflicting:
   returned: success, and when refused because of them
   type: int
 gold_days:
-  description: Days of gold that do not say any more what silver says.
+  description: Days of gold that are now out of date with silver.
   returned: success
   type: list
   elements: str
@@ -90,16 +90,16 @@ batches:
   returned: when something was undone
   type: dict
 resumed:
-  description: Whether an interrupted undo was gone on with.
+  description: Whether an interrupted undo was continued.
   returned: success
   type: bool
 steps:
-  description: Of a way back to a release that is undone, the steps; with all else that M(scout.recovery.scout_release) returns.
+  description: Of a rollback to a release that is undone, the steps; with all else that M(scout.recovery.scout_release) returns.
   returned: when a release is concerned
   type: list
   elements: dict
 effects:
-  description: What the run did in all, as the ledger has it.
+  description: Everything the run did, as the ledger has it.
   returned: success
   type: dict
 summary:
@@ -140,13 +140,13 @@ SPEC: dict[str, dict[str, t.Any]] = {
 
 
 def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Takes a run back."""
+    """Undoes a run."""
     session, options = call.session, engine_job.options(params)
     job = engine_job.MoveJob(call, params, "undo", UNDO_SPEC)
     with engine_job.reading(session, "could not read the run to undo"):
         if not call.look().present:
             raise BadInput(
-                f"nothing is known of run {params['run_id']}",
+                f"run {params['run_id']} is unknown",
                 on=session.where,
                 said="this database has no ledger scout_ops",
                 next_step="check scout_dsn: runs are kept in the database they worked on",
@@ -167,14 +167,14 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     }
     named = _named(undone)
     if undone["undone_by"] or not survey.items:
-        by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to take back"
-        return result | job.nothing(f"{named} has been undone already{by}")
+        by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
+        return result | job.nothing(f"{named} is already undone{by}")
     engine_job.refuse_too_many(survey.items, params, where=session.where, noun="item")
     if params["look"] and not job.interrupted:
         undo.refuse(survey.conflicts, survey.conflicting)
     if call.check:
         planned = job.planned({"run_id": undone["run_id"]}, survey, verb="would undo")
-        text = f"would undo {named}: {_rows(survey.put_back)} would come back"
+        text = f"would undo {named}: {_rows(survey.put_back)} would be restored"
         if survey.conflicting:
             text += f"; {count(survey.conflicting, 'row')} in conflict"
         return result | planned | {"summary": text}
@@ -190,15 +190,15 @@ def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "put_back": effects["put_back"],
         "taken": effects["taken"],
         "effects": effects,
-        "summary": f"undid {named}: {_rows(effects['put_back'])} came back ({seconds})",
+        "summary": f"undid {named}: {_rows(effects['put_back'])} restored ({seconds})",
     }  # fmt: skip
 
 
 def _of_schema(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
-    """Takes a way back to a release back."""
+    """Undoes a rollback to a release."""
     result = {"undone": _told(undone), "put_back": {}, "taken": {}, "conflicts": [], "conflicting": 0, "resumed": False}
     if undone["undone_by"]:
-        text = f"{_named(undone)} has been undone already by run {undone['undone_by']}"
+        text = f"{_named(undone)} is already undone by run {undone['undone_by']}"
         return {
             **result,
             "changed": False,

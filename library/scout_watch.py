@@ -16,8 +16,8 @@ description:
     for each sample.
   - Ends early after O(consecutive) failing samples in a row, or as many that found ingestion paused. Where the end was neither
     healthy nor degraded, or where O(consecutive) samples in a row could not be taken, the verdict is C(inconclusive); what was
-    not seen is no success.
-  - The task itself does not fail because of what it saw; RV(verdict) and RV(error) tell. It does where it cannot begin, as on
+    not observed is no success.
+  - The task itself does not fail because of what it observed; RV(verdict) and RV(error) say so. It does where it cannot begin, as on
     paused ingestion.
   - Every look has a session of its own. A database that cannot be reached makes a sample inconclusive, and the next look tries
     again. No lease is held, and nothing of the pipeline is changed.
@@ -53,7 +53,7 @@ options:
     type: list
     elements: str
   folder:
-    description: Where samples and chart go unless they are told otherwise, in a folder of their own. Without it they are not written.
+    description: Where samples and chart go unless configured otherwise, in a folder of their own. Without it they are not written.
     type: path
   samples_file:
     description: A file to which every sample is added as it comes, as a line of JSON.
@@ -110,7 +110,7 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description:
-    - healthy or degraded, which are a recovery; failing, paused or inconclusive, which are none.
+    - healthy or degraded, which mean recovered; failing, paused or inconclusive, which do not.
     - In check mode, of the one sample.
   returned: success
   type: str

@@ -14,10 +14,10 @@ version_added: 0.1.0
 description:
   - Judges every event of the window by bronze alone. An event is recovered when it is in the ETL's ledger and silver has of its
     transaction, line items included, what the ETL makes of all its events on an empty silver.
-  - Makes silver again, through the pipeline's own ETL, of whatever is not so. Within each batch the old rows go, with their
-    image kept, and the new ones come in one transaction; no reader sees the window half empty, and RV(run_id) can be undone.
+  - Rebuilds silver, through the pipeline's own ETL, wherever that is not so. Within each batch the old rows are removed, with their
+    image kept, and the new ones loaded in one transaction; no reader sees the window half empty, and RV(run_id) can be undone.
   - Loads only events of this window, and those outside that had been loaded into the same transactions. Pending events
-    elsewhere neither take their place nor are touched.
+    elsewhere are neither loaded instead nor touched.
   - Ends with an account of every event and, hour by hour, of transactions and amounts before and after. Whatever cannot be
     explained fails the task, with the events named.
   - Needs the ledger C(scout_ops).
@@ -41,24 +41,25 @@ options:
     type: str
   mode:
     description:
-      - With V(missing) only what is not as its events say is made again.
-      - With V(all) everything is. Once that has been done, it is not done again until the events or the ETL change.
+      - With V(missing) only what differs from its events is rebuilt.
+      - With V(all) everything is rebuilt. Once that has been done, it is not done again until the events or the ETL change.
     type: str
     choices: [missing, all]
     default: missing
   poison:
-    description: Whether an event that the ETL refuses is moved to the dead letter queue, or ends the task.
+    description: Whether an event that the ETL refuses is quarantined or ends the task.
     type: str
-    choices: [isolate, stop]
-    default: isolate
+    choices: [quarantine, stop]
+    default: quarantine
   max_poison:
     description: More poison events than this stop the task as a systemic failure.
     type: int
     default: 100
   max_poison_share:
     description:
-      - A larger share of poison among the events of the window that are loaded stops the task, from 20 poison events on.
-      - Below 1 it also stops before it moves an event of which the ETL, having loaded nothing, says what it says of a sound sale.
+      - A larger share of poison among the events of the window stops the task, from 20 poison events on.
+      - Below 1 it also stops before it quarantines an event when the ETL has loaded nothing and rejects a known-good test sale
+        with the same error.
     type: float
     default: 0.1
   target_seconds:
@@ -97,7 +98,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run_id:
-  description: The run in the ledger, by which all this can be undone; null when nothing had to be made again.
+  description: The run in the ledger, by which all this can be undone; null when nothing had to be rebuilt.
   returned: success
   type: str
 window:
@@ -117,7 +118,7 @@ plan:
   returned: success
   type: dict
 moved:
-  description: Rows removed and made again by table (transactions, lines, ledger), and events set aside.
+  description: Rows removed and rebuilt by table (transactions, lines, ledger), and events quarantined.
   returned: success
   type: dict
 loaded:
@@ -125,12 +126,12 @@ loaded:
   returned: success
   type: int
 poison:
-  description: Events set aside, each with event_id, dlq_id, error and sqlstate.
+  description: Events quarantined, each with event_id, dlq_id, error and sqlstate.
   returned: success
   type: list
   elements: dict
 gold_days:
-  description: Days of gold that do not say any more what silver says.
+  description: Days of gold that are now out of date with silver.
   returned: success
   type: list
   elements: str
@@ -144,14 +145,14 @@ reconciliation:
   type: dict
 batches:
   description: Path, rows, batches, retries, seconds in all and of the longest batch.
-  returned: when something was made again
+  returned: when something was rebuilt
   type: dict
 resumed:
-  description: Whether an interrupted run was gone on with.
+  description: Whether an interrupted run was continued.
   returned: success
   type: bool
 effects:
-  description: What the run did in all, as the ledger has it.
+  description: Everything the run did, as the ledger has it.
   returned: success
   type: dict
 summary:
@@ -191,7 +192,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **MOVING_SPEC,
     **WINDOW_SPEC,
     "target_seconds": {"type": "float", "default": 3.0},
-    "poison": {"type": "str", "choices": ["isolate", "stop"], "default": "isolate"},
+    "poison": {"type": "str", "choices": ["quarantine", "stop"], "default": "quarantine"},
     "max_poison": {"type": "int", "default": 100},
     "max_poison_share": {"type": "float", "default": 0.1},
     "batch_timeout_seconds": {"type": "float", "default": 120.0},

@@ -63,7 +63,7 @@ SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What a module's `run` gets besides its options: the session, the mode, a voice, and who is calling."""
+    """What a module's `run` gets besides its options: the session, the mode, progress, and who is calling."""
 
     session: Session
     check: bool
@@ -137,7 +137,7 @@ def invoke(
         return about | failure(e)
     except psycopg.Error as e:
         error = translate(e, f"{name} failed")
-        error.next_step = error.next_step or "this error was not foreseen: please report it"
+        error.next_step = error.next_step or "unexpected error: please report it"
         return about | failure(error)
 
 

@@ -172,7 +172,7 @@ def stoppable(progress: Progress) -> t.Generator[Progress]:
             signal.signal(number, signal.SIG_IGN)
         raise Stopped(
             f"stopped by {CALLERS.get(signum, 'a signal')}",
-            next_step="run the same command again: it goes on from what was committed",
+            next_step="run the same command again: it continues from the last commit",
         )
 
     numbers = [signal.SIGINT, signal.SIGTERM]

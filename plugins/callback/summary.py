@@ -34,11 +34,11 @@ author:
 
 #: What is to be said of an operation, and of a drill, that was broken off.
 OPERATION = (
-    "what was committed stays; ingestion is as it was left, perhaps paused",
+    "what was committed stays; ingestion state unknown, it may be paused",
     "run the same command again, or ansible-playbook playbooks/assess.yml",
 )
 DRILL = (
-    "what the drill started is ended and its sandbox removed; no pipeline was touched",
+    "the drill's processes are stopped and its sandbox removed; no pipeline was touched",
     "see scorecard.json in the newest folder of drill_output_dir, or run it again",
 )
 

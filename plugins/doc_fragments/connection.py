@@ -20,7 +20,7 @@ options:
     description: Password of the database role, for example from a vault; overrides one in O(dsn).
     type: str
   connect_timeout_seconds:
-    description: How long to wait for each host of O(dsn), in seconds; one in O(dsn) itself wins.
+    description: How long to wait for each host of O(dsn), in seconds; one in O(dsn) itself takes precedence.
     type: int
     default: 10
   statement_timeout_seconds:
@@ -32,7 +32,7 @@ options:
     type: float
     default: 5.0
   incident:
-    description: The incident this is done for; stands in the session's C(application_name) and in the ledger.
+    description: The incident this is done for; shown in the session's C(application_name) and in the ledger.
     type: str
     default: adhoc
   contract:

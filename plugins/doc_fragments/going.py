@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options shared by the modules that go back to a release."""
+"""Options shared by the modules that roll back to a release."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class ModuleDocFragment:
 options:
   rehearse:
     description:
-      - Whether the way back to a release is gone first on a copy of the schema without data, in a scratch database of the same
+      - Whether the rollback to a release is rehearsed first on a copy of the schema without data, in a scratch database of the same
         server that is dropped afterwards. Unset, it is where that is possible, and the result says where it was not.
       - V(true) fails where it is not possible. Not in check mode, unless with O(look=true).
     type: bool
   pg_dump:
     description:
-      - The program that copies the schema; C(pg_restore) is taken from beside it. It must be as new as the server. Unset, one is
-        looked for.
+      - The program that copies the schema; C(pg_restore) is taken from the same folder. It must be at least as new as the
+        server. Unset, one is searched for.
     type: path
   patience_seconds:
     description:
-      - How long the way back to a release is tried again while others keep locks, in seconds. One attempt waits no longer for a
-        lock than C(lock_timeout_seconds), and gives way after that, so that nobody queues up behind it.
+      - How long the rollback to a release is retried while others hold locks, in seconds. One attempt waits no longer for a
+        lock than C(lock_timeout_seconds), and yields after that, so that nobody queues up behind it.
     type: float
     default: 60.0
 """

@@ -14,13 +14,13 @@ options:
   ledger:
     description:
       - Whether runs, pauses and the lease are kept in schema C(scout_ops) of the database.
-      - V(auto) uses it where it exists or may be created and warns otherwise; V(required) fails otherwise; V(off) goes without.
+      - V(auto) uses it where it exists or may be created and warns otherwise; V(required) fails otherwise; V(off) does without.
     type: str
     choices: [required, auto, 'off']
     default: auto
   lease_token:
     description:
-      - The token a M(scout.recovery.scout_lease) task returned; the work is done under that lease.
+      - The token a M(scout.recovery.scout_lease) task returned; the task runs under that lease.
       - Without it the task takes the lease for itself for as long as it lasts. A module that only reads needs none.
     type: int
   takeover:

@@ -17,7 +17,7 @@ options:
     default: 100000
   plan_file:
     description:
-      - In check mode, where to write the plan, that is what would be moved with counts and digests by table.
+      - In check mode, where to write the plan, which is what would be moved, with counts and digests by table.
       - Otherwise the plan to apply. The task refuses, naming the differences, when the database has drifted since; what arrived
         after the plan is not touched. Options given besides must agree with it and can be left out.
     type: path
@@ -28,7 +28,7 @@ options:
     type: bool
     default: false
   stop_file:
-    description: The task ends after the current batch when this file is there. It goes on when started again without it.
+    description: The task ends after the current batch when this file exists. Run again without the file, it continues.
     type: path
   target_seconds:
     description: How long a transaction should take, in seconds. One that takes half as long again is rolled back and made smaller.

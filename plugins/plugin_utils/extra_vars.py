@@ -97,11 +97,11 @@ def check(given: Iterable[str]) -> list[str]:
         plain = name.lower().replace("-", "_")
         meant = near(plain)
         if plain in MEANS_CHECK or meant:
-            advice = f"perhaps {' or '.join(meant)} is meant; docs/variables.md has them all"
+            advice = f"did you mean {' or '.join(meant)}? docs/variables.md lists them all"
             if plain in MEANS_CHECK:
-                advice = "type --check instead: nothing is written then, and you see what would be done"
-            raise BadInput(f"{name!r} is not a variable of ours, and would be ignored", next_step=advice)
-    return [f"no playbook here reads the variable {name!r}" for name in unknown]
+                advice = "use --check instead: a dry run that writes nothing and shows what would be done"
+            raise BadInput(f"{name!r} is not a variable of this toolkit, and would be ignored", next_step=advice)
+    return [f"no playbook reads the variable {name!r}" for name in unknown]
 
 
 def refuse_unclear(variables: Mapping[str, t.Any]) -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Stands where the acceptance gate script of Scout v5.2 stood, for pipelines that call it: same environment variable, same
-# exit codes, and it can return 0. The gate itself is playbooks/acceptance_gate.yml; docs/acceptance-gate.md tells more.
+# Replaces the acceptance gate script of Scout v5.2, for pipelines that call it: same environment variable, same
+# exit codes, and it can return 0. The gate itself is playbooks/acceptance_gate.yml; see docs/acceptance-gate.md.
 #
-#   PGURI=postgresql://… scripts/ci/accept_streaming_gate.sh [more words for ansible-playbook, such as -e smoke=true]
+#   PGURI=postgresql://… scripts/ci/accept_streaming_gate.sh [more arguments for ansible-playbook, such as -e smoke=true]
 #
 # 0   it passes
 # 42  linking        43  mathematics of silver    44  stuck locks or sessions    45  freshness
@@ -73,11 +73,11 @@ with open(sys.argv[1], encoding="utf-8") as file:
     results = json.load(file)["results"]
 gates = [result["gate"] if not result["error"] else None for result in results]
 if not gates or not all(gates):
-    raise SystemExit("the gate came to no verdict")
+    raise SystemExit("the gate reached no verdict")
 codes = [0 if result["ok"] and gate["ok"] else gate["exit_code"] or 49 for result, gate in zip(results, gates)]
 print(min([code for code in codes if code], default=0))
 PYTHON
-) || give_up 49 "the gate came to no verdict (ansible-playbook ended with $played)"
+) || give_up 49 "the gate reached no verdict (ansible-playbook ended with $played)"
 case $code in
     0) [ "$played" -eq 0 ] || give_up 49 "the gate passes, but ansible-playbook ended with $played" ;;
     4[2-9]) [ "$played" -ne 0 ] || give_up 49 "the gate does not pass, but ansible-playbook ended with 0" ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys a release of Scout, and goes back by itself where the pipeline does not stand it. docs/deploy-pipeline.md tells more.
+# Deploys a release of Scout, and rolls it back automatically if the pipeline fails with it. See docs/deploy-pipeline.md.
 #
 #   look → capture → way back → migrate → deploy → gate → notify
 #                                  └────────┴───────┴─ failed: rollback → gate again → notify
@@ -7,22 +7,22 @@
 #   scripts/ci/deploy_release.sh --from v5.2.1 --to v5.3.0 --commit 3f2a9c1e --application app \
 #       --migrate 'app/ops/migrate' --deploy 'app/ops/deploy production' --notify 'app/ops/notify'
 #
-#   --from NAME          the release that runs now: what is captured, and gone back to
+#   --from NAME          the release that runs now: what is captured, and rolled back to
 #   --to NAME            the release that is deployed
 #   --commit ID          the commit of the application that runs now
-#   --application DIR    a clone of the application with its whole history; without it the application is not taken back
+#   --application DIR    a clone of the application with its whole history; without it the application is not rolled back
 #   --migrate, --deploy, --notify 'PROGRAM WORD …'
-#                        programs of yours; the words are separated by blanks, and no shell reads them
+#                        your programs; arguments are separated by blanks, and no shell reads them
 #   --artifacts DIR      where results and screens go (deploy-artifacts)
 #   --variables FILE     variables for all playbooks, as JSON or YAML
 #   --inventory FILE     another inventory than that of one database
-#   --step-seconds N     how long each program of yours may take (1800)
-#   --although-failing   deploy also where the gate does not pass even before
-#   --check              only look and plan the capture; writes nothing to the database
-#   --rollback           only go back to --from, and notify
+#   --step-seconds N     how long each of your programs may take (1800)
+#   --although-failing   deploy although the gate does not pass beforehand
+#   --check              dry run: only check and plan the capture; writes nothing to the database
+#   --rollback           only roll back to --from, and notify
 #   --if-interrupted     with --rollback: only if the deployment recorded in the artifacts folder began and never ended
 #
-# 0   deployed and accepted (--check: nothing stands against it; --if-interrupted: there was nothing to do)
+# 0   deployed and accepted (--check: nothing prevents it; --if-interrupted: there was nothing to do)
 # 60  not begun: nothing was changed
 # 61  rolled back: the pipeline is as it was before
 # 62  the rollback failed, or the gate does not pass after it: a person is needed
@@ -83,7 +83,7 @@ case $mode in
         [ -n "$to" ] || refuse "name the release to deploy: --to v5.3.0"
         [ -n "$migrate$deploy" ] || [ "$mode" = check ] || refuse "there is nothing to deploy: give --migrate or --deploy"
         [ -z "$application" ] || [ -n "$commit" ] ||
-            refuse "name the commit of the application that runs now, to be able to go back to it: --commit ID"
+            refuse "name the commit of the application that runs now, to be able to restore it: --commit ID"
         ;;
 esac
 [ -z "$if_interrupted" ] || [ "$mode" = rollback ] || refuse "--if-interrupted goes with --rollback"
@@ -130,8 +130,8 @@ left=$(helper at_work "$artifacts")
 case $'\n'$left in
     *$'\n'script*)
         [ -n "$if_interrupted" ] ||
-            refuse "another deployment is still at work in $artifacts: wait for its end, or stop it"
-        say "waiting for the deployment, which is still at work in $artifacts"
+            refuse "another deployment is still running in $artifacts: wait for it to finish, or stop it"
+        say "waiting for the deployment that is still running in $artifacts"
         helper wait "$artifacts" script
         left=$(helper at_work "$artifacts")
         ;;
@@ -142,7 +142,7 @@ if [ -n "$if_interrupted" ] && ! helper unsettled "$artifacts"; then
 fi
 if [ -n "$left" ]; then
     [ "$mode" = rollback ] ||
-        refuse "a deployment was killed in $artifacts, and its step $left is still at work: run it with --rollback"
+        refuse "a deployment was killed in $artifacts, and its step $left is still running: run it with --rollback"
     helper end "$artifacts"
 fi
 if [ -z "$if_interrupted" ]; then
@@ -229,7 +229,7 @@ step() {
         migrate | deploy | notify) ;;
         *)
             if [ "$code" -eq 0 ] && ! helper settled "$artifacts/$current.json"; then
-                say "$current ended with 0 and left no result that says so" >&2
+                say "$current exited with 0 but left no result" >&2
                 code=1
             fi
             ;;
@@ -263,7 +263,7 @@ finish() { # OUTCOME CODE
         # Whoever asked to stop has been heard; those who are to know are still told.
         stopped=''
         program notify "$notify"
-        [ "$code" -eq 0 ] || say "could not notify: it ended with $code" >&2
+        [ "$code" -eq 0 ] || say "could not notify: it exited with $code" >&2
         helper write "$artifacts" "$1" "$2"
     fi
     printf '\n'

@@ -223,7 +223,7 @@ BREAKS: dict[str, Callable[[Story], None]] = {
     "The ETL is stuck": Story.sticks,
     "Silver has rows that cannot be right": Story.sells_below_zero,
     "Suspect events": Story.lies,
-    "A window has to be made again": Story.loses_a_window,
+    "Rebuild a window": Story.loses_a_window,
     "Gold shows old figures": Story.refresh_fails,
     "Before a deployment": Story.flows,
     "The deployment was bad": Story.deploys,

@@ -33,7 +33,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "drain_timeout_negative": ({"drain_timeout_seconds": -5}, "drain_timeout_seconds -5.0 is not usable"),
     "max_poison_words": ({"max_poison": "many"}, "max_poison 'many' is not a whole number"),
     "max_poison_negative": ({"max_poison": -1}, "max_poison -1 is not usable"),
-    "poison_unknown": ({"poison": "kill"}, "value of poison must be one of: isolate, stop, got: kill"),
+    "poison_unknown": ({"poison": "kill"}, "value of poison must be one of: quarantine, stop, got: kill"),
     "resume_maybe": ({"resume": "maybe"}, "resume 'maybe' is not a yes or no"),
     "takeover_perhaps": ({"takeover": "perhaps"}, "takeover 'perhaps' is not a yes or no"),
     "cancel_perhaps": ({"cancel_running": "perhaps"}, "cancel_running 'perhaps' is not a yes or no"),
@@ -168,7 +168,7 @@ def test_a_mistyped_variable_is_refused_before_anything_is_selected(healthy: Pip
     window: dict[str, Any] = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z"}
     played = stage.play("quarantine", healthy.dsn, source_system="pos-17", **window)
     assert (played.rc, played.result["outcome"]) == (2, "failed")
-    assert "'source_system' is not a variable of ours, and would be ignored" in played.summary
+    assert "'source_system' is not a variable of this toolkit, and would be ignored" in played.summary
     assert "perhaps source_systems is meant" in played.summary
     assert healthy.fingerprint() == before
     assert_no_ansible_trouble(played)

@@ -124,7 +124,7 @@ def hang_up(running: Running) -> None:
 
 
 #: What the screen ends with where there is somebody left to say it.
-SAID = {kill_worker: "the process that worked on local was killed", interrupt: "perhaps paused"}
+SAID = {kill_worker: "the process that worked on local was killed", interrupt: "it may be paused"}
 
 
 @pytest.mark.parametrize("end", [kill_controller, kill_worker, interrupt, terminate, hang_up])

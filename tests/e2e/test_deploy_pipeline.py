@@ -189,7 +189,7 @@ def test_a_rollback_that_cannot_be_done_leaves_it_paused_and_says_so_and_the_nex
         made = failed.result
         assert (made["outcome"], made["failed_step"], made["ingestion"]) == ("rollback_failed", "gate", "paused")
         assert (list(failed.codes)[-2:], failed.codes["rollback"]) == (["rollback", "notify"], 2)
-        assert "others keep locks" in made["errors"][0]["attempted"]
+        assert "others hold locks" in made["errors"][0]["attempted"]
         assert f"locks are held by pid {reader.info.backend_pid} (postgres, long report" in made["errors"][0]["said"]
         assert made["next"]
         assert "the rollback to v5.2.1 failed: a person is needed" in failed.text
@@ -313,7 +313,7 @@ def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team
     with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
         eventually(lambda: team.pipeline.one(sleeping), 180, "the migration")
         early = team.deploy(checkout, "v5.3.0")
-        assert (early.rc, "another deployment is still at work in" in early.text) == (60, True), early.text
+        assert (early.rc, "another deployment is still running in" in early.text) == (60, True), early.text
         with concurrent.futures.ThreadPoolExecutor() as pool:
             going_back = pool.submit(team.go_back, checkout, "--if-interrupted")
             time.sleep(2)
@@ -322,7 +322,7 @@ def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team
             deploying.process.wait()
             back = going_back.result()
         assert (back.rc, back.result["outcome"]) == (61, "rolled_back"), back.text
-        assert "waiting for the deployment, which is still at work in" in back.text
+        assert "waiting for the deployment that is still running in" in back.text
         assert "ended migrate, which a deployment that was killed had left at work" in back.text
         assert team.pipeline.one(sleeping) == 0
         before.assert_back()
@@ -378,7 +378,7 @@ def test_who_cannot_be_notified_changes_no_exit_code(team: Team) -> None:
     checkout = team.release("v5.3.0", GOOD)
     deployed = team.deploy(checkout, "v5.3.0", "--notify", "false")
     assert (deployed.rc, deployed.codes["notify"]) == (0, 1)
-    assert "could not notify: it ended with 1" in deployed.text
+    assert "could not notify: it exited with 1" in deployed.text
 
 
 def test_no_secret_is_in_a_list_of_processes_on_a_screen_or_in_the_artifacts(team: Team) -> None:

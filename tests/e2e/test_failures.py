@@ -49,7 +49,7 @@ FAILURES = {
     ),
     "pause_has_to_wait_too_long": Failure(
         "pause",
-        "still at work: pid",
+        "still in flight: pid",
         "cancel_running=true",
         variables={"drain_timeout_seconds": 0.5, "stuck_after_seconds": 600},
         fault=lambda dsn: library.stuck_etl(dsn, "idle_in_transaction"),
@@ -58,7 +58,7 @@ FAILURES = {
     "pause_is_undone_by_something": Failure(
         "pause",
         "still active after being deactivated: smart-gold-refresh",
-        "something activates them again",
+        "something re-activates them",
         NO_JOB_CAN.format(active="true"),
         OBEDIENT,
         ingestion="running",
@@ -80,7 +80,7 @@ FAILURES = {
     "too_much_poison": Failure(
         "drain", "more would exceed max_poison=1", "then raise max_poison", variables={"max_poison": 1}
     ),
-    "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=isolate", variables={"poison": "stop"}),
+    "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=quarantine", variables={"poison": "stop"}),
     "gold_view_is_broken": Failure(
         "refresh",
         "scout.gold_bad: division by zero (SQLSTATE 22012)",
@@ -169,14 +169,14 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
             assert bob.rc == 2, bob.text
             assert bob.result["error"]["kind"] == "lease_held", bob.text
             assert "alice@" in bob.summary
-            assert "is at work on incident INC-1" in bob.summary
+            assert "has been working on incident INC-1" in bob.summary
             assert "takeover=true" in bob.summary
         assert other.play("assess", broken.dsn, env=BOB).rc == 0
         bob_too = held.enter_context(
             other.start("emergency_reset", broken.dsn, env=BOB, takeover=True, incident="INC-1")
         )
         _until_waiting(bob_too)
-        assert "took over the lease of alice@" in bob_too.text
+        assert "reclaimed the lease of alice@" in bob_too.text
         in_flight.close()
         assert bob_too.wait().rc == 0, bob_too.text
         lost = alice.wait()

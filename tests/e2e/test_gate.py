@@ -208,7 +208,7 @@ def test_the_script_says_when_it_could_not_judge(healthy: Pipeline, pg_server: S
         (healthy.dsn, ["-e", "consecutive=0"], "consecutive 0 is not usable"),
         (healthy.dsn, ["--no-such-option"], "no-such-option"),
         (healthy.dsn, ["-e", "junit_file=/proc/nowhere/x"], "could not write junit_file"),
-        (healthy.dsn, ["--tags", "nothing"], "the gate came to no verdict"),
+        (healthy.dsn, ["--tags", "nothing"], "the gate reached no verdict"),
     ):
         done = gate(stage, dsn, *words)
         assert done.returncode == 49, done.stdout + done.stderr
@@ -252,7 +252,7 @@ def test_a_stray_success_is_not_believed(healthy: Pipeline, stage: Stage) -> Non
     path = f"{tools}{os.pathsep}/usr/bin{os.pathsep}/bin"
     done = gate(stage, healthy.dsn, script=script, env={"PATH": path, "SCOUT_GATE_RESULT": str(kept)})
     assert done.returncode == 49, done.stdout + done.stderr
-    assert "the gate came to no verdict" in done.stderr
+    assert "the gate reached no verdict" in done.stderr
 
 
 def test_a_password_is_in_no_list_of_processes_and_on_no_screen(healthy: Pipeline, stage: Stage) -> None:

@@ -134,7 +134,7 @@ def test_an_assessment_shows_what_is_overdue(healthy: Pipeline, stage: Stage) ->
 def test_words_outside_of_quotes_are_not_lost(healthy: Pipeline, stage: Stage) -> None:
     lost = typed(stage, "incident_open", healthy.dsn, "title=gold is stale", "severity=high")
     assert lost.rc == 2
-    assert "the words 'is stale' stand outside of quotes" in lost.summary
+    assert "the words 'is stale' are outside the quotes" in lost.summary
     assert not healthy.one("SELECT to_regnamespace('scout_ops') IS NOT NULL")
     kept = typed(stage, "incident_open", healthy.dsn, "title='gold is stale'", "severity=high")
     assert (kept.rc, kept.result["record"]["title"]) == (0, "gold is stale"), kept.text
@@ -169,7 +169,7 @@ def test_what_was_typed_is_no_template(healthy: Pipeline, stage: Stage) -> None:
     notes = "SELECT string_agg(text, ' | ' ORDER BY entry) FROM scout_ops.incident_entries WHERE kind = 'note'"
     assert healthy.one(notes) == f"{text} | {{{{ nobody_knows }}}}"
     lost = typed(stage, "incident_note", healthy.dsn, "text=see {{ x }}")
-    assert (lost.rc, "the words '{{ x }}' stand outside of quotes" in lost.summary) == (2, True), lost.text
+    assert (lost.rc, "the words '{{ x }}' are outside the quotes" in lost.summary) == (2, True), lost.text
 
 
 def test_a_secret_in_a_note_is_not_kept(healthy: Pipeline, stage: Stage) -> None:

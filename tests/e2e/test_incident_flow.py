@@ -74,14 +74,14 @@ def test_from_the_alarm_to_a_record_that_lacks_only_what_people_know(
     tell = {"notify_channels": team.channels, "time_zone": "Asia/Manila"}
     before = broken.fingerprint()
     planned = ran(stage.play("incident_open", broken.dsn, "--check", **GOLD, **tell), "planned")
-    assert "[local] would tell hub, oncall, mail, old chat:" in planned.lines
+    assert "[local] would notify hub, oncall, mail, old chat:" in planned.lines
     assert "[local]   HIGH: Scout pipeline incident INC-2041: gold is an hour behind" in planned.lines
     assert (team.web.got, team.post.letters) == ([], [])
     assert broken.fingerprint() == before
 
     opened = ran(stage.play("incident_open", broken.dsn, **GOLD, **tell), "done")
-    assert "told hub, oncall, mail of INC-2041, opened; not old chat" in opened.summary
-    assert "old chat was not told: " in opened.summary
+    assert "notified hub, oncall, mail of INC-2041, opened; not old chat" in opened.summary
+    assert "old chat was not notified: " in opened.summary
     assert "stakeholders notified" not in opened.summary, "it is done"
     assert team.documents()[0]["title"] == GOLD["title"]
     assert team.documents()[0]["escalation"] == ["on-call engineer", "team lead"]
@@ -98,11 +98,11 @@ def test_from_the_alarm_to_a_record_that_lacks_only_what_people_know(
     unchanged(stage.play("quarantine", broken.dsn, **chosen))
 
     told = ran(stage.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell), "done")
-    assert "told hub, oncall, mail of INC-2041, update" in told.summary
+    assert "notified hub, oncall, mail of INC-2041, update" in told.summary
     unchanged(stage.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell))
 
     closed = ran(stage.play("incident_close", broken.dsn, **tell), "done")
-    assert "told hub, oncall, mail of INC-2041, closed; not old chat" in closed.summary
+    assert "notified hub, oncall, mail of INC-2041, closed; not old chat" in closed.summary
     unchanged(stage.play("incident_close", broken.dsn, **tell))
 
     assert [document["event"] for document in team.documents()] == ["opened", "update", "closed"]
@@ -146,13 +146,13 @@ def test_a_team_that_nobody_could_reach_hears_it_from_the_same_command(
 ) -> None:
     dead, alive = team.channels[3:], team.channels[:1]
     opened = ran(stage.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD), "done")
-    assert "old chat was not told: " in opened.summary
+    assert "old chat was not notified: " in opened.summary
     assert "open in phase 1" in opened.summary
     assert "stakeholders notified" in opened.summary
     unchanged(stage.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD))
     again = ran(stage.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD), "done")
     assert again.recap()["changed"] == 1
-    assert "told hub of INC-2041, opened" in again.summary
+    assert "notified hub of INC-2041, opened" in again.summary
     unchanged(stage.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD))
     assert [document["event"] for document in team.documents()] == ["opened"]
 
@@ -162,7 +162,7 @@ def test_one_channel_that_could_not_be_reached_hears_it_alone_from_the_same_comm
 ) -> None:
     hub, dead = team.channels[0], team.channels[3]
     opened = ran(stage.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD), "done")
-    assert "old chat was not told: " in opened.summary
+    assert "old chat was not notified: " in opened.summary
     again = ran(
         stage.play("incident_open", healthy.dsn, notify_channels=[hub, hub | {"name": dead["name"]}], **GOLD), "done"
     )
@@ -204,14 +204,14 @@ def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, stage: Stage, 
     broken.execute(*REFUSE)
     failed = stage.play("emergency_reset", broken.dsn, **tell)
     assert (failed.rc, failed.result["outcome"], failed.result["ingestion"]) == (2, "failed", "paused"), failed.text
-    assert "old chat was not told: " in " ".join(failed.result["warnings"])
+    assert "old chat was not notified: " in " ".join(failed.result["warnings"])
     broken.execute("DROP FUNCTION refuse() CASCADE")
     reset = ran(stage.play("emergency_reset", broken.dsn, **tell), "recovered")
-    assert "told hub, oncall, mail of INC-2041, recovered" in reset.summary
+    assert "notified hub, oncall, mail of INC-2041, recovered" in reset.summary
     unchanged(stage.play("emergency_reset", broken.dsn, **tell), "nothing_to_do")
     left, back = team.documents()
     assert (left["event"], back["event"]) == ("update", "recovered")
-    assert left["happened"].startswith("ingestion is left paused after the emergency reset: ")
+    assert left["happened"].startswith("ingestion stays paused after the emergency reset: ")
     assert "not now" in left["happened"]
     assert "loaded" in back["done"]
     assert team.actions() == ["acknowledge", "resolve"]
@@ -226,8 +226,8 @@ def test_a_channel_that_fails_is_shown_where_recoveries_are_told_too(
     opened = ran(stage.play("incident_open", healthy.dsn, **GOLD, **tell), "done")
     closed = ran(stage.play("incident_close", healthy.dsn, force=True, **tell), "done")
     for played, event in ((opened, "opened"), (closed, "closed")):
-        assert f"told hub, oncall, mail of INC-2041, {event}; not old chat" in " ".join(played.summary.split())
-        assert "old chat was not told: " in " ".join(played.result["warnings"])
+        assert f"notified hub, oncall, mail of INC-2041, {event}; not old chat" in " ".join(played.summary.split())
+        assert "old chat was not notified: " in " ".join(played.result["warnings"])
     assert team.actions() == ["trigger", "resolve"]
 
 

@@ -49,7 +49,7 @@ def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stag
     assert made["move"]["moved"]["events"] == 40
     assert made["ingestion"] == "running"
     assert f"undo ansible-playbook playbooks/undo.yml -e run_id={made['move']['run_id']}" in played.summary
-    assert "once the cause is mended, ansible-playbook playbooks/redrive.yml -e of_incident=INC-1" in played.summary
+    assert "once the cause is fixed, ansible-playbook playbooks/redrive.yml -e of_incident=INC-1" in played.summary
     assert len(list(stage.evidence.iterdir())) == 1
     assert broken.active_jobs() == active
     assert broken.lease_owner() is None
@@ -109,7 +109,7 @@ def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
     assert [step["name"] for step in made["steps"] if step["failed"]] == [failing]
     assert made["ingestion"] == "paused"
     assert "again" in played.result["next"][0]
-    assert "ansible-playbook playbooks/resume_ingestion.yml gives back the jobs" in played.summary
+    assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in played.summary
     assert not JOBS & broken.active_jobs()
     broken.execute(f"DROP TRIGGER refuse ON scout.{table}")
     finished = ran(stage.play("quarantine", broken.dsn, **options), "done")

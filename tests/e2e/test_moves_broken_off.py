@@ -117,7 +117,7 @@ def test_broken_off_between_batches_it_goes_on(
     healthy.execute(FAST)
     resumed = stage.play("quarantine", healthy.dsn, **second_half, target_seconds=0.3)
     assert resumed.rc == 0, resumed.text
-    assert "going on with run" in resumed.text
+    assert "continuing interrupted run" in resumed.text
     assert healthy.one("SELECT count(DISTINCT error_details ->> 'run_id') FROM scout.bronze_events_dlq") == 1
     assert moved(resumed)["moved"]["events"] == wanted
     assert (healthy.rows(ASTRAY, events), healthy.active_jobs() >= JOBS) == ([], True)

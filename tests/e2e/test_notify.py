@@ -99,7 +99,7 @@ def test_everybody_is_told_and_no_secret_shown(stage: Stage, playbook: str) -> N
     assert document["title"] == INCIDENT["title"]
     assert document["impact"] == "Managers see old sales"
     assert "Impact: Managers see old sales" in post.letters[0].message.get_content()
-    assert "told team, hub, oncall, mail of INC-2041, opened" in played.summary
+    assert "notified team, hub, oncall, mail of INC-2041, opened" in played.summary
 
 
 def test_channels_that_fail_stop_nothing_and_are_named_last(stage: Stage, playbook: str) -> None:
@@ -113,10 +113,10 @@ def test_channels_that_fail_stop_nothing_and_are_named_last(stage: Stage, playbo
     assert "the recovery goes on" in played.text
     assert told["sent"] == []
     assert [u["channel"] for u in told["unsent"]] == ["pigeon", "team", "hub", "oncall", "mail", "slow"]
-    assert "told nobody of INC-2041, opened; not pigeon, team, hub, oncall, mail, slow" in played.summary
-    assert "pigeon was not told: kind 'pigeon' is not known" in played.summary
+    assert "notified nobody of INC-2041, opened; not pigeon, team, hub, oncall, mail, slow" in played.summary
+    assert "pigeon was not notified: kind 'pigeon' is not known" in played.summary
     assert played.result["ok"] is True
-    assert len([w for w in played.result["warnings"] if "was not told: " in w]) == 6
+    assert len([w for w in played.result["warnings"] if "was not notified: " in w]) == 6
 
 
 def test_a_check_prints_the_message(stage: Stage, playbook: str) -> None:
@@ -124,7 +124,7 @@ def test_a_check_prints_the_message(stage: Stage, playbook: str) -> None:
         played, told = play(stage, playbook, channels(web, free_port()), "--check", time_zone="Asia/Manila")
     assert played.rc == 0, played.text
     assert web.got == []
-    assert "[local] would tell team, hub, oncall, mail:" in played.lines
+    assert "[local] would notify team, hub, oncall, mail:" in played.lines
     assert "[local]   Since: 25 Nov 2026, 14:05 UTC (22:05 Asia/Manila)" in played.lines
     assert "[local]   Incident commander: maria@laptop" in played.lines
     assert told["sent"] == ["team", "hub", "oncall", "mail"]

@@ -99,7 +99,7 @@ def test_check_writes_nothing(broken: Pipeline, stage: Stage, arguments: list[st
     assert not stage.evidence.exists()
     assert "scout_ops.leases" not in before
     assert played.result["outcome"] == "planned"
-    for part in ("pause 3 jobs", "end 1 stuck session", "pending events", "3 events would go to the dead letter queue",
+    for part in ("pause 3 jobs", "end 1 stuck session", "pending events", "3 events would be quarantined",
                  "refresh 2 gold views", "nothing was written", "run it without --check"):  # fmt: skip
         assert part in played.summary
     if "--diff" in arguments:

@@ -153,7 +153,7 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert "+ALTER TABLE scout.alerts DROP COLUMN team;" in planned.text
     assert "-released" in planned.text
     assert "now nothing was written" in planned.summary
-    assert "data would be saved before it goes: scout.alerts (team)" in planned.summary
+    assert "data would be saved before it is dropped: scout.alerts (team)" in planned.summary
     assert made["rollback"]["schema"]["step_count"] > 5
 
     played = bad.play(rehearse=True, pg_dump=program("pg_dump"))
@@ -168,11 +168,11 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     run_id = made["rollback"]["schema"]["undo"]
     assert "back to v5.2.1 of 20" in played.summary
     assert (
-        "data saved before it went: scout.alerts (team) 7 rows; came back: scout.dim_store (opened_on)"
+        "data saved before it was dropped: scout.alerts (team) 7 rows; restored: scout.dim_store (opened_on)"
         in played.summary
     )
     assert f"undo ansible-playbook playbooks/undo.yml -e run_id={run_id}" in played.summary
-    assert "a synthetic sale went through now ingestion is running" in played.summary
+    assert "a test sale went through now ingestion is running" in played.summary
     assert len(list(bad.stage.evidence.iterdir())) == 1
     assert (pipeline.lease_owner(), pipeline.ours()) == (None, [])
 
@@ -247,7 +247,7 @@ def test_without_a_pause_and_with_down_scripts(bad: Release, tmp_path: Path) -> 
     played = bad.play(**options)
     assert played.rc == 2, played.text
     assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["restore"]
-    assert "did not arrive" in played.summary
+    assert "post-rollback verification failed" in played.summary
     assert schema(bad.pipeline) == bad.bad
     done = bad.play(application_rollback_enabled=False, pause=False)
     assert changed(done) == ["restore"], done.text
@@ -301,7 +301,7 @@ def test_a_gate_that_does_not_pass_leaves_it_paused_and_the_same_command_asks_ag
     assert made["ingestion"] == "paused"
     assert not JOBS & bad.pipeline.active_jobs()
     assert "gate fail: of " in played.summary
-    assert "run the same command again: it asks the gate, and resumes" in " ".join(made["next"])
+    assert "run the same command again: it runs the gate, then resumes" in " ".join(made["next"])
     assert f"playbooks/undo.yml -e run_id={made['rollback']['schema']['undo']}" in made["undo"]
     still = bad.play()
     assert (still.rc, still.result["outcome"], still.result["changed"]) == (2, "not_passed", True), still.text
@@ -346,7 +346,7 @@ def test_data_that_would_be_lost_is_refused_until_it_is_given_up(bad: Release) -
     planned = bad.play("--check")
     assert "-e allow_lossy=true" in " ".join(ran(planned, "planned")["warnings"])
     refused = bad.refused("not_reached")
-    assert "column scout.dim_store.city: comes back without the data it had" in refused.summary
+    assert "column scout.dim_store.city: would be recreated without its data" in refused.summary
     assert "-e allow_lossy=true" in refused.summary
     played = bad.play(allow_lossy=True)
     assert "column scout.dim_store.city" in " ".join(ran(played, "done")["rollback"]["schema"]["empty"]).replace(
@@ -376,8 +376,8 @@ def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
     word = "scout.load_silver_from_bronze(integer)"
     played = bad.play(release="", drop_function=word, smoke=False)
     assert changed(played) == ["pause", "restore", "resume"], played.text
-    assert ran(played, "done")["rollback"]["left_out"] == {"application": "one object alone is taken back"}
-    assert "left application, as one object alone is taken back" in played.summary
+    assert ran(played, "done")["rollback"]["left_out"] == {"application": "only one object is rolled back"}
+    assert "left application, as only one object is rolled back" in played.summary
     assert bad.pipeline.one(
         "SELECT prosrc LIKE '%%batch%%' FROM pg_proc WHERE oid = 'scout.load_silver_from_bronze(int)'::regprocedure"
     )

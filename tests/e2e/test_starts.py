@@ -16,7 +16,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
 
-NOTHING = "did nothing: nothing had to be done now ingestion is running, nothing is failing"
+NOTHING = "did nothing: no change was needed now ingestion is running, nothing is failing"
 
 WAYS = {
     "from the checkout": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook playbooks/emergency_reset.yml",

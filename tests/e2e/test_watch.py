@@ -78,7 +78,7 @@ def test_a_fault_in_the_middle_pauses_again(healthy: Pipeline, stage: Stage) -> 
     assert healthy.one("SELECT incident FROM scout_ops.pauses WHERE resumed_at IS NULL") == "INC-7"
     for words in (
         "did paused 3 jobs", "now ingestion is paused", "failed stopped watching: the pipeline does not recover",
-        "undo ansible-playbook playbooks/resume_ingestion.yml gives back the jobs", "next ansible-playbook playbooks/quality_cleanup.yml",
+        "undo ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs", "next ansible-playbook playbooks/quality_cleanup.yml",
     ):  # fmt: skip
         assert words in played.summary, played.summary
     # The task that watched does not pour its samples over the screen.
@@ -106,7 +106,7 @@ def test_a_pause_that_is_refused_is_said_first(healthy: Pipeline, stage: Stage) 
     played = stage.play("watch_recovery", healthy.dsn, repause=True, **LONG)
     assert played.rc == 2, played.text
     assert healthy.active_jobs() >= JOBS
-    assert "refused to start beside another run" in played.summary
+    assert "refused to start while another run is active" in played.summary
     assert played.result["next"][0] == "ansible-playbook playbooks/pause_ingestion.yml"
     assert healthy.lease_owner()
     call("scout_lease", healthy.dsn, state="released", lease_token=held["token"])

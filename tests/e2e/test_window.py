@@ -85,7 +85,7 @@ def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, sta
     assert stopped.rc == 2, stopped.text
     assert stopped.result["ingestion"] == "paused"
     assert "again" in stopped.result["next"][0]
-    assert "ansible-playbook playbooks/resume_ingestion.yml gives back the jobs" in stopped.summary
+    assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in stopped.summary
     assert not JOBS & healthy.active_jobs()
     finished = stage.play("window_recovery", healthy.dsn, **options)
     assert finished.rc == 0, finished.text

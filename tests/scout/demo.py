@@ -300,7 +300,9 @@ def _check(screen: Screen, connection: psycopg.Connection[Any], broken: Broken, 
         kept == poison, f"{kept} of {poison} poison events are in the dead letter queue, image equal to the row it was"
     )
     transactions, silver, equal = connection.execute(GOLD).fetchone() or (0, -1, False)
-    promise(transactions == silver and equal, f"gold says what silver says: {transactions:,} sales, the same amount")
+    promise(
+        transactions == silver and equal, f"gold is up to date with silver: {transactions:,} sales, the same amount"
+    )
     jobs = _one(connection, JOBS)
     promise(jobs == broken.jobs and not jobs[DISABLED_JOB], f"every job is as before, and {DISABLED_JOB} is still off")
     at_work = _one(connection, AT_WORK, pids=broken.pids)
@@ -448,7 +450,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m tests.scout.demo", description="Breaks a Scout and recovers it.")
     parser.add_argument("--events", type=int, default=EVENTS, help="events of the healthy pipeline")
-    parser.add_argument("--backlog", type=int, default=BACKLOG, help="good events that wait behind the poison")
+    parser.add_argument("--backlog", type=int, default=BACKLOG, help="good events pending behind the poison")
     parser.add_argument("--throwaway", action="store_true", help="on a server that is gone afterwards")
     if words[:1] == ["psql"]:
         return ended(lambda _: shell(words[1:]))

@@ -359,7 +359,7 @@ def _figures(screen: demo.Screen, hands: Hands, seen: dict[str, Observer]) -> No
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 only when every fact holds."""
-    does = "Deploys a bad release to a Scout at work, and goes back to the one before."
+    does = "Deploys a bad release to a running Scout, and rolls back to the previous one."
     return command_line("demo_rollback", does, demonstrate, arguments, database=DATABASE, events=EVENTS)
 
 

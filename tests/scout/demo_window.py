@@ -291,7 +291,7 @@ def _go_on(screen: demo.Screen, hands: Hands, connection: Connection, case: Case
 def _watch(screen: demo.Screen, hands: Hands) -> None:
     screen.title("Does it last? The watch")
     screen.say(
-        "The dead letters wait for a person to mend them: until then the pipeline counts as degraded, and goes on."
+        "The dead letters are unresolved until a person fixes them: until then the pipeline counts as degraded, and keeps running."
     )
     print()
     drawn = [CHECKOUT / STATE / f"chart.{kind}" for kind in ("svg", "png")]

@@ -9,17 +9,17 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_drill
-short_description: Break a throwaway Scout pipeline and see that the playbooks recover it in time
+short_description: Break a throwaway Scout pipeline and check that the playbooks recover it in time
 version_added: 0.1.0
 description:
   - Runs scenarios one after another. Each gets a throwaway database with a pipeline at work in it, which is broken, recovered
     by the playbooks as they are, and judged. Was it paused, recovered and resumed within its budget? Is every event ever
-    written in exactly one place, as it was written? Was every promise kept (exit codes, a second run that changes nothing, the
+    written in exactly one place, as it was written? Did every check pass (exit codes, a second run that changes nothing, the
     undo, the steady state before and after)?
   - Leaves a scorecard as JSON, JUnit XML, Markdown and a page of HTML, and everything ansible-runner keeps of each playbook.
-  - A drill that did not pass is no failure of the task. RV(verdict) says so, and the summary of C(drill.yml) makes it an exit
+  - A drill that did not pass does not fail the task. RV(verdict) says so, and the summary of C(drill.yml) makes it an exit
     code.
-  - On Ctrl-C the playbooks are ended, the sandbox is removed, and the scorecard says that the drill was interrupted.
+  - On Ctrl-C the playbooks are stopped, the sandbox is removed, and the scorecard says that the drill was interrupted.
   - Runs on the controller, and never in the databases that the inventory names.
 options:
   scenarios:

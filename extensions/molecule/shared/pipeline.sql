@@ -42,4 +42,4 @@ SELECT is_empty(
 SELECT is_empty('SELECT incident FROM scout_ops.pauses WHERE resumed_at IS NULL', 'no pause is in force');
 SELECT is_empty('SELECT owner FROM scout_ops.leases WHERE owner IS NOT NULL', 'nobody holds the lease');
 SELECT is_empty($$SELECT action FROM scout_ops.runs WHERE status <> 'succeeded'$$, 'no run is left unfinished');
-SELECT is_empty('SELECT run_id FROM scout_ops.kin', 'no notes of a run are left');
+SELECT is_empty('SELECT run_id FROM scout_ops.related_events', 'no notes of a run are left');

@@ -18,7 +18,7 @@ COMMIT: t.Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 def checked(commit: str) -> str:
-    """A whole commit id, as git writes it."""
+    """A whole commit id, as git writes it. Raises BadInput for anything else."""
     if not COMMIT.fullmatch(commit.lower()):
         raise BadInput(
             f"git_commit {commit[:80]!r} is not usable",
@@ -28,7 +28,8 @@ def checked(commit: str) -> str:
 
 
 def read(folder: str) -> dict[str, t.Any]:
-    """The commit, the branch, and whether files differ from it: what was deployed may then be in no commit."""
+    """The commit, the branch, and whether files differ from it: what was deployed may then be in no commit. Raises
+    BadInput where the folder is not a readable checkout."""
     path = Path(folder).expanduser()
     commit = _git(path, "rev-parse", "--verify", "HEAD^{commit}")
     branch = _git(path, "rev-parse", "--abbrev-ref", "HEAD")
@@ -58,7 +59,7 @@ def _git(path: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise _unreadable(path, str(e)) from e
     if done.returncode:
-        raise _unreadable(path, done.stderr.strip() or f"git ended with {done.returncode}")
+        raise _unreadable(path, done.stderr.strip() or f"git exited with {done.returncode}")
     return done.stdout.strip()
 
 

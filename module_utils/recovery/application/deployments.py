@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which commit of a function was deployed when, so that a deployment can be taken back: in the ledger, or in a file."""
+"""Which commit of a function was deployed when, so that a deployment can be undone: in the ledger, or in a file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ORDER BY started_at DESC, run_id LIMIT %(limit)s
 
 @dataclasses.dataclass(frozen=True)
 class Deployment:
-    """One deployment of a function; where `deployed` is false it was begun, and how it ended is not known."""
+    """One deployment of a function; where `deployed` is false it was begun, and its outcome is unknown."""
 
     function: str
     project_ref: str
@@ -55,7 +55,7 @@ class Deployment:
         return dataclasses.asdict(self)
 
     def is_like(self, other: Deployment) -> bool:
-        """Whether the other would leave the same behind."""
+        """Whether the other would have the same outcome."""
         return (self.commit, self.tree, self.verify_jwt) == (other.commit, other.tree, other.verify_jwt)
 
 
@@ -69,12 +69,12 @@ def described(entry: t.Any) -> Deployment | None:
 
 
 def last_deployed(history: Sequence[Deployment]) -> Deployment | None:
-    """The newest that came to its end; the newest of all comes first."""
+    """The newest that finished; the newest of all comes first."""
     return next((entry for entry in history if entry.deployed), None)
 
 
 def before(history: Sequence[Deployment], commit: str, given: str | None) -> str | None:
-    """The commit to go back to from this one: what was deployed last, as it was written down, or as somebody says."""
+    """The commit to restore after this one: the last deployed, as recorded, or as the options say."""
     last = last_deployed(history)
     if last is None:
         known = next((entry.previous_commit for entry in history if entry.previous_commit), given)
@@ -84,7 +84,7 @@ def before(history: Sequence[Deployment], commit: str, given: str | None) -> str
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """A deployment under way: `begin` before the program runs, `finish` when it has come to a good end."""
+    """A deployment in progress: `begin` before the program runs, `finish` when it has succeeded."""
 
     run_id: str
     history: list[Deployment]
@@ -93,14 +93,14 @@ class Attempt:
 
 
 class Records(t.Protocol):
-    """Where deployments are written down."""
+    """Where deployments are recorded."""
 
     def history(self, function: str, project_ref: str) -> list[Deployment]:
         """Those of a function, the newest first."""
         ...
 
     def attempt(self, function: str, project_ref: str) -> contextlib.AbstractContextManager[Attempt]:
-        """The only deployment that goes on at this time."""
+        """The only deployment in progress at this time. Raises LeaseHeld where another is in progress."""
         ...
 
 
@@ -174,8 +174,8 @@ class InFile:
         except (OSError, ValueError, TypeError, LookupError) as e:
             raise BadInput(
                 f"could not read state_file {self.path}",
-                said=getattr(e, "strerror", None) or f"it is no record of deployments: {e}",
-                next_step="name another file, or move this one away: what is deployed now is then not known",
+                said=getattr(e, "strerror", None) or f"it is not a record of deployments: {e}",
+                next_step="name another file, or move this one away: the current deployment is then unknown",
             ) from e
         return entries
 
@@ -202,9 +202,9 @@ class InFile:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as e:
                 raise LeaseHeld(
-                    "refused to deploy while another deployment is at work",
+                    "refused to deploy while another deployment is in progress",
                     on=str(self.path),
-                    next_step="wait for it to end and run the same command again",
+                    next_step="wait for it to finish and run the same command again",
                 ) from e
             yield
         finally:

@@ -40,7 +40,7 @@ SHOWN: t.Final = 4000
 INSTALL: t.Final = (
     "install it (supabase.com/docs/guides/cli), or name it with cli (edge_function_cli=/path/to/supabase)"
 )
-OPEN: t.Final = "JWT verification is off: whoever knows the address of {} can send it events"
+OPEN: t.Final = "JWT verification is off: anyone who knows the URL of {} can send it events"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Wanted:
 def deploy(
     repository: Repository, records: Records, wanted: Wanted, *, check: bool, say: Callable[[str], None]
 ) -> dict[str, t.Any]:
-    """The deployment, made unless it is the last that was made, or this is a check; as a result."""
+    """The deployment as a result; made unless it is the last one made, or this is a check. Raises BadInput for what
+    cannot be deployed, ProgramFailed where the CLI fails."""
     _refuse_nonsense(wanted)
     commit = repository.commit_of(wanted.commit, "commit")
     source = read(repository, wanted, commit)
@@ -115,21 +116,22 @@ def _refuse_nonsense(wanted: Wanted) -> None:
         )
     if not PROJECT.fullmatch(wanted.project_ref):
         raise BadInput(
-            f"project_ref {wanted.project_ref!r} is not the reference of a project",
+            f"project_ref {wanted.project_ref!r} is not a project reference",
             next_step="take it from the project's address, https://REF.supabase.co (edge_function_project=REF)",
         )
     parts = PurePosixPath(wanted.functions_dir)
     if parts.is_absolute() or ".." in parts.parts or parts.parts[-2:] != ("supabase", "functions"):
         raise BadInput(
-            f"functions_dir {wanted.functions_dir!r} is not a folder the CLI finds functions in",
-            next_step="give it from the top of the repository; it ends in supabase/functions",
+            f"functions_dir {wanted.functions_dir!r} is not a folder where the CLI finds functions",
+            next_step="give it relative to the top of the repository; it ends in supabase/functions",
         )
     if wanted.token is not None and (not wanted.token.isascii() or not wanted.token.isprintable() or not wanted.token):
-        raise BadInput("the token is not one", next_step="correct it; supabase.com/dashboard/account/tokens has them")
+        raise BadInput("the token is not valid", next_step="correct it; supabase.com/dashboard/account/tokens has them")
 
 
 def read(repository: Repository, wanted: Wanted, commit: str) -> Source:
-    """What would be deployed, from the commit's tree alone."""
+    """What would be deployed, from the commit's tree alone. Raises BadInput where the commit lacks the function,
+    disables it, or has a submodule in it."""
     functions = str(PurePosixPath(wanted.functions_dir))
     tree = repository.tree(commit, functions)
     listed = repository.run("ls-tree", "-d", "-z", "--name-only", "--full-tree", commit, f"{functions}/").out
@@ -156,7 +158,7 @@ def read(repository: Repository, wanted: Wanted, commit: str) -> Source:
     config = function_config(repository.run(*asked, codes=(0, 128)).out, wanted.function)
     if config is not None and config.get("enabled", True) is False:
         raise BadInput(
-            f"{wanted.folder}/config.toml of commit {commit[:10]} has {wanted.function} disabled: the CLI would pass over it",
+            f"{wanted.folder}/config.toml of commit {commit[:10]} has {wanted.function} disabled: the CLI would skip it",
             on=str(repository.folder),
             next_step="name a commit in which it is enabled",
         )
@@ -180,19 +182,20 @@ def _known(repository: Repository, given: str | None) -> str | None:
 
 
 def planned(history: list[Deployment], deployment: Deployment, given: str | None) -> Deployment:
-    """The deployment with the commit that takes it back; pure."""
+    """The deployment with the commit that undoes it; pure."""
     return dataclasses.replace(deployment, previous_commit=deployments.before(history, deployment.commit, given))
 
 
 def there(history: list[Deployment], deployment: Deployment) -> bool:
-    """Whether the last deployment begun is this one and came to its end; pure."""
+    """Whether the last deployment begun is this one and finished; pure."""
     return bool(history) and history[0].deployed and history[0].is_like(deployment)
 
 
 def export(repository: Repository, wanted: Wanted, commit: str, files: list[str]) -> Path:
-    """The folder above supabase/, as a checkout of the commit would have it.
+    """The folder above supabase/, as a checkout of the commit would have it. Raises ProgramFailed where files are
+    missing.
 
-    Not by `git archive`, which leaves out what is marked export-ignore and rewrites what is marked export-subst.
+    Not by `git archive`, which omits what is marked export-ignore and rewrites what is marked export-subst.
     """
     top = repository.scratch / "tree"
     top.mkdir()
@@ -264,7 +267,7 @@ def redacted(done: subprocesses.Done, token: str | None) -> str:
 
 def _failed(done: subprocesses.Done, output: str, wanted: Wanted, todo: Deployment) -> ProgramFailed:
     last = "; ".join(line.strip() for line in output.splitlines()[-8:] if line.strip())
-    again = "what is deployed now is not known: run the same command again"
+    again = "the current deployment is unknown: run the same command again"
     facts = {"commit": todo.commit, "function": todo.function, "project_ref": todo.project_ref}
     if done.code is None:
         return ProgramFailed(
@@ -278,7 +281,7 @@ def _failed(done: subprocesses.Done, output: str, wanted: Wanted, todo: Deployme
         f"could not deploy {wanted.function}: the CLI ended with exit code {done.code}",
         on=f"project {wanted.project_ref}",
         said=last,
-        next_step=f"mend what it says (a token, the network, the project's reference); {again}",
+        next_step=f"fix what it reports (a token, the network, the project's reference); {again}",
         result={"output": output, "exit_code": done.code, **facts},
     )
 
@@ -290,9 +293,7 @@ def _result(
     last = deployments.last_deployed(history)
     warnings = [] if todo.verify_jwt else [OPEN.format(todo.function)]
     if changed and todo.previous_commit is None:
-        warnings.append(
-            f"no earlier deployment of {todo.function} is known, so none can be named to take this one back with"
-        )
+        warnings.append(f"no earlier deployment of {todo.function} is known, so there is no command to undo this one")
     was = None if last is None else {"commit": last.commit, "verify_jwt": last.verify_jwt}
     effects = {name: value for name, value in todo.as_dict().items() if name != "deployed"}
     return {
@@ -317,6 +318,6 @@ def _summary(todo: Deployment, *, changed: bool, check: bool) -> str:
     where = f"project {todo.project_ref}"
     if not changed:
         return f"{what} is deployed to {where} already"
-    back = f"; before it was {todo.previous_commit[:10]}" if todo.previous_commit else ""
+    back = f"; previously {todo.previous_commit[:10]}" if todo.previous_commit else ""
     unsafe = "" if todo.verify_jwt else ", WITHOUT JWT verification"
     return f"{'would deploy' if check else 'deployed'} {what} to {where}{unsafe}{back}"

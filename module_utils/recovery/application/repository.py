@@ -159,7 +159,8 @@ class Repository:
         limit: int = 64 * subprocesses.MEGABYTE,
         cwd: Path | None = None,
     ) -> subprocesses.Done:
-        """Runs git on the clone; new objects go beside it, or with `own` into it. Another exit code than those is an error."""
+        """Runs git on the clone; new objects go beside it, or with `own` into it. Raises ProgramFailed for another
+        exit code than those, or at the timeout."""
         # An address may be relative, and is so to the top of the checkout.
         cwd = cwd or (self._top if own else self.scratch)
         done = self._run(words, cwd=cwd, stdin=stdin, own=own, more=more, settings=settings, limit=limit)
@@ -173,7 +174,7 @@ class Repository:
         return done
 
     def text(self, *words: str, **how: t.Any) -> str:
-        """What git writes, as text that can be given back to it."""
+        """What git writes, as text that can be passed to it again."""
         return os.fsdecode(self.run(*words, **how).out).rstrip("\n")
 
     def _run(
@@ -208,7 +209,8 @@ class Repository:
     # -- the remote
 
     def remote_branch(self, remote: str, branch: str | None) -> tuple[str, str]:
-        """The branch, by default the one the remote's HEAD names, and the commit it is at on the remote now."""
+        """The branch, by default the one the remote's HEAD names, and its commit on the remote now. Raises BadInput
+        where the remote or the branch does not exist."""
         known = self.text("remote", own=True).splitlines()
         if remote not in known:
             raise BadInput(
@@ -219,7 +221,7 @@ class Repository:
         wanted = ["HEAD"] if branch is None else [f"refs/heads/{branch}"]
         if branch is not None and self.run("check-ref-format", wanted[0], codes=(0, 1)).code != 0:
             raise BadInput(f"branch {branch!r} is not a name git allows", next_step="correct the name of the branch")
-        done = self._contact(remote, f"could not ask {remote}", "ls-remote", "--symref", "--", remote, *wanted)
+        done = self._contact(remote, f"could not query {remote}", "ls-remote", "--symref", "--", remote, *wanted)
         lines = [line.split("\t") for line in os.fsdecode(done.out).splitlines() if "\t" in line]
         if branch is None:
             heads = [
@@ -227,7 +229,7 @@ class Repository:
             ]
             if not heads:
                 raise BadInput(
-                    f"{remote} does not say which branch is its own", next_step="name the branch that is deployed"
+                    f"{remote} does not name its default branch", next_step="name the branch that is deployed"
                 )
             branch = heads[0]
         tips = [words[0] for words in lines if words[1] == wanted[0] and not words[0].startswith("ref: ")]
@@ -239,7 +241,7 @@ class Repository:
         return branch, tips[0]
 
     def fetch(self, remote: str, branch: str, *, own: bool) -> None:
-        """Brings what the branch consists of, and writes no ref, nor FETCH_HEAD: objects alone."""
+        """Fetches the commits of the branch, and writes no ref, nor FETCH_HEAD: objects alone."""
         self._contact(
             remote, f"could not fetch {branch} from {remote}", "fetch", "--quiet", "--no-tags", "--no-prune", "--refmap=",
             "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules", "--", remote, f"refs/heads/{branch}",
@@ -247,7 +249,7 @@ class Repository:
         )  # fmt: skip
 
     def push(self, remote: str, branch: str, commit: str) -> subprocesses.Done:
-        """Offers the commit as the branch's new one, never by force; the exit code says whether it was taken."""
+        """Offers the commit as the branch's new one, never by force; the exit code says whether it was accepted."""
         words = [
             "push",
             "--porcelain",
@@ -266,7 +268,7 @@ class Repository:
                 attempted,
                 on=str(self.folder),
                 said=complaint(done) if done.code is not None else f"it took more than {self._seconds:g} s",
-                next_step=f"git -C {self.word} fetch {remote} has to work without asking for anything: check the network, "
+                next_step=f"git -C {self.word} fetch {remote} must work without prompting: check the network, "
                 "the address and the credentials",
             )
         return done
@@ -274,7 +276,8 @@ class Repository:
     # -- commits and trees
 
     def commit_of(self, name: str, option: str) -> str:
-        """The full id of the commit that an id or a tag names; of nothing else, since branches and HEAD are the operator's."""
+        """The full id of the commit that an id or a tag names; branches and HEAD are the operator's. Raises BadInput
+        for anything else."""
         if not name:
             raise BadInput(f"{option} is empty", next_step="name the commit by its id or a tag (application_commit=ID)")
         for spelling in ([name] if ID.fullmatch(name) else []) + [f"refs/tags/{name}"]:
@@ -287,7 +290,7 @@ class Repository:
         raise BadInput(
             f"{option} {name!r} is neither the id of a commit in this repository nor a tag",
             on=str(self.folder),
-            next_step=f"git -C {self.word} log shows the commits; git -C {self.word} fetch --tags brings what is missing",
+            next_step=f"git -C {self.word} log shows the commits; git -C {self.word} fetch --tags fetches what is missing",
         )
 
     def ref(self, name: str) -> str | None:
@@ -337,7 +340,8 @@ class Repository:
         return tree.strip() if done.code == 0 else Conflict(files)
 
     def take_in(self, commit: str, parent: str) -> None:
-        """Copies the commit and what was made for it from beside the clone into it."""
+        """Copies the commit and its new objects from beside the clone into it. Raises NotConverged where they are too
+        large."""
         pack = self.run("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=f"{commit}\n^{parent}\n".encode())
         if pack.cut:
             raise NotConverged("refused: the revert is too large", next_step="revert by hand, or fewer paths at a time")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back to the tree of an earlier commit, in one new commit on top of what the remote has."""
+"""Reverts a branch to the tree of an earlier commit, in one new commit on top of what the remote has."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ COMMITS: t.Final = 50
 
 
 def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable[[str], None]) -> dict[str, t.Any]:
-    """The revert, made unless this is a check, and pushed where told; as a result."""
+    """The revert as a result; made unless this is a check, and pushed where asked. Raises NotConverged where the
+    branch keeps moving, or holds commits the clone has not seen."""
     _refuse_nonsense(repository, wanted)
     words = author(repository, wanted)
     known: str | None = None
     for attempt in range(1 + RETRIES):
-        say(f"asking {wanted.remote} where {wanted.branch or 'its branch'} is")
+        say(f"reading {wanted.branch or 'the default branch'} of {wanted.remote}")
         branch, tip = _brought(repository, wanted, own=not check)
         if attempt == 0:
             known = repository.ref(f"refs/remotes/{wanted.remote}/{branch}")
@@ -41,7 +42,7 @@ def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable
             return done
         known = tip
     raise NotConverged(
-        f"the branch moved {RETRIES + 1} times while it was to be reverted",
+        f"the branch moved {RETRIES + 1} times during the revert",
         on=str(repository.folder),
         next_step="keep others from pushing to it for a minute and run the same command again; nothing was pushed",
     )
@@ -82,11 +83,9 @@ def _refuse_nonsense(repository: Repository, wanted: Wanted) -> None:
     if wanted.last is not None and wanted.last < 1:
         raise BadInput(f"last {wanted.last} is not usable", next_step="give at least 1")
     if wanted.commits and wanted.paths:
-        raise BadInput("paths and commits do not go together", next_step="give paths with to or last")
+        raise BadInput("paths and commits exclude each other", next_step="give paths with to or last")
     if len(wanted.commits) > COMMITS:
-        raise BadInput(
-            f"{len(wanted.commits)} commits are too many", next_step=f"at most {COMMITS}; or go back with to"
-        )
+        raise BadInput(f"{len(wanted.commits)} commits are too many", next_step=f"at most {COMMITS}; or use to")
     if wanted.commits and repository.version < MERGES_WITHOUT_CHECKOUT:
         raise BadInput(
             "single commits cannot be reverted with this git", next_step="git 2.38 or later is needed; or use to"
@@ -99,7 +98,7 @@ def _refuse_nonsense(repository: Repository, wanted: Wanted) -> None:
 
 
 def author(repository: Repository, wanted: Wanted) -> dict[str, str]:
-    """Who commits, as git's own variables; refuses where neither the options nor git say it."""
+    """Who commits, as git's own variables. Raises BadInput where neither the options nor git name anyone."""
     words: dict[str, str] = {}
     for person in ("AUTHOR", "COMMITTER"):
         if wanted.author_name:
@@ -110,7 +109,7 @@ def author(repository: Repository, wanted: Wanted) -> dict[str, str]:
         done = repository.run("var", f"GIT_{person}_IDENT", more=words, own=True, codes=(0, 1, 128))
         if done.code != 0:
             raise BadInput(
-                "nobody is named as the author of the revert",
+                "the revert has no author",
                 on=str(repository.folder),
                 said=complaint(done).rpartition("; ")[2],
                 next_step="give author_name and author_email, or set user.name and user.email with git config",
@@ -136,7 +135,8 @@ def _brought(repository: Repository, wanted: Wanted, *, own: bool) -> tuple[str,
 def plan(
     repository: Repository, wanted: Wanted, branch: str, tip: str, known: str | None, words: Mapping[str, str]
 ) -> Plan:
-    """What has to be done to the branch as the remote has it; writes objects beside the clone only."""
+    """What has to be done to the branch as the remote has it; writes objects beside the clone only. Raises BadInput
+    where the commit is not on the branch."""
     now = _tree(repository, tip)
     if wanted.commits:
         reverted = _chosen(repository, wanted, branch, tip)
@@ -167,7 +167,7 @@ def _tree(repository: Repository, commit: str) -> str:
 
 
 def _goal(repository: Repository, wanted: Wanted, branch: str, tip: str, now: str) -> tuple[str, str]:
-    """The commit to go back to, and the tree the branch is to have."""
+    """The commit to restore, and the tree the branch is to have."""
     if wanted.to is not None:
         target = repository.commit_of(wanted.to, "to")
         return target, _goal_tree(repository, wanted, target, now)
@@ -180,9 +180,9 @@ def _goal(repository: Repository, wanted: Wanted, branch: str, tip: str, now: st
             return line[last + 1], tree
     if len(line) <= last:
         raise BadInput(
-            f"last {last} is more than branch {branch} can lose",
+            f"last {last} is more than branch {branch} can revert",
             on=str(repository.folder),
-            said=f"it consists of {count(len(line), 'commit')}",
+            said=f"it has {count(len(line), 'commit')}",
             next_step=f"give at most {len(line) - 1}",
         )
     return line[last], _goal_tree(repository, wanted, line[last], now)
@@ -202,9 +202,9 @@ def _mixed(repository: Repository, now: str, then: str, paths: tuple[str, ...]) 
         ]
         if not any(found):
             raise BadInput(
-                f"path {path!r} is neither in the branch nor in the commit to go back to",
+                f"path {path!r} is neither in the branch nor in the commit to restore",
                 on=str(repository.folder),
-                next_step="give paths from the top of the repository, without a slash in front",
+                next_step="give paths relative to the top of the repository, without a leading slash",
             )
     asked = [
         "diff-tree",
@@ -252,10 +252,10 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
         made = repository.merged(_tree(repository, commit.sha), now, before, words)
         if isinstance(made, Conflict):
             raise NotConverged(
-                f"commit {commit.sha[:10]} cannot be reverted: newer changes are in the way",
+                f"commit {commit.sha[:10]} cannot be reverted: newer changes conflict with it",
                 on=str(repository.folder),
                 said=f"{commit.subject!r} conflicts in {', '.join(made.files[:20])}",
-                next_step="revert the newer commits too, go back to a whole tree with to, or revert it by hand; "
+                next_step="revert the newer commits too, restore a whole tree with to, or revert it by hand; "
                 "nothing was written or pushed",
                 result={"conflicts": made.files, "conflicting_commit": commit.as_dict(), "pushed": False},
             )
@@ -264,7 +264,8 @@ def _without(repository: Repository, now: str, commits: list[Commit], words: dic
 
 
 def make(repository: Repository, todo: Plan, words: Mapping[str, str], *, sign: bool) -> str:
-    """The commit, beside the clone; whatever git is configured to, it is signed only where told."""
+    """The commit, beside the clone; whatever git's configuration, it is signed only where asked. Raises NotConverged
+    where it is not what was planned."""
     options = ["--gpg-sign"] if sign else ["--no-gpg-sign"]
     made = repository.text(
         "commit-tree", *options, "-p", todo.tip, "-F", "-", todo.tree, stdin=todo.message.encode(), more=dict(words)
@@ -318,12 +319,12 @@ def _pushed(repository: Repository, remote: str, todo: Plan, commit: str, before
         return False
     _keep(repository, todo.branch, commit, before)
     raise ProgramFailed(
-        f"{remote} did not take the revert of {todo.branch}",
+        f"{remote} rejected the revert of {todo.branch}",
         on=str(repository.folder),
         said=said,
         next_step=f"the commit is there as {kept(todo.branch)}. Push it to a branch of its own and have it merged: "
         f"git -C {repository.word} push {remote} {commit[:10]}:refs/heads/revert-{todo.tip[:10]}. "
-        "To go on before that, give push=false (application_push=false)",
+        "To continue before that, give push=false (application_push=false)",
         result={"commit": commit, "tree": todo.tree, "pushed": False, "branch": todo.branch},
     )
 

@@ -64,10 +64,10 @@ def message(repository: Repository, wanted: Wanted, branch: str, target: str | N
         subject = (
             f'Revert "{reverted[0].subject}"' if len(reverted) == 1 else f"Revert {count(len(reverted), 'commit')}"
         )
-        told = f"Takes back of branch {branch}:"
+        told = f"Reverts on branch {branch}:"
     else:
         subject = f"Revert to {wanted.release or target[:10]}"
-        told = f"Goes back to the tree{of_paths} of {target[:10]} ({there.subject if there else ''}) and takes back:"
+        told = f"Restores the tree{of_paths} of {target[:10]} ({there.subject if there else ''}) and reverts:"
     subject += f" for {wanted.incident}" if wanted.incident != "adhoc" else ""
     listed = [f"  {commit.sha[:10]} {commit.subject}" for commit in reverted[:LISTED]]
     if len(reverted) > LISTED:
@@ -117,7 +117,7 @@ def result(
 
 
 def _previous(repository: Repository, todo: Plan) -> str | None:
-    """What was there before: the tip, or where it has that tree already, the youngest commit below that has another."""
+    """What was there before: the tip, or where it has that tree already, the latest commit below that has another."""
     if todo.changed or todo.target is None:
         return todo.tip if todo.changed else None
     asked = ["log", "--first-parent", f"--max-count={LISTED}", "--format=%H %T", todo.tip, f"^{todo.target}"]
@@ -158,16 +158,16 @@ def _summary(
 ) -> str:
     if not todo.changed:
         there = f"the tree of {todo.target[:10]}" if todo.target else "nothing left of these commits"
-        return f"{todo.branch} has {there} already" if not wanted.paths else f"{todo.branch} has these paths so already"
+        return f"{todo.branch} already has {there}" if not wanted.paths else f"{todo.branch} already has these paths"
     paths = f"{count(len(wanted.paths), 'path')} of " if wanted.paths else ""
-    back = f", {paths}its tree back to that of {todo.target[:10]}" if todo.target else ""
+    back = f", {paths}restoring its tree to that of {todo.target[:10]}" if todo.target else ""
     what = f"{count(len(todo.reverted), 'commit')} of {todo.branch}{back}"
     if check and ready:
-        return "the revert is made already and not pushed"
+        return "the revert is already committed but not pushed"
     if check:
         return f"would revert {what}{' and push it' if wanted.push else ''}"
     if pushed:
         return f"reverted {what}: {(commit or '')[:10]}, pushed"
     how = f"git -C {repository.word} push {wanted.remote} {kept(todo.branch)}:refs/heads/{todo.branch}"
-    done = "the revert is made already" if ready else f"reverted {what}"
+    done = "the revert is already committed" if ready else f"reverted {what}"
     return f"{done}: {(commit or '')[:10]}, not pushed. To push it: {how}"

@@ -89,13 +89,13 @@ class WrongDatabase(RecoveryError):
 
 
 class MissingPrivilege(RecoveryError):
-    """The role may not do what is needed; the next step is the GRANT that mends it."""
+    """The role lacks a privilege; the next step is the GRANT that fixes it."""
 
     kind = "missing_privilege"
 
 
 class LeaseHeld(RecoveryError):
-    """Another operator is at work."""
+    """Another operator is working."""
 
     kind = "lease_held"
 
@@ -107,13 +107,13 @@ class LeaseLost(RecoveryError):
 
 
 class NotConverged(RecoveryError):
-    """The wanted state was not reached; `result` holds how far it came."""
+    """The wanted state was not reached; `result` holds the progress made."""
 
     kind = "not_reached"
 
 
 class SystemicFailure(RecoveryError):
-    """Too much is wrong for a repair row by row; nothing more was moved."""
+    """Too much is wrong to repair row by row; nothing more was moved."""
 
     kind = "systemic"
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that somebody asked for: whole or not there, safe on the disk, and never two writers in one."""
+"""Files written whole or not at all, flushed to disk, with one writer at a time."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ GIVE: t.Final = "give a path that can be written"
 def write(path: Path, data: bytes, name: str = "", *, mode: int | None = None, advice: str = GIVE) -> None:
     """Writes a file in one step: a reader meets the old one or the new one. BadInput says which `name` was given for it.
 
-    Without a mode it is that of the file of before, or what the umask leaves.
+    Without `mode` the file keeps the mode it had, or gets what the umask leaves.
     """
     with translating(path, name, advice):
         _replace(path.expanduser().resolve(), data, mode)
 
 
 def create(path: Path, data: bytes) -> bool:
-    """Writes a file that is not there yet, in one step; False where there is one, which stays as it is."""
+    """Writes a file that does not exist yet, in one step; False, with the file unchanged, where it does. Raises
+    BadInput where it cannot be written."""
     with translating(path), _written(path, data, None) as part:
         try:
             os.link(part, path)
@@ -46,7 +47,8 @@ def create(path: Path, data: bytes) -> bool:
 
 
 def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
-    """Writes what `made` makes of the bytes that are there, none if there is no file; one after the other."""
+    """Replaces a file's bytes (empty where there is no file) by what `made` returns for them; one writer at a time.
+    Raises BadInput where it cannot be written."""
     with translating(path, name):
         there = path.expanduser().resolve()
         there.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,8 @@ def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: 
 
 @contextlib.contextmanager
 def translating(path: Path, name: str = "", advice: str = GIVE) -> Generator[None]:
-    """Says what could not be written, and which parameter named it."""
+    """Raises an OSError from inside it as a BadInput that says what could not be written and which parameter named
+    it."""
     try:
         yield
     except (OSError, ValueError) as e:

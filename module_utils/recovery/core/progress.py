@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Says what is going on while it goes on, and notices when nobody wants it to go on."""
+"""Shows progress while work is under way, and notices when it is to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
 
 class Progress:
-    """A voice for live lines and the place where long work asks whether to stop."""
+    """Shows live lines, and is where long work asks whether to stop."""
 
     def __init__(self, say: Callable[[str], None] | None = None, every_seconds: float = 1.0) -> None:
         self._say = say
@@ -30,7 +30,7 @@ class Progress:
 
     @contextlib.contextmanager
     def unbroken(self) -> Generator[None]:
-        """Within it nobody who asks to stop breaks off what runs: a batch ends first."""
+        """Within it a request to stop does not interrupt a statement: the batch finishes first."""
         self.deferring = True
         try:
             yield
@@ -57,7 +57,7 @@ class Progress:
         """Raises Stopped when asked to stop, or when the process that started us is gone."""
         if self._stop_requested:
             raise Stopped(
-                "stopped as asked", next_step="run the same command again: it goes on from what was committed"
+                "stopped on request", next_step="run the same command again: it continues from the last commit"
             )
         if os.getppid() != self._parent:
             raise Stopped("stopped: the controller process is gone", next_step="run the same command again")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows and texts without secrets, and with named fields replaced by a keyed hash; pure."""
+"""Rows and texts with secrets removed, and with named fields replaced by a keyed hash; pure."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ PATH = re.compile(r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d
 class Redactor:
     """Takes secrets out of texts and rows, and masks fields; equal values of one redactor stay equal.
 
-    The key of the hash is made at random and kept nowhere, so nobody can try out values afterwards.
+    The key of the hash is random and never stored, so that nobody can guess values afterwards.
     """
 
     def __init__(self, mask: Collection[str] = PERSONAL, known: Iterable[str] = (), key: bytes | None = None) -> None:
@@ -331,7 +331,8 @@ def _named(names: str, compound: str) -> re.Pattern[str]:
 
 
 def _parsed(entry: str) -> tuple[bool, tuple[str, ...]]:
-    """Whether a field is meant from the root of a row on, and its steps in small letters; positions in arrays do not count."""
+    """Whether a field is meant from the root of a row on, and its steps in lower case; positions in arrays do not
+    count."""
     found = PATH.fullmatch(entry.strip())
     if found is None:
         raise BadInput(

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running another program: by its arguments and never through a shell, bounded in time and output, and a folder for it."""
+"""Runs another program: by its arguments and never through a shell, bounded in time and output; and a scratch folder
+for it."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """How a program ended; `code` is None where it took too long and was ended."""
+    """How a program ended; `code` is None where it took too long and was killed."""
 
     code: int | None
     out: bytes
@@ -72,9 +73,9 @@ def run(
     limit: int = 64 * MEGABYTE,
     tail: bool = False,
 ) -> Done:
-    """What the program wrote and how it ended; it and what it started are gone when this is broken off or takes too long.
+    """What the program wrote and how it ended; it and its children are gone when this is interrupted or takes too long.
 
-    It has a session of its own, so that it cannot ask at the terminal and Ctrl-C reaches it through us.
+    It has a session of its own, so that it cannot prompt at the terminal and Ctrl-C reaches it through us.
     """
     began = time.monotonic()
     with tempfile.TemporaryFile() as given:
@@ -157,7 +158,7 @@ def text(data: bytes) -> str:
 
 @contextlib.contextmanager
 def scratch(name: str) -> Generator[Path]:
-    """A folder of our own that is gone afterwards; so are those of earlier runs that were killed."""
+    """A folder of our own that is removed afterwards, as are those of earlier runs that were killed."""
     base = Path(tempfile.gettempdir())
     _sweep(base, name)
     made = Path(tempfile.mkdtemp(prefix=f".{name}-"))

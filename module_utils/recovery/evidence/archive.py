@@ -75,7 +75,7 @@ class Kept:
 
 
 class Exhibits:
-    """What is kept so far; without a folder it is only read, counted and thrown away."""
+    """The evidence archive in the making; without a folder it is only read, counted and thrown away."""
 
     def __init__(self, redactor: Redactor, folder: Path | None) -> None:
         self.files: list[dict[str, t.Any]] = []
@@ -106,9 +106,10 @@ class Exhibits:
         return number
 
     def finish(self, base: Path, about: dict[str, t.Any]) -> Kept:
-        """Writes the manifest, linked to the one before of the same incident, and gives the folder its name."""
+        """Writes the manifest, linked to the previous one of the same incident, and gives the folder its name.
+        Raises LookupError without a folder."""
         if self.folder is None:
-            raise LookupError("nothing was to be kept")
+            raise LookupError("there was nothing to keep")
         incident = str(about["incident"])
         with files.locked(base):
             before = _latest(base, incident)

@@ -128,7 +128,7 @@ def whole() -> dict[str, str | None]:
 
 
 class AbsentError(NotConverged):
-    """There is nothing to be had here, and that is no trouble."""
+    """There is nothing to read here, and that is not a problem."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,9 +239,7 @@ def _log(session: Session, redactor: redaction.Redactor) -> Iterable[bytes]:
     """The end of the server's log; what spans lines is hidden before it is cut into lines."""
     path = session.row(LOG_FILE)["path"]
     if path is None:
-        raise AbsentError(
-            "no server log", said="the server keeps no log file of its own that could be read (logging_collector)"
-        )
+        raise AbsentError("no server log", said="the server keeps no log file that can be read (logging_collector)")
     size = session.rows(LOG_SIZE, name=path.rpartition("/")[2])
     if not size:
         raise AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
@@ -287,7 +285,7 @@ def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, pro
             raise NotConverged(
                 f"could not export {contract.names().schema}.{table}",
                 on=session.where,
-                said="it took longer than it may",
+                said="it exceeded its time limit",
                 next_step="raise evidence_full_seconds, or give a shorter window",
             ) from e
 

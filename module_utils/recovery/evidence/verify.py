@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether evidence is as it was written: every file against its manifest, every manifest against its name and the next one."""
+"""Whether evidence is unaltered: every file against its manifest, every manifest against its name and the next one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Problem:
 
 @dataclasses.dataclass
 class Report:
-    """What was looked at, and every problem that was found."""
+    """What was checked, and every problem that was found."""
 
     folders: list[str] = dataclasses.field(default_factory=list[str])
     files: int = 0
@@ -63,7 +63,8 @@ class _Manifest:
 
 
 def verify(given: Path, checkpoint: Callable[[], None]) -> Report:
-    """Every folder of evidence below a folder with the chains they make; or one folder alone, without its chain."""
+    """Checks every folder of evidence below a folder with the chains they form; or one folder alone, without its
+    chain. Raises BadInput where there is none."""
     report = Report()
     try:
         if not given.is_dir():
@@ -101,9 +102,9 @@ def _folder(folder: Path, report: Report, checkpoint: Callable[[], None]) -> _Ma
         return None
     digest, found = hashlib.sha256(data).hexdigest(), NAME.fullmatch(name)
     if found is None:
-        report.wrong(name, "has another name than it was given")
+        report.wrong(name, "was renamed")
     elif not digest.startswith(found["digest"]):
-        report.wrong(name, "is tampered with: its SHA-256 does not begin as the name of the folder ends", MANIFEST)
+        report.wrong(name, "was tampered with: its SHA-256 does not match the folder's name", MANIFEST)
     try:
         manifest: dict[str, t.Any] = json.loads(data)
         if manifest["format"] != FORMAT:
@@ -113,10 +114,10 @@ def _folder(folder: Path, report: Report, checkpoint: Callable[[], None]) -> _Ma
         made = _Manifest(name, digest, str(manifest["incident"]), int(manifest["number"]), previous)
         stem = str(manifest["folder"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
-        report.wrong(name, f"is no manifest of evidence that can be read ({str(e)[:100]})", MANIFEST)
+        report.wrong(name, f"is not a readable evidence manifest ({str(e)[:100]})", MANIFEST)
         return None
     if found is not None and found["stem"] != stem:
-        report.wrong(name, f"was written as {stem}: it has been renamed or exchanged")
+        report.wrong(name, f"was written as {stem}: it has been renamed or replaced")
     for file, (size, sha256) in entries.items():
         checkpoint()
         _file(folder, file, size, sha256, report)
@@ -134,7 +135,7 @@ def _manifest_bytes(folder: Path, report: Report) -> bytes | None:
         report.wrong(folder.name, "is missing", MANIFEST)
         return None
     if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_MANIFEST:
-        report.wrong(folder.name, "is no manifest of evidence that can be read", MANIFEST)
+        report.wrong(folder.name, "is not a readable evidence manifest", MANIFEST)
         return None
     return path.read_bytes()
 
@@ -151,7 +152,7 @@ def _file(folder: Path, file: str, size: int, sha256: str, report: Report) -> No
         report.wrong(folder.name, "is missing", file)
         return
     if not stat.S_ISREG(facts.st_mode):
-        report.wrong(folder.name, "is no regular file any more", file)
+        report.wrong(folder.name, "is no longer a regular file", file)
         return
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -160,7 +161,7 @@ def _file(folder: Path, file: str, size: int, sha256: str, report: Report) -> No
     if facts.st_size < size:
         report.wrong(folder.name, f"is truncated: {facts.st_size:,} of {size:,} bytes", file)
     elif digest != sha256:
-        report.wrong(folder.name, "is tampered with: its SHA-256 is not that of the manifest", file)
+        report.wrong(folder.name, "was tampered with: its SHA-256 is not that of the manifest", file)
 
 
 def _chain(chain: Iterable[_Manifest], report: Report) -> None:
@@ -175,6 +176,8 @@ def _chain(chain: Iterable[_Manifest], report: Report) -> None:
             lost = ", ".join(map(str, range(expected, min(manifest.number, expected + 20))))
             report.wrong(manifest.folder, f"does not follow: number {lost} of {manifest.incident} is missing")
         elif manifest.previous != (before.digest if before else None):
-            after = f"manifest of {before.folder}" if before else "nothing, as the first has to"
-            report.wrong(manifest.folder, f"does not follow the {after}: out of order, or one of both is tampered with")
+            after = f"manifest of {before.folder}" if before else "start of the chain"
+            report.wrong(
+                manifest.folder, f"does not follow the {after}: out of order, or one of the two was tampered with"
+            )
         before = manifest

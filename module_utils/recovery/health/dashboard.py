@@ -92,14 +92,14 @@ QUERIES: t.Final = (
     Query(
         "ingest_freshness_view",
         HEALTH,
-        "pipeline_health is silver's alone, and corrections do not move silver's clock; gold is the time since its refresh, "
-        "however little there was to refresh",
+        "pipeline_health covers silver only, and corrections do not move silver's clock; gold is the time since its refresh, "
+        "even with nothing to refresh",
         ("bronze_staleness", "silver_staleness", "gold_staleness", "stale_gold_views", "last_load", "backlog_age"),
     ),
     Query(
         "throughput_view",
         HEALTH,
-        "counts new sales (in older deployments, events); corrections and what is loaded again do not show",
+        "counts new sales (in older deployments, events); corrections and reloaded events do not show",
         ("ingested_in_15_minutes", "loaded_in_15_minutes", "backlog_events"),
         newest="minute",
     ),
@@ -113,7 +113,7 @@ QUERIES: t.Final = (
     Query(
         "quality_alerts_view",
         QUALITY,
-        "sees one hour, takes a discount for a mismatch, and fails as a whole where a sale has a total of 0",
+        "sees one hour, counts a discount as a mismatch, and fails as a whole where a sale has a total of 0",
         ("critical_alerts", PERIOD, "older_violations"),
         gravest="severity",
         newest="processed_at",
@@ -129,7 +129,7 @@ QUERIES: t.Final = (
     Query(
         "linking_view",
         LINKING,
-        "counts lines that are too young to have been linked",
+        "counts lines too recent to have been linked",
         ("linking_coverage",),
         newest="hour",
     ),

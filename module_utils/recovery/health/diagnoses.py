@@ -31,14 +31,14 @@ TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: Rows are looked at before they move.
-SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be set aside; the same without --check does it"
+SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be quarantined; the same without --check does it"
 
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of the view of quality alerts, in words.
 SPOILED: t.Final = {
-    "EMPTY_BASKET": "silver holds baskets without lines",
-    "MISSING_LINES": "silver lacks lines of sales",
-    "NOT_A_NUMBER": "silver holds amounts that are no numbers",
+    "EMPTY_BASKET": "silver has baskets without lines",
+    "MISSING_LINES": "silver is missing lines of sales",
+    "NOT_A_NUMBER": "silver has amounts that are not numbers",
 }
 
 
@@ -88,7 +88,7 @@ def is_late(view: Freshness, *, paused: bool) -> bool:
 
 
 def is_young(drift: Drift) -> bool:
-    """Whether a release was captured so lately that what was deployed since is the first suspect."""
+    """Whether a release was captured so recently that what was deployed since is the first suspect."""
     return drift.seconds < DEPLOYED_SECONDS
 
 
@@ -112,7 +112,7 @@ def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Dia
             grants.setdefault(f"{problem.said}\n{problem.next_step}", []).append(name)
     for key, names in grants.items():
         said, _, next_step = key.partition("\n")
-        yield _cause(f"not everything can be seen ({', '.join(names)})", said, next_step)
+        yield _cause(f"insufficient privileges to see: {', '.join(names)}", said, next_step)
 
 
 def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -126,7 +126,7 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
             what = "holds Scout's refresh lock: gold cannot be refreshed"
         yield _cause(f"pid {activity.pid} {what}", activity.describe(), command)
     for activity, why in found.stuck.leave:
-        cause = f"pid {activity.pid} is in the way and this toolkit does not end it"
+        cause = f"pid {activity.pid} blocks the pipeline and this toolkit does not end it"
         yield _cause(cause, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
 
 
@@ -158,16 +158,16 @@ def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]
         evidence = f"the last ETL run failed: {said}" if failed else "every batch that holds it fails"
         yield _cause(f"{number} the ETL: event {first.event_id}, {first.reason}", evidence, RESET)
     for row in found.repeats[:1]:
-        cause = f"transaction {row['transaction_id']} stands twice in one batch, so the ETL cannot load it"
+        cause = f"duplicate transaction_id {row['transaction_id']} within one batch: the ETL cannot load it"
         yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
 
 
 def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     drift = found.drift
     if drift and "fail" in status.values():
-        cause = f"the schema is not that of release {drift.release}, captured {in_words(drift.seconds)} ago"
+        cause = f"the schema differs from that of release {drift.release}, captured {in_words(drift.seconds)} ago"
         command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
-        advice = f"if that deployment is to blame: {command} shows the way back"
+        advice = f"if that deployment is to blame: {command} previews the rollback"
         yield _cause(cause, drift.changes.first(), advice, blocks=is_young(drift))
 
 
@@ -176,7 +176,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
         said = message_of(found.runs[0])
-        yield _cause("the ETL job fails", said, f"mend what PostgreSQL names, then {RESET}")
+        yield _cause("the ETL job fails", said, f"fix what PostgreSQL reports, then {RESET}")
     elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
         waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"
         if found.runs or "runs" in found.problems:
@@ -213,11 +213,11 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     if found.older and (found.older["negative"] or found.older["empty"]):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
-            f"for example {found.older['sample']}; the acceptance gate refuses them at any age"
+            f"for example {found.older['sample']}; the acceptance gate fails on them at any age"
         )
         yield _cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
     if status.get("bronze_staleness") in ("warn", "fail"):
-        evidence = f"the newest is {in_words((found.bronze_minutes or 0) * 60)} old"
+        evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
         look = "look at the edge function and its sources, not at the database"
         yield _cause("no new event arrives", evidence, look, blocks=False)
     if status.get("linking_coverage") in ("warn", "fail"):
@@ -228,8 +228,8 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         evidence = (
             f"{count(found.dead_letters, 'entry', 'entries')} in {contract.names().dead_letters} without resolved_at"
         )
-        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is mended, {REDRIVE}"
-        yield _cause("dead letters wait for someone", evidence, look, blocks=False)
+        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is fixed, {REDRIVE}"
+        yield _cause("unresolved dead letters", evidence, look, blocks=False)
 
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -47,7 +47,7 @@ def families(pipeline: str, assessment: Mapping[str, t.Any], at: float) -> list[
     """What an assessment says, as metrics; one that failed says only that it did, and when. What is unknown is left out."""
     made = _Families(pipeline)
     up = bool(assessment) and not assessment.get("failed") and "indicators" in assessment
-    made.add(UP, "Whether the latest assessment came to a result.", float(up))
+    made.add(UP, "Whether the latest assessment completed.", float(up))
     made.add(ASSESSED_AT, "When the latest assessment ended, with or without a result.", at)
     if not up:
         return made.all
@@ -206,7 +206,8 @@ def render(metrics: list[Metric]) -> bytes:
 
 
 def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seconds: float) -> int:
-    """Writes one pipeline's metrics into a file, whole or not at all, beside those of others; the number of samples in it."""
+    """Writes one pipeline's metrics into a file, whole or not at all, beside those of others; returns the number of
+    samples in it. Raises BadInput where the file cannot be used."""
     _require_client()
     path = Path(name).expanduser()
     if path.suffix != ".prom":

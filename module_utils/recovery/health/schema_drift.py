@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the schema differs from the youngest release that was captured: what a deployment may have broken."""
+"""How the schema differs from the latest release that was captured: what a deployment may have broken."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item("stop_ingestion", "ingestion stopped", ("pause",)),
             Item(
                 "quarantine",
-                "suspect data set aside",
+                "suspect data quarantined",
                 ("quarantine", "cleanup", "drain", "window"),
                 ("moved", "poison"),
             ),
@@ -87,7 +87,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
         "45+",
         (
             Item("apply_fix", "fix applied", FIXES),
-            Item("reprocess", "affected data processed again", ("window", "redrive", "drain")),
+            Item("reprocess", "affected data reprocessed", ("window", "redrive", "drain")),
             Item("acceptance_gate", "acceptance gate passed", ("gate",), ("ok",)),
             Item("resume_ingestion", "ingestion resumed", ("resume",)),
             Item("monitor_recovery", "recovery watched", ("watch",)),

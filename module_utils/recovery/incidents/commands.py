@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of an incident as orders are given: what is meant, what is written, and what the result says."""
+"""Commands on the record of an incident: what is meant, what is written, and what the result says."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ KEPT: t.Final = {
 
 
 def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Opens, notes, updates or closes; in check mode says what that would come to."""
+    """Opens, notes, updates or closes; in check mode says what that would do. Raises BadInput for a name that means
+    no incident, NotConverged where the plan refuses."""
     want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
-        raise BadInput(f"incident {want.given!r} would be taken for none", next_step="give it another name")
+        raise BadInput(f"incident {want.given!r} would be read as no incident", next_step="give it another name")
     ledger = _ledger(call, params)
     session = call.session
     takes_lease = params["state"] in ("opened", "closed")
@@ -64,7 +65,7 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
     notes: list[str] = []
     if want.hidden:
         names = ", ".join(want.hidden)
-        notes.append(f"what looks like a secret is left out of {names}: *** stands in the record in its place")
+        notes.append(f"what looks like a secret is left out of {names}: the record shows *** instead")
     if todo.changed and not call.check:
         name = todo.incident
         held = (
@@ -88,15 +89,15 @@ def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
         with session.read():
             record = incidents_record.read(session, todo.incident)
         if record is None:
-            raise LookupError("an incident that was just written is not there")
+            raise LookupError("an incident that was just written was not found")
     shown = timeline.described(record)
-    news = timeline.untold(record.entries, NEWS.get(params["state"], ""))
+    news = timeline.unnotified(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
         "operation": "incident",
         "changed": todo.changed,
-        "untold": news is not None,
-        "untold_channels": list(news.channels) if news else [],
+        "unnotified": news is not None,
+        "unnotified_channels": list(news.channels) if news else [],
         "news": news.text if news else "",
         "warnings": [*todo.warnings, *notes, *ledger.warnings],
         "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
@@ -186,7 +187,7 @@ def _line(record: timeline.Record | None) -> Result:
 
 
 def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Keeps in the ledger what a look at the pipeline came to, where an incident is open."""
+    """Records in the ledger what a check of the pipeline found, where an incident is open."""
     found, action = params["found"], params["looked"]
     nothing: Result = {"operation": "incident_seen", "changed": False, "run_id": None, "warnings": []}
     with call.session.read():
@@ -197,7 +198,11 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
-        return {**nothing, "incident": open_one, "summary": f"would note the {action}" if about else "nothing was seen"}
+        return {
+            **nothing,
+            "incident": open_one,
+            "summary": f"would note the {action}" if about else "nothing was observed",
+        }
     run = runs.begin(ledger, action, {})
     run.effects.update(about)
     runs.end(run, None)
@@ -205,7 +210,7 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Keeps in the record who was told what, and who could not be; also of an incident that was just closed."""
+    """Records who was notified of what, and who could not be; also of an incident that was just closed."""
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
     unsent: list[Mapping[str, str]] = found.get("unsent") or []
@@ -215,10 +220,10 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
         name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
         record = incidents_record.read(session, name) if name else None
     if record is None or not (sent or unsent):
-        why = "nobody was told" if record else "no incident is on record"
+        why = "nobody was notified" if record else "no incident is on record"
         return {**nothing, "incident": name if record else None, "summary": why}
     if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
-        return {**nothing, "incident": name, "summary": f"{name} has it that they could not be told"}
+        return {**nothing, "incident": name, "summary": f"{name} already records that they could not be notified"}
     names = [str(channel) for channel in sent] or ["nobody"]
     text = (options.clean(str(found.get("message") or "")[: options.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"
@@ -238,7 +243,8 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
 
 
 def told(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """The story of an incident, or that there is none."""
+    """The story of an incident. Raises NotConverged where it was never opened, MissingPrivilege where the ledger
+    cannot be read."""
     zone = timeline.zone_of(params["time_zone"])
     session = call.session
     record: timeline.Record | None = None
@@ -289,7 +295,7 @@ def _nothing_to_report(where: str, given: str) -> NotConverged:
 def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> Result:
     """The runbook's template filled in, with its pictures; what cannot be drawn is said in it."""
     session = call.session
-    with attempting("could not read what the report tells", on=session.where), session.read():
+    with attempting("could not read the report's data", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
     story = build.ReportInput(record, facts, session.where, zone)
     made: Result = build.build(story) | {"charts": [], "no_charts": ""}

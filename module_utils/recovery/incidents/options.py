@@ -57,7 +57,8 @@ class Wanted:
 
 
 def clean(text: str | None, name: str, *, one_line: bool = False) -> str | None:
-    """The text without what would disturb a terminal or a message; None where nothing is left of it."""
+    """The text without what would disturb a terminal or a message; None where nothing is left of it. Raises BadInput
+    where it is too long."""
     if text is None:
         return None
     made = "".join(
@@ -73,7 +74,7 @@ def clean(text: str | None, name: str, *, one_line: bool = False) -> str | None:
 
 
 def severities(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """The team's severities, or the runbook's where it has none; refuses what cannot be one."""
+    """The team's severities, or the runbook's where it has none. Raises BadInput for what cannot be one."""
     made: dict[str, dict[str, t.Any]] = {}
     for name, terms in (given or SEVERITIES).items():
         values = t.cast("dict[str, t.Any]", terms) if isinstance(terms, dict) else {}
@@ -90,7 +91,8 @@ def severities(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
 
 
 def wanted(params: Mapping[str, t.Any], secrets: Iterable[str] = ()) -> Wanted:
-    """The options, checked, with no secret in any text; reads nothing."""
+    """The options, checked, with no secret in any text; reads nothing. Raises BadInput, naming it, for one that
+    cannot be used."""
     known = severities(params["severities"])
     # A record is told to people, and nothing of it can be removed.
     redactor = redaction.Redactor((), secrets)
@@ -107,13 +109,13 @@ def wanted(params: Mapping[str, t.Any], secrets: Iterable[str] = ()) -> Wanted:
         raise BadInput(f"severity {severity[:40]!r} is not known", next_step=f"give one of {', '.join(known)}")
     if words := clean(params["stray_words"], "stray_words", one_line=True):
         raise BadInput(
-            f"the words {words[:80]!r} stand outside of quotes and would be lost",
+            f"the words {words[:80]!r} are outside the quotes and would be lost",
             next_step='quote a text twice: -e "text=\'…\'", or give JSON: -e \'{"text": "…"}\'',
         )
     settles: str | None = params["settles"] or None
     if settles is not None and settles not in checklist.NAMES:
         raise BadInput(
-            f"settles {settles[:40]!r} is no item of the checklist",
+            f"settles {settles[:40]!r} is not a checklist item",
             next_step=f"give one of {', '.join(checklist.NAMES)}",
         )
     minutes: float | None = params["next_update_minutes"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What opening, telling, changing and closing an incident comes to, from what there is and what is wanted; pure."""
+"""What opening, noting, updating and closing an incident would write, from what there is and what is wanted; pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Todo:
 
 
 def to_open(look: Look, want: Wanted, where: str) -> Todo:
-    """Opens it unless it is open; refuses a second one beside another."""
+    """Opens it unless it is open. Raises NotConverged for a second one beside another."""
     name = look.free_name if want.given == ADHOC else want.given
     there = look.in_force
     if there is not None and look.record is not None and look.record.row["incident"] == there["incident"]:
@@ -88,7 +88,7 @@ def to_open(look: Look, want: Wanted, where: str) -> Todo:
     details = {"title": want.title, "severity": want.severity, **want.terms}
     details |= {"next_update_at": line["next_update_at"].isoformat()} if line["next_update_at"] else {}
     told = ", ".join(want.terms["escalation"])
-    summary = f"opened {name}, {want.severity}: {want.title}" + (f"; tell {told}" if told else "")
+    summary = f"opened {name}, {want.severity}: {want.title}" + (f"; notify {told}" if told else "")
     return Todo(name, line, (Entry("opened", str(want.title), details),), opens=True, summary=summary)
 
 
@@ -121,7 +121,8 @@ def _last_note(record: Record, item: str | None) -> str | None:
 
 
 def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
-    """Changes severity and title, tells a new state, promises the next update and adopts runs."""
+    """Changes severity and title, states the news, promises the next update and adopts runs. Raises NotConverged for a
+    closed incident, or runs of another one."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"] and (want.title or want.severity or want.text or want.minutes):
         raise NotConverged(
@@ -136,7 +137,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
             f"refused to adopt run {run['run_id']}",
             on=where,
             said=f"it was done for {run['incident']}",
-            next_step="adopt only runs that were done for no incident: runs.yml shows of which they are",
+            next_step="adopt only runs that were done for no incident: runs.yml shows the incident of each",
         )
     line, parts, details = dict(row), list[str](), dict[str, t.Any]()
     if want.severity and want.severity != row["severity"]:
@@ -154,7 +155,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
         actions = ", ".join(run["action"] for run in look.runs if run["run_id"] in ids)
         entries.append(Entry("adopted", f"{count(len(ids), 'run')}: {actions}", {"runs": list(ids)}))
         parts.append(f"adopted {count(len(ids), 'run')}")
-    summary = f"updated {name}: {'; '.join(parts)}" if parts else f"{name} is as wanted"
+    summary = f"updated {name}: {'; '.join(parts)}" if parts else f"{name} is up to date"
     return Todo(name, line, tuple(entries), adopts=ids, summary=summary)
 
 
@@ -179,7 +180,7 @@ def _tell(record: Record, look: Look, want: Wanted, line: Row, parts: list[str],
 
 
 def to_close(record: Record, look: Look, want: Wanted, where: str) -> Todo:
-    """Closes it; refuses while it keeps ingestion paused, or while the gate does not pass."""
+    """Closes it. Raises NotConverged while it keeps ingestion paused, or while the gate does not pass."""
     row, name = record.row, record.row["incident"]
     if row["closed_at"]:
         return Todo(name, row, summary=f"{name} was closed {to_the_minute(row['closed_at'])} by {row['closed_by']}")
@@ -219,7 +220,7 @@ def _unfinished(record: Record) -> list[str]:
         return []
     named = ", ".join(f"{run['action']} of {run['actor']} ({run['run_id']})" for run in begun[:3])
     more = f" and {len(begun) - 3} more" if len(begun) > 3 else ""
-    return [f"not at its end: {named}{more}; runs.yml lists what was done"]
+    return [f"not finished: {named}{more}; runs.yml lists what was done"]
 
 
 def _verdict(record: Record, want: Wanted) -> Mapping[str, t.Any]:

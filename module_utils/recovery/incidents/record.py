@@ -129,7 +129,7 @@ def look(
     ids: Sequence[str] = (),
     since: datetime.datetime | None = None,
 ) -> Look:
-    """What there is; inside the caller's transaction."""
+    """What there is; inside the caller's transaction. Raises BadInput for a run the ledger does not have."""
     session = ledger.session
     name = meant(session, given, latest=latest)
     wanted = session.rows(NAMED_RUNS, ids=list(ids)) if ids else []
@@ -177,7 +177,7 @@ def _only(line: Row, *names: str) -> Row:
 
 @contextlib.contextmanager
 def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: bool) -> Generator[list[str]]:
-    """Nobody else is at work within it; gives warnings to add to."""
+    """Nobody else is working within it; gives warnings to add to."""
     session = ledger.session
     own: lease.Lease | None = None
     if token is None:
@@ -196,14 +196,14 @@ def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: b
 
 
 def refuse_lease_held(ledger: Ledger, *, token: int | None, takeover: bool) -> None:
-    """What taking the lease would say, without taking it; inside the caller's transaction."""
+    """Raises LeaseHeld where taking the lease would, without taking it; inside the caller's transaction."""
     seen = lease.read(ledger) if token is None and not takeover else None
     if seen and seen["held"] and not holder_is_dead(seen, ledger.controller):
         raise lease.held_by(seen, ledger.session.where)
 
 
 def write(ledger: Ledger, todo: Todo) -> None:
-    """Writes what was planned, translating what PostgreSQL says of two at once."""
+    """Writes what was planned. Raises NotConverged where another incident was opened at the same moment."""
     session = ledger.session
     with attempting(f"could not write to the record of {todo.incident}", on=session.where):
         try:

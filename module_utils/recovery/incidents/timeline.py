@@ -72,7 +72,8 @@ def described(record: Record) -> Row:
 
 
 def severity_terms(entries: list[Row]) -> Mapping[str, t.Any]:
-    """What the severity in force meant when it was set: within how many minutes somebody responds, and who is told."""
+    """What the severity in force meant when it was set: within how many minutes somebody responds, and who is
+    notified."""
     none: dict[str, t.Any] = {}
     return next((e["details"] for e in reversed(entries) if "response_minutes" in e["details"]), none)
 
@@ -104,13 +105,14 @@ def overdue(record: Record) -> list[Row]:
 
 @dataclasses.dataclass(frozen=True)
 class News:
-    """What people have still to hear, besides how things stand, and which channels; where none was told, all of them."""
+    """What people have yet to hear, besides how things stand, and which channels; where none was notified, all of
+    them."""
 
     text: str
     channels: tuple[str, ...] = ()
 
 
-def untold(entries: Sequence[Row], kind: str) -> News | None:
+def unnotified(entries: Sequence[Row], kind: str) -> News | None:
     """The news of the last entry of a kind; None once each channel that was to hear of it has."""
     told: set[str] = set()
     failed: dict[str, None] = {}
@@ -125,7 +127,7 @@ def untold(entries: Sequence[Row], kind: str) -> News | None:
 
 
 def failed_last(entries: Sequence[Row]) -> list[str]:
-    """Which channels could not be told when people were told last."""
+    """Which channels could not be notified when people were last notified."""
     told = [entry for entry in entries if entry["kind"] == "notified"]
     return _unsent(told[-1]) if told else []
 
@@ -152,7 +154,7 @@ def overdue_words(late: Mapping[str, t.Any]) -> str:
 
 
 def zone_of(name: str | None) -> zoneinfo.ZoneInfo | None:
-    """The team's zone; refuses one that is not known here."""
+    """The team's time zone. Raises BadInput for one that is not known here."""
     if not name:
         return None
     try:
@@ -199,7 +201,7 @@ def _ran(run: Mapping[str, t.Any]) -> Row:
         why += f": {error['said']}" if error.get("said") else ""
         effect = "; ".join(part for part in (f"{run['status']}: {why}" if why else run["status"], effect) if part)
     elif run["status"] == "running":
-        effect = "; ".join(part for part in ("not at its end", effect) if part)
+        effect = "; ".join(part for part in ("not finished", effect) if part)
     return _event(
         run["started_at"],
         run["actor"],
@@ -243,7 +245,7 @@ def _cleared(effects: Mapping[str, t.Any], _about: Row) -> str:
 def _drained(effects: Mapping[str, t.Any], _about: Row) -> str:
     parts = [f"{count(effects['loaded'], 'event')} loaded"] if effects.get("loaded") else []
     poison: list[t.Any] = effects.get("poison") or []
-    parts += [f"{count(len(poison), 'poison event')} set aside"] if poison else []
+    parts += [f"{count(len(poison), 'poison event')} quarantined"] if poison else []
     return ", ".join(parts)
 
 
@@ -256,7 +258,7 @@ def _refreshed(effects: Mapping[str, t.Any], _about: Row) -> str:
 def _moved(effects: Mapping[str, t.Any], _about: Row) -> str:
     moved: Mapping[str, int] = effects.get("moved") or {}
     parts = [count(moved[name], name.removesuffix("s")) for name in MOVED if moved.get(name)]
-    return f"{', '.join(parts)} set aside" if parts else ""
+    return f"{', '.join(parts)} quarantined" if parts else ""
 
 
 def _looked(effects: Mapping[str, t.Any], _about: Row) -> str:
@@ -282,7 +284,7 @@ def _deployed(effects: Mapping[str, t.Any], _about: Row) -> str:
 
 
 def _undone(effects: Mapping[str, t.Any], about: Row) -> str:
-    text = f"took back run {about['undoes']}" if about["undoes"] else ""
+    text = f"undid run {about['undoes']}" if about["undoes"] else ""
     return "; ".join(part for part in (text, _counted(effects, about)) if part)
 
 

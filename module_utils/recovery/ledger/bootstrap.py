@@ -42,7 +42,8 @@ FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
 
 
 def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for reading: used where it exists, never created."""
+    """The ledger for reading: used where it exists, never created. Raises MissingPrivilege where it is required and
+    the role may not use it."""
     check_incident(incident)
     state: Row = {"ready": False} if mode == "off" else _state(session)
     if mode == "required" and not (state["ready"] or state["creatable"]):
@@ -51,7 +52,8 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
 
 
 def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for writing: created on first use where permitted; `required` fails where it cannot be."""
+    """The ledger for writing: created on first use where permitted. Raises MissingPrivilege where it is required and
+    cannot be created or used."""
     check_incident(incident)
     ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
     if mode != "off" and not ledger.present:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is at the keyboard, in which process, and whether another such process still lives."""
+"""Who is at the keyboard, in which process, and whether another such process is still alive."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The runs of the ledger for somebody who looks for the one to take back."""
+"""The runs of the ledger, to find the one to undo."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def described(row: Row) -> Row:
     poison: list[t.Any] = effects.get("poison") or []
     counts = {name: effects[name] for name in MOVED if effects.get(name)}
     if poison:
-        counts["isolated"] = len(poison)
+        counts["quarantined"] = len(poison)
     why_not = _why_not(row, effects, poison)
     shown = {name: value for name, value in row.items() if name != "effects"}
     times = {name: row[name].isoformat() if row[name] else None for name in ("started_at", "finished_at")}
@@ -63,7 +63,7 @@ def described(row: Row) -> Row:
 
 
 def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | None:
-    """Why a run cannot be taken back, or None when it can."""
+    """Why a run cannot be undone, or None when it can."""
     if row["undone_by"]:
         return f"undone by {row['undone_by']}"
     if row["action"] not in UNDOABLE or (row["action"] == "drain" and not poison):

@@ -81,7 +81,8 @@ def acquire(
     seconds: int = LEASE_SECONDS,
     holder: Controller | None = None,
 ) -> Lease | None:
-    """Takes the lease, or refuses with the holder's name; a holder whose process is dead does not count.
+    """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotConverged where
+    someone else takes it at the same moment.
 
     Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.
     """
@@ -95,8 +96,7 @@ def acquire(
             dead = holder_is_dead(seen, here)
             if not dead and not takeover:
                 raise held_by(seen, session.where)
-            why = "its process is gone" if dead else "takeover was asked for"
-            note = f"took over the lease of {seen['owner']} (incident {seen['incident']}): {why}"
+            note = _reclaimed(seen, here, dead=dead)
         token = session.rows(
             TAKE_LEASE,
             name=LEASE,
@@ -114,21 +114,30 @@ def acquire(
                 "could not take the lease",
                 on=session.where,
                 said="someone else took it at the same moment",
-                next_step="assess.yml shows who is at work",
+                next_step="assess.yml shows who is working",
             )
     return Lease(token[0]["token"], run_id, note)
+
+
+def _reclaimed(lease: Row, here: Controller, *, dead: bool) -> str:
+    """Whose lease this run takes, and why it may."""
+    run = f"run of {lease['acquired_at']:%H:%M} UTC (incident {lease['incident']})"
+    if dead and lease["owner"] == here.actor:
+        return f"reclaimed the lease of your interrupted {run}"
+    why = "its process is gone" if dead else "takeover was requested"
+    return f"reclaimed the lease of {lease['owner']}, {run}: {why}"
 
 
 def held_by(lease: Row, where: str) -> LeaseHeld:
     """The refusal a second operator sees."""
     since = to_the_second(lease["acquired_at"])
     return LeaseHeld(
-        "refused to start beside another run",
+        "refused to start while another run is active",
         on=where,
-        said=f"{lease['owner']} is at work on incident {lease['incident']} since {since}",
+        said=f"{lease['owner']} has been working on incident {lease['incident']} since {since}",
         next_step=(
             f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true "
-            f"(the lease falls free by itself in {in_words(max(0.0, lease['seconds_left']))})"
+            f"(the lease expires by itself in {in_words(max(0.0, lease['seconds_left']))})"
         ),
         result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
     )
@@ -140,16 +149,16 @@ def fence_with(session: Session, token: int) -> None:
     def fence() -> None:
         if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
             raise LeaseLost(
-                "stopped: the lease was taken over or released while this run worked",
+                "stopped: the lease was taken over or released while this run was active",
                 on=session.where,
-                next_step="assess.yml shows who is at work now; nothing of the last step was committed",
+                next_step="assess.yml shows who is working now; nothing of the last step was committed",
             )
 
     session.fence = fence
 
 
 def release(ledger: Ledger, token: int) -> bool:
-    """Frees the lease if it is still ours; says whether it was."""
+    """Releases the lease if it is still ours; says whether it was."""
     if not ledger.present:
         return False
     session = ledger.session

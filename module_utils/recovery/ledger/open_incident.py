@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which incident a module works for: the one that was named, else the one that is open in its database."""
+"""Which incident a module works for: the one named, else the one open in its database."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pauses of ingestion, and what each has to give back."""
+"""Pauses of ingestion, and what each has to re-enable."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def save_pause(ledger: Ledger, run: Run, jobs: list[Row], *, switched: bool) -> 
 
 
 def set_pause_jobs(ledger: Ledger, pause: Pause, jobs: list[Row]) -> None:
-    """Records what the pause has to give back from now on; in the transaction that changes it."""
+    """Records what the pause has to re-enable from now on; in the transaction that changes it."""
     ledger.session.execute(UPDATE_PAUSE, pause_id=pause.pause_id, jobs=Jsonb(jobs), switched=pause.switched)
 
 
 def close_pause(ledger: Ledger, run: Run, pause: Pause) -> None:
-    """Ends a pause; in the transaction that gives the jobs back."""
+    """Ends a pause; in the transaction that re-enables the jobs."""
     if ledger.present:
         ledger.session.execute(CLOSE_PAUSE, pause_id=pause.pause_id, actor=ledger.controller.actor, run_id=run.run_id)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who did what when, and what a pause has to give back: schema scout_ops."""
+"""Who did what when, and what a pause has to re-enable: schema scout_ops."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class Run:
             self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(self.effects))
 
     def close(self) -> None:
-        """From now on the same words begin a new run instead of going on with this one; inside the caller's transaction."""
+        """From now on a run with the same parameters is a new one instead of continuing this one; inside the
+        caller's transaction."""
         self.ledger.session.execute(CLOSE_RUN, run_id=self.run_id)
 
 
@@ -91,9 +92,11 @@ def operation(
     asked: dict[str, t.Any] | None = None,
     undoes: str | None = None,
 ) -> Generator[Run]:
-    """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts.
+    """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts. Raises
+    LeaseHeld where someone else holds it.
 
-    Where `asked` is given and such a run was interrupted, it is this run again, with the parameters and effects it had.
+    Where `asked` is given and such a run was interrupted, this continues that run, with the parameters and effects it
+    had.
     """
     session = ledger.session
     run = Run(ledger, str(uuid.uuid4()))
@@ -125,7 +128,8 @@ def operation(
 
 
 def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
-    """The line of a run that changes nothing of the pipeline: it takes no lease, however long it lasts. `end` closes it."""
+    """Opens the ledger line of a run that changes nothing in the pipeline: it takes no lease, however long it lasts.
+    `end` closes it."""
     run = Run(ledger, str(uuid.uuid4()))
     if ledger.present:
         with attempting("could not write to the ledger", on=ledger.session.where), ledger.session.write():
@@ -147,7 +151,7 @@ def _start(
     *,
     joined: bool,
 ) -> None:
-    """Opens the run's line, or that of the interrupted run it goes on with."""
+    """Opens the run's line, or that of the interrupted run it continues."""
     ledger = run.ledger
     lease = ledger_lease.read(ledger)
     values = {
@@ -173,13 +177,13 @@ def _start(
 
 
 def interrupted(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> Row | None:
-    """The run that was asked for in these words and did not come to its end, if it is the youngest such."""
+    """The run with these parameters that did not finish, if it is the latest such run."""
     found = ledger.session.rows(INTERRUPTED, action=action, asked=Jsonb(asked)) if ledger.present else []
     return found[0] if found else None
 
 
 def in_force(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> str | None:
-    """The run that was asked for in these words, came to its end and has not been undone."""
+    """The run with these parameters that finished and has not been undone."""
     found = ledger.session.rows(IN_FORCE, action=action, asked=Jsonb(asked)) if ledger.present else []
     return found[0]["run_id"] if found else None
 

@@ -73,8 +73,8 @@ COMMENT ON COLUMN scout_ops.leases.host_key IS 'The machine, boot and pid namesp
 COMMENT ON COLUMN scout_ops.leases.pid IS 'The controller process of the holder';
 COMMENT ON COLUMN scout_ops.leases.process_started IS 'When that process started, in its kernel''s ticks: guards against pid reuse';
 COMMENT ON COLUMN scout_ops.leases.acquired_at IS 'When it was acquired';
-COMMENT ON COLUMN scout_ops.leases.ttl_seconds IS 'After how many seconds without a write it falls free';
-COMMENT ON COLUMN scout_ops.leases.expires_at IS 'When it falls free by itself unless renewed; every write renews it';
+COMMENT ON COLUMN scout_ops.leases.ttl_seconds IS 'After how many seconds without a write it expires';
+COMMENT ON COLUMN scout_ops.leases.expires_at IS 'When it expires unless renewed; every write renews it';
 
 CREATE TABLE scout_ops.pauses (
     pause_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -89,7 +89,7 @@ CREATE TABLE scout_ops.pauses (
     resume_run_id uuid
 );
 CREATE UNIQUE INDEX pauses_one_open ON scout_ops.pauses ((true)) WHERE resumed_at IS NULL;
-COMMENT ON TABLE scout_ops.pauses IS 'What each pause changed, so that resume gives back exactly that';
+COMMENT ON TABLE scout_ops.pauses IS 'What each pause changed, so that resume restores exactly that';
 COMMENT ON COLUMN scout_ops.pauses.pause_id IS 'Identifies the pause';
 COMMENT ON COLUMN scout_ops.pauses.run_id IS 'The run that paused';
 COMMENT ON COLUMN scout_ops.pauses.incident IS 'The incident it was paused for';
@@ -106,20 +106,20 @@ ALTER TABLE scout_ops.runs ADD COLUMN asked jsonb, ADD COLUMN undoes uuid, ADD C
 COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo';
 COMMENT ON COLUMN scout_ops.runs.parameters IS 'Its options, without secrets; of a move the frozen selection';
-COMMENT ON COLUMN scout_ops.runs.asked IS 'The options of a move as they were given: the same options go on with an interrupted run';
-COMMENT ON COLUMN scout_ops.runs.undoes IS 'The run that this one takes back';
-COMMENT ON COLUMN scout_ops.runs.undone_by IS 'The run that has taken this one back';
+COMMENT ON COLUMN scout_ops.runs.asked IS 'The options of a move as they were given: the same options continue an interrupted run';
+COMMENT ON COLUMN scout_ops.runs.undoes IS 'The run that this one undoes';
+COMMENT ON COLUMN scout_ops.runs.undone_by IS 'The run that has undone this one';
 
-CREATE TABLE scout_ops.kin (
+CREATE TABLE scout_ops.related_events (
     run_id uuid NOT NULL,
     transaction_id text NOT NULL,
     event_id uuid NOT NULL,
     PRIMARY KEY (run_id, transaction_id, event_id)
 );
-COMMENT ON TABLE scout_ops.kin IS 'While a move lasts: the events of transactions that several events feed';
-COMMENT ON COLUMN scout_ops.kin.run_id IS 'The run that moves';
-COMMENT ON COLUMN scout_ops.kin.transaction_id IS 'The transaction';
-COMMENT ON COLUMN scout_ops.kin.event_id IS
+COMMENT ON TABLE scout_ops.related_events IS 'During a move: related events, of transactions that several events feed';
+COMMENT ON COLUMN scout_ops.related_events.run_id IS 'The run that moves';
+COMMENT ON COLUMN scout_ops.related_events.transaction_id IS 'The transaction';
+COMMENT ON COLUMN scout_ops.related_events.event_id IS
     'An event that names it; the run''s own id marks the transaction itself, a dead letter''s id one that comes back';
 
 CREATE TABLE scout_ops.images (
@@ -139,10 +139,10 @@ COMMENT ON COLUMN scout_ops.images.item IS 'Identifies the item; in the order of
 COMMENT ON COLUMN scout_ops.images.run_id IS 'The run that did it';
 COMMENT ON COLUMN scout_ops.images.dlq_id IS 'The dead letter it came from';
 COMMENT ON COLUMN scout_ops.images.event_id IS 'The event it is about';
-COMMENT ON COLUMN scout_ops.images.transaction_id IS 'The transaction it is about; items of one go together';
+COMMENT ON COLUMN scout_ops.images.transaction_id IS 'The transaction it is about; items of the same one are undone together';
 COMMENT ON COLUMN scout_ops.images.removed IS 'Images of the rows it removed, by table';
 COMMENT ON COLUMN scout_ops.images.added IS 'Images of the rows it put there, by table';
-COMMENT ON COLUMN scout_ops.images.taken_back_by IS 'The run that took this item back; NULL while it is in force';
+COMMENT ON COLUMN scout_ops.images.taken_back_by IS 'The run that undid this item; NULL while it is in force';
 """,
     """
 COMMENT ON COLUMN scout_ops.runs.action IS
@@ -155,9 +155,9 @@ CREATE TABLE scout_ops.todo (
     events uuid[] NOT NULL,
     PRIMARY KEY (run_id, place)
 );
-COMMENT ON TABLE scout_ops.todo IS 'While a window is recovered: what is still to be made again';
+COMMENT ON TABLE scout_ops.todo IS 'While a window is recovered: what is still to be rebuilt';
 COMMENT ON COLUMN scout_ops.todo.run_id IS 'The run that recovers';
-COMMENT ON COLUMN scout_ops.todo.place IS 'Its turn, in the order in which the events came';
+COMMENT ON COLUMN scout_ops.todo.place IS 'Its turn, in the order in which the events arrived';
 COMMENT ON COLUMN scout_ops.todo.unit IS 'The transaction; NULL for events that are not about one, or that look malformed';
 COMMENT ON COLUMN scout_ops.todo.events IS 'The events it is made of, first to last';
 """,
@@ -176,15 +176,15 @@ CREATE TABLE scout_ops.samples (
     statuses jsonb NOT NULL,
     PRIMARY KEY (run_id, number)
 );
-COMMENT ON TABLE scout_ops.samples IS 'What a watch saw, look by look';
+COMMENT ON TABLE scout_ops.samples IS 'What a watch observed, sample by sample';
 COMMENT ON COLUMN scout_ops.samples.run_id IS 'The run that watched';
 COMMENT ON COLUMN scout_ops.samples.number IS 'Its place among the samples of the run, from 1';
 COMMENT ON COLUMN scout_ops.samples.at IS 'When it was taken, by the clock of the database';
 COMMENT ON COLUMN scout_ops.samples.verdict IS
     'healthy, degraded, failing, paused; inconclusive where the pipeline could not be judged, or not be reached';
-COMMENT ON COLUMN scout_ops.samples.reason IS 'What was not as it should be, or why nothing could be seen';
+COMMENT ON COLUMN scout_ops.samples.reason IS 'What was not as it should be, or why nothing could be observed';
 COMMENT ON COLUMN scout_ops.samples.state IS 'Of ingestion: running, paused or unknown';
-COMMENT ON COLUMN scout_ops.samples.figures IS 'Every indicator by name, in its unit; null where it could not be had';
+COMMENT ON COLUMN scout_ops.samples.figures IS 'Every indicator by name, in its unit; null where it could not be read';
 COMMENT ON COLUMN scout_ops.samples.statuses IS 'The judgement of each: ok, warn, fail, unknown';
 """,
     """
@@ -218,7 +218,7 @@ COMMENT ON COLUMN scout_ops.releases.run_id IS 'The run that captured it';
 COMMENT ON COLUMN scout_ops.releases.git_commit IS 'The commit of the application that belongs to it; NULL where none was named';
 COMMENT ON COLUMN scout_ops.releases.protect IS 'What was to be saved of the data, as it was asked for';
 COMMENT ON COLUMN scout_ops.releases.document IS 'The capture as its file has it: docs/release-capture.md';
-COMMENT ON COLUMN scout_ops.releases.superseded_at IS 'When another took its place; NULL while it is the current one of its release';
+COMMENT ON COLUMN scout_ops.releases.superseded_at IS 'When another replaced it; NULL while it is the current one of its release';
 COMMENT ON COLUMN scout_ops.releases.superseded_by IS 'The capture that did';
 
 CREATE TABLE scout_ops.protected_data (
@@ -241,9 +241,9 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window, watch, capture, '
     'restore, deploy';
 COMMENT ON TABLE scout_ops.protected_data IS
-    'Data that was saved with a capture, row by row; with the one that a rollback takes before it goes, what goes with it';
+    'Data that was saved with a capture, row by row; with the one that a rollback takes first, what it drops';
 COMMENT ON COLUMN scout_ops.protected_data.key IS
-    'The primary key, every value as text; where a table without one goes, where its row was';
+    'The primary key, every value as text; for a dropped table without one, where its row was';
 """,
     """
 COMMENT ON COLUMN scout_ops.runs.action IS
@@ -272,7 +272,7 @@ COMMENT ON COLUMN scout_ops.incidents.opened_by IS 'Who opened it';
 COMMENT ON COLUMN scout_ops.incidents.closed_at IS 'When it was closed; NULL while it is open';
 COMMENT ON COLUMN scout_ops.incidents.closed_by IS 'Who closed it';
 COMMENT ON COLUMN scout_ops.incidents.root_cause IS 'The root cause as it was last noted';
-COMMENT ON COLUMN scout_ops.incidents.next_update_at IS 'Until when an update is promised; NULL where none is';
+COMMENT ON COLUMN scout_ops.incidents.next_update_at IS 'By when an update is promised; NULL where none is';
 
 CREATE TABLE scout_ops.incident_entries (
     entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -284,7 +284,7 @@ CREATE TABLE scout_ops.incident_entries (
     details jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX incident_entries_incident ON scout_ops.incident_entries (incident, entry);
-COMMENT ON TABLE scout_ops.incident_entries IS 'What was said of an incident; what was done for it is in runs';
+COMMENT ON TABLE scout_ops.incident_entries IS 'What was noted of an incident; what was done for it is in runs';
 COMMENT ON COLUMN scout_ops.incident_entries.entry IS 'Identifies the entry; in the order of writing';
 COMMENT ON COLUMN scout_ops.incident_entries.incident IS 'The incident';
 COMMENT ON COLUMN scout_ops.incident_entries.at IS 'When, by the clock of the database';
@@ -292,12 +292,12 @@ COMMENT ON COLUMN scout_ops.incident_entries.actor IS 'Who wrote it';
 COMMENT ON COLUMN scout_ops.incident_entries.kind IS 'opened, note, update, adopted, notified or closed';
 COMMENT ON COLUMN scout_ops.incident_entries.text IS 'The words';
 COMMENT ON COLUMN scout_ops.incident_entries.details IS
-    'What belongs to them: the item of the checklist that a note settles, severity with response_minutes and escalation, '
+    'What belongs to them: the checklist item that a note settles, severity with response_minutes and escalation, '
     'next_update_at, adopted runs, what was missing when it was closed';
 """,
 )
 
 TABLES: t.Final = (
-    *("versions", "runs", "leases", "pauses", "kin", "images", "todo", "samples"),
+    *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),
 )

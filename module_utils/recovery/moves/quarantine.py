@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves a selection of bronze events with their closure into the dead letter queue."""
+"""Moves a selection of bronze events with their closure to the dead letter queue."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ WITH base AS MATERIALIZED (SELECT b.event_id, {sale} AS transaction_id FROM {bro
 SELECT coalesce(array_agg(event_id::text), '{{}}') AS ids FROM (
     SELECT event_id FROM base
     UNION
-    SELECT b.event_id FROM scout_ops.kin AS k JOIN {bronze} AS b USING (event_id)
+    SELECT b.event_id FROM scout_ops.related_events AS k JOIN {bronze} AS b USING (event_id)
     WHERE k.run_id = %(run_id)s AND k.transaction_id IN (SELECT transaction_id FROM base) AND {condition}
 ) AS picked
 """
@@ -175,7 +175,7 @@ class Quarantine:
         self.values = selection.values
         self.closure = Closure(
             session, tables, run.run_id, kind="quarantine", code="QUARANTINE",
-            message=f"set aside by run {run.run_id}", document=document, digests=digests,
+            message=f"quarantined by run {run.run_id}", document=document, digests=digests,
         )  # fmt: skip
 
     def go(self, options: Options, total: int) -> Batches:

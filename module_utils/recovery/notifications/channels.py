@@ -51,7 +51,7 @@ class Channel:
     settings: dict[str, t.Any] = dataclasses.field(repr=False)
 
     def wants(self, notice: Notice) -> bool:
-        """Whether it is to be told this."""
+        """Whether it is to be notified of this."""
         return notice.event in self.events and (not self.severities or notice.severity in self.severities)
 
 
@@ -73,7 +73,7 @@ def name_of(raw: t.Any, number: int) -> str:
 
 
 def read(raw: t.Any, number: int, *, timeout_seconds: float, attempts: int) -> Channel:
-    """A channel as it stands in the inventory; BadInput where it cannot be used, without any of its secrets."""
+    """A channel as it stands in the inventory. Raises BadInput where it cannot be used, without any of its secrets."""
     if not isinstance(raw, dict):
         raise BadInput("it is not a dictionary", next_step="give it name, kind and what the kind needs")
     given = {str(k): v for k, v in t.cast("dict[t.Any, t.Any]", raw).items() if v is not None and v != ""}
@@ -179,7 +179,7 @@ def _read_http(given: dict[str, t.Any]) -> dict[str, t.Any]:
         raise BadInput("headers is not a dictionary", next_step="give headers by name")
     made["headers"] = {str(k): str(v) for k, v in t.cast("dict[t.Any, t.Any]", headers).items()}
     if any(re.search(r"[^\x20-\x7e]", part) for entry in made["headers"].items() for part in entry):
-        raise BadInput("a header holds a character that none may hold", next_step="give printable ASCII")
+        raise BadInput("a header contains a forbidden character", next_step="give printable ASCII")
     return made
 
 
@@ -190,7 +190,7 @@ def _read_pagerduty(given: dict[str, t.Any]) -> dict[str, t.Any]:
     made: dict[str, t.Any] = {**ACTIONS, **actions}
     if not {str(action) for action in made.values()} <= set(ACTIONS.values()):
         raise BadInput(
-            "actions holds one that PagerDuty does not know", next_step="give trigger, acknowledge or resolve"
+            "actions contains one that PagerDuty does not know", next_step="give trigger, acknowledge or resolve"
         )
     http = _read_http({**given, "url": given.get("url", PAGERDUTY)})
     return {**http, "routing_key": str(given["routing_key"]), "actions": made}
@@ -230,7 +230,7 @@ def _url(value: t.Any) -> str:
         raise BadInput("url is not usable", next_step="give it as https://…, without blanks")
     if "@" in parts.netloc:
         raise BadInput(
-            "url holds a user", next_step="give it in headers as Authorization, on a channel of kind webhook"
+            "url contains a user", next_step="give it in headers as Authorization, on a channel of kind webhook"
         )
     return str(value)
 
@@ -258,7 +258,7 @@ def _texts(name: str, value: t.Any) -> list[str]:
 def _among(name: str, value: t.Any, known: tuple[str, ...]) -> tuple[str, ...]:
     found = _texts(name, value)
     if not set(found) <= set(known):
-        raise BadInput(f"{name} holds one that is not known", next_step=f"known are {', '.join(known)}")
+        raise BadInput(f"{name} contains one that is not known", next_step=f"known are {', '.join(known)}")
     return tuple(found)
 
 

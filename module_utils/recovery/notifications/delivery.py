@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a notice to all channels at once, each with its own patience; whatever fails is a result, never an error."""
+"""Sends a notice to all channels at once, each within its own time; a failure is a result, never an error."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SMTP_ANSWER: t.Final = re.compile(r"\((\d{3}), b(['\"])(.*?)\2")
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """What came of one channel."""
+    """The outcome for one channel."""
 
     channel: str
     kind: str
@@ -75,7 +75,7 @@ class _Course:
 
     def as_delivery(self) -> Delivery:
         if self.ended is None:
-            why = f"no end within {self.channel.timeout_seconds:g} s; it may arrive yet"
+            why = f"no reply within {self.channel.timeout_seconds:g} s; it may still arrive"
             seconds, error = time.monotonic() - self.began, f"{why} ({self.error})" if self.error else why
         else:
             seconds, error = self.ended - self.began, self.error
@@ -83,7 +83,7 @@ class _Course:
 
 
 def deliver(channels: Sequence[Channel], notice: Notice, first_wait: float = FIRST_WAIT) -> list[Delivery]:
-    """Tells every channel, side by side; takes no longer than the longest time any of them has."""
+    """Notifies every channel in parallel; takes no longer than the longest timeout of any of them."""
     courses = [_Course(channel, time.monotonic()) for channel in channels]
     # A pool would wait at the end for a thread that hangs.
     threads = [threading.Thread(target=_go, args=(c, notice, first_wait), daemon=True) for c in courses]
@@ -103,7 +103,7 @@ def _go(course: _Course, notice: Notice, first_wait: float) -> None:
     except Undelivered as e:
         course.error = hide(str(e), hidden)
     except Exception as e:  # noqa: BLE001  # nothing that happens to a message may stop a recovery; its text may hold a secret
-        course.error = f"this error was not foreseen: {type(e).__name__}"
+        course.error = f"unexpected error: {type(e).__name__}"
     course.ended = time.monotonic()
 
 
@@ -123,13 +123,13 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
             pause = backoff(course.attempts, first_wait) if e.after is None else e.after
             if time.monotonic() + pause >= deadline - SPARE_SECONDS:
                 asked = f", and it asks to wait {e.after:.0f} s" if e.after else ""
-                why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s are too short for another attempt"
+                why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s leave no time for another attempt"
                 raise Undelivered(why, again=False) from e
         time.sleep(pause)
 
 
 def backoff(attempt: int, first: float = FIRST_WAIT) -> float:
-    """How long to wait after so many attempts: twice as long each time, and never all channels at the same moment."""
+    """How long to wait after so many attempts, in seconds: twice as long each time, with jitter."""
     return min(LONGEST_WAIT, first * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
 
 
@@ -149,7 +149,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def post(request: Posted, seconds: float) -> None:
-    """Sends JSON; Undelivered unless the answer is 2xx."""
+    """Sends JSON. Raises Undelivered unless the response is 2xx."""
     headers = {"Content-Type": "application/json", "User-Agent": "scout-recovery", **request.headers}
     try:
         context = ssl.create_default_context(cafile=request.ca_file)
@@ -172,7 +172,7 @@ def _refused(status: int, headers: email.message.Message, answer: str) -> Undeli
     """What an answer that is not 2xx comes to."""
     said = f"HTTP {status}" + (f": {answer}" if answer else "")
     if 300 <= status < 400:
-        return Undelivered(f"HTTP {status}: it redirects, which is not followed", again=False)
+        return Undelivered(f"HTTP {status}: redirects are not followed", again=False)
     return Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
 
 
@@ -204,12 +204,12 @@ def _unreached(error: Exception, seconds: float) -> Undelivered:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
     if isinstance(reason, TimeoutError):
-        return Undelivered(f"no answer within {seconds:.1f} s", again=True)
+        return Undelivered(f"no response within {seconds:.1f} s", again=True)
     if isinstance(reason, ssl.SSLError):
-        return Undelivered(f"no TLS with it: {reason.reason or type(reason).__name__}", again=True)
+        return Undelivered(f"TLS failed: {reason.reason or type(reason).__name__}", again=True)
     if isinstance(reason, ConnectionError | http.client.HTTPException):
-        said = getattr(reason, "strerror", None) or "it closed the connection without an answer"
-        return Undelivered(f"no answer: {said}", again=True)
+        said = getattr(reason, "strerror", None) or "it closed the connection without a response"
+        return Undelivered(f"no response: {said}", again=True)
     if isinstance(reason, FileNotFoundError | PermissionError):
         return Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
     said = (getattr(reason, "strerror", None) if isinstance(reason, OSError) else None) or type(error).__name__
@@ -230,7 +230,7 @@ class _Heard(logging.Handler):
 
 
 def mail(channel: Channel, notice: Notice, pending: list[str], lost: list[str], seconds: float) -> None:
-    """Sends to each address that is pending, and takes it from there; Undelivered if any is left, or lost for good."""
+    """Sends to each pending address, and removes it from there. Raises Undelivered if any is left, or lost for good."""
     # They take longer to load than most tasks last.
     try:
         from apprise import AppriseAsset, NotifyFormat

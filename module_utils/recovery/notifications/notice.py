@@ -226,7 +226,7 @@ def _zone(name: str) -> tuple[dt.tzinfo | None, tuple[str, ...]]:
     try:
         return zoneinfo.ZoneInfo(name), ()
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return None, (f"time zone {name[:80]!r} is not known: times are in UTC alone",)
+        return None, (f"time zone {name[:80]!r} is not known: times are in UTC only",)
 
 
 def _iso(value: t.Any) -> str | None:

@@ -42,7 +42,7 @@ class Options:
     target_seconds: float = 3.0
     first_batch_rows: int = 2000
     batch_timeout_seconds: float = 120.0
-    poison: str = "isolate"
+    poison: str = "quarantine"
     max_poison: int = 100
     max_poison_share: float = 0.1
     hidden_wait_seconds: float = 10.0
@@ -61,7 +61,7 @@ class Drained:
 
     @property
     def left(self) -> int:
-        """How much of the backlog is neither loaded nor isolated, if nothing has arrived since."""
+        """How much of the backlog is neither loaded nor quarantined, if nothing has arrived since; events."""
         return max(0, self.backlog - self.loaded - len(self.poison))
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -71,7 +71,7 @@ class Drained:
 
 @dataclasses.dataclass(frozen=True)
 class _Batch:
-    """Events loaded, events looked at, and the suspects among these, which come next."""
+    """Events loaded, events tried, and the suspects among these, which come next."""
 
     loaded: int
     seen: int
@@ -113,7 +113,8 @@ class Drain:
         self.etl = Etl(session, options.batch_timeout_seconds, self.timezone)
 
     def drain(self) -> Drained:
-        """Loads everything that was pending at the start; raises with the progress made in `result`."""
+        """Loads everything that was pending at the start; raises, with the progress made in `result`, where it
+        cannot."""
         try:
             while not self._step():
                 self.progress.checkpoint()
@@ -223,13 +224,13 @@ class Drain:
             )
 
     def _decide(self, event_id: str | None) -> None:
-        """Lets the ETL take one event by itself (None: the first); what it refuses is moved to the dead letter queue."""
+        """Lets the ETL load one event by itself (None: the first); what it refuses is quarantined."""
         try:
-            self._retrying(lambda: self._isolate(event_id))
+            self._retrying(lambda: self._quarantine(event_id))
         except Refused as e:
             raise e.error from e
 
-    def _isolate(self, event_id: str | None) -> None:
+    def _quarantine(self, event_id: str | None) -> None:
         session = self.session
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             event_id = event_id or event_queue.head(session)
@@ -240,12 +241,12 @@ class Drain:
             if after is None:
                 return
             self.run.record(**after.as_dict())
-        isolated = len(after.poison) > len(self.done.poison)
+        quarantined = len(after.poison) > len(self.done.poison)
         self.done = after
         self.suspects.discard(event_id)
-        if isolated:
+        if quarantined:
             said = after.poison[-1]["error"]
-            self.progress.say(f"poison event {event_id} moved to the dead letter queue: {said}")
+            self.progress.say(f"quarantined poison event {event_id}: {said}")
 
     def _alone(self, event_id: str, held: event_queue.Held) -> Drained | None:
         """How far the drain is once this event is loaded or moved; None when another one came first in the meantime."""
@@ -266,7 +267,7 @@ class Drain:
         if not done.loaded:
             self.etl.refuse_broken("the drain", refused, self.tolerance)
         self.tolerance.refuse(
-            "the drain", event_id, refused, isolated=len(done.poison), loaded=done.loaded, where=self.session.where
+            "the drain", event_id, refused, quarantined=len(done.poison), loaded=done.loaded, where=self.session.where
         )
         return set_aside(self.session, self.run.run_id, event_id, refused, self.document)
 
@@ -310,7 +311,7 @@ class Drain:
             )
         elif error.sqlstate == "57014":
             next_step = (
-                "see what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
+                "find what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
             )
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
         raised.said += f"; locks are held by {who}" if who else ""
@@ -333,7 +334,7 @@ def outcome(done: Drained) -> dict[str, t.Any]:
         "batches": done.batches,
         "retries": done.retries,
         "seconds": round(done.seconds, 3),
-        "effects": {"loaded": done.loaded, "isolated": len(done.poison)},
+        "effects": {"loaded": done.loaded, "quarantined": len(done.poison)},
     }
 
 
@@ -343,5 +344,5 @@ def summary(done: Drained) -> str:
         return "no backlog"
     text = f"loaded {count(done.loaded, 'event')} in {in_words(done.seconds)}"
     if done.poison:
-        text += f", moved {count(len(done.poison), 'poison event')} to the dead letter queue"
+        text += f", quarantined {count(len(done.poison), 'poison event')}"
     return text

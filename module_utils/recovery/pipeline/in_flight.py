@@ -43,15 +43,15 @@ class Waiting:
     told_at: float = 0.0
 
     def wait(self) -> None:
-        """Returns when nobody is at work; NotConverged, naming who is, at the timeout."""
+        """Returns when nothing is in flight. Raises NotConverged, naming the sessions, at the timeout."""
         while working := self._working():
             self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
             waited = time.monotonic() - self.began
             if waited >= self.timeout_seconds:
                 raise NotConverged(
-                    "ingestion is stopped from starting, but not yet paused",
+                    "new runs are blocked, but work is still in flight",
                     on=self.session.where,
-                    said=f"after {in_words(waited)} still at work: " + "; ".join(a.describe() for a in working),
+                    said=f"after {in_words(waited)} still in flight: " + "; ".join(a.describe() for a in working),
                     next_step=(
                         "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
                         "or terminate_sessions.yml if it is stuck"
@@ -70,7 +70,7 @@ class Waiting:
             self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
         elif waited - self.told_at >= TELL_SECONDS:
             self.told_at = waited
-            self.progress.say(f"still waiting, for {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
+            self.progress.say(f"still waiting: {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
 
     def _working(self) -> list[Activity]:
         self.progress.checkpoint()

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pauses the jobs that write silver or gold until nothing of theirs runs, and gives back exactly what a pause took."""
+"""Pauses the jobs that write silver or gold until none of their runs is in flight, and re-enables exactly what a
+pause disabled."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ class State:
 
 
 def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> State:
-    """The state of ingestion on one snapshot; refuses a database without pg_cron or without visible jobs."""
+    """The state of ingestion on one snapshot. Raises WrongDatabase without pg_cron, and where no job is visible."""
     with attempting("could not read the state of ingestion", on=session.where), session.read():
         cron_jobs.require(session)
         jobs = cron_jobs.ingestion_jobs(session, names)
@@ -71,7 +72,7 @@ def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> St
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What would change: jobs to deactivate or to give back, and sessions to wait for."""
+    """What would change: jobs to deactivate or to re-enable, and sessions to wait for."""
 
     jobs: tuple[Job, ...]
     wait_for: tuple[Activity, ...] = ()
@@ -105,15 +106,15 @@ def plan_resume(
     if before.pause is None and names and operation is None:
         return Plan(tuple(off))
     if before.pause is None:
-        note = f"no pause of this toolkit is in force; left off as found: {describe_jobs(off)}" if off else ""
+        note = f"no pause of this toolkit is in force; left inactive as found: {describe_jobs(off)}" if off else ""
         return Plan((), note=note)
     pause = before.pause
     if only_for is not None and not _made_for(pause, *only_for):
         return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
     if operation is not None and pause.operation != operation:
-        return Plan((), note=f"{pause.actor} had paused it for {pause.incident} before, so it stays paused")
+        return Plan((), note=f"{pause.actor} had already paused it for {pause.incident}, so it stays paused")
     gone = [entry["jobname"] for entry in pause.jobs if not any(_same(entry, job) for job in before.jobs)]
-    note = f"no longer there to be resumed: {', '.join(sorted(gone))}" if gone else ""
+    note = f"no longer exist, so not resumed: {', '.join(sorted(gone))}" if gone else ""
     return Plan(tuple(job for job in off if _taken(pause, job)), note=note, ends_pause=True)
 
 
@@ -122,7 +123,7 @@ def _made_for(pause: Pause, actor: str, incident: str) -> bool:
 
 
 def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:
-    """Refuses, before anything is written, what this role could not do or could not see."""
+    """Raises MissingPrivilege, before anything is written, for what this role could not do or see."""
     with session.read():
         if pausing:
             sessions.require_visibility(session, before.activities)
@@ -141,7 +142,7 @@ def pause(
     leave_after_seconds: float | None,
     progress: Progress,
 ) -> tuple[State, dict[str, t.Any]]:
-    """Stops every start of the jobs, waits for the work in flight, and returns only when the barrier stands.
+    """Blocks new runs of the jobs, waits for the work in flight, and returns only when the barrier holds.
 
     A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
     cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
@@ -153,7 +154,7 @@ def pause(
     if todo.jobs and not ledger.present and not cancel_running:
         # Nothing would remember the schedule of a parked job, so a gap between two runs is waited for instead.
         waiting.wait()
-    switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to switch off"}
+    switch: dict[str, t.Any] = {"called": False, "said": "there was nothing to disable"}
     may_park = ledger.present and not cancel_running
     stuck = frozenset(activity.pid for activity in todo.stuck) if may_park else frozenset[int]()
     everyone = may_park
@@ -172,7 +173,7 @@ def pause(
             "could not pause ingestion",
             on=session.where,
             said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
-            next_step="something activates them again: look for it in cron.job_run_details, then run the same command again",
+            next_step="something re-activates them: look for it in cron.job_run_details, then run the same command again",
             result={"state": after.name},
         )
     return after, {"switch": switch, "waited_for": [a.as_dict() for a in waiting.seen.values()]}
@@ -207,7 +208,8 @@ def _stop(
 
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
-    """Gives back exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or none."""
+    """Re-enables exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or
+    none. Raises NotConverged where one stays inactive."""
     switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
     with attempting("could not resume ingestion", on=session.where), session.write():
         wanted = {job.jobid: (job.active, job.schedule) for job in cron_jobs.jobs(session)}
@@ -236,7 +238,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
 
 
 def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = None) -> None:
-    """Refuses to go on unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
+    """Raises NotConverged unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
     state = read(session, ledger, names)
     working = sessions.in_flight(state.activities)
     if state.active or state.parked or working:
@@ -277,14 +279,14 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
         if _same(entry, job):
             return entry["schedule"]
     raise NotConverged(
-        f"cannot give job {job.jobname} its schedule back",
-        said="an unfinished pause parked it and no ledger remembers its schedule",
+        f"cannot restore the schedule of job {job.jobname}",
+        said="an unfinished pause parked it and no ledger has its schedule",
         next_step=f"SELECT cron.alter_job({job.jobid}, schedule => '<its schedule>')",
     )
 
 
 def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
-    """Calls the pipeline's own switch; what it answers is reported, never believed."""
+    """Calls the pipeline's own switch; its answer is reported, never believed."""
     try:
         with session.savepoint():
             if not session.row(SWITCH_THERE, switch=contract.names().switch)["there"]:

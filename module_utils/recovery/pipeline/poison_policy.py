@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done with an event that the ETL refuses when it gets it alone: set aside whole, unless that is too much or forbidden."""
+"""What happens to an event that the ETL refuses by itself: quarantined whole, unless that is too many or forbidden."""
 
 from __future__ import annotations
 
@@ -23,34 +23,35 @@ SHARE_SAMPLE: t.Final = 20
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
-    """How much poison is set aside: `isolate` or `stop`, a number of events, and a share of all."""
+    """How much poison is quarantined: whether any, a number of events, and a share of all."""
 
-    poison: str = "isolate"
+    poison: str = "quarantine"
     max_poison: int = 100
     max_poison_share: float = 0.1
 
     @property
     def allows_all(self) -> bool:
-        """Whether it is not for us to ask why: none is set aside, or all may be."""
-        return self.poison != "isolate" or not self.max_poison or self.max_poison_share >= 1
+        """Whether the cause does not matter: nothing is quarantined, or everything may be."""
+        return self.poison != "quarantine" or not self.max_poison or self.max_poison_share >= 1
 
-    def refuse(self, what: str, event_id: str, refused: Refused, *, isolated: int, loaded: int, where: str) -> None:
-        """Raises where this event may not be set aside beside those that were; `what` is what stops."""
+    def refuse(self, what: str, event_id: str, refused: Refused, *, quarantined: int, loaded: int, where: str) -> None:
+        """Raises NotConverged where poison stops `what`, SystemicFailure where quarantining this event too would exceed the
+        limits."""
         culprit = f"event {event_id}: {refused.said}"
         if self.poison == "stop":
             raise NotConverged(
-                f"{what} stopped at a poison event, as told",
+                f"{what} stopped at a poison event, as requested",
                 on=where,
                 said=culprit,
                 sqlstate=refused.sqlstate,
-                next_step="run again with -e poison=isolate to move it to the dead letter queue, or correct it",
+                next_step="run again with -e poison=quarantine to quarantine it, or correct it",
             )
-        share = (isolated + 1) / (isolated + 1 + loaded)
-        too_many = isolated >= self.max_poison
-        if too_many or (isolated + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
+        share = (quarantined + 1) / (quarantined + 1 + loaded)
+        too_many = quarantined >= self.max_poison
+        if too_many or (quarantined + 1 >= SHARE_SAMPLE and share > self.max_poison_share):
             name, limit = ("max_poison", self.max_poison) if too_many else ("max_poison_share", self.max_poison_share)
             raise SystemicFailure(
-                f"{what} stopped as at a systemic failure after {count(isolated, 'poison event')}: "
+                f"{what} stopped after {count(quarantined, 'poison event')}, which looks systemic, not bad data: "
                 f"more would exceed {name}={limit}",
                 on=where,
                 said=f"next would be {culprit}",
@@ -63,7 +64,7 @@ class Tolerance:
 
 
 class Etl:
-    """Tells a pipeline's ETL that refuses an event from one that refuses everything."""
+    """Tells an ETL that refuses an event from one that refuses everything."""
 
     def __init__(self, session: Session, timeout_seconds: float, timezone: str) -> None:
         self.session = session
@@ -73,8 +74,9 @@ class Etl:
         self.said: set[str] = set()
 
     def refuse_broken(self, what: str, refused: Refused, tolerance: Tolerance) -> None:
-        """Raises where it says the same of a sale that is sound: then no event is to blame, and none may be moved. To be asked
-        as long as it has loaded nothing; inside the caller's transaction, in which nothing of the sale remains."""
+        """Raises SystemicFailure where the ETL says the same of a known-good test sale: then no event is to blame, and none
+        may be moved. To be asked as long as nothing has been loaded; inside the caller's transaction, in which
+        nothing of the sale remains."""
         if refused.said in self.said or tolerance.allows_all:
             return
         sound = trial_sale.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
@@ -82,13 +84,13 @@ class Etl:
             self.said.add(refused.said)
             return
         raise SystemicFailure(
-            f"{what} stopped: the ETL refuses a sound sale as well",
+            f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
             said=refused.said,
             sqlstate=refused.sqlstate,
             next_step=(
-                f"mend {contract.names().etl}, or take back the deployment that broke it (rollback.yml), then run the same command "
-                "again; -e max_poison_share=1 sets the events aside all the same"
+                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml), then run the same command "
+                "again; -e max_poison_share=1 quarantines the events anyway"
             ),
         )
 
@@ -96,7 +98,7 @@ class Etl:
 def set_aside(
     session: Session, run_id: str, event_id: str, refused: Refused, document: dict[str, t.Any]
 ) -> dict[str, t.Any]:
-    """Moves the event into the dead letter queue with what PostgreSQL said; inside the caller's transaction."""
+    """Moves the event to the dead letter queue with PostgreSQL's message; inside the caller's transaction."""
     diag = refused.error.diag
     told = {
         **document,

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks before the first step: what the role may not do, with the GRANT that mends it, and what else would surprise."""
+"""Checks before the first step: which privileges are missing, with the GRANT that fixes each, and what else would
+surprise."""
 
 from __future__ import annotations
 
@@ -168,7 +169,8 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
 
 
 def bytecode_warning() -> str | None:
-    """Says that Python compiles everything anew at every start, which makes every playbook slower."""
+    """Warns that Python compiles everything anew at every start, which makes every playbook slower; None where it
+    does not."""
     for name in ("ansible", "psycopg"):
         module = sys.modules.get(name)
         if module is not None and module.__file__ is not None:
@@ -236,12 +238,12 @@ def _ownership(session: Session, me: str) -> list[Missing]:
 
 
 def _without_schemas(session: Session, me: str) -> list[str]:
-    """Says beforehand what only few ways back need."""
+    """Warns of what only some rollbacks need."""
     if session.row(MAY_MAKE_SCHEMAS)["may"]:
         return []
     database = sql.Identifier(session.facts.database).as_string()
     return [
-        f"a schema or extension that the release dropped could not be made again: GRANT CREATE ON DATABASE {database} TO {me}"
+        f"a schema or extension that the release dropped could not be recreated: GRANT CREATE ON DATABASE {database} TO {me}"
     ]
 
 
@@ -297,9 +299,9 @@ def _roles(session: Session, me: str) -> list[Missing]:
 
 
 def _without_jobs(session: Session) -> list[str]:
-    """Says beforehand that nothing can be paused here."""
+    """Warns that nothing can be paused here."""
     if not cron_jobs.present(session):
-        return ["pg_cron is not in this database: nothing can be paused"]
+        return ["pg_cron is not installed in this database: nothing can be paused"]
     try:
         with session.savepoint():
             cron_jobs.ingestion_jobs(session)

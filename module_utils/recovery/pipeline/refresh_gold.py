@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refreshes Scout's materialized views one by one, each proved, none taken back because another fails."""
+"""Refreshes Scout's materialized views one by one, each proved, none undone because another fails."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _LockHeld(NotConverged):
 
 
 def require(session: Session, todo: list[View]) -> None:
-    """Refuses to begin where the role may not refresh all of them; the next step is the GRANT."""
+    """Raises MissingPrivilege, with the GRANT, where the role may not refresh all of them."""
     denied = [view for view in todo if not view.refreshable]
     if not denied:
         return
@@ -123,7 +123,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
             on=session.where,
             said="; ".join(f"{entry.name}: {entry.error}" for entry in failed),
             sqlstate=failed[0].sqlstate,
-            next_step=f"mend what PostgreSQL names, then refresh_gold.yml{others}",
+            next_step=f"fix what PostgreSQL reports, then refresh_gold.yml{others}",
         )
         raise _with_progress(problem, done)
     return done
@@ -169,7 +169,7 @@ def _refresh_one(
             # A plain refresh queued behind a reader blocks every later reader: give way, then try again.
             if attempt == options.attempts:
                 raise
-            progress.say(f"{view.full_name} is in use: attempt {attempt} of {options.attempts} gave way")
+            progress.say(f"{view.full_name} is in use: attempt {attempt} of {options.attempts} yielded")
             progress.wait(min(5.0, 0.5 * attempt))
             attempt += 1
 
@@ -207,7 +207,7 @@ def _in_use(session: Session, view: View, attempts: int) -> str:
     with session.read():
         users: list[Row] = session.rows(USERS, oid=view.oid)
     who = describe(users)
-    return f"{count(attempts, 'attempt')} gave way to whoever uses it" + (f": {who}" if who else "")
+    return f"{count(attempts, 'attempt')} yielded to whoever uses it" + (f": {who}" if who else "")
 
 
 def summary(done: list[Refreshed]) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ends stuck sessions: record, cancel, wait, terminate, and look that each is gone."""
+"""Ends stuck sessions: record, cancel, wait, terminate, and check that each is gone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = %(pid)s AND a.backend_start 
 
 @dataclasses.dataclass(frozen=True)
 class Cleared:
-    """What became of one session."""
+    """The outcome for one session."""
 
     activity: Activity
     how: str
@@ -57,7 +57,8 @@ def clear(
     max_sessions: int,
     progress: Progress,
 ) -> list[Cleared]:
-    """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck."""
+    """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck. Raises SystemicFailure,
+    having ended none, where there are more than `max_sessions`; NotConverged where one survives."""
     if len(todo.clear) > max_sessions:
         raise SystemicFailure(
             f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",
@@ -106,13 +107,14 @@ def _end(
     raise NotConverged(
         f"could not end {target.describe()}",
         on=session.where,
-        said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after being told to end",
-        next_step="it may sleep in the kernel or roll back a large transaction: wait and run the same command again",
+        said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after it was asked to end",
+        next_step="it may be sleeping in the kernel or rolling back a large transaction: wait and run the same command again",
     )
 
 
 def signal(session: Session, query: t.LiteralString, target: Activity) -> None:
-    """Sends CANCEL or TERMINATE to that very session; names the grant where the role may not."""
+    """Sends CANCEL or TERMINATE to that very session. Raises MissingPrivilege, with the grant, where the role may
+    not."""
     try:
         with attempting(f"could not end {target.describe()}", on=session.where), session.read():
             session.rows(query, pid=target.pid, backend_start=target.backend_start)

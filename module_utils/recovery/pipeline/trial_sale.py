@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A synthetic sale goes from bronze through the pipeline's own ETL into silver, twice, in a transaction that is rolled back.
+"""A synthetic sale goes from bronze through the pipeline's own ETL into silver, twice, in a transaction that is rolled
+back.
 
-It waits in front of the whole queue, so it neither takes anything from the backlog nor meets its poison, and nobody else
-ever sees it. The only thing no rollback takes back is the step of a sequence: where the tables draw from one, nothing is
-run; and that no trigger drew from one is read from the transaction's locks, which would have the sequence among them.
+It comes first in the queue, so it neither takes anything from the backlog nor meets its poison, and nobody else ever
+sees it. The only thing no rollback undoes is an advanced sequence: where the tables draw from one, nothing is run; that
+no trigger advanced one is read from the transaction's locks, which would include the sequence.
 """
 
 from __future__ import annotations
@@ -119,9 +120,9 @@ NOW = 'SELECT to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"\') AS ts'
 #: What is not the pipeline's fault: a lock or a time limit, a conflict, a privilege we lack.
 OTHERS: t.Final = ("55P03", "57014", "40001", "40P01", "42501", "25P03")
 LOCK_SECONDS: t.Final = 1.0
-PREPARING: t.Final = "look for what it needs"
+PREPARING: t.Final = "find what it needs"
 SLOW: t.Final = (
-    "where the pipeline is only slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
+    "if the pipeline is just slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
 )
 
 
@@ -171,7 +172,7 @@ class Sale:
 
 
 class Unlike(Exception):
-    """The pipeline did something else than it should."""
+    """The pipeline did something other than it should."""
 
 
 class TooLate(Exception):
@@ -194,26 +195,26 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since it began."""
         return time.monotonic() - self.began
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Generator[None]:
-        """One thing that is done and proved, within the time that is left for all of them."""
+        """One action that is done and proved, within the time left for all of them."""
         self.doing = doing
         self.hurry()
         yield
         self.steps.append({"step": doing, "result": "done"})
 
     def hurry(self) -> None:
-        """Bounds what comes next."""
+        """Bounds the next statement by the time left. Raises TooLate where there is none."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TooLate
         self.session.limit_statements(left, lock_timeout_seconds=min(LOCK_SECONDS, left))
 
     def run(self) -> None:
-        """All of it; raises where it does not go as it should."""
+        """Runs all steps. Raises Unlike, TooLate or psycopg's error where one does not go as it should."""
         session = self.session
         with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
             timezone = event_queue.pipeline_timezone(session, self.owner)
@@ -222,14 +223,14 @@ class Trial:
             self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
             self._rehearse(send, timezone)
             raise psycopg.Rollback
-        with self._looking("look that nothing remains"):
+        with self._looking("check that nothing remains"):
             remains = session.row(contract.compose(REMAINS), ids=self.ids, transaction_id=self.sale.transaction_id)[
                 "rows"
             ]
             _expect(remains == 0, f"{remains} rows remain")
 
     def refused(self, timezone: str) -> psycopg.Error | None:
-        """What the ETL itself says of a sale that it meets alone, if anything; inside the caller's savepoint."""
+        """What the ETL itself says of a sale that it meets alone, or None; inside the caller's savepoint."""
         send = self._prepare()
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
         self._send(send, self.ids[0], self.sale.payload())
@@ -265,9 +266,9 @@ class Trial:
             self._send(send, second, self.sale.payload(note="sent again"))
             self._load(second, timezone)
             self._compare()
-        with self.step("look that no sequence was drawn from"):
+        with self.step("check that no sequence was advanced"):
             drawn = ", ".join(row["name"] for row in self.session.rows(DRAWN))
-            _expect(not drawn, f"a trigger or a function drew from a sequence, which no rollback takes back: {drawn}")
+            _expect(not drawn, f"a trigger or a function advanced a sequence, which no rollback undoes: {drawn}")
 
     @contextlib.contextmanager
     def _looking(self, doing: str) -> Generator[None]:
@@ -277,7 +278,7 @@ class Trial:
     def _send(self, send: t.LiteralString, event_id: str, payload: dict[str, t.Any]) -> None:
         values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
         done = self.session.execute(contract.compose(send), event_type=contract.names().transaction_event, **values)
-        _expect(done == 1, "bronze did not take it")
+        _expect(done == 1, "bronze did not store it")
 
     def _refused(self, send: t.LiteralString, event_id: str) -> None:
         try:
@@ -288,7 +289,7 @@ class Trial:
         except Unlike:
             # A trigger or a rule may also drop it in silence.
             return
-        raise Unlike("bronze took it twice: nothing keeps an event_hash unique")
+        raise Unlike("bronze stored it twice: event_hash is not unique")
 
     def _load(self, event_id: str, timezone: str) -> None:
         session = self.session
@@ -300,12 +301,12 @@ class Trial:
         session.execute(contract.compose(event_queue.LET_GO), ids=ids)
         _expect(
             not event_queue.not_taken(self.session, [event_id]),
-            "the ETL did not take it, although it was first in the queue",
+            "the ETL did not load it, although it was first in the queue",
         )
 
     def _compare(self) -> None:
         found = self.session.rows(contract.compose(SILVER), transaction_id=self.sale.transaction_id, ts=self.sale.ts)
-        _expect(len(found) == 1, f"silver has {len(found)} rows of it")
+        _expect(len(found) == 1, f"silver has {len(found)} rows for it")
         wanted = self.sale.as_silver(self.ids[0])
         differing = [
             f"{name} {found[0][name]} instead of {value}" for name, value in wanted.items() if found[0][name] != value
@@ -313,7 +314,8 @@ class Trial:
         _expect(not differing, f"silver has {', '.join(differing)}")
         lines = self.session.rows(contract.compose(LINES), transaction_id=self.sale.transaction_id)
         _expect(
-            len(lines) == len(self.sale.lines), f"silver has {len(lines)} lines of it instead of {len(self.sale.lines)}"
+            len(lines) == len(self.sale.lines),
+            f"silver has {len(lines)} lines for it instead of {len(self.sale.lines)}",
         )
         wrong = [
             f"{got} instead of {want}"
@@ -336,8 +338,9 @@ def source() -> str:
 
 
 def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
-    """What the ETL says of a sale that is sound, within the caller's transaction, in which nothing of it remains. None where
-    it takes it, where it cannot be tried, and where something else is in the way: nothing is known then."""
+    """What the ETL says of a known-good test sale, within the caller's transaction, in which nothing of it remains;
+    raises nothing for it. None where it is loaded, where it cannot be tried, and where something else blocks it:
+    then nothing is known."""
     if session.rows(DRAWING, tables=list(written())):
         return None
     said: psycopg.Error | None = None

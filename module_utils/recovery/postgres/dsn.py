@@ -23,7 +23,7 @@ NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "P
 
 
 def to_set(source: str) -> str:
-    """What a person sets to go elsewhere than `source` leads."""
+    """What a person sets to connect elsewhere than `source` says."""
     return "SCOUT_DSN" if source == UNSET else source
 
 
@@ -38,7 +38,8 @@ def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, st
 
 
 def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
-    """The parts of a libpq URI or keyword string; never quotes it, since it may hold a password."""
+    """The parts of a libpq URI or keyword string. Raises BadInput where it is neither or ambiguous, or psycopg is
+    missing; never quotes it, since it may hold a password."""
     if import_error:
         raise BadInput(
             "cannot connect: this Python has no psycopg 3",
@@ -46,7 +47,7 @@ def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
         )
     try:
         if "\0" in dsn:
-            raise ValueError("libpq would take what stands before the NUL")
+            raise ValueError("libpq would use only what comes before the NUL")
         parts = conninfo.conninfo_to_dict(dsn)
     except (psycopg.Error, ValueError, UnicodeError) as e:
         raise BadInput(
@@ -79,15 +80,15 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
     """What to do where no session can be opened."""
     text = str(error)
     if source == UNSET:
-        return "say which database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
+        return "name the database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
     if isinstance(error, errors.InvalidPassword) or "password" in text:
         return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
     if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:
         return f"check the database and role names in {source}"
     if "pg_hba.conf" in text:
-        return "ask who runs the server to let this user in from this host (pg_hba.conf), or connect from where it may"
+        return "ask the server's administrator to allow this user from this host (pg_hba.conf), or connect from an allowed host"
     if FULL.search(text):
-        return "end sessions that nobody needs (pg_stat_activity), or wait; then run the same command again"
+        return "end unneeded sessions (pg_stat_activity), or wait; then run the same command again"
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"
     return (

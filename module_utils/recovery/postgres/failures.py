@@ -17,8 +17,8 @@ if t.TYPE_CHECKING:
 
 
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
-    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost we know better
-    than the caller what comes next."""
+    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost, the next
+    step is ours and not the caller's."""
     said = error.diag.message_primary or first_line(str(error)) or type(error).__name__
     if error.diag.message_detail:
         said += f" ({error.diag.message_detail})"
@@ -30,17 +30,17 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
         isinstance(error, psycopg.OperationalError) and error.sqlstate is None
     ):
         kind = ConnectionLost
-        next_step = "run the same command again: it goes on from what was committed"
+        next_step = "run the same command again: it continues from the last commit"
     elif isinstance(error, errors.LockNotAvailable):
         next_step = next_step or "terminate_sessions.yml --check shows who holds the lock; run the same command again"
     elif isinstance(error, errors.QueryCanceled):
-        next_step = next_step or "raise statement_timeout_seconds, or see what slows the server, and run it again"
+        next_step = next_step or "raise statement_timeout_seconds, or find what is slowing the server, and run it again"
     return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)
 
 
 @contextlib.contextmanager
 def attempting(attempted: str, *, on: str = "") -> Generator[None]:
-    """Gives every PostgreSQL error inside it the context a person needs."""
+    """Raises each PostgreSQL error from inside it as a RecoveryError that says what was attempted and on what."""
     try:
         yield
     except psycopg.Error as e:

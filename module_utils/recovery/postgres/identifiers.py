@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names and texts as SQL writes them; pure. Names stay without quotes where nobody could mistake them."""
+"""Names and texts as SQL writes them; pure. Names stay unquoted where they are unambiguous."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def in_the_way(session: Session, tables: Sequence[str]) -> list[Row]:
 
 
 def keepers(session: Session) -> list[Row]:
-    """Other sessions that keep locks on anything that is not PostgreSQL's own, longest first."""
+    """Other sessions that hold locks on anything that is not PostgreSQL's own, longest first."""
     return session.rows(KEEPERS)
 
 

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pg_dump and pg_restore: which of them fit the server, how they reach it without a secret among their arguments, and what they
-complain of."""
+"""pg_dump and pg_restore: which of them fit the server, how they connect without a secret among their arguments, and
+their errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SERVICE: t.Final = "rehearsal"
 
 
 class UnableError(Exception):
-    """There can be no copy here; of what it was for that says nothing."""
+    """No copy can be made here; that says nothing about what it was for."""
 
     def __init__(self, reason: str, next_step: str = "", kind: type[RecoveryError] = NotConverged) -> None:
         super().__init__(reason)
@@ -64,7 +64,7 @@ class UnableError(Exception):
 
 
 class RefusedError(UnableError):
-    """There can be no copy here of all that was asked for: PostgreSQL or one of its programs complains."""
+    """Not everything can be copied here: PostgreSQL or one of its programs reports an error."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Tools:
 
 
 def tools(session: Session, given: str | None, folder: Path) -> Tools:
-    """pg_dump of the server's version or of a later one, with the pg_restore beside it."""
+    """pg_dump of the server's major version or later, with the pg_restore next to it. Raises UnableError where there
+    is none."""
     needed, found = session.facts.server_version // 10000, list[str]()
     mend = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
     kind: type[RecoveryError] = BadInput if given else NotConverged
@@ -88,12 +89,12 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
         if version >= needed and restore:
             return Tools(str(dump), str(restore), folder)
         if version:
-            lacks = ", without pg_restore beside it" if version >= needed else ""
+            lacks = ", with no pg_restore next to it" if version >= needed else ""
             found.append(f"{dump} is of {version}{lacks}")
     if given and not found:
-        raise UnableError(f"pg_dump {given} is no pg_dump that can be run", mend, kind)
+        raise UnableError(f"pg_dump {given} is not a pg_dump that can be run", mend, kind)
     said = "; ".join(found) or "there is none"
-    raise UnableError(f"pg_dump of PostgreSQL {needed} or later is needed: {said}", mend, kind)
+    raise UnableError(f"pg_dump for PostgreSQL {needed} or later is needed: {said}", mend, kind)
 
 
 def _candidates() -> Iterator[Path]:
@@ -127,7 +128,7 @@ def _environment() -> dict[str, str]:
 
 
 def address(session: Session) -> dict[str, str]:
-    """Where this very session leads, whichever of several servers that is, and as whom; with the password."""
+    """Where this very session is connected, whichever of several servers that is, and as whom; with the password."""
     to = session.connection.pgconn
     # Not by the connection's info, which reads them in the encoding of the database.
     parts = {"host": to.host, "hostaddr": to.hostaddr, "port": to.port, "user": to.user, "dbname": to.db}
@@ -160,7 +161,7 @@ def environment(session: Session, folder: Path) -> dict[str, str]:
 
 
 def run(argv: Sequence[str], by: Tools, reach: Mapping[str, str], progress: Progress) -> bytes:
-    """What a program writes; refuses where it complains."""
+    """What a program writes. Raises RefusedError where it reports an error, UnableError where it takes too long."""
     program, secret = Path(argv[0]).name, reach.get("PGPASSWORD")
     done = subprocesses.run(
         argv, cwd=by.folder, environment=reach, seconds=PROGRAM_SECONDS, checkpoint=progress.checkpoint
@@ -173,7 +174,7 @@ def run(argv: Sequence[str], by: Tools, reach: Mapping[str, str], progress: Prog
     said = complaints(text.replace(secret, "***") if secret else text)
     if not said and UNKNOWN_SETTING in text:
         return done.out
-    raise RefusedError(f"{program}: {said[0] if said else f'it ended with {done.code}'}")
+    raise RefusedError(f"{program}: {said[0] if said else f'it exited with {done.code}'}")
 
 
 def chosen(listed: bytes, *, with_scheduler: bool, with_public: bool = True) -> bytes:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads facts one by one within a time budget; a fact that cannot be had costs itself alone, with its reason kept."""
+"""Reads facts one by one within a time budget; a fact that cannot be read is skipped alone, with the reason kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ PREFLIGHT: t.Final = "ansible-playbook playbooks/preflight.yml names each missin
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Why a fact could not be had: budget, lock, privilege or error, in words, and what mends it where that is known."""
+    """Why a fact could not be read: budget, lock, privilege or error, in words, and what fixes it where that is
+    known."""
 
     kind: str
     said: str
@@ -65,7 +66,7 @@ class DeadlineSession(Session):
 
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:
-        """As in any session; a rollback brings back the limits of before."""
+        """As in any session; a rollback restores the limits of before."""
         try:
             with super().savepoint():
                 yield
@@ -99,7 +100,7 @@ class Budget:
     def read[T](self, name: str, query: Callable[[Session], T]) -> T | None:
         """What `query` gives, or None with the reason in `problems`; raises only when the session is gone."""
         if self.left <= 0:
-            self.problems[name] = Problem("budget", "the time budget was spent before it could be read")
+            self.problems[name] = Problem("budget", "the time budget ran out before it could be read")
             return None
         try:
             with self._hurried.savepoint():

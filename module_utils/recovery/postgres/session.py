@@ -97,7 +97,7 @@ def application_name(incident: str, action: str) -> str:
 
 
 def check_incident(incident: str) -> None:
-    """Refuses an incident name that could not stand in a session's name, a path or a log line."""
+    """Raises BadInput for an incident name that cannot be used in a session's name, a path or a log line."""
     if not INCIDENT.fullmatch(incident):
         raise BadInput(
             f"incident {incident[:80]!r} is not usable",
@@ -128,10 +128,10 @@ class Session:
         return self.connection.execute(query, values).fetchall()
 
     def row(self, query: Query, **values: t.Any) -> Row:
-        """The first row of a query that always gives one."""
+        """The first row of a query that always returns one. Raises LookupError where it returns none."""
         found = self.connection.execute(query, values).fetchone()
         if found is None:
-            raise LookupError("a query that always gives a row gave none")
+            raise LookupError("a query that always returns a row returned none")
         return found
 
     def execute(self, query: Query, **values: t.Any) -> int:
@@ -156,8 +156,8 @@ class Session:
         lock_timeout_seconds: float | None = None,
         fence_last: bool = False,
     ) -> Generator[Session]:
-        """A READ COMMITTED transaction, fenced by the lease when one is held; from its start, which locks the lease, or just
-        before it commits."""
+        """A READ COMMITTED transaction, fenced by the lease when one is held: from its start, which locks the lease,
+        or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
         with self.connection.transaction():
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
@@ -186,7 +186,7 @@ class Session:
             yield self
 
     def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
-        """From now on until the transaction ends no statement may take longer, nor wait longer for a lock."""
+        """Until the transaction ends no statement takes longer, or waits longer for a lock, than these seconds."""
         lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
         self.connection.execute(LIMIT, {"limit": _milliseconds(seconds), "lock": _milliseconds(lock)})
 
@@ -229,8 +229,9 @@ def _milliseconds(seconds: float) -> str:
 
 @contextlib.contextmanager
 def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bool = False) -> Generator[Session]:
-    """A session on a writable primary; refuses a standby and says how to reach the right server. One that is only
-    read from may also be on a standby."""
+    """A session on a writable primary. Raises WrongDatabase on a standby, naming how to reach the right server, or
+    where transactions are read-only; ConnectionFailed where there is no connection. A read-only session may also
+    be on a standby."""
     parts = parse_dsn(settings.dsn, source)
     given: dict[str, t.Any] = {
         "application_name": application_name(settings.incident, settings.action),
@@ -278,7 +279,7 @@ SET_BY: t.Final = {
 
 
 def _writable_again(found: Row) -> str:
-    """How the setting that makes all transactions read-only is taken back where it was made."""
+    """How to reset, where it was set, the setting that makes all transactions read-only."""
     role, database = (sql.Identifier(found[name]).as_string(None) for name in ("role", "database"))
     where = {
         "user": f"ROLE {role}",
@@ -288,7 +289,7 @@ def _writable_again(found: Row) -> str:
     if where:
         return f"ALTER {where} RESET default_transaction_read_only"
     if found["read_only_by"] == "client":
-        return "take default_transaction_read_only out of the connection's options, or of PGOPTIONS"
+        return "remove default_transaction_read_only from the connection's options, or from PGOPTIONS"
     return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
 
 

@@ -56,7 +56,7 @@ class Window:
 def window_of(
     session: Session, params: Mapping[str, t.Any], *, clock: str, start: str = "window_start", end: str = "window_end"
 ) -> Window:
-    """The window that two options give, with an offset or in `time_zone`; refuses a reversed one."""
+    """The window that two options give, with an offset or in `time_zone`. Raises BadInput for a reversed one."""
     zone = params["time_zone"]
     bounds = {name: moment(session, params[name], zone, name) if params[name] else None for name in (start, end)}
     first, last = bounds[start], bounds[end]
@@ -69,7 +69,7 @@ def window_of(
 
 
 def moment(session: Session, text: str, zone: str | None, name: str) -> datetime.datetime:
-    """A point of time; a naive one is refused unless a zone is given in which it exists exactly once."""
+    """A point in time. Raises BadInput for a naive one, unless a time zone is given in which it exists exactly once."""
     try:
         at = datetime.datetime.fromisoformat(text.strip())
         if at.tzinfo is not None:
@@ -97,7 +97,7 @@ def moment(session: Session, text: str, zone: str | None, name: str) -> datetime
     if not row["exists"] or row["twice"]:
         why = "twice" if row["exists"] else "never"
         raise BadInput(
-            f"{name} {text!r} exists {why} in {zone}: the clocks are changed there",
+            f"{name} {text!r} exists {why} in {zone}: the clocks change then",
             next_step=f"write it with its offset, for example {row['at'].isoformat()}",
         )
     return row["at"].astimezone(datetime.UTC)

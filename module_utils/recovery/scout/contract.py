@@ -316,7 +316,7 @@ def _check_distinct(found: Mapping[str, t.Any]) -> None:
 
 
 def _twice(given: Mapping[str, str]) -> list[str]:
-    """The keys of the first name that stands twice."""
+    """The keys of the first name that is a duplicate."""
     for name in given.values():
         same = [key for key, value in given.items() if value == name]
         if len(same) > 1:

@@ -129,7 +129,7 @@ class Job:
 
     @property
     def parked(self) -> bool:
-        """Whether a pause of ours keeps it from starting while a run of it ends."""
+        """Whether a pause of ours keeps it from starting while a run of it finishes."""
         return self.schedule == NEVER
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -179,10 +179,11 @@ def present(session: Session) -> bool:
 
 
 def require(session: Session) -> None:
-    """Refuses a database without pg_cron: nothing there could be paused, and saying so would be a lie."""
+    """Raises WrongDatabase in a database without pg_cron: nothing can be paused there, and saying otherwise would be
+    a lie."""
     if not present(session):
         raise WrongDatabase(
-            "refused: pg_cron is not in this database, so nothing here can be paused or resumed",
+            "refused: pg_cron is not installed in this database, so nothing here can be paused or resumed",
             on=session.where,
             said="cron.job does not exist",
             next_step="connect to the database of cron.database_name, or CREATE EXTENSION pg_cron there",
@@ -243,7 +244,8 @@ def history(session: Session, of: Iterable[Job], seconds: float) -> list[dict[st
 
 
 def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
-    """Sets a job's activity and schedule through cron.alter_job, as its owner; needs no superuser."""
+    """Sets a job's activity and schedule through cron.alter_job, as its owner; needs no superuser. Raises a
+    RecoveryError that names the job."""
     with attempting(f"could not alter job {job.jobname}", on=session.where), _as_role(session, job.owner):
         session.execute(ALTER, jobid=job.jobid, active=active, schedule=schedule)
 
@@ -267,7 +269,8 @@ def missing_grants(session: Session, owner: str) -> list[str]:
 
 
 def require_grants(session: Session, of: Iterable[Job]) -> None:
-    """Refuses, before anything is written, where a job could not be altered; names each missing GRANT."""
+    """Raises MissingPrivilege, before anything is written, where a job could not be altered; names each missing
+    GRANT."""
     for owner in sorted({job.owner for job in of}):
         if grants := missing_grants(session, owner):
             raise MissingPrivilege(
@@ -335,8 +338,9 @@ def writes_silver_or_gold(command: str, writing_functions: Iterable[str]) -> boo
 
 
 def ingestion_jobs(session: Session, names: list[str] | None = None, *, required: bool = True) -> list[Job]:
-    """The jobs that count as ingestion: those named, else those that write silver or gold; refuses to find none, unless
-    a superuser, who sees them all, need not have any."""
+    """The jobs that count as ingestion: those named, else those that write silver or gold. Raises where a name is
+    unknown or none is found: WrongDatabase for a superuser, who sees all jobs, else MissingPrivilege; a superuser
+    need not have any."""
     all_jobs = jobs(session)
     if names:
         unknown = sorted(set(names) - {job.jobname for job in all_jobs})

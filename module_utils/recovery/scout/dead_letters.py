@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One bronze event into the dead letter queue: its full image kept, removed and stored proved equal."""
+"""Moves one bronze event to the dead letter queue: its full image stored, what is removed and stored proved equal."""
 
 from __future__ import annotations
 

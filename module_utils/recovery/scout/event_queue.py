@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The queue of events that wait for the ETL: what is in it, who hides parts of it, and having the ETL take a given part.
+"""The queue of pending events: what is in it, which sessions lock parts of it, and having the ETL load a given part.
 
-The ETL takes the oldest events it finds unmarked in its ledger. So events are held back by marking them, within one
+The ETL loads the oldest events that are unmarked in its ledger. So events are deferred by marking them, within one
 transaction: mark, call the ETL, unmark. Nobody else ever sees the marks.
 """
 
@@ -214,7 +214,7 @@ def head(session: Session) -> str | None:
 
 @contextlib.contextmanager
 def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
-    """Within it the ETL takes the first `size` events but for suspects and repeats; call it inside a transaction."""
+    """Within it the ETL loads the first `size` events, skipping suspects and repeats; call it inside a transaction."""
     row = session.row(
         of_pending(HOLD_BACK),
         size=size,
@@ -234,7 +234,8 @@ def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
 
 @contextlib.contextmanager
 def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[str]]]:
-    """Gives these pending events turn by turn; while one has its turn, nothing but it is pending before the last of them.
+    """Makes these pending events the only ones, turn by turn: during a turn nothing else before the last of them is
+    pending.
 
     Call it inside a transaction in which nobody else can write the ETL's ledger, and load each turn as it comes.
     """
@@ -258,8 +259,8 @@ def not_taken(session: Session, event_ids: list[str]) -> list[str]:
 
 
 def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
-    """Has the ETL take these pending events and nothing else; raises NotConverged where it leaves one out. Where `exactly` may be
-    called."""
+    """Has the ETL load these pending events and nothing else; raises NotConverged where it skips one. Call it where
+    `exactly` may be called."""
     if not event_ids:
         return
     with exactly(session, event_ids) as turns:
@@ -268,10 +269,10 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
     left = not_taken(session, event_ids)
     if left:
         raise NotConverged(
-            "stopped before a batch that the ETL did not take whole; it was rolled back",
+            "stopped before a batch that the ETL did not load completely; it was rolled back",
             on=session.where,
             said=f"{contract.names().etl} skipped event {left[0]}",
-            next_step="see why it does not take it, then run the same command again",
+            next_step="find out why it skips it, then run the same command again",
         )
 
 
@@ -284,7 +285,7 @@ def as_the_pipeline(session: Session, timezone: str) -> Generator[None]:
 
 
 def load(session: Session, limit: int, timezone: str, *, marks: int = 0) -> int:
-    """Has the ETL take `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
+    """Has the ETL load `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
     with as_the_pipeline(session, timezone):
         session.rows(contract.compose(LOAD), limit=limit)
     return max(0, session.row(contract.compose(MARKED))["events"] - marks)

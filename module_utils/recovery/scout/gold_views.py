@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Knows whether Scout's materialized views say what silver says: by the time of their refresh, and by their contents."""
+"""Whether Scout's materialized views are up to date with silver: by the time of their refresh, and by their
+contents."""
 
 from __future__ import annotations
 
@@ -114,7 +115,7 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class Freshness:
-    """Whether a view says what silver says: fresh, stale, unpopulated, or unknown, and how that is known."""
+    """Whether a view is up to date: fresh, stale, unpopulated, or unknown, and how that is known."""
 
     view: View
     state: str
@@ -176,7 +177,8 @@ def in_order(found: Iterable[View]) -> list[View]:
 
 
 def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
-    """The freshness of every view; `budget_seconds` bounds the comparison of contents, beyond it is unknown."""
+    """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
+    unknown."""
     changed_at = session.row(contract.compose(SILVER_CHANGED))["changed_at"]
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []
@@ -191,7 +193,7 @@ def read(session: Session, *, budget_seconds: float | None = None) -> list[Fresh
 
 def _freshness(session: Session, view: View, changed_at: datetime.datetime | None, deadline: float | None) -> Freshness:
     if not view.populated:
-        return Freshness(view, "unpopulated", "never refreshed since it was made or emptied")
+        return Freshness(view, "unpopulated", "never refreshed since it was created or emptied")
     at = refreshed_at(session, view)
     behind = None if at is None or changed_at is None else (changed_at - at).total_seconds()
     if behind is not None and behind > 0:
@@ -207,8 +209,8 @@ def _freshness(session: Session, view: View, changed_at: datetime.datetime | Non
             return Freshness(view, "fresh", "refreshed long after silver last changed", at, 0.0)
         return Freshness(view, "unknown", f"its contents could not be compared: {said}", at)
     if differing:
-        return Freshness(view, "stale", f"{count(differing, 'row')} differ from what silver gives", at)
-    return Freshness(view, "fresh", "its contents equal what silver gives", at, 0.0)
+        return Freshness(view, "stale", f"{count(differing, 'row')} differ from silver", at)
+    return Freshness(view, "fresh", "its contents match silver", at, 0.0)
 
 
 def refreshed_at(session: Session, view: View) -> datetime.datetime | None:

@@ -53,7 +53,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table as far as images need it; generated columns are not part of an image, they follow."""
+    """A table as far as images need it; generated columns are not part of an image, since PostgreSQL computes them."""
 
     name: str
     key: str
@@ -79,7 +79,7 @@ class Table:
         return sql.SQL("jsonb_object(ARRAY[{}])").format(sql.SQL(", ").join(pairs))
 
     def values(self, image: str, replaced: dict[str, sql.Composable] | None = None) -> sql.Composed:
-        """The expressions that make the row again from `image`, a column of the query they stand in."""
+        """The expressions that restore the row from `image`, a column of the query they stand in."""
         source = sql.Identifier(image)
         return sql.SQL(", ").join(
             (replaced or {}).get(column.name)
@@ -88,13 +88,14 @@ class Table:
         )
 
     def like(self, keys: Collection[str]) -> Table:
-        """The table with the columns an image has; newer columns take their defaults. Refuses where one is gone."""
+        """The table with the columns an image has; newer columns take their defaults. Raises NotConverged where a
+        column is gone."""
         known = {column.name for column in self.columns}
         gone = sorted(set(keys) - known)
         if gone:
             raise NotConverged(
                 f"cannot put rows back into {self.name}",
-                said=f"the kept image has {', '.join(gone)}, which the table has not any more",
+                said=f"the stored image has {', '.join(gone)}, which the table no longer has",
                 next_step=f"add the column to {self.name} again, then run the same command again",
             )
         return dataclasses.replace(self, columns=tuple(c for c in self.columns if c.name in keys))

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tables of the pipeline hide rows from a role by their policies: what is not seen is not counted, moved or missed."""
+"""Which tables of the pipeline hide rows from a role by their policies: rows that are not seen are not counted or
+moved."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def hidden(session: Session, *, writing: bool) -> list[str]:
 
 
 def grant(session: Session) -> str:
-    """What shows it all of them."""
+    """The GRANT that shows it all of them."""
     return f"ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS"
 
 
@@ -47,7 +48,7 @@ def require_sight(session: Session, *, writing: bool) -> None:
     """Raises MissingPrivilege where some of the rows may be hidden, by which something is to be said or done."""
     if tables := hidden(session, writing=writing):
         raise MissingPrivilege(
-            f"refused to judge by rows of which a policy may hide some from role {session.facts.role}",
+            f"refused to judge rows that a policy may hide from role {session.facts.role}",
             on=session.where,
             said=f"row security is on for {', '.join(tables)}",
             next_step=f"{grant(session)}, or work as the owner of these tables",

@@ -221,7 +221,7 @@ def plan(
     for activity in candidates:
         reason = untouchable(activity, protected_roles, we_are_superuser=we_are_superuser)
         if reason is None and activity.seconds < stuck_after_seconds:
-            reason = f"it blocks the pipeline for less than {in_words(stuck_after_seconds)}"
+            reason = f"it has blocked the pipeline for less than {in_words(stuck_after_seconds)}"
         if reason is None:
             clear.append(activity)
         else:
@@ -262,11 +262,11 @@ def in_flight(activities: Iterable[Activity]) -> list[Activity]:
 
 
 def require_visibility(session: Session, activities: Iterable[Activity]) -> None:
-    """Refuses to judge sessions whose state PostgreSQL hides from this role."""
+    """Raises MissingPrivilege rather than judge sessions whose state PostgreSQL hides from this role."""
     if any(activity.hidden for activity in activities):
         me = sql.Identifier(session.facts.role).as_string()
         raise MissingPrivilege(
-            "cannot tell which sessions are at work or stuck",
+            "cannot tell which sessions are working or stuck",
             on=session.where,
             said=f"role {session.facts.role} may not see other roles' sessions",
             next_step=f"GRANT pg_read_all_stats TO {me}",

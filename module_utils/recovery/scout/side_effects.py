@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a deployment has added to the tables of a move, and would act on rows behind its back: cascades and triggers."""
+"""What a deployment has added to the tables of a move that would change rows behind its back: cascades and triggers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def refuse_cascades(session: Session) -> None:
         raise NotConverged(
             "refused to move anything",
             on=session.where,
-            said=f"deleting would cascade into tables no image is kept of: {what}",
+            said=f"deleting would cascade into tables whose rows are not saved first: {what}",
             next_step="make these foreign keys NO ACTION, or move those rows first",
         )
 

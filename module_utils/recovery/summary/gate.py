@@ -74,23 +74,21 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
         return []
     if result["verdict"] == "paused":
         return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
-    untold = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
-    if result["verdict"] == "inconclusive" and untold == [("smoke_test", NOT_IN_CHECK)]:
-        return ["run it without --check: the smoke test takes back what it writes"]
+    unnotified = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
+    if result["verdict"] == "inconclusive" and unnotified == [("smoke_test", NOT_IN_CHECK)]:
+        return ["run it without --check: the smoke test rolls back what it writes"]
     if result["verdict"] == "draining":
         return [f"wait, then {GATE}"]
     causes: list[Result] = result.get("diagnoses") or []
     made = [str(cause["next_command"]) for cause in causes[:1]]
     if any(check["name"] in OF_SILVER for check in _counting(result, "fail")):
-        made.append(
-            f"{RECOVER} --check -e last={result['period_hours']}h shows what of silver is not as its events say"
-        )
+        made.append(f"{RECOVER} --check -e last={result['period_hours']}h shows where silver differs from its events")
     return [*made, GATE] if made else [f"{ASSESS}, then {GATE}"]
 
 
 def message(result: Mapping[str, t.Any]) -> str:
     """Why the playbook ends with another exit code than 0."""
-    return f"the gate did not pass: {result.get('summary') or 'it came to no verdict'}"
+    return f"the gate did not pass: {result.get('summary') or 'it reached no verdict'}"
 
 
 def _counting(result: Mapping[str, t.Any], status: str) -> Iterator[Result]:

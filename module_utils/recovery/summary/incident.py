@@ -54,8 +54,8 @@ def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
 
 
 def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
-    """A warning where it could not be kept who was told."""
-    return [f"the record does not have who was told: {told['msg']}"] if told.get("error") else []
+    """A warning where it could not be recorded who was notified."""
+    return [f"the record does not show who was notified: {told['msg']}"] if told.get("error") else []
 
 
 def in_order(warnings: list[str], result: Mapping[str, t.Any]) -> list[str]:
@@ -93,7 +93,7 @@ def written(steps: Mapping[str, Result], *, check: bool) -> str:
     if not files:
         return ""
     if not any(file.get("changed") for file in files):
-        return "the report is as it should be"
+        return "the report is up to date"
     return "the report would be written" if check else "wrote the report"
 
 
@@ -111,11 +111,11 @@ def explained(name: str, result: Result) -> Result:
     reason = ERRNO.search(text)
     if reason or name == FOLDER:
         attempted, said = "could not write the report", reason[1] if reason else text
-        step = "give a writable folder with enough room: -e report_dir=…"
+        step = "give a writable folder with enough space: -e report_dir=…"
     else:
-        attempted, said = "could not fill in the template of the report", text
+        attempted, said = "could not render the report template", text
         option = "report_template_html" if name == "report_html" else "report_template_markdown"
-        step = f"mend the template, or leave out {option}"
+        step = f"fix the template, or leave out {option}"
     error = {
         "attempted": attempted,
         "on": str(result.get("path") or ""),
@@ -135,7 +135,7 @@ def lacking(operation: str, result: Mapping[str, t.Any]) -> str:
 def _checklist(phases: list[Result]) -> str:
     """`2 of 22 items done; still open in phase 1: impact assessed, stakeholders notified`."""
     items = [item for phase in phases for item in phase["items"]]
-    text = f"{sum(item['done'] for item in items)} of {len(items)} items of the checklist done"
+    text = f"{sum(item['done'] for item in items)} of {len(items)} checklist items done"
     current = next((phase for phase in phases if not phase["done"]), None)
     if current is None:
         return text
@@ -184,13 +184,13 @@ def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
     if made["ingestion"] in ("paused", "pausing") and {"pause", "unfinished"} & set(changed):
         operation = made["operation"].replace("_", " ")
         why = _why(made)
-        happened = f"ingestion is left paused after the {operation}" + (f": {why}" if why else "")
+        happened = f"ingestion stays paused after the {operation}" + (f": {why}" if why else "")
         return {"event": "update", "happened": happened, "done": done}
     return nothing
 
 
 def _why(made: Mapping[str, t.Any]) -> str:
-    """Why it is left paused; nothing where somebody wanted it so."""
+    """Why it stays paused; nothing where somebody wanted it so."""
     error: Mapping[str, t.Any] = made["error"] or {}
     if error:
         return ": ".join(str(error[part]) for part in ("attempted", "said") if error.get(part))

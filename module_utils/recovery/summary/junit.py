@@ -43,7 +43,7 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
 
 
 def required(file: str = "junit_file") -> t.Any:
-    """The library; says what to install where it is not there."""
+    """The library. Raises BadInput, saying what to install, where it is missing."""
     try:
         import junitparser
     except ImportError as e:

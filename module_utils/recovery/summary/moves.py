@@ -54,7 +54,7 @@ FEW: t.Final = 3
 
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
-    """What a move chose, moved and met, for a machine; None where there was no move."""
+    """What a move selected, moved and found, for a machine; None where there was no move."""
     return {name: _of(result, name) for name in WHICH if _of(result, name) is not None} if result else None
 
 
@@ -132,12 +132,12 @@ def way_back(result: Mapping[str, t.Any]) -> list[str]:
 
 
 def dead_letters() -> str:
-    """Where to look for what was set aside."""
+    """Where to look for what was quarantined."""
     return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
 
 
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
-    """What to do after a move that came to its end."""
+    """What to do after a move that finished."""
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
     if name == "window":
@@ -151,13 +151,13 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
     if not result.get("changed"):
         return []
     which = f" -e of_incident={incident}" if incident != "adhoc" else " with this run_id"
-    return [f"once the cause is mended, {REDRIVE}{which}"]
+    return [f"once the cause is fixed, {REDRIVE}{which}"]
 
 
 def table(runs: list[Result]) -> list[str]:
     """Two lines a run, or three: which, when, what; for what and by whom; what moved, and whether it can be undone."""
     if not runs:
-        return ["  no run fits"]
+        return ["  no run matches"]
     made = [_columns("run id", "when (UTC)", "action")]
     for run in runs:
         run_id, action, incident, actor = (str(run.get(k) or "") for k in ("run_id", "action", "incident", "actor"))

@@ -31,8 +31,8 @@ PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
 NOTHING_DONE: t.Final[Result] = {
     "failed": True,
     "error": BadInput(
-        "the steps that matter were not done",
-        said="--tags, --skip-tags or --start-at-task left them out",
+        "the essential steps were not run",
+        said="--tags, --skip-tags or --start-at-task excluded them",
         next_step="run the same command without --tags, --skip-tags and --start-at-task",
     ).as_dict(),
 }
@@ -127,7 +127,7 @@ class Story:
 
     @property
     def goes_back(self) -> bool:
-        """Whether this is going back to a captured release."""
+        """Whether this is a rollback to a captured release."""
         return self.operation == rollback.OPERATION
 
     @property

@@ -76,8 +76,8 @@ def document(story: Story) -> Result:
 
 
 def lines(story: Story) -> list[str]:
-    """At most twenty lines of 79 columns: what was wrong, what was done, the state now, the way back, what next. The path of
-    a chart is never broken. A list of runs is as long as it is."""
+    """At most twenty lines of 79 columns: what was wrong, what was done, the state now, how to undo it, what next.
+    The path of a chart is never broken. A list of runs is as long as it is."""
     if story.drill and story.failure is None:
         return drill.lines(story.drill, story.seconds, check=story.check)
     title = f"{story.operation.replace('_', ' ')} of {story.database}"
@@ -159,22 +159,22 @@ def _did(story: Story) -> str:
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return "nothing: nothing had to be done"
+        return "nothing: no change was needed"
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
 
 def _now(story: Story) -> str:
     if story.check:
-        return "nothing was written" + (" but the plan" if story.move.get("plan_file") else "")
+        return "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
     ingestion = story.after.get("ingestion") or story.gate.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.operation == "preflight" and story.failure is None:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
-        return "ingestion was left as it was" if story.changed else "nothing was changed"
+        return "ingestion unchanged" if story.changed else "nothing was changed"
     if story.operation == capture.OPERATION:
-        return "the pipeline was left as it was"
+        return "pipeline unchanged"
     if story.state == "unknown":
         return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
@@ -206,8 +206,8 @@ def _who(story: Story) -> str:
 def _now_unseen(steps: set[str]) -> str:
     """Of ingestion, where no step looked at it."""
     if {"pause", "resume", "drain"} & steps:
-        return "nothing is known of ingestion"
-    return "ingestion was left as it was" if {"clear", "refresh"} & steps else "nothing was changed"
+        return "ingestion state unknown"
+    return "ingestion unchanged" if {"clear", "refresh"} & steps else "nothing was changed"
 
 
 def _failed(story: Story) -> str:
@@ -236,23 +236,23 @@ def _warnings(story: Story) -> list[str]:
 
 
 def _unbroken(story: Story) -> list[str]:
-    """Commands that bring back what moved or went back."""
+    """Commands that undo what was moved or rolled back."""
     return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
-    """The ways back from what was done."""
+    """How to undo what was done."""
     if story.check:
         return []
     parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
-        parts.append(f"{RESUME} gives back the jobs")
+        parts.append(f"{RESUME} re-enables the jobs")
     elif story.operation == "resume_ingestion" and story.changed:
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
     if poison:
-        kept = f"{count(len(poison), 'poison event')} kept whole in {contract.names().dead_letters}"
+        kept = f"{count(len(poison), 'poison event')} quarantined in {contract.names().dead_letters}"
         parts.append(kept + (f" (run {drained['run_id']})" if drained.get("run_id") else ""))
     if story.changed and not parts and story.outcome == "recovered":
         parts.append("nothing to undo: no data was removed")
@@ -282,7 +282,7 @@ def _next(story: Story) -> list[str]:
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
-        return [f"ask {story.after['ingestion'].get('paused_by') or 'who switched the jobs off'}, or {RESUME}"]
+        return [f"ask {story.after['ingestion'].get('paused_by') or 'whoever disabled the jobs'}, or {RESUME}"]
     if story.moving:
         return _after_moving(story)
     if story.outcome == "recovered":
@@ -296,7 +296,7 @@ def _next(story: Story) -> list[str]:
 
 
 def _after_failing(story: Story, failure: Result) -> list[str]:
-    """What the error says, and the command that goes on from there."""
+    """What the error says, and the command that continues from there."""
     error: Result = failure.get("error") or {}
     step = str(error.get("next_step") or "run the same command again with -vvv")
     again = ["run the same command again"] if story.moving and "again" not in step else []
@@ -311,7 +311,7 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
 
 
 def _after_moving(story: Story) -> list[str]:
-    """What is left to do after rows moved, or schemas went back."""
+    """What is left to do after rows moved, or schemas were rolled back."""
     if not story.goes_back:
         return [*moves.what_next(story.moving, story.move, story.incident), *_resume_by_hand(story)]
     asked = rollback.what_next(story.ran)
@@ -325,7 +325,7 @@ def _resume_by_hand(story: Story) -> list[str]:
     if _ours(story):
         return [f"{RESUME} when ready"]
     owner = next(
-        (r["paused_by"] for r in reversed(story.ran.values()) if r.get("paused_by")), "who switched the jobs off"
+        (r["paused_by"] for r in reversed(story.ran.values()) if r.get("paused_by")), "whoever disabled the jobs"
     )
     return [f"ask {owner}, or {RESUME}"]
 

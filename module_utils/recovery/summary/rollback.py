@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a summary says of going back to a captured release: schema, data and application, for a person and for a machine."""
+"""What a summary says of a rollback to a captured release: schema, data and application, for a person and for a
+machine."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 OPERATION: t.Final = "rollback"
-AGAIN: t.Final = "run the same command again: it asks the gate, and resumes"
+AGAIN: t.Final = "run the same command again: it runs the gate, then resumes"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: What a revert that was not pushed says before its command.
 TO_PUSH: t.Final = ". To push it: "
@@ -54,7 +55,7 @@ def with_rehearsal(result: Result, plan: Result) -> Result:
 def as_document(
     result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, asked: bool
 ) -> Result | None:
-    """What went back, for a machine; None where nothing was to. Statements are left to the plan's file."""
+    """What was rolled back, for a machine; None where nothing was to. Statements are left to the plan's file."""
     if not asked and not of_schema(result):
         return None
     steps: list[Result] = result.get("steps") or []
@@ -78,7 +79,8 @@ def _chosen(result: Mapping[str, t.Any] | None, names: tuple[str, ...]) -> Resul
 def parts(
     result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, check: bool
 ) -> dict[str, str]:
-    """To what the schema went back and what that takes, what became of data, the application, and what was left out."""
+    """To what the schema was rolled back and what that takes, what became of data, the application, and what was
+    left out."""
     made: dict[str, str] = {}
     if of_schema(result):
         made["back"] = "; ".join(_back(result, check=check))
@@ -90,7 +92,7 @@ def parts(
 
 
 def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
-    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the way takes, or took."""
+    """`to v5.2.1 of 2026-11-25 01:02 UTC, digest 3f2a9c1e0b12`, then what the rollback takes, or took."""
     captured = readable(result.get("captured_at"))[:16]
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
@@ -98,10 +100,10 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
         return
     if check:
         saved = result.get("hazard") == LOSES and not result.get("loses")
-        effect = "data goes that is saved first" if saved else result.get("hazard")
+        effect = "drops data that is saved first" if saved else result.get("hazard")
         yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
     if attempts := result.get("attempts"):
-        yield f"gave way to others {count(attempts, 'time')}"
+        yield f"yielded to other sessions {count(attempts, 'time')}"
     rehearsal: Result = result.get("rehearsal") or {}
     if rehearsal.get("done"):
         yield f"rehearsed in {in_words(rehearsal['seconds'])}"
@@ -110,15 +112,15 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
 
 
 def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
-    """Which data was kept before it went, came back, is empty, or is gone."""
+    """Which data was saved before it was dropped, restored, is empty, or is lost."""
     for name, would, did in (
-        ("saved", "would be saved before it goes", "saved before it went"),
-        ("filled", "would come back", "came back"),
+        ("saved", "would be saved before it is dropped", "saved before it was dropped"),
+        ("filled", "would be restored", "restored"),
     ):
         rows: list[Result | str] = result.get(name) or []
         if rows:
             yield f"{would if check else did}: {_few([_table(row) for row in rows])}"
-    for name, words in (("empty", "comes back empty" if check else "is back, empty"), ("loses", "lost")):
+    for name, words in (("empty", "would be restored empty" if check else "restored empty"), ("loses", "lost")):
         keys: list[str] = result.get(name) or []
         if keys:
             yield f"{words}: {_few([captures_document.readable(key) for key in keys])}"
@@ -145,7 +147,7 @@ def _application(step: str, result: Mapping[str, t.Any], *, check: bool) -> str:
     commit = str(result.get("commit") or "")[:10]
     if step == "deploy":
         return f"{result['function']} deployed from {commit}"
-    target = f", its tree now that of {result['target'][:10]}" if result.get("target") else ""
+    target = f", now at the tree of {result['target'][:10]}" if result.get("target") else ""
     return f"{result['branch']} reverted by {commit}, {'pushed' if result.get('pushed') else 'not pushed'}{target}"
 
 
@@ -154,12 +156,12 @@ def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
     if not result.get("ok"):
         return {"gate" if name == "found" else name: text for name, text in summary_gate.parts(result).items()}
     smoke: Result = result.get("smoke") or {}
-    sale = "; a synthetic sale went through" if smoke.get("status") == "pass" else ""
+    sale = "; a test sale went through" if smoke.get("status") == "pass" else ""
     return {"gate": str(result["summary"]).rpartition("; ")[2] + sale}
 
 
 def way_back(ran: Mapping[str, Result]) -> list[str]:
-    """The command that brings the application back; none where it stayed."""
+    """The command that undoes the application's rollback; none where it stayed."""
     revert, deploy = ran.get("revert", {}), ran.get("deploy", {})
     known = (
         revert.get("tip") if revert.get("changed") else None,
@@ -175,7 +177,7 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
     if gate and not gate.get("ok"):
         if gate["verdict"] == "paused":
             return [
-                f"if what warns is good enough, the same command with -e warn_passes=true; else mend it, then {AGAIN}"
+                f"if the warnings are acceptable, run the same command with -e warn_passes=true; otherwise fix them, then {AGAIN}"
             ]
         # It was asked while we held the pause: that is no cause.
         causes: list[Result] = gate.get("diagnoses") or []

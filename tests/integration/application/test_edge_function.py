@@ -172,7 +172,7 @@ def test_the_token_of_the_environment_is_not_shown_either(
 
 def test_verification_goes_off_only_where_told_and_then_it_warns(deploy: Deploy, app: App, cli: Cli) -> None:
     assert good(deploy())["warnings"] == [
-        "no earlier deployment of ingest-transaction is known, so none can be named to take this one back with"
+        "no earlier deployment of ingest-transaction is known, so there is no command to undo this one"
     ]
     result = good(deploy(verify_jwt=False))
     assert cli.calls[-1]["argv"][-1] == "--no-verify-jwt"
@@ -186,7 +186,7 @@ def test_verification_goes_off_only_where_told_and_then_it_warns(deploy: Deploy,
     app.clone.git("checkout", "--quiet", "--", ".")
     off = app.clone.commit("Off", {"supabase/config.toml": "[functions.ingest-transaction]\nenabled = false\n"})
     for check in (True, False):
-        assert "has ingest-transaction disabled: the CLI would pass over it" in bad(deploy(commit=off, check=check))
+        assert "has ingest-transaction disabled: the CLI would skip it" in bad(deploy(commit=off, check=check))
     broken = app.clone.commit("Broken", {"supabase/config.toml": "[functions\n"})
     good(deploy(commit=broken))
     assert cli.calls[-1]["argv"][-1] == "--no-verify-jwt=false"
@@ -282,7 +282,7 @@ def test_a_run_that_was_killed_is_made_again(app: App, deploy: Deploy, cli: Cli,
     options["state_file"] = str(tmp_path / "state" / "deployments.json")
     process = started(EDGE, **options)
     wait_for(lambda: len(cli.calls) == 2)
-    assert "refused to deploy while another deployment is at work" in bad(deploy(force=True))
+    assert "refused to deploy while another deployment is in progress" in bad(deploy(force=True))
     process.kill()
     process.communicate()
     assert len(left_over(tmp_path)) == 1
@@ -299,15 +299,15 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no function": ({"function": "nope"}, "has no function nope in supabase/functions"),
     "shared": ({"function": "_shared"}, "function '_shared' is not the name of a function"),
     "an option": ({"function": "--debug"}, "function '--debug' is not the name"),
-    "project": ({"project_ref": ""}, "project_ref '' is not the reference of a project"),
+    "project": ({"project_ref": ""}, "project_ref '' is not a project reference"),
     "project option": ({"project_ref": "--help"}, "project_ref '--help' is not"),
-    "folder": ({"functions_dir": "../supabase/functions"}, "is not a folder the CLI finds functions in"),
-    "other folder": ({"functions_dir": "functions"}, "is not a folder the CLI finds functions in"),
+    "folder": ({"functions_dir": "../supabase/functions"}, "is not a folder where the CLI finds functions"),
+    "other folder": ({"functions_dir": "functions"}, "is not a folder where the CLI finds functions"),
     "folder that is not there": ({"functions_dir": "b/supabase/functions"}, "it has none there"),
     "cli": ({"cli": "supabase-that-is-not-there"}, "could not find the Supabase CLI supabase-that-is-not-there"),
     "cli path": ({"cli": "/nowhere/supabase"}, "could not find the Supabase CLI /nowhere/supabase"),
-    "token": ({"token": "a\nb"}, "the token is not one"),
-    "token with NUL": ({"token": "secret\0x"}, "the token is not one"),
+    "token": ({"token": "a\nb"}, "the token is not valid"),
+    "token with NUL": ({"token": "secret\0x"}, "the token is not valid"),
     "incident": ({"incident": "a b"}, "incident 'a b' is not usable"),
 }  # fmt: skip
 
@@ -430,7 +430,7 @@ def test_a_run_of_the_ledger_that_was_killed_is_made_again(scout_db: str, app: A
 
 def test_without_a_ledger_or_a_file_it_is_refused(scout_db: str, app: App, cli: Cli) -> None:
     given = {"repository": str(app.clone.path), "project_ref": PROJECT, "cli": str(cli.path), "commit": app.old}
-    assert "refused to deploy without writing down" in bad(run(EDGE, dsn=scout_db, ledger="off", **given))
+    assert "refused to deploy without recording" in bad(run(EDGE, dsn=scout_db, ledger="off", **given))
     with operator(scout_db, without="create") as dsn:
         assert "could not use the ledger scout_ops" in bad(run(EDGE, dsn=dsn, **given))
     assert cli.calls == []

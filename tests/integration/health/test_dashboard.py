@@ -376,5 +376,5 @@ def test_a_lost_connection_is_an_error_with_a_next_step(scout_db: str) -> None:
     result = call(DASHBOARD, scout_db)
     assert result["failed"]
     assert result["error"]["kind"] == "connection_lost"
-    assert result["error"]["attempted"] == "could not ask the dashboard queries"
+    assert result["error"]["attempted"] == "could not run the dashboard queries"
     assert result["error"]["next_step"]

@@ -118,15 +118,15 @@ def test_what_is_refused_says_what_to_do(scout_db: str) -> None:
     assert "an incident needs a severity" in refused(scout_db, "opened", title="x")
     assert "nothing to note" in refused(scout_db, "noted", text="")
     assert "nothing to update" in refused(scout_db, "updated")
-    assert "no item of the checklist" in refused(scout_db, "noted", text="x", settles="nonsense")
+    assert "is not a checklist item" in refused(scout_db, "noted", text="x", settles="nonsense")
     assert "without a text" in refused(scout_db, "noted", root_cause="x", settles="root_cause")
-    assert "'is stale' stand outside of quotes" in refused(
+    assert "'is stale' are outside the quotes" in refused(
         scout_db, "opened", title="gold", severity="high", stray_words="is stale"
     )
     assert "next_update_minutes 0 is not usable" in refused(scout_db, "updated", next_update_minutes=0)
     assert "next_update_minutes nan is not usable" in refused(scout_db, "updated", next_update_minutes="nan")
     assert "is not usable" in refused(scout_db, "opened", incident="INC 2; DROP", **GOLD)
-    assert "would be taken for none" in refused(scout_db, "opened", incident="AdHoc", **GOLD)
+    assert "would be read as no incident" in refused(scout_db, "opened", incident="AdHoc", **GOLD)
     assert "ledger is off" in refused(scout_db, "opened", ledger="off", **GOLD)
     keep(scout_db, "closed")
     assert "INC-1 was closed" in refused(scout_db, "opened", incident="INC-1", **GOLD)
@@ -314,7 +314,7 @@ def test_closing_tells_what_has_not_come_to_its_end(scout_db: str) -> None:
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout_ops.runs SET status = 'running', finished_at = NULL WHERE action = 'pause'")
     told = keep(scout_db, "closed")["warnings"]
-    assert [text.partition(" (")[0].partition(" of ")[0] for text in told] == ["not at its end: pause"], told
+    assert [text.partition(" (")[0].partition(" of ")[0] for text in told] == ["not finished: pause"], told
     assert "runs.yml lists what was done" in told[0]
 
 
@@ -355,7 +355,7 @@ def test_who_was_told_is_on_record(scout_db: str) -> None:
     opened(scout_db, incident="INC-1")
     before = fingerprint(scout_db)
     assert keep(scout_db, "notified", found=message, check=True)["changed"] is False
-    assert keep(scout_db, "notified", found={"sent": [], "unsent": []})["summary"] == "nobody was told"
+    assert keep(scout_db, "notified", found={"sent": [], "unsent": []})["summary"] == "nobody was notified"
     assert fingerprint(scout_db) == before
     for found, done in ((message | {"sent": []}, False), (message, True)):
         assert keep(scout_db, "notified", found=found)["changed"] is False
@@ -409,7 +409,7 @@ def test_opening_and_closing_need_the_lease_and_telling_does_not(scout_db: str) 
     assert keep(scout_db, "updated", severity="high")["changed"]
     assert "is at work" in refused(scout_db, "closed")
     assert opened(scout_db, incident="INC-1")["changed"] is False, "nothing to do needs no lease"
-    assert keep(scout_db, "closed", takeover=True)["warnings"][0].startswith("took over the lease of")
+    assert keep(scout_db, "closed", takeover=True)["warnings"][0].startswith("reclaimed the lease of")
     assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None
 
 

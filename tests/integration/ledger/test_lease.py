@@ -167,7 +167,7 @@ def test_after_a_takeover_the_first_can_write_no_more(scout_db: str, colleague: 
     first = lease(scout_db)
     assert colleague.take(scout_db)["error"]["kind"] == "lease_held"
     second = colleague.take(scout_db, takeover=True)
-    assert "takeover was asked for" in second["warnings"][0]
+    assert "takeover was requested" in second["warnings"][0]
     before = fingerprint(scout_db)
     lost = call("scout_ingestion", scout_db, state="paused", lease_token=first["token"])
     assert lost["error"]["kind"] == "lease_lost"

@@ -64,7 +64,7 @@ def unsent(result: dict[str, Any]) -> str:
     assert result["sent"] == []
     assert result["changed"] is False
     (only,) = result["unsent"]
-    assert result["warnings"] == [f"{only['channel']} was not told: {only['error']}"]
+    assert result["warnings"] == [f"{only['channel']} was not notified: {only['error']}"]
     assert f"not {only['channel']}" in result["summary"]
     return only["error"]
 
@@ -87,7 +87,7 @@ def test_a_slack_channel_is_told() -> None:
     assert got.body["mrkdwn"] is False
     assert (result["sent"], result["unsent"], result["changed"]) == (["team"], [], True)
     assert result["message"] == got.body["text"]
-    assert result["summary"] == "told team of INC-2041, opened"
+    assert result["summary"] == "notified team of INC-2041, opened"
     assert result["deliveries"][0]["attempts"] == 1
 
 
@@ -161,7 +161,7 @@ def test_it_does_not_wait_longer_than_it_has() -> None:
     began = time.monotonic()
     with Web(Answer(429, {"Retry-After": "120"}, "slow down")) as web:
         error = unsent(tell(slack(web, timeout_seconds=5)))
-    assert error == "HTTP 429: slow down, and it asks to wait 120 s; its 5 s are too short for another attempt"
+    assert error == "HTTP 429: slow down, and it asks to wait 120 s; its 5 s leave no time for another attempt"
     assert len(web.got) == 1
     assert time.monotonic() - began < 4
 
@@ -184,12 +184,12 @@ def test_attempts_come_to_an_end() -> None:
 def test_a_redirect_is_not_followed() -> None:
     with Web() as elsewhere, Web(Answer(307, {"Location": elsewhere.url()})) as web:
         error = unsent(tell(slack(web)))
-    assert error == "HTTP 307: it redirects, which is not followed"
+    assert error == "HTTP 307: redirects are not followed"
     assert (len(web.got), len(elsewhere.got)) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [(HANG, "no answer within"), (TRICKLE, "no end within 1.5 s; it may arrive yet")]
+    ("how", "said"), [(HANG, "no response within"), (TRICKLE, "no end within 1.5 s; it may still arrive")]
 )
 def test_one_that_hangs_has_its_time_and_no_more(how: int, said: str) -> None:
     began = time.monotonic()
@@ -203,13 +203,13 @@ def test_one_that_closes_is_tried_again() -> None:
     with Web(CLOSE, 200) as web:
         assert tell(slack(web))["deliveries"][0]["attempts"] == 2
     with Web(CLOSE) as web:
-        assert unsent(tell(slack(web, attempts=2))).startswith("no answer: ")
+        assert unsent(tell(slack(web, attempts=2))).startswith("no response: ")
     assert len(web.got) == 2
 
 
 def test_one_that_is_not_there() -> None:
     url = f"http://127.0.0.1:{free_port()}{SECRET}"
-    assert unsent(tell({"kind": "slack", "url": url, "attempts": 2})) == "no answer: Connection refused"
+    assert unsent(tell({"kind": "slack", "url": url, "attempts": 2})) == "no response: Connection refused"
     url = f"https://no-such-host.invalid{SECRET}"
     assert unsent(tell({"kind": "slack", "url": url, "attempts": 1})).startswith("no connection: ")
 
@@ -252,7 +252,7 @@ def test_channels_are_told_side_by_side_and_each_by_itself() -> None:
         assert time.monotonic() - began < 3
     assert result["sent"] == ["four"]
     assert [u["channel"] for u in result["unsent"]] == ["one", "two", "three"]
-    assert result["summary"] == "told four of INC-2041, opened; not one, two, three"
+    assert result["summary"] == "notified four of INC-2041, opened; not one, two, three"
     assert len(result["warnings"]) == 3
 
 
@@ -268,9 +268,7 @@ def test_what_was_not_foreseen_is_a_result_too(monkeypatch: pytest.MonkeyPatch) 
         raise KeyError(SECRET)
 
     monkeypatch.setattr(delivery, "post", broken)
-    assert unsent(tell({"kind": "slack", "url": f"http://127.0.0.1:1{SECRET}"})) == (
-        "this error was not foreseen: KeyError"
-    )
+    assert unsent(tell({"kind": "slack", "url": f"http://127.0.0.1:1{SECRET}"})) == ("unexpected error: KeyError")
 
 
 def test_events_and_severities_choose_the_channels() -> None:
@@ -285,9 +283,9 @@ def test_events_and_severities_choose_the_channels() -> None:
     assert mild["sent"] == ["all", "end"]
     assert mild["passed_over"] == ["bad"]
     nobody = tell(channels[1])
-    assert nobody["summary"] == "told nobody of INC-2041, opened: no channel wants it"
+    assert nobody["summary"] == "notified nobody of INC-2041, opened: no channel wants it"
     assert nobody["changed"] is False
-    assert tell()["summary"] == "told nobody of INC-2041, opened: no channel is set up"
+    assert tell()["summary"] == "notified nobody of INC-2041, opened: no channel is set up"
 
 
 def test_a_check_shows_the_message_and_sends_nothing() -> None:
@@ -304,11 +302,11 @@ def test_a_check_shows_the_message_and_sends_nothing() -> None:
         }
         result = tell(slack(web), letter, {"kind": "slack"}, check=True, say=shown.append)
     assert (web.got, post.letters) == ([], [])
-    assert shown[0] == "would tell team, email:"
+    assert shown[0] == "would notify team, email:"
     assert "  Status: investigating" in shown
     assert (result["sent"], result["changed"]) == (["team", "email"], True)
     assert result["unsent"][0]["error"].startswith("url is missing")
-    assert result["summary"] == "would tell team, email of INC-2041, opened; not slack"
+    assert result["summary"] == "would notify team, email of INC-2041, opened; not slack"
     assert result["deliveries"] == []
 
 
@@ -316,7 +314,7 @@ def test_it_can_be_switched_off() -> None:
     with Web() as web:
         result = tell(slack(web), enabled=False)
     assert web.got == []
-    assert result["summary"] == "told nobody of INC-2041, opened: notifications are switched off"
+    assert result["summary"] == "notified nobody of INC-2041, opened: notifications are disabled"
     assert (result["sent"], result["changed"], result["passed_over"]) == ([], False, ["team"])
 
 

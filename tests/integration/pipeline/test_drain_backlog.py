@@ -88,7 +88,7 @@ def test_check_mode_counts_and_writes_nothing(scout_db: str) -> None:
     assert (result["changed"], result["run_id"], result["backlog"]["events"]) == (True, None, 41)
     assert {s["event_id"] for s in result["suspects"]} == set(map(str, ids))
     assert all(s["reason"] for s in result["suspects"])
-    assert result["summary"] == "would load 41 pending events, of which 11 events would go to the dead letter queue"
+    assert result["summary"] == "would load 41 pending events, of which 11 events would be quarantined"
     assert fingerprint(scout_db) == before
 
 
@@ -203,7 +203,7 @@ def test_many_corrections_in_a_large_backlog(scout_db: str) -> None:
 
 
 @pytest.mark.parametrize("kind", poison_payloads.KINDS)
-def test_each_kind_of_poison_is_isolated_with_the_databases_own_error(
+def test_each_kind_of_poison_is_quarantined_with_the_databases_own_error(
     scout_db: str, pg_server: Server, kind: str
 ) -> None:
     ids = arrive(scout_db, [*sales(5), poison_payloads.payload(kind, SEED, 50), *sales(5, 60)])
@@ -297,7 +297,7 @@ CONSTRAINTS = {
 
 
 @pytest.mark.parametrize("sqlstate", CONSTRAINTS)
-def test_what_the_database_refuses_by_itself_is_isolated(scout_db: str, pg_server: Server, sqlstate: str) -> None:
+def test_what_the_database_refuses_by_itself_is_quarantined(scout_db: str, pg_server: Server, sqlstate: str) -> None:
     endless = {"transaction_id": "".join(generator.blake2b(b"%d" % n).hexdigest() for n in range(99))}
     wrong = {"54000": endless}.get(sqlstate, {"store_id": "S-404"})
     payloads = [
@@ -390,7 +390,7 @@ def test_where_the_etl_refuses_a_sound_sale_no_event_is_to_blame(
     for _ in range(2):
         result = failing(scout_db)
         assert (result["error"]["kind"], result["error"]["sqlstate"]) == ("systemic", sqlstate)
-        assert result["msg"].startswith("the drain stopped: the ETL refuses a sound sale as well")
+        assert result["msg"].startswith("the drain stopped: the ETL rejects a known-good test sale too")
         # Of the event at the head it says something else, whatever was deployed.
         assert dead(scout_db) == {str(ids[0])}
     assert losses(scout_db, set(), ids[:1]) == NONE
@@ -404,7 +404,7 @@ def test_what_the_etl_refuses_can_be_set_aside_all_the_same(scout_db: str) -> No
     ids = arrive(scout_db, sales(3))
     with connect(scout_db) as connection:
         connection.execute(BROKEN["P0001"][0].encode())
-    assert "-e max_poison_share=1 sets the events aside all the same" in failing(scout_db)["error"]["next_step"]
+    assert "-e max_poison_share=1 quarantines the events anyway" in failing(scout_db)["error"]["next_step"]
     assert not dead(scout_db)
     drain(scout_db, max_poison_share=1.0)
     assert dead(scout_db) == set(map(str, ids))

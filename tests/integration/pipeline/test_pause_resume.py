@@ -565,7 +565,7 @@ def test_the_ledger_remembers_of_which_operation_a_pause_is_a_step(scout_db: str
     for check in (True, False):
         left = resume(scout_db, operation="undo", check=check)
         assert (left["changed"], left["state"]) == (False, "paused")
-        assert left["warnings"][0].endswith("before, so it stays paused")
+        assert left["warnings"][0].endswith("so it stays paused")
     assert resume(scout_db, operation="quarantine", check=True)["changed"]
     assert resume(scout_db, operation="quarantine")["state"] == "running"
     assert jobs(scout_db) == before

@@ -180,7 +180,7 @@ def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, 
     unknown = {i["name"] for i in result["indicators"] if i["status"] == "unknown"}
     assert unknown == {"critical_alerts", "linking_coverage", "gold_staleness", "stale_gold_views"}
     [first] = result["diagnoses"]
-    assert first["cause"] == "not everything can be seen (gold, linking, alerts)"
+    assert first["cause"] == "insufficient privileges to see: gold, linking, alerts"
     assert first["evidence"] == "permission denied for table silver_line_items"
     assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
 
@@ -321,7 +321,7 @@ def test_where_nothing_can_be_paused_it_is_said_beforehand(scout_db: str) -> Non
         [warning] = call(PREFLIGHT, scout_db)["warnings"]
         assert warning.startswith("nothing can be paused: could not tell which jobs are ingestion")
         superuser.execute("DROP SCHEMA cron CASCADE")
-    assert call(PREFLIGHT, scout_db)["warnings"] == ["pg_cron is not in this database: nothing can be paused"]
+    assert call(PREFLIGHT, scout_db)["warnings"] == ["pg_cron is not installed in this database: nothing can be paused"]
 
 
 def test_it_needs_no_access_to_say_what_is_missing_and_refuses_what_is_not_scout(pg_server: Any) -> None:

@@ -286,5 +286,5 @@ def test_a_sequence_that_is_drawn_from_is_noticed_whatever_the_session_remembers
     assert rows(pooler.direct, "SELECT last_value FROM scout.counter") == [(4,)]
     assert checks(result)["smoke_test"]["status"] == "fail"
     assert result["smoke"]["reason"].endswith(
-        "a trigger or a function drew from a sequence, which no rollback takes back: scout.counter"
+        "a trigger or a function advanced a sequence, which no rollback undoes: scout.counter"
     )

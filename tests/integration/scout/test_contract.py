@@ -248,8 +248,8 @@ def test_window_recovery_and_its_undo(scout_db: str) -> None:
 def test_gate_with_smoke_test(scout_db: str) -> None:
     rename(scout_db)
     judged = ran("scout_gate_info", scout_db, smoke=True)
-    untold = [check for check in judged["checks"] if check["status"] not in ("pass", "ok")]
-    assert (judged["verdict"], untold) == ("pass", []), untold
+    unnotified = [check for check in judged["checks"] if check["status"] not in ("pass", "ok")]
+    assert (judged["verdict"], unnotified) == ("pass", []), unnotified
     with connect(scout_db) as connection:
         connection.execute("DROP VIEW pos.how_good")
         connection.execute('ALTER TABLE pos."check" RENAME COLUMN processed_at TO done_at')

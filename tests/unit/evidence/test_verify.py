@@ -64,15 +64,13 @@ def test_what_was_written_verifies(chain: list[archive.Kept]) -> None:
     (base / "INC-1-scout-20261125T010000.112233Z-watch").mkdir()
     result = verify(base)
     assert not result.get("failed"), result
-    assert (
-        result["summary"] == "8 files in 4 folders of evidence are as they were written, and the chain of each incident"
-    )
+    assert result["summary"] == "8 files in 4 folders of evidence are unaltered, and the chain of each incident"
     assert [kept.number for kept in chain] == [1, 2, 3]
     assert other.number == 1
     assert result["last"] == {"INC-1": chain[2].manifest_sha256, "INC-2": other.manifest_sha256}
     assert verify(base, other.manifest_sha256)["problems"] == []
     alone = verify(chain[1].folder)
-    assert alone["summary"] == "2 files in 1 folder of evidence are as they were written; a folder alone shows no chain"
+    assert alone["summary"] == "2 files in 1 folder of evidence are unaltered; a single folder shows no chain"
     assert [kept.folder.name for kept in chain] == sorted(kept.folder.name for kept in chain)
     assert base.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in chain[0].folder.iterdir()} == {0o600}
@@ -103,8 +101,8 @@ def test_a_file_that_was_touched_is_named(chain: list[archive.Kept]) -> None:
     (second / "locks.jsonl.gz").unlink()
     (second / "locks.jsonl.gz").symlink_to(tampered)
     assert found(first.parent) == [
-        ("locks.jsonl.gz", "is tampered with: its SHA-256 is not that of the manifest"),
-        ("locks.jsonl.gz", "is no regular file any more"),
+        ("locks.jsonl.gz", "was tampered with: its SHA-256 is not that of the manifest"),
+        ("locks.jsonl.gz", "is no longer a regular file"),
         ("sessions.jsonl.gz", f"is truncated: {len(whole) - 1:,} of {len(whole):,} bytes"),
         ("sessions.jsonl.gz", "is missing"),
         ("more.txt", "was added: the manifest does not name it"),
@@ -121,7 +119,7 @@ def test_a_file_and_its_manifest_exchanged_together_are_named(chain: list[archiv
     edit(second / "manifest.json", lambda manifest: manifest["files"].__setitem__(0, now))
     assert found(second.parent)[0] == (
         "manifest.json",
-        "is tampered with: its SHA-256 does not begin as the name of the folder ends",
+        "was tampered with: its SHA-256 does not match the folder's name",
     )
     named_again(second)
     [(where, problem)] = found(chain[0].folder.parent)
@@ -142,7 +140,7 @@ def test_the_last_folder_missing_is_named_by_who_wrote_it_down(chain: list[archi
     shutil.rmtree(chain[2].folder)
     assert not verify(base).get("failed")
     assert found(base, manifest_sha256=chain[2].manifest_sha256) == [
-        (base.name, f"lacks what has to be the last manifest of its incident: {chain[2].manifest_sha256}")
+        (base.name, f"is missing the last manifest of its incident: {chain[2].manifest_sha256}")
     ]
 
 
@@ -163,8 +161,8 @@ def test_manifests_out_of_order_are_named(chain: list[archive.Kept]) -> None:
     problems = [
         (where, said) for where, said in found(first.parent) if where in {"manifest.json", other[0].name, other[1].name}
     ]
-    assert len([said for _, said in problems if "does not begin as the name of the folder ends" in said]) == 2
-    assert len([said for _, said in problems if "renamed or exchanged" in said]) == 2
+    assert len([said for _, said in problems if "does not match the folder's name" in said]) == 2
+    assert len([said for _, said in problems if "renamed or replaced" in said]) == 2
 
 
 def test_a_manifest_twice_or_under_another_name_is_named(chain: list[archive.Kept]) -> None:
@@ -173,9 +171,9 @@ def test_a_manifest_twice_or_under_another_name_is_named(chain: list[archive.Kep
     third.rename(third.with_name("INC-1-scout-20200101T000000.000000Z-" + third.name[-16:]))
     moved = "INC-1-scout-20200101T000000.000000Z-" + third.name[-16:]
     assert set(found(second.parent)) == {
-        ("copy", "has another name than it was given"),
+        ("copy", "was renamed"),
         ("copy", f"is number 2 of INC-1, as {second.name} is"),
-        (moved, f"was written as {third.name[:-17]}: it has been renamed or exchanged"),
+        (moved, f"was written as {third.name[:-17]}: it has been renamed or replaced"),
     }
 
 
@@ -185,7 +183,7 @@ def test_a_manifest_twice_or_under_another_name_is_named(chain: list[archive.Kep
 )
 def test_a_manifest_that_is_none_is_named(chain: list[archive.Kept], text: str) -> None:
     (chain[2].folder / "manifest.json").write_text(text)
-    assert any("no manifest of evidence that can be read" in problem for _, problem in found(chain[2].folder.parent))
+    assert any("is not a readable evidence manifest" in problem for _, problem in found(chain[2].folder.parent))
     (chain[2].folder / "manifest.json").unlink()
     assert found(chain[2].folder) == [("manifest.json", "is missing")]
 

@@ -59,7 +59,7 @@ def test_causes_are_ranked_by_what_blocks_what() -> None:
         problems={"linking": Problem("privilege", "permission denied for table silver_line_items", "GRANT x")},
     )  # fmt: skip
     assert [d.rank for d in made] == list(range(1, len(made) + 1))
-    words = ["not everything can be seen", "pid 11 holds Scout's refresh lock", "paused by anna@bastion", "malformed event",
+    words = ["insufficient privileges to see", "pid 11 holds Scout's refresh lock", "paused by anna@bastion", "malformed event",
              "gold_daily_metrics is stale", "NEGATIVE_TOTAL", "no new event", "dead letters"]  # fmt: skip
     assert [next(w for w in words if w in d.cause) for d in made] == words
 
@@ -81,7 +81,7 @@ def test_a_young_release_comes_before_what_it_may_have_done() -> None:
     wrong = {"silver_staleness": "fail"}
     first, second = causes(wrong, runs=FAILED, drift=young)
     assert (first.cause, second.cause) == (
-        "the schema is not that of release v5.2.1 hot, captured 2 h 0 min ago",
+        "the schema differs from that of release v5.2.1 hot, captured 2 h 0 min ago",
         "the ETL job fails",
     )
     assert first.evidence == "function scout.f() (source) changed"
@@ -95,7 +95,7 @@ def test_a_schema_that_changed_is_no_cause_of_nothing() -> None:
     young = schema_drift.Drift("v5.2.1", 60.0, CHANGES)
     assert causes({"silver_staleness": "warn", "backlog_age": "ok"}, drift=young) == []
     [only] = diagnoses.diagnose(found(drift=young), {"backlog_age": "ok"}, trouble=True)
-    assert only.cause.startswith("the schema is not that of release v5.2.1, captured ")
+    assert only.cause.startswith("the schema differs from that of release v5.2.1, captured ")
 
 
 def test_a_job_name_cannot_break_out_of_the_command() -> None:
@@ -109,7 +109,7 @@ def test_a_job_name_cannot_break_out_of_the_command() -> None:
 def test_who_is_left_alone_is_named_with_the_reason() -> None:
     boss = activity(7, KEY, role="postgres", superuser=True)
     [made] = causes(stuck=sessions.Plan((), ((boss, "role postgres is a superuser"),), ()))
-    assert made.cause == "pid 7 is in the way and this toolkit does not end it"
+    assert made.cause == "pid 7 blocks the pipeline and this toolkit does not end it"
     assert made.evidence.endswith("; role postgres is a superuser")
     assert made.next_command == "ask postgres to end it"
 

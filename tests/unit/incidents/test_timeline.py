@@ -80,19 +80,19 @@ def test_the_timeline_is_sorted_and_has_both_clocks() -> None:
     ("done", "said"),
     [
         (run("clear", 1, cleared=[{"pid": 1}]), "1 stuck session ended"),
-        (run("drain", 1, loaded=3000, poison=[{}, {}]), "3,000 events loaded, 2 poison events set aside"),
+        (run("drain", 1, loaded=3000, poison=[{}, {}]), "3,000 events loaded, 2 poison events quarantined"),
         (run("refresh", 1, refreshed=[{"name": "a"}, {"name": "b", "error": "locked"}]), "refreshed a"),
-        (run("cleanup", 1, moved={"events": 3, "lines": 10, "ledger": 3}), "3 events, 10 lines set aside"),
-        (run("quarantine", 1, moved={"events": 1, "transactions": 1}), "1 event, 1 transaction set aside"),
+        (run("cleanup", 1, moved={"events": 3, "lines": 10, "ledger": 3}), "3 events, 10 lines quarantined"),
+        (run("quarantine", 1, moved={"events": 1, "transactions": 1}), "1 event, 1 transaction quarantined"),
         (run("window", 1, loaded=5, failed=0), "loaded 5"),
         (run("redrive", 1, redriven=1200), "redriven 1,200"),
-        (run("undo", 1, put_back={"events": 2}) | {"undoes": "r1"}, "took back run r1; put back events 2"),
+        (run("undo", 1, put_back={"events": 2}) | {"undoes": "r1"}, "undid run r1; put back events 2"),
         (run("watch", 1, verdict="healthy", samples=61), "healthy, 61 samples"),
         (run("gate", 1, verdict="fail", summary="fail: of 26 checks 1 fails"), "fail: of 26 checks 1 fails"),
         (run("assess", 1, verdict="degraded", summary="backlog 3"), "degraded: backlog 3"),
         (run("capture", 1, release="v5", objects=2), "release v5, 2 objects"),
         (run("deploy", 1, commit="0123456789abcdef"), "commit 0123456789ab"),
-        (run("pause", 1, status="running", deactivated=["a"]), "not at its end; 1 job off: a"),
+        (run("pause", 1, status="running", deactivated=["a"]), "not finished; 1 job off: a"),
         (
             run("refresh", 1, status="failed") | {"error": {"attempted": "could not refresh", "said": "locked"}},
             "failed: could not refresh: locked",
@@ -169,7 +169,7 @@ RAISED = entry("update", 2, severity="critical", was="high", said="it spreads")
     ],
 )
 def test_what_people_have_still_to_hear(entries: list[dict[str, Any]], kind: str, news: str | None) -> None:
-    found = timeline.untold(entries, kind)
+    found = timeline.unnotified(entries, kind)
     assert (found.text if found else None) == news
     assert found is None or found.channels == ()
 
@@ -190,7 +190,7 @@ MISSED = entry("notified", 1, sent=["slack"], unsent=[{"channel": "pager", "erro
 def test_a_channel_that_could_not_be_told_is_told_alone(
     later: list[dict[str, Any]], waiting: tuple[str, ...] | None
 ) -> None:
-    found = timeline.untold([entry("opened", 0), MISSED, *later], "opened")
+    found = timeline.unnotified([entry("opened", 0), MISSED, *later], "opened")
     assert (found.channels if found else None) == waiting
 
 

@@ -168,7 +168,7 @@ def test_a_zone_nobody_knows() -> None:
             "opened", {"opened_at": NOW}, {}, time_zone=zone, folders=[TEMPLATES], now=NOW
         )
         assert "25 Nov 2026, 15:00 UTC\n" in notice.text + "\n"
-        assert notice.warnings == (f"time zone {zone!r} is not known: times are in UTC alone",)
+        assert notice.warnings == (f"time zone {zone!r} is not known: times are in UTC only",)
 
 
 def test_what_was_typed_is_never_a_template() -> None:
@@ -239,14 +239,14 @@ def test_a_channel_has_defaults() -> None:
         ({"kind": "slack", "url": "https://"}, "url is not usable"),
         ({"kind": "slack", "url": "https://h:port/s3cr3tpath"}, "url is not usable"),
         ({"kind": "slack", "url": f"{URL}\r\nX: y"}, "url is not usable"),
-        ({"kind": "slack", "url": "https://u:s3cr3t@h/"}, "url holds a user"),
-        ({**GOOD["slack"], "events": ["open"]}, "events holds one that is not known"),
+        ({"kind": "slack", "url": "https://u:s3cr3t@h/"}, "url contains a user"),
+        ({**GOOD["slack"], "events": ["open"]}, "events contains one that is not known"),
         ({**GOOD["slack"], "events": {}}, "events is not a list"),
         ({**GOOD["slack"], "timeout_seconds": 0}, "timeout_seconds 0 is not usable"),
         ({**GOOD["slack"], "attempts": "many"}, "attempts many is not usable"),
-        ({**GOOD["webhook"], "headers": {"X-A": "b\r\nX-C: d"}}, "a header holds a character"),
+        ({**GOOD["webhook"], "headers": {"X-A": "b\r\nX-C: d"}}, "a header contains a forbidden character"),
         ({**GOOD["webhook"], "headers": "X-A: b"}, "headers is not a dictionary"),
-        ({**GOOD["pagerduty"], "actions": {"update": "shout"}}, "actions holds one"),
+        ({**GOOD["pagerduty"], "actions": {"update": "shout"}}, "actions contains one"),
         ({**GOOD["pagerduty"], "actions": {"upd": "trigger"}}, "actions is not usable"),
         ({**GOOD["email"], "to": []}, "to is missing"),
         ({**GOOD["email"], "to": ["b@example.org\nBcc: c@example.org"]}, "is not an address"),

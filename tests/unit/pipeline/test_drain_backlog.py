@@ -69,7 +69,7 @@ POISON = ({"event_id": "a"},)
         (drain_backlog.Drained(0), 0, "no backlog"),
         (drain_backlog.Drained(5), 5, "no backlog"),
         (drain_backlog.Drained(5, loaded=4, poison=POISON, seconds=1), 0,
-         "loaded 4 events in 1.0 s, moved 1 poison event to the dead letter queue"),
+         "loaded 4 events in 1.0 s, quarantined 1 poison event"),
         (drain_backlog.Drained(5, loaded=9, seconds=75), 0, "loaded 9 events in 1 min 15 s"),
     ],
 )  # fmt: skip

@@ -63,7 +63,7 @@ def with_drills() -> Iterator[None]:
 
 
 def test_a_variable_of_a_drill_is_known_where_drills_are() -> None:
-    assert extra_vars.check(["scenario"]) == ["no playbook here reads the variable 'scenario'"]
+    assert extra_vars.check(["scenario"]) == ["no playbook reads the variable 'scenario'"]
 
 
 @pytest.mark.usefixtures("with_drills")
@@ -78,7 +78,7 @@ def test_what_the_documents_name_is_known() -> None:
 
 
 def test_what_resembles_nothing_is_told_and_what_is_ansibles_is_not() -> None:
-    assert extra_vars.check(["env", "ansible_user", "awx_job_id"]) == ["no playbook here reads the variable 'env'"]
+    assert extra_vars.check(["env", "ansible_user", "awx_job_id"]) == ["no playbook reads the variable 'env'"]
 
 
 @pytest.mark.parametrize("value", ["ture", "flase", "2", "", "nope", None])

@@ -27,11 +27,11 @@ PASSWORD = "s3cr3t-w0rd"
     [
         (psycopg.errors.CannotConnectNow("nicht jetzt"), "run the same command again as soon as it answers"),
         (psycopg.OperationalError("FATAL:  the database system is shutting down"), "as soon as it answers"),
-        (psycopg.OperationalError('no pg_hba.conf entry for host "10.0.0.1"'), "let this user in"),
-        (psycopg.OperationalError("FATAL:  sorry, too many clients already"), "end sessions that nobody needs"),
+        (psycopg.OperationalError('no pg_hba.conf entry for host "10.0.0.1"'), "allow this user"),
+        (psycopg.OperationalError("FATAL:  sorry, too many clients already"), "end unneeded sessions"),
         (
             psycopg.OperationalError("FATAL:  remaining connection slots are reserved for roles"),
-            "end sessions that nobody",
+            "end unneeded sessions",
         ),
         (psycopg.OperationalError("connection refused"), "came from SCOUT_DSN. If the server was only restarting, run"),
         (psycopg.OperationalError("password authentication failed"), "check scout_password"),

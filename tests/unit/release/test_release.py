@@ -272,7 +272,7 @@ def test_a_summary_says_what_is_held_what_differs_and_what_next() -> None:
     text, document = told(check=False)
     assert "holds 1 column, 1 table, 1 view" in text
     assert "since v0 of 2026-11-25 10:00 UTC: view scout.v (comment) changed; column scout.t.a added" in text
-    assert "now the pipeline was left as it was" in text
+    assert "now pipeline unchanged" in text
     assert "next deploy, then ansible-playbook playbooks/acceptance_gate.yml" in text
     assert (document["outcome"], document["release"]["differing"]) == ("done", 2)
     text, document = told(check=True)

@@ -21,7 +21,7 @@ MOVED = {"events": 1234, "ledger": 1200, "transactions": 1200, "lines": 3611}
 DONE = did("moved 1,234 events, 1,200 transactions, 3,611 line items (1.2 s)", window=WINDOW, moved=MOVED, requeued=12,
            gold_days=["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25"])  # fmt: skip
 PLAN = DONE | {"summary": "would move 1,234 events, 1,200 transactions, 3,611 line items", "run_id": None}
-NOTHING = {"changed": False, "run_id": None, "summary": "nothing selected is in bronze", "window": WINDOW,
+NOTHING = {"changed": False, "run_id": None, "summary": "0 events match", "window": WINDOW,
            "moved": dict.fromkeys(MOVED, 0), "requeued": 0, "gold_days": []}  # fmt: skip
 START = {
     "preflight": {"changed": False, "summary": "role scout_operator on PostgreSQL 17", "database": DATABASE},
@@ -46,32 +46,32 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "done": ("quarantine", WHOLE, {}, "done", [
         "chose ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC", "did paused 3 jobs in 0.4 s; moved 1,234 events",
         ROWS, "now ingestion is running", WAY_BACK,
-        "next once the cause is mended, ansible-playbook playbooks/redrive.yml -e of_incident=INC-7"]),
+        "next once the cause is fixed, ansible-playbook playbooks/redrive.yml -e of_incident=INC-7"]),
     "planned": ("quarantine", START | {"plan": PLAN | {"plan_file": "plan.json"}, "pause": did("would pause 3 jobs", state="running")},
                 {"check": True}, "planned", [
-        "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written but the plan",
+        "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written except the plan",
         "next run it without --check, with -e plan_file=plan.json"]),
     "nothing matches": ("quarantine", START | {"plan": NOTHING, "unfinished": RUNNING}, {}, "unchanged", [
-        "did nothing selected is in bronze", "now ingestion is running"]),
-    "nothing would match": ("cleanup", START | {"plan": NOTHING}, {"check": True}, "planned", ["would nothing selected"]),
+        "did 0 events match", "now ingestion is running"]),
+    "nothing would match": ("cleanup", START | {"plan": NOTHING}, {"check": True}, "planned", ["would 0 events match"]),
     "an interrupted one is finished": ("quarantine", START | {
         "plan": NOTHING, "unfinished": did("would resume 3 jobs", state="paused"), "drain": did("loaded 12 events in 0.2 s"),
         "resume": RESUMED}, {}, "done", ["did loaded 12 events in 0.2 s; resumed 3 jobs", "now ingestion is running"]),
     "paused before by another": ("quarantine", WHOLE | {"pause": THEIRS, "resume": THEIRS}, {}, "done", [
         "now ingestion is paused (by ben@laptop)", f"then ask ben@laptop, or {render.RESUME}"]),
     "left paused as told": ("quarantine", WHOLE | {"resume": {}}, {"resume_wanted": False}, "done", [
-        "now ingestion is paused", f"{render.RESUME} gives back the jobs", f"then {render.RESUME} when ready"]),
-    "without a pause": ("quarantine", WHOLE | {"pause": {}, "resume": {}}, {}, "done", ["now ingestion was left as it was"]),
+        "now ingestion is paused", f"{render.RESUME} re-enables the jobs", f"then {render.RESUME} when ready"]),
+    "without a pause": ("quarantine", WHOLE | {"pause": {}, "resume": {}}, {}, "done", ["now ingestion unchanged"]),
     "the plan failed": ("quarantine", START | {"plan": failed(errors.BadInput("refused to select everything", next_step="give a window"))},
                         {}, "failed", ["now nothing was changed", "failed refused to select everything",
                                        "next give a window; then run the same command again"]),
     "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotConverged(
-        "ingestion is stopped from starting, but not yet paused", next_step="wait"), state="pausing")}, {}, "failed", [
+        "new runs are blocked, but work is still in flight", next_step="wait"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "next wait; then run the same command again"]),
     "the move failed": ("quarantine", START | {"plan": PLAN, "pause": PAUSED, "quarantine": failed(
         BROKEN, changed=True, run_id=RUN, effects={"moved": {"events": 500}})}, {}, "failed", [
         "did paused 3 jobs", "rows bronze_events 500", "now ingestion is paused", WAY_BACK,
-        f"{render.RESUME} gives back the jobs", "next look at the triggers", "then run the same command again"]),
+        f"{render.RESUME} re-enables the jobs", "next look at the triggers", "then run the same command again"]),
     "undo of conflicts": ("undo", START | {"plan": failed(REFUSED, conflicts=CONFLICTS, conflicting=120)}, {"check": True}, "failed", [
         "clash 120 conflicts: silver_transactions T-0: changed since; silver_transactions T-1: changed since"]),
     "undone": ("undo", WHOLE | {"plan": PLAN, "quarantine": {}, "undo": did(
@@ -82,10 +82,10 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "redriven": ("redrive", WHOLE | {"quarantine": {}, "redrive": did(
         "10 events came back", redriven=10, already_there=2, effects={"failed": 1}, failures=[], not_rebuildable=[{"dlq_id": RUN}])},
         {}, "done", ["rows 10 back in bronze, 2 already there, 1 failed again, 1 cannot be rebuilt", f"next {moves.dead_letters()}"]),
-    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("nothing is known of run x", next_step="check it"))}, {},
+    "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("run x is unknown", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
-        "next once the cause is mended, ansible-playbook playbooks/redrive.yml with this run_id"]),
+        "next once the cause is fixed, ansible-playbook playbooks/redrive.yml with this run_id"]),
 }  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_runs_are_a_table_for_a_terminal() -> None:
 
 def test_a_list_without_runs_and_one_that_failed() -> None:
     nothing = render.Story("runs", "db1", "adhoc", False, True, {"runs": {"changed": False, "runs": []}})
-    assert render.lines(nothing)[1:] == ["  no run fits"]
+    assert render.lines(nothing)[1:] == ["  no run matches"]
     error = invoke.failure(errors.ConnectionFailed("could not connect", next_step="check the host"))
     lines = render.lines(render.Story("runs", "db1", "adhoc", False, True, {"runs": error}))
     assert "failed could not connect" in on_screen(lines)

@@ -46,13 +46,13 @@ def news(steps: dict[str, Result], operation: str = "emergency_reset", *, check:
         ({"assess": SICK, "pause": PAUSED, "drain": DRAINED, "resume": RESUMED}, "emergency_reset",
          {"event": "recovered", "happened": "", "done": "loaded 3,000 events"}),
         ({"assess": SICK, "pause": PAUSED, "drain": FAILED}, "emergency_reset",
-         {"event": "update", "happened": "ingestion is left paused after the emergency reset: could not drain: it hangs",
+         {"event": "update", "happened": "ingestion stays paused after the emergency reset: could not drain: it hangs",
           "done": ""}),
         ({"assess": SICK, "pause": PAUSED, "drain": DRAINED, "assess_again": BLOCKED}, "emergency_reset",
-         {"event": "update", "happened": "ingestion is left paused after the emergency reset: gold staleness",
+         {"event": "update", "happened": "ingestion stays paused after the emergency reset: gold staleness",
           "done": "loaded 3,000 events"}),
         ({"assess": CALM, "pause": PAUSED, "restore": {}, "gate": GATE}, "rollback",
-         {"event": "update", "happened": "ingestion is left paused after the rollback: the gate says fail", "done": ""}),
+         {"event": "update", "happened": "ingestion stays paused after the rollback: the gate says fail", "done": ""}),
         ({"resume": RESUMED | {"incident_open": True}}, "resume_ingestion",
          {"event": "recovered", "happened": "", "done": ""}),
         ({"assess": SICK | {"needs_reset": []}}, "emergency_reset", NONE),
@@ -74,9 +74,9 @@ def test_the_checklist_is_as_it_is_after_telling() -> None:
 
 
 def test_who_was_told_and_is_not_on_record_is_a_warning_and_no_failure() -> None:
-    told = {"incident": CALM | {"changed": True}, "notify": {"changed": True, "summary": "told team"}}
+    told = {"incident": CALM | {"changed": True}, "notify": {"changed": True, "summary": "notified team"}}
     story = render.Story("incident_open", "db1", "INC-1", False, True, told | {"notified": FAILED})
     made = render.document(story)
     assert (made["outcome"], made["ok"]) == ("done", True)
-    assert made["warnings"] == ["the record does not have who was told: x"]
+    assert made["warnings"] == ["the record does not show who was notified: x"]
     assert [step["name"] for step in made["steps"]] == ["incident", "notify"]

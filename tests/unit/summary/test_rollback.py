@@ -64,14 +64,14 @@ SAME = CAPTURE | {
 }
 REVERTED = {"changed": True, "branch": "main", "remote": "origin", "tip": TIP, "target": GOOD, "commit": COMMIT, "pushed": True,
             "kept_as": None, "reverted": [], "totals": {"files": 3},
-            "summary": f"reverted 4 commits of main, its tree back to that of {GOOD[:10]}: {COMMIT[:10]}, pushed"}  # fmt: skip
+            "summary": f"reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: {COMMIT[:10]}, pushed"}  # fmt: skip
 NOT_PUSHED = REVERTED | {
     "pushed": False,
     "summary": f"reverted 4 commits of main: {COMMIT[:10]}, not pushed. To push it: {PUSH}",
 }
 DEPLOYED = {"changed": True, "function": "ingest-transaction", "project_ref": "abc", "commit": GOOD, "previous_commit": TIP,
             "verify_jwt": True, "run_id": RUN, "effects": {},
-            "summary": f"deployed ingest-transaction from {GOOD[:10]} to project abc; before it was {TIP[:10]}"}  # fmt: skip
+            "summary": f"deployed ingest-transaction from {GOOD[:10]} to project abc; previously {TIP[:10]}"}  # fmt: skip
 OLD = {"changed": False, "function": "ingest-transaction", "previous_commit": TIP, "summary": "is deployed already"}
 START = {
     "preflight": {"changed": False, "summary": "role loader on PostgreSQL 17", "database": DATABASE},
@@ -100,7 +100,7 @@ UNDO = f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
 )
-LOSSY = errors.NotConverged("refused to go back: data would be lost", on=DATABASE, said="column scout.alerts.team",
+LOSSY = errors.NotConverged("refused to roll back: data would be lost", on=DATABASE, said="column scout.alerts.team",
                           next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
 LOCKED = errors.NotConverged("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
                            next_step="terminate_sessions.yml --check shows who is in the way")  # fmt: skip
@@ -109,18 +109,19 @@ UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1
 #: What happened, the outcome, and words that have to be on the screen.
 ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "done": (WHOLE, {}, "done", [
-        "back to v5.2.1 of 2026-11-25 01:02 UTC, digest dddddddddddd; gave way to others 2 times; rehearsed in 1.5 s",
-        "data saved before it went: scout.alerts (team) 120 rows; came back: scout.dim_store (city) 60 rows;",
-        "is back, empty: column scout.dim_store.note", f"app main reverted by {COMMIT[:10]}, pushed, its tree now that of {GOOD[:10]};",
+        "back to v5.2.1 of 2026-11-25 01:02 UTC, digest dddddddddddd; yielded to other sessions 2 times; rehearsed in 1.5 s",
+        "data saved before it was dropped: scout.alerts (team) 120 rows; restored: scout.dim_store (city) 60 rows;",
+        "restored empty: column scout.dim_store.note", f"app main reverted by {COMMIT[:10]}, pushed, now at the tree of {GOOD[:10]};",
         f"ingest-transaction deployed from {GOOD[:10]}",
         "did paused 3 jobs in 0.4 s; rolled back to v5.2.1: 12 objects in 15 steps; loaded 12 events",
-        "gate all of 30 checks pass; a synthetic sale went through", "now ingestion is running", f"undo {UNDO}", APPLICATION]),
+        "gate all of 30 checks pass; a test sale went through", "now ingestion is running", f"undo {UNDO}", APPLICATION]),
     "planned": (PLANNED | {"pause": did("would pause 3 jobs", state="running")}, {"check": True}, "planned", [
         "would pause 3 jobs; roll back to v5.2.1: 12 objects",
-        "strongest lock ACCESS EXCLUSIVE, worst effect data goes that is saved first",
-        "data would be saved before it goes: scout.alerts (team)",
-        f"app reverted 4 commits of main, its tree back to that of {GOOD[:10]}: ",
-        "would come back: column scout.dim_store.city;", "comes back empty", "now nothing was written", "next run it without --check"]),
+        "strongest lock ACCESS EXCLUSIVE, worst effect drops data that is saved first",
+        "data would be saved before it is dropped: scout.alerts (team)",
+        f"app reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: ",
+        "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written",
+        "next run it without --check"]),
     "the same again": (START | {"plan": SAME, "plan_revert": REVERTED | {"changed": False, "summary": "main has the tree already"},
                                 "plan_deploy": OLD, "unfinished": {"changed": False, "state": "running", "summary": ""}}, {}, "unchanged", [
         "back to v5.2.1 of", "app main has the tree already; is deployed already", "did nothing differs from v5.2.1",
@@ -129,7 +130,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
                                        "done", ["did loaded 12 events", "now ingestion is running"]),
     "the gate does not pass": (WHOLE | {"gate": FAILED, "resume": {"skipped": True}}, {}, "not_passed", [
         "gate fail: of 30 checks 1 fails", "fails negative_totals", "now ingestion is paused", UNDO,
-        f"{render.RESUME} gives back the jobs",
+        f"{render.RESUME} re-enables the jobs",
         "window_recovery.yml", f"then {rollbacks.AGAIN}"]),
     "the gate does not pass while it is paused": (WHOLE | {"gate": FAILED | {"checks": [], "diagnoses": [
         {"rank": 1, "cause": "ingestion was paused by oncall", "evidence": "1 s ago", "next_command": render.RESUME}]},
@@ -157,7 +158,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
                                   "deploy": OLD} | SETTLED, {"left_out": {"schema": "schema_rollback_enabled is false"}}, "done", [
         "left schema, as schema_rollback_enabled is false", APPLICATION]),
     "only the function": (WHOLE | {"revert": REVERTED | {"changed": False}}, {}, "done", [APPLICATION]),
-    "without a pause": (WHOLE | {"pause": {}, "resume": {}, "gate": {}}, {}, "done", ["now ingestion was left as it was"]),
+    "without a pause": (WHOLE | {"pause": {}, "resume": {}, "gate": {}}, {}, "done", ["now ingestion unchanged"]),
     "not rehearsed": (WHOLE | {"plan": PLAN | {"rehearsal": {"done": False, "reason": "no CREATEDB", "seconds": 0.0}}}, {}, "done", [
         "not rehearsed: no CREATEDB"]),
 }  # fmt: skip

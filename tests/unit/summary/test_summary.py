@@ -80,11 +80,11 @@ PAUSED = START | {"pause": did("paused 3 jobs in 0.4 s", state="paused")}
 POISON = [{"event_id": EVENT, "dlq_id": RUN, "error": "x", "sqlstate": "22P02"}]
 REPAIRED = PAUSED | {
     "clear": did("1 session cancelled, 1 session terminated"),
-    "drain": did("loaded 19,801 events in 4.1 s, moved 3 poison events to the dead letter queue", poison=POISON * 3),
+    "drain": did("loaded 19,801 events in 4.1 s, quarantined 3 poison events", poison=POISON * 3),
     "refresh": did("refreshed 2 gold views"),
     "assess_again": assessed("paused", "paused", verdict_when_running="degraded", diagnoses=[
         diagnosis("ingestion was paused by anna@bastion", render.RESUME),
-        diagnosis("dead letters wait for someone", "look at scout.bronze_events_dlq WHERE resolved_at IS NULL", 2)]),
+        diagnosis("unresolved dead letters", "look at scout.bronze_events_dlq WHERE resolved_at IS NULL", 2)]),
 }  # fmt: skip
 VIOLATED = assessed(
     "paused", "paused", verdict_when_running="failing", blockers=["critical_alerts"],
@@ -93,8 +93,9 @@ VIOLATED = assessed(
                diagnosis("silver violates NEGATIVE_TOTAL", "correct T-1, T-2 and the like in scout.silver_transactions and its lines", 2)],
 )  # fmt: skip
 HELD = errors.LeaseHeld(
-    "refused to start beside another run", on=DATABASE, said="ben@laptop is at work on incident INC-6 since 2026-01-02 03:00:00 UTC",
-    next_step="talk to ben@laptop; to take over on purpose run again with -e takeover=true (the lease falls free by itself in 12 min)",
+    "refused to start while another run is active", on=DATABASE,
+    said="ben@laptop has been working on incident INC-6 since 2026-01-02 03:00:00 UTC",
+    next_step="talk to ben@laptop; to take over on purpose run again with -e takeover=true (the lease expires by itself in 12 min)",
 )  # fmt: skip
 UNREACHED = errors.ConnectionFailed(
     "could not connect", on="scout on db1.example.org:5432 as scout_operator (from scout_dsn)", said="Connection refused",
@@ -112,16 +113,16 @@ LONG = errors.SystemicFailure("the drain stopped after 100 poison events: more w
 ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "recovered": (REPAIRED | {"resume": did("resumed 3 jobs in 0.0 s", state="running")}, {}, "recovered", [
         f"was one malformed event blocks the ETL: event {EVENT}", "did paused 3 jobs in 0.4 s; 1 session cancelled",
-        "now ingestion is running", f"undo 3 poison events kept whole in scout.bronze_events_dlq (run {RUN})",
+        "now ingestion is running", f"undo 3 poison events quarantined in scout.bronze_events_dlq (run {RUN})",
         "next look at scout.bronze_events_dlq WHERE resolved_at IS NULL"]),
     "nothing to do": (START | {"assess": assessed("healthy"), "evidence": {}}, {}, "nothing_to_do", [
-        "was healthy", "did nothing: nothing had to be done", "now ingestion is running, nothing is failing"]),
+        "was healthy", "did nothing: no change was needed", "now ingestion is running, nothing is failing"]),
     "planned": (START | {"pause": did("would pause 3 jobs", state="running"), "drain": did("would load 20 pending events")},
                 {"check": True}, "planned",
                 ["would pause 3 jobs; load 20 pending events", "now nothing was written", "next run it without --check"]),
     "left paused": (REPAIRED | {"assess_again": VIOLATED}, {}, "left_paused", [
         "now ingestion is paused (by anna@bastion for INC-7); not resumed because of critical_alerts (LINE_TOTAL_MISMATCH 3,",
-        f"undo {render.RESUME} gives back the jobs", "next correct T-1, T-2 and the like", f"then {render.RESET}"]),
+        f"undo {render.RESUME} re-enables the jobs", "next correct T-1, T-2 and the like", f"then {render.RESET}"]),
     "left paused as told": (REPAIRED, {"resume_wanted": False}, "left_paused_as_told", [f"next {render.RESUME} when ready"]),
     "paused by a colleague": (START | {"pause": {"changed": False, "summary": "ingestion already paused", "state": "paused"},
                                        "assess_again": assessed("paused", "paused"),
@@ -133,16 +134,16 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "connection failed": ({"preflight": failed(UNREACHED)}, {}, "failed", [
         "failed could not connect on scout on db1.example.org:5432 as scout_operator (from scout_dsn): Connection refused"]),
     "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [
-        "ben@laptop is at work on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
+        "ben@laptop has been working on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
     "failed at pause": (START | {"pause": failed(errors.NotConverged(
         "ingestion is stopped from starting, but not yet paused", said="after 60 s still at work: pid 7",
         next_step="wait and run the same command again, or terminate_sessions.yml if it is stuck"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "or ansible-playbook playbooks/terminate_sessions.yml if it is stuck"]),
     "failed at clear": (PAUSED | {"clear": failed(errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [
-        "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} gives back the jobs"]),
+        "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} re-enables the jobs"]),
     "failed at drain": (PAUSED | {"drain": failed(LONG, changed=True, run_id=RUN, drained={"poison": POISON * 100})}, {},
                         "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
-                                   "100 poison events kept whole", "next so many failures mean"]),
+                                   "100 poison events quarantined", "next so many failures mean"]),
     "failed at refresh": (REPAIRED | {"refresh": failed(LOCKED), "assess_again": {}}, {}, "failed", [
         "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml, then run the same command again"]),
     "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
@@ -197,7 +198,7 @@ def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> 
         ("assess", {"assess": assessed("healthy")}, ["found healthy", "now ingestion is running, nothing is failing"]),
         ("preflight", {"preflight": START["preflight"]}, ["now role scout_operator on PostgreSQL 17: nothing is missing"]),
         ("pause_ingestion", {"pause": did("paused 3 jobs in 0.4 s", state="paused")},
-         ["did paused 3 jobs", "now ingestion is paused", f"undo {render.RESUME} gives", f"next {render.RESUME} when ready"]),
+         ["did paused 3 jobs", "now ingestion is paused", f"undo {render.RESUME} re-enables", f"next {render.RESUME} when ready"]),
         ("pause_ingestion", {"pause": {"changed": False, "summary": "ingestion already paused", "state": "paused"}},
          ["did ingestion already paused"]),
         ("resume_ingestion", {"resume": did("resumed 3 jobs in 0.0 s", state="running")},
@@ -318,15 +319,17 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
     made = render.Story(operation, "db1", "adhoc", False, True, steps)
     assert (made.outcome, render.document(made)["ok"]) == ("failed", False)
     text = " ".join(" ".join(render.lines(made)).split())
-    assert "failed the steps that matter were not done: --tags, --skip-tags" in text
+    assert "failed the essential steps were not run: --tags, --skip-tags" in text
     assert "next run the same command without --tags" in text
     refused = render.Story(operation, "db1", "adhoc", False, True, {"preflight": failed(UNREACHED)})
-    assert "left them out" not in " ".join(render.lines(refused))
+    assert "excluded them" not in " ".join(render.lines(refused))
 
 
 def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
     back = "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5 --check shows it"
-    broken = assessed("failing", diagnoses=[diagnosis("the schema is not that of release v5, captured long ago", back)])
+    broken = assessed(
+        "failing", diagnoses=[diagnosis("the schema differs from that of release v5, captured long ago", back)]
+    )
     error = failed(errors.SystemicFailure("the drain stopped", next_step="look at the errors"))
     for step, told in {"drain": [back], "refresh": [back], "evidence": []}.items():
         made = render.document(story({**START, "assess": broken, step: error}))

@@ -120,7 +120,7 @@ def _swallowed(found: Facts) -> Measured:
 def _blocked(found: Facts) -> Measured:
     """Events that no batch can be loaded with, among those that come next."""
     why = [f"event {suspect.event_id}: {suspect.reason}" for suspect in found.suspects]
-    why += [f"transaction {row['transaction_id']} stands twice in one batch" for row in found.repeats]
+    why += [f"duplicate transaction_id {row['transaction_id']} within one batch" for row in found.repeats]
     return Measured(None if found.backlog is None else float(len(why)), "; ".join(why))
 
 
@@ -170,7 +170,7 @@ def _last_run(needed: Needed, found: Facts, gate: GateFacts) -> tuple[str, str]:
         return f"{job.jobname} was not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
     ended = next((run for run in needed.runs if run["end_time"] is not None), None)
     if ended is None:
-        return f"{job.jobname} has ended no run within {in_words(HISTORY_SECONDS)}", "unknown"
+        return f"{job.jobname} has finished no run within {in_words(HISTORY_SECONDS)}", "unknown"
     if ended["status"] != "succeeded":
         said = " ".join(str(ended["return_message"] or "no message").split())[:200]
         return f"the last run of {job.jobname} failed: {said}", "fail"
@@ -199,7 +199,7 @@ def _raised(found: Facts) -> Measured:
     if rows is None:
         return Measured(None)
     told = [
-        f"{row['alert']} ({count(row['rows'], 'row')}, the newest {in_words(row['seconds'] or 0)} old)"
+        f"{row['alert']} ({count(row['rows'], 'row')}, the latest {in_words(row['seconds'] or 0)} old)"
         for row in rows[:FEW]
     ]
     return Measured(float(len(rows)), "; ".join(told))
@@ -209,7 +209,7 @@ def _letters(found: Facts) -> Measured:
     row = _gate_facts(found).letters
     if row is None:
         return Measured(None)
-    ours = f"{row['ours']:,} more were set aside by this toolkit" if row["ours"] else ""
+    ours = f"{row['ours']:,} more were quarantined by this toolkit" if row["ours"] else ""
     codes = ", ".join(row["codes"] or []) if row["grown"] else ""
     return Measured(float(row["grown"]), "; ".join(part for part in (codes, ours) if part))
 

@@ -25,7 +25,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, 
     with session.read():
         drawing = [row["name"] for row in session.rows(DRAWING, tables=list(written()))]
     if drawing:
-        return skipped(f"not run: it would advance a sequence of {', '.join(drawing)}, which no rollback takes back")
+        return skipped(f"not run: it would advance a sequence of {', '.join(drawing)}, which no rollback undoes")
     trial = Trial(session, seconds, owner)
     status, reason = "pass", ""
     try:

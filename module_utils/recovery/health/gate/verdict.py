@@ -32,7 +32,7 @@ WORDS: t.Final = {"ok": "pass", "unknown": "inconclusive"}
 #: One, and more.
 TOLD: t.Final = {
     "fail": ("fails", "fail"),
-    "inconclusive": ("cannot be told", "cannot be told"),
+    "inconclusive": ("is unknown", "are unknown"),
     "warn": ("warns", "warn"),
     "pass": ("passes", "pass"),
 }
@@ -87,7 +87,7 @@ class Verdict:
 def options(
     thresholds: Mapping[str, t.Any], severities: Mapping[str, t.Any], *, warn_passes: bool, paused_passes: bool
 ) -> Options:
-    """The options as given, over the defaults; names any that cannot be used."""
+    """The options as given, over the defaults. Raises BadInput, naming it, for one that cannot be used."""
     defaults = {check.name: check.severity for check in CHECKS} | {SMOKE: "fail"}
     for name, severity in severities.items():
         if name not in defaults:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draws what a watch saw, with the thresholds; matplotlib is imported only where something is drawn."""
+"""Draws what a watch observed, with the thresholds; matplotlib is imported only where something is drawn."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LINES: t.Final = (
     ("bronze_staleness", "bronze", "#8C510A", (0, (1, 1))),
     ("silver_staleness", "silver", "#0072B2", "-"),
     ("gold_staleness", "gold", "#7B3FA0", "-"),
-    ("backlog_age", "oldest waiting event", "#333333", (0, (4, 1.5))),
+    ("backlog_age", "oldest pending event", "#333333", (0, (4, 1.5))),
 )
 VERDICTS: t.Final = {
     "healthy": "#4CAF82",
@@ -66,7 +66,7 @@ STYLE: t.Final = {
 
 
 def require() -> None:
-    """Raises, saying what to install, where nothing can be drawn."""
+    """Raises BadInput, saying what to install, where nothing can be drawn."""
     # What it says of its caches is nothing for the screen.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
@@ -173,7 +173,7 @@ def _ages(axes: t.Any, samples: Sequence[Sample], thresholds: Mapping[str, Mappi
 
 def _backlog(axes: t.Any, samples: Sequence[Sample], figures: Mapping[str, float]) -> None:
     """Tens and hundred thousands in one picture: evenly up to ten, in powers of ten from there on."""
-    axes.set_title("Backlog, events that wait for the ETL (logarithmic)")
+    axes.set_title("Backlog, events pending (logarithmic)")
     axes.set_yscale("symlog", linthresh=10, linscale=0.6)
     _plot(axes, samples, "backlog_events", "", "#333333", "-", fill=True)
     for limit in LIMITS:

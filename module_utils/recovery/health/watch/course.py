@@ -215,7 +215,7 @@ class Course:
 
 
 def wanted(duration: str, interval_seconds: float, consecutive: int) -> Wanted:
-    """The options of a watch, or BadInput that names the one that cannot be used."""
+    """The options of a watch. Raises BadInput, naming the one that cannot be used."""
     seconds = parse_duration(duration)
     if not 0 < seconds <= LONGEST_SECONDS:
         raise BadInput(f"duration {duration[:80]!r} is not usable", next_step="give more than 0 and at most 7d")
@@ -256,7 +256,8 @@ def figures_of(found: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds: of a plain number, or of numbers with d, h, m and s, such as 30m or 1h30m."""
+    """Seconds: of a plain number, or of numbers with d, h, m and s, such as 30m or 1h30m. Raises BadInput for
+    anything else."""
     found = DURATION.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         raise BadInput(

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at a pipeline again and again, on a session of its own each time, and keeps what it saw."""
+"""Samples a pipeline again and again, on a session of its own each time, and keeps what it observed."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Watch:
     def first(self) -> Sample:
         """The first look, on the session there is: what fails here is no sample but an error."""
         session = self.call.session
-        with attempting("could not look at the pipeline", on=session.where):
+        with attempting("could not assess the pipeline", on=session.where):
             with session.read():
                 self._clock = (session.row(CLOCK)["now"], time.monotonic())
             self._began = time.monotonic()
@@ -219,7 +219,7 @@ class Watch:
                 self._add("inconclusive", _unreached(e), "unknown")
         self.call.progress.say(self.course.line)
         if self.course.unknown == self.wanted.consecutive == self.course.blind:
-            self.call.progress.say("too much was missed for a success; it goes on, because it may still see a failure")
+            self.call.progress.say("too many samples were missed to pass; watching on, because it may still fail")
 
     def _take(self, session: Session) -> None:
         """A sample of what this session sees."""

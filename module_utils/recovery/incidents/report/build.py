@@ -69,7 +69,7 @@ class ReportInput:
 
     @property
     def mends(self) -> list[Row]:
-        """Runs that mended something or let it go on, and are in force."""
+        """Runs that fixed something or resumed it, and are in force."""
         return [
             run
             for run in self.record.runs
@@ -143,7 +143,7 @@ def _events(story: ReportInput) -> list[Row]:
                 **story.stamp(event["at"]),
                 "heading": wording.heading(event),
                 "tone": wording.tone(event),
-                "undone": f"taken back by {by['actor']}" if by else "taken back" if event["undone_by"] else None,
+                "undone": f"undone by {by['actor']}" if by else "undone" if event["undone_by"] else None,
             }
         )
     return made
@@ -189,7 +189,7 @@ def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime |
     """When the last mending step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
     if not mends:
-        return (closed, "closed without a step of recovery") if closed else (None, "not yet")
+        return (closed, "closed without a recovery step") if closed else (None, "not yet")
     last = max(mends, key=lambda run: run["finished_at"] or run["started_at"])
     end: datetime.datetime = last["finished_at"] or last["started_at"]
     confirmed = closed is not None or any(
@@ -245,7 +245,9 @@ def _follow_ups(story: ReportInput, impact: report_impact.Impact) -> list[Row]:
             }
         )
     if impact.waiting:
-        text = f"Decide on {count(impact.waiting, 'dead letter')} of this incident: mend the cause and bring back, or let go"
+        text = (
+            f"Decide on {count(impact.waiting, 'dead letter')} of this incident: fix the cause and redrive, or discard"
+        )
         command = f"ansible-playbook playbooks/redrive.yml -e of_incident={story.name}"
         made.append({"text": text, "done": False, "notes": [], "command": command})
     if impact.still_paused:
@@ -384,8 +386,8 @@ def _figures(story: ReportInput, made: Row, impact: report_impact.Impact) -> lis
             "" if end["at"] else "bad",
         ),
         _figure("Ingestion paused", in_words(impact.paused_seconds) if impact.pauses else "never", impact.pause_words),
-        _figure("Set aside", (impact.counted or ["nothing"])[0], impact.kept_words),
-        _figure("Amount set aside", impact.amount_words, impact.amount_note),
+        _figure("Quarantined", (impact.counted or ["nothing"])[0], impact.kept_words),
+        _figure("Amount quarantined", impact.amount_words, impact.amount_note),
     ]
 
 

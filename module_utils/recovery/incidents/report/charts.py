@@ -93,7 +93,7 @@ def draw(
             [line[0] for line in LINES],
             _staleness,
         ),
-        ("backlog", "Backlog", "Events that wait for the ETL", ["backlog_events"], _backlog),
+        ("backlog", "Backlog", "Events pending", ["backlog_events"], _backlog),
     ):
         if any(_known(points, figure) for figure in figures):
             shown = {size: _svg(f"{name}-{size}", title, size, points, spans, thresholds, paint) for size in SIZES}
@@ -220,7 +220,7 @@ def _age(minutes: float, _place: int) -> str:
 def _backlog(
     axes: t.Any, points: Sequence[Row], thresholds: Mapping[str, Mapping[str, float]], size: str
 ) -> list[t.Any]:
-    line = _line(axes, points, "backlog_events", "events that wait", ACCENT, "-")
+    line = _line(axes, points, "backlog_events", "events pending", ACCENT, "-")
     axes.fill_between(line.get_xdata(), line.get_ydata(), color=ACCENT, alpha=0.14, linewidth=0)
     limits = thresholds["backlog_events"]
     most = _most(points, ["backlog_events"], [])

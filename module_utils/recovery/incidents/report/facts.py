@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What only the report of an incident asks: pauses, what was set aside and made again, with amounts, and samples; read-only."""
+"""What only the report of an incident asks: pauses, what was quarantined and rebuilt, with amounts, and samples;
+read-only."""
 
 from __future__ import annotations
 

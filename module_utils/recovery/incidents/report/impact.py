@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an incident came to: rows, amounts, window, layers, pauses, and how far behind the pipeline was seen; pure."""
+"""What an incident affected: rows, amounts, window, layers, pauses, and how far behind the pipeline was seen; pure."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ class Impact:
         parts: list[str] = []
         if self.events or self.transactions or self.lines:
             amount = f", {wording.money(self.amount)} in all" if self.amount is not None else ""
-            parts.append(f"{wording.joined(self.counted)} set aside{amount}")
+            parts.append(f"{wording.joined(self.counted)} quarantined{amount}")
         if self.made_again:
             change = self.amount_change
-            parts.append(f"{count(self.made_again, 'transaction')} made again from events{change}")
+            parts.append(f"{count(self.made_again, 'transaction')} rebuilt from events{change}")
         if self.loaded:
             parts.append(f"{count(self.loaded, 'event')} loaded late")
         return "; ".join(parts) or "no rows were touched"
@@ -125,7 +125,7 @@ class Impact:
 
     @property
     def counted(self) -> list[str]:
-        """`3 events`, `2 transactions`, `7 line items`: what was set aside, where there is any."""
+        """`3 events`, `2 transactions`, `7 line items`: what was quarantined, where there is any."""
         counted = (("event", self.events), ("transaction", self.transactions), ("line item", self.lines))
         return [count(number, noun) for noun, number in counted if number]
 
@@ -134,7 +134,7 @@ class Impact:
         """All but the first of that, and what became of it."""
         if not self.counted:
             return ""
-        waiting = f"{self.waiting:,} wait as dead letters" if self.waiting else "all brought back"
+        waiting = f"{self.waiting:,} unresolved dead letters" if self.waiting else "all redriven"
         return "; ".join(part for part in (wording.joined(self.counted[1:]), waiting) if part)
 
     @property
@@ -253,12 +253,12 @@ def _layers(impact: Impact, in_force: Sequence[Row]) -> tuple[Layer, ...]:
     for name, age in impact.behind.items():
         signs[name.capitalize()].append(f"up to {age} behind")
     if impact.events:
-        signs["Bronze"].append(f"{count(impact.events, 'event')} set aside")
+        signs["Bronze"].append(f"{count(impact.events, 'event')} quarantined")
     for number, noun, what in (
         (impact.loaded, "event", "loaded late"),
-        (impact.transactions, "transaction", "set aside"),
-        (impact.lines, "line item", "set aside"),
-        (impact.made_again, "transaction", "made again"),
+        (impact.transactions, "transaction", "quarantined"),
+        (impact.lines, "line item", "quarantined"),
+        (impact.made_again, "transaction", "rebuilt"),
     ):
         if number:
             signs["Silver"].append(f"{count(number, noun)} {what}")
@@ -271,7 +271,7 @@ def _layers(impact: Impact, in_force: Sequence[Row]) -> tuple[Layer, ...]:
     made = [Layer(name, tuple(signs[name])) for name in LAYERS]
     for action, name in GOES_BACK.items():
         if any(run["action"] == action and run["status"] == "succeeded" for run in in_force):
-            made.append(Layer(name, ("taken back",)))
+            made.append(Layer(name, ("rolled back",)))
     return tuple(made)
 
 

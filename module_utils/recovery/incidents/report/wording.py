@@ -21,23 +21,23 @@ STEPS: t.Final = {
     "refresh": "Gold refreshed",
     "quarantine": "Events quarantined",
     "cleanup": "Bad rows cleaned up",
-    "redrive": "Dead letters brought back",
-    "undo": "A run taken back",
+    "redrive": "Dead letters redriven",
+    "undo": "Run undone",
     "window": "Window recovered",
     "capture": "Release captured",
     "restore": "Release rolled back",
     "deploy": "Function deployed",
     "assess": "Pipeline assessed",
-    "gate": "Acceptance gate asked",
+    "gate": "Acceptance gate run",
     "watch": "Recovery watched",
-    "evidence": "Evidence kept",
+    "evidence": "Evidence collected",
 }
 #: What an entry or a sample is called on the timeline.
 ENTRIES: t.Final = {
     "opened": "Incident opened",
     "update": "Update",
     "adopted": "Runs adopted",
-    "notified": "People told",
+    "notified": "People notified",
     "closed": "Incident closed",
     "sample": "Seen by the watch",
 }

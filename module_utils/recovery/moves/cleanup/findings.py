@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What quality rules found, when that is systemic, and how it is told; pure."""
+"""What quality rules found, when that is systemic, and how it is described; pure."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Report:
 
 
 def is_systemic(violations: int, scanned: int, max_share: float) -> bool:
-    """Whether so many violations are no matter of single rows; a share of 0 allows none at all."""
+    """Whether so many violations cannot be the fault of single rows; a share of 0 allows none at all."""
     if violations <= max_share * scanned:
         return False
     return max_share == 0 or violations >= FEW or (violations > 1 and 2 * violations > scanned)

@@ -91,7 +91,7 @@ UNION ALL
 SELECT {sale} FROM {bronze} AS b WHERE {events}
 """
 
-MARKED = "SELECT k.transaction_id FROM scout_ops.kin AS k WHERE {condition} AND {span}"
+MARKED = "SELECT k.transaction_id FROM scout_ops.related_events AS k WHERE {condition} AND {span}"
 OF_THE_RUN = sql.SQL("k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid")
 
 #: Sales that still violate rules, each with the event it came from where that is in bronze and names it.
@@ -113,13 +113,14 @@ FROM {bronze} AS b WHERE {condition} AND {which}
 
 #: The events that the scan at the start found to name these transactions.
 NAMING = """
-SELECT coalesce(array_agg(k.event_id::text), '{}') AS ids FROM scout_ops.kin AS k
+SELECT coalesce(array_agg(k.event_id::text), '{}') AS ids FROM scout_ops.related_events AS k
 WHERE k.run_id = %(run_id)s::uuid AND k.event_id <> %(run_id)s::uuid AND k.transaction_id = ANY(%(transactions)s)
 """
 
 #: An event whose transaction the scan did not look at came later, and with it perhaps others of its transaction.
 SCANNED = """({sale} IS NULL OR EXISTS (
-    SELECT FROM scout_ops.kin AS k WHERE k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid AND k.transaction_id = {sale}))"""
+    SELECT FROM scout_ops.related_events AS k
+    WHERE k.run_id = %(run_id)s::uuid AND k.event_id = %(run_id)s::uuid AND k.transaction_id = {sale}))"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,8 +283,8 @@ class Cleanup:
         relevant = contract.compose(
             RELEVANT, sales=selection.condition("t"), sale=sale("b"), events=selection.condition("b")
         )
-        self.progress.say_throttled("looking for what violates the rules, and for all events of the same transactions")
-        with attempting("could not look for what violates the rules", on=session.where):
+        self.progress.say_throttled("looking for rule violations and for all events of the same transactions")
+        with attempting("could not look for rule violations", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
             self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
         batches: Batches | None = None
@@ -315,7 +316,7 @@ class Cleanup:
 
     def _sales_path(self) -> Keyset:
         """Along the sales the scan marked: the others need not be judged again."""
-        table, columns = sql.SQL("scout_ops.kin AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
+        table, columns = sql.SQL("scout_ops.related_events AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
         name, run = "marked transactions", {"run_id": self.run.run_id}
         return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 

@@ -98,7 +98,7 @@ class Rule:
         return self.action == "quarantine"
 
     def as_dict(self) -> dict[str, str]:
-        """For results, plans and the ledger; `choose` takes it back."""
+        """For results, plans and the ledger; `choose` accepts it."""
         return dataclasses.asdict(self)
 
 
@@ -177,8 +177,8 @@ KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Rule))
 
 
 def choose(given: object = None, only: object = None) -> tuple[Rule, ...]:
-    """The built-in rules and the given ones, of which `only` picks some; a given one of a built-in name replaces it, and
-    what it leaves out stays as built in."""
+    """The built-in rules and the given ones, of which `only` picks some; a given rule with a built-in name overrides
+    it, and what it leaves out stays as built in. Raises BadInput for rules that are not usable."""
     if given is not None and not isinstance(given, (list, tuple)):
         raise _refused("the rules", given, "they must be a list of dictionaries")
     rules = {rule.name: rule for rule in built_in()}
@@ -193,13 +193,13 @@ def choose(given: object = None, only: object = None) -> tuple[Rule, ...]:
 
 
 def parse(entry: object, base: t.Mapping[str, Rule] | None = None) -> Rule:
-    """One rule as people write it; every mistake in it is named with its value."""
+    """One rule as people write it. Raises BadInput, naming the value, for every mistake in it."""
     if not isinstance(entry, dict):
         raise _refused("a rule", entry, "it must be a dictionary")
     given = {str(key): value for key, value in t.cast("dict[object, object]", entry).items() if value is not None}
     name = given.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise _refused("a rule's name", name, "it must be a small letter and then at most 40 of a-z, 0-9 and _")
+        raise _refused("a rule's name", name, "it must be a lowercase letter and then at most 40 of a-z, 0-9 and _")
     where = f"rule {name}"
     for key in given:
         if key not in KEYS:
@@ -208,7 +208,7 @@ def parse(entry: object, base: t.Mapping[str, Rule] | None = None) -> Rule:
     whole = {**(built_in.as_dict() if built_in else {}), **given}
     error_code = _text(where, whole, "error_code", name.upper())
     if not CODE.fullmatch(error_code):
-        raise _refused(f"error_code of {where}", error_code, "it must be capitals, digits and _, at most 64")
+        raise _refused(f"error_code of {where}", error_code, "it must be uppercase letters, digits and _, at most 64")
     return Rule(
         name=name,
         table=_table(where, whole.get("table")),
@@ -249,7 +249,7 @@ def defect(predicate: str) -> str | None:
         if before == "number" and kind not in {"space", "close", "sign"}:
             return "a number runs into what follows it"
         if was_string and kind in {"string", "escaped"}:
-            return "two texts stand in a row; write them as one"
+            return "two strings in a row; write them as one"
         if kind == "open":
             open_ones.append(text)
         elif kind == "close" and (not open_ones or open_ones.pop() + text not in {"()", "[]"}):
@@ -283,7 +283,7 @@ def _predicate(where: str, value: object) -> str:
     if len(value) > LONGEST_PREDICATE:
         raise _refused(f"predicate of {where}", value, f"it is longer than {LONGEST_PREDICATE} characters")
     if "\0" in value or not _encodable(value):
-        raise _refused(f"predicate of {where}", value, "it holds what PostgreSQL cannot take as text")
+        raise _refused(f"predicate of {where}", value, "it contains what PostgreSQL cannot store as text")
     if why := defect(value):
         raise _refused(f"predicate of {where}", value, why)
     return value.strip()

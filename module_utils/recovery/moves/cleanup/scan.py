@@ -128,12 +128,13 @@ OF_THE_PREDICATE: t.Final = ("0A", "21", "22", "25", "2F", "38", "39", "42", "54
 
 
 def check(session: Session, chosen: Sequence[Rule]) -> None:
-    """Proves each rule usable in this database without reading a row; a wrong one is named with PostgreSQL's words."""
+    """Proves each rule usable in this database without reading a row. Raises BadInput, with PostgreSQL's words, for
+    one that is not."""
     with session.read():
         standard = session.row(STANDARD_STRINGS)["standard"]
         for rule in chosen:
             if not standard and rules.has_backslash(rule.predicate):
-                said = "standard_conforming_strings is off here, so a backslash in '…' would not stand for itself"
+                said = "standard_conforming_strings is off here, so a backslash in '…' would not be literal"
                 raise _wrong(rule, said)
             _refuse_volatile(session, rule)
             try:
@@ -151,7 +152,8 @@ def scan(
     samples: int = 5,
     max_share: float = 0.05,
 ) -> Report:
-    """Judges every row in scope on one snapshot, writing nothing; a rule that fails on some row is named."""
+    """Judges every row in scope on one snapshot, writing nothing. Raises BadInput, naming the rule, where one fails
+    on some row."""
     if not (math.isfinite(max_share) and 0 <= max_share <= 1):
         raise BadInput(f"max_share {max_share} is not usable", next_step="give a share from 0 to 1, as 0.05 for 5 %")
     if not 0 <= samples <= 1000:
@@ -175,11 +177,11 @@ def refuse_systemic(session: Session, report: Report) -> None:
     if not report.systemic:
         return
     raise SystemicFailure(
-        "refused to move rows: what is wrong is systemic",
+        "refused to move rows: this looks systemic, not bad data",
         on=session.where,
         said="; ".join(line(finding) for finding in report.systemic) + f"; max_share is {percent(report.max_share)}",
-        next_step="look at the samples: if they are right here, give the rule action report or a better predicate; if they are "
-        "wrong, mend the source that sent them and rebuild; raise max_share only to move them all",
+        next_step="look at the samples: if they are valid, set the rule's action to report or improve its predicate; if "
+        "not, fix the source that sent them and rebuild; raise max_share only to move them all",
         result={"report": report.as_dict()},
     )
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The batch engine: short transactions of adapting size along a path, each committed together with its cursor."""
+"""The batch engine: short transactions of adaptive size along a path, each committed together with its cursor."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOCK_PATIENCE: t.Final = 4
 OVERTIME: t.Final = 1.5
 #: Passes over the path after the first one, for rows that came in late.
 SWEEPS: t.Final = 50
-AGAIN: t.Final = "run the same command again: it goes on from what was committed"
+AGAIN: t.Final = "run the same command again: it continues from the last commit"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ Work = t.Callable[["Span", t.Callable[[], None]], Done]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to go; seconds and rows."""
+    """The limits of a batch; seconds and rows."""
 
     target_seconds: float = 0.5
     max_batch_rows: int = 150_000
@@ -95,10 +95,11 @@ class Batches:
         self.standbys = Standbys(session, options.max_replica_lag_seconds, progress)
 
     def go(self, work: Work) -> None:
-        """Has `work` do every span of the path, again where rows came in late, until nothing of it is left.
+        """Has `work` process every span of the path, again where rows came in late, until nothing of it is left.
 
-        `work` gets a span and a function to call before each of its statements; it works inside this engine's transaction
-        and raises to have it rolled back.
+        `work` gets a span and a function to call before each of its statements; it works inside this engine's
+        transaction and raises to have it rolled back. Raises Stopped on request, and a RecoveryError where a batch
+        keeps failing.
         """
         sweeps = 0
         try:
@@ -112,9 +113,9 @@ class Batches:
                 sweeps += 1
                 if sweeps > SWEEPS:
                     raise NotConverged(
-                        f"{self.noun}s of the selection keep coming in",
+                        f"{self.noun}s of the selection keep arriving",
                         on=self.session.where,
-                        said=f"after {SWEEPS} more passes there are still some",
+                        said=f"after {SWEEPS} more passes some are still left",
                         next_step="end the selection in the past (window_end), then run it again",
                     )
                 self.cursor = start
@@ -162,7 +163,9 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.say_throttled(f"others are in the way, attempt {tries} gave way: {error.diag.message_primary}")
+        self.progress.say_throttled(
+            f"other sessions are blocking, attempt {tries} yielded: {error.diag.message_primary}"
+        )
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
@@ -181,7 +184,7 @@ class Batches:
     def _shrink(self, factor: float) -> None:
         self.retries += 1
         self.size = max(self.path.least_size, self.size * factor)
-        self.progress.say_throttled(f"a batch took too long and was rolled back: going on with {factor:g} of its size")
+        self.progress.say_throttled(f"a batch took too long and was rolled back: continuing at {factor:g} of its size")
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
@@ -191,7 +194,7 @@ class Batches:
         target = self.options.target_seconds
         if waiting:
             self.progress.say_throttled(
-                f"giving way: {count(waiting, 'session')} waited for this batch; shorter ones follow, with pauses"
+                f"yielding: {count(waiting, 'session')} waited for this batch; shorter batches follow, with pauses"
             )
             target /= 2
         factor = min(4.0, max(0.3, target / max(seconds, 0.001)))
@@ -219,7 +222,7 @@ class Batches:
             raise self._stopped(e.attempted) from e
         stop_file = self.options.stop_file
         if stop_file and Path(stop_file).expanduser().exists():
-            raise self._stopped(f"stopped: {stop_file} is there", f"remove {stop_file}, then {AGAIN}")
+            raise self._stopped(f"stopped: {stop_file} exists", f"remove {stop_file}, then {AGAIN}")
         self.standbys.wait()
 
     def _stopped(self, why: str, next_step: str = AGAIN) -> Stopped:
@@ -237,9 +240,9 @@ class Batches:
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
             next_step = f"terminate_sessions.yml --check shows who is in the way; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
-            next_step = f"something else writes the same rows all the time: pause it, then {AGAIN}"
+            next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
-        raised.next_step = raised.next_step or f"mend what PostgreSQL names, then {AGAIN}"
+        raised.next_step = raised.next_step or f"fix what PostgreSQL reports, then {AGAIN}"
         raised.said += f"; locks are held by {who}" if who else ""
         return raised
 

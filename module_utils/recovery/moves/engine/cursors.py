@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ways through a table in small steps: along an index, by a list of keys, or block by block where no index helps."""
+"""How to walk a table in small steps: along an index, by a list of keys, or block by block where no index helps."""
 
 from __future__ import annotations
 

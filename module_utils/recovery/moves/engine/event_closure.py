@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves events with everything the pipeline made of them into the dead letter queue; every table proved by count and digest.
+"""Moves events with everything derived from them to the dead letter queue; every table proved by count and digest.
 
 An event's closure is its line in the ETL's ledger and, where it fed silver, its transaction with all line items. A
-transaction that other events fed as well is removed all the same: those events go back to the ETL's queue, so that silver is
-made again of what remains. All this happens inside the caller's transaction, on one snapshot, while nobody else can load.
+transaction that other events fed as well is removed all the same: those events are requeued for the ETL, so that silver
+is rebuilt from what remains. All this happens inside the caller's transaction, on one snapshot, while nobody else can
+load.
 """
 
 from __future__ import annotations
@@ -223,7 +224,7 @@ class Closure:
         self.triggers = True
 
     def look(self) -> None:
-        """Refuses where rows would be lost, and notices triggers; once for a run, inside a transaction."""
+        """Raises NotConverged where rows would be lost, and notices triggers; once per run, inside a transaction."""
         refuse_cascades(self.session)
         self.triggers = has_triggers(self.session)
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all moves of data have in common: their options, the ledger they need, the cap, and how they tell what they did."""
+"""What all moves of data have in common: their options, the ledger they need, the row limit, and how they describe
+what they did."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def closed() -> tuple[str, ...]:
 
 
 def options(params: Mapping[str, t.Any]) -> Options:
-    """How the batch engine is to go; refuses values it cannot use."""
+    """The limits of the batch engine. Raises BadInput for values it cannot use."""
     if params["max_rows"] < 0:
         raise BadInput(f"max_rows {params['max_rows']} is not usable", next_step="give 0 or more")
     return Options(
@@ -78,7 +79,8 @@ def options(params: Mapping[str, t.Any]) -> Options:
 
 @contextlib.contextmanager
 def reading(session: Session, attempted: str) -> Generator[None]:
-    """A READ ONLY transaction for the first look, which may be long; waits for who keeps a lock, and names them in the end."""
+    """A READ ONLY transaction for the first look, which may be long; waits for whoever holds a lock. Raises a
+    RecoveryError that names them in the end."""
     patience = session.settings.lock_timeout_seconds * LOCK_PATIENCE
     try:
         with session.read(statement_timeout_seconds=SCAN_SECONDS, lock_timeout_seconds=patience):
@@ -125,7 +127,7 @@ class MoveJob:
         if params["ledger"] == "off":
             raise BadInput(
                 "refused to move data with ledger=off",
-                next_step="leave ledger at auto: what is moved has to be remembered, so that it can be undone",
+                next_step="leave ledger at auto: moves must be recorded so that they can be undone",
             )
         given = {name: params[name] for name in spec}
         self.asked: dict[str, t.Any] = given
@@ -145,13 +147,13 @@ class MoveJob:
                 self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
-                f"going on with run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
+                f"continuing interrupted run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
                 "which did not come to its end"
             )
 
     @contextlib.contextmanager
     def operation(self, parameters: dict[str, t.Any], *, undoes: str | None = None) -> Generator[Run]:
-        """The run under the lease; the ledger is not optional: a move that nobody remembers could not be undone."""
+        """The run under the lease; the ledger is not optional: a move that is not recorded could not be undone."""
         call, params = self.call, self.params
         ledger = call.ensure("required")
         if params["require_pause"]:
@@ -170,19 +172,20 @@ class MoveJob:
     def looked(self, rows: int, verb: str) -> dict[str, t.Any]:
         """The result of a look that only has to know whether there is anything to do."""
         some = rows > 0
-        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "nothing selected is there") | {
+        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "0 events match") | {
             "changed": some or self.interrupted is not None,
             "moved": {**dict.fromkeys(NOUNS, 0), "events": rows},
         }
 
     def refuse_drift(self, whole: Whole) -> None:
-        """Raises unless the database holds exactly what was planned."""
+        """Raises NotConverged unless the database holds exactly what was planned."""
         if self.plan:
             name = self.params["plan_file"]
             plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)
 
     def planned(self, selection: dict[str, t.Any], whole: Whole, *, verb: str) -> dict[str, t.Any]:
-        """The result of a check; the plan is written where a file was named, and with look=true kept to instead."""
+        """The result of a check; the plan is written where a file was named, and with look=true the plan is compared
+        instead."""
         if self.applied:
             return self.nothing("")
         if not self.interrupted:
@@ -205,7 +208,7 @@ class MoveJob:
         if name:
             plan.save(name)
         effects = {"moved": {k: whole.counts.get(k, 0) for k in NOUNS}, "requeued": whole.counts.get("requeued", 0)}
-        summary = sentence(verb, effects) if some else "nothing selected is there"
+        summary = sentence(verb, effects) if some else "0 events match"
         if some:
             summary += f", in about {in_words(plan.estimated_seconds)}"
         return {
@@ -239,7 +242,7 @@ class MoveJob:
         }
 
     def done(self, run: Run, batches: Batches, *, verb: str) -> dict[str, t.Any]:
-        """The result of a run that came to its end; effects are those of the whole run, also where it was resumed."""
+        """The result of a run that finished; effects are those of the whole run, also where it was resumed."""
         moved: dict[str, int] = {**dict.fromkeys(NOUNS, 0), **run.effects.get("moved", {})}
         effects: dict[str, t.Any] = {"requeued": 0, "gold_days": [], **run.effects, "moved": moved}
         figures = batches.figures()
@@ -261,7 +264,7 @@ class MoveJob:
 
 
 def refuse_too_many(rows: int, params: Mapping[str, t.Any], *, where: str, noun: str = "event") -> None:
-    """Raises before the first write where more would be moved than was allowed."""
+    """Raises BadInput before the first write where more rows would be moved than allowed."""
     if rows > params["max_rows"]:
         raise BadInput(
             f"refused to move {count(rows, noun)}: max_rows is {params['max_rows']:,}",

@@ -52,7 +52,7 @@ class Plan:
 
 
 def load(name: str, *, action: str, database: str) -> Plan:
-    """The plan in a file; refuses one of another action, database or format."""
+    """The plan in a file. Raises BadInput for one of another action, database or format."""
     try:
         found = json.loads(Path(name).expanduser().read_text(encoding="utf-8"))
         made = found.pop("format")
@@ -61,16 +61,16 @@ def load(name: str, *, action: str, database: str) -> Plan:
         raise BadInput(
             f"could not read plan_file {name}",
             said=getattr(e, "strerror", None) or f"it is not a plan: {e}",
-            next_step=f"make it with --check -e plan_file={name}",
+            next_step=f"create it with --check -e plan_file={name}",
         ) from e
     wrong = [
-        f"it is a plan of {what}, this is {here}"
+        f"it is a plan for {what}, this is {here}"
         for what, here in ((made, FORMAT), (plan.action, action), (plan.database, database))
         if what != here
     ]
     if wrong:
         raise BadInput(
-            f"plan_file {name} does not fit",
+            f"plan_file {name} does not match",
             said="; ".join(wrong),
             next_step=f"make a new one with --check -e plan_file={name}",
         )
@@ -78,7 +78,7 @@ def load(name: str, *, action: str, database: str) -> Plan:
 
 
 def refuse_other_words(plan: Plan, asked: Mapping[str, t.Any], name: str) -> None:
-    """Raises where options given beside a plan say something else than it."""
+    """Raises BadInput where options given with a plan contradict it."""
     differing = [
         f"{option}: {asked[option]!r} instead of {plan.asked.get(option)!r}"
         for option in asked

@@ -169,7 +169,7 @@ def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime
     )
     if made == Selection(Window(window.clock)):
         raise BadInput(
-            "refused to select everything: nothing says which events are meant",
+            "refused to select everything: no selection was given",
             next_step=(
                 "give window_start and window_end, or event_ids, transactions, stores, source_systems, event_types, payload_path"
             ),
@@ -210,13 +210,13 @@ def _from_file(name: str) -> list[str]:
         raise BadInput(
             f"could not read event_ids_file {name}",
             said=getattr(e, "strerror", None) or str(e),
-            next_step="give a text file with one event id a line",
+            next_step="give a text file with one event id per line",
         ) from e
     ids = _identifiers(
         (line for line in lines if line.strip() and not line.lstrip().startswith("#")), f"event_ids_file {name}"
     )
     if not ids:
-        raise BadInput(f"event_ids_file {name} names no event", next_step="one event id a line")
+        raise BadInput(f"event_ids_file {name} names no event", next_step="one event id per line")
     return ids
 
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Events that share a transaction: noted once at the start of a move, because no index leads from a transaction to its events."""
+"""Events that share a transaction: noted once at the start of a move, because no index leads from a transaction to
+its events."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ FROM touched
 KEPT = """
 SELECT coalesce(array_agg(transaction_id), '{{}}') AS transactions, coalesce(array_agg(event_id::text), '{{}}') AS events
 FROM (
-    SELECT k.transaction_id, k.event_id FROM scout_ops.kin AS k
+    SELECT k.transaction_id, k.event_id FROM scout_ops.related_events AS k
     JOIN {etl_ledger} AS p USING (event_id) JOIN {bronze} AS b USING (event_id)
     WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
     UNION
@@ -70,7 +71,7 @@ shared AS MATERIALIZED (
     WHERE {sale} IN (SELECT transaction_id FROM meant)
     GROUP BY 1 HAVING count(*) > %(alone)s
 )
-INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
+INSERT INTO scout_ops.related_events (run_id, transaction_id, event_id)
 SELECT %(run_id)s::uuid, transaction_id, event_id FROM shared CROSS JOIN unnest(events) AS event_id
 UNION ALL
 SELECT %(run_id)s::uuid, transaction_id, %(run_id)s::uuid FROM meant WHERE %(mark)s
@@ -82,7 +83,7 @@ SELECT least(transaction_timestamp(), min(xact_start)) - interval '1 minute' AS 
 FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type <> 'walsender'
 """
 
-FORGET = "DELETE FROM scout_ops.kin WHERE run_id = %(run_id)s"
+FORGET = "DELETE FROM scout_ops.related_events WHERE run_id = %(run_id)s"
 
 
 class Kin:

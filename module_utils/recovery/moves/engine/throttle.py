@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives way between two batches: to standbys that fall behind, and to sessions that waited for the last one."""
+"""Yields between two batches: to standbys that fall behind, and to sessions that waited for the last one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WHERE a.wait_event_type = 'Lock' AND a.datname = current_database()
 
 
 class Standbys:
-    """Knows how far behind the slowest standby is by when it replays what had been written at the last looks."""
+    """How far behind the slowest standby is, in seconds, by when it replays what had been written at earlier checks."""
 
     def __init__(self, session: Session, limit_seconds: float | None, progress: Progress) -> None:
         self.session = session

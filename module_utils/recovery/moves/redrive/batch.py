@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one batch of a redrive does to the tables: all or, inside a savepoint, nothing; written down so that it can be undone."""
+"""What one batch of a redrive does to the tables: all of it or, inside a savepoint, nothing; recorded so that it can
+be undone."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM {bronze} AS b W
 #: Events that stay and name a transaction: noted by the scan, or loaded by somebody else since.
 SIBLINGS = """
 SELECT k.transaction_id, b.event_id::text AS event_id, p.event_id IS NOT NULL AS loaded
-FROM scout_ops.kin AS k JOIN {bronze} AS b USING (event_id) LEFT JOIN {etl_ledger} AS p USING (event_id)
+FROM scout_ops.related_events AS k JOIN {bronze} AS b USING (event_id) LEFT JOIN {etl_ledger} AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s) AND b.event_type = %(event_type)s
 UNION
 SELECT {sale}, b.event_id::text, true
@@ -108,7 +109,7 @@ IN_BRONZE = "SELECT b.event_id::text AS event_id FROM {bronze} AS b WHERE b.even
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Entries that come back together: those of one transaction, or one that is about none."""
+    """Entries that are redriven together: those of one transaction, or one that names none."""
 
     key: str
     letters: tuple[Letter, ...]
@@ -117,7 +118,7 @@ class Unit:
 
     @property
     def loads(self) -> bool:
-        """Whether the ETL takes events of this type."""
+        """Whether the ETL loads events of this type."""
         return bool(self.letters) and self.letters[0].type == contract.names().transaction_event
 
     @property
@@ -133,7 +134,7 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class Sibling:
-    """An event in bronze of a transaction of which entries come back."""
+    """An event in bronze of a transaction of which entries are redriven."""
 
     transaction_id: str
     event_id: str
@@ -142,7 +143,7 @@ class Sibling:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What came back, and what was made of it."""
+    """What was put back, and what was loaded from it."""
 
     moved: dict[str, int]
     requeued: int
@@ -179,7 +180,8 @@ class Returning:
         self.ours: list[str] = []
 
     def bring_back(self, units: Sequence[Unit]) -> Made:
-        """Puts the events of these units back and has the ETL load them; raises Refused, having changed nothing."""
+        """Puts the events of these units back and has the ETL load them. Raises Refused, having changed nothing,
+        where it does not."""
         letters = [letter for unit in units for letter in unit.letters]
         try:
             with self.session.savepoint():
@@ -198,7 +200,7 @@ class Returning:
         return Made({"events": len(letters), **made}, loaded, frozenset(days | more))
 
     def culprit(self, unit: Unit) -> tuple[str, Refused] | None:
-        """The first event of a unit that is refused, and why; leaves nothing behind."""
+        """The first event of a unit that is refused, and why; changes nothing."""
         try:
             with self.session.savepoint():
                 for letter in unit.letters:
@@ -352,7 +354,7 @@ class Returning:
         )
         if sum(row["certain"] for row in rows) != len(there) + len(marks):
             raise NotConverged(
-                "stopped before a batch whose silver could not be taken out whole; it was rolled back",
+                "stopped before a batch whose silver rows could not be removed completely; it was rolled back",
                 on=self.session.where,
                 next_step=contract.words("look for a trigger or rule on {transactions} or {etl_ledger}"),
             )

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a dead letter to the event it was: which entries are meant, which of them can be rebuilt, and what each would become."""
+"""From a dead letter to the event it was: which entries are meant, which of them can be rebuilt, and what each would
+become."""
 
 from __future__ import annotations
 
@@ -251,7 +252,7 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> DeadLetterSelection:
     )
     if chosen == DeadLetterSelection(Window("failed_at")):
         raise BadInput(
-            "refused to redrive everything: nothing says which dead letters are meant",
+            "refused to redrive everything: no selection was given",
             next_step="give of_incident, run_id, error_codes, rules, failed_from and failed_to, dlq_ids or event_ids",
         )
     now = session.row("SELECT pg_current_snapshot()::text AS snapshot")

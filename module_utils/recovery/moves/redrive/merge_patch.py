@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON merge patches for payloads on their way back; pure."""
+"""JSON merge patches for the payloads of a redrive; pure."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Repairs:
 
 
 def repairs(params: Mapping[str, t.Any]) -> Repairs:
-    """The patches that options give; refuses what is no JSON or belongs to no id."""
+    """The patches that options give. Raises BadInput for what is not JSON or belongs to no id."""
     by_id: dict[str, Patch] = {}
     given: dict[str, t.Any] = params["repairs"] or {}
     for name, patch in given.items():
         if not isinstance(patch, dict):
             raise BadInput(
-                f"repairs: what {name} gets is no dictionary", next_step="give a JSON merge patch for each id"
+                f"repairs: the patch for {name} is not a dictionary", next_step="give a JSON merge patch for each id"
             )
         by_id[identifiers([name], "repairs")[0]] = _as_json(t.cast("Patch", patch), f"repairs of {name}")
     return Repairs(_as_json(t.cast("Patch", params["repair"] or {}), "repair"), by_id)
@@ -62,14 +62,14 @@ def _as_json(patch: Patch, name: str) -> Patch:
         return json.loads(json.dumps(patch, allow_nan=False))
     except (TypeError, ValueError) as e:
         raise BadInput(
-            f"{name} is no JSON",
+            f"{name} is not JSON",
             said=str(e),
             next_step="quote times and dates; a number is a number, null removes a field",
         ) from e
 
 
 def identifiers(values: Iterable[str], name: str) -> list[str]:
-    """UUIDs as PostgreSQL writes them."""
+    """UUIDs as PostgreSQL writes them. Raises BadInput for anything else."""
     made: list[str] = []
     for value in values:
         try:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Marks dead letters as resolved or as failed again, and writes down, entry by entry, what went and what came."""
+"""Marks dead letters as resolved or as failed again, and records, entry by entry, what was removed and what was
+loaded."""
 
 from __future__ import annotations
 
@@ -153,7 +154,7 @@ class Resolver:
         }
         if any(str(found[name]) != str(value) for name, value in wanted.items()):
             raise NotConverged(
-                "stopped before a batch that could not be written down whole; it was rolled back",
+                "stopped before a batch that could not be recorded completely; it was rolled back",
                 on=self.session.where,
                 said="; ".join(f"{name}: wanted {value}, got {found[name]}" for name, value in wanted.items()),
                 next_step=contract.words("look for a trigger or rule on {dead_letters} or scout_ops.images"),

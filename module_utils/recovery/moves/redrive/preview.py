@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a redrive would come to, without writing: how many entries would be tried, and why others would not."""
+"""Preview of a redrive, without writing: how many entries would be tried, and why others would not."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def survey(
     *,
     rate: float,
 ) -> Survey:
-    """What it comes to entry by entry; inside the caller's transaction."""
+    """The preview entry by entry; inside the caller's transaction."""
     condition = selection.to_try()
     query = contract.compose(
         DIGEST, digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings dead letters back: a few first, then faster; only what the ETL loads stays in bronze, and all of it can be undone.
+"""Redrives dead letters: a canary first, then a ramp; only what the ETL loads stays in bronze, and all of it can be
+undone.
 
-An entry's transaction is loaded with it, inside the batch: what silver has of it goes, and the events that stayed are loaded
-again in their order, so that silver is what the ETL makes of bronze. What the ETL refuses never gets out of a savepoint.
+An entry's transaction is loaded with it, inside the batch: its silver rows are removed, and the events that stayed are
+loaded again in their order, so that silver is what the ETL derives from bronze. What the ETL refuses never leaves a
+savepoint.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ SALES = "SELECT {sale} AS transaction_id FROM {dead_letters} AS d WHERE {conditi
 
 #: Entries that share a transaction come back together: they are noted like the events that do.
 KIN = """
-INSERT INTO scout_ops.kin (run_id, transaction_id, event_id)
+INSERT INTO scout_ops.related_events (run_id, transaction_id, event_id)
 SELECT %(run_id)s, transaction_id, dlq_id FROM (
     SELECT dlq_id, transaction_id, count(*) OVER (PARTITION BY transaction_id) AS entries
     FROM (SELECT d.dlq_id, {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition}) AS s
@@ -66,16 +68,16 @@ WITH base AS MATERIALIZED (SELECT d.dlq_id FROM {dead_letters} AS d WHERE {condi
 SELECT coalesce(array_agg(dlq_id::text), '{{}}') AS ids FROM (
     SELECT dlq_id FROM base
     UNION
-    SELECT d.dlq_id FROM scout_ops.kin AS k JOIN {dead_letters} AS d ON d.dlq_id = k.event_id
+    SELECT d.dlq_id FROM scout_ops.related_events AS k JOIN {dead_letters} AS d ON d.dlq_id = k.event_id
     WHERE k.run_id = %(run_id)s AND {condition} AND k.transaction_id IN (
-        SELECT o.transaction_id FROM scout_ops.kin AS o JOIN base ON base.dlq_id = o.event_id WHERE o.run_id = %(run_id)s)
+        SELECT o.transaction_id FROM scout_ops.related_events AS o JOIN base ON base.dlq_id = o.event_id WHERE o.run_id = %(run_id)s)
 ) AS picked
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """How fast, and how many failures are too many."""
+    """How fast to redrive, and how many failures are too many."""
 
     canary_rows: int = 10
     rate_per_second: float = 500.0
@@ -224,18 +226,18 @@ class Redrive:
         first = self.failures[0] if self.failures else None
         raise SystemicFailure(
             f"the redrive stopped: {count(failed, 'event')} failed again, max_failures is {self.pace.max_failures}; "
-            f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back among the dead letters; the others were not touched",
+            f"{loaded + failed:,} tried, {loaded:,} loaded, {failed:,} back in the dead letter queue; the rest were not touched",
             on=self.session.where,
             said=f"event {first['event_id']}: {first['error']}" if first else "",
             next_step=(
-                "mend the cause (or the payloads: repair), then run the same command again; "
-                f"undo.yml -e run_id={self.run.run_id} takes back what was loaded"
+                "fix the cause (or the payloads: repair), then run the same command again; "
+                f"undo.yml -e run_id={self.run.run_id} undoes what was loaded"
             ),
             result=self.outcome(),
         )
 
     def outcome(self) -> dict[str, t.Any]:
-        """The part of a result that tells how far it came, whether it ended well or not."""
+        """The part of a result that says how far it came, whether it succeeded or not."""
         effects = self.run.effects
         return {
             "redriven": effects.get("redriven", 0),
@@ -263,7 +265,7 @@ class Redrive:
         return Done(tally.tried + len(there), {**tally.effects, "gold_days": sorted(days)})
 
     def _settle(self, units: list[Unit], tally: Tally) -> None:
-        """Brings back all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving."""
+        """Redrives all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving."""
         stack, probed = [units] if units else [], False
         while stack and not self._too_many(tally):
             part = stack.pop()
@@ -311,7 +313,7 @@ class Redrive:
                     unit.letters,
                     refused,
                     tally,
-                    f"event {event_id} of the same transaction cannot be loaded any more: ",
+                    f"event {event_id} of the same transaction can no longer be loaded: ",
                 )
                 return
             unit = unit.without(event_id)
@@ -388,7 +390,7 @@ def _without_twins(letters: Sequence[Letter]) -> tuple[list[Letter], list[tuple[
 
 
 def refuse_unusable(pace: Pace) -> None:
-    """Raises for numbers that make no sense."""
+    """Raises BadInput for a pace that cannot work."""
     if pace.canary_rows < 1 or pace.rate_per_second <= 0 or pace.max_failures < 0 or pace.max_replays < 1:
         raise BadInput(
             f"canary_rows {pace.canary_rows}, rate_per_second {pace.rate_per_second:g}, max_failures {pace.max_failures} and "

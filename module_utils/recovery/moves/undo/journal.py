@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exchanges the rows of items: written down first, then done, then both proved equal."""
+"""Exchanges the rows of items: recorded first, then done, then both proved equal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SELECT r.transaction_id, r.line_id::text AS key FROM {line_items} AS r WHERE r.t
 """
 
 FEEDERS = """
-SELECT k.transaction_id, k.event_id::text AS event_id FROM scout_ops.kin AS k JOIN {etl_ledger} AS p USING (event_id)
+SELECT k.transaction_id, k.event_id::text AS event_id FROM scout_ops.related_events AS k JOIN {etl_ledger} AS p USING (event_id)
 WHERE k.run_id = %(run_id)s AND k.transaction_id = ANY(%(transactions)s)
 UNION
 SELECT {sale}, b.event_id::text FROM {etl_ledger} AS p JOIN {bronze} AS b USING (event_id)
@@ -218,7 +218,7 @@ class Journal:
         return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here)
 
     def _returning(self, absent: set[str]) -> frozenset[str]:
-        """Those of the events that the run's items in force bring back."""
+        """Those of the events that the run's items in force restore."""
         if not absent:
             return frozenset()
         query = sql.SQL(RETURNING).format(items=self.items_where(self.source.condition))
@@ -245,8 +245,8 @@ class Journal:
         return {row["key"]: row["digest"] for row in self.session.rows(query, wanted=wanted)}
 
     def exchange(self, swaps: Sequence[Swap], limit: Callable[[], None]) -> dict[str, t.Any]:
-        """Writes the swaps down, does them, and proves both equal; gives the rows put back and taken out by table, and the
-        days of gold that this changes."""
+        """Records the swaps, does them, and proves both equal. Returns the rows put back and taken out by table, and
+        the days of gold that this changes; raises NotConverged where the proof fails."""
         session = self.session
         limit()
         written = self._write_down(swaps)
@@ -352,7 +352,7 @@ def _prove(found: Row, table: str, side: str, where: str) -> None:
         raise NotConverged(
             f"stopped before a batch of {table} that could not be proved exact; it was rolled back",
             on=where,
-            said=f"written down {found['written']} rows ({found['written_digest']}), {side} {found['done']} ({found['done_digest']})",
+            said=f"recorded {found['written']} rows ({found['written_digest']}), {side} {found['done']} ({found['done_digest']})",
             next_step=f"look for a trigger or rule on {table}",
         )
 

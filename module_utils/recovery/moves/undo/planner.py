@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides, row by row, what taking a run back means: what goes, what returns, and what has changed since; pure."""
+"""Decides, row by row, what undoing a run means: what is removed, what is restored, and what has changed since;
+pure."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Rows = dict[str, dict[str, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One unit of the run that is taken back: the rows it removed and the rows it put there."""
+    """One unit of the run that is undone: the rows it removed and the rows it put there."""
 
     key: str
     removed: Rows
@@ -33,7 +34,7 @@ class Item:
 
     @property
     def loaded(self) -> set[str]:
-        """Events that the run put there or marked: what was made of them goes with them."""
+        """Events that the run put there or marked: what was derived from them is removed with them."""
         return {*self.added.get("events", {}), *self.added.get("ledger", {})}
 
     @property
@@ -43,7 +44,7 @@ class Item:
 
     @property
     def returns_pending(self) -> bool:
-        """Whether an event comes back that had not been loaded."""
+        """Whether an event is restored that had not been loaded."""
         events = self.removed.get("events", {})
         return bool(events) and not any(event in self.removed.get("ledger", {}) for event in events)
 
@@ -108,8 +109,8 @@ def plan(items: Iterable[Item], current: Current, on_conflict: str) -> list[Swap
 
 
 def _first_of(items: Iterable[Item]) -> dict[str, _First]:
-    """By item, which of several that removed one transaction was the first: the pipeline made it again after that, of events
-    that came later or went back to its queue, and what it made was moved as well."""
+    """By item, which of several that removed one transaction was the first: the pipeline rebuilt it after that, from
+    events that came later or were requeued, and what it built was moved as well."""
     by_transaction: dict[str, list[Item]] = {}
     for item in items:
         for transaction in item.removed.get("transactions", {}):
@@ -169,13 +170,13 @@ class _Planner:
         return self.made
 
     def _send_back(self, earlier: Item) -> None:
-        """Events that stayed in bronze, and that the transaction as the earlier item brings it back was not made of."""
+        """Events that stayed in bronze, and that the transaction as the earlier item restores it was not built from."""
         for event in {*self.item.needs} - {*earlier.needs, *earlier.removed.get("ledger", {})}:
             if self._now("ledger", event) is not None:
                 self.made.take["ledger"].add(event)
 
     def _stays_as_it_is(self) -> bool:
-        """Notes which events are missing, and says whether nothing of the item can be taken back because of that."""
+        """Notes which events are missing, and says whether nothing of the item can be undone because of that."""
         added = self.item.added.get("events", {})
         gone = sorted(event for event in added if self._now("events", event) is None)
         for event in gone:
@@ -259,7 +260,7 @@ class _Planner:
                 made.put[table].add(key)
         elif table == "transactions":
             self._put_transaction(key)
-        elif not self._conflict(table, key, "exists again, with other contents"):
+        elif not self._conflict(table, key, "exists again, with different contents"):
             made.take[table].add(key)
             made.put[table].add(key)
 
@@ -277,12 +278,12 @@ class _Planner:
         return True
 
     def _put_transaction(self, transaction: str) -> None:
-        """A transaction that was made again of nothing but what this item left gives way; any other is a conflict."""
+        """A transaction that was rebuilt from nothing but what this item left is replaced; any other is a conflict."""
         feeders = self.current.feeders.get(transaction, set())
         strangers = feeders - self.own
         if strangers or not feeders:
             made_of = f"event {min(strangers)}" if strangers else "no event in bronze"
-            if self._conflict("transactions", transaction, f"has been made again since, of {made_of}"):
+            if self._conflict("transactions", transaction, f"has been rebuilt since, from {made_of}"):
                 return
         self._take_transaction(transaction)
         self.made.put["transactions"].add(transaction)
@@ -295,6 +296,6 @@ class _Planner:
             return
         if now is None or key in made.take["lines"]:
             made.put["lines"].add(key)
-        elif now != digest and not self._conflict("lines", key, "exists again, with other contents"):
+        elif now != digest and not self._conflict("lines", key, "exists again, with different contents"):
             made.take["lines"].add(key)
             made.put["lines"].add(key)

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes a run back: every row returns exactly as it was, or the run is refused with the rows that have changed since."""
+"""Undoes a run: every row is restored exactly as it was, or the run is refused with the rows that have changed
+since."""
 
 from __future__ import annotations
 
@@ -69,7 +70,7 @@ SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id IN (
 
 @dataclasses.dataclass
 class Survey:
-    """What taking a run back comes to, counted and digested by table on one snapshot."""
+    """Preview of undoing a run, counted and digested by table on one snapshot."""
 
     snapshot: str
     now: datetime.datetime
@@ -84,7 +85,7 @@ class Survey:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows by table, those that return and those that go."""
+        """Rows by table, those restored and those removed."""
         goes = {f"{name}_taken": number for name, number in self.taken.items()}
         return {"items": self.items, **self.put_back, **goes}
 
@@ -100,7 +101,7 @@ class Survey:
 
 
 def as_run_id(text: str) -> str:
-    """A run's identifier as PostgreSQL writes it; refuses anything else."""
+    """A run's identifier as PostgreSQL writes it. Raises BadInput for anything else."""
     try:
         return str(uuid.UUID(text.strip()))
     except ValueError as e:
@@ -110,7 +111,7 @@ def as_run_id(text: str) -> str:
 
 
 def find(session: Session, run_id: str) -> Row:
-    """The run to take back; refuses one that is not known or left nothing that could be taken back."""
+    """The run to undo. Raises BadInput for one that is not known or left nothing that could be undone."""
     wanted = as_run_id(run_id)
     found = session.rows(RUN, run_id=wanted)
     if not found:
@@ -121,7 +122,7 @@ def find(session: Session, run_id: str) -> Row:
     if "before_capture_id" in run["effects"]:
         return run
     if run["action"] not in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS):
-        other = {"pause": "; resume_ingestion.yml gives back its jobs", "resume": "; pause_ingestion.yml pauses again"}
+        other = {"pause": "; resume_ingestion.yml re-enables its jobs", "resume": "; pause_ingestion.yml pauses again"}
         raise BadInput(
             f"run {wanted} moved no data: it is a {run['action']} of {to_the_minute(run['started_at'])}",
             on=session.where,
@@ -136,7 +137,7 @@ def source(run: Row) -> Source:
 
 
 class Undo:
-    """One run that is taken back."""
+    """One undo of a run."""
 
     def __init__(self, session: Session, tables: Tables, undone: Row, on_conflict: str, progress: Progress) -> None:
         self.session = session
@@ -147,7 +148,7 @@ class Undo:
         self.source = source(undone)
 
     def survey(self) -> Survey:
-        """What it comes to, on one snapshot; inside the caller's read-only transaction."""
+        """The preview, on one snapshot; inside the caller's read-only transaction."""
         session, path = self.session, self.source.path()
         journal = Journal(session, self.tables, self.undone["run_id"], self.source)
         row = session.row("SELECT pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now")
@@ -185,24 +186,23 @@ class Undo:
                 survey.sums[name] += sum(int(now[key]) for key in swap.take[name])
 
     def refuse(self, conflicts: Sequence[Conflict], number: int) -> None:
-        """Raises where there are conflicts and nobody said what to do with them."""
+        """Raises NotConverged where there are conflicts and nobody said what to do with them."""
         if not number or self.on_conflict != "refuse":
             return
         named = "; ".join(f"{c.table} {c.key} {c.why}" for c in conflicts[:5])
         raise NotConverged(
-            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} not as that run left "
-            f"{'it' if number == 1 else 'them'}",
+            f"refused to undo run {self.undone['run_id']}: {count(number, 'row')} changed since",
             on=self.session.where,
             said=named + (" …" if number > 5 else ""),
             next_step=(
                 "undo.yml --check lists them; then -e on_conflict=keep_current leaves them as they are now, "
-                "-e on_conflict=restore makes them what they were"
+                "-e on_conflict=restore restores what they were"
             ),
             result={"conflicts": [c.as_dict() for c in conflicts], "conflicting": number},
         )
 
     def go(self, run: Run, options: Options, total: int) -> Batches:
-        """Takes all of it back; what is committed stays when it is interrupted."""
+        """Undoes all of it; what is committed stays when it is interrupted."""
         session = self.session
         journal = Journal(session, self.tables, run.run_id, self.source)
         kin = Kin(session, run.run_id)

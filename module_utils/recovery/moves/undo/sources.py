@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The items of a run that can be taken back: its dead letters, or what it wrote into the journal."""
+"""The items of a run that can be undone: its dead letters, or what it wrote into the journal."""
 
 from __future__ import annotations
 

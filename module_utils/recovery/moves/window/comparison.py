@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges every event of a window: whether silver has of it what it says, and what has to be made again where not."""
+"""Compares every event of a window with silver: whether silver agrees, and what has to be rebuilt where not."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ FORGET = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s"
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What is known of a window on one snapshot; counts are of events unless they say otherwise."""
+    """The comparison of a window on one snapshot; counts are of events unless they say otherwise."""
 
     row: Row
     seconds: float
@@ -194,12 +194,12 @@ class Survey:
 
     @property
     def todo_events(self) -> int:
-        """Events that would be loaded or set aside, those outside the window that share a transaction included."""
+        """Events that would be loaded or quarantined, including those outside the window that share a transaction."""
         return self.row["events"]
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is to be made again."""
+        """Whether nothing is to be rebuilt."""
         return self.row["units"] == 0
 
     @property
@@ -211,18 +211,18 @@ class Survey:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What would be made again, and the rows that would be removed for it by table."""
+        """What would be rebuilt, and the rows that would be removed for it by table."""
         classes = {name: self.count(name) for name in ("pending", "missing", "wrong", "suspect")}
         return {"units": self.row["units"], **classes, "extra": self.row["extra"], **self.removed}
 
     @property
     def removed(self) -> dict[str, int]:
-        """Rows that would be removed, and made anew, by table."""
+        """Rows that would be removed and rebuilt, by table."""
         return {name: self.row[name] for name in ("transactions", "lines", "ledger")}
 
     @property
     def digests(self) -> dict[str, str]:
-        """Of what would be made again."""
+        """Of what would be rebuilt."""
         return {"units": self.row["digest"]}
 
     @property
@@ -278,7 +278,7 @@ class Survey:
 
 
 class Surveyor:
-    """Looks at one window with the eyes of this deployment's ETL."""
+    """Compares one window as this deployment's ETL would load it."""
 
     def __init__(
         self, session: Session, tables: Tables, selection: Selection, *, everything: bool, timezone: str
@@ -297,16 +297,16 @@ class Surveyor:
         self.cleanups: list[str] | None = None
 
     def look(self, *, carry: bool = False) -> Survey:
-        """Judges the window; inside the caller's transaction. What is to be made again is carried along for a note, unless it
-        is much."""
+        """Compares the window; inside the caller's transaction. What is to be rebuilt is carried along for a note,
+        unless it is much."""
         began = time.monotonic()
         since = self.session.row(SINCE)["since"]
         row = self._run(COUNTS, shown=SHOWN, carried=CARRIED if carry else -1, only=self.session.row)
         return Survey(row, time.monotonic() - began, self.scan_seconds, since)
 
     def note(self, run_id: str, carried: str | None = None) -> None:
-        """Writes down, in place of what was there, what is to be made again for this run; inside the caller's transaction. Judges
-        once more, unless a look has carried that along."""
+        """Notes, replacing what was noted, what is to be rebuilt by this run; inside the caller's transaction.
+        Compares again unless a look has carried that along."""
         self.session.execute(FORGET, run_id=run_id)
         if carried is None:
             self._run(NOTE, run_id=run_id, only=self.session.execute)

@@ -36,7 +36,8 @@ ORDER BY started_at DESC LIMIT 1
 
 
 def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
-    """The window that options describe, its end frozen now where none is given; refuses one that is not bounded."""
+    """The window that options describe, its end frozen now where none is given. Raises BadInput for one that is not
+    bounded."""
     now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     if params["last"]:
         if params["window_start"] or params["window_end"]:
@@ -48,7 +49,7 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
     window = window_of(session, params, clock=params["clock"])
     if window.start is None:
         raise BadInput(
-            "nothing says which window is meant",
+            "no window was given",
             next_step="give window_start and window_end, for example 2026-11-25T01:00:00+08:00; or last=1h",
         )
     return Selection(window if window.end is not None else dataclasses.replace(window, end=now))
@@ -58,7 +59,7 @@ def _length(session: Session, text: str) -> datetime.timedelta:
     found = LAST.fullmatch(text.strip().lower())
     if found is None or int(found["number"]) == 0:
         raise BadInput(
-            f"last {text[:40]!r} is not a length of time", on=session.where, next_step="write it as 90s, 30m, 1h or 2d"
+            f"last {text[:40]!r} is not a duration", on=session.where, next_step="write it as 90s, 30m, 1h or 2d"
         )
     row = session.row(
         "SELECT make_interval(secs => %(seconds)s) AS length", seconds=int(found["number"]) * SECONDS[found["unit"]]
@@ -67,11 +68,9 @@ def _length(session: Session, text: str) -> datetime.timedelta:
 
 
 def healthy(survey: Survey) -> str:
-    """What is said where nothing has to be done."""
+    """The summary where nothing has to be done."""
     return (
-        f"all {count(survey.events, 'event')} of the window are as they should be"
-        if survey.events
-        else "no event is in the window"
+        f"all {count(survey.events, 'event')} in the window are correct" if survey.events else "no events in the window"
     )
 
 
@@ -92,7 +91,7 @@ def planned(job: MoveJob, survey: Survey, selection: Selection) -> dict[str, t.A
 
 
 def rebuilt_by(ledger: Ledger, selection: Selection, survey: Survey) -> str | None:
-    """The run that has made all of this window again and after which neither its events nor the ETL have changed."""
+    """The run that has rebuilt all of this window and after which neither its events nor the ETL have changed."""
     if not ledger.present or not survey.sound:
         return None
     window = Jsonb(selection.window.as_dict())
@@ -101,7 +100,7 @@ def rebuilt_by(ledger: Ledger, selection: Selection, survey: Survey) -> str | No
 
 
 def sentence(verb: str, plan: Mapping[str, t.Any], seconds: float | None = None) -> str:
-    """One line for a person about what is, or was, made again, and why."""
+    """One line for a person about what is, or was, rebuilt, and why."""
     parts = [
         f"{plan[name]:,} {words}"
         for name, words in (

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes silver of transactions again: what is there goes, the pipeline's own ETL loads their events, both commit together.
+"""Rebuilds silver of transactions: what is there is removed, the pipeline's own ETL loads their events, both commit
+together.
 
-Inside the caller's transaction, on one snapshot, while nobody else can load. What goes is written down first, so that it can
-be brought back; what comes is compared with what the events say, and otherwise nothing of it stays.
+Inside the caller's transaction, on one snapshot, while nobody else can load. What is removed is recorded first, so that
+it can be restored; what is loaded is compared with what the events say, and otherwise nothing of it stays.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ DELETE FROM {transactions} WHERE transaction_id = %(sale)s::text
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """What is made again together: a transaction with its events, or an event `alone`, on top of what there is."""
+    """What is rebuilt together: a transaction with its events, or an event `alone`, on top of what there is."""
 
     place: int
     transaction: str | None
@@ -125,7 +126,7 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What went and what came of some units; rows by table, events loaded, days of silver concerned."""
+    """What was removed and what was loaded of some units; rows by table, events loaded, days of silver concerned."""
 
     removed: dict[str, int]
     loaded: int
@@ -133,7 +134,7 @@ class Made:
 
 
 class Differs(Exception):
-    """The ETL made something else of these transactions than their events say; by transaction, the fields."""
+    """The ETL loaded these transactions differently from what their events say; by transaction, the fields."""
 
     def __init__(self, units: dict[str, list[str]]) -> None:
         self.units = units
@@ -188,7 +189,8 @@ class Remaking:
         return made
 
     def remake(self, units: Sequence[Unit]) -> Made:
-        """Makes all of these again; raises Refused or Differs, having changed nothing, where the ETL does not."""
+        """Rebuilds all of these. Raises Refused or Differs, having changed nothing, where the ETL does not load them
+        as their events say."""
         try:
             with self.session.savepoint():
                 return self._remake(units)
@@ -241,14 +243,14 @@ class Remaking:
         items = self.session.row(query, units=_given(units, written), run_id=self.run_id)["items"]
         if items != len(units):
             raise NotConverged(
-                "stopped before a batch that could not be written down whole; it was rolled back",
+                "stopped before a batch that could not be recorded completely; it was rolled back",
                 on=self.session.where,
                 said=f"{items} of {len(units)} items were written",
                 next_step="look for a trigger or rule on scout_ops.images",
             )
 
     def culprit(self, unit: Unit) -> tuple[str, Refused] | None:
-        """The first event of a unit that the ETL refuses, and why; leaves nothing behind."""
+        """The first event of a unit that the ETL refuses, and why; changes nothing."""
         try:
             with self.session.savepoint():
                 sale = None if unit.alone else unit.transaction
@@ -268,7 +270,7 @@ class Remaking:
             raise _Found((turn[0], self._refused(e))) from e
 
     def set_aside(self, event_id: str, refused: Refused, document: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Moves an event into the dead letter queue, so that it can be brought back as it was."""
+        """Moves an event to the dead letter queue, so that it can be restored as it was."""
         session, tables = self.session, self.tables
         query = contract.compose(WRITE_DOWN_EVENT, event=tables.bronze.image("b"), mark=tables.ledger.image("p"))
         item = session.row(query, run_id=self.run_id, event_id=event_id)["item"]

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The account of a recovered window: every event that belongs to it is loaded, set aside or not transactional, or is named."""
+"""The account of a recovered window: every event that belongs to it is loaded, quarantined or not transactional, or
+is named."""
 
 from __future__ import annotations
 
@@ -72,8 +73,8 @@ class Hour:
 class Reconciliation:
     """Expected = loaded + quarantined + not transactional + unexplained; all in events but `extra`, in transactions.
 
-    Quarantined are those this run has set aside, or another one since it began, and those whose silver a cleanup has, which
-    kept the event.
+    Quarantined are those this run has quarantined, or another one since it began, and those whose silver a cleanup has,
+    which kept the event.
     """
 
     expected: int
@@ -192,20 +193,20 @@ class Reconciliation:
         return made
 
     def refuse(self, where: str, window: Window, result: dict[str, t.Any]) -> None:
-        """Raises where something is not accounted for, with the events and why."""
+        """Raises NotConverged where something is not accounted for, with the events and why."""
         if self.balanced:
             return
         what = "; ".join(_named(event) for event in self.unexplained_events[:5])
         what += " …" if len(self.unexplained_events) > 5 else ""
         start = f" -e window_start={window.start.isoformat()}" if window.start else ""
         end = f" -e window_end={window.end.isoformat()}" if window.end else ""
-        gone = f"{count(self.vanished, 'event')} vanished from bronze meanwhile" if self.vanished else ""
+        gone = f"{count(self.vanished, 'event')} disappeared from bronze during the run" if self.vanished else ""
         raise NotConverged(
-            f"the window could not be recovered whole: {self.sentence()}",
+            f"the window was not fully recovered: {self.sentence()}",
             on=where,
             said="; ".join(part for part in (what, gone) if part),
             next_step=(
-                "look at these events (reconciliation.unexplained_events of the result has more); mend the cause, then run it "
+                "look at these events (reconciliation.unexplained_events of the result has more); fix the cause, then run it "
                 f"again for the same window: window_recovery.yml -e window_clock={window.clock}{start}{end}"
             ),
             result=result,
@@ -213,7 +214,7 @@ class Reconciliation:
 
 
 def _set_aside_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:
-    """How many events of the window other runs have set aside since this one began."""
+    """How many events of the window other runs have quarantined since this one began."""
     # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
     meant = dataclasses.replace(selection, snapshot=None)
     query = contract.compose(SET_ASIDE_BY_OTHERS, condition=meant.condition())
@@ -240,11 +241,11 @@ def _shown(value: t.Any) -> str:
 def _why(sample: Mapping[str, t.Any]) -> str:
     words = {
         "pending": "the ETL has not loaded it",
-        "missing": "it is marked as loaded, and silver has nothing of it",
-        "wrong": "silver says something else than it",
+        "missing": "it is marked as loaded, but silver has nothing from it",
+        "wrong": "silver differs from it",
         "suspect": "it looks malformed",
     }
-    text = words.get(sample.get("class", ""), "no event is about this transaction")
+    text = words.get(sample.get("class", ""), "no event has this transaction")
     fields: Sequence[str] = sample.get("differing") or []
     return f"{text}: {', '.join(fields)}" if fields else text
 

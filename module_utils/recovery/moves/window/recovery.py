@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One recovery of a window: makes silver again of what is not as its events say, until every event is accounted for."""
+"""One recovery of a window: rebuilds silver where it differs from its events, until every event is accounted for."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ class Todo(Keyset):
         return super().span(session, None, size)
 
     def again(self, session: Session) -> t.Any:  # noqa: ARG002
-        """From the beginning where something is to be made again."""
+        """From the beginning where something is to be rebuilt."""
         return () if self.look_again() else None
 
 
 class Strides(Batches):
-    """Batches that are large beside what each of them costs in any case."""
+    """Batches that are large compared with the fixed cost of each."""
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         first = self.batches == 0
@@ -136,7 +136,7 @@ class Recovery:
         self.batches: Batches | None = None
 
     def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
-        """Makes again all that has to be; what is committed stays when it is interrupted."""
+        """Rebuilds all that has to be; what is committed stays when it is interrupted."""
         session = self.session
         self.timeout_seconds = self.etl.timeout_seconds = batch_timeout_seconds
         with session.read():
@@ -159,7 +159,7 @@ class Recovery:
         return batches
 
     def _note(self, first: Survey) -> None:
-        """Writes down what is to be made again, unless an interrupted run has left the rest of that."""
+        """Notes what is to be rebuilt, unless an interrupted run has left the rest of that."""
         session = self.session
         with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
             self.remaking.since = first.since
@@ -171,10 +171,10 @@ class Recovery:
             self.run.record(before=before)
 
     def _again(self) -> bool:
-        """Judges the window once more, and notes what is to be made again; False when nothing is that was not given up.
+        """Compares the window again, and notes what is to be rebuilt; False when nothing is that was not given up.
 
-        Where events keep coming in, the last look is at those that had been there at the start: the others are left to the
-        pipeline, or to the next recovery.
+        Where events keep arriving, the last comparison is of those that had been there at the start: the others are
+        left to the pipeline, or to the next recovery.
         """
         surveyor = self.surveyor
         everything, selection = surveyor.everything, surveyor.selection
@@ -190,13 +190,13 @@ class Recovery:
                     return True
                 # Nothing left, though it was not clean: somebody else has loaded what was missing, unless it was given up.
                 if left or self.given_up or (self.final and self.final.clean) or self.looks > LOOKS:
-                    self.given_up |= dict.fromkeys(left, f"made again {LOOKS} times, it was never what its events say")
+                    self.given_up |= dict.fromkeys(left, f"rebuilt {LOOKS} times, it never matched its events")
                     return False
         finally:
             surveyor.everything, surveyor.selection = everything, selection
 
     def _look_and_note(self) -> list[str]:
-        """The names of what is to be made again and was not given up, written down."""
+        """The names of what is to be rebuilt and was not given up, noted."""
         session = self.session
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             self.final = self.surveyor.look()
@@ -217,7 +217,7 @@ class Recovery:
         if not rows:
             return Done(0)
         noted = [Unit(row["place"], row["unit"], tuple(row["events"])) for row in rows]
-        effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "isolated": [], "gold_days": []}
+        effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "quarantined": [], "gold_days": []}
         left = {unit.place for unit in self._settle(self.remaking.with_members(noted), effects, began + target)}
         noted = [unit for unit in noted if unit.place not in left]
         session.execute(DONE, run_id=self.run.run_id, places=[unit.place for unit in noted])
@@ -226,9 +226,9 @@ class Recovery:
         return Done(sum(max(1, len(unit.events)) for unit in noted), effects)
 
     def _settle(self, units: list[Unit], effects: dict[str, t.Any], deadline: float) -> list[Unit]:
-        """Makes again all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving.
+        """Rebuilds all that the ETL loads, and finds what it refuses: by what is suspicious, then by halving.
 
-        Gives the units for which there was no time: each refusal costs another call of the ETL.
+        Returns the units for which there was no time: each refusal costs another call of the ETL.
         """
         alone = [unit for unit in units if unit.suspect or (unit.alone and unit.transaction is not None)]
         together = [unit for unit in units if unit not in alone] if alone else units
@@ -282,7 +282,7 @@ class Recovery:
                 raise refused.error
             event_id, refused = found
             if not self._is_inside(event_id):
-                why = f"event {event_id}, which is not of the window, cannot be loaded any more: {refused.said}"
+                why = f"event {event_id}, which is outside the window, can no longer be loaded: {refused.said}"
                 self._give_up(unit.name, why)
                 return
             self._set_aside(event_id, refused, effects)
@@ -309,29 +309,30 @@ class Recovery:
 
     def _set_aside(self, event_id: str, refused: Refused, effects: dict[str, t.Any]) -> None:
         so_far = self.run.effects
-        isolated = len(so_far.get("isolated", [])) + len(effects["isolated"])
+        quarantined = len(so_far.get("quarantined", [])) + len(effects["quarantined"])
         by_now = so_far.get("loaded", 0) + effects["loaded"]
         if not by_now:
             self.etl.refuse_broken("the recovery", refused, self.tolerance)
         loaded = self.sound + by_now
         self.tolerance.refuse(
-            "the recovery", event_id, refused, isolated=isolated, loaded=loaded, where=self.session.where
+            "the recovery", event_id, refused, quarantined=quarantined, loaded=loaded, where=self.session.where
         )
         self.remaking.set_aside(event_id, refused, self.document)
-        effects["isolated"].append(event_id)
+        effects["quarantined"].append(event_id)
         effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
-        self.progress.say(f"poison event {event_id} moved to the dead letter queue: {refused.said}")
+        self.progress.say(f"quarantined poison event {event_id}: {refused.said}")
 
     def _give_up_differing(self, differs: Differs) -> None:
         for name, fields in differs.units.items():
-            self._give_up(name, f"the ETL makes something else of it than its events say: {', '.join(fields)}")
+            self._give_up(name, f"the ETL loads it differently from its events: {', '.join(fields)}")
 
     def _give_up(self, name: str, why: str) -> None:
         self.given_up[name] = why
-        self.progress.say(f"{name} is left as it was: {why}")
+        self.progress.say(f"{name} is unchanged: {why}")
 
     def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
-        """The result of a recovery that came to its end; raises, with the same, where an event is not accounted for."""
+        """The result of a recovery that finished; raises NotConverged, with the same, where an event is not accounted
+        for."""
         session, run = self.session, self.run
         self.surveyor.everything = False
         with session.read(statement_timeout_seconds=SCAN_SECONDS):

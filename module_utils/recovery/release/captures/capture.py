@@ -83,7 +83,7 @@ class Plan:
 
 
 def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
-    """The options as they are meant; refuses what cannot be."""
+    """The options, checked. Raises BadInput for what cannot be rolled back to."""
     name = str(params["release"])
     if not name:
         raise BadInput("no release is named", next_step="name it: -e release=v5.2.1")
@@ -117,7 +117,7 @@ def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
 
 
 def place(call: Call, want: CaptureRequest, mode: str) -> Ledger:
-    """The ledger, in check mode as it is; refuses a capture that nothing would remember."""
+    """The ledger, in check mode as it is. Raises BadInput for a capture that would be stored nowhere."""
     if call.check:
         with attempting("could not read the ledger", on=call.session.where), call.session.read():
             return call.look(mode)
@@ -134,7 +134,8 @@ def place(call: Call, want: CaptureRequest, mode: str) -> Ledger:
 
 
 def look(call: Call, ledger: Ledger, want: CaptureRequest) -> CaptureState:
-    """Reads the catalog until it holds still, and what is kept already; read-only."""
+    """Reads the catalog until it is stable, and what is stored already; read-only. Raises BadInput where
+    `release_file` holds another release, NotConverged where the schema keeps changing."""
     session = call.session
     on_file = captures_document.load(want.file) if want.file and want.file.exists() else None
     with attempting("could not read the ledger", on=session.where), session.read():
@@ -191,11 +192,11 @@ def _protected(
 
 
 def plan(seen: CaptureState, want: CaptureRequest, where: str) -> Plan:
-    """What is to be done; refuses to take the place of another capture unless told to. Pure."""
+    """What is to be done; raises NotConverged rather than replace another capture, unless `recapture`. Pure."""
     why = differences(seen, want)
     if seen.existing and why and not want.recapture:
         raise NotConverged(
-            f"{want.release} is captured already, and is not what there is now",
+            f"{want.release} is already captured and differs from what there is now",
             on=where,
             said="; ".join(why),
             next_step=(
@@ -234,7 +235,7 @@ def _state(data: list[dict[str, t.Any]]) -> list[tuple[str, int, str]]:
 def apply(
     call: Call, ledger: Ledger, seen: CaptureState, want: CaptureRequest, todo: Plan, params: Mapping[str, t.Any]
 ) -> Row:
-    """Keeps the capture, then writes the file; what is kept stays where the file cannot be written."""
+    """Stores the capture, then writes the file; what is stored stays where the file cannot be written."""
     kept = seen.made if todo.capture or seen.existing is None else seen.existing
     if not todo.capture:
         _write(want, seen, kept, todo)
@@ -313,7 +314,7 @@ def warnings(kept: Document, want: CaptureRequest) -> list[str]:
     others = [entry["name"] for entry in kept["entries"] if entry["kind"] == "other"]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        found.append(f"known by name alone, not by definition: {', '.join(others[:3])}{more}")
+        found.append(f"recorded by name only, not by definition: {', '.join(others[:3])}{more}")
     servers = {entry["facts"]["foreign"]["server"] for entry in kept["entries"] if "foreign" in entry["facts"]}
     if servers:
         found.append(f"not captured: foreign server {', '.join(sorted(servers))}")
@@ -333,7 +334,7 @@ def summary(seen: CaptureState, want: CaptureRequest, todo: Plan, kept: Document
             against = f"{'the capture before' if seen.existing else seen.previous['release']}"
             text += f"; against {against}: {seen.changes.counted() or 'nothing differs'}"
     else:
-        text = f"{want.release} is captured already and nothing differs: {what}"
+        text = f"{want.release} is already captured, and nothing differs: {what}"
     if todo.write:
         text += f"; {'would write' if check else 'wrote'} {want.file}"
     return text

@@ -36,7 +36,8 @@ PLURALS: t.Final = {
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """What a later capture has besides an earlier one, has lost, calls otherwise, and defines otherwise (by which parts)."""
+    """What a later capture has besides an earlier one, has lost, has renamed, and defines otherwise (by which
+    parts)."""
 
     added: tuple[str, ...]
     dropped: tuple[str, ...]
@@ -183,7 +184,7 @@ def entries_of(made: Document) -> dict[str, Entry]:
 
 
 def verify(made: Document, name: str) -> None:
-    """Raises unless it is a capture that says what it said when it was made."""
+    """Raises BadInput unless it is a capture with the content it had when it was made."""
     try:
         said = made["format"]
         by_key = digests(entries_of(made).values())
@@ -206,7 +207,7 @@ def _not_a_capture(name: str, said: str) -> BadInput:
         next_step=(
             "take the capture from scout_ops.releases, or from a copy of the file"
             if name.startswith("release_file")
-            else "give a copy of its file: -e release_file=…; or go back to another capture"
+            else "give a copy of its file: -e release_file=…; or roll back to another capture"
         ),
     )
 
@@ -244,19 +245,19 @@ def save(path: Path, made: Document) -> None:
 
 
 def set_aside(path: Path, capture_id: str) -> None:
-    """Keeps an older capture beside the file that takes its place."""
+    """Keeps an older capture next to the file that replaces it. Raises BadInput where the file cannot be renamed."""
     try:
         path.replace(path.with_name(f"{path.name}.{capture_id[:8]}"))
     except OSError as e:
         raise BadInput(
-            f"could not set release_file {path} aside",
+            f"could not rename release_file {path}",
             said=e.strerror or str(e),
             next_step="give a path that can be written",
         ) from e
 
 
 def load(path: Path) -> Document:
-    """The capture in a file, whole and unaltered."""
+    """The capture in a file, whole and unaltered. Raises BadInput where it cannot be read or was altered."""
     try:
         made = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:

@@ -103,12 +103,12 @@ def current(ledger: Ledger, name: str) -> Document | None:
 
 
 def latest(ledger: Ledger, name: str, schemas: Sequence[str]) -> Document | None:
-    """The youngest capture of another release of the same schemas."""
+    """The latest capture of another release of the same schemas."""
     return _one(ledger, LATEST, release=name, schemas=Jsonb(list(schemas)))
 
 
 def youngest(ledger: Ledger) -> Document | None:
-    """The youngest capture of all that somebody asked for."""
+    """The latest capture of all that somebody asked for."""
     return _one(ledger, YOUNGEST)
 
 
@@ -124,7 +124,7 @@ def by_id(ledger: Ledger, capture_id: str) -> Document | None:
 
 
 def names(ledger: Ledger) -> list[str]:
-    """The releases there are captures of, the youngest first."""
+    """The releases there are captures of, the latest first."""
     return [row["release"] for row in ledger.session.rows(NAMES)] if ledger.present else []
 
 
@@ -162,8 +162,8 @@ def _one(ledger: Ledger, query: t.LiteralString, **values: t.Any) -> Document | 
 def keep(
     run: Run, made: Document, before: Document | None, tables: Sequence[Protected], progress: Progress
 ) -> Document:
-    """Stores a capture with the data it protects in one transaction, which makes it the current one of its release in place
-    of the one that was seen before."""
+    """Stores a capture with the data it protects in one transaction, which makes it the current one of its release
+    in place of the one that was seen before. Raises NotConverged where another capture was stored meanwhile."""
     ledger = run.ledger
     session, capture_id = ledger.session, made["capture_id"]
     with _one_at_a_time(made["release"], session), session.move(closed=()):
@@ -226,6 +226,6 @@ def _second(name: str, session: Session) -> NotConverged:
     return NotConverged(
         f"could not store the capture of {name}",
         on=session.where,
-        said="somebody else captured it at the same moment",
+        said="someone else captured it at the same moment",
         next_step="run the same command again",
     )

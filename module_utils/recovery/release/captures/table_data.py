@@ -119,7 +119,7 @@ def _table(session: Session, at: tuple[str, str], names: set[str] | None, known:
     rows = session.rows(COLUMNS, schema=schema, table=table)
     shown = rows[0]["relation"] if rows else ".".join(at)
     if not rows or not rows[0]["is_table"] or f"table:{shown}" not in known:
-        raise _refused(session, shown, "it is no table of the captured schemas")
+        raise _refused(session, shown, "it is not a table of the captured schemas")
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])
     if not key:
         raise _refused(session, shown, "it has no primary key, by which its rows could be found again")
@@ -141,8 +141,9 @@ def _made(at: tuple[str, str], key: Iterable[Row], columns: Iterable[Row]) -> Pr
 
 
 def going(session: Session, at: tuple[str, str], names: set[str] | None, unstable: Collection[str]) -> Protected | None:
-    """The rows of a table that goes, or of columns of one that stays; None where its rows could not be found again, for want of a
-    primary key or because that goes as well. Inside the caller's transaction."""
+    """The rows of a dropped table, or of dropped columns of one that stays; None where its rows could not be found
+    again, for want of a primary key or because that is dropped as well. Inside the caller's transaction. Raises
+    MissingPrivilege where the role may not read every row."""
     rows = session.rows(COLUMNS, schema=at[0], table=at[1])
     if rows and rows[0]["filtered"]:
         raise MissingPrivilege(
@@ -191,7 +192,8 @@ def refuse_too_many(
 
 
 def state(session: Session, each: Protected) -> dict[str, t.Any]:
-    """What would be saved of a table, by count and digest; inside the caller's transaction."""
+    """What would be saved of a table, by count and digest; inside the caller's transaction. Raises a RecoveryError
+    where it cannot be read."""
     session.execute(EXACTLY)
     try:
         found = session.row(sql.SQL(STATE).format(**each.parts))
@@ -212,8 +214,8 @@ def state(session: Session, each: Protected) -> dict[str, t.Any]:
 
 
 def save(session: Session, capture_id: str, each: Protected, progress: Progress) -> dict[str, t.Any]:
-    """Saves a table's rows in statements of bounded length, all in the caller's REPEATABLE READ transaction, and proves that
-    what was stored is what the table has."""
+    """Saves a table's rows in statements of bounded length, all in the caller's REPEATABLE READ transaction. Raises
+    NotConverged unless what was stored is what the table has."""
     before = state(session, each)
     rows, digest = 0, 0
     last: Mapping[str, str] | None = None

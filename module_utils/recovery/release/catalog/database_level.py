@@ -84,7 +84,7 @@ ORDER BY a.attnum
 
 
 def identifier(session: Session, name: str, option: str, parts: tuple[int, ...]) -> list[str]:
-    """The parts of a qualified name as SQL reads it, folded and unquoted."""
+    """The parts of a qualified name as SQL reads it, folded and unquoted. Raises BadInput for anything else."""
     try:
         with session.savepoint():
             found: list[str] = session.row("SELECT parse_ident(%(name)s) AS parts", name=name)["parts"]
@@ -116,7 +116,8 @@ def unreadable(session: Session, attempted: str, schema: str, shown: str) -> Mis
 
 
 def migrations(session: Session, table: str) -> list[Row]:
-    """The rows of the migration history, each under its version, every value as text; none where there is no such table."""
+    """The rows of the migration history, each under its version, every value as text; none where there is no such
+    table. Raises BadInput where it has no usable key, and where the role may not read every row."""
     schema, name = identifier(session, table, "migrations_table", (2,))
     columns = session.rows(HISTORY, schema=schema, table=name)
     if not columns:
@@ -156,7 +157,7 @@ def migrations(session: Session, table: str) -> list[Row]:
 
 
 def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:
-    """The jobs of this database under names of their own; those that a pause holds as it will give them back."""
+    """The jobs of this database under names of their own; those that a pause disabled as it will re-enable them."""
     if not cron_jobs.present(session):
         return []
     found = cron_jobs.jobs(session)

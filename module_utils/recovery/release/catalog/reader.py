@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 
 #: How often a schema that changes while it is read is read again.
 READINGS: t.Final = 5
-WAIT: t.Final = "wait until the migration has come to its end, then run the same command again"
+WAIT: t.Final = "wait until the migration has finished, then run the same command again"
 
 #: Names in full, and values as text that reads back exactly. Policies hold: by one, pg_cron shows each role its own jobs.
 AS_THEY_ARE: t.Final = """
@@ -43,8 +43,8 @@ SELECT name FROM unnest(%(names)s::text[]) AS name WHERE NOT EXISTS (SELECT FROM
 
 
 def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as it is; inside the caller's transaction, whose search_path it leaves at pg_catalog. `paused` are the
-    jobs that a pause holds, as it found them."""
+    """The catalog as it is; inside the caller's transaction, whose search_path it leaves at pg_catalog. `paused` are
+    the jobs that a pause disabled, as it found them. Raises BadInput where a schema does not exist."""
     session.execute(AS_THEY_ARE)
     if missing := [row["name"] for row in session.rows(PRESENT, names=list(scope.schemas))]:
         raise BadInput(
@@ -154,10 +154,11 @@ def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple
 
 
 def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so one
-    reading could mix what was before a migration with what is after it."""
+    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so
+    one reading could mix what was before a migration with what is after it. Raises NotConverged where the schema
+    keeps changing."""
     before: Catalog | None = None
-    said = "each other than the one before"
+    said = "each different from the one before"
     for _ in range(READINGS):
         now: Catalog | None = None
         try:
@@ -169,7 +170,7 @@ def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catal
         except errors.LockNotAvailable as e:
             raise translate(
                 e,
-                "could not read the catalog: somebody changes an object of the release",
+                "could not read the catalog: someone is changing an object of the release",
                 on=session.where,
                 next_step=WAIT,
             ) from e
@@ -177,7 +178,7 @@ def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catal
             return now
         before = now
     raise NotConverged(
-        "could not capture a schema that does not hold still",
+        "could not capture: the schema keeps changing",
         on=session.where,
         said=f"{READINGS} readings, {said}",
         next_step=WAIT,

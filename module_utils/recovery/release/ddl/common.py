@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How an entry of the catalog is made, dropped and altered, with owner, grants, comment and labels; pure."""
+"""How an entry of the catalog is created, dropped and altered, with owner, grants, comment and labels; pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "e
 
 
 class Writer(t.NamedTuple):
-    """How one kind is written. `alter` gives None where the entry has to be dropped and made again."""
+    """How one kind is written. `alter` gives None where the entry has to be dropped and recreated."""
 
     noun: str
     create: Callable[[Entry], list[str]]
@@ -78,7 +78,8 @@ def follows(what: str, before: list[str] | None, after: list[str] | None) -> lis
 
 
 def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list[str]:
-    """All is taken back, then granted as it was: by the owner first, then by those to whom the right to grant was given."""
+    """All is revoked, then granted as it was: by the owner first, then by those to whom the right to grant was
+    given."""
     of_column = entry.kind == "column"
     if entry.kind not in GRANTED_ON and not of_column:
         return []

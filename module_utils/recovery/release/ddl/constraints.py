@@ -101,8 +101,9 @@ BESIDE: t.Final = {"clustered", "replica_identity", "statistics", "comment", "at
 
 
 def alter_constraint(before: Entry, after: Entry) -> list[str] | None:
-    """Validated where it was not; its index clustered, named by the replica identity, or commented; less of it kept. One that is
-    to be kept again is made again, by which it holds for all rows, and for which no superuser is needed."""
+    """Validated where it was not; its index clustered, named by the replica identity, or commented; less of it kept.
+    One that is to be kept again is recreated, by which it holds for all rows, and for which no superuser is
+    needed."""
     changed = differing_as_written(before, after)
     made: list[str] = []
     if "disabled" in changed:

@@ -213,7 +213,8 @@ def create_function(entry: Entry) -> list[str]:
 
 
 def routine(entry: Entry) -> str:
-    """A function's name as every statement has it; IN says that no procedure is meant by the types of what it gives back."""
+    """A function's name as every statement has it; IN says that no procedure is meant by the types of what it
+    returns."""
     own, types = called(entry.name)
     return f"{own}({', '.join(f'IN {each}' for each in types)})"
 

@@ -103,8 +103,8 @@ def _clauses(there: Part, wanted: Part) -> list[str]:
 
 
 def column_grants(entry: Entry, before: Entry | None) -> list[str]:
-    """What is granted on single columns of a view that was `before`; to be said after the grants on the whole view, because
-    taking those back takes these along."""
+    """What is granted on single columns of a view that was `before`; to be said after the grants on the whole view,
+    because revoking those revokes these as well."""
     kept = _kept(entry, before)
     there = {each["name"]: each for each in parts(before, "columns")} if before else {}
     made: list[str] = []
@@ -166,8 +166,8 @@ def create_materialized_view(entry: Entry) -> list[str]:
 
 
 def alter_materialized_view(before: Entry, after: Entry) -> list[str] | None:
-    """How it is stored and whether it is filled; not what it says. The database's own tablespace has no name to go back to,
-    and PostgreSQL 14 cannot change the access method."""
+    """How it is stored and whether it is filled; not what it says. The database's own tablespace has no name to
+    return to, and PostgreSQL 14 cannot change the access method."""
     changed = differing(before, after)
     there, wanted = parts(before, "columns"), parts(after, "columns")
     handled = {"options", "toast_options", "tablespace", "populated", "columns"}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What comes back with data: tables and columns that are made again of what was kept of them; pure."""
+"""What is restored with data: tables and columns that are recreated from what was saved of them; pure."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ class Filling(Changes):
         return made
 
     def counted_past(self, sequence: str, column: Entry) -> list[str]:
-        """A sequence that was made again gives no value that its column has."""
+        """A sequence that was recreated gives no value that its column has."""
         known = sequence in self.kept.counters or column.facts["type"] not in type_changes.WHOLE
         return [] if known else [fill_statements.count_past(sequence, column)]
 
     def comes_back_empty(self) -> Iterator[str]:
-        """What had data, comes back, and brings none."""
+        """What had data, is restored, and has none."""
         for key in sorted(self.created - self.filled):
             entry = self.wanted[key]
             table = table_key(split_qualified(entry.name)[0])
@@ -194,7 +194,7 @@ class Filling(Changes):
             return made(entry, self.migrations_table)
         writer = WRITERS.get(entry.kind)
         if writer is None:
-            self.impossible.append(f"{readable(entry.key)} can be neither made nor dropped here")
+            self.impossible.append(f"{readable(entry.key)} can be neither created nor dropped here")
             return []
         return writer.create(entry) if does == "create" else writer.drop(entry)
 

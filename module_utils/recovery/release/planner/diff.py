@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a catalog has to go, to come back and to be altered, so that it is the one that was captured; pure."""
+"""What of a catalog has to be dropped, created and altered, so that it is the one that was captured; pure."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ class Changes:
             if made is None:
                 if self._stays(before, after):
                     parts = ", ".join(sorted(differing_as_written(before, after))).replace("_", " ")
-                    self.impossible.append(f"{readable(key)} cannot become what it was: another {parts}")
+                    self.impossible.append(f"{readable(key)} cannot be restored: a different {parts}")
                     continue
                 self.dropped.add(key)
             elif made:
                 self.altered[key] = made
 
     def _stays(self, before: Entry, after: Entry) -> bool:
-        """Whether making it again would lose data, or everything below it."""
+        """Whether recreating it would lose data, or everything below it."""
         of_parent = after.kind == "column" and "inherited" in differing_as_written(before, after)
         return after.kind in ("table", "schema", "extension", "other") or of_parent
 
@@ -161,7 +161,8 @@ class Changes:
         return self.there[user].kind == "table" and gone.startswith(f"column:{self.there[user].name}.")
 
     def _part(self, user: str, gone: str) -> Iterator[str]:
-        """A column lets go of what is made again: of a function in its default, of an enum it is of; gives what falls with that."""
+        """A column lets go of what is recreated: of a function in its default, of an enum it is of; gives what falls
+        with that."""
         entry = self.there[user]
         if user in self.altered and gone not in self.wanted[user].needs:
             return
@@ -173,7 +174,7 @@ class Changes:
         elif entry.kind == "column" and entry.facts.get("default") is not None and not gone.startswith(TYPES):
             self.parted.add(user)
         else:
-            self.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be made again")
+            self.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be recreated")
 
     def _disordered(self) -> Iterator[str]:
         """Tables whose columns would not stand where they stood: what is added stands at the end."""
@@ -199,7 +200,7 @@ class Changes:
             yield from (e.name for e in columns.get(table, ()))
 
     def _copy(self, key: str) -> None:
-        """The table, and all that stands on it, is made again; its rows are copied."""
+        """The table, and all that stands on it, is recreated; its rows are copied."""
         table = self.wanted[key]
         if (
             table.facts.get("partition_key")
@@ -207,7 +208,7 @@ class Changes:
             or any(self.there[user].kind == "table" for user in self.dependents.get(key, ()))
         ):
             self.impossible.append(
-                f"the columns of {readable(key)} cannot come into their order: it has parents or children"
+                f"the columns of {readable(key)} cannot be put in their original order: it has parents or children"
             )
             return
         self.copied.add(key)
@@ -252,7 +253,7 @@ class Changes:
         )
 
     def loses(self) -> Iterator[str]:
-        """What goes with its data, which it is not made again of, or loses some of it to another type."""
+        """What is dropped with its data, which it is not recreated from, or loses some of it to another type."""
         for key in sorted(self.dropped):
             entry = self.there[key]
             table = f"table:{split_qualified(entry.name)[0]}"

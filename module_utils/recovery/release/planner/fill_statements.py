@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Statements that put saved data back into tables and columns that are made again; pure."""
+"""Statements that restore saved data into tables and columns that are recreated; pure."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a statement of a way back does to those who are at work: the strongest lock it takes on what is there, and what that,
-or the statement itself, costs; pure. The locks are those of PostgreSQL's documentation, and tests compare them with pg_locks.
-"""
+"""What a statement of a rollback does to concurrent sessions: the strongest lock it takes on what is there, and what
+that, or the statement itself, costs; pure. The locks are those of PostgreSQL's documentation, and tests compare
+them with pg_locks."""
 
 from __future__ import annotations
 

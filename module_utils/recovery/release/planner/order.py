@@ -151,7 +151,8 @@ def tables_of(key: Entry) -> set[str]:
 
 
 def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
-    """A topological order; of what is free, drops come first, then the names in their order."""
+    """A topological order; of what is free, drops come first, then the names in their order. Raises NotConverged for
+    a cycle."""
     rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
     after: dict[Action, list[Action]] = {}
     waiting = dict.fromkeys(actions, 0)
@@ -172,7 +173,7 @@ def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> It
     if done < len(waiting):
         left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
         raise NotConverged(
-            "could not plan the way back",
+            "could not plan the rollback",
             said=f"these depend on each other in a circle: {', '.join(left[:6])}",
-            next_step="take one of them back by hand, then run the same command again",
+            next_step="revert one of them by hand, then run the same command again",
         )

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way from a catalog as it is to the one that was captured: statements in an order that works; pure.
+"""The plan from a catalog as it is to the one that was captured: statements in an order that works; pure.
 
-What the capture does not know is dropped, what is missing is made, what differs is altered in place where PostgreSQL can do
-that, and otherwise dropped and made again, with everything that depends on it.
+What the capture does not have is dropped, what is missing is created, what differs is altered in place where PostgreSQL
+can do that, and otherwise dropped and recreated, with everything that depends on it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All steps in order, the data that would go with them, and what there is no way to."""
+    """All steps in order, the data that would be lost with them, and what is impossible."""
 
     steps: tuple[Step, ...]
     #: Columns and tables that are dropped with their data, and labels of enums.
@@ -65,8 +65,9 @@ class Plan:
 
 
 def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Kept = fill_statements.NOTHING) -> Plan:
-    """The way from `live` to `wanted`, of the same database or of one with other addresses, with the data that was kept. All
-    statements are for a session with search_path = pg_catalog and check_function_bodies = off."""
+    """The plan from `live` to `wanted`, of the same database or of one with other addresses, with the data that was
+    saved. All statements are for a session with search_path = pg_catalog and check_function_bodies = off. Raises
+    NotConverged where the steps depend on each other in a circle."""
     again = [
         key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
     ]
@@ -318,7 +319,7 @@ class Planner(Ordering):
             yield from (parent, *self._above(parent))
 
     def _beside(self, key: str) -> list[str]:
-        """Owner, grants, comment and labels where they differ, or where it was made again."""
+        """Owner, grants, comment and labels where they differ, or where it was recreated."""
         entry = self.wanted[key]
         writer = WRITERS.get(entry.kind)
         if writer is None or not writer.noun:
@@ -362,7 +363,7 @@ class Planner(Ordering):
         return made
 
     def _is_granted_anew(self, entry: Entry) -> bool:
-        """Whether it is a column whose table's grants are made again."""
+        """Whether it is a column whose table's grants are recreated."""
         table = f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else ""
         before, after = self.there.get(table), self.wanted.get(table)
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A way back for one object alone, with what cannot stay as it is without it; pure."""
+"""A rollback of one object alone, with what cannot stay as it is without it; pure."""
 
 from __future__ import annotations
 

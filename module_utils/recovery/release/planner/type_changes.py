@@ -69,8 +69,8 @@ def typed(text: str) -> Type | None:
 
 
 def may_lose(before: Entry, after: Entry) -> bool:
-    """Whether values of a column could come out as others when it goes from one to the other: unless it is known that each is
-    kept or refused. What is generated is made again."""
+    """Whether values of a column could come out differently when it goes from one to the other: unless it is known
+    that each is kept or refused. What is generated is recreated."""
     if after.kind != "column" or before.facts.get("generated") is not None:
         return False
     was, becomes = before.facts["type"], after.facts["type"]

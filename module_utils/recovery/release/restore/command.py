@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back to a capture, from options to a result: what is meant, what it would do, doing it, and what it did."""
+"""Rolling back to a capture, from options to a result: what is meant, what it would do, doing it, and what it did."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ GOING_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 #: What to do where down scripts do not arrive.
-OTHER_SCRIPTS: t.Final = "mend the scripts, or leave down_scripts out: the way back is then planned from the capture"
+OTHER_SCRIPTS: t.Final = "fix the scripts, or leave down_scripts out: the rollback is then planned from the capture"
 #: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
 VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
 
 def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Goes back to the release that was asked for."""
+    """Rolls back to the release that was asked for."""
     order, warnings = restore_request.read(call, params)
     result = go_back(call, params, order)
     result["warnings"] = [*warnings, *result["warnings"]]
@@ -59,22 +59,23 @@ def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
-    """Takes a way back back: what there was before it is there again, with the data that went."""
-    with engine_job.reading(call.session, "could not read the capture to go back to"):
+    """Undoes a rollback: the state before it is restored, with the data that was dropped. Raises NotConverged where
+    that capture is gone."""
+    with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = captures_store.by_id(call.look(), undone["effects"]["before_capture_id"])
     if document is None:
         raise NotConverged(
             f"cannot undo run {undone['run_id']}",
             on=call.session.where,
-            said="the capture it took before is no longer in scout_ops.releases",
-            next_step="rollback.yml goes back to a release that is: -e release=…",
+            said="the capture it took first is no longer in scout_ops.releases",
+            next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     order = restore_request.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone)
     return go_back(call, params, order)
 
 
 def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> dict[str, t.Any]:
-    """Plans the way, and goes it unless this is a check."""
+    """Plans the rollback, and carries it out unless this is a check."""
     seen = _look(call, params, order)
     result = described(order, seen)
     if not seen.way.plan.all_steps:
@@ -89,9 +90,9 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         _refuse(call, seen, order)
         result["rehearsal"] = _rehearsed(call, params, order, seen)
         if result["rehearsal"] and result["rehearsal"]["undo"]:
-            result["warnings"].append(f"an undo of this would not succeed as it is. {result['rehearsal']['undo']}")
+            result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
-        text = transaction.sentence(seen.way, f"would go back to {order.goal}: would change")
+        text = transaction.sentence(seen.way, f"would roll back to {order.goal}: would change")
         return result | {"changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
     gone = _gone(call, params, order, seen)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
@@ -110,7 +111,7 @@ def _look(call: Call, params: Mapping[str, t.Any], order: restore_request.Order)
 
 def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Order) -> Look:
     session = call.session
-    with engine_job.reading(session, "could not plan the way back"):
+    with engine_job.reading(session, "could not plan the rollback"):
         ledger = call.look()
         pause = open_pause(ledger)
         paused_jobs.refuse_unfinished(session, pause)
@@ -121,12 +122,12 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
         newer = _newer(way, other)
-        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what goes is saved first: allow more")
+        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
     return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
-    """The capture on the snapshot that the catalog is read on: whoever has gone back since it was asked for has made objects again,
+    """The capture on the snapshot that the catalog is read on: whoever has rolled back since it was asked for has made objects again,
     and moved what the ledger knows of their addresses in the same transaction."""
     kept = captures_store.by_id(ledger, order.document["capture_id"]) if order.in_ledger else None
     return kept or order.document
@@ -141,7 +142,7 @@ def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
 
 
 def _newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
-    """What is dropped for good and is in none of both captures; nothing can be said where there is but one."""
+    """What is dropped for good and is in neither capture; nothing can be said where there is but one."""
     if other is None:
         return ()
     gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
@@ -188,7 +189,9 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
         raise NotConverged(
             f"refused to apply plan_file {name}: the database has drifted since {made.made_at}",
             on=call.session.where,
-            said=f"changed since: {saved_data.readable(differing, 5)}" if differing else "the capture is another one",
+            said=f"changed since: {saved_data.readable(differing, 5)}"
+            if differing
+            else "the capture is a different one",
             next_step=f"look at it and make a new plan: --check --diff -e plan_file={name}",
         )
 
@@ -210,7 +213,7 @@ def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[
 def _rehearsed(
     call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look
 ) -> dict[str, t.Any] | None:
-    """The same way on a clone without data, before anybody is kept waiting for it."""
+    """The same plan on a clone without data, before anybody is kept waiting for it."""
     if params["rehearse"] is False:
         return None
     way = seen.way
@@ -233,7 +236,7 @@ def _walk(session: Session, order: restore_request.Order, way: transaction.Way) 
 
 
 def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
-    """Goes the way under the lease, and says what became of it."""
+    """Carries out the plan under the lease, and says how it went."""
     ledger = call.ensure("required")
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"])
@@ -261,7 +264,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
             record=going.record,
             advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
         )
-    text = transaction.sentence(seen.way, f"went back to {order.goal}: changed")
+    text = transaction.sentence(seen.way, f"rolled back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
     return {
         "changed": True,
@@ -280,7 +283,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
 
 
 def _patience(params: Mapping[str, t.Any], order: restore_request.Order) -> transaction.Patience:
-    """An undo has the limits of a module that moves rows; those of a way back are others."""
+    """An undo has the limits of a module that moves rows; those of a rollback are others."""
     usual = transaction.Patience()
     lock, statement = params["lock_timeout_seconds"], params["statement_timeout_seconds"]
     if order.undone:
@@ -309,7 +312,7 @@ class _Going:
         self.held: list[str] = []
 
     def prepare(self) -> None:
-        """Captures what there is with the data that goes, which nobody writes from here on."""
+        """Captures the current state with the data that is dropped, which nobody writes from here on."""
         session, way = self.call.session, self.seen.way
         try:
             saved_data.hold(session, way.saves)
@@ -343,15 +346,15 @@ class _Going:
         self.before = captures_document.document(self.there.entries.values(), {**said, **more})
 
     def settle(self) -> list[Row]:
-        """Compares what came back with what was kept, and keeps off what a pause holds."""
+        """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
         session, way = self.call.session, self.seen.way
         self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
         given_back, self.held = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
         return given_back
 
     def record(self, after: Mapping[str, Entry]) -> None:
-        """What the run did, committed with it. What was made again is somewhere else now; captures have to know where, or they
-        would take it for something else once it has another name."""
+        """What the run did, committed with it. What was recreated has a new address now, which captures have to
+        know, or they would take it for something else once it has another name."""
         way, undone = self.seen.way, self.order.undone
         names = {old: key for key, old in way.plan.was.items()}
         captures_store.store(
@@ -379,8 +382,8 @@ class _Going:
 
 def _changed_since(session: Session, said: str) -> NotConverged:
     return NotConverged(
-        "refused to go back: the schema has changed since the way was planned",
+        "refused to roll back: the schema has changed since the plan was made",
         on=session.where,
         said=said,
-        next_step="wait until whoever changes it has finished, then run the same command again",
+        next_step="wait until whoever is changing it has finished, then run the same command again",
     )

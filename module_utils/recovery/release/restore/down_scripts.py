@@ -37,7 +37,7 @@ class Script:
 
     @classmethod
     def read(cls, path: str) -> Script:
-        """The statements of a file; refuses one that cannot be read or that has none."""
+        """The statements of a file. Raises BadInput for one that cannot be read or that has none."""
         try:
             text = Path(path).expanduser().read_text(encoding="utf-8")
         except (OSError, ValueError) as e:
@@ -47,7 +47,9 @@ class Script:
                 next_step="give files of SQL that this user may read: -e '{\"down_scripts\": [...]}'",
             ) from e
         if not text.strip() or "\0" in text:
-            raise BadInput(f"down script {path} is not usable", said="it holds no text", next_step="give another file")
+            raise BadInput(
+                f"down script {path} is not usable", said="it is not a text file", next_step="give another file"
+            )
         return cls(path, text)
 
     @property
@@ -57,7 +59,8 @@ class Script:
 
 
 def run_scripts(session: Session, scripts: Iterable[Script]) -> None:
-    """All of them in their order; inside the caller's transaction, which stays open whatever they say."""
+    """Runs all of them in their order; inside the caller's transaction, which stays open whatever they say. Raises a
+    RecoveryError that names the script that failed."""
     for script in scripts:
         session.connection.execute(USUAL)
         session.execute(HAND_OVER, text=script.text)
@@ -74,9 +77,9 @@ def _refused(session: Session, script: Script, error: psycopg.Error) -> Recovery
     if "EXECUTE of" in said or isinstance(error, (errors.ActiveSqlTransaction, errors.InvalidTransactionTermination)):
         advice = "take BEGIN, COMMIT, ROLLBACK and what cannot run in a transaction out of it: all scripts are one transaction"
     elif isinstance(error, errors.SyntaxError):
-        advice = "give plain SQL: commands of psql, as \\i, mean nothing here"
+        advice = "give plain SQL: psql commands such as \\i do not work here"
     else:
-        advice = "mend the script, or leave down_scripts out: the way back is then planned from the capture"
+        advice = "fix the script, or leave down_scripts out: the rollback is then planned from the capture"
     return translate(
         error, f"down script {script.name} failed; nothing was changed", on=session.where, next_step=advice
     )

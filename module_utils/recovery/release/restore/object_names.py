@@ -43,14 +43,15 @@ SELECT pg_catalog.format_type(pg_catalog.to_regtype(word), NULL) AS type, word F
 def key_of(
     session: Session, word: str, text: str, document: Document, gone: Callable[[str], bool] = lambda _: False
 ) -> tuple[str, list[str]]:
-    """The key of what is named, and what a person should know of it; refuses what is neither there nor captured, and not `gone`
-    by such a word before. Inside the caller's transaction, whose search_path becomes pg_catalog."""
+    """The key of what is named, and what a person should know of it. Raises BadInput for what is neither there nor
+    captured, and not `gone` by such a name before. Inside the caller's transaction, whose search_path becomes
+    pg_catalog."""
     session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
     return (_function if word == "drop_function" else _column)(session, text, document, gone)
 
 
 def has_taken(session: Session, key: str) -> bool:
-    """Whether a run that is in force took this object alone back, by the ledger, which is there."""
+    """Whether a run that is in force rolled back this object alone, by the ledger, which is there."""
     return session.row(TAKEN, key=key)["taken"]
 
 

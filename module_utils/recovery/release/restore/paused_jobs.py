@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs that come back to what they were while a pause is in force: they stay off, and the pause gives them back as they were."""
+"""Jobs that are rolled back while a pause is in force: they stay disabled, and the pause re-enables them as they
+were."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ if t.TYPE_CHECKING:
 
 
 def refuse_unfinished(session: Session, pause: Pause | None) -> None:
-    """Raises where a pause is still waiting for runs: the schedules of their jobs are not what they are called."""
+    """Raises NotConverged where a pause is still waiting for runs: the schedules of their jobs are placeholders."""
     parked = [job.jobname for job in cron_jobs.jobs(session) if job.parked] if pause else []
     if parked:
         raise NotConverged(
-            "refused to go back: a pause is not finished",
+            "refused to roll back: a pause is not finished",
             on=session.where,
             said=f"a run of {', '.join(parked)} is in flight",
             next_step="pause_ingestion.yml waits for it; then run the same command again",
@@ -37,8 +38,8 @@ def refuse_unfinished(session: Session, pause: Pause | None) -> None:
 def hold(
     session: Session, ledger: Ledger, live: Mapping[str, Entry], wanted: Mapping[str, Entry], names: list[str] | None
 ) -> tuple[list[Row], list[str]]:
-    """What the pause in force holds from now on, and the names of jobs it did not hold before; inside the transaction that has
-    given all jobs their captured state, before anybody sees that."""
+    """What the pause in force disables from now on, and the names of jobs it did not disable before; inside the
+    transaction that has given all jobs their captured state, before anybody sees that."""
     pause = open_pause(ledger)
     if pause is None:
         return [], []

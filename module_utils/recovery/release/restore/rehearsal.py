@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going a way back on a copy of the schema first, and from there to where the copy was; the real database only gets read."""
+"""Rehearses a rollback on a copy of the schema, and undoing it there; the real database is only read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ WITHOUT: t.Final = "go without a rehearsal: -e rehearse=false"
 
 @dataclasses.dataclass(frozen=True)
 class Rehearsal:
-    """Whether the way was rehearsed, and if not why, for a person; and what stands against an undo, where something does."""
+    """Whether the rollback was rehearsed, and if not why, for a person; and what prevents an undo, where something
+    does."""
 
     done: bool
     reason: str
@@ -57,10 +58,11 @@ def rehearse(
     required: bool,
     pg_dump: str | None = None,
 ) -> Rehearsal:
-    """Goes the way on a copy and comes back from there; raises unless it arrives there, and if required unless it comes back.
+    """Carries out the plan on a copy and undoes it there. Raises NotConverged unless it reaches the captured state, and
+    if required unless the undo succeeds.
 
-    Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the migration
-    history are not compared. On a copy that is not like the original in what the way is about, it is not gone.
+    Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the
+    migration history are not compared. A copy that differs from the original in what the plan touches is not used.
     """
     began, reason, undo = time.monotonic(), "", ""
     try:
@@ -75,7 +77,7 @@ def rehearse(
                 with scratch_database.preparing(session):
                     scratch = stack.enter_context(scratch_database.opened(original, name))
                 scratch_database.fill(scratch, original)
-                progress.say_throttled("rehearsing: going the way, and back")
+                progress.say_throttled("rehearsing: applying the plan, then undoing it")
                 trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)
@@ -93,7 +95,8 @@ def rehearse(
 
 
 def _undo(trial: _Trial, *, required: bool) -> str:
-    """Comes back as an undo would; where that is not required, what stands against it is said and does not stop the way there."""
+    """Undoes it as an undo would; where that is not required, what prevents it is said and does not stop the
+    rehearsal."""
     try:
         trial.back()
     except NotConverged as e:
@@ -104,7 +107,8 @@ def _undo(trial: _Trial, *, required: bool) -> str:
 
 
 def part_of(way: transaction.Way) -> scratch_database.Part:
-    """What the way needs a copy of: the schemas of what there is and of what is wanted, and the extensions that these use."""
+    """What the plan needs a copy of: the schemas of what there is and of what is wanted, and the extensions that
+    these use."""
     needs: dict[str, set[str]] = collections.defaultdict(set)
     for entry in (*way.live.entries.values(), *way.target.entries.values()):
         needs[entry.key] |= {*entry.needs}
@@ -133,7 +137,7 @@ def of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transactio
 
 
 class _Trial:
-    """A way gone on a copy."""
+    """A plan carried out on a copy."""
 
     def __init__(self, session: Session, scratch: Session, target: transaction.Target, progress: Progress) -> None:
         self._session = session
@@ -145,10 +149,10 @@ class _Trial:
         self._after = self._before
 
     def there(self, way: transaction.Way, go: Callable[[Session], None]) -> None:
-        """Goes the way; raises unless the copy is then what was wanted, as far as it was a faithful one."""
+        """Carries out the plan; raises unless the copy then has the captured state, as far as it was a faithful one."""
         self._progress.checkpoint()
         unlike = self._unlike(way)
-        with _failing(self._session, "on the way"):
+        with _failing(self._session, "while applying the plan"):
             transaction.add_labels(self._scratch, way.plan)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)
@@ -159,11 +163,11 @@ class _Trial:
         self._require(
             {key: entry for key, entry in wanted.items() if key not in unlike},
             {key: entry for key, entry in transaction.own(self._after, wanted).items() if key not in unlike},
-            "did not arrive at what was captured",
+            "did not reach the captured state",
         )
 
     def _unlike(self, way: transaction.Way) -> set[str]:
-        """What is not in the copy as it is in the original, as some things cannot be; none of it may be what the way is about."""
+        """What differs in the copy from the original, as some things must; none of it may be touched by the plan."""
         differing = captures_document.compare(
             _compared(way.live.entries), _compared(self._before.entries), same_database=False
         )
@@ -173,17 +177,17 @@ class _Trial:
             self._progress.say(f"rehearsing: {said}")
         steps = {step.key for step in way.plan.all_steps}
         if about := unlike & {*steps, *(way.plan.was.get(key, key) for key in steps)}:
-            raise postgres_pg_dump.UnableError(f"the way is about what could not be copied exactly: {_few(about)}")
+            raise postgres_pg_dump.UnableError(f"the plan touches what could not be copied exactly: {_few(about)}")
         return unlike
 
     def back(self) -> None:
-        """Comes back, as an undo would; raises unless the copy is then what it was."""
+        """Undoes it, as an undo would; raises unless the copy then has its state of before."""
         self._progress.checkpoint()
-        with _failing(self._session, "on the way back from there, as an undo would go it"):
+        with _failing(self._session, "while undoing the plan"):
             known = Catalog(transaction.own(self._after, self._before.entries), ())
             way = planner_plan.plan(known, self._before, migrations_table=self._target.scope.migrations_table)
             if way.impossible:
-                raise NotConverged("there is no such way", said="; ".join(way.impossible[: captures_document.FEW]))
+                raise NotConverged("the plan cannot be undone", said="; ".join(way.impossible[: captures_document.FEW]))
             transaction.add_labels(self._scratch, way)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)
@@ -192,7 +196,7 @@ class _Trial:
         self._require(
             self._before.entries,
             transaction.own(again, self._before.entries),
-            "arrived, and from there did not come back to what there is, as an undo would",
+            "reached the captured state, but an undo did not restore the current state",
         )
 
     def _live(self) -> Catalog:
@@ -205,7 +209,7 @@ class _Trial:
                 f"the rehearsal {otherwise}; nothing was changed in the real database",
                 on=self._session.where,
                 said=differing.first(),
-                next_step=f"take back by hand what differs, then run the same command again; or {WITHOUT}",
+                next_step=f"fix by hand what differs, then run the same command again; or {WITHOUT}",
                 result={"differs": differing.as_dict()},
             )
 
@@ -236,6 +240,6 @@ def _failing(session: Session, where: str) -> Generator[None]:
             on=session.where,
             said=": ".join(filter(None, (own, raised.said))),
             sqlstate=raised.sqlstate,
-            next_step=f"mend what stands here, then run the same command again; or {WITHOUT}",
+            next_step=f"fix what is reported here, then run the same command again; or {WITHOUT}",
             result=raised.result,
         ) from e

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wanted of a way back: to which capture, for which objects, and by which statements."""
+"""What is wanted of a rollback: to which capture, for which objects, and by which statements."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Order:
 
     @property
     def given_up(self) -> tuple[str, ...]:
-        """What the run that is taken back had lost: an undo cannot bring it back."""
+        """What the run that is undone had lost: an undo cannot restore it."""
         return tuple(self.undone["effects"].get("lost", ())) if self.undone else ()
 
     @property
@@ -62,18 +62,18 @@ class Order:
 
     @property
     def goal(self) -> str:
-        """What is gone back to, for a person."""
+        """What is rolled back to, for a person."""
         taken_by = self.document.get("taken_by")
-        return f"what there was before run {taken_by[:8]}" if taken_by else self.document["release"]
+        return f"the state before run {taken_by[:8]}" if taken_by else self.document["release"]
 
 
 def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
-    """The options as they are meant; refuses what cannot be."""
+    """The options, checked. Raises BadInput for what cannot be rolled back to."""
     if params["ledger"] == "off":
         raise BadInput(
-            "refused to go back with ledger=off",
+            "refused to roll back with ledger=off",
             on=call.session.where,
-            next_step="leave ledger at auto: what there was before is kept in it, so that this can be undone",
+            next_step="leave ledger at auto: the state before is kept in it, so that this can be undone",
         )
     if params["drop_function"] and params["drop_column"]:
         raise BadInput("drop_function and drop_column exclude each other", next_step="give one of them at a time")
@@ -83,7 +83,7 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
         raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
     asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
-    with engine_job.reading(call.session, "could not read the capture to go back to"):
+    with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = _document(call, params, word)
         present = call.look().present
 
@@ -102,7 +102,7 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
         made = captures_document.load(Path(params["release_file"]).expanduser())
         if name and made["release"] != name:
             raise BadInput(
-                f"release_file {params['release_file']} does not fit",
+                f"release_file {params['release_file']} does not match",
                 said=f"it holds release {made['release']}, not {name}",
                 next_step="give the file of that release, or leave it out: captures are kept in the ledger",
             )
@@ -119,7 +119,7 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
     known = captures_store.names(ledger)
     what = f"capture {params['capture_id']}" if params["capture_id"] else f"release {name}" if name else ""
     raise BadInput(
-        f"there is no capture of {what}" if what else "no release is named to go back to",
+        f"there is no capture of {what}" if what else "no release is named to roll back to",
         on=call.session.where,
         said=f"captured are: {', '.join(known)}" if known else "nothing is captured in this database",
         next_step=(

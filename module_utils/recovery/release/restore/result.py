@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a result says of the way back: what there is, what the plan holds, what nobody knows of; pure."""
+"""What a result says of the rollback: what there is, what the plan holds, what nobody knows of; pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What there is: the way back, the pause in force, and where and when this is."""
+    """The current state: the rollback plan, the pause in force, and where and when this is."""
 
     way: transaction.Way
     plan: plan_file.Plan
@@ -67,15 +67,13 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
     if not seen.newer:
         return []
     captures = f"neither {order.goal} nor {seen.other}"
-    return [f"{captures} knows these, and they go, with their data saved: {saved_data.readable(seen.newer)}"]
+    return [f"{captures} has these, and they are dropped, with their data saved: {saved_data.readable(seen.newer)}"]
 
 
 def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
     """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
     again = [key for key in added_again(seen.way.live.entries, seen.way.wanted) if key not in seen.way.plan.filled]
-    text = (
-        f"dropped and added again since {order.goal} was captured, so the values stay those of now, not those of then"
-    )
+    text = f"dropped and added again since {order.goal} was captured, so the current values stay"
     return [f"{text}: {saved_data.readable(again)}"] if again else []
 
 
@@ -89,11 +87,11 @@ def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, 
         lines.append(f"-- {step['does']} {captures_document.readable(step['key'])}: {step['hazard']}{lock}")
         lines += [f"{statement};" for statement in step["statements"]]
     by = (
-        f" by {', '.join(script.name for script in order.scripts)}, which must come to the same as"
+        f" by {', '.join(script.name for script in order.scripts)}, which must have the same result as"
         if order.scripts
         else ""
     )
-    header = f"the way to {order.goal}{by}"
+    header = f"plan to reach {order.goal}{by}"
     return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
 
 

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The data that a way back would lose: what of it can be saved, saving it, and proof that what came back is what was saved."""
+"""The data that a rollback would lose: what of it can be saved, saving it, and proof that what was restored is what
+was saved."""
 
 from __future__ import annotations
 
@@ -63,14 +64,14 @@ SELECT (SELECT count(*) FROM {table}) AS found,
 
 @dataclasses.dataclass(frozen=True)
 class Going:
-    """Data that a way back would lose: what is saved of it first, and keys of what cannot be."""
+    """Data that a rollback would lose: what is saved of it first, and keys of what cannot be."""
 
     tables: tuple[Protected, ...]
     lost: tuple[str, ...]
 
 
 def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
-    """What of the data that goes can be saved; inside the caller's transaction."""
+    """What of the dropped data can be saved; inside the caller's transaction."""
     columns: dict[str, set[str]] = {}
     by_table: dict[str, list[str]] = {}
     tables: list[Protected] = []
@@ -107,7 +108,8 @@ def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> 
 
 
 def comes_back_empty(session: Session, found: Plan) -> tuple[str, ...]:
-    """What had data once, comes back, and has none; a column matters where there are rows. Inside the caller's transaction."""
+    """What had data once, is restored, and has none; a column matters where there are rows. Inside the caller's
+    transaction."""
     return tuple(key for key in found.empty if key.startswith("table:") or _holds_rows(session, _table_of(key, found)))
 
 
@@ -119,8 +121,8 @@ def without_value(
     kept: fill_statements.Kept,
     empty: Iterable[str],
 ) -> list[str]:
-    """Columns that must have a value in each row, where some row would have none: neither a default nor what was kept gives it.
-    `empty` are those that come back without any. Inside the caller's transaction."""
+    """Columns that must have a value in each row, where some row would have none: neither a default nor what was
+    saved gives it. `empty` are those that are restored without any. Inside the caller's transaction."""
     keys = [*empty, *found.filled]
     needy = [key for key in keys if wanted[key].facts.get("not_null") and not fill_statements.has_default(wanted[key])]
     return [key for key in needy if key in empty or _has_unkept(session, found, live, wanted, key, kept)]
@@ -179,7 +181,7 @@ def hold(session: Session, tables: Iterable[Protected]) -> None:
 
 
 def save(session: Session, capture_id: str, tables: Iterable[Protected], progress: Progress) -> list[Row]:
-    """Saves them under a capture; gives what a capture says of its data."""
+    """Saves them under a capture; returns what a capture says of its data."""
     return [table_data.save(session, capture_id, each, progress) for each in tables]
 
 
@@ -202,8 +204,8 @@ def sequences(entries: Mapping[str, Entry]) -> set[str]:
 
 
 def kept(session: Session, document: Document, *, may_look: bool) -> fill_statements.Kept:
-    """What can be put back with a capture; its data is in the ledger of its database alone, where one may look for it. Inside the
-    caller's transaction."""
+    """What can be restored with a capture; its data is in the ledger of its database alone, where one may look for
+    it. Inside the caller's transaction."""
     counters: dict[str, fill_statements.Counter] = {
         name: (where[0], where[1]) for name, where in document.get("sequences", {}).items()
     }
@@ -222,7 +224,8 @@ def _saved(document: Document, each: Row) -> fill_statements.Saved:
 
 
 def prove(session: Session, found: Plan, tables: Mapping[str, fill_statements.Saved]) -> list[Row]:
-    """What came back, by table; raises unless it is what was kept. Inside the caller's transaction, once the way is gone."""
+    """What was restored, by table. Raises NotConverged unless it is what was saved. Inside the caller's transaction,
+    once the plan is carried out."""
     filled: dict[str, set[str]] = {}
     for key in found.filled:
         kind, _, name = key.partition(":")
@@ -248,9 +251,9 @@ def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], 
     row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
     if row["same"] is False or (not whole and row["same"] != row["found"]):
         raise NotConverged(
-            f"the data of {saved.relation} would not come back as it was kept: rolled back, nothing was changed",
+            f"the data of {saved.relation} would not be restored as it was saved: rolled back, nothing was changed",
             on=session.where,
-            said=f"of {count(row['found'], 'row')} some have other values in {', '.join(columns)}",
+            said=f"of {count(row['found'], 'row')} some have different values in {', '.join(columns)}",
             next_step="look for a rule or a domain that changes what is written to it, then run the same command again",
         )
     return {"relation": saved.relation, "columns": columns, "rows": row["found"]}

@@ -128,7 +128,8 @@ class Part:
 
 @contextlib.contextmanager
 def preparing(session: Session) -> Generator[None]:
-    """What fails in it keeps us from having a copy; only the loss of the session is more than that."""
+    """Within it a failure becomes an UnableError: there can be no copy. Only the loss of the session is raised as it
+    is."""
     try:
         yield
     except (Stopped, ConnectionLost):
@@ -145,10 +146,10 @@ def preparing(session: Session) -> Generator[None]:
 
 
 def read(session: Session, migrations_table: str) -> Original:
-    """What there is to copy; refuses where this role could not make another database."""
+    """What there is to copy. Raises UnableError where this role could not create another database."""
     if session.facts.pooled:
         raise pg_dump.UnableError(
-            "this session comes through a connection pooler, which knows no scratch database",
+            "this session comes through a connection pooler, which cannot reach a scratch database",
             "point scout_dsn at the server itself",
         )
     with preparing(session), session.read():

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back to a captured release: in one transaction that commits only where the catalog then says what the capture says."""
+"""Rolling back to a captured release: in one transaction that commits only where the catalog then matches the
+capture."""
 
 from __future__ import annotations
 
@@ -52,16 +53,16 @@ SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function
 """
 
 ALLOW: t.Final = "-e allow_lossy=true"
-#: The pauses between attempts, while others keep locks: the first, and the longest.
+#: The pauses between attempts, while others hold locks: the first, and the longest.
 #: What to do where the planned way does not arrive.
-BY_HAND: t.Final = "take back by hand what differs, then run the same command again; please report it"
+BY_HAND: t.Final = "fix by hand what differs, then run the same command again; please report it"
 FIRST_SECONDS: t.Final = 0.2
 LONGEST_SECONDS: t.Final = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The capture that is to be come back to; addresses mean something only in the database it is of."""
+    """The capture to roll back to; addresses mean something only in the database it is of."""
 
     document: Document
     same_database: bool
@@ -98,7 +99,7 @@ class Patience:
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """From what there is to what there shall be: the plan, the data that is saved first, and what is lost."""
+    """From the current state to the captured one: the plan, the data that is saved first, and what is lost."""
 
     target: Target
     live: Catalog
@@ -106,7 +107,7 @@ class Way:
     plan: planner_plan.Plan
     kept: fill_statements.Kept
     saves: tuple[Protected, ...]
-    #: Keys of what goes with data that cannot be saved, and of what comes back without the data it had.
+    #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
     lost: tuple[str, ...]
     empty: tuple[str, ...]
 
@@ -123,7 +124,7 @@ class Way:
 
 @dataclasses.dataclass(frozen=True)
 class Gone:
-    """How it went: attempts that gave way to others' locks, and for how long the last one lasted."""
+    """How it went: attempts that yielded to other sessions' locks, and how many seconds the last one lasted."""
 
     attempts: int
     seconds: float
@@ -158,7 +159,7 @@ def survey(
     *,
     kept: fill_statements.Kept = fill_statements.NOTHING,
 ) -> Way:
-    """The way back from what there is, with what is lost on it; inside the caller's transaction."""
+    """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
     there = live(session, target, paused)
     known = own(there, target.entries)
     wanted = target.wanted(known)
@@ -171,7 +172,7 @@ def survey(
     goes = saved_data.going(session, made, there.entries)
     empty = saved_data.comes_back_empty(session, made)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
-        told = f"{saved_data.readable(lacking)} must have a value in every row, and of some rows none is kept: add and fill it"
+        told = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, told))
     return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
 
@@ -196,20 +197,21 @@ def _relation(entry: Entry) -> str:
 
 
 def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
-    """Raises where there is no way back, or data would be lost that nobody has given up."""
+    """Raises NotConverged where PostgreSQL cannot get back to the capture, or data would be lost that nobody has given
+    up."""
     if way.plan.impossible:
         raise NotConverged(
-            "there is no way back to the capture that PostgreSQL could go",
+            "PostgreSQL cannot get back to the capture",
             on=where,
             said="; ".join(way.plan.impossible[:5]),
-            next_step="take these back by hand, then run the same command again",
+            next_step="revert these by hand, then run the same command again",
         )
     lost, empty = ([key for key in keys if key not in given_up] for keys in (way.lost, way.empty))
-    told = [f"{saved_data.readable(lost)}: goes, and cannot be saved"] if lost else []
-    told += [f"{saved_data.readable(empty)}: comes back without the data it had"] if empty else []
+    told = [f"{saved_data.readable(lost)}: would be dropped and cannot be saved"] if lost else []
+    told += [f"{saved_data.readable(empty)}: would be recreated without its data"] if empty else []
     if told and not allow_lossy:
         raise NotConverged(
-            "refused to go back: data would be lost",
+            "refused to roll back: data would be lost",
             on=where,
             said="; ".join(told),
             next_step=f"save what is needed of it, then allow it: {allow}",
@@ -232,11 +234,12 @@ def restore(
     record: Callable[[Mapping[str, Entry]], None] = lambda _: None,
     advice: str = BY_HAND,
 ) -> Gone:
-    """Goes the way that was planned, all of it or nothing.
+    """Carries out the plan, all of it or nothing. Raises NotConverged where locks are not released in time, or the result
+    does not match the capture.
 
-    All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned steps,
-    `settle` after them, which gives the jobs that a pause holds by then, and `record` with the catalog when that has been found to
-    be what was wanted. `advice` is what to do where it has not.
+    All hooks are called inside the transaction, again at each attempt: `prepare` first, `go` in place of the planned
+    steps, `settle` after them, which gives the jobs that a pause disables by then, and `record` with the catalog when
+    that has been found to match the capture. `advice` is what to do where it does not.
     """
     add_labels(session, way.plan)
     deadline, attempts = time.monotonic() + patience.patience_seconds, 0
@@ -260,14 +263,15 @@ def restore(
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
             if time.monotonic() + pause > deadline:
                 raise _in_the_way(session, e, patience) from e
-            progress.say_throttled(f"others keep locks, attempt {attempts} gave way")
+            progress.say_throttled(f"others hold locks, attempt {attempts} yielded")
             progress.wait(pause)
         else:
             return Gone(attempts, round(time.monotonic() - began, 3))
 
 
 def add_labels(session: Session, found: planner_plan.Plan) -> None:
-    """Labels that enums get again; each by itself, and nothing where they are there, so that it can be gone on with."""
+    """Adds enum labels; each by itself, and skipped where it exists, so that it can be continued. Raises a
+    RecoveryError that names the statement."""
     for step in found.before:
         for statement in step.statements:
             try:
@@ -281,7 +285,8 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
 
 
 def walk(session: Session, found: planner_plan.Plan) -> None:
-    """The steps of the plan; inside the caller's transaction."""
+    """Executes the steps of the plan; inside the caller's transaction. Raises a RecoveryError that names the
+    statement that failed."""
     for step in found.steps:
         for statement in step.statements:
             session.execute(AS_WRITTEN)
@@ -299,7 +304,7 @@ def _refused(session: Session, step: planner_plan.Step, statement: str, error: p
         error,
         f"could not {step.does} {captures_document.readable(step.key)}; nothing was changed",
         on=session.where,
-        next_step="mend what PostgreSQL names, then run the same command again",
+        next_step="fix what PostgreSQL reports, then run the same command again",
     )
     raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": statement}}
     return raised
@@ -311,7 +316,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> d
     differing = captures_document.compare(way.wanted, there, same_database=False)
     if differing.number:
         raise NotConverged(
-            "went the whole way, and did not arrive: rolled back, nothing was changed",
+            "post-rollback verification failed: rolled back, nothing was changed",
             on=session.where,
             said=differing.first(),
             next_step=advice,
@@ -324,7 +329,7 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
     """Who it was is looked up afterwards; whoever let go since is not told."""
     raised = translate(
         error,
-        f"could not go back within {in_words(patience.patience_seconds)}: others keep locks; nothing was changed",
+        f"could not roll back within {in_words(patience.patience_seconds)}: others hold locks; nothing was changed",
         on=session.where,
         next_step="terminate_sessions.yml --check shows who is in the way; then run the same command again",
     )
@@ -366,6 +371,6 @@ def sentence(way: Way, verb: str) -> str:
         return "nothing differs from the capture"
     text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
     text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
-    text += f"; {count(len(way.plan.filled), 'object')} with the data kept" if way.plan.filled else ""
+    text += f"; {count(len(way.plan.filled), 'object')} with saved data restored" if way.plan.filled else ""
     text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
     return text + (f"; {count(len(way.empty), 'object')} without data" if way.empty else "")

@@ -397,7 +397,7 @@ def test_job_names_of_the_callers_own(scout_db: str) -> None:
     result = judge(scout_db, required_jobs=["our-own", "bronze-to-silver-etl", "nobody's"])
     assert wrong(result) == {"jobs_present": "fail", "job_runs": "inconclusive"}
     assert checks(result)["jobs_present"]["reason"] == "nobody's: there is none"
-    assert checks(result)["job_runs"]["reason"] == "our-own has ended no run within 6 h 0 min"
+    assert checks(result)["job_runs"]["reason"] == "our-own has finished no run within 6 h 0 min"
 
 
 def test_a_renamed_job_does_its_work_and_a_hollow_one_does_not(scout_db: str) -> None:
@@ -457,11 +457,11 @@ def test_a_verdict_that_does_not_settle_is_inconclusive(scout_db: str, monkeypat
 def test_what_this_toolkit_set_aside_is_no_growth_of_dead_letters(scout_db: str) -> None:
     library.poison_event(scout_db)
     with paused(scout_db):
-        assert call("scout_etl", scout_db, state="drained")["effects"]["isolated"] == 1
+        assert call("scout_etl", scout_db, state="drained")["effects"]["quarantined"] == 1
     call("scout_ingestion", scout_db, state="running", incident="INC-7")
     result = judge(scout_db)
     assert (ended(result), checks(result)["dead_letter_growth"]["value"]) == (("pass", 0), 0)
-    assert "1 more were set aside by this toolkit" in checks(result)["dead_letter_growth"]["reason"]
+    assert "1 more were quarantined by this toolkit" in checks(result)["dead_letter_growth"]["reason"]
 
 
 def test_what_the_etl_passed_over_is_told_and_does_not_count(scout_db: str) -> None:

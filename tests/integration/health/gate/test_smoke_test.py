@@ -42,7 +42,7 @@ def test_it_goes_all_the_way_and_leaves_nothing(scout_db: str) -> None:
     assert told["status"] == "pass", told
     assert [step["step"] for step in told["steps"]] == [
         "store the event in bronze", "load it with the pipeline's ETL", "compare silver with the event", "send the same event again",
-        "send the same sale in another event", "look that no sequence was drawn from", "look that nothing remains",
+        "send the same sale in another event", "check that no sequence was advanced", "check that nothing remains",
     ]  # fmt: skip
     assert {step["result"] for step in told["steps"]} == {"done"}
     assert 0 < told["seconds"] < 2
@@ -194,7 +194,7 @@ def test_a_trigger_that_draws_from_a_sequence_is_noticed(scout_db: str, how: str
     run(scout_db, *COUNTING, other, "GRANT USAGE, UPDATE ON SEQUENCE scout.counter TO loader")
     told = smoke(scout_db)
     assert told["status"] == "fail"
-    assert "a trigger or a function drew from a sequence" in told["reason"]
+    assert "a trigger or a function advanced a sequence" in told["reason"]
     assert told["reason"].endswith(": scout.counter")
 
 
@@ -212,7 +212,7 @@ def test_bronze_that_takes_an_event_twice_fails(scout_db: str) -> None:
     )
     result = judge(scout_db, smoke=True)
     assert wrong(result) == {"schema_objects": "fail", "smoke_test": "fail"}
-    assert "bronze took it twice" in result["smoke"]["reason"]
+    assert "bronze stored it twice" in result["smoke"]["reason"]
 
 
 def test_what_refuses_the_event_is_quoted(scout_db: str) -> None:

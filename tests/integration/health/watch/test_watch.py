@@ -270,7 +270,7 @@ def test_what_was_not_seen_for_long_is_no_success(scout_db: str, pg_server: Serv
     assert result["why"].startswith("3 samples in a row could not be taken: no session: ")
     assert result["error"]["attempted"] == "could not tell whether the pipeline has recovered"
     assert result["error"]["next_step"].startswith("assess.yml says")
-    assert [line for line in story.lines if line.startswith("too much was missed for a success")]
+    assert [line for line in story.lines if line.startswith("too many samples were missed to pass")]
     [(status, _, _, said)] = rows(scout_db, RUN)
     assert (status, said) == ("failed", "could not tell whether the pipeline has recovered")
 

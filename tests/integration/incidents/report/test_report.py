@@ -78,8 +78,8 @@ def test_an_undone_run_leaves_nothing_in_the_impact(scout_db: str) -> None:
     made = report(scout_db)
     assert (made["impact"]["transactions"], made["impact"]["amount"], made["impact"]["waiting"]) == (0, None, 0)
     taken = next(step for step in made["done"] if step["run_id"] == run)
-    assert taken["undone"].startswith("taken back by ")
-    assert [step["heading"] for step in made["done"] if step["undo"]] == ["A run taken back"]
+    assert taken["undone"].startswith("undone by ")
+    assert [step["heading"] for step in made["done"] if step["undo"]] == ["Run undone"]
 
 
 def test_a_window_made_again_tells_both_amounts(scout_db: str) -> None:

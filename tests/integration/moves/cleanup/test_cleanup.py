@@ -239,7 +239,7 @@ def test_what_is_systemic_moves_nothing_and_is_reported(scout_db: str, check: bo
     assert result["failed"]
     assert not result["changed"]
     assert result["error"]["kind"] == "systemic"
-    for words in ("negative_total (critical): ", "max_share is 5 %", "mend the source"):
+    for words in ("negative_total (critical): ", "max_share is 5 %", "fix the source"):
         assert words in result["msg"]
     assert "negative_total" in result["report"]["systemic"]
     assert next(r for r in result["rules"] if r["name"] == "empty_basket")["violations"] == 3
@@ -513,7 +513,7 @@ def test_a_run_broken_off_goes_on_with_what_it_was_about(scout_db: str) -> None:
     result = ran(CLEANUP, scout_db, **options)
     assert (result["resumed"], result["moved"]["transactions"], planned["moved"]["transactions"]) == (True, 4, 1)
     assert there(scout_db, *names, *late) == sorted(late)
-    assert rows(scout_db, "SELECT FROM scout_ops.kin") == []
+    assert rows(scout_db, "SELECT FROM scout_ops.related_events") == []
     assert ran(CLEANUP, scout_db, **options)["moved"]["transactions"] == 2
 
 

@@ -191,11 +191,11 @@ def test_asked_to_stop_it_ends_after_the_batch_and_goes_on_later(half_done: tupl
     voice = Voice()
     resumed = quarantine(dsn, voice)
     assert (resumed["resumed"], resumed["run_id"], resumed["window"]["end"]) == (True, stopped["run_id"], frozen)
-    assert voice.said(f"going on with run {stopped['run_id']}")
+    assert voice.said(f"continuing interrupted run {stopped['run_id']}")
     assert resumed["moved"]["events"] == moved(dsn) == 2000
     assert one(dsn, "SELECT count(*) FROM scout.bronze_events") == 1, "what arrived after the start stays"
     assert rows(dsn, "SELECT status FROM scout_ops.runs WHERE action = 'quarantine'") == [("succeeded",)]
-    assert rows(dsn, "SELECT FROM scout_ops.kin") == []
+    assert rows(dsn, "SELECT FROM scout_ops.related_events") == []
 
 
 def test_other_words_begin_another_run(half_done: tuple[str, Result]) -> None:
@@ -257,7 +257,7 @@ def test_it_gives_way_to_those_who_waited(scout_db: str) -> None:
     finally:
         over.set()
         loader.join()
-    assert voice.said("giving way: 1 session waited for this batch")
+    assert voice.said("yielding: 1 session waited for this batch")
     assert moved(scout_db) == 300
 
 

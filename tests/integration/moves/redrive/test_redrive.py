@@ -79,7 +79,7 @@ def letters(dsn: str, columns: str = "error_message, retry_count, resolved_at IS
 
 
 def poisoned(dsn: str, count: int = 1, first: int = 500) -> list[UUID]:
-    """Events that the drain isolated."""
+    """Events that the drain quarantined."""
     ids = arrive(dsn, [sale(first + n, total_amount="abc") for n in range(count)])
     assert len(ran("scout_etl", dsn, max_poison=1000, max_poison_share=1.0)["poison"]) == count
     return ids
@@ -605,14 +605,14 @@ def test_only_what_is_selected_comes_back(scout_db: str) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "nothing": ({}, "nothing says which dead letters are meant"),
+    "nothing": ({}, "no selection was given"),
     "no run id": ({"run_id": "yesterday"}, "run_id: 'yesterday' is not an id"),
     "a naive time": ({"failed_from": "2026-11-25T01:00:00"}, "failed_from '2026-11-25T01:00:00' has no offset"),
     "reversed": ({"failed_from": "2026-11-25T01:00:00Z", "failed_to": "2026-11-24T01:00:00Z"}, "ends before it starts"),
     "no canary": ({"error_codes": ["A"], "canary_rows": 0}, "canary_rows 0"),
     "no rate": ({"error_codes": ["A"], "rate_per_second": 0}, "rate_per_second 0"),
     "a patch for nobody": ({"error_codes": ["A"], "repairs": {"T-1": {}}}, "repairs: 'T-1' is not an id"),
-    "no patch": ({"error_codes": ["A"], "repairs": {"1" * 32: 5}}, "is no dictionary"),
+    "no patch": ({"error_codes": ["A"], "repairs": {"1" * 32: 5}}, "is not a dictionary"),
     "no JSON": ({"error_codes": ["A"], "repair": {"total_amount": float("nan")}}, "repair is no JSON"),
     "no ledger": ({"error_codes": ["POISON_EVENT"], "ledger": "off"}, "ledger=off"),
     "too many": ({"error_codes": ["POISON_EVENT"], "max_rows": 1}, "refused to move 2 dead letters: max_rows is 1"),

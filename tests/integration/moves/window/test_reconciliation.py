@@ -61,7 +61,7 @@ def test_an_event_that_vanishes_while_its_window_is_recovered_is_missed(
     monkeypatch.setattr(Recovery, "_note", note_then_lose)
     result = call("scout_window", scout_db, **WINDOW.options)
     assert result.get("failed"), result
-    assert "1 event vanished from bronze meanwhile" in result["msg"]
+    assert "1 event disappeared from bronze during the run" in result["msg"]
     assert figures(result) == {
         "expected": 3, "loaded": 2, "quarantined": 0, "not_transactional": 0, "unexplained": 1, "vanished": 1, "balanced": False,
     }  # fmt: skip

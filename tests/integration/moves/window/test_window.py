@@ -300,8 +300,8 @@ def test_told_to_stop_at_poison_it_stops_and_goes_on_when_told_otherwise(scout_d
     stopped = call("scout_window", scout_db, poison="stop", **WINDOW.options)
     assert stopped["failed"]
     assert case.letters() == {}
-    assert "poison=isolate" in stopped["error"]["next_step"]
-    result = recover(case, poison="isolate")
+    assert "poison=quarantine" in stopped["error"]["next_step"]
+    result = recover(case, poison="quarantine")
     case.check()
     case.reconciled(result)
 
@@ -338,7 +338,7 @@ def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) 
     for _ in range(2):
         stopped = call("scout_window", scout_db, **WINDOW.options)
         assert (stopped["failed"], stopped["error"]["kind"], case.letters()) == (True, "systemic", {})
-        assert stopped["msg"].startswith("the recovery stopped: the ETL refuses a sound sale as well")
+        assert stopped["msg"].startswith("the recovery stopped: the ETL rejects a known-good test sale too")
         assert scout_tables(scout_db) == tables
     with connect(scout_db) as connection:
         connection.execute("DROP TRIGGER refuse ON scout.silver_transactions; DROP FUNCTION scout.refuse()")
@@ -346,7 +346,7 @@ def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) 
     case.check()
 
 
-def test_poison_is_isolated_batch_by_batch(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poison_is_quarantined_batch_by_batch(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However little time a batch has, it sets one event aside; the others have their turn in the next ones."""
     monkeypatch.setattr(recovery, "SHARE_OF_FIRST", 0.0)
     case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending", "poison_marked")

@@ -240,9 +240,9 @@ def test_protected_data_that_has_changed_is_saved_anew_only_when_told(scout_db: 
 @pytest.mark.parametrize(
     ("protect", "said"),
     [
-        ("scout.nothing", "no table of the captured schemas"),
-        ("scout.v_pipeline_throughput", "no table of the captured schemas"),
-        ("cron.job", "no table of the captured schemas"),
+        ("scout.nothing", "not a table of the captured schemas"),
+        ("scout.v_pipeline_throughput", "not a table of the captured schemas"),
+        ("cron.job", "not a table of the captured schemas"),
         ("scout.dim_store.nothing", "no stored column 'nothing'"),
         ("scout.keyless", "no primary key"),
         ("dim_store", "it has 1 parts"),
@@ -292,7 +292,7 @@ def test_two_at_the_same_moment_leave_one_current_capture(scout_db: str) -> None
         thread.join()
     assert sum(bool(r.get("changed")) for r in results) == 1
     for result in results:
-        assert not result.get("failed") or "somebody else captured it at the same moment" in result["msg"]
+        assert not result.get("failed") or "someone else captured it at the same moment" in result["msg"]
     assert one(scout_db, "SELECT count(*) FROM scout_ops.releases WHERE release = 'v5.2.1'") == 1
 
 
@@ -402,7 +402,7 @@ def test_bad_input_is_one_clear_line(scout_db: str, options: dict[str, Any], sai
 def test_objects_known_by_name_alone_are_named(scout_db: str) -> None:
     execute(scout_db, "CREATE TEXT SEARCH CONFIGURATION scout.words (PARSER = pg_catalog.default)")
     assert capture(scout_db)["warnings"] == [
-        "known by name alone, not by definition: text search configuration scout.words"
+        "recorded by name only, not by definition: text search configuration scout.words"
     ]
     execute(
         scout_db,
@@ -436,7 +436,7 @@ def test_a_standing_session_of_a_migration_is_waited_for_no_longer_than_told(sco
         other.execute("ALTER TABLE scout.v_pipeline_throughput OWNER TO loader")
         other.execute("LOCK TABLE scout.silver_transactions IN ACCESS EXCLUSIVE MODE")
         result = refused(scout_db, lock_timeout_seconds=0.3)
-        assert "somebody changes an object of the release" in result["msg"]
+        assert "someone is changing an object of the release" in result["msg"]
         began = time.monotonic()
         result = refused(scout_db, lock_timeout_seconds=60, statement_timeout_seconds=0.5)
         assert time.monotonic() - began < 5

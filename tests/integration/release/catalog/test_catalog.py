@@ -194,10 +194,10 @@ def test_a_migration_in_flight_is_a_clear_error_in_bounded_time(another: Callabl
     with psycopg.connect(dsn) as other, open_session(Settings(dsn, lock_timeout_seconds=0.5)) as session:
         other.execute("LOCK TABLE shop.open_orders IN ACCESS EXCLUSIVE MODE")
         began = time.monotonic()
-        with pytest.raises(errors.DatabaseError, match="somebody changes an object of the release") as raised:
+        with pytest.raises(errors.DatabaseError, match="someone is changing an object of the release") as raised:
             catalog_reader.settled(session, SCOPE)
         assert time.monotonic() - began < 3
-        assert "wait until the migration has come to its end" in raised.value.next_step
+        assert "wait until the migration has finished" in raised.value.next_step
         assert raised.value.sqlstate == "55P03"
 
 
@@ -219,7 +219,7 @@ def test_a_schema_that_does_not_hold_still_is_refused(another: Callable[[], str]
     try:
         with (
             open_session(Settings(dsn)) as session,
-            pytest.raises(errors.NotConverged, match="a schema that does not hold still"),
+            pytest.raises(errors.NotConverged, match="the schema keeps changing"),
         ):
             catalog_reader.settled(session, SCOPE)
     finally:

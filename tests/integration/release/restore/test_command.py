@@ -200,7 +200,7 @@ def test_a_file_stands_in_for_the_ledger(release: str, tmp_path: Path) -> None:
     released(release)
     released(release, "DROP SCHEMA scout_ops CASCADE")
     lossy = restored(release, release_file=str(file))
-    assert "column scout.dim_store.opened_on: comes back without the data it had" in lossy["msg"]
+    assert "column scout.dim_store.opened_on: would be recreated without its data" in lossy["msg"]
     gone = done(restored(release, release=None, release_file=str(file), allow_lossy=True))
     assert schema(release) == before
     assert one(release, "SELECT count(opened_on) FROM scout.dim_store") == 0
@@ -228,7 +228,7 @@ def test_data_that_cannot_come_back_or_be_saved_is_refused(scout_db: str) -> Non
     for options in ({}, {"check": True, "look": True}):
         result = restored(scout_db, **options)
         assert result.get("failed")
-        assert "column scout.alerts.extra: goes, and cannot be saved" in result["msg"]
+        assert "column scout.alerts.extra: would be dropped and cannot be saved" in result["msg"]
     assert (schema(scout_db), data(scout_db)) == (before, rows_before)
     gone = done(restored(scout_db, allow_lossy=True))
     assert gone["effects"]["lost"] == ["column:scout.alerts.extra", "column:scout.dim_store.opened_on"]
@@ -335,9 +335,9 @@ def test_down_scripts_go_in_place_of_the_plan(release: str, tmp_path: Path) -> N
         "BEGIN; DROP VIEW scout.shelves; ALTER TABLE scout.dim_product DROP COLUMN shelf; COMMIT;"
     )
     assert "take BEGIN, COMMIT" in refused("VACUUM scout.dim_product")
-    assert "commands of psql" in refused("\\i other.sql")
-    assert "did not arrive" in (said := refused("DROP VIEW scout.shelves"))
-    assert "mend the scripts, or leave down_scripts out" in said
+    assert "psql commands" in refused("\\i other.sql")
+    assert "post-rollback verification failed" in (said := refused("DROP VIEW scout.shelves"))
+    assert "fix the scripts, or leave down_scripts out" in said
     assert "other objects depend on it" in refused("ALTER TABLE scout.dim_product DROP COLUMN shelf")
     script.write_text("-- down\nDROP VIEW scout.shelves;\nALTER TABLE scout.dim_product DROP COLUMN shelf;\n")
     gone = done(restored(release, down_scripts=[str(script)]))
@@ -376,7 +376,7 @@ def test_what_changes_while_it_is_planned_stops_it(release: str, monkeypatch: py
     monkeypatch.setattr(restore_command, "_look", and_then)
     before = schema(release)
     result = restored(release)
-    assert "the schema has changed since the way was planned" in result["msg"]
+    assert "the schema has changed since the plan was made" in result["msg"]
     assert "view scout.later added" in result["msg"]
     released(release, "DROP VIEW scout.later")
     assert schema(release) == before
@@ -478,15 +478,15 @@ def test_two_at_once(release: str) -> None:
     both = [start_ad_hoc(MODULE, **options) for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]
     assert schema(release) == before
-    assert sum("went back to v5.2.1" in output for output in said) == 1, said
-    [other] = [output for output in said if "went back to v5.2.1" not in output]
-    assert any(words in other for words in ("nothing differs", "refused to start beside", "has changed since")), other
+    assert sum("rolled back to v5.2.1" in output for output in said) == 1, said
+    [other] = [output for output in said if "rolled back to v5.2.1" not in output]
+    assert any(words in other for words in ("nothing differs", "refused to start while", "has changed since")), other
 
 
 #: Where the second of two restores stands while the first goes, and what becomes of the second.
 BETWEEN = {
     "the capture and the plan": (restore_request, "read", "nothing differs from v5.2.1"),
-    "the plan and the transaction": (restore_command, "_look", "the schema has changed since the way was planned"),
+    "the plan and the transaction": (restore_command, "_look", "the schema has changed since the plan was made"),
 }
 
 

@@ -293,7 +293,7 @@ def test_a_column_that_no_row_could_fill_is_refused_in_the_plan(scout_db: str) -
     after = whole(scout_db)
     for options in ({}, {"allow_lossy": True}):
         refused = restored(scout_db, **options)
-        assert "column scout.p.b must have a value in every row, and of some rows none is kept" in refused["msg"]
+        assert "column scout.p.b must have a value in every row, and for some rows none is saved" in refused["msg"]
         assert "scout.q" not in refused["msg"]
         [warning] = done(restored(scout_db, check=True, **options))["warnings"]
         assert "column scout.p.b must have a value" in warning
@@ -318,7 +318,7 @@ def test_rows_that_came_later_may_keep_a_protected_column_from_coming_back(scout
         """SET ROLE loader; ALTER TABLE scout.p DROP "b b"; ALTER TABLE scout.p RENAME i TO j; INSERT INTO scout.p VALUES (7)""",
     )
     refused = restored(scout_db)
-    assert 'column scout.p."b b" must have a value in every row, and of some rows none is kept' in refused["msg"]
+    assert 'column scout.p."b b" must have a value in every row, and for some rows none is saved' in refused["msg"]
     released(scout_db, "DELETE FROM scout.p WHERE j = 7")
     done(restored(scout_db))
     assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p")) == (before, [(1, 2)])
@@ -356,7 +356,7 @@ def test_nothing_goes_back_unless_what_is_filled_is_what_was_kept(
     with monkeypatch.context() as patch:
         patch.setattr(restore_command, "_walk", walk_then_meddle)
         refused = restored(scout_db)
-    assert "the data of scout.p would not come back as it was kept: rolled back" in refused["msg"]
+    assert "the data of scout.p would not be restored as it was saved: rolled back" in refused["msg"]
     assert (whole(scout_db), data(scout_db)) == (after, rows_after)
     assert done(restored(scout_db))["filled"] != []
     assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p ORDER BY 1")) == (before, [(1, 10), (2, 20)])

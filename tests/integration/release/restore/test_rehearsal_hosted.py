@@ -153,7 +153,7 @@ def test_a_way_about_what_is_not_in_the_copy_is_not_gone_there(migration: str, h
     run(hosted.dsn, migration)
     found = hosted.rehearsed()
     [name] = re.findall(r"CREATE CAST (\(.*?\))", migration)
-    reason = f"the way is about what could not be copied exactly: cast {name}"
+    reason = f"the plan touches what could not be copied exactly: cast {name}"
     assert (found.result.done, found.result.reason) == (False, reason)
     with pytest.raises(errors.NotConverged, match="could not rehearse, and that was required") as raised:
         hosted.rehearsed(required=True)

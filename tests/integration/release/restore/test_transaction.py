@@ -112,8 +112,8 @@ def test_data_that_would_be_lost_is_named_and_refused(captured: tuple[str, captu
         with pytest.raises(errors.NotConverged, match="data would be lost") as raised:
             transaction.refuse(session.where, found, allow_lossy=False)
     assert "allow_lossy" in raised.value.next_step
-    assert "column shop.customer.phone: goes, and cannot be saved" in raised.value.said
-    assert 'column shop."order"."two words": comes back without the data it had' in raised.value.said
+    assert "column shop.customer.phone: would be dropped and cannot be saved" in raised.value.said
+    assert 'column shop."order"."two words": would be recreated without its data' in raised.value.said
     told = transaction.described(found)
     assert {step["hazard"] for step in told["steps"]} == {"none", "blocks writes", "rewrites", "loses data"}
     assert (told["loses"], told["empty"]) == (["column:shop.customer.phone"], ['column:shop."order"."two words"'])
@@ -160,7 +160,7 @@ def test_a_way_that_does_not_arrive_is_rolled_back(captured: tuple[str, captures
     with open_session(Settings(dsn)) as session:
         way = planned(session, target_of(session, document))
         short = dataclasses.replace(way, plan=dataclasses.replace(way.plan, steps=way.plan.steps[:-1]))
-        with pytest.raises(errors.NotConverged, match="did not arrive"):
+        with pytest.raises(errors.NotConverged, match="post-rollback verification failed"):
             transaction.restore(session, short, transaction.Patience(), Progress())
     assert dump(dsn) == before
 
@@ -219,7 +219,7 @@ def test_patience_ends(captured: tuple[str, captures_document.Document]) -> None
     patience = transaction.Patience(lock_timeout_seconds=0.1, patience_seconds=1)
     with psycopg.connect(dsn) as slow:
         slow.execute("SELECT count(*) FROM shop.customer").fetchone()
-        with pytest.raises(errors.RecoveryError, match="others keep locks") as raised:
+        with pytest.raises(errors.RecoveryError, match="others hold locks") as raised:
             restored(dsn, document, patience)
         assert f"locks are held by pid {slow.info.backend_pid} (" in raised.value.said
     assert raised.value.sqlstate == "55P03"
@@ -233,7 +233,7 @@ def test_who_keeps_a_lock_from_the_plan_is_named(scout_db: str) -> None:
         with (
             open_session(dataclasses.replace(Settings(scout_db), lock_timeout_seconds=0.1)) as session,
             pytest.raises(errors.RecoveryError, match="could not plan") as raised,
-            engine_job.reading(session, "could not plan the way back"),
+            engine_job.reading(session, "could not plan the rollback"),
         ):
             session.rows("SELECT FROM scout.alerts")
         assert f"locks are held by pid {other.info.backend_pid} (postgres, a migration, idle in" in raised.value.said

@@ -53,7 +53,7 @@ def promise(text: str = "a second run changes nothing", *, kept: bool = True, wa
 
 def step(playbook: str = "emergency_reset", **fields: Any) -> Document:
     made = {"playbook": playbook, "rc": 0, "seconds": 12.1, "changed": 7, "run_ids": ["0199e2f0-7a3e-7cc1-9c1c-2b0e4a6d3f10"],
-            "artifacts": f"poison_event/1-{playbook}", "said": "Recovered: ingestion runs, 1 poison event set aside"}  # fmt: skip
+            "artifacts": f"poison_event/1-{playbook}", "said": "Recovered: ingestion runs, 1 poison event quarantined"}  # fmt: skip
     return made | fields
 
 
@@ -116,8 +116,8 @@ def realistic(
 
 def _steps(name: str, playbooks: tuple[str, ...], seconds: float) -> list[Document]:
     said = {
-        "emergency_reset": "Recovered: ingestion runs, 1 poison event set aside",
-        "quarantine": "Done: 118 events with 116 transactions set aside",
+        "emergency_reset": "Recovered: ingestion runs, 1 poison event quarantined",
+        "quarantine": "Done: 118 events with 116 transactions quarantined",
         "redrive": "Done: 118 events came back",
         "window_recovery": "Recovered: 214 of 214 events of the window are in silver",
         "rollback": "Rolled back to release 2026.11.3: 6 objects",

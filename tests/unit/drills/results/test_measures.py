@@ -95,7 +95,7 @@ def test_a_pause_that_is_meant_to_stay_needs_no_end() -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (Whereabouts(), "none astray"),
+        (Whereabouts(), "none lost or duplicated"),
         (Whereabouts(lost={A}), f"1 lost ({A})"),
         (Whereabouts(duplicated={A, B}), f"2 duplicated ({A}, {B})"),
         (Whereabouts(altered={B}), f"1 altered ({B})"),
@@ -104,7 +104,7 @@ def test_a_pause_that_is_meant_to_stay_needs_no_end() -> None:
 )
 def test_events_that_went_astray(found: Whereabouts, said: str) -> None:
     promise = measures.no_event_astray(found, ())
-    assert (promise.found, promise.kept) == (said, said == "none astray")
+    assert (promise.found, promise.kept) == (said, said == "none lost or duplicated")
     counted = measures.events({A: "", B: ""}, found, ())
     assert counted["written"] == 2
     assert {name for name in ("lost", "duplicated", "altered", "unexpected") if counted[name]} == {

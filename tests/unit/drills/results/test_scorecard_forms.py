@@ -102,7 +102,7 @@ def test_junit_has_a_case_for_each_promise() -> None:
     cases = {
         case.name: case for case in list(junitparser.JUnitXml.fromstring(scorecard.junit(document(made)).encode()))[1]
     }
-    assert list(cases) == ["verdict", "detected", "recovered within 5 min", "no event astray", "a", "b"]
+    assert list(cases) == ["verdict", "detected", "recovered within 5 min", "no event lost or duplicated", "a", "b"]
     said = {name: [(type(r).__name__, r.type, r.message) for r in case.result] for name, case in cases.items()}
     assert said == {
         "verdict": [("Failure", "failed", "first")],
@@ -110,7 +110,7 @@ def test_junit_has_a_case_for_each_promise() -> None:
         "recovered within 5 min": [
             ("Failure", "budget", "recovered after 6 min 12 s of 5 min, 1 min 12 s over budget")
         ],
-        "no event astray": [("Failure", "events", "1 lost")],
+        "no event lost or duplicated": [("Failure", "events", "1 lost")],
         "a": [],
         "b": [("Failure", "promise", "wanted 0 changed, found 3 changed")],
     }
@@ -190,7 +190,8 @@ def test_markdown_says_it_all() -> None:
         if cells[0].startswith(" `") and len(cells) == 9
     }
     assert by_name["slow_standby"][1:] == [
-        "**failed**", "7.5 s", "6.9 s of 1 min", "**11 min 58 s of 10 min**", "**11 min 56 s of 10 min**", "2,601, none astray", "5 of 5",
+        "**failed**", "7.5 s", "6.9 s of 1 min", "**11 min 58 s of 10 min**", "**11 min 56 s of 10 min**",
+        "2,601, none lost or duplicated", "5 of 5",
         "**broke, usually 1 min 38 s**",
     ]  # fmt: skip
     assert by_name["gold_stale"][3:6] == ["–", "12 s of 5 min", "–"]

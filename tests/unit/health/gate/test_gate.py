@@ -156,7 +156,7 @@ def test_a_failure_outweighs_what_cannot_be_told_and_that_a_warning() -> None:
     verdict = judged(seen(**fields))
     assert (verdict.verdict, verdict.exit_code, verdict.codes) == ("fail", 43, [43, 45])
     counting = len(verdict.checks) - 1
-    assert verdict.reason == f"of {counting} checks 1 fails, 1 cannot be told, 1 warns, {counting - 3} pass"
+    assert verdict.reason == f"of {counting} checks 1 fails, 1 is unknown, 1 warns, {counting - 3} pass"
 
 
 def test_the_smoke_test_is_one_of_the_checks() -> None:
@@ -476,7 +476,9 @@ def test_junit_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytes
 def test_what_to_do_next() -> None:
     cause = {"rank": 1, "cause": "x", "evidence": "y", "next_command": "ansible-playbook playbooks/quality_cleanup.yml"}
     failing = result_of(judged(seen(alerts=[alert("NEGATIVE_TOTAL")])), diagnoses=[cause])
-    recover = "ansible-playbook playbooks/window_recovery.yml --check -e last=24h shows what of silver is not as its events say"
+    recover = (
+        "ansible-playbook playbooks/window_recovery.yml --check -e last=24h shows where silver differs from its events"
+    )
     assert gate.what_next(failing) == [cause["next_command"], recover, gate.GATE]
     slow = result_of(judged(seen(backlog=backlog(4000, 5000.0))))
     assert gate.what_next(slow) == [f"{gate.ASSESS}, then {gate.GATE}"]

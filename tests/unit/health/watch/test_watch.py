@@ -236,7 +236,7 @@ def test_a_chart_shows_verdicts_figures_and_thresholds(tmp_path: Path) -> None:
         "3 failing samples in a row: backlog_age 25 min", "Staleness, minutes", "Backlog, events", "Throughput, events loaded a minute",
         "bronze, oldest: warn above 5", "silver: warn above 3", "silver: fail above 7.5", "gold: warn above 10",
         "bronze, gold, oldest: fail above 15", ">warn above 10,000<", ">fail above 100,000<", "UTC, 2026-11-25",
-        ">degraded<", ">failing<", ">inconclusive<", ">oldest waiting event<",
+        ">degraded<", ">failing<", ">inconclusive<", ">oldest pending event<",
     ):  # fmt: skip
         assert words in text, words
     assert ">paused<" not in text
@@ -308,7 +308,7 @@ NO_RECOVERY = errors.NotConverged("stopped watching: the pipeline does not recov
 FAILING = SEEN | {"verdict": "failing", "why": "3 failing samples in a row", "error": NO_RECOVERY.as_dict(),
                   "summary": "failing after 4 min: 6 healthy, 3 failing"}  # fmt: skip
 HELD = errors.LeaseHeld(
-    "refused to start beside another run", said="ben@laptop is at work", next_step="talk to ben@laptop"
+    "refused to start while another run is active", said="ben@laptop is at work", next_step="talk to ben@laptop"
 )
 ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], str, list[str]]] = {
     "recovered": ({"watch": SEEN}, {}, "assessed", [
@@ -322,10 +322,10 @@ ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], str, list[str]]] = {
         "next ansible-playbook playbooks/assess.yml names the likely causes"]),
     "paused again": ({"watch": FAILING, "pause": did("paused 3 jobs in 0.4 s", state="paused")}, {}, "failed", [
         "did paused 3 jobs in 0.4 s", "now ingestion is paused",
-        "undo ansible-playbook playbooks/resume_ingestion.yml gives back the jobs"]),
+        "undo ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs"]),
     "could not be paused again": ({"watch": FAILING, "pause": failed(HELD)}, {}, "failed", [
-        "failed refused to start beside another run: ben@laptop is at work; stopped watching: the pipeline does not recover",
-        "now nothing is known of ingestion",
+        "failed refused to start while another run is active: ben@laptop is at work; stopped watching: the pipeline does not recover",
+        "now ingestion state unknown",
         "next ansible-playbook playbooks/pause_ingestion.yml; then ansible-playbook playbooks/assess.yml names"]),
     "refused": ({"watch": failed(errors.BadInput("duration 'x' is not usable", next_step="give seconds"))}, {}, "failed", [
         "failed duration 'x' is not usable", "next give seconds"]),

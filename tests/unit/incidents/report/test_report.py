@@ -137,7 +137,8 @@ def test_an_incident_from_end_to_end() -> None:
     assert impact["duration"] == "40 min"
     assert impact["paused"] == "21 min"
     assert (
-        impact["data"] == "3 events, 2 transactions and 7 line items set aside, 1,234.50 in all; 100 events loaded late"
+        impact["data"]
+        == "3 events, 2 transactions and 7 line items quarantined, 1,234.50 in all; 100 events loaded late"
     )
     assert (impact["amount"], impact["no_amount"], impact["waiting"]) == ("1234.50", 1, 3)
     assert impact["business"] == ["three stores called"]
@@ -155,7 +156,7 @@ def test_an_incident_from_end_to_end() -> None:
         "Update the runbook": False,
         "Schedule team retrospective": False,
         "Document lessons learned": False,
-        "Decide on 3 dead letters of this incident: mend the cause and bring back, or let go": False,
+        "Decide on 3 dead letters of this incident: fix the cause and redrive, or discard": False,
     }
     assert [note["text"] for note in made["prevention"]] == ["an alert on text in amounts"]
     assert made["communications"][0]["to"] == ["team"]
@@ -166,8 +167,8 @@ def test_an_incident_from_end_to_end() -> None:
         "First response": ("1 min", "within the 30 min promised"),
         "Recovered": ("26 min", "after it was opened"),
         "Ingestion paused": ("21 min", "1 pause"),
-        "Set aside": ("3 events", "2 transactions and 7 line items; 3 wait as dead letters"),
-        "Amount set aside": ("1,234.50", "without 1 row that has none"),
+        "Quarantined": ("3 events", "2 transactions and 7 line items; 3 unresolved dead letters"),
+        "Amount quarantined": ("1,234.50", "without 1 row that has none"),
     }
     assert made["in_brief"].startswith(
         "High, closed after 40 min. The first response came after 1 min. Ingestion was paused"
@@ -187,7 +188,7 @@ NOT_CONFIRMED = "not confirmed yet: no acceptance gate or watch has passed since
         ([run("drain", 1), run("watch", 3, verdict="healthy")], {}, ("17:02:00", "Backlog loaded")),
         ([run("drain", 1, status="failed"), run("gate", 3, ok=True)], {}, (None, "not yet")),
         ([run("drain", 1) | {"undone_by": "u"}, run("gate", 3, ok=True)], {}, (None, "not yet")),
-        ([], {"closed_at": at(9)}, ("17:09:00", "closed without a step of recovery")),
+        ([], {"closed_at": at(9)}, ("17:09:00", "closed without a recovery step")),
         ([run("drain", 1)], {"closed_at": at(9)}, ("17:02:00", "Backlog loaded")),
     ],
 )
@@ -199,7 +200,7 @@ def test_what_was_undone_counts_no_more_and_is_told() -> None:
     gone = run("quarantine", 1, moved={"events": 3}) | {"undone_by": "undo-5"}
     made = told(gone, run("undo", 5, put_back={"events": 3}) | {"undoes": gone["run_id"]})
     step = made["done"][0]
-    assert (step["undone"], step["undo"], step["command"]) == ("taken back by eve@db", None, None)
+    assert (step["undone"], step["undo"], step["command"]) == ("undone by eve@db", None, None)
     assert made["impact"]["events"] == 0
 
 
@@ -225,7 +226,7 @@ def test_a_window_made_again() -> None:
     again = run("window", 3)
     row = {"run_id": again["run_id"], "removed": 4, "added": 5, "amount_before": "-10", "amount_after": "1200.00"}
     made = told(again, facts=Facts(made_again={again["run_id"]: row}))
-    assert made["impact"]["data"] == "5 transactions made again from events, -10.00 before and 1,200.00 now"
+    assert made["impact"]["data"] == "5 transactions rebuilt from events, -10.00 before and 1,200.00 now"
     undone = told(again | {"undone_by": "u"}, facts=Facts(made_again={again["run_id"]: row}))
     assert undone["impact"]["data"] == "no rows were touched"
 
@@ -237,7 +238,7 @@ def test_layers_and_looks() -> None:
     made = told(look, run("restore", 2), facts=Facts(samples=watched, sample_count=60))
     layers = {layer["name"]: layer["signs"] for layer in made["impact"]["layers"]}
     assert layers == {
-        "Bronze": [], "Silver": ["up to 20 min behind"], "Gold": ["up to 1 h 30 min behind"], "Schema": ["taken back"],
+        "Bronze": [], "Silver": ["up to 20 min behind"], "Gold": ["up to 1 h 30 min behind"], "Schema": ["rolled back"],
     }  # fmt: skip
     assert made["impact"]["felt"] == "Data were behind: silver by up to 20 min and gold by up to 1 h 30 min"
     looks = made["looks"]
@@ -393,7 +394,7 @@ RECORD = {
             ["did    wrote the report", "files  /r/a.html"],
             ["would"],
         ),
-        ({"changed": False, "path": "/r/a.html"}, False, True, ["did    the report is as it should be"], ["would"]),
+        ({"changed": False, "path": "/r/a.html"}, False, True, ["did    the report is up to date"], ["would"]),
         ({"changed": True}, True, True, ["would  the report would be written"], ["files"]),
         ({"changed": True, "dest": "/r/a.html"}, False, False, ["files  /r/a.html"], ["lacks", "next"]),
     ],
@@ -425,19 +426,19 @@ def test_the_summary_says_where_it_is_and_what_it_lacks(
             "report_html",
             "Task failed: Module failed: Failed to replace '/r/a' with b'/t/a': [Errno 28] No space left on device: b'/t/a'",
             "failed could not write the report: No space left on device",
-            "next give a writable folder with enough room: -e report_dir=…",
+            "next give a writable folder with enough space: -e report_dir=…",
         ),
         (
             "report_folder",
             "/dev/null already exists as a file",
             "failed could not write the report: /dev/null already exists as a file",
-            "next give a writable folder with enough room: -e report_dir=…",
+            "next give a writable folder with enough space: -e report_dir=…",
         ),
         (
             "report_markdown",
             "Task failed: object of type 'dict' has no attribute 'nosuch'",
-            "failed could not fill in the template of the report: object of type 'dict' has no attribute 'nosuch'",
-            "next mend the template, or leave out report_template_markdown",
+            "failed could not render the report template: object of type 'dict' has no attribute 'nosuch'",
+            "next fix the template, or leave out report_template_markdown",
         ),
     ],
 )

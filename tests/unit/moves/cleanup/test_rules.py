@@ -158,12 +158,12 @@ def test_what_is_one_expression_is_taken_as_it_is(predicate: str) -> None:
         ("a = B'", "quote"), ("a = U&'x", "quote"), ('U&"!0070g_sleep" (1) IS NULL', "without U&"),
         ("a = $1", "$ is not allowed"), ("a = $$x$$", "$ is not allowed"), ("a = $q$) OR ($q$", "$ is not allowed"),
         ("foo$bar = 1", "$ is not allowed"), ("a = %(start)s", "parameters"), ("a %(x)b", "parameters"),
-        ("\\! ls", "backslash"), ("a = 'b'\n'c'", "two texts"), ("a = E'b'\n'c\\' OR true) --'", "two texts"),
-        ("a = 'b' 'c'", "two texts"), ("a = 'b'E'c'", "two texts"), ("a = 1E'\\' OR 1=1) --'", "a number runs into"),
+        ("\\! ls", "backslash"), ("a = 'b'\n'c'", "two strings"), ("a = E'b'\n'c\\' OR true) --'", "two strings"),
+        ("a = 'b' 'c'", "two strings"), ("a = 'b'E'c'", "two strings"), ("a = 1E'\\' OR 1=1) --'", "a number runs into"),
         ("a = 1x", "a number runs into"), ("a = 0x1F", "a number runs into"), ("a = 1.2.3", "a number runs into"),
         ("a = 1'x'", "a number runs into"), ("a\u00a0= 1", "not allowed outside"), ("a\u200b = 1", "not allowed outside"),
         ("\u202ea = 1", "not allowed outside"), ("a \x01 b", "not allowed outside"), ("{a}", "not allowed outside"),
-        ('"a\u202e" = 1', "not allowed outside"), ("a = '\0'", "cannot take"), ("a = '\ud800'", "cannot take"),
+        ('"a\u202e" = 1', "not allowed outside"), ("a = '\0'", "cannot store"), ("a = '\ud800'", "cannot store"),
     ],
 )  # fmt: skip
 def test_what_could_end_its_parentheses_or_be_read_in_two_ways_is_refused(predicate: str, why: str) -> None:

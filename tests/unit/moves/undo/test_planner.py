@@ -67,13 +67,13 @@ MADE_OF_STRANGER = {"transactions": {"T": "40"}, "lines": {"M": "50"}, "ledger":
 )
 def test_a_transaction_made_again_of_another_event(on_conflict: str, taken: Any, put: Any) -> None:
     current = now(MADE_OF_STRANGER, lines={"T": ["M"]}, feeders={"T": {"S"}})
-    conflict = "transactions T has been made again since, of event S"
+    conflict = "transactions T has been rebuilt since, from event S"
     assert swapped(current, on_conflict) == (taken, put, [conflict])
 
 
 def test_a_transaction_that_nothing_in_bronze_made() -> None:
     current = now({"transactions": {"T": "40"}})
-    conflict = "transactions T has been made again since, of no event in bronze"
+    conflict = "transactions T has been rebuilt since, from no event in bronze"
     assert swapped(current, "keep_current")[1:] == ({"events": {"E"}, "ledger": {"E", "K"}}, [conflict])
 
 
@@ -98,14 +98,14 @@ def test_what_fed_it_as_well_returns_with_the_same_run() -> None:
             "restore",
             GONE | {"events": {"E"}},
             BACK,
-            ["events E exists again, with other contents"],
+            ["events E exists again, with different contents"],
         ),
         (
             {"events": {"E": "9"}},
             "keep_current",
             GONE,
             {"ledger": {"E", "K"}, "transactions": {"T"}, "lines": {"L"}},
-            ["events E exists again, with other contents"],
+            ["events E exists again, with different contents"],
         ),
     ],
 )

@@ -17,7 +17,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.wind
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.times import Window
 
-WHY = "silver says something else than it: total_amount"
+WHY = "silver differs from it: total_amount"
 WINDOW = Window("ingested_at", datetime(2026, 11, 25, 1, tzinfo=UTC), datetime(2026, 11, 25, 2, tzinfo=UTC))
 
 

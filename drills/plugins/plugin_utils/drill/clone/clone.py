@@ -202,7 +202,7 @@ class Clone:
                 "the clone is no pipeline that could be drilled",
                 on=self._source.where,
                 said="; ".join([f"it lacks {', '.join(missing)}", *self._lacks[:NAMED]]),
-                next_step="mend what stands here, in the source or by a sandbox that has what is missing",
+                next_step="fix what is reported here, in the source or by a sandbox that has what is missing",
             )
 
     # --- what makes it work

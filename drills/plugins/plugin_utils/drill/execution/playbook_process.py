@@ -247,7 +247,7 @@ def _said(result: Mapping[str, t.Any]) -> str:
 
 
 def _screen(file: Path) -> str:
-    """All that was on the screen, in plain letters."""
+    """All that was on the screen, in plain text."""
     try:
         return COLOUR.sub("", file.read_text(encoding="utf-8", errors="replace"))
     except OSError:

@@ -108,6 +108,6 @@ def ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
     )
     if result.get("failed"):
         raise NotConverged(
-            f"{name} could not look at the pipeline", said=str(result["msg"]), next_step="see what it says"
+            f"{name} could not assess the pipeline", said=str(result["msg"]), next_step="see what it says"
         )
     return result

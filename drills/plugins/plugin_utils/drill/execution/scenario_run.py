@@ -55,7 +55,7 @@ TROUBLE: t.Final = (
 )
 
 #: A drill begins anew; what the playbooks say of going on is about a pipeline that stays.
-STOPPED: t.Final = "stopped as asked, its sandbox is removed. Next: run the drill again"
+STOPPED: t.Final = "stopped on request, its sandbox is removed. Next: run the drill again"
 
 
 def in_short(error: BaseException) -> str:
@@ -392,7 +392,7 @@ class ScenarioRun:
     def _keep(self, promises: list[Promise]) -> None:
         for promise in promises:
             if not promise.kept:
-                self._say(f"NOT AS PROMISED: {promise.broken}")
+                self._say(f"CHECK FAILED: {promise.broken}")
         self._promises += promises
 
     def _say(self, line: str) -> None:

@@ -129,11 +129,11 @@ class Scene:
             raise NotConverged(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
 
     def undo_of(self, run_id: str) -> Play:
-        """The playbook that takes a run back; where the pipeline at work has changed rows since, what was moved counts."""
+        """The playbook that undoes a run; where the pipeline at work has changed rows since, what was moved counts."""
         return Play("undo", PLAYBOOKS / "undo.yml", {"run_id": run_id, "on_conflict": "restore"})
 
     def undoable(self) -> list[Run]:
-        """The runs of this scenario that can be taken back, newest first."""
+        """The runs of this scenario that can be undone, newest first."""
         runs = probes.ledger(self.sandbox.dsn).runs
         return [run for run in reversed(runs) if run.action in UNDOABLE and run.moved and not run.undone]
 

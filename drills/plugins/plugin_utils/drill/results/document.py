@@ -76,8 +76,8 @@ class Events:
 
     @property
     def words(self) -> str:
-        """`2 lost, 1 altered`; `none astray`."""
-        return ", ".join(f"{number:,} {kind}" for kind, number in self.astray.items()) or "none astray"
+        """`2 lost, 1 altered`; `none lost or duplicated`."""
+        return ", ".join(f"{number:,} {kind}" for kind, number in self.astray.items()) or "none lost or duplicated"
 
 
 @dataclasses.dataclass(frozen=True)

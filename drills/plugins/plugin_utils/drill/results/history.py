@@ -90,7 +90,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Trend:
-    """A scenario over the drills, this one last where it ran. `change` is new, steady, slower, faster, broke, mended, failing,
+    """A scenario over the drills, this one last where it ran. `change` is new, steady, slower, faster, broke, fixed, failing,
     interrupted or not run."""
 
     points: tuple[Point, ...]

@@ -88,7 +88,10 @@ def no_event_astray(found: t.Any, doubtful: Iterable[UUID], when: str = "") -> P
     }
     said = "; ".join(f"{len(ids):,} {name} ({some(ids)})" for name, ids in wrong.items() if ids)
     return Promise(
-        f"every event is in one place, as it was written{when}", "none astray", said or "none astray", not said
+        f"every event is in one place, as it was written{when}",
+        "none lost or duplicated",
+        said or "none lost or duplicated",
+        not said,
     )
 
 

@@ -235,9 +235,9 @@ def _astray(drill: Drill) -> Figure:
 def _promises(lines: list[Line]) -> Figure:
     kept, of = sum(line.kept for line in lines), sum(len(line.scenario.promises) for line in lines)
     if not of:
-        return Figure("Promises kept", "unknown", "none were checked", "open")
+        return Figure("Checks passed", "unknown", "none were checked", "open")
     note = "exit codes, second runs, undo, steady state" if kept == of else f"{of - kept:,} broken"
-    return Figure("Promises kept", f"{kept:,} of {of:,}", note, "good" if kept == of else "bad")
+    return Figure("Checks passed", f"{kept:,} of {of:,}", note, "good" if kept == of else "bad")
 
 
 def _against(drill: Drill, trends: Trends) -> Figure:
@@ -291,7 +291,7 @@ def _suite(library: t.Any, scenario: Scenario) -> t.Any:
         budget = f" within {in_words(phase.budget)}" if phase.budget is not None else ""
         case(f"{phase.phase}{budget}", phase.broken, "budget")
     if scenario.events:
-        case("no event astray", scenario.events.words if scenario.events.astray else "", "events")
+        case("no event lost or duplicated", scenario.events.words if scenario.events.astray else "", "events")
     for promise in scenario.promises:
         case(promise.promise, "" if promise.kept else f"wanted {promise.wanted}, found {promise.found}", "promise")
     return suite

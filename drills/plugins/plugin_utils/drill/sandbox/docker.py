@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 LABEL: t.Final = "scout-recovery.drill"
 #: Somebody may take the port that was free a moment ago.
 TRIES: t.Final = 3
-INSTEAD: t.Final = "mend that, or drill without pg_cron: -e sandbox=embedded"
+INSTEAD: t.Final = "fix that, or drill without pg_cron: -e sandbox=embedded"
 
 
 class Boxed(Sandbox):

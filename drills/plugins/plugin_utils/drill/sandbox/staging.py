@@ -233,7 +233,7 @@ def opened(dsn: str, name: str, hosts: Sequence[production_guard.Host], progress
     with open_session(Settings(dsn, incident=name, action="drill"), "sandbox_dsn") as session:
         if session.facts.pooled:
             raise WrongDatabase(
-                "refused to drill through a connection pooler, which knows no scratch database",
+                "refused to drill through a connection pooler, which cannot reach a scratch database",
                 on=session.where,
                 next_step="point sandbox_dsn at the server itself",
             )

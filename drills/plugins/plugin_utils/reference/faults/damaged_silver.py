@@ -39,7 +39,7 @@ def marks_missing(hand: Hand) -> None:
 
 
 def totals_wrong(hand: Hand) -> None:
-    """Negative, which no correction ever mends."""
+    """Negative, which no correction ever fixes."""
     taken = hand.take()
     hand.execute(
         "UPDATE scout.silver_transactions SET total_amount = -total_amount - 1 WHERE transaction_id = ANY (%(names)s)",

@@ -183,7 +183,7 @@ def backlog(
 
 @fault(*GOLD_VIEWS, "column scout.gold_daily_metrics.updated_at", "superuser rights")
 def gold_stale(dsn: str, minutes: int = 60) -> None:
-    """Gold views that were last refreshed that long ago; the next refresh mends them."""
+    """Gold views that were last refreshed that long ago; the next refresh fixes them."""
     with _connect(dsn) as connection, connection.transaction():
         connection.execute("SET LOCAL allow_system_table_mods = on")
         for view, columns in (

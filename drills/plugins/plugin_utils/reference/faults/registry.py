@@ -136,7 +136,7 @@ def _filled(templates: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[s
 
 
 def _split(wanted: str) -> tuple[str, str]:
-    """The kind, in small letters, and the name."""
+    """The kind, in lower case, and the name."""
     for kind in sorted(CHECKS, key=len, reverse=True):
         if wanted.lower() == kind or wanted.lower().startswith(f"{kind} "):
             return kind, wanted[len(kind) + 1 :]
