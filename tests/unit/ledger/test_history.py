@@ -48,7 +48,7 @@ def test_what_was_undone_cannot_be_again() -> None:
 
 def test_what_it_counts() -> None:
     shown = run("drain", {"loaded": 5, "failed": 0, "poison": [{}, {}], "cursor": 7})
-    assert shown["counts"] == {"loaded": 5, "isolated": 2}
+    assert shown["counts"] == {"loaded": 5, "quarantined": 2}
     assert "release" not in shown
     assert run("restore", {"objects": 3, "release": "v1"})["release"] == "v1"
     assert run("quarantine", {"moved": MOVED})["counts"] == {"moved": MOVED}

@@ -113,7 +113,7 @@ def test_an_operation_resumes_only_what_it_paused_itself(made: str | None, wante
     before = dataclasses.replace(before, pause=dataclasses.replace(before.pause, operation=made))
     todo = pause_resume.plan_resume(before, None, ("ann@db", "INC-1"), wanted)
     assert (len(todo.jobs), todo.ends_pause) == (expected, bool(expected))
-    assert todo.note == ("" if expected else "ann@db had paused it for INC-1 before, so it stays paused")
+    assert todo.note == ("" if expected else "ann@db had already paused it for INC-1, so it stays paused")
 
 
 def test_an_operation_that_paused_nothing_resumes_nothing_even_by_name() -> None:
