@@ -75,7 +75,7 @@ AS_WRITTEN = "SET LOCAL search_path = pg_catalog; SET LOCAL check_function_bodie
 
 READ = "SELECT id FROM shop.t1 WHERE id = 1"
 #: A way back as the module is asked for it; a rehearsal would be another subject.
-BACK: Mapping[str, Any] = {"state": "restored", "release": "v1", "rehearse": False, "max_rows": 10**9}
+BACK: Mapping[str, Any] = {"release": "v1", "rehearse": False, "max_rows": 10**9}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +121,11 @@ CAPTURE_HEADER = (
     "objects of the schema", "pg_dump --schema-only", "a capture", "ratio, lowest to highest", "the rollback is planned",
 )  # fmt: skip
 RESTORE_HEADER = (
-    "objects of the schema", "steps", "the same statements by hand", "reader's longest wait", "scout_release, its transaction",
+    "objects of the schema", "steps", "the same statements by hand", "reader's longest wait", "scout_rollback, its transaction",
     "ratio, lowest to highest", "reader's longest wait", "from call to end",
 )  # fmt: skip
 DATA_HEADER = (
-    "what", "rows", "the same statements by hand", "reader's longest wait", "scout_release, its transaction",
+    "what", "rows", "the same statements by hand", "reader's longest wait", "scout_rollback, its transaction",
     "ratio, lowest to highest", "reader's longest wait", "capture before it",
 )  # fmt: skip
 
@@ -170,16 +170,16 @@ def measure(server: Server, schema: str, released: str, rounds: int, protect: Se
             dsn = fresh(server, template)
             made.dumped.append(dump(dsn))
             began = time.monotonic()
-            release(dsn, release="v1", schemas=["shop"], protect=list(protect), max_rows=10**9)
+            ran("scout_capture", dsn, release="v1", schemas=["shop"], protect=list(protect), max_rows=10**9)
             made.captured.append(time.monotonic() - began)
             run(dsn, released)
             run(dsn, "VACUUM ANALYZE shop.t1")
             began = time.monotonic()
-            planned = release(dsn, check=True, **BACK)
+            planned = rollback(dsn, check=True)
             made.planned.append(time.monotonic() - began)
             (made.ours if ours else made.by_hand).append(watched(dsn, None if ours else planned))
-            if release(dsn, check=True, **BACK)["changed"]:
-                raise RuntimeError(f"{'scout_release' if ours else 'the statements by hand'} did not arrive")
+            if rollback(dsn, check=True)["changed"]:
+                raise RuntimeError(f"{'scout_rollback' if ours else 'the statements by hand'} did not arrive")
             made.steps = planned["step_count"]
         print(f"- a round of {made.steps} steps: {made.ours[-1]}", file=sys.stderr, flush=True)
     server.drop_database("moved")
@@ -192,7 +192,7 @@ def watched(dsn: str, by_hand: Mapping[str, Any] | None) -> Gone:
     with reading(dsn) as waits:
         time.sleep(CALM_SECONDS)
         began = time.monotonic()
-        seconds = apply(dsn, by_hand) if by_hand else release(dsn, **BACK)["seconds"]
+        seconds = apply(dsn, by_hand) if by_hand else rollback(dsn)["seconds"]
         ended = time.monotonic()
     # What was asked for before the end may have waited for it.
     return Gone(
@@ -215,9 +215,14 @@ def apply(dsn: str, planned: Mapping[str, Any]) -> float:
         return time.monotonic() - began
 
 
-def release(dsn: str, **options: Any) -> dict[str, Any]:
-    """Runs the module in this process."""
-    result: dict[str, Any] = modules().call("scout_release", dsn, **options)
+def rollback(dsn: str, **options: Any) -> dict[str, Any]:
+    """Goes back, or says in check mode what that would be."""
+    return ran("scout_rollback", dsn, **options, **BACK)
+
+
+def ran(module: str, dsn: str, **options: Any) -> dict[str, Any]:
+    """Runs a module in this process."""
+    result: dict[str, Any] = modules().call(module, dsn, **options)
     if result.get("failed"):
         raise RuntimeError(json.dumps(result, default=str))
     return result

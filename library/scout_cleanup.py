@@ -160,120 +160,21 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import SystemicFailure
-from ..module_utils.recovery.core.text import in_words
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moves.cleanup import findings, scan
-from ..module_utils.recovery.moves.cleanup import mover as cleanup_mover
-from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.moves.cleanup import command
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
-from ..module_utils.recovery.postgres.failures import attempting
-from ..module_utils.recovery.scout import row_images
 
-CLEANUP_SPEC: dict[str, dict[str, t.Any]] = {
-    "rules": {"type": "list", "elements": "dict"},
-    "only": {"type": "list", "elements": "str"},
-    "source_event": {"type": "str", "choices": list(cleanup_mover.SOURCE_EVENT), "default": "quarantine"},
-    "max_share": {"type": "float", "default": 0.05},
-    "samples": {"type": "int", "default": 5},
-    "window_start": {"type": "str"},
-    "window_end": {"type": "str"},
-    "time_zone": {"type": "str"},
-}
-
-SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **CLEANUP_SPEC}
+SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **command.CLEANUP_SPEC}
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Moves what violates the rules."""
-    session, options = call.session, engine_job.options(params)
-    job = engine_job.MoveJob(call, params, "cleanup", CLEANUP_SPEC)
-    with engine_job.reading(session, "could not read the selection"):
-        tables = row_images.read(session)
-        wanted = _wanted(call, job)
-    scan.check(session, wanted.rules)
-    samples, max_share = job.asked["samples"], job.asked["max_share"]
-    report = scan.scan(session, wanted.rules, wanted.scope, samples=samples, max_share=max_share)
-    result = _found(wanted, report)
-    if job.applied:
-        return result | job.nothing("") | {"rules": cleanup_mover.by_rule(report, {})}
-    try:
-        scan.refuse_systemic(session, report)
-    except SystemicFailure as e:
-        e.result = {**result, **e.result}
-        raise
-    whole = None
-    if call.check or job.plan:
-        limit = engine_job.SCAN_SECONDS
-        with (
-            attempting("could not read what would move", on=session.where),
-            session.read(statement_timeout_seconds=limit),
-        ):
-            whole = cleanup_mover.whole(session, tables, wanted)
-    rows, noun = cleanup_mover.size(report, whole)
-    if call.check and whole:
-        engine_job.refuse_too_many(rows, params, where=session.where, noun=noun)
-        for line in report.lines() if report.violated else ():
-            call.progress.say(line)
-        return result | _planned(job, wanted, whole, report)
-    if whole and not job.interrupted:
-        job.refuse_drift(whole)
-    if not (rows or job.interrupted):
-        rules = cleanup_mover.by_rule(report, {})
-        return result | job.nothing(cleanup_mover.told("moved", {"moved": {}}, rules)) | {"rules": rules}
-    engine_job.refuse_too_many(rows, params, where=session.where, noun=noun)
-    with job.operation({"selection": wanted.as_dict()}) as this_run:
-        document = {"incident": call.incident, "actor": call.controller.actor}
-        mover = cleanup_mover.Cleanup(session, this_run, tables, wanted, call.progress, document)
-        batches = mover.go(options, rows)
-    done = job.done(this_run, batches, verb="moved")
-    rules = cleanup_mover.by_rule(report, this_run.effects.get("rules") or {})
-    told = f"{cleanup_mover.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
-    return result | done | {"rules": rules, "summary": told}
-
-
-def _wanted(call: Call, job: engine_job.MoveJob) -> cleanup_mover.CleanupSelection:
-    """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
-    if job.interrupted:
-        return cleanup_mover.CleanupSelection.from_dict(job.interrupted["parameters"]["selection"])
-    if job.plan:
-        return cleanup_mover.CleanupSelection.from_dict(job.plan.selection)
-    asked = cleanup_mover.ask(call.session, job.asked)
-    return asked if call.check else cleanup_mover.frozen(call.session, asked)
-
-
-def _found(wanted: cleanup_mover.CleanupSelection, report: findings.Report) -> dict[str, t.Any]:
-    """What does not depend on whether anything moves."""
-    reported = [finding for finding in report.violated if not finding.rule.moves]
-    return {
-        "window": wanted.window.as_dict(),
-        "range": dict(zip(("first", "last"), report.moving.window, strict=True)),
-        "report": report.as_dict(),
-        "rules": cleanup_mover.by_rule(report),
-        "warnings": [findings.line(finding) for finding in reported],
-    }
-
-
-def _planned(
-    job: engine_job.MoveJob, wanted: cleanup_mover.CleanupSelection, whole: engine_job.Whole, report: findings.Report
-) -> dict[str, t.Any]:
-    planned = job.planned(wanted.as_dict(), whole, verb="would move")
-    rules = cleanup_mover.by_rule(report)
-    told = cleanup_mover.told("would move", planned, rules)
-    if planned["changed"]:
-        told += f", in about {in_words(planned['plan']['estimated_seconds'])}"
-    if planned["plan_file"]:
-        told += f"; the plan is in {planned['plan_file']}"
-    return planned | {"range": whole.range, "rules": rules, "summary": told}
+    return command.cleanup(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_cleanup", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

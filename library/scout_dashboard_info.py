@@ -81,15 +81,10 @@ summary:
   type: str
 """
 
-import datetime
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.health import dashboard, thresholds
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.postgres.failures import attempting
+from ..module_utils.recovery.health import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -103,43 +98,15 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-#: Least and most of what may be asked for. data_quality_report divides by its hours.
-BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
-
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Asks all queries."""
-    figures = thresholds.chosen(params["thresholds"])
-    for name, (least, most) in BOUNDS.items():
-        if not least <= params[name] <= most:
-            raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
-    with attempting("could not run the dashboard queries", on=call.session.where):
-        made = dashboard.read(
-            call.session,
-            call.look(params["ledger"]),
-            hours=params["hours"],
-            rows=params["rows"],
-            query_seconds=params["query_seconds"],
-            stuck_after_seconds=params["stuck_after_seconds"],
-            jobs=params["jobs"],
-            thresholds=figures,
-        )
-    failed = [answer.query.name for answer in made.answers if answer.error]
-    summary = f"{len(made.answers) - len(failed)} of {len(made.answers)} dashboard queries answered"
-    return {
-        "changed": False,
-        "queries": made.as_dicts(),
-        "asked_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "verdict": made.verdict,
-        "summary": summary + (f", not {', '.join(failed)}" if failed else ""),
-    }
+    return command.answer_queries(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_dashboard_info", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

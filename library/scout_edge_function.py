@@ -165,19 +165,10 @@ summary:
   type: str
 """
 
-import dataclasses
 import typing as t
-from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.application import edge_function
-from ..module_utils.recovery.application.deployments import InFile, InLedger, Records
-from ..module_utils.recovery.application.repository import Repository
-from ..module_utils.recovery.core import subprocesses
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, WithoutSession, invoke_without_session
-from ..module_utils.recovery.invoke import invoke as invoke_with_database
+from ..module_utils.recovery.application import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -197,55 +188,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call | WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call | WithoutSession, params: Params) -> Result:
     """Deploys."""
-    wanted = edge_function.Wanted(
-        **{field.name: params[field.name] for field in dataclasses.fields(edge_function.Wanted)}
-    )
-    with subprocesses.scratch("scout-edge") as folder:
-        repository = Repository(
-            params["repository"],
-            scratch=folder,
-            seconds=params["timeout_seconds"],
-            checkpoint=call.progress.checkpoint,
-        )
-        return edge_function.deploy(repository, _records(call, params), wanted, check=call.check, say=call.progress.say)
-
-
-def _records(call: Call | WithoutSession, params: dict[str, t.Any]) -> Records:
-    """Where this deployment is written down."""
-    if isinstance(call, WithoutSession):
-        return InFile(Path(params["state_file"]).expanduser().absolute(), call.incident, call.controller)
-    return InLedger(
-        call.session,
-        look=call.look,
-        ensure=lambda: call.ensure("required"),
-        lease_token=params["lease_token"],
-        takeover=params["takeover"],
-    )
-
-
-def invoke(run: t.Any, name: str, params: dict[str, t.Any], *, check: bool, **more: t.Any) -> dict[str, t.Any]:
-    """With a session where the ledger keeps the deployments, without one where a file does."""
-    if params["state_file"]:
-        return invoke_without_session(run, name, params, check=check, **more)
-    if params["ledger"] == "off":
-        return invoke_without_session(_refuse, name, params, check=check, **more)
-    return invoke_with_database(run, name, params, check=check, **more)
-
-
-def _refuse(_call: WithoutSession, _params: dict[str, t.Any]) -> dict[str, t.Any]:
-    raise BadInput(
-        "refused to deploy without recording what was deployed before",
-        next_step="leave ledger as auto, or give state_file",
-    )
+    return command.deploy(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_edge_function", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

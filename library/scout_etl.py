@@ -136,14 +136,8 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger.runs import operation
-from ..module_utils.recovery.pipeline import drain_backlog, pause_resume
-from ..module_utils.recovery.postgres.failures import attempting
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.pipeline import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -160,77 +154,15 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-CHECK_SUSPECTS = 100
-CHECK_ROWS = 20_000
 
-
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Loads the backlog."""
-    if params["batch_rows"] < 1 or params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1:
-        raise BadInput(
-            f"batch_rows {params['batch_rows']}, max_poison {params['max_poison']} and max_poison_share "
-            f"{params['max_poison_share']} are not usable together",
-            next_step="give batch_rows >= 1, max_poison >= 0 and max_poison_share between 0 and 1",
-        )
-    session = call.session
-    with attempting("could not read the backlog", on=session.where), session.read():
-        backlog = drain_backlog.read(session)
-        suspected = (
-            drain_backlog.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS)
-            if call.check and backlog.events
-            else []
-        )
-    done = drain_backlog.Drained(backlog.events)
-    run_id: str | None = None
-    warnings: list[str] = []
-    if backlog.events and not call.check:
-        ledger = call.ensure(params["ledger"])
-        if params["require_pause"]:
-            pause_resume.require_barrier(session, ledger, params["jobs"])
-        with operation(
-            ledger,
-            "drain",
-            {"poison": params["poison"]},
-            lease_token=params["lease_token"],
-            takeover=params["takeover"],
-        ) as this_run:
-            run_id = this_run.run_id
-            document = {"incident": call.incident, "actor": call.controller.actor}
-            options = drain_backlog.Options(
-                target_seconds=params["target_seconds"],
-                first_batch_rows=params["batch_rows"],
-                batch_timeout_seconds=params["batch_timeout_seconds"],
-                poison=params["poison"],
-                max_poison=params["max_poison"],
-                max_poison_share=params["max_poison_share"],
-                hidden_wait_seconds=params["hidden_wait_seconds"],
-            )
-            drain = drain_backlog.Drain(session, this_run, options, call.progress, document=document)
-            done = drain.drain()
-        warnings = ledger.warnings
-    result: dict[str, t.Any] = {
-        **drain_backlog.outcome(done),
-        "run_id": run_id,
-        "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
-        "warnings": warnings,
-        "summary": drain_backlog.summary(done),
-        "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
-    }
-    if call.check:
-        result["changed"] = bool(backlog.events)
-        result["suspects"] = [{"event_id": s.event_id, "reason": s.reason, "sqlstate": s.sqlstate} for s in suspected]
-        if backlog.events:
-            result["summary"] = f"would load {count(backlog.events, 'pending event')}"
-        if suspected:
-            result["summary"] += f", of which {count(len(suspected), 'event')} would be quarantined"
-    return result
+def run(call: Call, params: Params) -> Result:
+    """Drains the backlog."""
+    return command.drain(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_etl", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

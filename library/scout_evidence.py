@@ -162,18 +162,11 @@ summary:
   type: str
 """
 
-import datetime
 import typing as t
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.recovery.core import redaction
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.text import count, in_words
-from ..module_utils.recovery.evidence import archive, collect
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke, known_secrets
-from ..module_utils.recovery.postgres.times import window_of
+from ..module_utils.recovery.evidence import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -191,91 +184,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Takes a snapshot."""
-    wanted = _wanted(call, params)
-    redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
-    result: dict[str, t.Any] = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
-    if call.check:
-        would = collect.collect(call.session, archive.Exhibits(redactor, None), wanted, call.progress, check=True)
-        names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
-        told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
-        return {**result, **told, "warnings": _warnings(would)}
-    base = Path(params["folder"]).expanduser().absolute()
-    try:
-        with archive.opened(base, redactor) as made:
-            kept = collect.collect(call.session, made, wanted, call.progress, check=False)
-            about = {
-                "incident": call.incident,
-                "actor": call.controller.actor,
-                "database": call.session.facts.database,
-                "server": call.session.where,
-                "taken_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-                "seconds": kept.seconds,
-                "window": {"start": wanted.start.isoformat(), "end": wanted.end.isoformat()},
-                "masked": params["mask"],
-                "problems": kept.problems,
-                "absent": kept.absent,
-            }
-            # Who took it is no customer, also with an address.
-            actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
-            done = made.finish(base, redactor.value(about) | {"actor": actor})
-    except OSError as e:
-        raise BadInput(
-            f"could not write evidence to {base}",
-            said=e.strerror or str(e),
-            next_step="give a writable evidence_folder with enough space",
-        ) from e
-    whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
-    more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
-    return {
-        **result,
-        "folder": str(done.folder),
-        "files": made.files,
-        "manifest_sha256": done.manifest_sha256,
-        "number": done.number,
-        "absent": kept.absent,
-        "seconds": kept.seconds,
-        "warnings": _warnings(kept),
-        "summary": f"kept {len(made.files)} files{more} in {done.folder} ({in_words(kept.seconds)})",
-    }
-
-
-def _wanted(call: Call, params: dict[str, t.Any]) -> collect.Wanted:
-    if not 0 <= params["sample_rows"] <= 10_000:
-        raise BadInput(
-            f"sample_rows {params['sample_rows']} is not usable", next_step="give sample_rows from 0 to 10000"
-        )
-    if unknown := sorted(set(params["full"]) - set(collect.whole())):
-        raise BadInput(
-            f"full {', '.join(unknown)[:80]!r} cannot be exported",
-            next_step=f"choose among {', '.join(collect.whole())}",
-        )
-    window = window_of(call.session, params, clock="ingested_at")
-    end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
-    # What is wrong began before somebody saw it.
-    usual = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
-    return collect.Wanted(
-        incident=call.incident,
-        budget_seconds=params["budget_seconds"],
-        start=window.start or min(usual, call.opened_at or usual),
-        end=end,
-        sample_rows=params["sample_rows"],
-        health=params["health"],
-        full=tuple(dict.fromkeys(params["full"])),
-        full_seconds=params["full_seconds"],
-    )
-
-
-def _warnings(kept: collect.Kept) -> list[str]:
-    return [f"evidence without {name}: {why}" for name, why in kept.problems.items()]
+    return command.snapshot(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_evidence", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -67,16 +67,10 @@ summary:
   type: str
 """
 
-import re
 import typing as t
-from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput, NotConverged
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.evidence import verify
-from ..module_utils.recovery.invoke import WithoutSession, invoke_without_session
+from ..module_utils.recovery.evidence import command
+from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "folder": {"type": "path", "required": True},
@@ -84,52 +78,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: WithoutSession, params: Params) -> Result:
     """Verifies."""
-    wanted = params["manifest_sha256"]
-    if wanted and not re.fullmatch(r"[0-9a-f]{64}", wanted):
-        raise BadInput(
-            f"manifest_sha256 {wanted[:80]!r} is not a SHA-256",
-            next_step="give the 64 hexadecimal digits, in lower case",
-        )
-    folder = Path(params["folder"]).expanduser().absolute()
-    report = verify.verify(folder, call.progress.checkpoint)
-    if wanted and wanted not in report.last.values():
-        report.wrong(folder.name, f"is missing the last manifest of its incident: {wanted}")
-    looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"
-    found = {
-        "changed": False,
-        "folders": report.folders,
-        "last": report.last,
-        "problems": [{"folder": p.folder, "file": p.file, "problem": p.problem} for p in report.problems],
-    }
-    if report.problems:
-        raise NotConverged(
-            f"evidence was altered ({count(len(report.problems), 'problem')} in {looked})",
-            on=str(folder),
-            said="; ".join(map(str, report.problems)),
-            next_step="keep this folder as it is, and look for a copy of it; each problem is in the result",
-            result=found,
-        )
-    chains = ", and the chain of each incident" if report.chained else "; a single folder shows no chain"
-    return {**found, "summary": f"{looked} are unaltered{chains}"}
-
-
-def invoke(
-    work: t.Callable[[WithoutSession, dict[str, t.Any]], dict[str, t.Any]],
-    name: str,
-    params: dict[str, t.Any],
-    **more: t.Any,
-) -> dict[str, t.Any]:
-    """Needs no database, and is for no incident."""
-    return invoke_without_session(work, name, {"incident": "adhoc", **params}, **more)
+    return command.verify(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_evidence_verify", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

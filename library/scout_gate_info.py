@@ -182,21 +182,11 @@ summary:
   type: str
 """
 
-import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.health import assessment, thresholds
-from ..module_utils.recovery.health import facts as health_facts
-from ..module_utils.recovery.health.gate import facts as gate_facts
-from ..module_utils.recovery.health.gate import smoke_test
-from ..module_utils.recovery.health.gate import verdict as gate_verdict
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.scout import contract
+from ..module_utils.recovery.health.gate import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
-from ..module_utils.recovery.summary.gate import NOT_IN_CHECK
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -216,101 +206,15 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-CHECK_MODE: t.Final = NOT_IN_CHECK
-MOST_SAMPLES: t.Final = 100
 
-
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Judges the pipeline, as often as it takes."""
-    began = time.monotonic()
-    options = gate_verdict.options(
-        params["thresholds"],
-        params["severity"],
-        warn_passes=params["warn_passes"],
-        paused_passes=params["paused_passes"],
-    )
-    _refuse_unusable(params)
-    tested: tuple[gate_verdict.CheckResult, dict[str, t.Any]] | None = None
-    verdicts: list[gate_verdict.Verdict] = []
-    samples: list[dict[str, t.Any]] = []
-    while True:
-        found = _sample(call, params)
-        if params["smoke"] and tested is None:
-            tested = _smoke(call, params, found)
-        verdicts.append(gate_verdict.judge(found, options, tested[0] if tested else None))
-        samples.append({"at": found.now.isoformat() if found.now else None, "verdict": verdicts[-1].verdict})
-        settled = gate_verdict.settled(verdicts, params["consecutive"])
-        if settled is not None:
-            break
-        call.progress.say(f"sample {len(samples)}: {gate_verdict.summary(verdicts[-1])}")
-        call.progress.wait(params["interval_seconds"])
-    report = assessment.assess(found, thresholds.chosen({}), trouble=not settled.ok)
-    return {
-        "changed": False,
-        "verdict": settled.verdict,
-        "ok": settled.ok,
-        "exit_code": settled.exit_code,
-        "codes": settled.codes,
-        "checks": [check.as_dict() for check in settled.checks],
-        "samples": samples,
-        "smoke": tested[1] if tested else None,
-        "ingestion": _ingestion(settled, found),
-        "diagnoses": [d.as_dict() for d in report.diagnoses],
-        "period_hours": params["period_hours"],
-        "seconds": round(time.monotonic() - began, 3),
-        "summary": gate_verdict.summary(settled),
-        "warnings": [f"the smoke test was {CHECK_MODE}"] if call.check and params["smoke"] else [],
-    }
-
-
-def _refuse_unusable(params: dict[str, t.Any]) -> None:
-    if not 1 <= params["period_hours"] <= 24 * 366:
-        raise BadInput(f"period_hours {params['period_hours']} is not usable", next_step="give 1 to 8784 hours")
-    if not 1 <= params["consecutive"] <= MOST_SAMPLES:
-        raise BadInput(
-            f"consecutive {params['consecutive']} is not usable", next_step=f"give a number from 1 to {MOST_SAMPLES}"
-        )
-
-
-def _sample(call: Call, params: dict[str, t.Any]) -> health_facts.Facts:
-    ledger = call.look(params["ledger"])
-    required = params["required_jobs"] or list(contract.names().purposes)
-    return health_facts.read(
-        call.session,
-        ledger,
-        budget_seconds=params["budget_seconds"],
-        stuck_after_seconds=params["stuck_after_seconds"],
-        alert_hours=params["period_hours"],
-        jobs=params["jobs"],
-        more=gate_facts.reading(ledger, period_hours=params["period_hours"], required=required),
-    )
-
-
-def _smoke(
-    call: Call, params: dict[str, t.Any], found: health_facts.Facts
-) -> tuple[gate_verdict.CheckResult, dict[str, t.Any]]:
-    if call.check:
-        return smoke_test.skipped(CHECK_MODE)
-    call.progress.say("smoke test: a synthetic sale goes through the ETL and is rolled back")
-    owner = found.etl_jobs[0].owner if found.etl_jobs else call.session.facts.role
-    return smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
-
-
-def _ingestion(verdict: gate_verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:
-    pause = found.pause
-    return {
-        "state": verdict.state,
-        "paused_since": pause.paused_at.isoformat() if pause else None,
-        "paused_by": pause.actor if pause else None,
-        "incident": pause.incident if pause else None,
-    }
+    return command.gate(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_gate_info", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

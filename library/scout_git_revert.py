@@ -201,14 +201,8 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.application import revert
-from ..module_utils.recovery.application.repository import Repository
-from ..module_utils.recovery.application.revert_plan import Wanted
-from ..module_utils.recovery.core import subprocesses
-from ..module_utils.recovery.invoke import WithoutSession
-from ..module_utils.recovery.invoke import invoke_without_session as invoke
+from ..module_utils.recovery.application import command
+from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "repository": {"type": "path", "required": True},
@@ -234,34 +228,14 @@ RULES: dict[str, t.Any] = {
 }
 
 
-def run(call: WithoutSession, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: WithoutSession, params: Params) -> Result:
     """Reverts."""
-    wanted = Wanted(
-        commits=tuple(params["commits"] or ()),
-        paths=tuple(params["paths"]),
-        **{
-            name: params[name]
-            for name in (
-                *("remote", "branch", "to", "last", "push", "include_newer", "incident", "release", "sign"),
-                *("commit_message", "author_name", "author_email"),
-            )
-        },
-    )
-    with subprocesses.scratch("scout-git") as folder:
-        repository = Repository(
-            params["repository"],
-            scratch=folder,
-            seconds=params["timeout_seconds"],
-            checkpoint=call.progress.checkpoint,
-        )
-        return revert.revert(repository, wanted, check=call.check, say=call.progress.say)
+    return command.revert(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, **RULES)
-    result = invoke(run, "scout_git_revert", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run, **RULES)
 
 
 if __name__ == "__main__":

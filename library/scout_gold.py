@@ -95,14 +95,8 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger.runs import operation
-from ..module_utils.recovery.pipeline import refresh_gold
-from ..module_utils.recovery.postgres.failures import attempting
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.pipeline import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -116,65 +110,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Refreshes what is not fresh."""
-    session = call.session
-    if params["attempts"] < 1:
-        raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
-    with attempting("could not read the gold views", on=session.where), session.read():
-        before = refresh_gold.read(session)
-    if params["views"]:
-        unknown = sorted(set(params["views"]) - {f.view.name for f in before})
-        if unknown:
-            raise BadInput(
-                f"no materialized view is named {', '.join(map(repr, unknown))}",
-                on=session.where,
-                next_step=f"choose among {', '.join(f.view.name for f in before) or 'none: there is no gold view here'}",
-            )
-        before = [f for f in before if f.view.name in params["views"]]
-    every = params["force"] or (call.check and params["expect_changes"])
-    todo = [f.view for f in before if every or f.state != "fresh"]
-    refresh_gold.require(session, todo)
-    done: list[refresh_gold.Refreshed] = []
-    run_id: str | None = None
-    warnings: list[str] = []
-    if todo and not call.check:
-        ledger = call.ensure(params["ledger"])
-        with operation(
-            ledger,
-            "refresh",
-            {"views": [view.name for view in todo]},
-            lease_token=params["lease_token"],
-            takeover=params["takeover"],
-        ) as this_run:
-            run_id = this_run.run_id
-            options = refresh_gold.Options(
-                params["refresh_timeout_seconds"], params["lock_timeout_seconds"], params["attempts"]
-            )
-            done = refresh_gold.refresh(session, this_run, todo, options, call.progress)
-        warnings = ledger.warnings
-    return {
-        **refresh_gold.outcome(done),
-        "changed": bool(todo),
-        "effects": {"refreshed": len(todo)},
-        "run_id": run_id,
-        "views": [f.as_dict() for f in before],
-        "warnings": warnings,
-        "summary": f"would refresh {count(len(todo), 'gold view')}"
-        if call.check and todo
-        else refresh_gold.summary(done),
-        "diff": {
-            "before": {f.view.full_name: f.state for f in before},
-            "after": {f.view.full_name: "fresh" if f.view in todo else f.state for f in before},
-        },
-    }
+    return command.refresh(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_gold", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -114,16 +114,10 @@ summary:
   type: str
 """
 
-import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.text import in_words
-from ..module_utils.recovery.health import assessment, thresholds
-from ..module_utils.recovery.health import facts as health_facts
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.health import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -136,77 +130,15 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "jobs": {"type": "list", "elements": "str"},
 }
 
-#: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
-SILENT_READS: t.Final = {
-    "pause": "whether a pause is in force is unknown",
-    "head": 'skipped check "what blocks the ETL"',
-    "suspects": 'skipped check "malformed events"',
-    "repeats": 'skipped check "duplicate transaction_id within one batch"',
-    "drift": 'skipped check "what changed since the last release was captured"',
-    "older": 'skipped check "older violations"',
-}
 
-
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Assesses the pipeline."""
-    began = time.monotonic()
-    figures = thresholds.chosen(params["thresholds"])
-    if not 1 <= params["alert_hours"] <= 24 * 366:
-        raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
-    found = health_facts.read(
-        call.session,
-        call.look(params["ledger"]),
-        budget_seconds=params["budget_seconds"],
-        stuck_after_seconds=params["stuck_after_seconds"],
-        alert_hours=params["alert_hours"],
-        jobs=params["jobs"],
-    )
-    report = assessment.assess(found, figures)
-    pause = found.pause
-    return {
-        "changed": False,
-        "verdict": report.verdict,
-        "verdict_when_running": report.verdict_when_running,
-        "indicators": [indicator.as_dict() for indicator in report.indicators],
-        "diagnoses": [diagnosis.as_dict() for diagnosis in report.diagnoses],
-        "needs_reset": list(report.needs_reset),
-        "blockers": list(report.blockers),
-        "ingestion": {
-            "state": found.ingestion or "unknown",
-            "paused_since": pause.paused_at.isoformat() if pause else None,
-            "paused_for_seconds": round(pause.seconds, 1) if pause else None,
-            "paused_by": pause.actor if pause else None,
-            "incident": pause.incident if pause else None,
-            "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
-        },
-        "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
-        "unread": sorted(found.problems),
-        "seconds": round(time.monotonic() - began, 3),
-        "summary": _summary(report, found),
-        "warnings": [
-            f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems
-        ],
-    }
-
-
-def _summary(report: assessment.Report, found: health_facts.Facts) -> str:
-    text = report.verdict
-    if found.pause and report.verdict == "paused":
-        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
-    for status in ("fail", "warn"):
-        named = [
-            f"{i.name} {assessment.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status
-        ]
-        if named:
-            return f"{text}: {', '.join(named)}"
-    return text
+    return command.assess(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_health_info", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -220,11 +220,9 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.incidents import commands
+from ..module_utils.recovery.incidents import command
 from ..module_utils.recovery.incidents.checklist import PERSONAL
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 
 STATES = ["opened", "noted", "updated", "closed", "seen", "notified"]
 
@@ -252,17 +250,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 RULES: dict[str, t.Any] = {"required_if": [["state", "seen", ["looked"]]]}
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Keeps the record."""
-    orders = {"seen": commands.seen, "notified": commands.notified}
-    return orders.get(params["state"], commands.carry_out)(call, params)
+    return command.keep(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, **RULES)
-    result = invoke(run, "scout_incident", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run, **RULES)
 
 
 if __name__ == "__main__":

@@ -131,15 +131,10 @@ effects:
   type: dict
 """
 
-import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.text import count, in_words
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger.runs import operation
-from ..module_utils.recovery.pipeline import pause_resume
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.pipeline import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -154,97 +149,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Brings ingestion to the wanted state."""
-    began = time.monotonic()
-    names: list[str] | None = params["jobs"]
-    pausing = params["state"] == "paused"
-    ledger = call.look(params["ledger"])
-    before = pause_resume.read(call.session, ledger, names)
-    stuck_after = params["leave_stuck_after_seconds"]
-    if pausing:
-        todo = pause_resume.plan_pause(before, leave_after_seconds=stuck_after)
-    else:
-        only_for = (call.controller.actor, call.incident) if params["only_own"] else None
-        todo = pause_resume.plan_resume(before, names, only_for, params["operation"])
-    pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
-    result: dict[str, t.Any] = {"changed": todo.changes, "run_id": None, "warnings": [todo.note] if todo.note else []}
-    after, waited_for, stuck = before, [a.as_dict() for a in todo.wait_for], todo.stuck
-    wanted = "paused" if pausing else "running"
-    if not call.check and (todo.changes or todo.wait_for):
-        if todo.changes:
-            ledger = call.ensure(params["ledger"])
-        with operation(
-            ledger,
-            "pause" if pausing else "resume",
-            {"jobs": names, "cancel_running": params["cancel_running"], "operation": params["operation"]},
-            lease_token=params["lease_token"],
-            takeover=params["takeover"],
-        ) as this_run:
-            if pausing:
-                after, details = pause_resume.pause(
-                    call.session,
-                    ledger,
-                    this_run,
-                    todo,
-                    names=names,
-                    drain_timeout_seconds=params["drain_timeout_seconds"],
-                    cancel_running=params["cancel_running"],
-                    leave_after_seconds=stuck_after,
-                    progress=call.progress,
-                )
-                waited_for = details["waited_for"]
-                stuck = pause_resume.plan_pause(after, leave_after_seconds=stuck_after).stuck
-            else:
-                after, details = pause_resume.resume(call.session, ledger, this_run, before, todo)
-            result["switch"] = details["switch"]
-            result["run_id"] = this_run.run_id
-        result["warnings"] += ledger.warnings
-    activity = {job.jobid: job.active and not job.parked for job in after.jobs}
-    return {
-        **result,
-        "state": after.name,
-        "jobs": [
-            {"jobid": job.jobid, "jobname": job.jobname, "before": job.active, "after": activity.get(job.jobid)}
-            for job in before.jobs
-        ],
-        "sessions_in_flight": waited_for,
-        "stuck": [a.as_dict() for a in stuck],
-        "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
-        "paused_by": after.pause.actor if after.pause else None,
-        "seconds": round(time.monotonic() - began, 3),
-        "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
-        "summary": _summary(call, wanted, before, todo, time.monotonic() - began),
-        "diff": pause_resume.diff(before, after.jobs) if not call.check else _planned(before, todo, pausing),
-    }
-
-
-def _planned(before: pause_resume.State, todo: pause_resume.Plan, pausing: bool) -> dict[str, dict[str, str]]:
-    diff = pause_resume.diff(before, before.jobs)
-    diff["after"] |= {job.jobname: "inactive" if pausing else "active" for job in todo.jobs}
-    return diff
-
-
-def _summary(call: Call, wanted: str, before: pause_resume.State, todo: pause_resume.Plan, seconds: float) -> str:
-    if not todo.changes:
-        return (
-            f"ingestion already {before.name}"
-            if before.name == wanted
-            else f"ingestion left {before.name}: {todo.note}"
-        )
-    verb = "pause" if wanted == "paused" else "resume"
-    if call.check:
-        return f"would {verb} {count(len(todo.jobs), 'job')}" + (
-            f" after waiting for {count(len(todo.wait_for), 'session')}" if todo.wait_for else ""
-        )
-    return f"{verb}d {count(len(todo.jobs), 'job')} in {in_words(seconds)}"
+    return command.set_ingestion(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_ingestion", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

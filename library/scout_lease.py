@@ -78,14 +78,9 @@ warnings:
 """
 
 import typing as t
-import uuid
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import lease as ledger_lease
-from ..module_utils.recovery.ledger.controller import holder_is_dead
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.ledger import lease
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -95,58 +90,19 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Holds or frees the lease."""
-    actor = call.controller.actor
+    mode, takeover = params["ledger"], params["takeover"]
     if params["state"] == "released":
-        if params["lease_token"] is None:
-            raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
-        if call.check:
-            return {
-                "changed": False,
-                "token": params["lease_token"],
-                "owner": actor,
-                "summary": "would release the lease",
-            }
-        freed = ledger_lease.release(call.look(params["ledger"]), params["lease_token"])
-        return {
-            "changed": False,
-            "token": params["lease_token"],
-            "owner": actor,
-            "summary": "lease released" if freed else "lease was no longer ours",
-        }
-    ledger = call.look(params["ledger"]) if call.check else call.ensure(params["ledger"])
+        return lease.free(call.look(mode), params["lease_token"], check=call.check)
     if call.check:
-        with call.session.read():
-            seen = ledger_lease.read(ledger)
-        if seen and seen["held"] and not params["takeover"] and not holder_is_dead(seen, call.controller):
-            raise ledger_lease.held_by(seen, call.session.where)
-        return {"changed": False, "token": None, "run_id": None, "owner": actor, "summary": "the lease is free"}
-    lease = ledger_lease.acquire(ledger, str(uuid.uuid4()), takeover=params["takeover"], seconds=params["ttl_seconds"])
-    if lease is None:
-        return {
-            "changed": False,
-            "token": None,
-            "run_id": None,
-            "owner": actor,
-            "summary": "no ledger, so no lease",
-            "warnings": ledger.warnings,
-        }
-    result = {
-        "changed": False,
-        "token": lease.token,
-        "run_id": lease.run_id,
-        "owner": actor,
-        "summary": f"lease held by {actor} for {call.incident}",
-    }
-    return {**result, "warnings": [lease.note]} if lease.note else result
+        return lease.foresee(call.look(mode), takeover=takeover)
+    return lease.hold(call.ensure(mode), takeover=takeover, ttl_seconds=params["ttl_seconds"])
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_lease", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

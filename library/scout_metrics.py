@@ -84,12 +84,8 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput, RecoveryError
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.health import prometheus
-from ..module_utils.recovery.invoke import failure
+from ..module_utils.recovery.health import command
+from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "metrics_file": {"type": "path", "required": True},
@@ -99,26 +95,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Writes the file; a failure as a result where it cannot."""
-    name = params["metrics_file"]
-    try:
-        if not params["keep_seconds"] > 0:
-            raise BadInput(
-                f"keep_seconds {params['keep_seconds']:g} is not usable", next_step="give more than 0 seconds"
-            )
-        samples = prometheus.save(name, params["pipeline"], params["assessment"], keep_seconds=params["keep_seconds"])
-    except RecoveryError as e:
-        return failure(e)
-    summary = f"{count(samples, 'sample')} in {name}"
-    return {"changed": False, "metrics_file": name, "samples": samples, "summary": summary}
+def run(call: WithoutSession, params: Params) -> Result:
+    """Writes the file."""
+    return command.export_metrics(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = run(module.params)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -231,17 +231,10 @@ summary:
   type: str
 """
 
-import dataclasses
-import datetime as dt
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.parameters import remove_values
-
-from ..module_utils.recovery.core.errors import BadInput, RecoveryError
-from ..module_utils.recovery.invoke import failure
-from ..module_utils.recovery.notifications import channels
-from ..module_utils.recovery.notifications import notice as notifications_notice
+from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.notifications import command, notice
 
 CHANNEL: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
@@ -263,10 +256,11 @@ CHANNEL: dict[str, dict[str, t.Any]] = {
     "from": {"type": "str"},
     "to": {"type": "list", "elements": "str"},
 }
+
 SPEC: dict[str, dict[str, t.Any]] = {
-    "event": {"type": "str", "choices": list(notifications_notice.EVENTS), "required": True},
+    "event": {"type": "str", "choices": list(notice.EVENTS), "required": True},
     "incident": {"type": "dict", "required": True},
-    **{name: {"type": "str", "default": ""} for name in notifications_notice.WORDS},
+    **{name: {"type": "str", "default": ""} for name in notice.WORDS},
     "database": {"type": "str", "default": ""},
     "time_zone": {"type": "str", "default": ""},
     "template_dirs": {"type": "list", "elements": "path", "default": []},
@@ -278,99 +272,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(
-    params: dict[str, t.Any], *, check: bool, say: t.Callable[[str], None] = lambda _line: None
-) -> dict[str, t.Any]:
-    """Tells those who want to know; what could not be told is part of the result."""
-    # All modules are loaded at every start, and HTTP and TLS take long to load.
-    from ..module_utils.recovery.notifications import delivery
-
-    try:
-        if not params["timeout_seconds"] > 0 or params["attempts"] < 1:
-            raise BadInput(
-                "timeout_seconds or attempts is not usable", next_step="give more than 0 seconds and at least 1 attempt"
-            )
-        notice = notifications_notice.make(
-            params["event"],
-            params["incident"],
-            {name: params[name] for name in notifications_notice.WORDS},
-            database=params["database"],
-            time_zone=params["time_zone"],
-            folders=params["template_dirs"],
-            now=dt.datetime.now(dt.UTC),
-        )
-    except RecoveryError as e:
-        return failure(e)
-    raws = params["channels"]
-    usable, unsent = _read(raws, params)
-    if only := set(params["only"]):
-        usable = [channel for channel in usable if channel.name in only]
-        unsent = [each for each in unsent if each["channel"] in only]
-    wanted = [channel for channel in usable if channel.wants(notice)] if params["enabled"] else []
-    unsent = unsent if params["enabled"] else []
-    if check:
-        _show(notice, [channel.name for channel in wanted], say)
-    deliveries = [] if check else delivery.deliver(wanted, notice)
-    unsent += [{"channel": d.channel, "error": d.error} for d in deliveries if d.error]
-    sent = [channel.name for channel in wanted] if check else [d.channel for d in deliveries if not d.error]
-    hidden = {secret for raw in raws for secret in channels.secrets(raw)}
-    return {
-        "changed": bool(sent),
-        "sent": sent,
-        "unsent": unsent,
-        "passed_over": [channel.name for channel in usable if channel not in wanted],
-        "deliveries": [dataclasses.asdict(d) for d in deliveries],
-        "message": channels.hide(notice.whole, hidden),
-        "document": t.cast("dict[str, t.Any]", remove_values(notice.document, hidden)),
-        "warnings": [*notice.warnings, *(f"{u['channel']} was not notified: {u['error']}" for u in unsent)],
-        "summary": _summary(notice, sent, unsent, params, check=check),
-    }
-
-
-def _read(raws: list[t.Any], params: dict[str, t.Any]) -> tuple[list[channels.Channel], list[dict[str, str]]]:
-    """The channels that can be used, and why others cannot."""
-    usable: list[channels.Channel] = []
-    unsent: list[dict[str, str]] = []
-    for number, raw in enumerate(raws, 1):
-        try:
-            usable.append(
-                channels.read(raw, number, timeout_seconds=params["timeout_seconds"], attempts=params["attempts"])
-            )
-        except BadInput as e:
-            error = channels.hide(str(e), channels.secrets(raw))
-            unsent.append({"channel": channels.name_of(raw, number), "error": error})
-    return usable, unsent
-
-
-def _show(notice: notifications_notice.Notice, names: list[str], say: t.Callable[[str], None]) -> None:
-    """The message as it would go out."""
-    say(f"would notify {', '.join(names) or 'nobody'}:")
-    for line in notice.whole.splitlines():
-        say(f"  {line}".rstrip())
-
-
-def _summary(
-    notice: notifications_notice.Notice,
-    sent: list[str],
-    unsent: list[dict[str, str]],
-    params: dict[str, t.Any],
-    *,
-    check: bool,
-) -> str:
-    about = f"of {notice.document['incident']}, {notice.event}"
-    if not params["enabled"]:
-        return f"notified nobody {about}: notifications are disabled"
-    if not sent and not unsent:
-        return f"notified nobody {about}: no channel {'wants it' if params['channels'] else 'is set up'}"
-    told = ("would notify" if check else "notified") + f" {', '.join(sent) or 'nobody'} {about}"
-    return told + (f"; not {', '.join(u['channel'] for u in unsent)}" if unsent else "")
+def run(call: WithoutSession, params: Params) -> Result:
+    """Tells those who want to know."""
+    return command.notify(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = run(module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -50,15 +50,20 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {"roles": {"type": "list", "elements": "str", "required": True}}
 
 
+def run(_call: WithoutSession, _params: Params) -> Result:
+    """Refuses: on a target it has nothing that it needs."""
+    raise BadInput("scout_options runs on the controller", next_step="name the task by its full name")
+
+
 def main() -> None:
-    """Executed on a target, where it has nothing that it needs."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.fail_json(msg="scout_options runs on the controller: name the task by its full name")
+    """Executed on a target."""
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

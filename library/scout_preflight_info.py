@@ -97,21 +97,11 @@ summary:
   type: str
 """
 
-import shlex
 import typing as t
-from collections.abc import Sequence
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput, MissingPrivilege
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import preflight
-from ..module_utils.recovery.scout import contract, cron_jobs
-
-#: More missing privileges than these are counted instead of named in one line.
-FEW: t.Final = 3
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -133,61 +123,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Names what is missing."""
-    if params["max_poison"] is not None and params["max_poison"] < 0:
-        raise BadInput(f"max_poison {params['max_poison']} is not usable", next_step="give max_poison as 0 or more")
-    facts = call.session.facts
-    found = preflight.read(call.session, actions=params["actions"], ledger_mode=params["ledger"])
-    missing = [entry.as_dict() for entry in found.missing]
-    if found.missing and params["required"]:
-        raise MissingPrivilege(
-            f"role {facts.role} is missing {count(len(missing), 'privilege')}",
-            on=call.session.where,
-            said=_named([entry.what for entry in found.missing]),
-            next_step=_mend(found.missing, facts.database, facts.role),
-            result={"missing": missing},
-        )
-    if params["jobs"]:
-        with call.session.read():
-            cron_jobs.require(call.session)
-            cron_jobs.ingestion_jobs(call.session, params["jobs"])
-    lacking = f"; {count(len(missing), 'privilege')} missing" if missing else ""
-    return {
-        "changed": False,
-        "missing": missing,
-        "role": facts.role,
-        "superuser": facts.superuser,
-        "server_version": facts.server_version,
-        "pooled": facts.pooled,
-        "warnings": list(found.warnings),
-        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{lacking}",
-    }
-
-
-def _named(what: list[str]) -> str:
-    few = what if len(what) <= FEW else [*what[:FEW], f"and {len(what) - FEW} more"]
-    return ", ".join(few)
-
-
-def _mend(missing: Sequence[preflight.Missing], database: str, role: str) -> str:
-    """The grants themselves while they fit on the screen, else the script that has them all, for the names it knows."""
-    grants = list(dict.fromkeys(entry.grant for entry in missing))
-    if len(grants) <= FEW:
-        return "; ".join(grants)
-    listed = f"the {len(grants)} grants listed under missing"
-    if contract.names() != contract.DEFAULT:
-        return f"a superuser runs {listed}"
-    more = " -v rollback=on" if any(entry.action in actions.RESTORE for entry in missing) else ""
-    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
-    return f"a superuser runs {script} (or {listed})"
+    return preflight.check(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_preflight_info", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -148,81 +148,27 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moves import quarantine
-from ..module_utils.recovery.moves.engine import job as engine_job
-from ..module_utils.recovery.moves.engine import selection
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
-from ..module_utils.recovery.scout import row_images
+from ..module_utils.recovery.moves.quarantine import command
 
-SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
-    "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
-    "window_start": {"type": "str"},
-    "window_end": {"type": "str"},
-    "time_zone": {"type": "str"},
-    "source_systems": {"type": "list", "elements": "str"},
-    "event_types": {"type": "list", "elements": "str"},
-    "stores": {"type": "list", "elements": "str"},
-    "transactions": {"type": "list", "elements": "str"},
-    "event_ids": {"type": "list", "elements": "str"},
-    "event_ids_file": {"type": "path"},
-    "payload_path": {"type": "str"},
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    **MOVING_SPEC,
+    **command.SELECTION_SPEC,
+    "proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"},
 }
 
-PROOF_SPEC: dict[str, dict[str, t.Any]] = {
-    "proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"}
-}
 
-SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **SELECTION_SPEC, **PROOF_SPEC}
-
-
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Moves the selection."""
-    session, options = call.session, engine_job.options(params)
-    job = engine_job.MoveJob(call, params, "quarantine", SELECTION_SPEC)
-    with engine_job.reading(session, "could not read the selection"):
-        tables = row_images.read(session)
-        wanted = selection.Selection.from_dict(job.plan.selection) if job.plan else selection.ask(session, params)
-        if job.interrupted:
-            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
-        whole = quarantine.whole(session, tables, wanted) if job.wants_all else None
-        extent = whole.extent if whole else quarantine.extent(session, wanted)
-        not_found = selection.not_found(session, wanted.event_ids)
-    result: dict[str, t.Any] = {
-        "window": wanted.window.as_dict(),
-        "narrowed": wanted.narrowed,
-        "range": extent.range,
-        "not_found": not_found,
-        "warnings": [f"{count(not_found['count'], 'given event id')} not in bronze"] if not_found["count"] else [],
-    }
-    if call.check and whole:
-        engine_job.refuse_too_many(extent.events, params, where=session.where)
-        return result | job.planned(wanted.as_dict(), whole, verb="would move")
-    if call.check:
-        engine_job.refuse_too_many(extent.events, params, where=session.where)
-        return result | job.looked(extent.events, "would move")
-    if job.applied or not (extent.events or job.interrupted):
-        return result | job.nothing("0 events match")
-    if whole and not job.interrupted:
-        job.refuse_drift(whole)
-    engine_job.refuse_too_many(extent.events, params, where=session.where)
-    with job.operation({"selection": wanted.as_dict()}) as this_run:
-        document = {"incident": call.incident, "actor": call.controller.actor}
-        mover = quarantine.Quarantine(
-            session, this_run, tables, wanted, call.progress, document, digests=params["proof"] == "digest"
-        )
-        batches = mover.go(options, extent.events)
-    return result | job.done(this_run, batches, verb="moved")
+    return command.quarantine(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_quarantine", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -196,160 +196,21 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import SystemicFailure
-from ..module_utils.recovery.core.text import count, in_words
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moves.engine import job as engine_job
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
-from ..module_utils.recovery.moves.redrive import letters, merge_patch, preview
-from ..module_utils.recovery.moves.redrive import run as redrive_run
-from ..module_utils.recovery.scout import cron_jobs, event_queue, row_images
+from ..module_utils.recovery.moves.redrive import command
 
-REDRIVE_SPEC: dict[str, dict[str, t.Any]] = {
-    "of_incident": {"type": "str"},
-    "run_id": {"type": "str"},
-    "error_codes": {"type": "list", "elements": "str"},
-    "rules": {"type": "list", "elements": "str"},
-    "failed_from": {"type": "str"},
-    "failed_to": {"type": "str"},
-    "time_zone": {"type": "str"},
-    "dlq_ids": {"type": "list", "elements": "str"},
-    "event_ids": {"type": "list", "elements": "str"},
-    "canary_rows": {"type": "int", "default": 10},
-    "rate_per_second": {"type": "float", "default": 500.0},
-    "max_failures": {"type": "int", "default": 0},
-    "max_replays": {"type": "int", "default": 3},
-    "repair": {"type": "dict"},
-    "repairs": {"type": "dict"},
-}
-
-SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **REDRIVE_SPEC}
+SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **command.REDRIVE_SPEC}
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Redrives the selection."""
-    session, options = call.session, engine_job.options(params)
-    _how(params)
-    job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
-    pace, mend = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
-    with engine_job.reading(session, "could not read the dead letters"):
-        tables = row_images.read(session)
-        kept = (
-            job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
-        )
-        wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
-        values = {**wanted.values, "max_replays": pace.max_replays}
-        extent = preview.extent(session, wanted, values)
-        left_alone = preview.left_alone(session, wanted, values, extent)
-        not_found = letters.not_found(session, wanted)
-        survey = None
-        if call.check or job.plan:
-            survey = preview.survey(
-                session, tables, wanted, values, mend, extent, call.progress, rate=pace.rate_per_second
-            )
-        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-    result: dict[str, t.Any] = {
-        "redriven": 0,
-        "already_there": 0,
-        "failures": [],
-        "parked": extent.parked,
-        **left_alone,
-        "rebuilt": survey.rebuilt if survey else [],
-        "window": wanted.window.as_dict(),
-        "range": extent.range,
-        "not_found": not_found,
-        "warnings": _warnings(not_found, extent.parked, extent.most_retries, pace.max_replays),
-    }
-    if call.check and survey:
-        engine_job.refuse_too_many(extent.entries, params, where=session.where, noun="dead letter")
-        return _planned(result, job, wanted, survey)
-    if job.applied or not (extent.entries or job.interrupted):
-        return result | job.nothing(_nothing(extent))
-    if survey and not job.interrupted:
-        job.refuse_drift(survey)
-    engine_job.refuse_too_many(extent.entries, params, where=session.where, noun="dead letter")
-    with job.operation({"selection": wanted.as_dict()}) as this_run:
-        work = redrive_run.Redrive(session, this_run, tables, wanted, mend, pace, call.progress, timezone=timezone)
-        try:
-            ramp = work.go(options, extent.entries)
-        except SystemicFailure as e:
-            e.result = {**result, **e.result}
-            raise
-    done = job.done(this_run, ramp, verb="redrove")
-    effects = {"redriven": 0, "already_there": 0, "failed": 0, **done["effects"]}
-    return result | done | work.outcome() | {
-        "effects": effects,
-        "summary": _summary(effects, extent, done["batches"]["seconds"]),
-        "diff": {"before": {"unresolved": extent.entries}, "after": {"unresolved": effects["failed"]}},
-    }  # fmt: skip
-
-
-def _how(params: dict[str, t.Any]) -> tuple[redrive_run.Pace, merge_patch.Repairs]:
-    """How fast, and what is fixed; refuses what cannot be used."""
-    pace = redrive_run.Pace(
-        *(params[name] for name in ("canary_rows", "rate_per_second", "max_failures", "max_replays"))
-    )
-    redrive_run.refuse_unusable(pace)
-    return pace, merge_patch.repairs(params)
-
-
-def _planned(
-    result: dict[str, t.Any], job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
-) -> dict[str, t.Any]:
-    planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
-    extent = survey.extent
-    if job.applied:
-        return planned
-    redriven = extent.entries - survey.already_there
-    planned |= {"redriven": redriven, "already_there": survey.already_there}
-    if not extent.entries:
-        return planned | {"summary": _nothing(extent)}
-    text = f"would redrive {count(redriven, 'event')}"
-    if survey.already_there:
-        text += f", resolve {survey.already_there:,} that are in bronze already"
-    if survey.suspects:
-        text += f"; {count(len(survey.suspects), 'event')} would fail again"
-    text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}"
-    return planned | {"summary": text + (f"; the plan is in {planned['plan_file']}" if planned["plan_file"] else "")}
-
-
-def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) -> str:
-    text = f"redrove {count(effects['redriven'], 'event')}"
-    if effects["already_there"]:
-        text += f", {effects['already_there']:,} already there"
-    if effects["failed"]:
-        text += f", {effects['failed']:,} failed again"
-    return f"{text} ({in_words(seconds)}){_left(extent)}"
-
-
-def _nothing(extent: preview.Extent) -> str:
-    return f"no unresolved dead letter matches{_left(extent)}"
-
-
-def _left(extent: preview.Extent) -> str:
-    parts = [f"{extent.parked:,} parked"] if extent.parked else []
-    parts += [f"{extent.not_rebuildable:,} not rebuildable"] if extent.not_rebuildable else []
-    return f"; left alone: {', '.join(parts)}" if parts else ""
-
-
-def _warnings(not_found: dict[str, t.Any], parked: int, retries: int | None, max_replays: int) -> list[str]:
-    made: list[str] = []
-    if not_found["count"]:
-        made.append(f"{count(not_found['count'], 'given id')} not of an unresolved dead letter")
-    if parked:
-        made.append(
-            f"{count(parked, 'dead letter')} parked after {max_replays} attempts; to retry anyway: -e max_replays={(retries or 0) + 1}"
-        )
-    return made
+    return command.redrive(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_redrive", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

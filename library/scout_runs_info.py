@@ -76,14 +76,8 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger import actions, bootstrap, history
-from ..module_utils.recovery.moves.undo.run import as_run_id
-from ..module_utils.recovery.postgres.failures import attempting
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.ledger import actions, history
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -95,33 +89,21 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Lists runs."""
-    session = call.session
-    if params["limit"] < 1:
-        raise BadInput(f"limit {params['limit']} is not usable", next_step="give at least 1")
-    found: list[dict[str, t.Any]] = []
-    with attempting("could not read the ledger", on=session.where), session.read():
-        if call.look(params["ledger"]).present:
-            found = history.read(
-                session,
-                incident=params["of_incident"],
-                action=params["action"],
-                run_id=as_run_id(params["run_id"]) if params["run_id"] else None,
-                limit=params["limit"],
-            )
-        elif params["ledger"] != "off" and (problem := bootstrap.hidden(session)):
-            raise problem
-    undoable = sum(entry["can_be_undone"] for entry in found)
-    summary = f"{count(len(found), 'run')}, of which {undoable} can be undone" if found else "no runs"
-    return {"changed": False, "runs": found, "summary": summary}
+    return history.list_runs(
+        call.look(params["ledger"]),
+        off=params["ledger"] == "off",
+        incident=params["of_incident"],
+        action=params["action"],
+        run_id=params["run_id"],
+        limit=params["limit"],
+    )
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_runs_info", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

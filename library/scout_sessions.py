@@ -102,20 +102,15 @@ effects:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import NotConverged
-from ..module_utils.recovery.core.text import count
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.ledger.runs import operation
-from ..module_utils.recovery.pipeline import terminate_sessions
-from ..module_utils.recovery.scout import contract, cron_jobs, sessions
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.pipeline import command
+from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["cleared"], "default": "cleared"},
-    "stuck_after_seconds": {"type": "float", "default": sessions.STUCK_AFTER_SECONDS},
+    "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},
     "max_sessions": {"type": "int", "default": 20},
@@ -124,88 +119,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Ends what is stuck."""
-    session = call.session
-    with session.read():
-        there = cron_jobs.present(session)
-        counted = cron_jobs.ingestion_jobs(session, params["jobs"], required=False) if there else []
-        activities = sessions.read(session, counted)
-    sessions.require_visibility(session, activities)
-    todo = sessions.plan(
-        activities,
-        stuck_after_seconds=params["stuck_after_seconds"],
-        protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
-        we_are_superuser=session.facts.superuser,
-    )
-    done: list[terminate_sessions.Cleared] = []
-    run_id: str | None = None
-    warnings: list[str] = []
-    if todo.clear and not call.check:
-        ledger = call.ensure(params["ledger"])
-        with operation(
-            ledger,
-            "clear",
-            {"stuck_after_seconds": params["stuck_after_seconds"]},
-            lease_token=params["lease_token"],
-            takeover=params["takeover"],
-        ) as this_run:
-            run_id = this_run.run_id
-            done = terminate_sessions.clear(
-                session,
-                todo,
-                this_run,
-                counted=counted,
-                stuck_after_seconds=params["stuck_after_seconds"],
-                cancel_wait_seconds=params["cancel_wait_seconds"],
-                terminate_wait_seconds=params["terminate_wait_seconds"],
-                max_sessions=params["max_sessions"],
-                progress=call.progress,
-            )
-        warnings = ledger.warnings
-    blocking = [
-        (a, why)
-        for a, why in todo.leave
-        if a.seconds >= params["stuck_after_seconds"]
-        and (a.holds_key or any(a.pid in b.blocked_by for b in activities))
-    ]
-    result: dict[str, t.Any] = {
-        "changed": bool(todo.clear),
-        "run_id": run_id,
-        "cleared": [{**a.as_dict(), "how": _how(done, a)} for a in todo.clear],
-        "left": [{**a.as_dict(), "why": why} for a, why in todo.leave],
-        "waiting": [a.as_dict() for a in todo.waiting],
-        "tree": sessions.tree(activities),
-        "effects": {"cleared": len(todo.clear), "left": len(todo.leave)},
-        "warnings": warnings,
-        "summary": f"would end {count(len(todo.clear), 'stuck session')}"
-        if call.check and todo.clear
-        else terminate_sessions.summary(done, todo),
-        "diff": {
-            "before": {str(a.pid): a.describe() for a in todo.clear},
-            "after": {str(a.pid): "ended" for a in todo.clear},
-        },
-    }
-    if blocking and not call.check:
-        raise NotConverged(
-            f"left alone {count(len(blocking), 'stuck session')} that block the pipeline",
-            on=session.where,
-            said="; ".join(f"{a.describe()}, but {why}" for a, why in blocking),
-            next_step="ask its owner to end it, or end it yourself, then run the same command again",
-            result=result,
-        )
-    return result
-
-
-def _how(done: list[terminate_sessions.Cleared], activity: sessions.Activity) -> str | None:
-    return next((cleared.how for cleared in done if cleared.activity.identity == activity.identity), None)
+    return command.terminate(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_sessions", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -107,19 +107,10 @@ done:
   type: str
 """
 
-import dataclasses
 import typing as t
-from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import RecoveryError
-from ..module_utils.recovery.invoke import failure
-from ..module_utils.recovery.ledger.open_incident import ADHOC
-from ..module_utils.recovery.postgres.session import INCIDENT
-from ..module_utils.recovery.scout import contract
-from ..module_utils.recovery.summary import dashboard, drill, gate, junit, render
-from ..module_utils.recovery.summary.incident import news
+from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.summary import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "operation": {"type": "str", "required": True},
@@ -134,78 +125,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(
-    params: dict[str, t.Any], *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
-) -> dict[str, t.Any]:
+def run(call: WithoutSession, params: Params) -> Result:
     """The lines and the document of one operation on one host."""
-    with contract.using(_names(params)):
-        return _run(params, check=check, host=host, seconds=seconds, run_key=run_key)
-
-
-def _names(params: dict[str, t.Any]) -> contract.Contract:
-    """Those that were given; what cannot be used was refused by the first step, and what happened is still to be said."""
-    try:
-        return contract.of(params.get("contract"))
-    except RecoveryError:
-        return contract.DEFAULT
-
-
-def _run(params: dict[str, t.Any], *, check: bool, host: str, seconds: float | None, run_key: str) -> dict[str, t.Any]:
-    # A name that cannot be used was refused by the first step; what happened is still to be said.
-    incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else ADHOC
-    steps = {name: result or {} for step in params["steps"] for name, result in step.items()}
-    if incident == ADHOC:
-        incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
-    left_out = params.get("left_out") or {}
-    story = render.Story(
-        params["operation"], host, incident, check, params["resume"], steps, seconds, left_out, str(Path.cwd())
-    )
-    made = render.document(story)
-    if params.get("news"):
-        return {"changed": False, **news(made, story.ran)}
-    for name, save in (("result_file", render.save), ("junit_file", junit.save)):
-        if params.get(name):
-            try:
-                save(Path(params[name]), made, run_key)
-            except RecoveryError as e:
-                story = dataclasses.replace(story, steps={**story.steps, name: failure(e)})
-                made = render.document(story)
-    result: dict[str, t.Any] = {
-        "changed": False,
-        "lines": [*_page(story), *render.lines(story)],
-        "document": made,
-        "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
-    }
-    unwritten = next((story.steps[name] for name in ("result_file", "junit_file") if name in story.steps), None)
-    if unwritten is not None:
-        result.update(failed=True, msg=unwritten["msg"])
-    elif not made["ok"] and not any(step.get("failed") for step in story.ran.values()):
-        result.update(failed=True, msg=_why(made))
-    return result
-
-
-def _why(made: dict[str, t.Any]) -> str:
-    """What was not reached although no step failed."""
-    if made["error"]:
-        return f"{made['error']['attempted']}: {made['error']['said']}"
-    if made["drill"]:
-        return drill.why(made["drill"])
-    if made["outcome"] == gate.NOT_PASSED:
-        return gate.message(made["gate"] or {})
-    return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
-
-
-def _page(story: render.Story) -> list[str]:
-    """The dashboard, where it was asked for, and an empty line."""
-    answered = story.ran.get("dashboard", {})
-    return [*dashboard.page(answered), ""] if "queries" in answered else []
+    return command.summarize(params, check=call.check)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = run(module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -183,20 +183,10 @@ effects:
   type: dict
 """
 
-import datetime
-import os
-import re
 import typing as t
-from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import RecoveryError
-from ..module_utils.recovery.core.text import count, in_words
-from ..module_utils.recovery.health import thresholds
-from ..module_utils.recovery.health.watch import charts, course, loop
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.postgres.dsn import choose_dsn
+from ..module_utils.recovery.health.watch import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -216,95 +206,15 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "repause": {"type": "bool", "default": False},
 }
 
-#: A watch of a day has thousands of samples; the file and the ledger have them all.
-SHOWN_SAMPLES: t.Final = 200
 
-
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Watches the pipeline."""
-    wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
-    judge = loop.Judge(
-        thresholds.chosen(params["thresholds"]),
-        params["budget_seconds"],
-        params["stuck_after_seconds"],
-        params["jobs"],
-        repause=params["repause"],
-    )
-    files = _files(call, params)
-    if files.chart is not None:
-        charts.require()
-    source = choose_dsn(params["dsn"], os.environ)[1]
-    watch = loop.Watch(call, wanted, judge, files, ledger_mode=params["ledger"], source=source)
-    first = watch.first()
-    if first.verdict == "paused":
-        raise watch.refusal
-    if call.check:
-        looks = f"{count(wanted.looks, 'sample')} in {in_words(wanted.duration_seconds)}"
-        return _result(watch, first.verdict) | {
-            "summary": f"would watch, {looks}; now it is {first.verdict}",
-            "error": None,
-        }
-    try:
-        watch.go()
-    except RecoveryError as e:
-        e.result = _result(watch) | e.result
-        raise
-    return _result(watch) | {"error": watch.failure.as_dict() if watch.failure else None}
-
-
-def _files(call: Call, params: dict[str, t.Any]) -> loop.Files:
-    """Where the samples and the chart go."""
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{call.incident}-{call.session.facts.database}-{stamp}-watch")
-    folder = Path(params["folder"]).expanduser().absolute() / name if params["folder"] else None
-    given = {
-        each: Path(params[each]).expanduser().absolute() for each in ("samples_file", "chart_file") if params[each]
-    }
-    samples = given.get("samples_file") or (folder / "samples.jsonl" if folder else None)
-    chart = given.get("chart_file") or (folder / "chart" if folder else None)
-    if chart is not None and chart.suffix in (".svg", ".png"):
-        chart = chart.with_suffix("")
-    return loop.Files(samples, chart if params["chart"] else None)
-
-
-def _result(watch: loop.Watch, verdict: str | None = None) -> dict[str, t.Any]:
-    """What is known by now."""
-    seen, run_of, report = watch.course, watch.run, watch.report
-    known = [sample.state for sample in seen.samples if sample.state != "unknown"]
-    files = watch.files
-    return {
-        "operation": "watch",
-        "changed": False,
-        "database": watch.where,
-        "verdict": verdict or seen.verdict,
-        "why": seen.why,
-        "run_id": run_of.run_id if run_of and run_of.ledger.present else None,
-        "counts": seen.counts,
-        "planned": watch.wanted.looks,
-        "samples": [sample.as_dict() for sample in seen.samples[-SHOWN_SAMPLES:]],
-        "trends": seen.trends,
-        "seconds": round(seen.samples[-1].elapsed_seconds, 3),
-        "state": known[-1] if known else "unknown",
-        "indicators": [i.as_dict() for i in report.indicators] if report else [],
-        "diagnoses": [d.as_dict() for d in report.diagnoses] if report else [],
-        "samples_file": str(files.samples) if files.samples and run_of else None,
-        "charts": watch.charts,
-        "summary": _summary(seen),
-        "effects": run_of.effects if run_of else {},
-        "warnings": list(watch.warnings),
-    }
-
-
-def _summary(seen: course.Course) -> str:
-    counted = ", ".join(f"{number:,} {verdict}" for verdict, number in seen.counts.items())
-    return f"{seen.verdict} after {in_words(seen.samples[-1].elapsed_seconds)}: {counted}"
+    return command.watch(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_watch", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -163,34 +163,15 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, invoke
-from ..module_utils.recovery.moves.engine import job as engine_job
-from ..module_utils.recovery.moves.engine import selection
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
-from ..module_utils.recovery.moves.window import options as window_options
-from ..module_utils.recovery.moves.window.comparison import Surveyor
-from ..module_utils.recovery.moves.window.reconciliation import Reconciliation
-from ..module_utils.recovery.moves.window.recovery import Recovery
-from ..module_utils.recovery.pipeline.poison_policy import Tolerance
-from ..module_utils.recovery.scout import cron_jobs, event_queue, row_images
-
-WINDOW_SPEC: dict[str, dict[str, t.Any]] = {
-    "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
-    "window_start": {"type": "str"},
-    "window_end": {"type": "str"},
-    "time_zone": {"type": "str"},
-    "last": {"type": "str"},
-    "mode": {"type": "str", "choices": ["missing", "all"], "default": "missing"},
-}
+from ..module_utils.recovery.moves.window import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     **MOVING_SPEC,
-    **WINDOW_SPEC,
+    **command.WINDOW_SPEC,
     "target_seconds": {"type": "float", "default": 3.0},
     "poison": {"type": "str", "choices": ["quarantine", "stop"], "default": "quarantine"},
     "max_poison": {"type": "int", "default": 100},
@@ -199,63 +180,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(call: Call, params: Params) -> Result:
     """Recovers the window."""
-    session, options = call.session, engine_job.options(params)
-    if params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1 or params["batch_timeout_seconds"] <= 0:
-        raise BadInput(
-            f"max_poison {params['max_poison']}, max_poison_share {params['max_poison_share']} and batch_timeout_seconds "
-            f"{params['batch_timeout_seconds']:g} are not usable together",
-            next_step="give max_poison >= 0, max_poison_share between 0 and 1, and batch_timeout_seconds > 0",
-        )
-    job = engine_job.MoveJob(call, params, "window", WINDOW_SPEC)
-    with engine_job.reading(session, "could not read the window"):
-        tables = row_images.read(session)
-        if job.interrupted:
-            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
-        else:
-            wanted = (
-                selection.Selection.from_dict(job.plan.selection) if job.plan else window_options.ask(session, params)
-            )
-        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-        surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
-        first = surveyor.look(carry=not call.check)
-        ledger = call.look()
-        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
-        account = Reconciliation.of(session, None, surveyor, first, {})
-    result: dict[str, t.Any] = {
-        "window": wanted.window.as_dict(),
-        "mode": job.asked["mode"],
-        "plan": first.as_plan(),
-        "loaded": 0,
-        "poison": [],
-    }
-    settled = job.applied or rebuilt or first.clean
-    if settled and not job.interrupted:
-        why = (
-            f"rebuilt by run {rebuilt}, and nothing of it has changed since"
-            if rebuilt
-            else window_options.healthy(first)
-        )
-        return result | job.nothing(why) | {"reconciliation": account.as_dict()}
-    engine_job.refuse_too_many(first.todo_events, params, where=session.where)
-    if call.check:
-        return result | window_options.planned(job, first, wanted) | {"reconciliation": account.as_dict()}
-    if not job.interrupted:
-        job.refuse_drift(first)
-    with job.operation({"selection": wanted.as_dict(), "mode": job.asked["mode"]}) as this_run:
-        document = {"incident": call.incident, "actor": call.controller.actor}
-        tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
-        recovery = Recovery(session, this_run, tables, surveyor, tolerance, call.progress, document)
-        batches = recovery.go(options, first, batch_timeout_seconds=params["batch_timeout_seconds"])
-        return result | recovery.outcome(batches, first)
+    return command.recover(call, params)
 
 
 def main() -> None:
     """Executed on a target."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    result = invoke(run, "scout_window", module.params, check=module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way from validated options to a result: one path for the action plugin and for the executed module."""
+"""The one way from options to a result: `invoke` for the action plugin, `execute` for a module that Ansible executes."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import sys
 import typing as t
 import urllib.parse
 
@@ -22,9 +24,12 @@ from .scout import contract, row_security
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
-    from .postgres.session import Session
+    from .postgres.session import Row, Session
+
+Params = dict[str, t.Any]
+Result = dict[str, t.Any]
 
 #: Options every module that talks to a database has; documented in plugins/doc_fragments/connection.py.
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
@@ -82,58 +87,55 @@ class Call:
         return bootstrap.ensure(self.session, incident=self.incident, controller=self.controller, mode=mode)
 
 
+@dataclasses.dataclass(frozen=True)
+class WithoutSession:
+    """What the `run` of a module gets that needs no database."""
+
+    check: bool
+    progress: Progress
+    controller: Controller
+
+
+def execute(spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Result], **rules: t.Any) -> None:
+    """A module's `main()`: Ansible validates its options by the spec and the rules, and prints what `invoke` returns.
+
+    The module's name is that of the file that defines `run`. Ends the process: with 0, or with 1 where the result failed.
+    """
+    # Ansible's front for an executed module, which nothing else here may know; a module in process does without.
+    from ansible.module_utils.basic import AnsibleModule
+
+    module: t.Any = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
+    # Executed, the file's own name is __main__; what it was found by still has the other.
+    found = sys.modules[run.__module__].__spec__
+    name = found.name.rpartition(".")[2] if found else run.__module__
+    result = invoke(run, name, module.params, check=module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
 def invoke(
-    run: Callable[[Call, dict[str, t.Any]], dict[str, t.Any]],
+    run: Callable[[t.Any, Params], Result],
     name: str,
-    params: dict[str, t.Any],
+    params: Params,
     *,
     check: bool,
     progress: Progress | None = None,
     controller_pid: int | None = None,
-) -> dict[str, t.Any]:
-    """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure; raises
-    nothing a module can raise."""
-    action = _action(name)
-    about: dict[str, t.Any] = {}
+) -> Result:
+    """Runs a module with its validated options: on a guarded session on a Scout database, as a `Call`, unless it needs none.
+
+    Returns its result, or the failure of what raised a RecoveryError or an error of PostgreSQL; raises neither.
+    """
+    voice, controller = progress or Progress(), this_controller(controller_pid)
+    about: Result = {}
     try:
-        check_incident(params["incident"])
-        _check_positive(params)
-        _check_texts(params)
-        dsn, source = choose_dsn(params["dsn"], os.environ)
-        settings = Settings(
-            dsn=dsn,
-            password=params["password"],
-            incident=params["incident"],
-            action=action,
-            connect_timeout_seconds=params["connect_timeout_seconds"],
-            statement_timeout_seconds=params["statement_timeout_seconds"],
-            lock_timeout_seconds=params["lock_timeout_seconds"],
-        )
-        controller = this_controller(controller_pid)
-        with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
-            there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
-            if there["missing"]:
-                raise WrongDatabase(
-                    "refused: this is not a Scout database",
-                    on=session.where,
-                    said=f"missing {there['missing']}",
-                    next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
-                )
-            if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
-                row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
+        if not _needs_database(params):
+            return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
+        check_options(params)
+        with _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
-            call = Call(session, check, progress or Progress(), controller, joined.incident, joined.opened_at)
-            result = about | run(call, params)
-            result.setdefault("database", session.where)
-            result.setdefault("operation", action)
-            # What keeps the record says itself what is overdue, and by now it may not be any more.
-            warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
-            warnings += [POOLED] if session.facts.pooled else []
-            if warnings:
-                told: list[str] = result.get("warnings") or []
-                result["warnings"] = [*told, *(text for text in warnings if text not in told)]
-            return result
+            call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
+            return _completed(about | run(call, params), name, session, joined)
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:
@@ -142,34 +144,49 @@ def invoke(
         return about | failure(error)
 
 
-@dataclasses.dataclass(frozen=True)
-class WithoutSession:
-    """What the `run` of a module gets that needs no database."""
-
-    check: bool
-    progress: Progress
-    controller: Controller
-    incident: str
+def _needs_database(params: Params) -> bool:
+    """Whether a module has the options of a connection, and no file that stands in for the ledger."""
+    return "dsn" in params and not params.get("state_file")
 
 
-def invoke_without_session(
-    run: Callable[[WithoutSession, dict[str, t.Any]], dict[str, t.Any]],
-    name: str,
-    params: dict[str, t.Any],
-    *,
-    check: bool,
-    progress: Progress | None = None,
-    controller_pid: int | None = None,
-) -> dict[str, t.Any]:
-    """Runs a module without a session, its options checked as for one, and returns its result or a failure."""
-    try:
-        check_incident(params["incident"])
-        _check_positive(params)
-        _check_texts(params)
-        call = WithoutSession(check, progress or Progress(), this_controller(controller_pid), params["incident"])
-        return {"operation": _action(name), **run(call, params)}
-    except RecoveryError as e:
-        return failure(e)
+@contextlib.contextmanager
+def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
+    """A guarded session on a Scout database that shows all its rows, and what is there of the ledger."""
+    dsn, source = choose_dsn(params["dsn"], os.environ)
+    settings = Settings(
+        dsn=dsn,
+        password=params["password"],
+        incident=params["incident"],
+        action=action,
+        connect_timeout_seconds=params["connect_timeout_seconds"],
+        statement_timeout_seconds=params["statement_timeout_seconds"],
+        lock_timeout_seconds=params["lock_timeout_seconds"],
+    )
+    with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
+        there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
+        if there["missing"]:
+            raise WrongDatabase(
+                "refused: this is not a Scout database",
+                on=session.where,
+                said=f"missing {there['missing']}",
+                next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
+            )
+        if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
+            row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
+        yield session, there
+
+
+def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined) -> Result:
+    """The result with its database and its tag, and with what is to be said of the incident and of a pooler."""
+    result.setdefault("database", session.where)
+    result.setdefault("operation", _action(name))
+    # What keeps the record says itself what is overdue, and by now it may not be any more.
+    warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
+    warnings += [POOLED] if session.facts.pooled else []
+    if warnings:
+        told: list[str] = result.get("warnings") or []
+        result["warnings"] = [*told, *(text for text in warnings if text not in told)]
+    return result
 
 
 def _action(name: str) -> str:
@@ -177,14 +194,22 @@ def _action(name: str) -> str:
     return name.removeprefix("scout_").removesuffix("_info")
 
 
-def failure(error: RecoveryError) -> dict[str, t.Any]:
+def failure(error: RecoveryError) -> Result:
     """The result of a module that refused or failed; `msg` is one line for a person."""
-    result: dict[str, t.Any] = {"changed": False, **error.result}
+    result: Result = {"changed": False, **error.result}
     result.update(failed=True, msg=str(error), error=error.as_dict())
     return result
 
 
-def _check_positive(params: dict[str, t.Any]) -> None:
+def check_options(params: Params) -> None:
+    """Raises BadInput for the name of an incident, a duration or a text that cannot be used, by the name of its option."""
+    if "incident" in params:
+        check_incident(params["incident"])
+    _check_positive(params)
+    _check_texts(params)
+
+
+def _check_positive(params: Params) -> None:
     """Refuses a duration that is not a positive number of seconds."""
     for name, value in params.items():
         if name.endswith("_seconds") and value is not None and not 0 < value <= 86400 * 7:
@@ -193,7 +218,7 @@ def _check_positive(params: dict[str, t.Any]) -> None:
             )
 
 
-def _check_texts(params: dict[str, t.Any]) -> None:
+def _check_texts(params: Params) -> None:
     """Refuses texts that PostgreSQL cannot hold, by the name of their option."""
     for name, value in params.items():
         if name not in SECRET and not _storable(value):

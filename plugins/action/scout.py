@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
         with guarded(os.getppid(), host), stoppable(Progress(say)) as progress:
-            result = module.invoke(
+            result = invoke.invoke(
                 module.run,
                 module.__name__.rpartition(".")[2],
                 params,

@@ -10,7 +10,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import failure
+from ..module_utils.recovery.invoke import failure, invoke
 from .scout import module_of, validated
 
 
@@ -24,6 +24,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         module = module_of("scout_metrics")
         try:
-            return module.run(validated(module, self._task.args))
+            params = validated(module, self._task.args)
         except BadInput as e:
             return failure(e)
+        return invoke(module.run, "scout_metrics", params, check=bool(self._task.check_mode))

@@ -13,7 +13,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import failure
+from ..module_utils.recovery.core.progress import Progress
+from ..module_utils.recovery.invoke import failure, invoke
 from ..module_utils.recovery.notifications import channels
 from .scout import module_of, validated
 
@@ -45,7 +46,7 @@ class ActionModule(ActionBase):
             if not self._task.no_log:
                 display.display(f"[{host}] {channels.hide(line, hidden)}", color="cyan")
 
-        return module.run(params, check=bool(self._task.check_mode), say=say)
+        return invoke(module.run, "scout_notify", params, check=bool(self._task.check_mode), progress=Progress(say))
 
 
 def _plain_channels(value: t.Any) -> list[t.Any]:

@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.summary.command import summarize
 from .scout import module_of, validated
 
 display = Display()
@@ -38,7 +39,7 @@ class ActionModule(ActionBase):
             params = validated(module, {**self._task.args, "resume": True})
         pid = os.getppid()
         ticks = started(pid)
-        result = module.run(
+        result = summarize(
             params,
             check=bool(self._task.check_mode),
             host=(task_vars or {}).get("inventory_hostname", "localhost"),

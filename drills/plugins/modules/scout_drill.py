@@ -121,7 +121,13 @@ summary:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import (
+    Params,
+    Result,
+    WithoutSession,
+    execute,
+)
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "scenarios": {"type": "list", "elements": "str", "default": ["all"]},
@@ -136,10 +142,16 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+def run(_call: WithoutSession, _params: Params) -> Result:
+    """Refuses: on a target it has nothing that it needs."""
+    raise BadInput(
+        "scout_drill runs on the controller", next_step="run playbooks/drill.yml, or the task by its full name"
+    )
+
+
 def main() -> None:
-    """Executed on a target, where it has nothing that it needs."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.fail_json(msg="scout_drill runs on the controller: run playbooks/drill.yml, or the task by its full name")
+    """Executed on a target."""
+    execute(SPEC, run)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 import typing as t
+import uuid
 
+from ..core.errors import BadInput
+from ..core.text import count
+from ..postgres.failures import attempting
+from . import bootstrap
 from .actions import UNDOABLE
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
+    from .ledger import Ledger
 
 #: The lease's own lines say nothing that those of its actions do not.
 #: Whether there is a ledger that can be read; to_regclass fails where the schema may not be used.
@@ -40,6 +46,38 @@ MOVED: t.Final = (
     *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),
     *("objects", "protected_rows"),
 )
+
+
+def list_runs(
+    ledger: Ledger, *, off: bool, incident: str | None, action: str | None, run_id: str | None, limit: int
+) -> Row:
+    """A module's result with the latest runs, each with what it did, whether it can be undone and else why not.
+
+    Raises BadInput for a limit or a run_id that cannot be used, and MissingPrivilege where a ledger that is not `off` may
+    not be read.
+    """
+    if limit < 1:
+        raise BadInput(f"limit {limit} is not usable", next_step="give at least 1")
+    session, found = ledger.session, list["Row"]()
+    with attempting("could not read the ledger", on=session.where), session.read():
+        if ledger.present:
+            of_run = as_run_id(run_id) if run_id else None
+            found = read(session, incident=incident, action=action, run_id=of_run, limit=limit)
+        elif not off and (problem := bootstrap.hidden(session)):
+            raise problem
+    undoable = sum(entry["can_be_undone"] for entry in found)
+    summary = f"{count(len(found), 'run')}, of which {undoable} can be undone" if found else "no runs"
+    return {"changed": False, "runs": found, "summary": summary}
+
+
+def as_run_id(text: str) -> str:
+    """A run's identifier as PostgreSQL writes it; raises BadInput for anything else."""
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError as e:
+        raise BadInput(
+            f"run_id {text[:80]!r} is not a run id", next_step="runs.yml lists the runs with their ids"
+        ) from e
 
 
 def read(session: Session, *, incident: str | None, action: str | None, run_id: str | None, limit: int) -> list[Row]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
+import uuid
 
-from ..core.errors import LeaseHeld, LeaseLost, NotConverged
+from ..core.errors import BadInput, LeaseHeld, LeaseLost, NotConverged
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
@@ -168,3 +169,36 @@ def release(ledger: Ledger, token: int) -> bool:
             return session.execute(FREE_LEASE, name=LEASE, token=token) == 1
     finally:
         session.fence = fence
+
+
+def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> dict[str, t.Any]:
+    """A module's result with the token of the lease, taken for `ttl_seconds`; raises LeaseHeld with the holder's name."""
+    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=ttl_seconds)
+    if lease is None:
+        return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
+    held = f"lease held by {ledger.controller.actor} for {ledger.incident}"
+    result = {**_held(ledger, held), "token": lease.token, "run_id": lease.run_id}
+    return {**result, "warnings": [lease.note]} if lease.note else result
+
+
+def foresee(ledger: Ledger, *, takeover: bool) -> dict[str, t.Any]:
+    """The result of `hold` in check mode: nothing is taken; raises LeaseHeld where it would."""
+    with ledger.session.read():
+        seen = read(ledger)
+    if seen and seen["held"] and not takeover and not holder_is_dead(seen, ledger.controller):
+        raise held_by(seen, ledger.session.where)
+    return _held(ledger, "the lease is free")
+
+
+def _held(ledger: Ledger, summary: str) -> dict[str, t.Any]:
+    return {"changed": False, "token": None, "run_id": None, "owner": ledger.controller.actor, "summary": summary}
+
+
+def free(ledger: Ledger, token: int | None, *, check: bool) -> dict[str, t.Any]:
+    """A module's result after freeing the lease, unless this is a check; raises BadInput without its token."""
+    if token is None:
+        raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
+    told = {"changed": False, "token": token, "owner": ledger.controller.actor}
+    if check:
+        return {**told, "summary": "would release the lease"}
+    return {**told, "summary": "lease released" if release(ledger, token) else "lease was no longer ours"}

@@ -130,6 +130,16 @@ def hide(text: str, hidden: set[str]) -> str:
     return text
 
 
+def hide_within(value: t.Any, hidden: set[str]) -> t.Any:
+    """A value as JSON has it without the secrets, wherever in it they stand; names of fields stay."""
+    if isinstance(value, dict):
+        return {name: hide_within(part, hidden) for name, part in t.cast("dict[t.Any, t.Any]", value).items()}
+    if isinstance(value, list):
+        return [hide_within(part, hidden) for part in t.cast("list[t.Any]", value)]
+    shown = hide(str(value), hidden)
+    return shown if isinstance(value, str) or shown != str(value) else value
+
+
 def for_chat(text: str) -> str:
     """A text that Slack, and what understands its messages, shows as it was written: no mention, link or markup of it acts."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

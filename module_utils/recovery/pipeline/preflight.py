@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import shlex
 import sys
 import typing as t
 from pathlib import Path
 
-from ..core.errors import RecoveryError
+from ..core.errors import BadInput, MissingPrivilege, RecoveryError
+from ..core.text import count
 from ..ledger import bootstrap
 from ..ledger.actions import MOVES, RESET, RESTORE, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
@@ -23,11 +25,15 @@ from . import refresh_gold
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..invoke import Call, Params, Result
     from ..postgres.session import Session
 
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
 ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
+
+#: More missing privileges than these are counted instead of named in one line.
+FEW: t.Final = 3
 
 #: Where the migration history is unless somebody keeps it elsewhere.
 HISTORY: t.Final = "supabase_migrations.schema_migrations"
@@ -141,6 +147,60 @@ class Preflight:
 
     missing: tuple[Missing, ...]
     warnings: tuple[str, ...]
+
+
+def check(call: Call, params: Params) -> Result:
+    """What the role lacks for the wanted actions, each with its GRANT; who it is, on which version, and what would surprise.
+
+    Raises MissingPrivilege where anything is missing and `required` is set, and BadInput for a job that is not there.
+    """
+    if params["max_poison"] is not None and params["max_poison"] < 0:
+        raise BadInput(f"max_poison {params['max_poison']} is not usable", next_step="give max_poison as 0 or more")
+    found = read(call.session, actions=params["actions"], ledger_mode=params["ledger"])
+    if found.missing and params["required"]:
+        raise _refusal(call, found.missing)
+    if params["jobs"]:
+        with call.session.read():
+            cron_jobs.require(call.session)
+            cron_jobs.ingestion_jobs(call.session, params["jobs"])
+    facts = call.session.facts
+    lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
+    return {
+        "changed": False,
+        "missing": [entry.as_dict() for entry in found.missing],
+        "role": facts.role,
+        "superuser": facts.superuser,
+        "server_version": facts.server_version,
+        "pooled": facts.pooled,
+        "warnings": list(found.warnings),
+        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{lacking}",
+    }
+
+
+def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:
+    facts = call.session.facts
+    what = [entry.what for entry in missing]
+    more = [f"and {len(what) - FEW} more"] if len(what) > FEW else []
+    return MissingPrivilege(
+        f"role {facts.role} is missing {count(len(missing), 'privilege')}",
+        on=call.session.where,
+        said=", ".join([*what[:FEW], *more]),
+        next_step=_grants(missing, facts.database, facts.role),
+        result={"missing": [entry.as_dict() for entry in missing]},
+    )
+
+
+def _grants(missing: Sequence[Missing], database: str, role: str) -> str:
+    """The grants themselves while they fit on the screen, else the script that has them all, for the names it knows."""
+    grants = list(dict.fromkeys(entry.grant for entry in missing))
+    if len(grants) <= FEW:
+        return "; ".join(grants)
+    listed = f"the {len(grants)} grants listed under missing"
+    if contract.names() != contract.DEFAULT:
+        return f"a superuser runs {listed}"
+    more = " -v rollback=on" if any(entry.action in RESTORE for entry in missing) else ""
+    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
+    return f"a superuser runs {script} (or {listed})"
 
 
 def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight:

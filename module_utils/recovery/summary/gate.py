@@ -8,12 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ..health import assessment
+from ..health.gate.smoke_test import NOT_IN_CHECK
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-#: Why a check leaves out the smoke test.
-NOT_IN_CHECK: t.Final = "not run: check mode executes nothing"
 
 Result = dict[str, t.Any]
 

@@ -14,7 +14,7 @@ from ..core import files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list
 from ..scout import contract
-from . import capture, drill, gate, incident, layout, moves, rollback, watch
+from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
 FORMAT: t.Final = "scout-recovery-result/1"
@@ -62,7 +62,7 @@ def document(story: Story) -> Result:
         "runs": as_list(story.ran.get("runs", {}).get("runs")),
         "watch": watch.as_document(story.watch),
         "gate": gate.as_document(story.gate),
-        "release": capture.as_document(story.capture),
+        "release": rollback.captured(story.capture),
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
@@ -92,7 +92,7 @@ def lines(story: Story) -> list[str]:
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": _causes(story),
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
-        **capture.parts(story.capture),
+        **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
         "saw": watch.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
@@ -173,7 +173,7 @@ def _now(story: Story) -> str:
         return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
         return "ingestion unchanged" if story.changed else "nothing was changed"
-    if story.operation == capture.OPERATION:
+    if story.operation == rollback.CAPTURE:
         return "pipeline unchanged"
     if story.state == "unknown":
         return _now_unseen(set(story.ran))
@@ -274,7 +274,7 @@ def _next(story: Story) -> list[str]:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
     if story.capture or story.keeps_record:
-        return capture.what_next() if story.capture else incident.what_next(story.operation, story.record)
+        return rollback.after_capture() if story.capture else incident.what_next(story.operation, story.record)
     causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]
     causes = causes or incident.what_next(story.operation, story.record)
     if story.outcome == "left_paused":

@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a summary says of a rollback to a captured release: schema, data and application, for a person and for a
-machine."""
+"""What a summary says of a release that is captured or rolled back to: schema, data and application, for a person and a machine."""
 
 from __future__ import annotations
 
@@ -20,6 +19,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 OPERATION: t.Final = "rollback"
+CAPTURE: t.Final = "capture_release"
 AGAIN: t.Final = "run the same command again: it runs the gate, then resumes"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: What a revert that was not pushed says before its command.
@@ -28,7 +28,12 @@ FEW: t.Final = 3
 #: Steps that have a line of their own.
 SILENT: t.Final = frozenset({"commit", "revert", "deploy", "gate"})
 
-#: Of the schema, as the module returns it; of the branch; of the edge function.
+#: Of a capture, as its module returns it.
+CAPTURED: t.Final = (
+    *("release", "capture_id", "digest", "captured_at", "git_commit", "objects", "kinds"),
+    *("compared", "differs", "differing", "protected", "release_file"),
+)
+#: Of the schema, as its module returns it; of the branch; of the edge function.
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
     *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "held", "undo"),
@@ -186,3 +191,39 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
         return [*(wanted or [summary_gate.ASSESS]), AGAIN]
     push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
     return [push] if push else []
+
+
+def of_capture(result: Mapping[str, t.Any]) -> bool:
+    """Whether this is what a capture came to, or would."""
+    return result.get("operation") == "capture"
+
+
+def captured(result: Mapping[str, t.Any]) -> Result | None:
+    """The capture for a machine; None where there was none, or where it came to nothing."""
+    return {name: result[name] for name in CAPTURED} if of_capture(result) else None
+
+
+def capture_parts(result: Mapping[str, t.Any]) -> dict[str, str]:
+    """What it has, and what differs from the capture before, each on lines of its own; a refusal says it in its own words."""
+    if not of_capture(result) or result.get("failed"):
+        return {}
+    return {"holds": captures_document.counted(result["kinds"]), "since": _since(result)}
+
+
+def _since(result: Mapping[str, t.Any]) -> str:
+    compared: Result = result["compared"] or {}
+    differs: Result = result["differs"] or {}
+    if not compared or not result["differing"]:
+        return ""
+    changes = captures_document.Changes(
+        added=tuple(differs["added"]),
+        dropped=tuple(differs["dropped"]),
+        renamed=tuple((old, new) for old, new in differs["renamed"]),
+        changed={key: tuple(names) for key, names in differs["changed"].items()},
+    )
+    return f"{compared['release']} of {readable(compared['captured_at'])[:16]} UTC: {changes.first()}"
+
+
+def after_capture() -> list[str]:
+    """What to do once it is captured."""
+    return [f"deploy, then {summary_gate.GATE}"]

@@ -658,7 +658,7 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN RAISE EXCEPTION 'column "tier" doe
 
 
 def captured(dsn: str, release: str) -> None:
-    result = call("scout_release", dsn, release=release)
+    result = call("scout_capture", dsn, release=release)
     assert not result.get("failed"), result
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.notifications import delivery
 from ansible_collections.scout.recovery.plugins.modules import scout_notify
 from tests import CHECKOUT
@@ -47,7 +49,8 @@ def tell(*channels: Any, check: bool = False, say: Any = lambda _line: None, **f
     """The module's result; whatever is said in it is fit for a machine, and holds no secret."""
     defaults = {name: option.get("default") for name, option in scout_notify.SPEC.items()}
     given = {"event": "opened", "incident": INCIDENT, "template_dirs": [TEMPLATES], **fields}
-    result = scout_notify.run({**defaults, **given, "channels": list(channels)}, check=check, say=say)
+    params = {**defaults, **given, "channels": list(channels)}
+    result = invoke(scout_notify.run, "scout_notify", params, check=check, progress=Progress(say))
     text = json.dumps(result)
     for secret in (SECRET, "xoxSECRETxSECRET", KEY, WRONG, "s3cr3t"):
         assert secret not in text

@@ -260,7 +260,7 @@ def test_gate_with_smoke_test(scout_db: str) -> None:
 
 def test_capture(scout_db: str) -> None:
     rename(scout_db)
-    captured = ran("scout_release", scout_db, release="v1")
+    captured = ran("scout_capture", scout_db, release="v1")
     assert captured["changed"]
     scope = "SELECT document -> 'scope' ->> 'schemas' FROM scout_ops.releases"
     assert one(scout_db, scope) == '["pos"]'
@@ -268,12 +268,12 @@ def test_capture(scout_db: str) -> None:
 
 def test_a_release_of_it_comes_back(scout_db: str) -> None:
     rename(scout_db)
-    ran("scout_release", scout_db, release="v1")
+    ran("scout_capture", scout_db, release="v1")
     with connect(scout_db) as connection:
         connection.execute("DROP VIEW pos.how_good")
         connection.execute("ALTER TABLE pos.receipt ADD COLUMN note text")
     ran("scout_ingestion", scout_db, state="paused")
-    restored = ran("scout_release", scout_db, state="restored", release="v1", allow_lossy=True)
+    restored = ran("scout_rollback", scout_db, release="v1", allow_lossy=True)
     assert restored["changed"]
     assert one(scout_db, "SELECT to_regclass('pos.how_good') IS NOT NULL")
     column = (

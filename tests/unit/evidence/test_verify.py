@@ -23,6 +23,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import archive
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 
 MODULE = "ansible_collections.scout.recovery.plugins.modules.scout_evidence_verify"
 
@@ -38,7 +39,7 @@ def keep(base: Path, incident: str = "INC-1", rows: int = 3, database: str = "sc
 def verify(folder: Path, manifest_sha256: str | None = None) -> dict[str, Any]:
     module: Any = importlib.import_module(MODULE)
     params = {"folder": str(folder), "manifest_sha256": manifest_sha256}
-    return module.invoke(module.run, "scout_evidence_verify", params, check=False)
+    return invoke(module.run, "scout_evidence_verify", params, check=False)
 
 
 def found(folder: Path, **options: Any) -> list[tuple[str, str]]:

@@ -275,14 +275,13 @@ def test_a_file_that_cannot_be_it_is_named(tmp_path: Path, name: str, words: str
 
 def test_without_the_client_it_says_what_to_install(tmp_path: Path) -> None:
     with unittest.mock.patch.dict(sys.modules, {"prometheus_client": None}):
-        result = scout_metrics.run(
-            {
-                "metrics_file": str(tmp_path / "a.prom"),
-                "assessment": assessment(),
-                "pipeline": "a",
-                "keep_seconds": 900.0,
-            }
-        )
+        options = {
+            "metrics_file": str(tmp_path / "a.prom"),
+            "assessment": assessment(),
+            "pipeline": "a",
+            "keep_seconds": 900.0,
+        }
+        result = invoke.invoke(scout_metrics.run, "scout_metrics", options, check=False)
     assert result["failed"]
     assert "prometheus_client" in result["msg"]
     assert "pip install prometheus-client" in result["error"]["next_step"]
@@ -292,7 +291,7 @@ def test_without_the_client_it_says_what_to_install(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [0, -1, math.nan])
 def test_a_time_to_keep_that_is_none_is_refused(tmp_path: Path, seconds: float) -> None:
     options = {"metrics_file": str(tmp_path / "a.prom"), "assessment": {}, "pipeline": "a", "keep_seconds": seconds}
-    result = scout_metrics.run(options)
+    result = invoke.invoke(scout_metrics.run, "scout_metrics", options, check=False)
     assert "keep_seconds" in result["msg"]
     assert result["failed"]
 

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import dashboard as pages
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.dashboard import table
-from ansible_collections.scout.recovery.plugins.modules import scout_summary
 from tests.unit.summary.test_summary import VALID, assessed
 
 FIGURE = {"name": "silver_staleness", "value": 2.5, "unit": "minutes", "status": "ok", "threshold": {"ok": 5, "fail": 15},
@@ -168,7 +168,7 @@ def test_nothing_controls_the_screen(text: str) -> None:
 def run_summary(**steps: Any) -> dict[str, Any]:
     params = {"operation": "assess", "incident": "adhoc", "resume": True, "result_file": None,
               "steps": [{name: result} for name, result in steps.items()]}  # fmt: skip
-    return scout_summary.run(params, check=False)
+    return summarize(params, check=False)
 
 
 def test_the_page_comes_before_the_summary_and_in_the_document() -> None:

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import rollback as rollbacks
-from ansible_collections.scout.recovery.plugins.modules import scout_summary
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, failed, on_screen
 
 STEPS = (
@@ -226,7 +226,7 @@ def test_an_undo_of_it_tells_what_came_back() -> None:
 def test_a_gate_that_does_not_pass_fails_the_task() -> None:
     steps = [{name: ENDS["the gate does not pass"][0].get(name, {})} for name in STEPS]
     params = {"operation": "rollback", "incident": "INC-7", "resume": True, "steps": steps, "left_out": {}}
-    result = scout_summary.run(params, check=False)
+    result = summarize(params, check=False)
     assert result["failed"]
     assert result["msg"] == "the gate did not pass: fail: of 30 checks 1 fails, 29 pass"
     assert result["document"]["gate"]["exit_code"] == 43

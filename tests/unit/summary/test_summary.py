@@ -21,7 +21,7 @@ import yaml
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
-from ansible_collections.scout.recovery.plugins.modules import scout_summary
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT
 
 SCHEMA = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text())
@@ -262,7 +262,7 @@ def test_a_file_that_cannot_be_written_fails_in_one_line_and_the_summary_is_stil
     for path in (tmp_path, tmp_path / "file" / "out.json", Path("/proc/out.json")):
         params = {"operation": "emergency_reset", "incident": "INC-7", "resume": True, "result_file": str(path),
                   "steps": [{name: result} for name, result in ENDS["recovered"][0].items()]}  # fmt: skip
-        result = scout_summary.run(params, check=False)
+        result = summarize(params, check=False)
         assert result["failed"]
         assert result["msg"].startswith(f"could not write result_file {path}: ")
         assert "\n" not in result["msg"]

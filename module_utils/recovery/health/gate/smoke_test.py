@@ -19,6 +19,9 @@ from .verdict import CheckResult
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
 
+#: Why a check leaves it out.
+NOT_IN_CHECK: t.Final = "not run: check mode executes nothing"
+
 
 def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, dict[str, t.Any]]:
     """Whether a sale goes through the pipeline as it should, with each step; never longer than so many seconds."""

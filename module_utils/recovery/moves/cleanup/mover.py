@@ -20,7 +20,7 @@ from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
 from ..engine.job import SCAN_SECONDS, about_requeued, closed, in_numbers
 from ..engine.selection import sale, seen_by_snapshot, snapshot_values
-from ..quarantine import Whole
+from ..quarantine.mover import Whole
 from . import rules, scan
 from .findings import Scope
 

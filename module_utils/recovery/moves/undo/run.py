@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
-import uuid
 
 from ...core.errors import BadInput, NotConverged
 from ...core.text import count
 from ...core.times import to_the_minute
+from ...ledger import history
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades
@@ -100,19 +100,9 @@ class Survey:
         return round((sum(self.put_back.values()) + sum(self.taken.values())) / RATE + 0.1, 1)
 
 
-def as_run_id(text: str) -> str:
-    """A run's identifier as PostgreSQL writes it. Raises BadInput for anything else."""
-    try:
-        return str(uuid.UUID(text.strip()))
-    except ValueError as e:
-        raise BadInput(
-            f"run_id {text[:80]!r} is not a run id", next_step="runs.yml lists the runs with their ids"
-        ) from e
-
-
 def find(session: Session, run_id: str) -> Row:
     """The run to undo. Raises BadInput for one that is not known or left nothing that could be undone."""
-    wanted = as_run_id(run_id)
+    wanted = history.as_run_id(run_id)
     found = session.rows(RUN, run_id=wanted)
     if not found:
         raise BadInput(

@@ -50,8 +50,12 @@ OTHER_SCRIPTS: t.Final = "fix the scripts, or leave down_scripts out: the rollba
 VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
 
-def restored(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Rolls back to the release that was asked for."""
+def roll_back(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The schemas as a release was captured: steps, locks, data saved and filled, rehearsal, the run that undoes it, and seconds.
+
+    Raises BadInput for options that cannot be used or more data than `max_rows`, NotConverged where it cannot be rolled back to,
+    would lose data without `allow_lossy`, or a plan no longer fits, and LeaseHeld; nothing is changed where it raises.
+    """
     order, warnings = restore_request.read(call, params)
     result = go_back(call, params, order)
     result["warnings"] = [*warnings, *result["warnings"]]

@@ -22,7 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import table_data
 from tests.integration.modules import Result, call, connect, executed, fingerprint, one, operator, rows
 
-MODULE = "scout_release"
+MODULE = "scout_capture"
 CURRENT = "SELECT document FROM scout_ops.releases WHERE release = %s AND superseded_at IS NULL"
 
 

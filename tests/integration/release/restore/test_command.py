@@ -47,7 +47,7 @@ SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'bro
 SELECT cron.alter_job(jobid, schedule => '*/7 * * * *') FROM cron.job WHERE jobname = 'smart-gold-refresh';
 RESET ROLE
 """
-MODULE = "scout_release"
+CAPTURE, ROLLBACK = "scout_capture", "scout_rollback"
 LEDGER_SCHEMA = "scout_ops."
 
 
@@ -59,14 +59,14 @@ def released(dsn: str, statements: str = BAD_RELEASE) -> None:
 
 def captured(dsn: str, **options: Any) -> Result:
     """The release as it is."""
-    result = call(MODULE, dsn, release="v5.2.1", **options)
+    result = call(CAPTURE, dsn, release="v5.2.1", **options)
     assert not result.get("failed"), result
     return result
 
 
 def restored(dsn: str, **options: Any) -> Result:
     """Goes back, or says why not."""
-    return call(MODULE, dsn, **{"state": "restored", "release": "v5.2.1", "rehearse": False, **options})
+    return call(ROLLBACK, dsn, **{"release": "v5.2.1", "rehearse": False, **options})
 
 
 def done(result: Result) -> Result:
@@ -259,7 +259,7 @@ def test_a_job_that_was_off_stays_off_after_a_pause(release: str) -> None:
         "SET ROLE loader; "
         "SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'smart-gold-refresh'",
     )
-    done(call(MODULE, release, release="v5.2.2"))
+    done(call(CAPTURE, release, release="v5.2.2"))
     jobs_before = jobs(release)
     released(
         release,
@@ -400,7 +400,7 @@ def test_what_belongs_to_others_is_left_alone(release: str) -> None:
 
 def test_what_no_capture_knows_is_named(release: str) -> None:
     released(release)
-    done(call(MODULE, release, release="v5.3.0"))
+    done(call(CAPTURE, release, release="v5.3.0"))
     assert done(restored(release, check=True))["newer"] == []
     released(release, "CREATE TABLE scout.by_hand (id int PRIMARY KEY); INSERT INTO scout.by_hand VALUES (7)")
     gone = done(restored(release))
@@ -474,8 +474,8 @@ def test_two_at_once(release: str) -> None:
     """One of them goes back; the other one is told so, or finds it done."""
     before = schema(release)
     released(release)
-    options = {"dsn": release, "state": "restored", "release": "v5.2.1", "rehearse": False}
-    both = [start_ad_hoc(MODULE, **options) for _ in range(2)]
+    options = {"dsn": release, "release": "v5.2.1", "rehearse": False}
+    both = [start_ad_hoc(ROLLBACK, **options) for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in both]
     assert schema(release) == before
     assert sum("rolled back to v5.2.1" in output for output in said) == 1, said
@@ -568,6 +568,6 @@ def test_objects_of_others_are_named_and_nothing_is_changed(release: str) -> Non
 
 def test_the_module_executed_on_a_target(release: str) -> None:
     released(release)
-    result = executed(MODULE, release, state="restored", release="v5.2.1", rehearse=False)
+    result = executed(ROLLBACK, release, release="v5.2.1", rehearse=False)
     assert done(result)["changed"]
-    assert not executed(MODULE, release, state="restored", release="v5.2.1", check=True)["changed"]
+    assert not executed(ROLLBACK, release, release="v5.2.1", check=True)["changed"]

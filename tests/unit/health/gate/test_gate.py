@@ -28,7 +28,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gat
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
-from ansible_collections.scout.recovery.plugins.modules import scout_summary
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT
 from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, backlog, found, off, view
 
@@ -386,7 +386,7 @@ def test_the_exit_code_tells_and_says_why(tmp_path: Path) -> None:
     for name, (result, outcome, _) in ENDS.items():
         params = {"operation": "acceptance_gate", "incident": "INC-7", "resume": True, "result_file": None,
                   "junit_file": str(tmp_path / f"{name}.xml"), "steps": [{"gate": result}]}  # fmt: skip
-        made = scout_summary.run(params, check=False, run_key=name)
+        made = summarize(params, check=False, run_key=name)
         assert bool(made.get("failed")) == (outcome == "not_passed"), name
         if outcome == "not_passed":
             assert made["msg"].startswith("the gate did not pass: ")
@@ -465,11 +465,11 @@ def test_junit_takes_whatever_a_message_holds(tmp_path: Path) -> None:
 def test_junit_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = {"operation": "acceptance_gate", "incident": "INC-7", "resume": True, "result_file": None, "junit_file": str(tmp_path),
               "steps": [{"gate": ENDS["pass"][0]}]}  # fmt: skip
-    made = scout_summary.run(params, check=False)
+    made = summarize(params, check=False)
     assert (made["failed"], made["document"]["ok"]) == (True, False)
     assert made["msg"].startswith(f"could not write junit_file {tmp_path}: Is a directory")
     monkeypatch.setitem(sys.modules, "junitparser", None)
-    made = scout_summary.run(params | {"junit_file": str(tmp_path / "x.xml")}, check=False)
+    made = summarize(params | {"junit_file": str(tmp_path / "x.xml")}, check=False)
     assert "this Python has no junitparser" in made["msg"]
 
 

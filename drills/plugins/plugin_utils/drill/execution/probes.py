@@ -14,6 +14,7 @@ import psycopg
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 
 from ..results.records import Ledger, Pause, Run
 
@@ -101,11 +102,10 @@ def gate(dsn: str) -> dict[str, t.Any]:
 
 def ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
     """The result of a module that only looks, in this process; a failure is raised."""
-    module = importlib.import_module(f"{MODULES}.{name}")
+    module: t.Any = importlib.import_module(f"{MODULES}.{name}")
     checked = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})
-    result: dict[str, t.Any] = module.invoke(
-        module.run, name, checked.validated_parameters, check=False, controller_pid=os.getppid()
-    )
+    params = t.cast("dict[str, t.Any]", checked.validated_parameters)
+    result = invoke(module.run, name, params, check=False, controller_pid=os.getppid())
     if result.get("failed"):
         raise NotConverged(
             f"{name} could not assess the pipeline", said=str(result["msg"]), next_step="see what it says"

@@ -15,8 +15,8 @@ from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import bootstrap, runs
+from ..ledger.history import as_run_id
 from ..ledger.open_incident import ADHOC
-from ..moves.undo.run import as_run_id
 from ..postgres.failures import attempting
 from ..postgres.times import moment
 from . import options, plans, timeline
@@ -47,9 +47,17 @@ KEPT: t.Final = {
 }
 
 
-def carry_out(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """Opens, notes, updates or closes; in check mode says what that would do. Raises BadInput for a name that means
-    no incident, NotConverged where the plan refuses."""
+def keep(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """The record of an incident kept: opened, noted, updated or closed, with what was seen or who was told; what it then has.
+
+    Raises BadInput for words that cannot be used, NotConverged where no incident is open, or another one is, and LeaseHeld.
+    """
+    orders = {"seen": _seen, "notified": _notified}
+    return orders.get(params["state"], _carried_out)(call, params)
+
+
+def _carried_out(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """Opens, notes, updates or closes; in check mode says what that would do."""
     want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
         raise BadInput(f"incident {want.given!r} would be read as no incident", next_step="give it another name")
@@ -186,7 +194,7 @@ def _line(record: timeline.Record | None) -> Result:
     return {**{name: shown[name] for name in named}, "entries": len(record.entries)}
 
 
-def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
+def _seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Records in the ledger what a check of the pipeline found, where an incident is open."""
     found, action = params["found"], params["looked"]
     nothing: Result = {"operation": "incident_seen", "changed": False, "run_id": None, "warnings": []}
@@ -209,7 +217,7 @@ def seen(call: Call, params: Mapping[str, t.Any]) -> Result:
     return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
 
 
-def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
+def _notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     """Records who was notified of what, and who could not be; also of an incident that was just closed."""
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
@@ -242,9 +250,12 @@ def notified(call: Call, params: Mapping[str, t.Any]) -> Result:
     }
 
 
-def told(call: Call, params: Mapping[str, t.Any]) -> Result:
-    """The story of an incident. Raises NotConverged where it was never opened, MissingPrivilege where the ledger
-    cannot be read."""
+def tell(call: Call, params: Mapping[str, t.Any]) -> Result:
+    """The story of an incident, or that there is none: its record, its timeline, what is overdue, and its report if asked for.
+
+    Raises BadInput for a time zone that is none, and, where a report is asked for, NotConverged without an incident and
+    MissingPrivilege without sight of the ledger.
+    """
     zone = timeline.zone_of(params["time_zone"])
     session = call.session
     record: timeline.Record | None = None

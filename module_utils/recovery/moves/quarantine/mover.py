@@ -8,26 +8,26 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..postgres.driver import sql
-from ..scout import contract
-from ..scout.row_images import digest
-from .engine.batches import Batches, Done
-from .engine.cursors import Blocks, Keys, Keyset, indexed
-from .engine.event_closure import Batch, Closure
-from .engine.job import SCAN_SECONDS, closed
-from .engine.selection import sale
+from ...postgres.driver import sql
+from ...scout import contract
+from ...scout.row_images import digest
+from ..engine.batches import Batches, Done
+from ..engine.cursors import Blocks, Keys, Keyset, indexed
+from ..engine.event_closure import Batch, Closure
+from ..engine.job import SCAN_SECONDS, closed
+from ..engine.selection import sale
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
-    from ..core.progress import Progress
-    from ..ledger.runs import Run
-    from ..postgres.session import Row, Session
-    from ..scout.row_images import Tables
-    from .engine.batches import Options
-    from .engine.cursors import Cursor, Span
-    from .engine.selection import Selection
+    from ...core.progress import Progress
+    from ...ledger.runs import Run
+    from ...postgres.session import Row, Session
+    from ...scout.row_images import Tables
+    from ..engine.batches import Options
+    from ..engine.cursors import Cursor, Span
+    from ..engine.selection import Selection
 
 #: Rows a second that were measured; with silver each event takes its lines and their indexes along.
 PLAIN_RATE: t.Final = 60_000

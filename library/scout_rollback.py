@@ -1,0 +1,268 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rolling back to a captured release as an Ansible module."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: scout_rollback
+short_description: Roll the schemas of a Scout pipeline back to a captured release
+version_added: 0.1.0
+description:
+  - Rolls back to a capture of M(scout.recovery.scout_capture). What the release did not have is dropped, what is missing is
+    created, what differs is altered in place where PostgreSQL can do that, and otherwise recreated with everything that depends
+    on it. All of it is one transaction, which commits only if the catalog then matches the capture.
+  - The state before is captured in the same transaction, with all data that is dropped, so that M(scout.recovery.scout_undo)
+    undoes it. Data that could not be saved, and what would be recreated without its data, is named and refused unless
+    O(allow_lossy=true).
+  - Jobs that a pause disables stay disabled, and the pause re-enables them as they were captured.
+options:
+  release:
+    description:
+      - The name of the release; required unless O(capture_id), O(release_file), O(drop_function) or O(drop_column) say
+        what is meant; the latter two take the latest capture.
+    type: str
+  capture_id:
+    description: The very capture to roll back to, as results of captures name it; one that was superseded, for example.
+    type: str
+  release_file:
+    description: The file to take the capture from instead of the ledger.
+    type: path
+  allow_lossy:
+    description: Roll back even where that loses data that cannot be saved, or recreates without its data what had data.
+    type: bool
+    default: false
+  drop_function:
+    description:
+      - Roll back this function alone, as C(schema.function(types)), and what depends on it. It gets the definition that was
+        captured; one that was not there then is dropped. Where only other signatures exist they are named.
+    type: str
+  drop_column:
+    description: The same for a column, as C(schema.table.column). Its data is saved before it is dropped.
+    type: str
+  down_scripts:
+    description:
+      - Files of SQL that run instead of the planned statements, in this order and in the same transaction, which commits only if
+        the catalog then matches the capture. They cannot end the transaction.
+    type: list
+    elements: path
+    default: []
+  max_rows:
+    description: Refuse to save more rows of data than this.
+    type: int
+    default: 100000
+  plan_file:
+    description:
+      - In check mode, where to write the plan. Otherwise the plan to apply; refused, naming what differs, when the database has
+        drifted since.
+    type: path
+  look:
+    description: In check mode, refuse what would be refused, and rehearse, rather than write a plan.
+    type: bool
+    default: false
+  require_pause:
+    description: Refuse to roll back unless ingestion is paused and nothing else loads silver.
+    type: bool
+    default: false
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.going
+  - scout.recovery.attributes
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
+EXAMPLES = r"""
+- name: Roll back to the release before
+  scout.recovery.scout_rollback:
+    dsn: "{{ scout_dsn }}"
+    release: v5.2.1
+    require_pause: true
+
+- name: Roll back one function alone
+  scout.recovery.scout_rollback:
+    dsn: "{{ scout_dsn }}"
+    release: v5.2.1
+    drop_function: scout.load_silver_from_bronze(integer)
+"""
+
+RETURN = r"""
+run_id:
+  description: The run in the ledger; null when nothing was done.
+  returned: success
+  type: str
+release:
+  description: The name of the release.
+  returned: success
+  type: str
+capture_id:
+  description: The capture that is rolled back to.
+  returned: success
+  type: str
+digest:
+  description: SHA-256 of all definitions.
+  returned: success
+  type: str
+captured_at:
+  description: When it was captured, by the clock of the database.
+  returned: success
+  type: str
+git_commit:
+  description: The commit of the application, or null.
+  returned: success
+  type: str
+objects:
+  description: How many objects are changed.
+  returned: success
+  type: int
+steps:
+  description:
+    - The steps of the rollback in order, each with does, key, statements, the strongest lock as pg_locks calls it, and hazard.
+      The hazard is none, blocks writes, rewrites, or loses data.
+  returned: success
+  type: list
+  elements: dict
+step_count:
+  description: How many steps there are.
+  returned: success
+  type: int
+lock:
+  description: The strongest lock of all steps.
+  returned: success
+  type: str
+hazard:
+  description: The worst hazard of all steps.
+  returned: success
+  type: str
+loses:
+  description: What is dropped with data that cannot be saved.
+  returned: success
+  type: list
+  elements: str
+goal:
+  description: What is rolled back to, for a person; the name of a release, or the state before a run.
+  returned: success
+  type: str
+empty:
+  description: What would be recreated without its data.
+  returned: success
+  type: list
+  elements: str
+newer:
+  description:
+    - What is dropped although neither this capture nor a later one has it; somebody created it since. Its data is saved like
+      any that is dropped.
+  returned: success
+  type: list
+  elements: str
+impossible:
+  description: What cannot be rolled back.
+  returned: success
+  type: list
+  elements: str
+saved:
+  description: Each table of which data is saved before it is dropped, with relation and columns; with rows and digest once it was.
+  returned: success
+  type: list
+  elements: dict
+filled:
+  description: What is restored with saved data; each table with columns and rows once it was.
+  returned: success
+  type: list
+  elements: raw
+before:
+  description: The capture of the state before, by release, capture_id and digest; null where nothing was done.
+  returned: success
+  type: dict
+undo:
+  description: The run to give to M(scout.recovery.scout_undo); null where nothing was done.
+  returned: success
+  type: str
+held:
+  description: Jobs that were re-enabled and that a pause keeps disabled until it ends.
+  returned: success
+  type: list
+  elements: str
+attempts:
+  description: How many attempts yielded to other sessions' locks.
+  returned: success
+  type: int
+seconds:
+  description: How long the transaction lasted.
+  returned: success
+  type: float
+rehearsal:
+  description:
+    - Whether the rollback was rehearsed, done, with reason where it could not be, undo with what prevents undoing it, and seconds.
+    - Null where it was not wanted.
+  returned: success
+  type: dict
+only:
+  description: The key of the one object that was meant; null where all were.
+  returned: success
+  type: str
+down_scripts:
+  description: The files that ran instead of the planned statements.
+  returned: success
+  type: list
+  elements: str
+plan:
+  description: What tells this plan from every other.
+  returned: success
+  type: dict
+plan_file:
+  description: Where the plan was written, or null.
+  returned: success
+  type: str
+effects:
+  description: What the run kept, as the ledger has it.
+  returned: success
+  type: dict
+summary:
+  description: One line for a person.
+  returned: success
+  type: str
+"""
+
+import typing as t
+
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.release.restore import command, request
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    **request.RESTORE_SPEC,
+    **command.GOING_SPEC,
+    "release": {"type": "str"},
+    "release_file": {"type": "path"},
+    "max_rows": {"type": "int", "default": 100_000},
+    "plan_file": {"type": "path"},
+    "look": {"type": "bool", "default": False},
+    "require_pause": {"type": "bool", "default": False},
+    "jobs": {"type": "list", "elements": "str"},
+}
+
+RULES: dict[str, t.Any] = {"mutually_exclusive": [["drop_function", "drop_column"]]}
+
+
+def run(call: Call, params: Params) -> Result:
+    """Rolls back to the release."""
+    return command.roll_back(call, params)
+
+
+def main() -> None:
+    """Executed on a target."""
+    execute(SPEC, run, **RULES)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands for evidence, from options to a result: take a snapshot, and verify what was taken."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import typing as t
+from pathlib import Path
+
+from ..core import redaction
+from ..core.errors import BadInput, NotConverged
+from ..core.text import count, in_words
+from ..invoke import check_options, known_secrets
+from ..postgres.times import window_of
+from . import archive, collect
+from . import verify as verification
+
+if t.TYPE_CHECKING:
+    from ..invoke import Call, Params, Result, WithoutSession
+
+DIGEST: t.Final = re.compile(r"[0-9a-f]{64}")
+
+
+def snapshot(call: Call, params: Params) -> Result:
+    """A snapshot of the database in a folder of its own: folder, files, manifest's SHA-256, number in the chain, and seconds.
+
+    In check mode names what would be kept and writes nothing. Raises BadInput for options that cannot be used or a folder
+    that cannot be written; a section that cannot be read is a warning.
+    """
+    wanted = _wanted(call, params)
+    redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
+    result: Result = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
+    if call.check:
+        would = collect.collect(call.session, archive.Exhibits(redactor, None), wanted, call.progress, check=True)
+        names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
+        told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
+        return {**result, **told, "warnings": _warnings(would)}
+    base = Path(params["folder"]).expanduser().absolute()
+    try:
+        return result | _kept(call, params, wanted, base, redactor)
+    except OSError as e:
+        raise BadInput(
+            f"could not write evidence to {base}",
+            said=e.strerror or str(e),
+            next_step="give a writable evidence_folder with enough space",
+        ) from e
+
+
+def _kept(call: Call, params: Params, wanted: collect.Wanted, base: Path, redactor: redaction.Redactor) -> Result:
+    """Writes it; raises OSError where that cannot be done."""
+    with archive.opened(base, redactor) as made:
+        kept = collect.collect(call.session, made, wanted, call.progress, check=False)
+        # Who took it is no customer, also with an address.
+        actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
+        done = made.finish(base, redactor.value(_about(call, params, wanted, kept)) | {"actor": actor})
+    whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
+    more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
+    return {
+        "folder": str(done.folder),
+        "files": made.files,
+        "manifest_sha256": done.manifest_sha256,
+        "number": done.number,
+        "absent": kept.absent,
+        "seconds": kept.seconds,
+        "warnings": _warnings(kept),
+        "summary": f"kept {len(made.files)} files{more} in {done.folder} ({in_words(kept.seconds)})",
+    }
+
+
+def _about(call: Call, params: Params, wanted: collect.Wanted, kept: collect.Kept) -> dict[str, t.Any]:
+    """What the manifest says of the snapshot."""
+    return {
+        "incident": call.incident,
+        "actor": call.controller.actor,
+        "database": call.session.facts.database,
+        "server": call.session.where,
+        "taken_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        "seconds": kept.seconds,
+        "window": {"start": wanted.start.isoformat(), "end": wanted.end.isoformat()},
+        "masked": params["mask"],
+        "problems": kept.problems,
+        "absent": kept.absent,
+    }
+
+
+def _wanted(call: Call, params: Params) -> collect.Wanted:
+    if not 0 <= params["sample_rows"] <= 10_000:
+        raise BadInput(
+            f"sample_rows {params['sample_rows']} is not usable", next_step="give sample_rows from 0 to 10000"
+        )
+    if unknown := sorted(set(params["full"]) - set(collect.whole())):
+        raise BadInput(
+            f"full {', '.join(unknown)[:80]!r} cannot be exported",
+            next_step=f"choose among {', '.join(collect.whole())}",
+        )
+    window = window_of(call.session, params, clock="ingested_at")
+    end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
+    # What is wrong began before somebody saw it.
+    usual = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
+    return collect.Wanted(
+        incident=call.incident,
+        budget_seconds=params["budget_seconds"],
+        start=window.start or min(usual, call.opened_at or usual),
+        end=end,
+        sample_rows=params["sample_rows"],
+        health=params["health"],
+        full=tuple(dict.fromkeys(params["full"])),
+        full_seconds=params["full_seconds"],
+    )
+
+
+def _warnings(kept: collect.Kept) -> list[str]:
+    return [f"evidence without {name}: {why}" for name, why in kept.problems.items()]
+
+
+def verify(call: WithoutSession, params: Params) -> Result:
+    """Whether the evidence in a folder is as it was written: its folders, the last manifest of each incident, and problems.
+
+    Raises NotConverged, with all of them in its result, where there are problems, and BadInput for a digest that is none.
+    """
+    check_options(params)
+    last = params["manifest_sha256"]
+    if last and not DIGEST.fullmatch(last):
+        raise BadInput(
+            f"manifest_sha256 {last[:80]!r} is not a SHA-256",
+            next_step="give the 64 hexadecimal digits, in lower case",
+        )
+    folder = Path(params["folder"]).expanduser().absolute()
+    report = verification.verify(folder, call.progress.checkpoint)
+    if last and last not in report.last.values():
+        report.wrong(folder.name, f"is missing the last manifest of its incident: {last}")
+    looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"
+    found: Result = {
+        "changed": False,
+        "folders": report.folders,
+        "last": report.last,
+        "problems": [{"folder": p.folder, "file": p.file, "problem": p.problem} for p in report.problems],
+    }
+    if report.problems:
+        raise NotConverged(
+            f"evidence was altered ({count(len(report.problems), 'problem')} in {looked})",
+            on=str(folder),
+            said="; ".join(map(str, report.problems)),
+            next_step="keep this folder as it is, and look for a copy of it; each problem is in the result",
+            result=found,
+        )
+    chains = ", and the chain of each incident" if report.chained else "; a single folder shows no chain"
+    return {**found, "summary": f"{looked} are unaltered{chains}"}

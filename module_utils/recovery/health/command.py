@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands that say how the pipeline is, from options to a result: assess, the dashboard's queries, metrics."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import typing as t
+
+from ..core.errors import BadInput
+from ..core.text import count, in_words
+from ..postgres.failures import attempting
+from . import assessment, dashboard, facts, prometheus, thresholds
+
+if t.TYPE_CHECKING:
+    from ..invoke import Call, Params, Result, WithoutSession
+
+#: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
+SILENT_READS: t.Final = {
+    "pause": "whether a pause is in force is unknown",
+    "head": 'skipped check "what blocks the ETL"',
+    "suspects": 'skipped check "malformed events"',
+    "repeats": 'skipped check "duplicate transaction_id within one batch"',
+    "drift": 'skipped check "what changed since the last release was captured"',
+    "older": 'skipped check "older violations"',
+}
+
+#: Least and most of what may be asked of the dashboard. The report of quality divides by its hours.
+BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
+
+
+def assess(call: Call, params: Params) -> Result:
+    """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
+
+    Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
+    """
+    began = time.monotonic()
+    figures = thresholds.chosen(params["thresholds"])
+    if not 1 <= params["alert_hours"] <= 24 * 366:
+        raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
+    found = facts.read(
+        call.session,
+        call.look(params["ledger"]),
+        budget_seconds=params["budget_seconds"],
+        stuck_after_seconds=params["stuck_after_seconds"],
+        alert_hours=params["alert_hours"],
+        jobs=params["jobs"],
+    )
+    report = assessment.assess(found, figures)
+    return {
+        "changed": False,
+        "verdict": report.verdict,
+        "verdict_when_running": report.verdict_when_running,
+        "indicators": [indicator.as_dict() for indicator in report.indicators],
+        "diagnoses": [diagnosis.as_dict() for diagnosis in report.diagnoses],
+        "needs_reset": list(report.needs_reset),
+        "blockers": list(report.blockers),
+        "ingestion": _ingestion(found),
+        "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
+        "unread": sorted(found.problems),
+        "seconds": round(time.monotonic() - began, 3),
+        "summary": _summary(report, found),
+        "warnings": [
+            f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems
+        ],
+    }
+
+
+def _ingestion(found: facts.Facts) -> Result:
+    """How ingestion is, and since when it is paused by whom."""
+    pause = found.pause
+    return {
+        "state": found.ingestion or "unknown",
+        "paused_since": pause.paused_at.isoformat() if pause else None,
+        "paused_for_seconds": round(pause.seconds, 1) if pause else None,
+        "paused_by": pause.actor if pause else None,
+        "incident": pause.incident if pause else None,
+        "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
+    }
+
+
+def _summary(report: assessment.Report, found: facts.Facts) -> str:
+    text = report.verdict
+    if found.pause and report.verdict == "paused":
+        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
+    for status in ("fail", "warn"):
+        named = [
+            f"{i.name} {assessment.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status
+        ]
+        if named:
+            return f"{text}: {', '.join(named)}"
+    return text
+
+
+def answer_queries(call: Call, params: Params) -> Result:
+    """The runbook's dashboard queries with what each answered, when they were asked, and the verdict on the pipeline.
+
+    Raises BadInput for thresholds, hours or rows that cannot be used; a query that fails is part of the result.
+    """
+    figures = thresholds.chosen(params["thresholds"])
+    for name, (least, most) in BOUNDS.items():
+        if not least <= params[name] <= most:
+            raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
+    with attempting("could not run the dashboard queries", on=call.session.where):
+        made = dashboard.read(
+            call.session,
+            call.look(params["ledger"]),
+            hours=params["hours"],
+            rows=params["rows"],
+            query_seconds=params["query_seconds"],
+            stuck_after_seconds=params["stuck_after_seconds"],
+            jobs=params["jobs"],
+            thresholds=figures,
+        )
+    failed = [answer.query.name for answer in made.answers if answer.error]
+    summary = f"{len(made.answers) - len(failed)} of {len(made.answers)} dashboard queries answered"
+    return {
+        "changed": False,
+        "queries": made.as_dicts(),
+        "asked_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "verdict": made.verdict,
+        "summary": summary + (f", not {', '.join(failed)}" if failed else ""),
+    }
+
+
+def export_metrics(_call: WithoutSession, params: Params) -> Result:
+    """An assessment written as Prometheus metrics: the file, and how many samples are in it.
+
+    Raises BadInput for `keep_seconds` that cannot be used, or a file that cannot be written.
+    """
+    name = params["metrics_file"]
+    if not params["keep_seconds"] > 0:
+        raise BadInput(f"keep_seconds {params['keep_seconds']:g} is not usable", next_step="give more than 0 seconds")
+    samples = prometheus.save(name, params["pipeline"], params["assessment"], keep_seconds=params["keep_seconds"])
+    summary = f"{count(samples, 'sample')} in {name}"
+    return {"changed": False, "metrics_file": name, "samples": samples, "summary": summary}

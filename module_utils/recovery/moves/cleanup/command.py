@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that cleans silver, from options to a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...core.errors import SystemicFailure
+from ...core.text import in_words
+from ...postgres.failures import attempting
+from ...scout import row_images
+from ..engine import job as engine_job
+from . import findings, mover, scan
+
+if t.TYPE_CHECKING:
+    from ...invoke import Call, Params, Result
+    from ...scout.row_images import Tables
+    from ..quarantine.mover import Whole
+
+#: Options that say what is wrong and where it is looked for.
+CLEANUP_SPEC: dict[str, dict[str, t.Any]] = {
+    "rules": {"type": "list", "elements": "dict"},
+    "only": {"type": "list", "elements": "str"},
+    "source_event": {"type": "str", "choices": list(mover.SOURCE_EVENT), "default": "quarantine"},
+    "max_share": {"type": "float", "default": 0.05},
+    "samples": {"type": "int", "default": 5},
+    "window_start": {"type": "str"},
+    "window_end": {"type": "str"},
+    "time_zone": {"type": "str"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """What is wanted, and what violates it."""
+
+    tables: Tables
+    wanted: mover.CleanupSelection
+    report: findings.Report
+
+
+def cleanup(call: Call, params: Params) -> Result:
+    """What violates the rules moved with its images: the report, rows moved by table and by rule, gold days, the run and its plan.
+
+    Raises SystemicFailure where a rule is violated by more than `max_share`, BadInput for rules that cannot be used or more than
+    `max_rows`, NotConverged where a plan no longer fits or `require_pause` finds ingestion running, and LeaseHeld.
+    """
+    options = engine_job.options(params)
+    job = engine_job.MoveJob(call, params, "cleanup", CLEANUP_SPEC)
+    seen = _look(call, job)
+    result = _found(seen)
+    if job.applied:
+        return result | job.nothing("") | {"rules": mover.by_rule(seen.report, {})}
+    _refuse_systemic(call, seen, result)
+    whole = _whole(call, seen) if call.check or job.plan else None
+    rows, noun = mover.size(seen.report, whole)
+    if call.check and whole:
+        engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
+        for line in seen.report.lines() if seen.report.violated else ():
+            call.progress.say(line)
+        return result | _planned(job, seen, whole)
+    if whole and not job.interrupted:
+        job.refuse_drift(whole)
+    if not (rows or job.interrupted):
+        rules = mover.by_rule(seen.report, {})
+        return result | job.nothing(mover.told("moved", {"moved": {}}, rules)) | {"rules": rules}
+    engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
+    with job.operation({"selection": seen.wanted.as_dict()}) as run:
+        document = {"incident": call.incident, "actor": call.controller.actor}
+        work = mover.Cleanup(call.session, run, seen.tables, seen.wanted, call.progress, document)
+        batches = work.go(options, rows)
+    done = job.done(run, batches, verb="moved")
+    rules = mover.by_rule(seen.report, run.effects.get("rules") or {})
+    told = f"{mover.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
+    return result | done | {"rules": rules, "summary": told}
+
+
+def _look(call: Call, job: engine_job.MoveJob) -> _Look:
+    """Scans silver for what violates the rules."""
+    session = call.session
+    with engine_job.reading(session, "could not read the selection"):
+        tables = row_images.read(session)
+        wanted = _wanted(call, job)
+    scan.check(session, wanted.rules)
+    samples, max_share = job.asked["samples"], job.asked["max_share"]
+    return _Look(tables, wanted, scan.scan(session, wanted.rules, wanted.scope, samples=samples, max_share=max_share))
+
+
+def _wanted(call: Call, job: engine_job.MoveJob) -> mover.CleanupSelection:
+    """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
+    if job.interrupted:
+        return mover.CleanupSelection.from_dict(job.interrupted["parameters"]["selection"])
+    if job.plan:
+        return mover.CleanupSelection.from_dict(job.plan.selection)
+    asked = mover.ask(call.session, job.asked)
+    return asked if call.check else mover.frozen(call.session, asked)
+
+
+def _refuse_systemic(call: Call, seen: _Look, result: Result) -> None:
+    try:
+        scan.refuse_systemic(call.session, seen.report)
+    except SystemicFailure as e:
+        e.result = {**result, **e.result}
+        raise
+
+
+def _whole(call: Call, seen: _Look) -> Whole:
+    """All that would move, by table."""
+    with (
+        attempting("could not read what would move", on=call.session.where),
+        call.session.read(statement_timeout_seconds=engine_job.SCAN_SECONDS),
+    ):
+        return mover.whole(call.session, seen.tables, seen.wanted)
+
+
+def _found(seen: _Look) -> Result:
+    """What does not depend on whether anything moves."""
+    report = seen.report
+    return {
+        "window": seen.wanted.window.as_dict(),
+        "range": dict(zip(("first", "last"), report.moving.window, strict=True)),
+        "report": report.as_dict(),
+        "rules": mover.by_rule(report),
+        "warnings": [findings.line(finding) for finding in report.violated if not finding.rule.moves],
+    }
+
+
+def _planned(job: engine_job.MoveJob, seen: _Look, whole: Whole) -> Result:
+    """The result of a check."""
+    planned = job.planned(seen.wanted.as_dict(), whole, verb="would move")
+    rules = mover.by_rule(seen.report)
+    told = mover.told("would move", planned, rules)
+    if planned["changed"]:
+        told += f", in about {in_words(planned['plan']['estimated_seconds'])}"
+    if planned["plan_file"]:
+        told += f"; the plan is in {planned['plan_file']}"
+    return planned | {"range": whole.range, "rules": rules, "summary": told}

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that redrives dead letters, from options to a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...core.errors import SystemicFailure
+from ...core.text import count, in_words
+from ...scout import cron_jobs, event_queue, row_images
+from ..engine import job as engine_job
+from . import letters, merge_patch, preview
+from . import run as redrive_run
+
+if t.TYPE_CHECKING:
+    from ...invoke import Call, Params, Result
+    from ...scout.row_images import Tables
+
+#: Options that say which dead letters are meant, how fast, and what is repaired.
+REDRIVE_SPEC: dict[str, dict[str, t.Any]] = {
+    "of_incident": {"type": "str"},
+    "run_id": {"type": "str"},
+    "error_codes": {"type": "list", "elements": "str"},
+    "rules": {"type": "list", "elements": "str"},
+    "failed_from": {"type": "str"},
+    "failed_to": {"type": "str"},
+    "time_zone": {"type": "str"},
+    "dlq_ids": {"type": "list", "elements": "str"},
+    "event_ids": {"type": "list", "elements": "str"},
+    "canary_rows": {"type": "int", "default": 10},
+    "rate_per_second": {"type": "float", "default": 500.0},
+    "max_failures": {"type": "int", "default": 0},
+    "max_replays": {"type": "int", "default": 3},
+    "repair": {"type": "dict"},
+    "repairs": {"type": "dict"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """How fast, and what is repaired."""
+
+    pace: redrive_run.Pace
+    repairs: merge_patch.Repairs
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """Which dead letters are meant, how many are to be tried, and what that would come to where it is asked."""
+
+    tables: Tables
+    wanted: letters.DeadLetterSelection
+    extent: preview.Extent
+    survey: preview.Survey | None
+    left_alone: dict[str, t.Any]
+    not_found: dict[str, t.Any]
+    timezone: str
+
+
+def redrive(call: Call, params: Params) -> Result:
+    """The selected dead letters taken through the ETL again: how many went, were there already, failed again or are parked.
+
+    Raises BadInput for options that cannot be used or more than `max_rows`, SystemicFailure where more fail than `max_failures`,
+    NotConverged where a plan no longer fits or `require_pause` finds ingestion running, and LeaseHeld; what was committed stays.
+    """
+    options = engine_job.options(params)
+    _how(params)
+    job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
+    how = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
+    seen = _look(call, params, job, how)
+    extent, survey = seen.extent, seen.survey
+    result = _found(seen, how)
+    if not call.check and (job.applied or not (extent.entries or job.interrupted)):
+        return result | job.nothing(_nothing(extent))
+    if survey and not (call.check or job.interrupted):
+        job.refuse_drift(survey)
+    engine_job.refuse_too_many(extent.entries, params, where=call.session.where, noun="dead letter")
+    if call.check and survey:
+        return _planned(result, job, seen.wanted, survey)
+    return _redriven(call, job, seen, how, options, result)
+
+
+def _how(params: Params) -> _How:
+    """Refuses what cannot be used."""
+    pace = redrive_run.Pace(
+        *(params[name] for name in ("canary_rows", "rate_per_second", "max_failures", "max_replays"))
+    )
+    redrive_run.refuse_unusable(pace)
+    return _How(pace, merge_patch.repairs(params))
+
+
+def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Look:
+    """Reads what is meant: by a plan, by an interrupted run, or by the options."""
+    session = call.session
+    with engine_job.reading(session, "could not read the dead letters"):
+        tables = row_images.read(session)
+        kept = (
+            job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
+        )
+        wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
+        values = {**wanted.values, "max_replays": how.pace.max_replays}
+        extent = preview.extent(session, wanted, values)
+        left_alone = preview.left_alone(session, wanted, values, extent)
+        not_found = letters.not_found(session, wanted)
+        survey = None
+        if call.check or job.plan:
+            rate = how.pace.rate_per_second
+            survey = preview.survey(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
+        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
+    return _Look(tables, wanted, extent, survey, left_alone, not_found, timezone)
+
+
+def _found(seen: _Look, how: _How) -> Result:
+    """What does not depend on whether anything is redriven."""
+    extent = seen.extent
+    return {
+        "redriven": 0,
+        "already_there": 0,
+        "failures": [],
+        "parked": extent.parked,
+        **seen.left_alone,
+        "rebuilt": seen.survey.rebuilt if seen.survey else [],
+        "window": seen.wanted.window.as_dict(),
+        "range": extent.range,
+        "not_found": seen.not_found,
+        "warnings": _warnings(seen.not_found, extent, how.pace.max_replays),
+    }
+
+
+def _redriven(
+    call: Call, job: engine_job.MoveJob, seen: _Look, how: _How, options: engine_job.Options, result: Result
+) -> Result:
+    """Redrives as a run of the ledger."""
+    extent = seen.extent
+    with job.operation({"selection": seen.wanted.as_dict()}) as run:
+        work = redrive_run.Redrive(
+            call.session, run, seen.tables, seen.wanted, how.repairs, how.pace, call.progress, timezone=seen.timezone
+        )
+        try:
+            ramp = work.go(options, extent.entries)
+        except SystemicFailure as e:
+            e.result = {**result, **e.result}
+            raise
+    done = job.done(run, ramp, verb="redrove")
+    effects = {"redriven": 0, "already_there": 0, "failed": 0, **done["effects"]}
+    return result | done | work.outcome() | {
+        "effects": effects,
+        "summary": _summary(effects, extent, done["batches"]["seconds"]),
+        "diff": {"before": {"unresolved": extent.entries}, "after": {"unresolved": effects["failed"]}},
+    }  # fmt: skip
+
+
+def _planned(
+    result: Result, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
+) -> Result:
+    """The result of a check."""
+    planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
+    extent = survey.extent
+    if job.applied:
+        return planned
+    redriven = extent.entries - survey.already_there
+    planned |= {"redriven": redriven, "already_there": survey.already_there}
+    if not extent.entries:
+        return planned | {"summary": _nothing(extent)}
+    text = f"would redrive {count(redriven, 'event')}"
+    if survey.already_there:
+        text += f", resolve {survey.already_there:,} that are in bronze already"
+    if survey.suspects:
+        text += f"; {count(len(survey.suspects), 'event')} would fail again"
+    text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}"
+    return planned | {"summary": text + (f"; the plan is in {planned['plan_file']}" if planned["plan_file"] else "")}
+
+
+def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) -> str:
+    text = f"redrove {count(effects['redriven'], 'event')}"
+    if effects["already_there"]:
+        text += f", {effects['already_there']:,} already there"
+    if effects["failed"]:
+        text += f", {effects['failed']:,} failed again"
+    return f"{text} ({in_words(seconds)}){_left(extent)}"
+
+
+def _nothing(extent: preview.Extent) -> str:
+    return f"no unresolved dead letter matches{_left(extent)}"
+
+
+def _left(extent: preview.Extent) -> str:
+    parts = [f"{extent.parked:,} parked"] if extent.parked else []
+    parts += [f"{extent.not_rebuildable:,} not rebuildable"] if extent.not_rebuildable else []
+    return f"; left alone: {', '.join(parts)}" if parts else ""
+
+
+def _warnings(not_found: dict[str, t.Any], extent: preview.Extent, max_replays: int) -> list[str]:
+    made: list[str] = []
+    if not_found["count"]:
+        made.append(f"{count(not_found['count'], 'given id')} not of an unresolved dead letter")
+    if extent.parked:
+        anyway = f"to retry anyway: -e max_replays={(extent.most_retries or 0) + 1}"
+        made.append(f"{count(extent.parked, 'dead letter')} parked after {max_replays} attempts; {anyway}")
+    return made

@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that undoes a run, from options to a result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...core.errors import BadInput
+from ...core.text import count, in_words
+from ...core.times import to_the_minute
+from ...scout import row_images
+from ..engine import job as engine_job
+from . import run as undo_run
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...invoke import Call, Params, Result
+    from ...postgres.session import Row
+
+#: Options that say which run is meant, and what becomes of rows that have changed since.
+UNDO_SPEC: dict[str, dict[str, t.Any]] = {
+    "run_id": {"type": "str", "required": True},
+    "on_conflict": {"type": "str", "choices": ["refuse", "keep_current", "restore"], "default": "refuse"},
+}
+
+
+def undo(call: Call, params: Params, *, of_schema: Callable[[Call, Params, Row], Result]) -> Result:
+    """A run undone: its rows as they were, by table, those taken out again, conflicts, gold days, the run and its plan.
+
+    A run that changed the schema is undone by `of_schema`, from the same options and its row of the ledger. Raises BadInput
+    for a run that is not known, moved no data or is more than `max_rows`; NotConverged for rows changed since or a plan that
+    no longer fits; LeaseHeld. What a stopped undo has committed stays, and it is gone on with.
+    """
+    options = engine_job.options(params)
+    job = engine_job.MoveJob(call, params, "undo", UNDO_SPEC)
+    undone = _find(call, params["run_id"])
+    if "before_capture_id" in undone["effects"]:
+        return _of_schema(call, params, undone, of_schema)
+    with engine_job.reading(call.session, "could not read the run to undo"):
+        tables = row_images.read(call.session)
+        work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress)
+        survey = work.survey()
+    result, named = _found(undone, survey), _named(undone)
+    if undone["undone_by"] or not survey.items:
+        by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
+        return result | job.nothing(f"{named} is already undone{by}")
+    engine_job.refuse_too_many(survey.items, params, where=call.session.where, noun="item")
+    if params["look"] and not job.interrupted:
+        work.refuse(survey.conflicts, survey.conflicting)
+    if call.check:
+        return result | _planned(job, undone, survey)
+    if not job.interrupted:
+        job.refuse_drift(survey)
+    work.refuse(survey.conflicts, survey.conflicting)
+    with job.operation({"run_id": undone["run_id"]}, undoes=undone["run_id"]) as run:
+        batches = work.go(run, options, survey.items)
+    done = job.done(run, batches, verb="undid")
+    effects: Result = {"put_back": {}, "taken": {}, **run.effects}
+    came = f"{_rows(effects['put_back'])} restored ({in_words(done['batches']['seconds'])})"
+    told = {"put_back": effects["put_back"], "taken": effects["taken"], "effects": effects}
+    return result | done | told | {"summary": f"undid {named}: {came}"}
+
+
+def _find(call: Call, run_id: str) -> Row:
+    """The run's row of the ledger."""
+    with engine_job.reading(call.session, "could not read the run to undo"):
+        if not call.look().present:
+            raise BadInput(
+                f"run {run_id} is unknown",
+                on=call.session.where,
+                said="this database has no ledger scout_ops",
+                next_step="check scout_dsn: runs are kept in the database they worked on",
+            )
+        return undo_run.find(call.session, run_id)
+
+
+def _found(undone: Row, survey: undo_run.Survey) -> Result:
+    """What does not depend on whether anything is undone."""
+    return {
+        "undone": _told(undone),
+        "put_back": survey.put_back,
+        "taken": survey.taken,
+        "conflicts": [conflict.as_dict() for conflict in survey.conflicts],
+        "conflicting": survey.conflicting,
+        "warnings": [],
+    }
+
+
+def _planned(job: engine_job.MoveJob, undone: Row, survey: undo_run.Survey) -> Result:
+    """The result of a check."""
+    text = f"would undo {_named(undone)}: {_rows(survey.put_back)} would be restored"
+    if survey.conflicting:
+        text += f"; {count(survey.conflicting, 'row')} in conflict"
+    return job.planned({"run_id": undone["run_id"]}, survey, verb="would undo") | {"summary": text}
+
+
+def _of_schema(call: Call, params: Params, undone: Row, of_schema: Callable[[Call, Params, Row], Result]) -> Result:
+    """The result for a run that changed the schema."""
+    result: Result = {
+        "undone": _told(undone),
+        "put_back": {},
+        "taken": {},
+        "conflicts": [],
+        "conflicting": 0,
+        "resumed": False,
+    }
+    if undone["undone_by"]:
+        none: Result = {"changed": False, "run_id": None, "gold_days": [], "effects": {}, "warnings": []}
+        text = f"{_named(undone)} is already undone by run {undone['undone_by']}"
+        return {**result, **none, "summary": text}
+    gone = of_schema(call, params, undone)
+    verb = "would undo" if call.check else "undid"
+    return {**result, **gone, "summary": f"{verb} {_named(undone)}: {gone['summary']}"}
+
+
+def _told(undone: Row) -> dict[str, t.Any]:
+    named = ("run_id", "action", "status", "incident", "actor", "undone_by")
+    return {name: undone[name] for name in named} | {"started_at": undone["started_at"].isoformat()}
+
+
+def _named(undone: Row) -> str:
+    return f"run {undone['run_id']} ({undone['action']} of {to_the_minute(undone['started_at'])})"
+
+
+def _rows(rows: dict[str, int]) -> str:
+    """The rows that return; of what had come back from the dead letter queue, its entries."""
+    letters = rows.get("dead_letters")
+    if letters and not rows.get("events"):
+        return count(letters, "dead letter")
+    return engine_job.in_numbers(rows)

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that recovers a window, from options to a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...core.errors import BadInput
+from ...pipeline.poison_policy import Tolerance
+from ...scout import cron_jobs, event_queue, row_images
+from ..engine import job as engine_job
+from ..engine import selection
+from . import options as window_options
+from .comparison import Survey, Surveyor
+from .reconciliation import Reconciliation
+from .recovery import Recovery
+
+if t.TYPE_CHECKING:
+    from ...invoke import Call, Params, Result
+    from ...scout.row_images import Tables
+
+#: Options that say which window is meant, and what of it is rebuilt.
+WINDOW_SPEC: dict[str, dict[str, t.Any]] = {
+    "clock": {"type": "str", "choices": ["ingested_at", "event_ts"], "default": "ingested_at"},
+    "window_start": {"type": "str"},
+    "window_end": {"type": "str"},
+    "time_zone": {"type": "str"},
+    "last": {"type": "str"},
+    "mode": {"type": "str", "choices": ["missing", "all"], "default": "missing"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """Which window is meant, and how silver compares with its events."""
+
+    tables: Tables
+    wanted: selection.Selection
+    surveyor: Surveyor
+    first: Survey
+    rebuilt_by: str | None
+    account: Reconciliation
+
+
+def recover(call: Call, params: Params) -> Result:
+    """Silver of a window as its events say: what was missing or wrong, rebuilt, loaded or poison, the account, the run and its plan.
+
+    Raises BadInput for a window or limits that cannot be used or more than `max_rows`, SystemicFailure where more is poison than
+    those allow, NotConverged where a plan no longer fits, the account is not even or `require_pause` finds ingestion running,
+    and LeaseHeld; what a stopped run has committed stays, and it is gone on with.
+    """
+    options = engine_job.options(params)
+    _refuse_unusable(params)
+    job = engine_job.MoveJob(call, params, "window", WINDOW_SPEC)
+    seen = _look(call, params, job)
+    result: Result = {
+        "window": seen.wanted.window.as_dict(),
+        "mode": job.asked["mode"],
+        "plan": seen.first.as_plan(),
+        "loaded": 0,
+        "poison": [],
+    }
+    if (job.applied or seen.rebuilt_by or seen.first.clean) and not job.interrupted:
+        return result | job.nothing(_why_nothing(seen)) | {"reconciliation": seen.account.as_dict()}
+    engine_job.refuse_too_many(seen.first.todo_events, params, where=call.session.where)
+    if call.check:
+        planned = window_options.planned(job, seen.first, seen.wanted)
+        return result | planned | {"reconciliation": seen.account.as_dict()}
+    if not job.interrupted:
+        job.refuse_drift(seen.first)
+    with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
+        document = {"incident": call.incident, "actor": call.controller.actor}
+        tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
+        recovery = Recovery(call.session, run, seen.tables, seen.surveyor, tolerance, call.progress, document)
+        batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
+        return result | recovery.outcome(batches, seen.first)
+
+
+def _refuse_unusable(params: Params) -> None:
+    if params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1 or params["batch_timeout_seconds"] <= 0:
+        raise BadInput(
+            f"max_poison {params['max_poison']}, max_poison_share {params['max_poison_share']} and batch_timeout_seconds "
+            f"{params['batch_timeout_seconds']:g} are not usable together",
+            next_step="give max_poison >= 0, max_poison_share between 0 and 1, and batch_timeout_seconds > 0",
+        )
+
+
+def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
+    """Compares silver with the events of the window: of a plan, of an interrupted run, or of the options."""
+    session = call.session
+    with engine_job.reading(session, "could not read the window"):
+        tables = row_images.read(session)
+        if job.interrupted:
+            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
+        elif job.plan:
+            wanted = selection.Selection.from_dict(job.plan.selection)
+        else:
+            wanted = window_options.ask(session, params)
+        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
+        surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
+        first = surveyor.look(carry=not call.check)
+        ledger = call.look()
+        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
+        account = Reconciliation.of(session, None, surveyor, first, {})
+    return _Look(tables, wanted, surveyor, first, rebuilt, account)
+
+
+def _why_nothing(seen: _Look) -> str:
+    if seen.rebuilt_by:
+        return f"rebuilt by run {seen.rebuilt_by}, and nothing of it has changed since"
+    return window_options.healthy(seen.first)

@@ -1,0 +1,369 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands for the running pipeline, from options to a result: pause or resume, terminate sessions, drain, refresh gold."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ..core.errors import BadInput, NotConverged
+from ..core.text import count, in_words
+from ..ledger.runs import operation
+from ..postgres.failures import attempting
+from ..scout import contract, cron_jobs, sessions
+from . import drain_backlog, pause_resume, refresh_gold, terminate_sessions
+
+if t.TYPE_CHECKING:
+    from ..invoke import Call, Params, Result
+    from ..scout.sessions import Activity
+
+#: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
+CHECK_ROWS: t.Final = 20_000
+CHECK_SUSPECTS: t.Final = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class _Switched:
+    """How ingestion is after a pause or a resume, and what came of it."""
+
+    after: pause_resume.State
+    in_flight: list[dict[str, t.Any]]
+    stuck: tuple[Activity, ...]
+    result: Result
+
+
+def set_ingestion(call: Call, params: Params) -> Result:
+    """Ingestion paused or running, shown to be so: its state, each job before and after, sessions in flight, and seconds.
+
+    Raises BadInput for a job that is not there, MissingPrivilege, LeaseHeld, and NotConverged where sessions outlast
+    `drain_timeout_seconds` or a job cannot be switched.
+    """
+    began = time.monotonic()
+    pausing = params["state"] == "paused"
+    before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
+    todo = _planned_switch(call, params, before)
+    pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
+    if call.check or not (todo.changes or todo.wait_for):
+        done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {})
+    else:
+        done = _switch(call, params, before, todo)
+    seconds = time.monotonic() - began
+    return {
+        "changed": todo.changes,
+        "run_id": None,
+        **done.result,
+        **_state(before, done),
+        "warnings": [*([todo.note] if todo.note else []), *done.result.get("warnings", [])],
+        "seconds": round(seconds, 3),
+        "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
+        "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
+        "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
+    }
+
+
+def _planned_switch(call: Call, params: Params, before: pause_resume.State) -> pause_resume.Plan:
+    if params["state"] == "paused":
+        return pause_resume.plan_pause(before, leave_after_seconds=params["leave_stuck_after_seconds"])
+    only_for = (call.controller.actor, call.incident) if params["only_own"] else None
+    return pause_resume.plan_resume(before, params["jobs"], only_for, params["operation"])
+
+
+def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_resume.Plan) -> _Switched:
+    """Pauses or resumes as a run of the ledger."""
+    pausing = params["state"] == "paused"
+    ledger = call.ensure(params["ledger"]) if todo.changes else call.look(params["ledger"])
+    stuck, waited_for = todo.stuck, [a.as_dict() for a in todo.wait_for]
+    with operation(
+        ledger,
+        "pause" if pausing else "resume",
+        {"jobs": params["jobs"], "cancel_running": params["cancel_running"], "operation": params["operation"]},
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+    ) as run:
+        if pausing:
+            after, details = pause_resume.pause(
+                call.session,
+                ledger,
+                run,
+                todo,
+                names=params["jobs"],
+                drain_timeout_seconds=params["drain_timeout_seconds"],
+                cancel_running=params["cancel_running"],
+                leave_after_seconds=params["leave_stuck_after_seconds"],
+                progress=call.progress,
+            )
+            waited_for = details["waited_for"]
+            stuck = pause_resume.plan_pause(after, leave_after_seconds=params["leave_stuck_after_seconds"]).stuck
+        else:
+            after, details = pause_resume.resume(call.session, ledger, run, before, todo)
+    told = {"switch": details["switch"], "run_id": run.run_id, "warnings": ledger.warnings}
+    return _Switched(after, waited_for, stuck, told)
+
+
+def _state(before: pause_resume.State, done: _Switched) -> Result:
+    """How ingestion is now, each job with what it was before."""
+    after = done.after
+    activity = {job.jobid: job.active and not job.parked for job in after.jobs}
+    return {
+        "state": after.name,
+        "jobs": [
+            {"jobid": job.jobid, "jobname": job.jobname, "before": job.active, "after": activity.get(job.jobid)}
+            for job in before.jobs
+        ],
+        "sessions_in_flight": done.in_flight,
+        "stuck": [a.as_dict() for a in done.stuck],
+        "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
+        "paused_by": after.pause.actor if after.pause else None,
+    }
+
+
+def _planned_diff(before: pause_resume.State, todo: pause_resume.Plan, pausing: bool) -> dict[str, dict[str, str]]:
+    diff = pause_resume.diff(before, before.jobs)
+    diff["after"] |= {job.jobname: "inactive" if pausing else "active" for job in todo.jobs}
+    return diff
+
+
+def _ingestion_summary(
+    call: Call, wanted: str, before: pause_resume.State, todo: pause_resume.Plan, seconds: float
+) -> str:
+    if not todo.changes:
+        already = before.name == wanted
+        return f"ingestion already {before.name}" if already else f"ingestion left {before.name}: {todo.note}"
+    verb = "pause" if wanted == "paused" else "resume"
+    if not call.check:
+        return f"{verb}d {count(len(todo.jobs), 'job')} in {in_words(seconds)}"
+    after = f" after waiting for {count(len(todo.wait_for), 'session')}" if todo.wait_for else ""
+    return f"would {verb} {count(len(todo.jobs), 'job')}{after}"
+
+
+def terminate(call: Call, params: Params) -> Result:
+    """Stuck sessions ended, each recorded before: which and how, which were left alone and why, who waits for whom.
+
+    Raises NotConverged where one stays, or one that may not be touched blocks the pipeline; SystemicFailure above `max_sessions`;
+    MissingPrivilege; LeaseHeld.
+    """
+    session = call.session
+    with session.read():
+        there = cron_jobs.present(session)
+        counted = cron_jobs.ingestion_jobs(session, params["jobs"], required=False) if there else []
+        activities = sessions.read(session, counted)
+    sessions.require_visibility(session, activities)
+    todo = sessions.plan(
+        activities,
+        stuck_after_seconds=params["stuck_after_seconds"],
+        protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
+        we_are_superuser=session.facts.superuser,
+    )
+    done, told = list[terminate_sessions.Cleared](), {"run_id": None, "warnings": list[str]()}
+    if todo.clear and not call.check:
+        done, told = _terminated(call, params, todo, counted)
+    result = _termination(call, activities, todo, done) | told
+    if not call.check:
+        _refuse_blocking(call, params, activities, todo, result)
+    return result
+
+
+def _terminated(
+    call: Call, params: Params, todo: sessions.Plan, counted: list[cron_jobs.Job]
+) -> tuple[list[terminate_sessions.Cleared], Result]:
+    """Ends them as a run of the ledger."""
+    ledger = call.ensure(params["ledger"])
+    with operation(
+        ledger,
+        "clear",
+        {"stuck_after_seconds": params["stuck_after_seconds"]},
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+    ) as run:
+        done = terminate_sessions.clear(
+            call.session,
+            todo,
+            run,
+            counted=counted,
+            stuck_after_seconds=params["stuck_after_seconds"],
+            cancel_wait_seconds=params["cancel_wait_seconds"],
+            terminate_wait_seconds=params["terminate_wait_seconds"],
+            max_sessions=params["max_sessions"],
+            progress=call.progress,
+        )
+    return done, {"run_id": run.run_id, "warnings": ledger.warnings}
+
+
+def _termination(
+    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Cleared]
+) -> Result:
+    """What was, or would be, ended."""
+    how = {cleared.activity.identity: cleared.how for cleared in done}
+    would = call.check and bool(todo.clear)
+    return {
+        "changed": bool(todo.clear),
+        "cleared": [{**a.as_dict(), "how": how.get(a.identity)} for a in todo.clear],
+        "left": [{**a.as_dict(), "why": why} for a, why in todo.leave],
+        "waiting": [a.as_dict() for a in todo.waiting],
+        "tree": sessions.tree(activities),
+        "effects": {"cleared": len(todo.clear), "left": len(todo.leave)},
+        "summary": f"would end {count(len(todo.clear), 'stuck session')}"
+        if would
+        else terminate_sessions.summary(done, todo),
+        "diff": {
+            "before": {str(a.pid): a.describe() for a in todo.clear},
+            "after": {str(a.pid): "ended" for a in todo.clear},
+        },
+    }
+
+
+def _refuse_blocking(
+    call: Call, params: Params, activities: list[Activity], todo: sessions.Plan, result: Result
+) -> None:
+    """Raises where the pipeline waits for a stuck session that was left alone."""
+    waited_for = {pid for activity in activities for pid in activity.blocked_by}
+    blocking = [
+        f"{a.describe()}, but {why}"
+        for a, why in todo.leave
+        if a.seconds >= params["stuck_after_seconds"] and (a.holds_key or a.pid in waited_for)
+    ]
+    if blocking:
+        raise NotConverged(
+            f"left alone {count(len(blocking), 'stuck session')} that block the pipeline",
+            on=call.session.where,
+            said="; ".join(blocking),
+            next_step="ask its owner to end it, or end it yourself, then run the same command again",
+            result=result,
+        )
+
+
+def drain(call: Call, params: Params) -> Result:
+    """The backlog loaded by the pipeline's own ETL: events loaded, those set aside as poison, what was pending, and seconds.
+
+    Raises BadInput for limits that cannot be used, SystemicFailure where more is refused than those allow, NotConverged where the
+    ETL cannot go on or `require_pause` finds ingestion running, and LeaseHeld; the result has what was committed before.
+    """
+    _refuse_unusable(params)
+    session = call.session
+    with attempting("could not read the backlog", on=session.where), session.read():
+        backlog = drain_backlog.read(session)
+        looks = call.check and bool(backlog.events)
+        suspected = drain_backlog.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
+    done, told = drain_backlog.Drained(backlog.events), {"run_id": None, "warnings": list[str]()}
+    if backlog.events and not call.check:
+        done, told = _drained(call, params)
+    result: Result = {
+        **drain_backlog.outcome(done),
+        **told,
+        "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
+        "summary": drain_backlog.summary(done),
+        "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
+    }
+    return result | _foreseen(backlog, suspected) if call.check else result
+
+
+def _refuse_unusable(params: Params) -> None:
+    if params["batch_rows"] < 1 or params["max_poison"] < 0 or not 0 <= params["max_poison_share"] <= 1:
+        raise BadInput(
+            f"batch_rows {params['batch_rows']}, max_poison {params['max_poison']} and max_poison_share "
+            f"{params['max_poison_share']} are not usable together",
+            next_step="give batch_rows >= 1, max_poison >= 0 and max_poison_share between 0 and 1",
+        )
+
+
+def _drained(call: Call, params: Params) -> tuple[drain_backlog.Drained, Result]:
+    """Drains as a run of the ledger."""
+    ledger = call.ensure(params["ledger"])
+    if params["require_pause"]:
+        pause_resume.require_barrier(call.session, ledger, params["jobs"])
+    options = drain_backlog.Options(
+        target_seconds=params["target_seconds"],
+        first_batch_rows=params["batch_rows"],
+        batch_timeout_seconds=params["batch_timeout_seconds"],
+        poison=params["poison"],
+        max_poison=params["max_poison"],
+        max_poison_share=params["max_poison_share"],
+        hidden_wait_seconds=params["hidden_wait_seconds"],
+    )
+    document = {"incident": call.incident, "actor": call.controller.actor}
+    with operation(
+        ledger,
+        "drain",
+        {"poison": params["poison"]},
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+    ) as run:
+        done = drain_backlog.Drain(call.session, run, options, call.progress, document=document).drain()
+    return done, {"run_id": run.run_id, "warnings": ledger.warnings}
+
+
+def _foreseen(backlog: drain_backlog.Backlog, suspected: list[drain_backlog.Suspect]) -> Result:
+    """What differs in check mode."""
+    named = [{"event_id": s.event_id, "reason": s.reason, "sqlstate": s.sqlstate} for s in suspected]
+    result: Result = {"changed": bool(backlog.events), "suspects": named}
+    if not backlog.events:
+        return result
+    poison = f", of which {count(len(suspected), 'event')} would be quarantined" if suspected else ""
+    return result | {"summary": f"would load {count(backlog.events, 'pending event')}{poison}"}
+
+
+def refresh(call: Call, params: Params) -> Result:
+    """The gold views that are not fresh refreshed, each proved newer: what every view was, how each was refreshed, and seconds.
+
+    Raises BadInput for a view that is not there, MissingPrivilege before any is touched, LeaseHeld, and NotConverged where a
+    view cannot be refreshed; those refreshed before stay so.
+    """
+    if params["attempts"] < 1:
+        raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
+    before = _gold(call, params["views"])
+    every = params["force"] or (call.check and params["expect_changes"])
+    todo = [f.view for f in before if every or f.state != "fresh"]
+    refresh_gold.require(call.session, todo)
+    done, told = list[refresh_gold.Refreshed](), {"run_id": None, "warnings": list[str]()}
+    if todo and not call.check:
+        done, told = _refreshed(call, params, todo)
+    would = call.check and bool(todo)
+    return {
+        **refresh_gold.outcome(done),
+        **told,
+        "changed": bool(todo),
+        "effects": {"refreshed": len(todo)},
+        "views": [f.as_dict() for f in before],
+        "summary": f"would refresh {count(len(todo), 'gold view')}" if would else refresh_gold.summary(done),
+        "diff": {
+            "before": {f.view.full_name: f.state for f in before},
+            "after": {f.view.full_name: "fresh" if f.view in todo else f.state for f in before},
+        },
+    }
+
+
+def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
+    """The views that were asked for, or all."""
+    session = call.session
+    with attempting("could not read the gold views", on=session.where), session.read():
+        found = refresh_gold.read(session)
+    unknown = sorted(set(names or ()) - {f.view.name for f in found})
+    if unknown:
+        raise BadInput(
+            f"no materialized view is named {', '.join(map(repr, unknown))}",
+            on=session.where,
+            next_step=f"choose among {', '.join(f.view.name for f in found) or 'none: there is no gold view here'}",
+        )
+    return [f for f in found if not names or f.view.name in names]
+
+
+def _refreshed(
+    call: Call, params: Params, todo: list[refresh_gold.View]
+) -> tuple[list[refresh_gold.Refreshed], Result]:
+    """Refreshes as a run of the ledger."""
+    ledger = call.ensure(params["ledger"])
+    options = refresh_gold.Options(
+        params["refresh_timeout_seconds"], params["lock_timeout_seconds"], params["attempts"]
+    )
+    with operation(
+        ledger,
+        "refresh",
+        {"views": [view.name for view in todo]},
+        lease_token=params["lease_token"],
+        takeover=params["takeover"],
+    ) as run:
+        done = refresh_gold.refresh(call.session, run, todo, options, call.progress)
+    return done, {"run_id": run.run_id, "warnings": ledger.warnings}

@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that captures a release, from options to a result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import capture as capturing
+
+if t.TYPE_CHECKING:
+    from ...invoke import Call, Params, Result
+
+
+def capture(call: Call, params: Params) -> Result:
+    """A release captured: its id, digest, objects by kind, data saved with it, and what differs from the capture before.
+
+    Raises BadInput for options that cannot be used, NotConverged where the release is captured already and differs unless
+    `recapture` is set, or the schema does not hold still, and LeaseHeld.
+    """
+    want = capturing.wanted(params)
+    ledger = capturing.place(call, want, params["ledger"])
+    seen = capturing.look(call, ledger, want)
+    todo = capturing.plan(seen, want, call.session.where)
+    done: Result = {"document": seen.existing or seen.made, "run_id": None, "effects": {}}
+    if call.check and todo.capture:
+        done["document"] = seen.made
+    elif todo.changed and not call.check:
+        done = capturing.apply(call, ledger, seen, want, todo, params)
+    kept = done["document"]
+    result = capturing.described(seen, want, kept)
+    return {
+        **result,
+        "changed": todo.changed,
+        "run_id": done["run_id"],
+        "effects": done["effects"],
+        "warnings": [*ledger.warnings, *result["warnings"]],
+        "summary": capturing.summary(seen, want, todo, kept, check=call.check),
+        "diff": capturing.shown(seen, kept),
+    }

@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that sums up an operation, from the results of its steps to lines, a document and the files that were asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from pathlib import Path
+
+from ..core.errors import RecoveryError
+from ..invoke import failure
+from ..ledger.open_incident import ADHOC
+from ..postgres.session import INCIDENT
+from ..scout import contract
+from . import dashboard, drill, gate, junit, render
+from .incident import news
+from .operation import Story
+
+if t.TYPE_CHECKING:
+    from ..invoke import Params, Result
+
+#: The files that may be asked for, by their options.
+FILES: t.Final = {"result_file": render.save, "junit_file": junit.save}
+
+
+def summarize(
+    params: Params, *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
+) -> Result:
+    """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
+
+    A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
+    options that a step has refused already: what happened is still to be said.
+    """
+    with contract.using(_names(params)):
+        story = _story(params, check=check, host=host, seconds=seconds)
+        made = render.document(story)
+        if params.get("news"):
+            return {"changed": False, **news(made, story.ran)}
+        return _summary(*_saved(story, made, params, run_key))
+
+
+def _names(params: Params) -> contract.Contract:
+    """Those that were given, where they can be used."""
+    try:
+        return contract.of(params.get("contract"))
+    except RecoveryError:
+        return contract.DEFAULT
+
+
+def _story(params: Params, *, check: bool, host: str, seconds: float | None) -> Story:
+    incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else ADHOC
+    steps: dict[str, Result] = {name: result or {} for step in params["steps"] for name, result in step.items()}
+    if incident == ADHOC:
+        incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
+    left_out: dict[str, str] = params.get("left_out") or {}
+    operation, resume = params["operation"], params["resume"]
+    return Story(operation, host, incident, check, resume, steps, seconds, left_out, str(Path.cwd()))
+
+
+def _saved(story: Story, made: Result, params: Params, run_key: str) -> tuple[Story, Result]:
+    """Writes the files; one that cannot be written is a step that failed."""
+    for name, save in FILES.items():
+        if params.get(name):
+            try:
+                save(Path(params[name]), made, run_key)
+            except RecoveryError as e:
+                story = dataclasses.replace(story, steps={**story.steps, name: failure(e)})
+                made = render.document(story)
+    return story, made
+
+
+def _summary(story: Story, made: Result) -> Result:
+    result: Result = {
+        "changed": False,
+        "lines": [*_page(story), *render.lines(story)],
+        "document": made,
+        "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
+    }
+    unwritten = next((story.steps[name] for name in FILES if name in story.steps), None)
+    if unwritten is not None:
+        result.update(failed=True, msg=unwritten["msg"])
+    elif not made["ok"] and not any(step.get("failed") for step in story.ran.values()):
+        result.update(failed=True, msg=_why(made))
+    return result
+
+
+def _why(made: Result) -> str:
+    """What was not reached although no step failed."""
+    if made["error"]:
+        return f"{made['error']['attempted']}: {made['error']['said']}"
+    if made["drill"]:
+        return drill.why(made["drill"])
+    if made["outcome"] == gate.NOT_PASSED:
+        return gate.message(made["gate"] or {})
+    return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
+
+
+def _page(story: Story) -> list[str]:
+    """The dashboard, where it was asked for, and an empty line."""
+    answered = story.ran.get("dashboard", {})
+    return [*dashboard.page(answered), ""] if "queries" in answered else []
