@@ -17,7 +17,7 @@ from ..core.errors import NotConverged
 from ..core.text import count
 from ..ledger import history
 from ..ledger.open_incident import ADHOC
-from ..moves.cleanup import rules
+from ..moves.cleanup import rules, violations
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
@@ -83,7 +83,7 @@ WHERE t.processed_at >= %(start)s AND t.processed_at < %(end)s AND ({any}) ORDER
 #: Along the index on updated_at.
 BAD_LINES = """
 SELECT l.* FROM {line_items} AS l
-WHERE l.updated_at >= %(start)s AND l.updated_at < %(end)s AND (l.quantity <= 0 OR l.unit_price < 0 OR l.line_amount < 0)
+WHERE l.updated_at >= %(start)s AND l.updated_at < %(end)s AND ({any})
 ORDER BY l.updated_at DESC LIMIT %(rows)s
 """
 
@@ -197,7 +197,8 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
         any=sql.SQL(" OR ").join(sql.SQL("({})").format(_predicate(rule)) for rule in sampled),
     )
     readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
-    readers["bad_lines"] = functools.partial(streamed, query=contract.compose(BAD_LINES), **values)
+    invalid = sql.SQL(violations.INVALID_LINE + " OR " + violations.INVALID_FIGURES)
+    readers["bad_lines"] = functools.partial(streamed, query=contract.compose(BAD_LINES, any=invalid), **values)
     readers["server_log"] = functools.partial(_log, redactor=redactor)
     readers["dead_letters"] = lambda s: streamed(
         s,

@@ -10,7 +10,9 @@ import functools
 import typing as t
 
 from ..ledger.pauses import open_pause
+from ..moves.cleanup import violations
 from ..pipeline import refresh_gold
+from ..postgres.driver import sql
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
 from . import schema_drift
@@ -64,31 +66,25 @@ WITH recent AS (
     UNION SELECT transaction_id FROM {line_items} WHERE updated_at >= now() - make_interval(hours => %(hours)s)
 ),
 sales AS (
-    SELECT t.transaction_id, t.total_amount AS total, coalesce(t.discount_amount, 0) AS off, t.item_count,
-           l.gross, l.lines_off, l.invalid, l.lines,
-           t.total_amount = 'NaN' OR t.net_amount = 'NaN' OR coalesce(l.spoiled, false) AS spoiled
+    SELECT t.transaction_id, {totals}, l.gross, l.lines_off, l.invalid, {negative} AS negative, {empty} AS empty,
+           {invalid_amounts} OR l.spoiled AS spoiled, l.lines < t.item_count AS missing
     FROM recent AS r
     JOIN {transactions} AS t ON t.transaction_id = r.transaction_id
     LEFT JOIN LATERAL (
-        SELECT sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS lines_off,
-               count(*) FILTER (WHERE i.quantity <= 0 OR i.unit_price < 0) AS invalid, count(*) AS lines,
-               bool_or(i.unit_price = 'NaN' OR i.line_amount = 'NaN') AS spoiled
-        FROM {line_items} AS i WHERE i.transaction_id = r.transaction_id
+        SELECT {sums}, count(*) AS lines, bool_or({invalid_line}) AS invalid, bool_or({invalid_figures}) AS spoiled
+        FROM {line_items} AS l WHERE l.transaction_id = r.transaction_id
     ) AS l ON true
 ),
 broken AS (
-    SELECT 'NEGATIVE_TOTAL' AS alert, true AS critical, transaction_id FROM sales WHERE total < 0
+    SELECT 'NEGATIVE_TOTAL' AS alert, true AS critical, transaction_id FROM sales WHERE negative
     UNION ALL
-    SELECT 'LINE_TOTAL_MISMATCH', true, transaction_id FROM sales
-    WHERE total <> 'NaN' AND gross <> 'NaN'
-      AND least(abs(total - gross), abs(total - gross + lines_off), abs(total - gross + off),
-                abs(total - gross + lines_off + off)) > greatest(abs(total) * 0.01, 0.50)
+    SELECT 'LINE_TOTAL_MISMATCH', true, transaction_id FROM sales WHERE {mismatch}
     UNION ALL
-    SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid > 0
+    SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid
     UNION ALL
-    SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE item_count <= 0
+    SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE empty
     UNION ALL
-    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE lines < item_count
+    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE missing
     UNION ALL
     SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
 ),
@@ -99,10 +95,10 @@ FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
 
 #: What the alert views, which see one hour, no longer see, and the acceptance gate still refuses.
 OLDER = """
-SELECT count(*) FILTER (WHERE total_amount < 0) AS negative, count(*) FILTER (WHERE item_count <= 0) AS empty,
-       left(min(transaction_id), 60) AS sample
-FROM {transactions}
-WHERE (total_amount < 0 OR item_count <= 0) AND processed_at < now() - make_interval(hours => %(hours)s)
+SELECT count(*) FILTER (WHERE {negative}) AS negative, count(*) FILTER (WHERE {empty}) AS empty,
+       left(min(t.transaction_id), 60) AS sample
+FROM {transactions} AS t
+WHERE ({negative} OR {empty}) AND t.processed_at < now() - make_interval(hours => %(hours)s)
 """
 
 DEAD_LETTERS = "SELECT count(*) AS unresolved FROM {dead_letters} WHERE resolved_at IS NULL"
@@ -214,8 +210,8 @@ def read(
             _read_head(budget, found)
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
-        found.alerts = budget.read("alerts", lambda s: s.rows(contract.compose(ALERTS), hours=alert_hours)) or []
-        found.older = budget.read("older", lambda s: s.row(contract.compose(OLDER), hours=alert_hours))
+        found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
+        found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
         if more is not None:
             more(budget, found)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
@@ -223,6 +219,21 @@ def read(
                 budget.read("exclusive", lambda s: s.rows(EXCLUSIVE, schema=contract.names().schema)) or []
             )
     return found
+
+
+def of_violations(statement: t.LiteralString) -> sql.Composed:
+    """The statement with the names in force, and with what is wrong with a sale or a line where it says so."""
+    return contract.compose(
+        statement,
+        sums=sql.SQL(violations.SUMS),
+        totals=sql.SQL(violations.TOTALS),
+        negative=sql.SQL(violations.NEGATIVE_TOTAL),
+        empty=sql.SQL(violations.EMPTY_BASKET),
+        invalid_amounts=sql.SQL(violations.INVALID_AMOUNTS),
+        invalid_line=sql.SQL(violations.INVALID_LINE),
+        invalid_figures=sql.SQL(violations.INVALID_FIGURES),
+        mismatch=sql.SQL(violations.MISMATCH),
+    )
 
 
 def _read_head(budget: Budget, found: Facts) -> None:

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ..postgres.driver import errors, psycopg, sql
-from . import contract, event_queue
+from . import contract, event_queue, loadable
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,33 +23,6 @@ FROM (
     SELECT b.event_id, b.ingested_at FROM {bronze} AS b
     WHERE {pending} ORDER BY b.ingested_at, b.event_id LIMIT %(limit)s
 ) AS o
-"""
-
-#: The conversions the ETL makes of each event of a source, made read-only; raises what the first impossible one raises.
-PROBE = """
-SELECT sum(converted), coalesce(jsonb_object_agg(event_id, problem) FILTER (WHERE problem IS NOT NULL), '{{}}') AS problems
-FROM (
-    SELECT b.event_id::text AS event_id,
-           num_nonnulls(
-               (e ->> 'total_amount')::numeric(10, 2), (e ->> 'net_amount')::numeric(10, 2),
-               (e ->> 'discount_amount')::numeric(10, 2), (e ->> 'tax_amount')::numeric(10, 2),
-               (e ->> 'ts')::timestamptz, i.lines) AS converted,
-           CASE WHEN e ->> 'transaction_id' IS NULL THEN 'transaction_id is null'
-                WHEN e ->> 'store_id' IS NULL THEN 'store_id is missing'
-                WHEN coalesce(e ->> 'total_amount', e ->> 'net_amount') IS NULL
-                    THEN 'neither total_amount nor net_amount is given'
-                WHEN i.nameless > 0 THEN 'an item has no product_id' END AS problem
-    FROM {source} AS b
-    CROSS JOIN LATERAL (SELECT b.event_data AS e) AS event
-    CROSS JOIN LATERAL (
-        SELECT count(coalesce((item ->> 'qty')::int, (item ->> 'quantity')::int))
-               + count((item ->> 'unit_price')::numeric(10, 2)) + count((item ->> 'line_amount')::numeric(10, 2)) AS lines,
-               count(*) FILTER (WHERE item ->> 'product_id' IS NULL) AS nameless
-        FROM jsonb_array_elements(CASE WHEN e ? 'items' THEN e -> 'items' ELSE '[]' END) AS item
-    ) AS i
-    WHERE b.event_id = ANY(%(ids)s::uuid[])
-      AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id'
-) AS probed
 """
 
 #: Events that an error speaks of: by transaction, or by the value of a key.
@@ -117,9 +90,11 @@ def unconvertible(
 ) -> list[Suspect]:
     """The first `most` of these events that cannot be converted; `source`, a table or query with their `event_id` and
     `event_data`, may be another than bronze."""
-    probe = contract.compose(PROBE, source=source or contract.compose("{bronze}"))
+    if not ids:
+        return []
+    probe = loadable.probe(loadable.types(session), source or contract.compose("{bronze}"))
     found: list[Suspect] = []
-    stack = [ids] if ids else []
+    stack = [ids]
     while stack and len(found) < most:
         part = stack.pop()
         try:

@@ -45,6 +45,11 @@ def test_only_a_process_known_to_be_gone_is_dead() -> None:
     assert controller.holder_is_dead(row(controller.this_controller(os.getpid())), here), "left over by this process"
 
 
+def test_a_controller_is_named_by_its_host_and_process() -> None:
+    known, unknown = controller.this_controller(os.getpid()), controller.this_controller(None)
+    assert (known.name, unknown.name) == (f"{known.host}:{os.getpid()}", f"{known.host}:-")
+
+
 def test_an_operator_without_an_account_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_account() -> str:
         raise OSError("no username set in the environment")

@@ -11,6 +11,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...scout import contract
+from . import violations
 
 SEVERITIES: t.Final = ("info", "warning", "critical")
 ACTIONS: t.Final = ("quarantine", "report")
@@ -53,21 +54,6 @@ REFUSED: t.Final = {
     "\\": "a backslash is not allowed outside quotes",
 }
 
-#: Figures of sales that are no numbers. NaN is above every other number, so no comparison finds it.
-NOT_FINITE: t.Final = "('NaN', 'Infinity', '-Infinity')"
-
-ADDS_UP: t.Final = """\
-EXISTS (
-    SELECT FROM (
-        SELECT sum(i.quantity * i.unit_price) AS gross, sum(coalesce(i.discount_amount, 0)) AS lines_off,
-               coalesce(t.discount_amount, 0) AS off, t.total_amount AS total
-        FROM {line_items} AS i WHERE i.transaction_id = t.transaction_id
-    ) AS s
-    WHERE s.total NOT IN ('NaN', 'Infinity', '-Infinity') AND s.gross NOT IN ('NaN', 'Infinity', '-Infinity')
-      AND least(abs(s.total - s.gross), abs(s.total - s.gross + s.lines_off), abs(s.total - s.gross + s.off),
-                abs(s.total - s.gross + s.lines_off + s.off)) > greatest(abs(s.total) * 0.01, 0.50)
-)"""
-
 
 def aliases() -> dict[str, str]:
     """The tables a rule may judge, and the name a row has in its predicate."""
@@ -109,7 +95,7 @@ _BUILT_IN: t.Final = (
     Rule(
         "negative_total",
         "{transactions}",
-        "t.total_amount < 0",
+        violations.NEGATIVE_TOTAL,
         "critical",
         "quarantine",
         "INVALID_AMOUNTS",
@@ -118,7 +104,7 @@ _BUILT_IN: t.Final = (
     Rule(
         "empty_basket",
         "{transactions}",
-        "t.item_count <= 0 OR t.item_count IS NULL",
+        violations.EMPTY_BASKET,
         "warning",
         "quarantine",
         "INVALID_AMOUNTS",
@@ -127,8 +113,7 @@ _BUILT_IN: t.Final = (
     Rule(
         "invalid_amounts",
         "{transactions}",
-        f"t.total_amount IS NULL OR t.net_amount IS NULL OR t.total_amount IN {NOT_FINITE} OR t.net_amount IN {NOT_FINITE} "
-        f"OR t.discount_amount IN {NOT_FINITE} OR t.tax_amount IN {NOT_FINITE}",
+        violations.INVALID_AMOUNTS,
         "critical",
         "quarantine",
         "INVALID_AMOUNTS",
@@ -137,7 +122,7 @@ _BUILT_IN: t.Final = (
     Rule(
         "lines_do_not_add_up",
         "{transactions}",
-        ADDS_UP,
+        violations.LINES_DO_NOT_ADD_UP,
         "critical",
         "quarantine",
         "LINE_TOTAL_MISMATCH",
@@ -146,8 +131,7 @@ _BUILT_IN: t.Final = (
     Rule(
         "invalid_line",
         "{line_items}",
-        "l.quantity <= 0 OR l.quantity IS NULL OR l.unit_price < 0 OR l.unit_price IS NULL OR l.line_amount IS NULL "
-        f"OR l.quantity::numeric IN {NOT_FINITE} OR l.unit_price IN {NOT_FINITE} OR l.line_amount IN {NOT_FINITE}",
+        f"{violations.INVALID_LINE} OR {violations.INVALID_FIGURES}",
         "critical",
         "quarantine",
         "INVALID_LINE_ITEM",

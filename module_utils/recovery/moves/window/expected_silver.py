@@ -15,7 +15,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import sql
-from ...scout import contract
+from ...scout import contract, loadable
 from ...scout.row_images import literal, named
 from ..engine.selection import sale
 
@@ -95,52 +95,6 @@ ASSUMED: t.Final = tuple(
     [name for name, _, measured in FIELDS if not measured]
     + [f"lines.{name}" for name, _, measured in LINE_FIELDS if not measured]
 )
-
-#: What the ETL converts: keys of an event, keys of its items, and the type each becomes where the column does not say.
-CONVERTED: t.Final = (
-    ("total_amount", "numeric(10,2)"),
-    ("net_amount", "numeric(10,2)"),
-    ("discount_amount", "numeric(10,2)"),
-    ("tax_amount", "numeric(10,2)"),
-    ("ts", "timestamp with time zone"),
-)
-CONVERTED_ITEMS: t.Final = (
-    ("qty", "integer"),
-    ("quantity", "integer"),
-    ("unit_price", "numeric(10,2)"),
-    ("line_amount", "numeric(10,2)"),
-)
-
-#: Whether a text can be converted, on servers that cannot be asked (before PostgreSQL 16): narrower than what they accept.
-SHAPES: t.Final[dict[str, t.LiteralString]] = {
-    "integer": "({0} ~ '^\\s*[+-]?[0-9]{{1,9}}\\s*$')",
-    "numeric": (
-        "CASE WHEN {0} ~ '^\\s*[+-]?([0-9]{{1,20}}(\\.[0-9]{{0,20}})?|\\.[0-9]{{1,20}})\\s*$' THEN abs(({0})::numeric) < {limit}"
-        " ELSE lower({0}) = 'nan' END"
-    ),
-    "timestamp with time zone": (
-        "CASE WHEN {0} ~ '^[12][0-9]{{3}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-        "([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{{1,6}})?)?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?$'"
-        " THEN substr({0}, 9, 2)::int <= extract(day FROM make_date(substr({0}, 1, 4)::int, substr({0}, 6, 2)::int, 1)"
-        " + interval '1 month - 1 day') ELSE false END"
-    ),
-}
-
-#: An event that speaks of a transaction, in a way in which the ETL could not read it.
-MALFORMED = """
-{b}.event_type = {transaction_event} AND jsonb_typeof({b}.event_data) = 'object' AND {b}.event_data ? 'transaction_id' AND NOT coalesce(
-    {b}.event_data ->> 'transaction_id' IS NOT NULL AND {b}.event_data ->> 'store_id' IS NOT NULL
-    AND coalesce({b}.event_data ->> 'total_amount', {b}.event_data ->> 'net_amount') IS NOT NULL
-    AND {converts}
-    AND CASE WHEN NOT {b}.event_data ? 'items' THEN true
-             WHEN jsonb_typeof({b}.event_data -> 'items') <> 'array' THEN false
-             ELSE NOT EXISTS (
-                 SELECT FROM jsonb_array_elements(
-                     CASE WHEN jsonb_typeof({b}.event_data -> 'items') = 'array' THEN {b}.event_data -> 'items' ELSE '[]' END
-                 ) AS item
-                 WHERE item ->> 'product_id' IS NULL OR NOT ({items_convert})) END,
-    false)
-"""
 
 #: Transactions as the events of `fed` (sale, event_id, ingested_at, e) make them, beside what silver has, for the `sales` that
 #: are asked for: what differs by name, empty where all is as it should be.
@@ -236,30 +190,11 @@ class Model:
     @property
     def malformed(self) -> sql.Composed:
         """Whether the event `b` could not be read by the ETL; never NULL."""
-        b = sql.Identifier("b")
-        transactions = self.tables.transactions
-        keys = [
-            self._converts(sql.SQL("b.event_data ->> {}").format(literal(key)), _type(transactions, key) or kind)
-            for key, kind in CONVERTED
-        ]
-        items = [
-            self._converts(sql.SQL("item ->> {}").format(literal(key)), _type(self.tables.lines, key) or kind)
-            for key, kind in CONVERTED_ITEMS
-        ]
-        both = sql.SQL(" AND ")
-        return contract.compose(MALFORMED, b=b, converts=both.join(keys), items_convert=both.join(items))
-
-    def _converts(self, text: sql.Composable, kind: str) -> sql.Composed:
-        """Whether a text is NULL or can become this type."""
-        if self.server_version >= 160000:
-            valid = sql.SQL("pg_input_is_valid({}, {})").format(text, literal(kind))
-        else:
-            name, _, size = kind.removesuffix(")").partition("(")
-            digits, _, scale = size.partition(",")
-            limit = sql.Literal(10 ** (int(digits) - int(scale or 0)) if digits else 10**30)
-            shape = SHAPES[name if name in SHAPES else "numeric"]
-            valid = sql.SQL(shape).format(sql.SQL("({})").format(text), limit=limit)
-        return sql.SQL("({} IS NULL OR {})").format(text, valid)
+        tables = self.tables
+        known = loadable.Types(
+            *({c.name: c.type for c in table.columns} for table in (tables.transactions, tables.lines))
+        )
+        return loadable.malformed(known, self.server_version)
 
     @property
     def compared(self) -> sql.Composed:

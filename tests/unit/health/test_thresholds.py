@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each figure stands once: whatever is judged has one, and the pages, modules and roles say the same."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
+from tests import CHECKOUT
+
+GATE = (CHECKOUT / "docs" / "acceptance-gate.md").read_text()
+RUNBOOK = (CHECKOUT / "docs" / "runbook.md").read_text()
+ROW = re.compile(r"^\| `(\w+)`(?P<down>, down to)? \| (\d+) \| (\d+) \| ([\w ]+) \|$", re.MULTILINE)
+
+MODULES = ("scout_dashboard_info", "scout_gate_info", "scout_health_info", "scout_sessions", "scout_watch")
+ROLES = sorted(
+    path.parent.parent.name
+    for path in CHECKOUT.glob("roles/*/defaults/main.yml")
+    if "stuck_after_seconds | default" in path.read_text()
+)
+
+
+def test_whatever_is_judged_has_a_threshold_and_no_threshold_is_left_over() -> None:
+    assert [figure.name for figure in assessment.FIGURES] == list(thresholds.INDICATORS)
+    judged = {figure.name for figure in (*assessment.FIGURES, *checks.CHECKS)}
+    assert judged == set(thresholds.TABLE)
+    assert not thresholds.INDICATORS.keys() & thresholds.GATE.keys()
+    assert all(threshold.in_order for threshold in thresholds.TABLE.values())
+
+
+def test_a_check_of_the_name_of_an_indicator_is_judged_alike() -> None:
+    common = {check.name for check in checks.CHECKS} & {figure.name for figure in assessment.FIGURES}
+    assert "silver_staleness" in common
+    for check in checks.CHECKS:
+        if check.name in common:
+            assert check.threshold is thresholds.INDICATORS[check.name]
+
+
+def test_the_page_of_the_gate_says_these_figures() -> None:
+    said = {
+        name: thresholds.Threshold(unit, int(ok), int(fail), bool(down))
+        for name, down, ok, fail, unit in ROW.findall(GATE)
+    }
+    assert said == {
+        check.name: check.threshold for check in checks.CHECKS if (check.threshold.ok, check.threshold.fail) != (0, 0)
+    }
+
+
+def test_the_runbook_says_these_figures() -> None:
+    text = " ".join(RUNBOOK.split())
+    table = thresholds.INDICATORS
+    linking, etl = table["linking_coverage"], table["etl_duration"]
+    assert table["bronze_staleness"] == table["silver_staleness"]
+    assert (
+        f"bronze and silver at most {table['silver_staleness'].ok} minutes old, gold at most {table['gold_staleness'].ok}, "
+        f"linking above {linking.ok} %, no critical alert" in text
+    )
+    assert (
+        f"Above {table['gold_staleness'].fail} minutes, below {linking.fail} %, or above {etl.fail // 60:g} minutes per run"
+        in text
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_take_and_document_the_same_age_of_stuck_sessions(name: str) -> None:
+    module: Any = importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{name}")
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]["stuck_after_seconds"]["default"]
+    assert module.SPEC["stuck_after_seconds"]["default"] == documented == STUCK_AFTER_SECONDS
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_default_to_the_same_age(role: str) -> None:
+    [default] = re.findall(
+        r"stuck_after_seconds \| default\((\d+)\)", (CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text()
+    )
+    assert float(default) == STUCK_AFTER_SECONDS
+
+
+def test_there_are_such_roles() -> None:
+    assert {"assess", "gate", "watch"} <= set(ROLES)
