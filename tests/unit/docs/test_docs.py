@@ -249,7 +249,12 @@ def test_the_chains_of_calls_are_as_the_page_says() -> None:
 
 
 def test_where_to_change_a_thing_is_a_place_that_exists() -> None:
-    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("## Where do I change")[2].partition("\n## ")[0]
+    page = (
+        (ROOT / "docs" / "design.md")
+        .read_text(encoding="utf-8")
+        .partition("## Where do I change")[2]
+        .partition("\n## ")[0]
+    )
     rows = re.findall(r"^\| [^|]+ \| `?([\w/]+)`?[^|]*\| `([\w/.]+)` \|$", page, re.MULTILINE)
     assert len(rows) == 7
     for start, there in rows:
