@@ -19,10 +19,19 @@ export DSN ?=
 export VARIANT ?= faithful
 export EVENTS ?= 20000
 export SEED ?= 1
+# What `make check` runs of the tests, and the files that ansible-lint reads: as long as none is new, it stays content.
+QUICK := tests/unit 'tests/e2e/test_reset.py::test_left_paused_as_told_and_given_back[faithful]' \
+	tests/e2e/test_rollback.py::test_a_rollback_from_check_to_the_second_run_and_the_release_again
+PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta galaxy.yml requirements.yml ansible.cfg .ansible-lint
+# What runs beside the tests shows all it said once it has ended. The tests show theirs as they go, which make grants to
+# lines with a + alone; and it runs those for `make -n`, too.
+LIVE := $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill test lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
+.PHONY: tests quick-tests molecule-where-possible lint-code lint-playbooks lint-changed-playbooks
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill test check lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -46,15 +55,25 @@ drill: setup ## Break throwaway pipelines and recover each against the clock; AR
 	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker can be had
-	@failed=; \
-	$(MAKE) lint || failed="$$failed lint"; \
-	if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then $(MAKE) molecule || failed="$$failed molecule"; \
-	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi; \
-	[ -z "$$failed" ] || printf '\nfailed so far, see above:%s\n' "$$failed"; \
-	base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
-	echo; $(BIN)/python -m pytest -n auto --dist loadfile --basetemp "$$base/t" $(ARGS) && [ -z "$$failed" ]
+	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible
 
-lint: setup ## Check style, types, documentation and playbooks
+check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
+	@$(MAKE) -k -j3 $(SYNC) quick-tests lint-changed-playbooks lint-code
+
+tests: setup
+	$(LIVE)@base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --basetemp "$$base/t" $(ARGS)
+
+quick-tests: setup
+	$(LIVE)@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(QUICK) $(ARGS)
+
+molecule-where-possible: setup
+	@if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then exec $(BIN)/python extensions/molecule/run.py; \
+	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi
+
+lint: lint-code lint-playbooks ## Check style, types, documentation and playbooks
+
+lint-code: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
@@ -62,7 +81,16 @@ lint: setup ## Check style, types, documentation and playbooks
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
+
+lint-playbooks: setup
+	@mkdir -p .cache && touch .cache/ansible-lint.began
 	PYTHONPATH=$(CURDIR)/.collections $(BIN)/ansible-lint
+	@mv .cache/ansible-lint.began .cache/ansible-lint.passed
+
+lint-changed-playbooks: setup
+	@[ -e .cache/ansible-lint.passed ] && \
+	[ -z "$$(find $(PLAYBOOKS) -name __pycache__ -prune -o -newer .cache/ansible-lint.passed -print | head -n 1)" ] \
+	|| $(MAKE) lint-playbooks
 
 format: setup ## Rewrite the Python files in the house's style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -1,6 +1,10 @@
+import os
 import signal
+from collections import Counter
 
-from tests import warm
+import pytest
+
+from tests import CHECKOUT, warm
 
 pytest_plugins = ["tests.scout.fixtures"]
 
@@ -9,6 +13,24 @@ def pytest_configure() -> None:
     """What a shell starts in the background ignores SIGINT, and so would all that tests start, even to be interrupted."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three on two cores: a worker waits for a third of its time."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow come first, so that no worker is left alone at the end: whole playbooks, then modules, then what is pure."""
+    number = Counter(item.path for item in items)
+    floors = [CHECKOUT / "tests" / name for name in ("e2e", "integration", "scout")]
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        floor = next((at for at, folder in enumerate(floors) if item.path.is_relative_to(folder)), len(floors))
+        return floor, -number[item.path]
+
+    items.sort(key=place)
 
 
 def pytest_unconfigure() -> None:

@@ -91,7 +91,8 @@ def invoke(
     progress: Progress | None = None,
     controller_pid: int | None = None,
 ) -> dict[str, t.Any]:
-    """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure."""
+    """Opens a guarded session on a Scout database, runs a module on it, and returns its result or a failure; raises
+    nothing a module can raise."""
     action = _action(name)
     about: dict[str, t.Any] = {}
     try:

@@ -47,7 +47,7 @@ def heading(task: t.Any) -> str | None:
     if not _is_ours(task):
         return None
     text = str(task.name or task.action)
-    if PHASE.match(text):
+    if PHASE.match(text) or isinstance(task, TaskInclude):
         return text
     phase = next((name for name in _around(task) if PHASE.match(name)), None) or next(_around(task), None)
     return " | ".join(part for part in (phase, text.rpartition(" | ")[2]) if part)

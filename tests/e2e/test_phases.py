@@ -14,7 +14,7 @@ RESET = [
     "(1/11) Check options and privileges",
     "(2/11) Take the lease",
     "(3/11) Assess the pipeline",
-    "(4/11) Keep evidence",
+    "(4/11) Collect evidence",
     "(5/11) Pause ingestion",
     "(6/11) Terminate stuck sessions",
     "(7/11) Complete the pause",

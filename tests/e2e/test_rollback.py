@@ -277,7 +277,7 @@ def test_after_a_failure_it_waits_paused_and_the_same_command_goes_on(bad: Relea
     assert played.result["ingestion"] == "paused"
     assert "no such project" in played.summary
     assert "run the same command again" in played.summary
-    assert "ansible-playbook playbooks/resume_ingestion.yml gives back the jobs" in played.summary
+    assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in played.summary
     assert schema(bad.pipeline) == bad.bad
     bad.cli.tell("")
     bad.pipeline.execute(*REFUSE)

@@ -27,7 +27,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "incident_report": ({"report_folders": "x"}, "'report_folders' is not a variable"),
     "incident_update": ({"adopt": {"a": 1}}, """adopt "{'a': 1}" is not a list"""),
     "pause_ingestion": ({"drain_timeout_seconds": "soon"}, "drain_timeout_seconds 'soon' is not a number"),
-    "preflight": ({"poison": "kill"}, "value of poison must be one of: isolate, stop, got: kill"),
+    "preflight": ({"poison": "kill"}, "value of poison must be one of: quarantine, stop, got: kill"),
     "quality_cleanup": ({"source_event": "burn"}, "value of source_event must be one of: quarantine, keep, got: burn"),
     "quarantine": ({"window_clock": "noon"}, "value of window_clock must be one of: ingested_at, event_ts, got: noon"),
     "redrive": ({"canary_rows": "few"}, "canary_rows 'few' is not a whole number"),
@@ -80,7 +80,7 @@ def test_several_wrong_values_are_told_together(healthy: Pipeline, stage: Stage)
     played = stage.play("emergency_reset", None, "-i", inventory)
     assert played.rc == 2, played.text
     told = played.result["error"]["attempted"]
-    assert told.count("value of poison must be one of: isolate, stop, got: kill") == 1
+    assert told.count("value of poison must be one of: quarantine, stop, got: kill") == 1
     assert told.count("max_poison 'many' is not a whole number") == 1
     assert "refresh_gold_views" in told
     assert "lease_ttl_seconds 'long' is not a whole number" in told

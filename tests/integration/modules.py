@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,36 @@ def job_in_flight(dsn: str, jobname: str = "bronze-to-silver-etl", seconds: floa
     finally:
         timer.cancel()
         session.close()
+
+
+WAITS = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'scout-recovery/%' AND wait_event_type = 'Lock'
+"""
+
+
+@contextlib.contextmanager
+def once_waited_for(dsn: str, do: Callable[[], object], after_seconds: float = 0.0) -> Iterator[None]:
+    """Does it so long after a session of the toolkit began to wait for a lock, and not before; fails where none ever did."""
+    over, waited = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        with connect(dsn) as connection:
+            while not over.wait(0.02):
+                if connection.execute(WAITS).fetchone() is not None:
+                    waited.set()
+                    over.wait(after_seconds)
+                    do()
+                    return
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+    assert waited.is_set(), "nobody waited for it"
 
 
 #: What the documentation asks for the role of an operator.

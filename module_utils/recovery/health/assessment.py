@@ -136,7 +136,7 @@ def _linking(found: Facts) -> Measured:
         return Measured(None, "no line item in the last 24 hours")
     if row["due"]:
         return Measured(float(row["due_percent"]))
-    return Measured(float(row["percent"]), f"all lines are of the last {thresholds.LINKING_DUE_MINUTES} minutes", "ok")
+    return Measured(float(row["percent"]), f"all lines are newer than {thresholds.LINKING_DUE_MINUTES} minutes", "ok")
 
 
 def _alerts(found: Facts) -> Measured:

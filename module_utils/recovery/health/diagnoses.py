@@ -188,7 +188,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
             )
     if status.get("etl_duration") in ("warn", "fail") and not failed:
         evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
-        yield _cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is in the way", blocks=False)
+        yield _cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is blocking", blocks=False)
 
 
 def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -248,7 +248,7 @@ COMMENT ON COLUMN scout_ops.protected_data.key IS
     """
 COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, clear, drain, refresh, lease, quarantine, cleanup, redrive, undo, window, watch, capture, '
-    'restore, deploy; while an incident is open also what was only looked at: assess, gate, evidence';
+    'restore, deploy; while an incident is open also what was only checked: assess, gate, evidence';
 COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for or was adopted by, or adhoc';
 
 CREATE TABLE scout_ops.incidents (

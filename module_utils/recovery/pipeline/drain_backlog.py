@@ -305,10 +305,8 @@ class Drain:
         if error.sqlstate == "55P03":
             with self.session.read():
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            attempted += f" after {LOCK_TRIES} attempts: another session holds what the ETL must write"
-            next_step = (
-                "terminate_sessions.yml --check shows who is in the way; end it, then run the same command again"
-            )
+            attempted += f" after {LOCK_TRIES} attempts: another session locks what the ETL must write"
+            next_step = "terminate_sessions.yml --check shows who is blocking; end that session, then run the same command again"
         elif error.sqlstate == "57014":
             next_step = (
                 "find what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"

@@ -153,7 +153,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
             missing += [
-                Missing("assess", f"sight of every row of {table}", row_security.grant(session))
+                Missing("assess", f"right to see every row of {table}", row_security.grant(session))
                 for table in row_security.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
             if "restore" in actions:

@@ -197,7 +197,7 @@ def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
-    """The oldest pending events with the session that has each locked, where that can be told."""
+    """The oldest pending events with the session that locks each, where that can be told."""
     return session.rows(of_pending(HIDDEN), before=before)
 
 
@@ -226,7 +226,7 @@ def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held
 
 @contextlib.contextmanager
 def hold_back_others(session: Session, event_id: str) -> Generator[Held]:
-    """Within it the ETL takes this event first; none is wanted where another session has it, or it left the queue."""
+    """Within it the ETL loads this event first; none where another session locks it, or it left the queue."""
     row = session.row(of_pending(HOLD_BACK_OTHERS), event_id=uuid.UUID(event_id))
     yield Held(1, int(row["free"]), (event_id,), len(row["held"]))
     session.execute(contract.compose(LET_GO), ids=row["held"])

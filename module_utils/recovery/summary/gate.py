@@ -57,7 +57,7 @@ def outcome(result: Mapping[str, t.Any]) -> str:
 
 
 def parts(result: Mapping[str, t.Any]) -> dict[str, str]:
-    """The verdict, then what fails, what cannot be told and what warns, and the smoke test, each on lines of its own."""
+    """The verdict, then what fails, what is unknown and what warns, and the smoke test, each on lines of its own."""
     if not judged(result):
         return {}
     made = {"found": str(result["summary"])}

@@ -48,7 +48,7 @@ def record_of(result: Mapping[str, t.Any]) -> Result:
 
 
 def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
-    """The record with the checklist as it is now that people were told."""
+    """The record with the checklist as it is now that people were notified."""
     phases = told.get("phases")
     return result | {"phases": phases} if result.get("operation") == "incident" and phases else result
 

@@ -42,7 +42,7 @@ DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "veri
 
 
 def of_schema(result: Mapping[str, t.Any]) -> bool:
-    """Whether this is a schema that went back to a capture, or would; an undo may be that, too."""
+    """Whether this is a schema that was rolled back to a capture, or would be; an undo may be that, too."""
     return result.get("operation") == "rollback"
 
 

@@ -131,9 +131,13 @@ def test_however_it_ends_its_line_says_so(
 
 
 def test_a_line_that_takes_no_lease(ledger: Ledger, scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute("INSERT INTO scout_ops.leases (name, token, run_id, owner, expires_at) "
+                           "VALUES ('pipeline', 7, gen_random_uuid(), 'bob', now() + interval '1 hour')")  # fmt: skip
     run = runs.begin(ledger, "watch", {"every": 5})
+    assert one(scout_db, "SELECT parent_run_id FROM scout_ops.runs") is None, "nor is it part of what holds one"
     assert [row[:2] for row in rows(scout_db, LINES)] == [(run.run_id, "running")]
-    assert one(scout_db, "SELECT count(*) FROM scout_ops.leases") == 0
+    assert rows(scout_db, "SELECT owner, token FROM scout_ops.leases") == [("bob", 7)]
     runs.end(run, None)
     assert [row[1:] for row in rows(scout_db, LINES)] == [("succeeded", {}, None)]
 

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests.integration.modules import Result, call, connect, one, rows, start_ad_hoc
+from tests.integration.modules import Result, call, connect, once_waited_for, one, rows, start_ad_hoc
 from tests.integration.oracle import arrive
 from tests.integration.outcomes import dead_letters, ran, scout_tables
 
@@ -396,9 +395,8 @@ def test_somebody_who_holds_it_for_a_moment_is_waited_for(scout_db: str, what: s
     [(sale, event)] = rows(scout_db, ONE_SALE)
     with psycopg.connect(scout_db) as other:
         other.execute(HOLDS[what], {"sale": sale, "event": event})  # type: ignore[call-overload]
-        threading.Timer(1.0, other.rollback).start()
-        away = ran("scout_quarantine", scout_db, transactions=[sale], lock_timeout_seconds=0.6)
-        time.sleep(1)
+        with once_waited_for(scout_db, other.rollback, after_seconds=1.2):
+            away = ran("scout_quarantine", scout_db, transactions=[sale], lock_timeout_seconds=1.0)
     assert away["moved"]["transactions"] == 1
     ran("scout_undo", scout_db, run_id=away["run_id"])
     assert scout_tables(scout_db) == before

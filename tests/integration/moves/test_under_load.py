@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,7 +27,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     where,
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.integration.modules import Result, call, connect, one
+from tests.integration.modules import Result, call, connect, once_waited_for, one
 from tests.integration.oracle import START, arrive
 from tests.integration.outcomes import ago, ran, stamp
 
@@ -299,8 +298,8 @@ def test_what_the_etl_loads_while_a_move_begins_moves_with_its_closure(scout_db:
     [event] = arrive(scout_db, [generator.transaction(SEED, 1)])
     with psycopg.connect(scout_db, user="loader") as etl:
         etl.execute("SELECT scout.load_silver_from_bronze(2000)")
-        threading.Timer(1.0, etl.commit).start()
-        result = quarantine(scout_db, event_ids=[str(event)])
+        with once_waited_for(scout_db, etl.commit):
+            result = quarantine(scout_db, event_ids=[str(event)])
     assert result["moved"]["transactions"] == 1
     assert one(scout_db, "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id = %s", event) == 0
     assert silver_is_what_bronze_makes(scout_db) == {}

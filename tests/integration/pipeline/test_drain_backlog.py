@@ -26,7 +26,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
-from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
+from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
 from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, silver
 
 SEED = 4711
@@ -481,10 +481,8 @@ def test_a_good_event_taken_by_another_loader_is_not_mistaken_for_poison(scout_d
     good, bad = arrive(scout_db, [sale(1), poison_payloads.payload("bad_ts", SEED, 50)], step_seconds=0)
     with psycopg.connect(scout_db) as other:
         other.execute("INSERT INTO scout.etl_processed (event_id) VALUES (%s)", [good])
-        timer = threading.Timer(0.8, other.commit)
-        timer.start()
-        result = drain(scout_db, lock_timeout_seconds=5)
-        timer.join()
+        with once_waited_for(scout_db, other.commit):
+            result = drain(scout_db, lock_timeout_seconds=5)
     assert [p["event_id"] for p in result["poison"]] == [str(bad)]
     assert dead(scout_db) == {str(bad)}
 

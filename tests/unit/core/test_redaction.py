@@ -213,10 +213,17 @@ def test_a_name_of_several_words_ends_where_the_statement_goes_on() -> None:
     assert "Santos" not in made
 
 
-def test_letters_beyond_ascii_stay_in_a_payload_that_is_a_text() -> None:
+def test_letters_beyond_ascii_stay_as_they_are_where_something_is_masked() -> None:
     payload = json.dumps({"customer_id": "C-1", "note": "größer"}, ensure_ascii=False)
-    made = json.loads(Redactor().line(json.dumps({"payload": payload}).encode()))["payload"]
-    assert '"note": "größer"' in made
+    made = Redactor().line(json.dumps({"payload": payload, "customer_id": "C-2", "name": "später"}).encode()).decode()
+    assert '"name": "später"' in made
+    assert '"note": "größer"' in json.loads(made)["payload"]
+
+
+def test_a_row_with_control_characters_is_read_all_the_same() -> None:
+    made = json.loads(Redactor().line(b'{"customer_id": "C-1", "note": "a\tb\nc"}'))
+    assert made["note"] == "a\tb\nc"
+    assert made["customer_id"] != "C-1"
 
 
 def test_a_text_that_begins_like_json_and_is_none_is_a_text() -> None:

@@ -239,6 +239,24 @@ def test_design_shows_every_package() -> None:
     assert len(shown) == 14
 
 
+def test_the_chains_of_calls_are_as_the_page_says() -> None:
+    page = (ROOT / "docs" / "follow-an-event.md").read_text(encoding="utf-8")
+    hops = re.findall(r"\]\(\.\./([\w/]+\.py)\)\s`(\w+)`", page)
+    assert len(hops) >= 15
+    for file, name in hops:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:def|class) {name}\b", source, re.MULTILINE), f"{file} has no {name}"
+
+
+def test_where_to_change_a_thing_is_a_place_that_exists() -> None:
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("## Where do I change")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| `?([\w/]+)`?[^|]*\| `([\w/.]+)` \|$", page, re.MULTILINE)
+    assert len(rows) == 7
+    for start, there in rows:
+        bases = (ROOT / "module_utils" / "recovery", ROOT / start)
+        assert any((base / there).is_file() for base in bases), there
+
+
 def test_no_file_and_no_package_is_too_long() -> None:
     for root in (ROOT / "module_utils", ROOT / "library", ROOT / "plugins", DRILLS / "plugins"):
         for path in root.rglob("*.py"):

@@ -45,6 +45,11 @@ def test_only_a_process_known_to_be_gone_is_dead() -> None:
     assert controller.holder_is_dead(row(controller.this_controller(os.getpid())), here), "left over by this process"
 
 
+def test_a_controller_is_named_by_its_host_and_process() -> None:
+    known, unknown = controller.this_controller(os.getpid()), controller.this_controller(None)
+    assert (known.name, unknown.name) == (f"{known.host}:{os.getpid()}", f"{known.host}:-")
+
+
 def test_an_operator_without_an_account_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_account() -> str:
         raise OSError("no username set in the environment")
@@ -108,7 +113,7 @@ def test_an_operation_resumes_only_what_it_paused_itself(made: str | None, wante
     before = dataclasses.replace(before, pause=dataclasses.replace(before.pause, operation=made))
     todo = pause_resume.plan_resume(before, None, ("ann@db", "INC-1"), wanted)
     assert (len(todo.jobs), todo.ends_pause) == (expected, bool(expected))
-    assert todo.note == ("" if expected else "ann@db had paused it for INC-1 before, so it stays paused")
+    assert todo.note == ("" if expected else "ann@db had already paused it for INC-1, so it stays paused")
 
 
 def test_an_operation_that_paused_nothing_resumes_nothing_even_by_name() -> None:

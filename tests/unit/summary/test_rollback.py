@@ -102,8 +102,8 @@ APPLICATION = (
 )
 LOSSY = errors.NotConverged("refused to roll back: data would be lost", on=DATABASE, said="column scout.alerts.team",
                           next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
-LOCKED = errors.NotConverged("could not go back within 1 min: others keep locks; nothing was changed", on=DATABASE,
-                           next_step="terminate_sessions.yml --check shows who is in the way")  # fmt: skip
+LOCKED = errors.NotConverged("could not roll back within 1 min: others hold locks; nothing was changed", on=DATABASE,
+                           next_step="terminate_sessions.yml --check shows who is blocking")  # fmt: skip
 UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1, v5.2.0", next_step="name one of them")
 
 #: What happened, the outcome, and words that have to be on the screen.
@@ -142,8 +142,8 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
                                {}, "failed", ["did paused 3 jobs", "now ingestion is paused", "failed could not push",
                                               "next mend it; then run the same command again"]),
     "the schema failed": (PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "restore": failed(LOCKED)}, {}, "failed", [
-        "app main reverted by", "failed could not go back within 1 min: others keep locks; nothing was changed",
-        APPLICATION, f"{render.RESUME} gives back", "next ansible-playbook playbooks/terminate_sessions.yml --check",
+        "app main reverted by", "failed could not roll back within 1 min: others hold locks; nothing was changed",
+        APPLICATION, f"{render.RESUME} re-enables", "next ansible-playbook playbooks/terminate_sessions.yml --check",
         "then run the same command again"]),
     "data would be lost": (START | {"plan": failed(LOSSY, loses=["column:scout.alerts.team"])}, {}, "failed", [
         "now nothing was changed", "-e allow_lossy=true"]),

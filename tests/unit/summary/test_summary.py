@@ -136,7 +136,7 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [
         "ben@laptop has been working on incident INC-6", "next talk to ben@laptop", "-e takeover=true"]),
     "failed at pause": (START | {"pause": failed(errors.NotConverged(
-        "ingestion is stopped from starting, but not yet paused", said="after 60 s still at work: pid 7",
+        "new runs are blocked, but work is still in flight", said="after 60 s still in flight: pid 7",
         next_step="wait and run the same command again, or terminate_sessions.yml if it is stuck"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "or ansible-playbook playbooks/terminate_sessions.yml if it is stuck"]),
     "failed at clear": (PAUSED | {"clear": failed(errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [

@@ -167,7 +167,7 @@ def _last_run(needed: Needed, found: Facts, gate: GateFacts) -> tuple[str, str]:
     late = every is not None and min(silent, off_until) > max(JOB_LATE_SECONDS, LATE_TIMES * every)
     # One that was never started, beside others that are, may be new.
     if late and (needed.runs or all(_silent_seconds(other, found) > JOB_LATE_SECONDS for other in gate.needed or [])):
-        return f"{job.jobname} was not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
+        return f"{job.jobname} has not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
     ended = next((run for run in needed.runs if run["end_time"] is not None), None)
     if ended is None:
         return f"{job.jobname} has finished no run within {in_words(HISTORY_SECONDS)}", "unknown"

@@ -52,7 +52,7 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, 
 
 
 def skipped(why: str) -> tuple[CheckResult, dict[str, t.Any]]:
-    """A smoke test that was not run is none that passed."""
+    """A smoke test that was not run did not pass."""
     judged = CheckResult(SMOKE, None, "seconds", "inconclusive", source(), why)
     return judged, {**_told(judged), "transaction_id": None, "store_id": None, "steps": []}
 

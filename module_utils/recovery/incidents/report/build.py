@@ -186,7 +186,7 @@ def _event_of(run: Row, events: list[Row]) -> Row:
 
 
 def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
-    """When the last mending step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
+    """When the last fixing step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
     if not mends:
         return (closed, "closed without a recovery step") if closed else (None, "not yet")
@@ -284,7 +284,7 @@ def _people(story: ReportInput) -> list[Row]:
 
 
 def _communications(story: ReportInput) -> list[Row]:
-    """Who was told what, who could not be, and what was said of how things stand."""
+    """Who was notified of what, who could not be, and what was said of how things stand."""
     made: list[Row] = []
     for entry in story.record.entries:
         if entry["kind"] not in ("notified", "update"):

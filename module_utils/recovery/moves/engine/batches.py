@@ -238,7 +238,7 @@ class Batches:
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
                 who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            next_step = f"terminate_sessions.yml --check shows who is in the way; then {AGAIN}"
+            next_step = f"terminate_sessions.yml --check shows who is blocking; then {AGAIN}"
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)

@@ -119,7 +119,7 @@ class Ramp(Batches):
         super()._pause_where_asked()
         ahead = self.tried / self.limits.rate_per_second - (time.monotonic() - self.began)
         if ahead > 0:
-            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} a second"
+            line = f"redriven {self.rows:,} of {self.total:,} {self.noun}s, waiting: at most {self.limits.rate_per_second:g} per second"
             (self.progress.say_throttled if self.told else self.progress.say)(line)
             self.told = True
             self.progress.wait(ahead)

@@ -331,7 +331,7 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
         error,
         f"could not roll back within {in_words(patience.patience_seconds)}: others hold locks; nothing was changed",
         on=session.where,
-        next_step="terminate_sessions.yml --check shows who is in the way; then run the same command again",
+        next_step="terminate_sessions.yml --check shows who is blocking; then run the same command again",
     )
     with session.read():
         who = lock_holders.describe(lock_holders.keepers(session))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -430,14 +429,14 @@ def test_a_verdict_has_to_come_several_times_in_a_row(scout_db: str) -> None:
     assert lines[0].startswith("sample 1: pass: ")
     # Mended while it looks: two failures, then passes.
     [event_id] = library.poison_event(scout_db, age_seconds=1)
-    mended = threading.Timer(0.9, run, [scout_db, f"DELETE FROM scout.bronze_events WHERE event_id = '{event_id}'"])
-    mended.start()
-    found = judge(scout_db, consecutive=3, interval_seconds=0.4)
-    mended.join()
-    verdicts = [sample["verdict"] for sample in found["samples"]]
-    assert verdicts[0] == "fail"
-    assert verdicts[-3:] in (["pass"] * 3, ["fail"] * 3)
-    assert found["verdict"] == verdicts[-1]
+
+    def mend(line: str) -> None:
+        if line.startswith("sample 2: fail: "):
+            run(scout_db, f"DELETE FROM scout.bronze_events WHERE event_id = '{event_id}'")
+
+    found = judge(scout_db, consecutive=3, interval_seconds=0.05, progress=Progress(mend))
+    assert [sample["verdict"] for sample in found["samples"]] == ["fail"] * 2 + ["pass"] * 3
+    assert ended(found) == ("pass", 0)
 
 
 def test_a_verdict_that_does_not_settle_is_inconclusive(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:

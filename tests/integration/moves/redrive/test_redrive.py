@@ -33,7 +33,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redr
     merge_patch,
     patched,
 )
-from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
+from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
 from tests.integration.oracle import START, arrive, silver
 from tests.integration.outcomes import ran, refused, scout_tables
 
@@ -741,10 +741,8 @@ def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:
     with connect(scout_db) as other:
         other.execute("BEGIN")
         generator.insert(other, sale(1))
-        timer = threading.Timer(1.0, lambda: other.execute("COMMIT"))
-        timer.start()
-        result = ran("scout_redrive", scout_db, run_id=run["run_id"])
-        timer.join()
+        with once_waited_for(scout_db, lambda: other.execute("COMMIT")):
+            result = ran("scout_redrive", scout_db, run_id=run["run_id"])
     assert (result["redriven"], result["already_there"]) == (0, 1)
     ran("scout_etl", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}

@@ -27,7 +27,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuc
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import ZERO, bronze, where
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests.integration.modules import Result, call, connect, one, rows, start_ad_hoc
+from tests.integration.modules import Result, call, connect, once_waited_for, one, rows, start_ad_hoc
 from tests.integration.moves.test_crash import ASLEEP, HANG, OURS, broken_off, hang, terminated, unhang
 from tests.integration.oracle import arrive, silver
 from tests.integration.outcomes import ran, scout_tables
@@ -345,9 +345,8 @@ def test_somebody_who_holds_it_for_a_moment_is_waited_for(case: Case, what: str)
     [(sale, event)] = rows(case.dsn, SOME_SALE)
     with psycopg.connect(case.dsn) as other:
         other.execute(HOLDS[what], {"sale": sale, "event": event})  # type: ignore[call-overload]
-        threading.Timer(1.5, other.rollback).start()
-        result = recover(case, mode="all", lock_timeout_seconds=0.6)
-        time.sleep(1.5)
+        with once_waited_for(case.dsn, other.rollback, after_seconds=2.2):
+            result = recover(case, mode="all", lock_timeout_seconds=2.0)
     case.check()
     case.reconciled(result)
 

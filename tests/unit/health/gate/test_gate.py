@@ -492,3 +492,8 @@ def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
     left_out = result_of(judged(seen(), smoke))
     assert left_out["verdict"] == "inconclusive"
     assert gate.what_next(left_out)[0].startswith("run it without --check")
+
+
+def test_unless_told_otherwise_only_what_is_sound_and_running_passes() -> None:
+    options = gate_verdict.Options(thresholds={}, severities={})
+    assert (options.warn_passes, options.paused_passes) == (False, False)
