@@ -236,7 +236,7 @@ def _refuse_blocking(
 
 
 def drain(call: Call, params: Params) -> Result:
-    """The backlog loaded by the pipeline's own ETL: events loaded, those set aside as poison, what was pending, and seconds.
+    """The backlog loaded by the pipeline's own ETL: events loaded, those quarantined as poison, what was pending, and seconds.
 
     Raises BadInput for limits that cannot be used, SystemicFailure where more is refused than those allow, NotConverged where the
     ETL cannot go on or `require_pause` finds ingestion running, and LeaseHeld; the result has what was committed before.
