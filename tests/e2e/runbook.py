@@ -39,7 +39,7 @@ PERSON = "ana@laptop"
 PROGRAMS = {"fault/stuck_etl/etl": "nightly loader v2.1", "fault/stuck_etl/blocker": "DBeaver 24.2.3 - Script"}
 
 #: What the person's folder has not in common with the checkout.
-WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "evidence", "reports", "drill-results")
+WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "history", "evidence", "reports", "drill-results")
 
 #: Where a line that was cut ends depends on what stands before.
 CUT = re.compile(r"^(.{30}).* …$", re.MULTILINE)
@@ -213,7 +213,7 @@ class Desk:
     def __init__(self, home: Path, names: Names, path: str) -> None:
         self.home, self.names, self.path = home, names, path
         (home / "drills").mkdir()
-        for entry in [*CHECKOUT.iterdir(), *(CHECKOUT / "drills").glob("*.yml")]:
+        for entry in [*CHECKOUT.iterdir(), *(CHECKOUT / "drills").iterdir()]:
             if entry.name not in WRITTEN and not (home / entry.relative_to(CHECKOUT)).exists():
                 (home / entry.relative_to(CHECKOUT)).symlink_to(entry)
         self._exports: list[str] = []

@@ -169,7 +169,7 @@ def test_a_mistyped_variable_is_refused_before_anything_is_selected(healthy: Pip
     played = stage.play("quarantine", healthy.dsn, source_system="pos-17", **window)
     assert (played.rc, played.result["outcome"]) == (2, "failed")
     assert "'source_system' is not a variable of this toolkit, and would be ignored" in played.summary
-    assert "perhaps source_systems is meant" in played.summary
+    assert "did you mean source_systems?" in played.summary
     assert healthy.fingerprint() == before
     assert_no_ansible_trouble(played)
 

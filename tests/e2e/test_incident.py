@@ -32,7 +32,7 @@ def typed(stage: Stage, playbook: str, dsn: str, *words: str) -> Played:
 def test_an_incident_from_open_to_close(broken: Pipeline, stage: Stage) -> None:
     planned = stage.play("incident_open", broken.dsn, "--check", incident="INC-2041", **GOLD)
     assert (planned.rc, planned.result["outcome"], planned.result["changed"]) == (0, "planned", True), planned.text
-    assert "would open INC-2041, high: gold is an hour behind; tell on-call engineer, team lead" in planned.summary
+    assert "would open INC-2041, high: gold is an hour behind; notify on-call engineer, team lead" in planned.summary
     assert not broken.one("SELECT to_regnamespace('scout_ops') IS NOT NULL")
 
     opened = stage.play("incident_open", broken.dsn, incident="INC-2041", **GOLD)

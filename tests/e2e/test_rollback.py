@@ -362,7 +362,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release)
     for options, said in (
         ({"pause": "ture"}, "pause 'ture' is not a yes or no"),
         ({"gate": "ture"}, "gate 'ture' is not a yes or no"),
-        ({"schema_rolback_enabled": False}, "perhaps schema_rollback_enabled is meant"),
+        ({"schema_rolback_enabled": False}, "did you mean schema_rollback_enabled?"),
     ):
         assert said in bad.refused("bad_input", **options).summary
     for options in ({"release": "v9"}, {"release": ""}):
