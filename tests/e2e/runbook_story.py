@@ -199,7 +199,7 @@ class Story:
         # The same sales every night: event ids follow from the time, names do not.
         pool = damage_hand.POOL.replace("md5(b.event_id::text)", "t.transaction_id")
         with (
-            mock.patch.object(damages, "POOL", pool),
+            mock.patch.object(damage_hand, "POOL", pool),
             psycopg.connect(self._owner, autocommit=True) as connection,
         ):
             damages.damage(connection, window, "rows_missing", "totals_wrong", "lines_dropped", count=4)

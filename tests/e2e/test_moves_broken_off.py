@@ -82,7 +82,7 @@ def test_beside_another_operator_it_is_refused(healthy: Pipeline, stage: Stage, 
         other.home.mkdir()
         refused = other.play("quarantine", healthy.dsn, **CORRECTIONS)
         assert refused.rc == 2
-        assert "is at work" in refused.summary
+        assert "has been working on incident" in refused.summary
         healthy.execute(FAST)
         assert running.wait(120).rc == 0
 

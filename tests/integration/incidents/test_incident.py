@@ -403,11 +403,11 @@ def test_opening_and_closing_need_the_lease_and_telling_does_not(scout_db: str) 
     held = executed("scout_lease", scout_db)
     assert held["token"] == 1, "by a process that cannot be looked up, so it counts as alive"
     for check in (False, True):
-        assert "is at work" in call(MODULE, scout_db, check=check, **GOLD)["msg"]
+        assert "has been working on incident" in call(MODULE, scout_db, check=check, **GOLD)["msg"]
     assert opened(scout_db, incident="INC-1", lease_token=held["token"])["changed"]
     assert keep(scout_db, "noted", text="they are at work")["changed"]
     assert keep(scout_db, "updated", severity="high")["changed"]
-    assert "is at work" in refused(scout_db, "closed")
+    assert "has been working on incident" in refused(scout_db, "closed")
     assert opened(scout_db, incident="INC-1")["changed"] is False, "nothing to do needs no lease"
     assert keep(scout_db, "closed", takeover=True)["warnings"][0].startswith("reclaimed the lease of")
     assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None
