@@ -457,7 +457,7 @@ def test_it_begins_with_a_few_and_keeps_to_the_rate(scout_db: str) -> None:
         progress=Progress(lines.append),
     )
     assert result["batches"]["batches"] == 4
-    assert [line for line in lines if "at most 5 a second" in line]
+    assert [line for line in lines if "at most 5 per second" in line]
     # Twelve at five a second; the last batch need not wait.
     assert result["batches"]["seconds"] >= 7 / 5
 
