@@ -26,7 +26,7 @@ def test_a_reset_recovers_it_and_says_its_names(other: Pipeline, stage: Stage) -
     played = stage.play("emergency_reset", other.dsn, incident="INC-1", scout_contract=NAMES)
     assert (played.rc, played.result["outcome"]) == (0, "recovered"), played.text
     assert not old_names([played.text, played.summary, played.result])
-    assert "quarantined in pos.inbox_rejected" in played.summary
+    assert "pos.inbox_rejected (run " in played.summary
     assert one(other.dsn, "SELECT count(*) FROM pos.inbox_rejected WHERE error_details ->> 'incident' = 'INC-1'") > 0
     jobs = other.rows("SELECT active FROM cron.job WHERE jobname = ANY (%s)", [NAMES["load_job"], NAMES["link_job"]])
     assert jobs == [(True,), (True,)]

@@ -166,7 +166,7 @@ def test_one_channel_that_could_not_be_reached_hears_it_alone_from_the_same_comm
     again = ran(
         stage.play("incident_open", healthy.dsn, notify_channels=[hub, hub | {"name": dead["name"]}], **GOLD), "done"
     )
-    assert "told old chat of INC-2041, opened" in again.summary
+    assert "notified old chat of INC-2041, opened" in again.summary
     assert [document["event"] for document in team.documents()] == ["opened", "opened"]
     unchanged(stage.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD))
     assert len(team.documents()) == 2

@@ -68,7 +68,7 @@ def test_every_section_has_a_command_a_screen_and_a_way_back() -> None:
     sections = [(part.splitlines()[0], part) for part in TEXT.split("\n## ")[1:]]
     assert set(BREAKS) <= {name for name, _ in sections}
     for name, part in sections[1:]:
-        assert "**Way back" in part, name
+        assert "**Undo" in part, name
         shown = [block.shown for block in BLOCKS if block.section == name]
         assert shown, name
         assert all(shown), f"{name}: {REWRITE}"

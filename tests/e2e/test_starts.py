@@ -55,7 +55,7 @@ def test_installed(installed: Path, broken: Pipeline, stage: Stage) -> None:
     second = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home)
     assert (second.rc, second.recap()["changed"]) == (0, 0), second.text
     root = installed / "collections" / "ansible_collections" / "scout" / "recovery"
-    assert not [path for path in ("tests", "scripts", ".scout", ".venv", "Makefile") if (root / path).exists()]
+    assert not [path for path in ("tests", "scripts/setup", ".scout", ".venv", "Makefile") if (root / path).exists()]
     assert str(CHECKOUT) not in first.text
 
 

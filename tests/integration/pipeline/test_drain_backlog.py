@@ -114,7 +114,8 @@ def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
     arrive(scout_db, [*sales(3), poison_payloads.payload("bad_ts", SEED, 9)])
     result, output = ad_hoc("scout_etl", dsn=scout_db)
     assert (result["changed"], result["loaded"], len(result["poison"])) == (True, 3, 1)
-    assert "moved to the dead letter queue: invalid input syntax for type timestamp" in output
+    assert "quarantined poison event" in output
+    assert "invalid input syntax for type timestamp" in output
 
 
 def test_what_only_looks_dangerous_is_loaded(scout_db: str, pg_server: Server) -> None:

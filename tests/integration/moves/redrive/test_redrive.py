@@ -457,7 +457,7 @@ def test_it_begins_with_a_few_and_keeps_to_the_rate(scout_db: str) -> None:
         progress=Progress(lines.append),
     )
     assert result["batches"]["batches"] == 4
-    assert [line for line in lines if "at most 5 a second" in line]
+    assert [line for line in lines if "at most 5 per second" in line]
     # Twelve at five a second; the last batch need not wait.
     assert result["batches"]["seconds"] >= 7 / 5
 
@@ -613,7 +613,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no rate": ({"error_codes": ["A"], "rate_per_second": 0}, "rate_per_second 0"),
     "a patch for nobody": ({"error_codes": ["A"], "repairs": {"T-1": {}}}, "repairs: 'T-1' is not an id"),
     "no patch": ({"error_codes": ["A"], "repairs": {"1" * 32: 5}}, "is not a dictionary"),
-    "no JSON": ({"error_codes": ["A"], "repair": {"total_amount": float("nan")}}, "repair is no JSON"),
+    "no JSON": ({"error_codes": ["A"], "repair": {"total_amount": float("nan")}}, "repair is not JSON"),
     "no ledger": ({"error_codes": ["POISON_EVENT"], "ledger": "off"}, "ledger=off"),
     "too many": ({"error_codes": ["POISON_EVENT"], "max_rows": 1}, "refused to move 2 dead letters: max_rows is 1"),
 }
