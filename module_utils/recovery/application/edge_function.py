@@ -317,7 +317,7 @@ def _summary(todo: Deployment, *, changed: bool, check: bool) -> str:
     what = f"{todo.function} from {todo.commit[:10]}"
     where = f"project {todo.project_ref}"
     if not changed:
-        return f"{what} is deployed to {where} already"
+        return f"{what} is already deployed to {where}"
     back = f"; previously {todo.previous_commit[:10]}" if todo.previous_commit else ""
     unsafe = "" if todo.verify_jwt else ", WITHOUT JWT verification"
     return f"{'would deploy' if check else 'deployed'} {what} to {where}{unsafe}{back}"

@@ -121,7 +121,7 @@ def test_the_function_comes_from_the_tree_of_the_commit(deploy: Deploy, app: App
     assert result["summary"] == f"deployed ingest-transaction from {app.old[:10]} to project {PROJECT}"
     again = good(deploy(token=TOKEN))
     assert (again["changed"], len(cli.calls)) == (False, 1)
-    assert again["summary"] == f"ingest-transaction from {app.old[:10]} is deployed to project {PROJECT} already"
+    assert again["summary"] == f"ingest-transaction from {app.old[:10]} is already deployed to project {PROJECT}"
     assert good(deploy(force=True))["changed"]
     assert len(cli.calls) == 2
 

@@ -102,7 +102,7 @@ def test_the_tree_is_that_of_the_commit_and_the_clone_is_left_alone(story: Story
     again = done(story, push=True, incident="INC-2041", release="v5.2.1")
     assert (again["changed"], again["commit"], again["reverted"], again["files"]) == (False, None, [], [])
     assert again["previous_commit"] == story.tip
-    assert again["summary"] == f"main has the tree of {story.good[:10]} already"
+    assert again["summary"] == f"main already has the tree of {story.good[:10]}"
     assert story.head == result["commit"]
     assert left_over(tmp_path) == []
 
@@ -151,7 +151,7 @@ def test_last_counts_along_first_parents(story: Story) -> None:
     assert story.remote.tree("main") == story.clone.tree(f"{story.tip}~2")
     again = done(story, last=2, push=True)
     assert (again["changed"], again["previous_commit"], story.head) == (False, story.tip, result["commit"])
-    assert "last 9 is more than branch main can lose" in refused(story, last=9)
+    assert "last 9 is more than branch main can revert" in refused(story, last=9)
     assert "give at most 5" in refused(story, last=9)
     assert "last 0 is not usable" in refused(story, last=0)
 

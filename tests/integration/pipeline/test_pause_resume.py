@@ -441,7 +441,7 @@ def test_the_worker_killed_in_the_middle(scout_db: str) -> None:
         process.communicate(timeout=20)
     assert one(scout_db, "SELECT status FROM scout_ops.runs") == "running"
     resumed = resume(scout_db)
-    assert "its process is gone" in resumed["warnings"][0], resumed
+    assert "your interrupted run" in resumed["warnings"][0], resumed
     assert jobs(scout_db) == before
 
 
