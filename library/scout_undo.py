@@ -15,10 +15,10 @@ description:
   - Puts every row that a quarantine, a cleanup, a redrive, the quarantine of poison events or another undo moved back exactly
     as it was, in short transactions that are proved by count and digest, in the order that foreign keys ask for.
   - An undo is a run as well, and undoing it works.
-  - A way back to a release is undone by going to what was captured before it, in one transaction, with the data that was saved;
-    see M(scout.recovery.scout_rollback). O(max_rows) is then how many rows may have to be saved.
-  - Silver that the ETL has made since of nothing but what the run had left gives way. Rows that have changed, or were made
-    again of other events, are conflicts.
+  - A rollback to a release is undone by rolling back to what was captured before it, in one transaction, with the data that
+    was saved; see M(scout.recovery.scout_rollback). O(max_rows) is then how many rows may have to be saved.
+  - Silver that the ETL has built since from nothing but what the run had left is replaced. Rows that have changed, or were
+    rebuilt from other events, are conflicts.
 options:
   run_id:
     description: The run to undo, as its result, its dead letters and M(scout.recovery.scout_runs_info) name it.
@@ -94,7 +94,7 @@ resumed:
   returned: success
   type: bool
 steps:
-  description: Of a way back to a release that is undone, the steps; with all else that M(scout.recovery.scout_rollback) returns.
+  description: Of a rollback to a release that is undone, the steps; with all else that M(scout.recovery.scout_rollback) returns.
   returned: when a release is concerned
   type: list
   elements: dict

@@ -306,9 +306,9 @@ def _in_numbers(value: t.Any) -> str:
 EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "pause": _paused,
     "resume": _resumed,
-    "clear": _cleared,
+    "terminate_sessions": _cleared,
     "drain": _drained,
-    "refresh": _refreshed,
+    "refresh_gold": _refreshed,
     "quarantine": _moved,
     "cleanup": _moved,
     "undo": _undone,
@@ -317,6 +317,6 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "gate": _looked,
     "evidence": _kept,
     "capture": _release,
-    "restore": _release,
+    "rollback": _release,
     "deploy": _deployed,
 }

@@ -42,7 +42,7 @@ def clear(dsn: str, *, old: float = OLD, **options: Any) -> Result:
     """Sessions that have been stuck for a moment are cleared."""
     time.sleep(PAUSE)
     defaults = {"stuck_after_seconds": old, "cancel_wait_seconds": 0.5, "terminate_wait_seconds": 5}
-    return call("scout_sessions", dsn, **(defaults | options))
+    return call("scout_terminate_sessions", dsn, **(defaults | options))
 
 
 def cleared(result: Result) -> dict[int, str]:
@@ -316,12 +316,14 @@ def test_executed_and_by_the_command(scout_db: str) -> None:
     options: dict[str, Any] = {"stuck_after_seconds": OLD, "terminate_wait_seconds": 5}
     with leaked_lock(scout_db) as holder:
         time.sleep(PAUSE)
-        assert cleared(executed("scout_sessions", scout_db, **options)) == {holder.info.backend_pid: "terminated"}
+        assert cleared(executed("scout_terminate_sessions", scout_db, **options)) == {
+            holder.info.backend_pid: "terminated"
+        }
     with leaked_lock(scout_db) as holder:
-        result, output = ad_hoc("scout_sessions", dsn=scout_db, **options)
+        result, output = ad_hoc("scout_terminate_sessions", dsn=scout_db, **options)
         assert cleared(result) == {holder.info.backend_pid: "terminated"}
         assert f"terminated: pid {holder.info.backend_pid}" in output, "shown while it happens"
-    assert executed("scout_sessions", scout_db, check=True)["changed"] is False
+    assert executed("scout_terminate_sessions", scout_db, check=True)["changed"] is False
 
 
 def test_a_pipeline_that_is_not_scheduled_here(scout_db: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: scout_sessions
+module: scout_terminate_sessions
 short_description: Clear stuck sessions of a Scout pipeline
 version_added: 0.1.0
 description:
@@ -59,7 +59,7 @@ author:
 
 EXAMPLES = r"""
 - name: End sessions that have been stuck for ten minutes
-  scout.recovery.scout_sessions:
+  scout.recovery.scout_terminate_sessions:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     stuck_after_seconds: 600
