@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, RESTORE
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, ROLLBACK
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
@@ -31,7 +31,7 @@ ROLE = "scout_operator"
 
 LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
 #: What the documented role may do unless it is made with more.
-OPERATES = [action for action in preflight.ACTIONS if action not in RESTORE]
+OPERATES = [action for action in preflight.ACTIONS if action not in ROLLBACK]
 ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
 
 #: What is taken away, from whom, and which grant has to be named for it; the last one makes the role inherit more.
