@@ -158,8 +158,8 @@ def terminate(call: Call, params: Params) -> Result:
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    done, told = list[terminate_sessions.Cleared](), {"run_id": None, "warnings": list[str]()}
-    if todo.clear and not call.check:
+    done, told = list[terminate_sessions.Ended](), {"run_id": None, "warnings": list[str]()}
+    if todo.end and not call.check:
         done, told = _terminated(call, params, todo, counted)
     result = _termination(call, activities, todo, done) | told
     if not call.check:
@@ -169,7 +169,7 @@ def terminate(call: Call, params: Params) -> Result:
 
 def _terminated(
     call: Call, params: Params, todo: sessions.Plan, counted: list[cron_jobs.Job]
-) -> tuple[list[terminate_sessions.Cleared], Result]:
+) -> tuple[list[terminate_sessions.Ended], Result]:
     """Ends them as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     with operation(
@@ -179,7 +179,7 @@ def _terminated(
         lease_token=params["lease_token"],
         takeover=params["takeover"],
     ) as run:
-        done = terminate_sessions.clear(
+        done = terminate_sessions.terminate(
             call.session,
             todo,
             run,
@@ -194,24 +194,24 @@ def _terminated(
 
 
 def _termination(
-    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Cleared]
+    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Ended]
 ) -> Result:
     """What was, or would be, ended."""
-    how = {cleared.activity.identity: cleared.how for cleared in done}
-    would = call.check and bool(todo.clear)
+    how = {ended.activity.identity: ended.how for ended in done}
+    would = call.check and bool(todo.end)
     return {
-        "changed": bool(todo.clear),
-        "cleared": [{**a.as_dict(), "how": how.get(a.identity)} for a in todo.clear],
+        "changed": bool(todo.end),
+        "ended": [{**a.as_dict(), "how": how.get(a.identity)} for a in todo.end],
         "left": [{**a.as_dict(), "why": why} for a, why in todo.leave],
         "waiting": [a.as_dict() for a in todo.waiting],
         "tree": sessions.tree(activities),
-        "effects": {"cleared": len(todo.clear), "left": len(todo.leave)},
-        "summary": f"would end {count(len(todo.clear), 'stuck session')}"
+        "effects": {"ended": len(todo.end), "left": len(todo.leave)},
+        "summary": f"would end {count(len(todo.end), 'stuck session')}"
         if would
         else terminate_sessions.summary(done, todo),
         "diff": {
-            "before": {str(a.pid): a.describe() for a in todo.clear},
-            "after": {str(a.pid): "ended" for a in todo.clear},
+            "before": {str(a.pid): a.describe() for a in todo.end},
+            "after": {str(a.pid): "ended" for a in todo.end},
         },
     }
 

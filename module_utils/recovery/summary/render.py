@@ -196,9 +196,7 @@ def _now(story: Story) -> str:
 def _who(story: Story) -> str:
     """Whom it ended, or would, where that is all that it did."""
     ended = (
-        as_list(story.ran.get("terminate_sessions", {}).get("cleared"))
-        if story.operation == "terminate_sessions"
-        else []
+        as_list(story.ran.get("terminate_sessions", {}).get("ended")) if story.operation == "terminate_sessions" else []
     )
     return "; ".join(
         f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "

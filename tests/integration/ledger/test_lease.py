@@ -221,12 +221,14 @@ def test_an_older_ledger_gets_the_names_of_its_actions(scout_db: str) -> None:
         connection.execute("DELETE FROM scout_ops.versions WHERE version = %s", [len(schema.VERSIONS)])
         for action in former:
             connection.execute(
-                "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller)"
-                " VALUES (gen_random_uuid(), %s, 'adhoc', 'maria@laptop', 'laptop')",
+                "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller, effects)"
+                " VALUES (gen_random_uuid(), %s, 'adhoc', 'maria@laptop', 'laptop', '{\"cleared\": [7], \"left\": 1}')",
                 [action],
             )
     lease(scout_db, takeover=True)
     named = {row[0] for row in rows(scout_db, "SELECT action FROM scout_ops.runs WHERE actor = 'maria@laptop'")}
+    ended = one(scout_db, "SELECT effects FROM scout_ops.runs WHERE action = 'terminate_sessions'")
+    assert ended == {"ended": [7], "left": 1}
     assert named == {"terminate_sessions", "drain", "refresh_gold", "window_recovery", "rollback"}
     assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(schema.VERSIONS)
 

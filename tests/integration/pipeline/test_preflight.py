@@ -122,7 +122,7 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
         ("scout_health_info", {}),
         ("scout_evidence", {"folder": str(tmp_path)}),
         ("scout_ingestion", {"state": "paused"}),
-        ("scout_terminate_sessions", {"state": "cleared"}),
+        ("scout_terminate_sessions", {"state": "terminated"}),
         ("scout_drain", {"state": "drained", "require_pause": True}),
         ("scout_refresh_gold", {"state": "fresh"}),
         ("scout_ingestion", {"state": "running"}),

@@ -164,8 +164,8 @@ def test_pause_resume_and_clear(pooler: Pooler, monkeypatch: pytest.MonkeyPatch)
     with operator(direct) as holder, connect(holder) as session:
         session.execute("SELECT pg_advisory_lock(%s)", [faults_library.REFRESH_LOCK])
         time.sleep(0.2)
-        cleared = run("scout_terminate_sessions", stuck_after_seconds=0.1, lease_token=token)
-        assert [s["pid"] for s in cleared["cleared"]] == [session.info.backend_pid]
+        ended = run("scout_terminate_sessions", stuck_after_seconds=0.1, lease_token=token)
+        assert [s["pid"] for s in ended["ended"]] == [session.info.backend_pid]
         assert gone(direct, session.info.backend_pid)
     assert run("scout_ingestion", state="running", lease_token=token)["state"] == "running"
     assert run("scout_lease", state="released", lease_token=token)["summary"] == "lease released"

@@ -136,7 +136,7 @@ def test_the_holder_of_the_lock_is_ended(scout_db: str) -> None:
         holder.execute("SELECT pg_advisory_lock(%s::bigint)", [NAMES["gold_lock"]])
         pid = holder.info.backend_pid
         ended = ran("scout_terminate_sessions", scout_db, stuck_after_seconds=0.001)
-        assert [session["pid"] for session in ended["cleared"]] == [pid]
+        assert [session["pid"] for session in ended["ended"]] == [pid]
     assert gone(scout_db, pid)
 
 

@@ -79,7 +79,7 @@ def test_the_timeline_is_sorted_and_has_both_clocks() -> None:
 @pytest.mark.parametrize(
     ("done", "said"),
     [
-        (run("terminate_sessions", 1, cleared=[{"pid": 1}]), "1 stuck session ended"),
+        (run("terminate_sessions", 1, ended=[{"pid": 1}]), "1 stuck session ended"),
         (run("drain", 1, loaded=3000, poison=[{}, {}]), "3,000 events loaded, 2 poison events quarantined"),
         (run("refresh_gold", 1, refreshed=[{"name": "a"}, {"name": "b", "error": "locked"}]), "refreshed a"),
         (run("cleanup", 1, moved={"events": 3, "lines": 10, "ledger": 3}), "3 events, 10 lines quarantined"),

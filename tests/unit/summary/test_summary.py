@@ -231,12 +231,12 @@ def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, R
 def test_it_is_told_whom_it_ended() -> None:
     session = {"pid": 4711, "role": "loader", "application": "psql", "state": "active", "seconds": 754.2,
                "reasons": ["writes scout.etl_processed", "calls load_silver_from_bronze"]}  # fmt: skip
-    cleared = {"terminate_sessions": did("1 session terminated") | {"cleared": [session]}}
+    ended = {"terminate_sessions": did("1 session terminated") | {"ended": [session]}}
     words = (
         "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
     )
-    assert words in on_screen(render.lines(story(cleared, operation="terminate_sessions")))
-    assert "pid 4711" not in on_screen(render.lines(story(cleared, operation="emergency_reset")))
+    assert words in on_screen(render.lines(story(ended, operation="terminate_sessions")))
+    assert "pid 4711" not in on_screen(render.lines(story(ended, operation="emergency_reset")))
 
 
 def test_paths_are_shown_from_where_the_reader_is() -> None:
