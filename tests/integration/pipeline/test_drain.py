@@ -592,7 +592,7 @@ def test_a_cancel_by_somebody_ends_it(scout_db: str) -> None:
 
 IN_BATCH = """
 SELECT pid FROM pg_stat_activity
-WHERE application_name LIKE 'scout-recovery/%/etl' AND state = 'active' AND query LIKE '%load_silver_from_bronze%'
+WHERE application_name LIKE 'scout-recovery/%/drain' AND state = 'active' AND query LIKE '%load_silver_from_bronze%'
   AND datname = current_database()
 """
 
