@@ -58,7 +58,7 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     assert f"playbooks/undo.yml -e run_id={run_id}" in played.summary
     again = stage.play("window_recovery", healthy.dsn, **options)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
-    as_it_was = {"drain": False, "refresh_gold": False}
+    as_it_was = {"drain": False, "refresh": False}
     undone = stage.play("undo", healthy.dsn, run_id=run_id, **as_it_was)
     assert undone.rc == 0, undone.text
     assert undone.result["ingestion"] == "running"
