@@ -186,7 +186,7 @@ def test_the_session_carries_the_name_of_the_incident(scout_db: str) -> None:
         joined = open_incident.join(session, readable=True)
         assert (joined.incident, joined.is_open) == ("INC-1", True)
         name = session.row("SELECT current_setting('application_name') AS name")["name"]
-        assert (name, session.settings.incident) == ("scout-recovery/INC-1/clear", "INC-1")
+        assert (name, session.settings.incident) == ("scout-recovery/INC-1/terminate_sessions", "INC-1")
 
 
 def test_a_record_that_is_locked_stops_nothing(scout_db: str) -> None:
