@@ -233,7 +233,9 @@ def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assess
     """Figures that no verdict is made of, and that have no threshold; what costs most is read last."""
     flow: Row = budget.read("flow", lambda s: s.row(contract.compose(FLOW))) or {}
     last_load = budget.read("last_load", lambda s: s.row(contract.compose(LAST_LOAD))["minutes"])
-    older: Row = budget.read("before", lambda s: s.row(health_facts.of_violations(health_facts.OLDER), hours=hours)) or {}
+    older: Row = (
+        budget.read("before", lambda s: s.row(health_facts.of_violations(health_facts.OLDER), hours=hours)) or {}
+    )
     alerts = budget.read("period", lambda s: s.rows(health_facts.of_violations(health_facts.ALERTS), hours=hours)) or []
     critical = [row for row in alerts if row["critical"]]
     named = ", ".join(f"{row['alert']} {row['found']:,}" for row in critical)
