@@ -27,7 +27,8 @@ WITH tables AS (
            count(*) FILTER (WHERE NOT (pg_catalog.has_table_privilege(c.oid, 'SELECT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
                                        AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-                                       AND (c.relname NOT IN ('kin', 'todo') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
+                                       AND (c.relname NOT IN ('related_events', 'todo')
+                                            OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
 )

@@ -192,7 +192,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [(HANG, "no response within"), (TRICKLE, "no end within 1.5 s; it may still arrive")]
+    ("how", "said"), [(HANG, "no response within"), (TRICKLE, "no reply within 1.5 s; it may still arrive")]
 )
 def test_one_that_hangs_has_its_time_and_no_more(how: int, said: str) -> None:
     began = time.monotonic()

@@ -190,7 +190,7 @@ def test_missing_grants_fail_with_one_clear_line(scout_db: str, operator: str) -
         superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
     for result in (call(PREFLIGHT, operator), executed(PREFLIGHT, operator)):
         assert result["failed"]
-        assert result["msg"].startswith(f"role {ROLE} lacks 1 privilege on ")
+        assert result["msg"].startswith(f"role {ROLE} is missing 1 privilege on ")
         assert result["msg"].endswith(
             f'SELECT ON scout.silver_line_items. Next: GRANT SELECT ON scout.silver_line_items TO "{ROLE}"'
         )

@@ -140,8 +140,8 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
                                        "resume": {"changed": False, "state": "paused", "summary": "left"}}, {},
                               "left_paused_for_another", ["next ask anna@bastion, or " + render.RESUME]),
     "failed at preflight": ({"preflight": failed(errors.MissingPrivilege(
-        "role etl lacks 1 privilege", on=DATABASE, said="SELECT ON scout.x", next_step='GRANT SELECT ON scout.x TO "etl"'))}, {},
-        "failed", ["now nothing was changed", 'failed role etl lacks 1 privilege', 'next GRANT SELECT ON scout.x TO "etl"']),
+        "role etl is missing 1 privilege", on=DATABASE, said="SELECT ON scout.x", next_step='GRANT SELECT ON scout.x TO "etl"'))}, {},
+        "failed", ["now nothing was changed", 'failed role etl is missing 1 privilege', 'next GRANT SELECT ON scout.x TO "etl"']),
     "connection failed": ({"preflight": failed(UNREACHED)}, {}, "failed", [
         "failed could not connect on scout on db1.example.org:5432 as scout_operator (from scout_dsn): Connection refused"]),
     "lease held": ({"preflight": START["preflight"], "lease": failed(HELD)}, {}, "failed", [

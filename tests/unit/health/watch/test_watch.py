@@ -308,7 +308,9 @@ NO_RECOVERY = errors.NotConverged("stopped watching: the pipeline does not recov
 FAILING = SEEN | {"verdict": "failing", "why": "3 failing samples in a row", "error": NO_RECOVERY.as_dict(),
                   "summary": "failing after 4 min: 6 healthy, 3 failing"}  # fmt: skip
 HELD = errors.LeaseHeld(
-    "refused to start while another run is active", said="ben@laptop is at work", next_step="talk to ben@laptop"
+    "refused to start while another run is active",
+    said="ben@laptop has been working on INC-6",
+    next_step="talk to ben@laptop",
 )
 ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], str, list[str]]] = {
     "recovered": ({"watch": SEEN}, {}, "assessed", [
@@ -324,7 +326,8 @@ ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], str, list[str]]] = {
         "did paused 3 jobs in 0.4 s", "now ingestion is paused",
         "undo ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs"]),
     "could not be paused again": ({"watch": FAILING, "pause": failed(HELD)}, {}, "failed", [
-        "failed refused to start while another run is active: ben@laptop is at work; stopped watching: the pipeline does not recover",
+        "failed refused to start while another run is active: ben@laptop has been working on INC-6;",
+        "; stopped watching: the pipeline does not recover",
         "now ingestion state unknown",
         "next ansible-playbook playbooks/pause_ingestion.yml; then ansible-playbook playbooks/assess.yml names"]),
     "refused": ({"watch": failed(errors.BadInput("duration 'x' is not usable", next_step="give seconds"))}, {}, "failed", [
