@@ -205,7 +205,7 @@ def fleet(bench: Bench, sizes: tuple[int, ...] = (1, 50, 200)) -> dict[int, list
 
 
 def drain(bench: Bench, events: int = 100_000) -> list[Line]:
-    """A backlog loaded by scout_etl, by the runbook's batches in a loop, and by one single call."""
+    """A backlog loaded by scout_drain, by the runbook's batches in a loop, and by one single call."""
     dsn = bench.database(events=2000)
     with psycopg.connect(dsn, autocommit=True) as connection:
         # Corrections apart: two events of one transaction in a batch would defeat the loop.
@@ -215,7 +215,7 @@ def drain(bench: Bench, events: int = 100_000) -> list[Line]:
         connection.commit()
         connection.execute("VACUUM ANALYZE scout.bronze_events")
     bench.server.create_database("drain_source", template=psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
-    play = rivals.play(bench.folder, "drain", [{"scout.recovery.scout_etl": {"dsn": "{{ scout_dsn }}"}}])
+    play = rivals.play(bench.folder, "drain", [{"scout.recovery.scout_drain": {"dsn": "{{ scout_dsn }}"}}])
 
     def fresh() -> str:
         bench.server.drop_database("drain_copy")
@@ -241,7 +241,7 @@ def drain(bench: Bench, events: int = 100_000) -> list[Line]:
     return compare(
         [
             Case("a loop of load_silver_from_bronze(1000)", lambda: loop(1000)),
-            Case("scout_etl, the play's start included", ours),
+            Case("scout_drain, the play's start included", ours),
             Case("one call for everything, one transaction", lambda: loop(events)),
         ],
         bench.rounds,

@@ -86,7 +86,7 @@ ANALYZE scout.bronze_events
 HEADER = (
     "events in bronze",
     "loop of 1,000",
-    "scout_window",
+    "scout_window_recovery",
     "times faster, lowest to highest",
     "with indexes",
     "batches",
@@ -181,7 +181,7 @@ def recover(dsn: str, start: str) -> Recovered:
     """The module, in this process, from its first look to its account."""
     began = time.monotonic()
     result: dict[str, Any] = modules().call(
-        "scout_window", dsn, window_start=start, time_zone="UTC", max_rows=10**9, incident="BENCH"
+        "scout_window_recovery", dsn, window_start=start, time_zone="UTC", max_rows=10**9, incident="BENCH"
     )
     seconds = time.monotonic() - began
     if result.get("failed") or not result["reconciliation"]["balanced"]:

@@ -45,7 +45,7 @@ options:
   leave_stuck_after_seconds:
     description:
       - Do not wait for sessions whose transaction is older than this, in seconds; they are reported in RV(stuck), and
-        the barrier does not stand before M(scout.recovery.scout_sessions) has cleared them. Runs of jobs among them may be
+        the barrier does not stand before M(scout.recovery.scout_terminate_sessions) has ended them. Runs of jobs among them may be
         ended by pg_cron, because their job is made inactive; they are in the ledger by then.
       - By default every session is waited for.
     type: float

@@ -20,8 +20,21 @@ options:
     description: What is going to be done.
     type: list
     elements: str
-    choices: [assess, pause, clear, drain, refresh, quarantine, cleanup, redrive, undo, window, gate, smoke, restore]
-    default: [assess, pause, clear, drain, refresh]
+    choices:
+      - assess
+      - pause
+      - terminate_sessions
+      - drain
+      - refresh_gold
+      - quarantine
+      - cleanup
+      - redrive
+      - undo
+      - window_recovery
+      - gate
+      - smoke
+      - rollback
+    default: [assess, pause, terminate_sessions, drain, refresh_gold]
   required:
     description: Fail when a privilege is missing.
     type: bool
@@ -65,7 +78,7 @@ EXAMPLES = r"""
 - name: Name those that are missing for a quarantine
   scout.recovery.scout_preflight_info:
     dsn: "{{ scout_dsn }}"
-    actions: [pause, quarantine, drain, refresh]
+    actions: [pause, quarantine, drain, refresh_gold]
     ledger: required
 """
 

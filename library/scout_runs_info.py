@@ -23,17 +23,17 @@ options:
     choices:
       - pause
       - resume
-      - clear
+      - terminate_sessions
       - drain
-      - refresh
+      - refresh_gold
       - quarantine
       - cleanup
       - redrive
       - undo
-      - window
+      - window_recovery
       - watch
       - capture
-      - restore
+      - rollback
       - deploy
       - assess
       - gate

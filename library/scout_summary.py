@@ -27,9 +27,10 @@ options:
   steps:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
-        preflight, lease, assess, plan, unfinished, evidence, pause, clear, complete_pause, quarantine, cleanup, redrive, undo,
-        drain, refresh, assess_again, resume, runs, dashboard, metrics, watch, gate, incident, notify, notified, evidence_verify,
-        report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy, revert, deploy, restore. Steps that
+        preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, quarantine, cleanup,
+        redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
+        notify, notified, evidence_verify, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
+        revert, deploy, rollback. Steps that
         did not run are empty.
     type: list
     elements: dict

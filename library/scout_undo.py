@@ -15,8 +15,8 @@ description:
   - Puts every row that a quarantine, a cleanup, a redrive, the quarantine of poison events or another undo moved back exactly
     as it was, in short transactions that are proved by count and digest, in the order that foreign keys ask for.
   - An undo is a run as well, and undoing it works.
-  - A rollback to a release is undone by rolling back to what was captured before it, in one transaction, with the data that was
-    saved; see M(scout.recovery.scout_rollback). O(max_rows) is then how many rows may have to be saved.
+  - A rollback to a release is undone by rolling back to what was captured before it, in one transaction, with the data that
+    was saved; see M(scout.recovery.scout_rollback). O(max_rows) is then how many rows may have to be saved.
   - Silver that the ETL has built since from nothing but what the run had left is replaced. Rows that have changed, or were
     rebuilt from other events, are conflicts.
 options:

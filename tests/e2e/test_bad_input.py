@@ -148,12 +148,12 @@ def test_an_unknown_option_of_a_module(healthy: Pipeline, stage: Stage) -> None:
     playbook = stage.home / "typo.yml"
     playbook.write_text(
         "- hosts: localhost\n  gather_facts: false\n  tasks:\n"
-        "    - scout.recovery.scout_etl: {dsn: '{{ scout_dsn }}', batch_row: 5, targetseconds: 1}\n"
+        "    - scout.recovery.scout_drain: {dsn: '{{ scout_dsn }}', batch_row: 5, targetseconds: 1}\n"
     )
     played = stage.play(str(playbook), healthy.dsn)
     assert played.rc == 2, played.text
     screen = " ".join(played.text.split())
-    assert "unknown options for scout_etl: batch_row, targetseconds. Next: scout_etl knows batch_rows," in screen
+    assert "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows batch_rows," in screen
 
 
 def assert_no_ansible_trouble(played: Played) -> None:

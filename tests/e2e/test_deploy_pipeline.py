@@ -116,7 +116,7 @@ def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothin
     assert [call["files"][FUNCTION] for call in team.cli.calls] == ["// v5.3.0\n", "// one\n"]
     assert told(team) == ["rolled_back 61 v5.2.1 v5.3.0 deploy-result.json"]
     assert "rolled back to v5.2.1, the pipeline is as it was before" in deployed.text
-    restored = [run["run_id"] for step in made["steps"] for run in step["runs"] if run["step"] == "restore"]
+    restored = [run["run_id"] for step in made["steps"] for run in step["runs"] if run["step"] == "rollback"]
     assert any(restored[0] in way for way in made["undo"])
 
     whole, calls = team.pipeline.fingerprint(), len(team.cli.calls)
@@ -139,7 +139,7 @@ def test_a_migration_that_fails_half_way_is_taken_back(team: Team) -> None:
     assert (deployed.result["failed_step"], deployed.codes["migrate"]) == ("migrate", 3)
     assert "deploy" not in deployed.codes
     assert 'relation "scout.no_such_table" does not exist' in (deployed.artifacts / "migrate.log").read_text()
-    assert {step["name"] for step in deployed.of("rollback")["steps"] if step["changed"]} >= {"restore", "revert"}
+    assert {step["name"] for step in deployed.of("rollback")["steps"] if step["changed"]} >= {"rollback", "revert"}
     before.assert_back()
 
 

@@ -64,7 +64,7 @@ FAILURES = {
         ingestion="running",
     ),
     "stuck_session_is_protected": Failure(
-        "clear",
+        "terminate_sessions",
         "role postgres is protected",
         "ask its owner to end it",
         variables={"terminate_sessions_protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
@@ -82,7 +82,7 @@ FAILURES = {
     ),
     "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=quarantine", variables={"poison": "stop"}),
     "gold_view_is_broken": Failure(
-        "refresh",
+        "refresh_gold",
         "scout.gold_bad: division by zero (SQLSTATE 22012)",
         "refresh_gold.yml",
         "CREATE MATERIALIZED VIEW scout.gold_bad AS SELECT 1 / count(*) FILTER (WHERE total_amount > 1e9) AS share "

@@ -122,8 +122,8 @@ def story(broken: Pipeline, closed: Played) -> None:
     done[move:] = [done[move], *(what for what in done[move + 1 :] if what != "drain")]
     assert done == [
         *("opened", "notified"),
-        *("assess", "evidence", "pause", "drain", "refresh", "resume"),
-        *("evidence", "pause", "quarantine", "refresh", "resume"),
+        *("assess", "evidence", "pause", "drain", "refresh_gold", "resume"),
+        *("evidence", "pause", "quarantine", "refresh_gold", "resume"),
         *("told", "notified", "gate", "closed", "notified"),
     ]
     assert told["timeline"][1]["effect"].startswith("HIGH: Scout pipeline incident INC-2041")

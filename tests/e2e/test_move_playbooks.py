@@ -43,7 +43,7 @@ def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stag
         "pause",
         "quarantine",
         "drain",
-        "refresh",
+        "refresh_gold",
         "resume",
     ]
     assert made["move"]["moved"]["events"] == 40

@@ -158,7 +158,7 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
 
     played = bad.play(rehearse=True, pg_dump=program("pg_dump"))
     made = ran(played, "done")
-    assert changed(played) == ["pause", "revert", "deploy", "restore", "resume"]
+    assert changed(played) == ["pause", "revert", "deploy", "rollback", "resume"]
     bad.is_back()
     assert made["ingestion"] == "running"
     assert made["gate"]["ok"]
@@ -184,7 +184,7 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert {name for name in before if after[name] != before[name]} <= {"scout_ops.leases"}
     assert len(bad.cli.calls) == 1
 
-    listed = bad.stage.play("runs", pipeline.dsn, of_action="restore")
+    listed = bad.stage.play("runs", pipeline.dsn, of_action="rollback")
     [run] = listed.result["runs"]
     assert (run["run_id"], run["release"], run["can_be_undone"]) == (run_id, "v5.2.1", True)
 
@@ -208,13 +208,13 @@ def test_the_commit_is_for_the_open_incident(bad: Release) -> None:
     made = ran(bad.play(incident="adhoc", gate=False), "done")
     assert made["incident"] == "INC-7"
     assert "Incident: INC-7" in bad.story.remote.git("log", "-1", "--format=%B", "main").splitlines()
-    deployed = "SELECT DISTINCT incident FROM scout_ops.runs WHERE action IN ('deploy', 'restore')"
+    deployed = "SELECT DISTINCT incident FROM scout_ops.runs WHERE action IN ('deploy', 'rollback')"
     assert bad.pipeline.rows(deployed) == [("INC-7",)]
 
 
 def test_each_part_can_be_left_out(bad: Release) -> None:
     only_schema = bad.play(application_rollback_enabled=False)
-    assert changed(only_schema) == ["pause", "restore", "resume"], only_schema.text
+    assert changed(only_schema) == ["pause", "rollback", "resume"], only_schema.text
     assert "left application, as application_rollback_enabled is false" in only_schema.summary
     bad.schema_is_back()
     assert bad.story.head == bad.tip
@@ -229,7 +229,7 @@ def test_each_part_can_be_left_out(bad: Release) -> None:
 
 def test_where_no_clone_is_named_the_application_stays_and_that_is_said(bad: Release) -> None:
     played = bad.play(application_dir="", gate=False, resume=False)
-    assert changed(played) == ["pause", "restore"], played.text
+    assert changed(played) == ["pause", "rollback"], played.text
     made = ran(played, "done")
     assert made["rollback"]["left_out"] == {"application": "application_dir is not set", "gate": "gate is false"}
     assert "left application, as application_dir is not set; gate, as gate is false" in played.summary
@@ -246,11 +246,11 @@ def test_without_a_pause_and_with_down_scripts(bad: Release, tmp_path: Path) -> 
     options = {"application_rollback_enabled": False, "down_scripts": [str(script)], "pause": False}
     played = bad.play(**options)
     assert played.rc == 2, played.text
-    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["restore"]
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["rollback"]
     assert "post-rollback verification failed" in played.summary
     assert schema(bad.pipeline) == bad.bad
     done = bad.play(application_rollback_enabled=False, pause=False)
-    assert changed(done) == ["restore"], done.text
+    assert changed(done) == ["rollback"], done.text
     assert bad.pipeline.one("SELECT count(*) FROM scout_ops.pauses") == 0
     bad.schema_is_back()
 
@@ -282,7 +282,7 @@ def test_after_a_failure_it_waits_paused_and_the_same_command_goes_on(bad: Relea
     bad.cli.tell("")
     bad.pipeline.execute(*REFUSE)
     played = bad.play()
-    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["restore"], played.text
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["rollback"], played.text
     assert "not now" in played.summary
     assert schema(bad.pipeline) == bad.bad
     assert not JOBS & bad.pipeline.active_jobs()
@@ -375,7 +375,7 @@ def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
     """The application stays, unless it is asked for; other signatures are named."""
     word = "scout.load_silver_from_bronze(integer)"
     played = bad.play(release="", drop_function=word, smoke=False)
-    assert changed(played) == ["pause", "restore", "resume"], played.text
+    assert changed(played) == ["pause", "rollback", "resume"], played.text
     assert ran(played, "done")["rollback"]["left_out"] == {"application": "only one object is rolled back"}
     assert "left application, as only one object is rolled back" in played.summary
     assert bad.pipeline.one(
@@ -393,7 +393,7 @@ def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
 
     played = bad.play(drop_column="scout.alerts.team", application_rollback_enabled=True)
     made = ran(played, "done")
-    assert {"revert", "deploy", "restore"} <= set(changed(played))
+    assert {"revert", "deploy", "rollback"} <= set(changed(played))
     assert made["rollback"]["schema"]["saved"][0]["rows"] == 7
     assert bad.story.remote.tree("main") == bad.story.clone.tree(bad.story.good)
     undone = bad.stage.play("undo", bad.pipeline.dsn, run_id=made["rollback"]["schema"]["undo"])

@@ -109,7 +109,7 @@ def test_timeout_of_a_task(broken: Pipeline, stage: Stage) -> None:
         "CREATE TRIGGER hang BEFORE INSERT ON scout.silver_line_items EXECUTE FUNCTION public.hang()",
     )
     pending = broken.pending()
-    played = tasks(stage, broken, {**task("etl"), "timeout": 1})
+    played = tasks(stage, broken, {**task("drain"), "timeout": 1})
     assert played.rc == 2, played.text
     assert "stopped by the task's timeout" in played.text
     assert "Next: run the same command again" in " ".join(played.text.split())
@@ -126,9 +126,9 @@ def test_check_mode_of_a_task(broken: Pipeline, stage: Stage) -> None:
         broken,
         {**task("ingestion", state="paused"), "check_mode": True, "diff": True},
         shown("done is changed"),
-        {**task("etl"), "check_mode": True},
+        {**task("drain"), "check_mode": True},
         shown("done.suspects | length"),
-        {**task("gold", force=True), "check_mode": True},
+        {**task("refresh_gold", force=True), "check_mode": True},
     )
     assert played.rc == 0, played.text
     assert broken.fingerprint() == before
@@ -159,7 +159,7 @@ def test_loops_and_delegation(another_broken: Callable[[], Pipeline], stage: Sta
 
 def test_no_log(broken: Pipeline, stage: Stage) -> None:
     """Neither the result nor the lines shown while it works."""
-    played = tasks(stage, broken, {**task("etl"), "no_log": True}, shown("done.loaded > 0"))
+    played = tasks(stage, broken, {**task("drain"), "no_log": True}, shown("done.loaded > 0"))
     assert played.rc == 0, played.text
     assert "seen True." in played.text
     assert "poison event" not in played.text
@@ -187,7 +187,7 @@ def test_a_retried_task(healthy: Pipeline, stage: Stage) -> None:
     """until and retries see each failure as a failure."""
     holder = library.lock_holder(healthy.dsn)
     with holder:
-        attempt = {**task("gold", force=True, lock_timeout_seconds=0.3, attempts=1), "retries": 1, "delay": 0}
+        attempt = {**task("refresh_gold", force=True, lock_timeout_seconds=0.3, attempts=1), "retries": 1, "delay": 0}
         played = tasks(stage, healthy, {**attempt, "until": "done is succeeded"})
     assert played.rc == 2, played.text
     assert "94752052 is held by pid" in played.text

@@ -136,4 +136,4 @@ def damaged(dsn: str, window: Window, *kinds: str, **options: Any) -> Case:
 
 def recover(case: Case, **options: Any) -> Result:
     """The result of a recovery that must come to a good end; of a small window much may be poison."""
-    return ran("scout_window", case.dsn, **{"max_poison_share": 1.0, **case.window.options, **options})
+    return ran("scout_window_recovery", case.dsn, **{"max_poison_share": 1.0, **case.window.options, **options})

@@ -6,4 +6,4 @@ SELECT is(
     (SELECT count(*) FROM scout.silver_transactions JOIN tap.marked USING (transaction_id) WHERE mark = 'waiting'), 20::bigint,
     'what waited meanwhile is loaded'
 );
-SELECT is((SELECT count(*) FROM scout_ops.runs WHERE action = 'restore'), 1::bigint, 'it took one run');
+SELECT is((SELECT count(*) FROM scout_ops.runs WHERE action = 'rollback'), 1::bigint, 'it took one run');

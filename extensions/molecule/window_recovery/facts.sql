@@ -66,4 +66,4 @@ SELECT bag_eq(
 SELECT bag_eq('SELECT jobname FROM cron.job WHERE NOT active', ARRAY['bronze-to-silver-etl'], 'only the job that was off on purpose is off');
 SELECT is_empty('SELECT incident FROM scout_ops.pauses WHERE resumed_at IS NULL', 'no pause is in force');
 SELECT is_empty('SELECT owner FROM scout_ops.leases WHERE owner IS NOT NULL', 'nobody holds the lease');
-SELECT bag_eq($$SELECT status FROM scout_ops.runs WHERE action = 'window'$$, ARRAY['succeeded'], 'it was done in one run');
+SELECT bag_eq($$SELECT status FROM scout_ops.runs WHERE action = 'window_recovery'$$, ARRAY['succeeded'], 'it was done in one run');

@@ -168,7 +168,7 @@ def _locks(found: Facts) -> Measured:
 
 
 def _stuck(found: Facts) -> Measured:
-    stuck = [*found.stuck.clear, *(a for a, _ in found.stuck.leave)] if found.stuck else []
+    stuck = [*found.stuck.end, *(a for a, _ in found.stuck.leave)] if found.stuck else []
     return Measured(float(len(stuck)), "; ".join(a.describe() for a in stuck))
 
 

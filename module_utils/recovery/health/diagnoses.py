@@ -120,7 +120,7 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
         return
     after = found.stuck_after_seconds
     command = TERMINATE if after == STUCK_AFTER_SECONDS else f"{TERMINATE} -e stuck_after_seconds={after:g}"
-    for activity in found.stuck.clear:
+    for activity in found.stuck.end:
         what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
         if activity.holds_key:
             what = "holds Scout's refresh lock: gold cannot be refreshed"

@@ -49,8 +49,8 @@ PHASES: t.Final[tuple[Phase, ...]] = (
         (
             Item("alert_received", "alert received, type and severity identified", kinds=("opened",)),
             Item("health_check", "health check", ("assess", "watch", "gate")),
-            Item("data_quality", "data quality checked", ("gate", "cleanup", "window")),
-            Item("impact_scope", "impact assessed", ("quarantine", "cleanup", "window", "restore")),
+            Item("data_quality", "data quality checked", ("gate", "cleanup", "window_recovery")),
+            Item("impact_scope", "impact assessed", ("quarantine", "cleanup", "window_recovery", "rollback")),
             Item("notify_stakeholders", "stakeholders notified", kinds=("notified",)),
         ),
     ),
@@ -63,7 +63,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item(
                 "quarantine",
                 "suspect data quarantined",
-                ("quarantine", "cleanup", "drain", "window"),
+                ("quarantine", "cleanup", "drain", "window_recovery"),
                 ("moved", "poison"),
             ),
             Item("document_symptoms", "symptoms and timeline documented", ("assess",), kinds=("note",)),
@@ -76,7 +76,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
         "15-45",
         (
             Item("analyze_logs", "pipeline logs and figures analysed", ("evidence", "gate", "watch")),
-            Item("recent_changes", "recent changes reviewed", ("capture", "restore")),
+            Item("recent_changes", "recent changes reviewed", ("capture", "rollback")),
             Item("external_dependencies", "external dependencies checked"),
             Item("identify_fix", "fix identified", FIXES),
         ),
@@ -87,7 +87,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
         "45+",
         (
             Item("apply_fix", "fix applied", FIXES),
-            Item("reprocess", "affected data reprocessed", ("window", "redrive", "drain")),
+            Item("reprocess", "affected data reprocessed", ("window_recovery", "redrive", "drain")),
             Item("acceptance_gate", "acceptance gate passed", ("gate",), ("ok",)),
             Item("resume_ingestion", "ingestion resumed", ("resume",)),
             Item("monitor_recovery", "recovery watched", ("watch",)),

@@ -237,8 +237,8 @@ def _resumed(effects: Mapping[str, t.Any], _about: Row) -> str:
     return f"{count(len(jobs), 'job')} active again: {', '.join(map(str, jobs))}" if jobs else ""
 
 
-def _cleared(effects: Mapping[str, t.Any], _about: Row) -> str:
-    ended: list[t.Any] = effects.get("cleared") or []
+def _ended(effects: Mapping[str, t.Any], _about: Row) -> str:
+    ended: list[t.Any] = effects.get("ended") or []
     return f"{count(len(ended), 'stuck session')} ended" if ended else ""
 
 
@@ -306,9 +306,9 @@ def _in_numbers(value: t.Any) -> str:
 EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "pause": _paused,
     "resume": _resumed,
-    "clear": _cleared,
+    "terminate_sessions": _ended,
     "drain": _drained,
-    "refresh": _refreshed,
+    "refresh_gold": _refreshed,
     "quarantine": _moved,
     "cleanup": _moved,
     "undo": _undone,
@@ -317,6 +317,6 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "gate": _looked,
     "evidence": _kept,
     "capture": _release,
-    "restore": _release,
+    "rollback": _release,
     "deploy": _deployed,
 }

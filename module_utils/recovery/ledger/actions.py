@@ -8,28 +8,28 @@ from __future__ import annotations
 import typing as t
 
 #: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window")
+MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window_recovery")
 #: What an emergency reset does.
-RESET: t.Final = ("assess", "pause", "clear", "drain", "refresh")
+RESET: t.Final = ("assess", "pause", "terminate_sessions", "drain", "refresh_gold")
 #: What goes back to a captured release.
-RESTORE: t.Final = ("restore",)
+ROLLBACK: t.Final = ("rollback",)
 
 #: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.
 RUNS: t.Final = (
-    *("pause", "resume", "clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "watch", "capture", "restore", "deploy", "assess", "gate", "evidence"),
+    *("pause", "resume", "terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo"),
+    *("window_recovery", "watch", "capture", "rollback", "deploy", "assess", "gate", "evidence"),
 )
 
 #: Runs whose items are dead letters, and runs that keep a journal.
 DEAD_LETTER_ACTIONS: t.Final = ("quarantine", "cleanup", "drain")
-JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window")
+JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window_recovery")
 #: Runs that undo takes back.
-UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, *RESTORE)
+UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, *ROLLBACK)
 
 #: Runs that mend something; each may be the fix.
 FIXES: t.Final = (
-    *("clear", "drain", "refresh", "quarantine", "cleanup", "redrive", "undo"),
-    *("window", "restore", "deploy"),
+    *("terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo"),
+    *("window_recovery", "rollback", "deploy"),
 )
 #: Runs by which somebody only looked.
 LOOKS: t.Final = ("assess", "gate")
@@ -37,15 +37,12 @@ LOOKS: t.Final = ("assess", "gate")
 #: Writes rows of the pipeline, which it does where a policy is an error, whatever that shows.
 WRITES_ROWS: t.Final = ("drain", *MOVES)
 #: Judges or moves by the rows there are; a pause, a lease or a note needs none of them.
-NEEDS_ROWS: t.Final = ("assess", "gate", "refresh", "watch", *WRITES_ROWS)
+NEEDS_ROWS: t.Final = ("assess", "gate", "refresh_gold", "watch", *WRITES_ROWS)
 
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {
     "dashboard": "assess",
-    "etl": "drain",
-    "gold": "refresh",
     "health": "assess",
-    "sessions": "clear",
 }
 
 

@@ -295,6 +295,17 @@ COMMENT ON COLUMN scout_ops.incident_entries.details IS
     'What belongs to them: the checklist item that a note settles, severity with response_minutes and escalation, '
     'next_update_at, adopted runs, what was missing when it was closed';
 """,
+    """
+UPDATE scout_ops.runs SET action = new.name
+FROM (VALUES ('clear', 'terminate_sessions'), ('refresh', 'refresh_gold'), ('window', 'window_recovery'), ('restore', 'rollback'))
+     AS new (former, name)
+WHERE action = new.former;
+UPDATE scout_ops.runs SET effects = effects - 'cleared' || jsonb_build_object('ended', effects -> 'cleared')
+WHERE action = 'terminate_sessions' AND effects ? 'cleared';
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
+    'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked: assess, gate, evidence';
+""",
 )
 
 TABLES: t.Final = (

@@ -14,7 +14,8 @@ from ..core.text import count, in_words
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
-from . import drain_backlog, pause_resume, refresh_gold, terminate_sessions
+from . import drain as pipeline_drain
+from . import pause_resume, refresh_gold, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, Result
@@ -157,8 +158,8 @@ def terminate(call: Call, params: Params) -> Result:
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    done, told = list[terminate_sessions.Cleared](), {"run_id": None, "warnings": list[str]()}
-    if todo.clear and not call.check:
+    done, told = list[terminate_sessions.Ended](), {"run_id": None, "warnings": list[str]()}
+    if todo.end and not call.check:
         done, told = _terminated(call, params, todo, counted)
     result = _termination(call, activities, todo, done) | told
     if not call.check:
@@ -168,17 +169,17 @@ def terminate(call: Call, params: Params) -> Result:
 
 def _terminated(
     call: Call, params: Params, todo: sessions.Plan, counted: list[cron_jobs.Job]
-) -> tuple[list[terminate_sessions.Cleared], Result]:
+) -> tuple[list[terminate_sessions.Ended], Result]:
     """Ends them as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     with operation(
         ledger,
-        "clear",
+        "terminate_sessions",
         {"stuck_after_seconds": params["stuck_after_seconds"]},
         lease_token=params["lease_token"],
         takeover=params["takeover"],
     ) as run:
-        done = terminate_sessions.clear(
+        done = terminate_sessions.terminate(
             call.session,
             todo,
             run,
@@ -193,24 +194,24 @@ def _terminated(
 
 
 def _termination(
-    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Cleared]
+    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Ended]
 ) -> Result:
     """What was, or would be, ended."""
-    how = {cleared.activity.identity: cleared.how for cleared in done}
-    would = call.check and bool(todo.clear)
+    how = {ended.activity.identity: ended.how for ended in done}
+    would = call.check and bool(todo.end)
     return {
-        "changed": bool(todo.clear),
-        "cleared": [{**a.as_dict(), "how": how.get(a.identity)} for a in todo.clear],
+        "changed": bool(todo.end),
+        "ended": [{**a.as_dict(), "how": how.get(a.identity)} for a in todo.end],
         "left": [{**a.as_dict(), "why": why} for a, why in todo.leave],
         "waiting": [a.as_dict() for a in todo.waiting],
         "tree": sessions.tree(activities),
-        "effects": {"cleared": len(todo.clear), "left": len(todo.leave)},
-        "summary": f"would end {count(len(todo.clear), 'stuck session')}"
+        "effects": {"ended": len(todo.end), "left": len(todo.leave)},
+        "summary": f"would end {count(len(todo.end), 'stuck session')}"
         if would
         else terminate_sessions.summary(done, todo),
         "diff": {
-            "before": {str(a.pid): a.describe() for a in todo.clear},
-            "after": {str(a.pid): "ended" for a in todo.clear},
+            "before": {str(a.pid): a.describe() for a in todo.end},
+            "after": {str(a.pid): "ended" for a in todo.end},
         },
     }
 
@@ -244,17 +245,17 @@ def drain(call: Call, params: Params) -> Result:
     _refuse_unusable(params)
     session = call.session
     with attempting("could not read the backlog", on=session.where), session.read():
-        backlog = drain_backlog.read(session)
+        backlog = pipeline_drain.read(session)
         looks = call.check and bool(backlog.events)
-        suspected = drain_backlog.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
-    done, told = drain_backlog.Drained(backlog.events), {"run_id": None, "warnings": list[str]()}
+        suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
+    done, told = pipeline_drain.Drained(backlog.events), {"run_id": None, "warnings": list[str]()}
     if backlog.events and not call.check:
         done, told = _drained(call, params)
     result: Result = {
-        **drain_backlog.outcome(done),
+        **pipeline_drain.outcome(done),
         **told,
         "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
-        "summary": drain_backlog.summary(done),
+        "summary": pipeline_drain.summary(done),
         "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
     }
     return result | _foreseen(backlog, suspected) if call.check else result
@@ -269,12 +270,12 @@ def _refuse_unusable(params: Params) -> None:
         )
 
 
-def _drained(call: Call, params: Params) -> tuple[drain_backlog.Drained, Result]:
+def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Result]:
     """Drains as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"])
-    options = drain_backlog.Options(
+    options = pipeline_drain.Options(
         target_seconds=params["target_seconds"],
         first_batch_rows=params["batch_rows"],
         batch_timeout_seconds=params["batch_timeout_seconds"],
@@ -291,11 +292,11 @@ def _drained(call: Call, params: Params) -> tuple[drain_backlog.Drained, Result]
         lease_token=params["lease_token"],
         takeover=params["takeover"],
     ) as run:
-        done = drain_backlog.Drain(call.session, run, options, call.progress, document=document).drain()
+        done = pipeline_drain.Drain(call.session, run, options, call.progress, document=document).drain()
     return done, {"run_id": run.run_id, "warnings": ledger.warnings}
 
 
-def _foreseen(backlog: drain_backlog.Backlog, suspected: list[drain_backlog.Suspect]) -> Result:
+def _foreseen(backlog: pipeline_drain.Backlog, suspected: list[pipeline_drain.Suspect]) -> Result:
     """What differs in check mode."""
     named = [{"event_id": s.event_id, "reason": s.reason, "sqlstate": s.sqlstate} for s in suspected]
     result: Result = {"changed": bool(backlog.events), "suspects": named}
@@ -360,7 +361,7 @@ def _refreshed(
     )
     with operation(
         ledger,
-        "refresh",
+        "refresh_gold",
         {"views": [view.name for view in todo]},
         lease_token=params["lease_token"],
         takeover=params["takeover"],

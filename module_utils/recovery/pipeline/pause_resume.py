@@ -146,7 +146,7 @@ def pause(
 
     A job whose run is in flight is parked on a date that never comes until the run has ended, because pg_cron
     cancels the run of a job that is made inactive. The job of a stuck run, which is not waited for, stays parked: once
-    that has been cleared, a second pause completes the first. Raises NotConverged, with nothing resumed, at the timeout.
+    that has been ended, a second pause completes the first. Raises NotConverged, with nothing resumed, at the timeout.
     """
     waiting = Waiting(
         session, run, names, drain_timeout_seconds, leave_after_seconds, cancel=cancel_running, progress=progress

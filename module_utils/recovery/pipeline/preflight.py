@@ -16,7 +16,7 @@ from pathlib import Path
 from ..core.errors import BadInput, MissingPrivilege, RecoveryError
 from ..core.text import count
 from ..ledger import bootstrap
-from ..ledger.actions import MOVES, RESET, RESTORE, WRITES_ROWS
+from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
 
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
-ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *RESTORE)
+ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *ROLLBACK)
 
 #: More missing privileges than these are counted instead of named in one line.
 FEW: t.Final = 3
@@ -42,13 +42,13 @@ HISTORY: t.Final = "supabase_migrations.schema_migrations"
 #: masks events within a batch, and a move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits.
 #: Whatever undo puts back, an undo of that undo removes again.
 NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("bronze", "UPDATE", ("drain", "redrive", "window")),
+    ("bronze", "UPDATE", ("drain", "redrive", "window_recovery")),
     ("bronze", "DELETE", WRITES_ROWS),
     ("bronze", "INSERT", ("redrive", "undo", "smoke")),
     ("dead_letters", "INSERT", WRITES_ROWS),
     ("dead_letters", "UPDATE", ("redrive", "undo")),
     ("dead_letters", "DELETE", ("redrive", "undo")),
-    ("etl_ledger", "INSERT", ("drain", "redrive", "undo", "window", "smoke")),
+    ("etl_ledger", "INSERT", ("drain", "redrive", "undo", "window_recovery", "smoke")),
     ("etl_ledger", "DELETE", (*WRITES_ROWS, "smoke")),
     ("transactions", "INSERT", ("undo",)),
     ("transactions", "DELETE", MOVES),
@@ -198,7 +198,7 @@ def _grants(missing: Sequence[Missing], database: str, role: str) -> str:
     listed = f"the {len(grants)} grants listed under missing"
     if contract.names() != contract.DEFAULT:
         return f"a superuser runs {listed}"
-    more = " -v rollback=on" if any(entry.action in RESTORE for entry in missing) else ""
+    more = " -v rollback=on" if any(entry.action in ROLLBACK for entry in missing) else ""
     script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
     return f"a superuser runs {script} (or {listed})"
 
@@ -216,7 +216,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
                 Missing("assess", f"right to see every row of {table}", row_security.grant(session))
                 for table in row_security.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
-            if "restore" in actions:
+            if "rollback" in actions:
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)
         warnings += _without_jobs(session) if "pause" in actions and not missing else []
@@ -245,7 +245,7 @@ def table_needs() -> list[tuple[str, str, tuple[str, ...]]]:
     return [
         *((table, "SELECT", ("assess",)) for table in contract.names().required_tables),
         *((contract.names()[key], privilege, actions) for key, privilege, actions in NEEDS),
-        *((HISTORY, privilege, RESTORE) for privilege in ("SELECT", "INSERT", "DELETE")),
+        *((HISTORY, privilege, ROLLBACK) for privilege in ("SELECT", "INSERT", "DELETE")),
     ]
 
 
@@ -281,7 +281,7 @@ def _ownership(session: Session, me: str) -> list[Missing]:
     for row in session.rows(SCHEMA, name=HISTORY.partition(".")[0]):
         if not row["may"]:
             usage = f"USAGE ON SCHEMA {HISTORY.partition('.')[0]}"
-            missing.append(Missing("restore", usage, f"GRANT {usage} TO {me}"))
+            missing.append(Missing("rollback", usage, f"GRANT {usage} TO {me}"))
     chooses = session.facts.server_version >= 160000
     create = f"CREATE ON SCHEMA {contract.names().schema}"
     owners = session.rows(OWNERS, schema=contract.names().schema, becoming="SET" if chooses else "MEMBER")
@@ -289,11 +289,11 @@ def _ownership(session: Session, me: str) -> list[Missing]:
         owner = sql.Identifier(row["owner"]).as_string()
         if not (row["acts"] and row["becomes"]):
             how = " WITH INHERIT TRUE, SET TRUE" if chooses else ""
-            missing.append(Missing("restore", f"the rights of owner {row['owner']}", f"GRANT {owner} TO {me}{how}"))
+            missing.append(Missing("rollback", f"the rights of owner {row['owner']}", f"GRANT {owner} TO {me}{how}"))
         if not row["creates"]:
-            missing.append(Missing("restore", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
+            missing.append(Missing("rollback", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
         if row["of_schema"] and row["acts"] and not row["we_create"]:
-            missing.append(Missing("restore", create, f"GRANT {create} TO {me}"))
+            missing.append(Missing("rollback", create, f"GRANT {create} TO {me}"))
     return missing
 
 
@@ -323,7 +323,7 @@ def _gold(session: Session, me: str) -> list[Missing]:
         if not row["may"]:
             what = f"MAINTAIN ON {sql.Identifier(contract.names().schema, view.name).as_string()}"
             owner = sql.Identifier(row["owner"]).as_string()
-            missing.append(Missing("refresh", what, f"GRANT {what if modern else owner} TO {me}"))
+            missing.append(Missing("refresh_gold", what, f"GRANT {what if modern else owner} TO {me}"))
     return missing
 
 
@@ -353,7 +353,7 @@ def _owners(session: Session) -> set[str]:
 
 
 def _roles(session: Session, me: str) -> list[Missing]:
-    needs = {"pg_read_all_stats": "assess", "pg_signal_backend": "clear"}
+    needs = {"pg_read_all_stats": "assess", "pg_signal_backend": "terminate_sessions"}
     names = [row["name"] for row in session.rows(ROLES)]
     return [Missing(needs[name], f"membership in {name}", f"GRANT {name} TO {me}") for name in names]
 

@@ -37,7 +37,7 @@ FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = %(pid)s AND a.backend_start 
 
 
 @dataclasses.dataclass(frozen=True)
-class Cleared:
+class Ended:
     """The outcome for one session."""
 
     activity: Activity
@@ -45,7 +45,7 @@ class Cleared:
     seconds: float
 
 
-def clear(
+def terminate(
     session: Session,
     todo: Plan,
     run: Run,
@@ -56,30 +56,30 @@ def clear(
     terminate_wait_seconds: float,
     max_sessions: int,
     progress: Progress,
-) -> list[Cleared]:
+) -> list[Ended]:
     """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck. Raises SystemicFailure,
     having ended none, where there are more than `max_sessions`; NotConverged where one survives."""
-    if len(todo.clear) > max_sessions:
+    if len(todo.end) > max_sessions:
         raise SystemicFailure(
-            f"refused to end {len(todo.clear)} sessions, more than max_sessions={max_sessions}",
+            f"refused to end {len(todo.end)} sessions, more than max_sessions={max_sessions}",
             on=session.where,
-            said="; ".join(a.describe() for a in todo.clear[:5]),
+            said="; ".join(a.describe() for a in todo.end[:5]),
             next_step="look at what they wait for (terminate_sessions.yml --check); raise terminate_sessions_max_sessions if it is right",
         )
     with attempting("could not record the sessions before ending them", on=session.where), session.write():
-        run.record(captured=[a.as_dict() for a in (*todo.clear, *todo.waiting)])
+        run.record(captured=[a.as_dict() for a in (*todo.end, *todo.waiting)])
     stuck = functools.partial(_still_stuck, session, counted=counted, stuck_after_seconds=stuck_after_seconds)
-    done: list[Cleared] = []
-    for target in todo.clear:
+    done: list[Ended] = []
+    for target in todo.end:
         progress.checkpoint()
         began = time.monotonic()
         how = "ended by itself"
         if stuck(target):
             how = _end(session, target, stuck, cancel_wait_seconds, terminate_wait_seconds, progress)
-        done.append(Cleared(target, how, round(time.monotonic() - began, 3)))
+        done.append(Ended(target, how, round(time.monotonic() - began, 3)))
         progress.say(f"{how}: {target.describe()}")
         with attempting("could not record what was ended", on=session.where), session.write():
-            run.record(cleared=[{"pid": c.activity.pid, "how": c.how, "seconds": c.seconds} for c in done])
+            run.record(ended=[{"pid": c.activity.pid, "how": c.how, "seconds": c.seconds} for c in done])
     return done
 
 
@@ -137,9 +137,9 @@ def _still_stuck(session: Session, target: Activity, counted: Iterable[Job], stu
     return blocks and found.seconds >= min(stuck_after_seconds, target.seconds)
 
 
-def summary(done: list[Cleared], todo: Plan) -> str:
+def summary(done: list[Ended], todo: Plan) -> str:
     """One line for a person."""
-    if not todo.clear and not todo.leave:
+    if not todo.end and not todo.leave:
         return "no stuck session"
     numbers = {how: sum(1 for c in done if c.how == how) for how in ("cancelled", "terminated", "ended by itself")}
     parts = [f"{count(number, 'session')} {how}" for how, number in numbers.items() if number]

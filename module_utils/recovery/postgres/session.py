@@ -93,7 +93,7 @@ class Facts:
 
 def application_name(incident: str, action: str) -> str:
     """`scout-recovery/<incident>/<action>`, within PostgreSQL's 63 bytes."""
-    return f"scout-recovery/{incident[:30]}/{action[:16]}"
+    return f"scout-recovery/{incident[:29]}/{action[:18]}"
 
 
 def check_incident(incident: str) -> None:

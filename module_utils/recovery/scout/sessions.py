@@ -90,7 +90,7 @@ class Activity:
     reasons: tuple[str, ...]
     #: Whether it is loading silver or refreshing gold (a barrier waits for it).
     writing: bool
-    #: Whether it is an ETL or refresh session or holds one of Scout's keys (may be cleared when stuck).
+    #: Whether it is an ETL or refresh session or holds one of Scout's keys (may be ended when stuck).
     pipeline: bool
 
     @property
@@ -193,9 +193,9 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to clear, root blockers first, and what is only reported, each with the reason."""
+    """What to end, root blockers first, and what is only reported, each with the reason."""
 
-    clear: tuple[Activity, ...]
+    end: tuple[Activity, ...]
     leave: tuple[tuple[Activity, str], ...]
     waiting: tuple[Activity, ...]
 
@@ -216,19 +216,19 @@ def plan(
             if root.pid != activity.pid:
                 roots[root.pid] = root
     candidates = list(roots.values()) + [a for a in stuck if a.pid not in roots]
-    clear: list[Activity] = []
+    end: list[Activity] = []
     leave: list[tuple[Activity, str]] = []
     for activity in candidates:
         reason = untouchable(activity, protected_roles, we_are_superuser=we_are_superuser)
         if reason is None and activity.seconds < stuck_after_seconds:
             reason = f"it has blocked the pipeline for less than {in_words(stuck_after_seconds)}"
         if reason is None:
-            clear.append(activity)
+            end.append(activity)
         else:
             leave.append((activity, reason))
-    chosen = {a.pid for a in clear} | {a.pid for a, _ in leave}
+    chosen = {a.pid for a in end} | {a.pid for a, _ in leave}
     waiting = [a for a in activities if a.blocked_by and a.pid not in chosen and set(a.blocked_by) & chosen]
-    return Plan(tuple(clear), tuple(leave), tuple(waiting))
+    return Plan(tuple(end), tuple(leave), tuple(waiting))
 
 
 def _roots(activity: Activity, by_pid: dict[int, Activity]) -> list[Activity]:

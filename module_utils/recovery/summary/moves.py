@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 #: The steps that move rows, each a role and a module of that name; and the one that takes schemas back.
-STEPS: t.Final = (*actions.MOVES, *actions.RESTORE)
+STEPS: t.Final = (*actions.MOVES, *actions.ROLLBACK)
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
@@ -140,7 +140,7 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
     """What to do after a move that finished."""
     if name == "undo":
         return [] if result.get("changed") else [f"{RUNS} lists what can be undone"]
-    if name == "window":
+    if name == "window_recovery":
         return [dead_letters()] if result.get("poison") else []
     if name == "redrive":
         return (

@@ -195,7 +195,9 @@ def _now(story: Story) -> str:
 
 def _who(story: Story) -> str:
     """Whom it ended, or would, where that is all that it did."""
-    ended = as_list(story.ran.get("clear", {}).get("cleared")) if story.operation == "terminate_sessions" else []
+    ended = (
+        as_list(story.ran.get("terminate_sessions", {}).get("ended")) if story.operation == "terminate_sessions" else []
+    )
     return "; ".join(
         f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
         f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
@@ -207,7 +209,7 @@ def _now_unseen(steps: set[str]) -> str:
     """Of ingestion, where no step looked at it."""
     if {"pause", "resume", "drain"} & steps:
         return "ingestion state unknown"
-    return "ingestion unchanged" if {"clear", "refresh"} & steps else "nothing was changed"
+    return "ingestion unchanged" if {"terminate_sessions", "refresh_gold"} & steps else "nothing was changed"
 
 
 def _failed(story: Story) -> str:
@@ -302,7 +304,7 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     again = ["run the same command again"] if story.moving and "again" not in step else []
     if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
         again.append(f"{moves.RUNS} lists the runs")
-    if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh")) and not story.goes_back:
+    if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh_gold")) and not story.goes_back:
         # What the pipeline's own functions cannot do may be what a deployment did to them.
         again += [
             c["next_command"] for c in as_list(story.before.get("diagnoses")) if rollback.ROLLBACK in c["next_command"]

@@ -638,7 +638,7 @@ def test_after_a_reset_mended_everything_nothing_blocks(scout_db: str) -> None:
     library.backlog(scout_db, count=100)
     library.gold_unpopulated(scout_db)
     with paused(scout_db):
-        for name, options in (("scout_etl", {"state": "drained"}), ("scout_gold", {"state": "fresh"})):
+        for name, options in (("scout_drain", {"state": "drained"}), ("scout_refresh_gold", {"state": "fresh"})):
             result = call(name, scout_db, **options)
             assert not result.get("failed"), result
         result = assess(scout_db)

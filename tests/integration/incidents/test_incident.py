@@ -166,7 +166,7 @@ def test_everything_done_meanwhile_is_done_for_it(scout_db: str) -> None:
         paused = call("scout_ingestion", scout_db, state="paused", **options)
         assert (paused["incident"], paused["incident_open"]) == ("INC-1", True)
         call("scout_ingestion", scout_db, state="running", **options)
-    other = call("scout_gold", scout_db, incident="INC-9", force=True)
+    other = call("scout_refresh_gold", scout_db, incident="INC-9", force=True)
     assert (other["incident"], other["incident_open"]) == ("INC-9", False)
     off = call("scout_health_info", scout_db, ledger="off")
     assert (off["incident"], off["incident_open"]) == ("adhoc", False)
@@ -182,11 +182,11 @@ def test_everything_done_meanwhile_is_done_for_it(scout_db: str) -> None:
 
 def test_the_session_carries_the_name_of_the_incident(scout_db: str) -> None:
     opened(scout_db, incident="INC-1")
-    with open_session(Settings(scout_db, action="clear")) as session:
+    with open_session(Settings(scout_db, action="terminate_sessions")) as session:
         joined = open_incident.join(session, readable=True)
         assert (joined.incident, joined.is_open) == ("INC-1", True)
         name = session.row("SELECT current_setting('application_name') AS name")["name"]
-        assert (name, session.settings.incident) == ("scout-recovery/INC-1/clear", "INC-1")
+        assert (name, session.settings.incident) == ("scout-recovery/INC-1/terminate_sessions", "INC-1")
 
 
 def test_a_record_that_is_locked_stops_nothing(scout_db: str) -> None:
@@ -200,8 +200,8 @@ def test_a_record_that_is_locked_stops_nothing(scout_db: str) -> None:
 
 def test_adopting_what_was_done_before(scout_db: str) -> None:
     paused = call("scout_ingestion", scout_db, state="paused")
-    refreshed = call("scout_gold", scout_db, force=True)
-    foreign = call("scout_gold", scout_db, incident="INC-7", force=True)
+    refreshed = call("scout_refresh_gold", scout_db, force=True)
+    foreign = call("scout_refresh_gold", scout_db, incident="INC-7", force=True)
     opened(scout_db, incident="INC-1")
     assert story(scout_db)["record"]["phases"][1]["items"][0]["done"] is False
     assert "has no run" in refused(scout_db, "updated", adopt=[str(uuid.uuid4())])

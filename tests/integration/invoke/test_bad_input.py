@@ -33,7 +33,7 @@ from tests.integration.modules import Result, ad_hoc, call, connect, executed, f
 
 MODULES: dict[str, dict[str, Any]] = {
     "scout_ingestion": {"state": "paused"},
-    "scout_sessions": {},
+    "scout_terminate_sessions": {},
     "scout_lease": {"state": "held"},
 }
 ENVIRONMENT = (
@@ -255,9 +255,9 @@ def test_a_timeout_that_is_none(scout_db: str, name: str) -> None:
     [
         ("scout_ingestion", "drain_timeout_seconds"),
         ("scout_ingestion", "leave_stuck_after_seconds"),
-        ("scout_sessions", "stuck_after_seconds"),
-        ("scout_sessions", "cancel_wait_seconds"),
-        ("scout_sessions", "terminate_wait_seconds"),
+        ("scout_terminate_sessions", "stuck_after_seconds"),
+        ("scout_terminate_sessions", "cancel_wait_seconds"),
+        ("scout_terminate_sessions", "terminate_wait_seconds"),
         ("scout_lease", "ttl_seconds"),
     ],
 )
@@ -277,7 +277,7 @@ def _try_everywhere(scout_db: str, module: str, text: str) -> None:
     refused(run(module, scout_db, incident=text), "bad_input", "incident")
     if module != "scout_lease":
         refused(run(module, scout_db, jobs=[text]), "wrong_database", "no job is named")
-    if module == "scout_sessions":
+    if module == "scout_terminate_sessions":
         assert not run(module, scout_db, protected_roles=[text]).get("failed")
     if text:
         result = run(module, text)

@@ -214,6 +214,25 @@ def test_every_table_and_column_is_documented(scout_db: str) -> None:
     ]
 
 
+def test_an_older_ledger_gets_the_names_of_its_actions(scout_db: str) -> None:
+    lease(scout_db)
+    former = ("clear", "drain", "refresh", "window", "restore")
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout_ops.versions WHERE version = %s", [len(schema.VERSIONS)])
+        for action in former:
+            connection.execute(
+                "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller, effects)"
+                " VALUES (gen_random_uuid(), %s, 'adhoc', 'maria@laptop', 'laptop', '{\"cleared\": [7], \"left\": 1}')",
+                [action],
+            )
+    lease(scout_db, takeover=True)
+    named = {row[0] for row in rows(scout_db, "SELECT action FROM scout_ops.runs WHERE actor = 'maria@laptop'")}
+    ended = one(scout_db, "SELECT effects FROM scout_ops.runs WHERE action = 'terminate_sessions'")
+    assert ended == {"ended": [7], "left": 1}
+    assert named == {"terminate_sessions", "drain", "refresh_gold", "window_recovery", "rollback"}
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(schema.VERSIONS)
+
+
 def test_two_first_uses_at_once(scout_db: str) -> None:
     results: list[Result] = []
     threads = [threading.Thread(target=lambda: results.append(lease(scout_db))) for _ in range(4)]

@@ -205,7 +205,7 @@ def test_a_redrive_broken_off_inside_a_batch_goes_on(scout_db: str) -> None:
     unhang(scout_db)
     again(scout_db, broken, written, "scout_redrive", **options)
     assert bronze(scout_db) == written
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 
@@ -302,7 +302,7 @@ def test_a_transaction_that_was_made_again_and_moved_again_comes_back_once(
     sales = [sale | {"net_amount": number} for number, [sale] in enumerate(rows(scout_db, MOVED_SALES))]
     arrive(scout_db, sales, start=last_moment, step_seconds=0)
     written |= bronze(scout_db)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     run = ran("scout_quarantine", scout_db, **options)
     assert (run["run_id"], run["moved"]["events"]) == (stopped["run_id"], EVENTS + 2)
     twice = (
@@ -311,7 +311,7 @@ def test_a_transaction_that_was_made_again_and_moved_again_comes_back_once(
     assert [one(scout_db, twice, sale["transaction_id"]) for sale in sales] == [2, 2]
     if kept:
         arrive(scout_db, [sale | {"net_amount": 5} for sale in sales], start=datetime(2999, 1, 1, tzinfo=UTC))
-        ran("scout_etl", scout_db)
+        ran("scout_drain", scout_db)
     undone = call("scout_undo", scout_db, run_id=run["run_id"])
     if kept:
         assert {c["table"] for c in undone["conflicts"]} == {"transactions"}
@@ -319,11 +319,11 @@ def test_a_transaction_that_was_made_again_and_moved_again_comes_back_once(
     assert undone["put_back"]["events"] == EVENTS + 2
     written |= bronze(scout_db) if kept else {}
     assert where(scout_db, written) == ZERO
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
     again = ran("scout_undo", scout_db, run_id=undone["run_id"], on_conflict="restore")
     assert again["changed"]
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert where(scout_db, written) == ZERO
     assert silver_is_what_bronze_makes(scout_db) == {}
 

@@ -50,7 +50,7 @@ def sale(number: int, **fields: Any) -> dict[str, Any]:
 def loaded(dsn: str, count: int = 3) -> list[str]:
     """Ids of events that the ETL has been through, the last a correction of the first."""
     ids = arrive(dsn, [*(sale(number) for number in range(1, count)), sale(1, net_amount=1)])
-    ran("scout_etl", dsn)
+    ran("scout_drain", dsn)
     return [*map(str, ids)]
 
 

@@ -49,7 +49,7 @@ def sale(number: int, **fields: Any) -> dict[str, Any]:
 def loaded(dsn: str, payloads: list[Any], **when: Any) -> list[UUID]:
     """Events that the ETL has been through."""
     ids = arrive(dsn, payloads, **when)
-    ran("scout_etl", dsn)
+    ran("scout_drain", dsn)
     return ids
 
 
@@ -108,7 +108,7 @@ def test_a_payload_of_each_kind_is_redriven_exactly(scout_db: str, kind: str) ->
     away = ran("scout_quarantine", scout_db, event_ids=[*map(str, ids)])
     back = ran("scout_redrive", scout_db, run_id=away["run_id"])
     assert (back["redriven"], bronze(scout_db)) == (1, written)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 
@@ -137,7 +137,7 @@ def test_ten_thousand_events_on_one_timestamp(scout_db: str) -> None:
     moment = ago(3600).replace(microsecond=999_999)
     with connect(scout_db) as connection:
         generator.copy(connection, (generator.event(SEED, n, moment) for n in range(1, 20_000, 2)))
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     end = stamp(moment + timedelta(microseconds=1))
     before = scout_tables(scout_db)
     away = ran("scout_quarantine", scout_db, window_start=stamp(moment), window_end=end, target_seconds=0.2)
@@ -298,7 +298,7 @@ def test_exactly_what_is_selected_moves(scout_db: str, selected: str) -> None:
         generator.insert(connection, sale(1), source_system="o'b\"%s%(start)s;--")
         generator.insert(connection, {"store_id": "S-001"}, event_type="inventory.count.v1")
         generator.insert(connection, {"store_id": "S-001", "b": 1}, event_type="heartbeat.v1")
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     expected = {row[0] for row in rows(scout_db, f"SELECT event_id FROM scout.bronze_events WHERE {condition}")}
     assert 0 < len(expected) < 123
     before = bronze(scout_db)

@@ -165,7 +165,7 @@ def tick(world: World) -> None:
 
 
 def drain(world: World) -> None:
-    ran("scout_etl", world.dsn, max_poison_share=1.0)
+    ran("scout_drain", world.dsn, max_poison_share=1.0)
 
 
 def arrival(world: World, what: str, number: int) -> None:
@@ -226,7 +226,7 @@ def base(pg_server: Server) -> Iterator[str]:
     template = f"moves_base_{os.getpid()}"
     dsn = builder.build(pg_server.create_database(template), events=0)
     arrive(dsn, history())
-    ran("scout_etl", dsn, incident="base")
+    ran("scout_drain", dsn, incident="base")
     with connect(dsn) as connection:
         connection.execute("SELECT scout.link_products_to_catalog(NULL)")
         connection.execute(

@@ -42,7 +42,7 @@ def sale(number: int, **fields: Any) -> dict[str, Any]:
 def loaded(dsn: str, *payloads: dict[str, Any]) -> list[UUID]:
     """Events that the ETL has been through, one after another."""
     ids = arrive(dsn, payloads)
-    call("scout_etl", dsn)
+    call("scout_drain", dsn)
     return ids
 
 
@@ -83,7 +83,7 @@ def test_what_stays_is_loaded_again(scout_db: str) -> None:
     assert result["requeued"] == 1
     assert "1 event of the same transactions went back to the queue" in result["summary"]
     assert (marked(scout_db, second), silver(scout_db, sale(1))) == (False, [])
-    call("scout_etl", scout_db)
+    call("scout_drain", scout_db)
     assert [(float(total), count) for total, count in silver(scout_db, sale(1))] == [(1.0, 0)]
 
 
@@ -169,7 +169,7 @@ def test_a_correction_that_came_after_the_scan(scout_db: str, monkeypatch: pytes
     [older] = loaded(scout_db, sale(1))
     middle: datetime = START + timedelta(seconds=10)
     arrive(scout_db, [sale(2)], start=middle)
-    call("scout_etl", scout_db)
+    call("scout_drain", scout_db)
     scan = siblings.Kin.scan
     late: list[UUID] = []
 
@@ -185,7 +185,7 @@ def test_a_correction_that_came_after_the_scan(scout_db: str, monkeypatch: pytes
     result = quarantine(scout_db, window_start=middle.isoformat())
     assert len(rows(scout_db, DOCUMENT, str(late[0]))) == 1
     assert (result["requeued"], marked(scout_db, older)) == (int(is_loaded), not is_loaded)
-    call("scout_etl", scout_db)
+    call("scout_drain", scout_db)
     assert len(silver(scout_db, sale(1))) == 1
 
 

@@ -41,7 +41,7 @@ def no_scheduler_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
 def loaded(dsn: str) -> list[str]:
     """The id of an event that the ETL has been through."""
     ids = arrive(dsn, [generator.transaction(SEED, 1, sold_at=START)])
-    ran("scout_etl", dsn)
+    ran("scout_drain", dsn)
     return [*map(str, ids)]
 
 
@@ -77,8 +77,8 @@ MOVES: dict[str, Callable[[str], dict[str, Any]]] = {
     "scout_cleanup": cleanup,
     "scout_redrive": away,
     "scout_undo": away,
-    "scout_window": window,
-    "scout_etl": drain,
+    "scout_window_recovery": window,
+    "scout_drain": drain,
 }
 
 

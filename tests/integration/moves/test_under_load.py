@@ -160,7 +160,7 @@ FORGERIES = {
 def test_the_oracle_sees_what_became_of_one_event(scout_db: str, forgery: str) -> None:
     what, statements = FORGERIES[forgery]
     [event] = arrive(scout_db, [generator.transaction(SEED, 1)])
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     written = bronze(scout_db)
     with psycopg.ClientCursor(psycopg.connect(scout_db)) as cursor, cursor.connection:
         cursor.execute(statements, {"event": event, "start": START - timedelta(days=1)})  # type: ignore[call-overload]
@@ -202,7 +202,7 @@ def test_what_is_pending_is_loaded_in_order_before_silver_is_judged(scout_db: st
     sale = generator.transaction(SEED, 1)
     arrive(scout_db, [sale, sale | {"net_amount": 1}, sale | {"net_amount": 2, "items": sale["items"][:1]}])
     assert silver_is_what_bronze_makes(scout_db) == {}
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 
@@ -225,7 +225,7 @@ def taken_back(dsn: str, run_id: str, **options: Any) -> Result:
 def drain(storm: Storm) -> None:
     """While the pipeline's own ETL rests, as in every playbook."""
     with storm.paused():
-        ran("scout_etl", storm.dsn)
+        ran("scout_drain", storm.dsn)
 
 
 def leave(storm: Storm, run: Result) -> None:
@@ -271,7 +271,7 @@ def test_no_event_is_lost_doubled_or_altered_in_the_storm(scout_db: str, blind: 
             known = dict(storm.written)
             now = where(scout_db, known)
             assert (now.lost, now.duplicated, now.altered) == (set(), set(), set())
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert where(scout_db, storm.written) == ZERO
     assert silver_is_what_bronze_makes(scout_db) == {}
     assert len(moved) >= 4

@@ -294,7 +294,7 @@ def test_an_interrupted_pause_forgets_no_schedule(either_db: str, then: str) -> 
         parked = {row[1]: row[2] for row in jobs(either_db)}
         assert parked["bronze-to-silver-etl"] == cron_jobs.NEVER
     library.backlog(either_db, 1)
-    assert "ingestion is not paused" in call("scout_etl", either_db, require_pause=True)["msg"]
+    assert "ingestion is not paused" in call("scout_drain", either_db, require_pause=True)["msg"]
     if then == "pause":
         assert call("scout_ingestion", either_db, state="paused", check=True)["changed"]
         paused = pause(either_db)

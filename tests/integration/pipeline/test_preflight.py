@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, RESTORE
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, ROLLBACK
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
@@ -31,7 +31,7 @@ ROLE = "scout_operator"
 
 LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
 #: What the documented role may do unless it is made with more.
-OPERATES = [action for action in preflight.ACTIONS if action not in RESTORE]
+OPERATES = [action for action in preflight.ACTIONS if action not in ROLLBACK]
 ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
 
 #: What is taken away, from whom, and which grant has to be named for it; the last one makes the role inherit more.
@@ -122,9 +122,9 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
         ("scout_health_info", {}),
         ("scout_evidence", {"folder": str(tmp_path)}),
         ("scout_ingestion", {"state": "paused"}),
-        ("scout_sessions", {"state": "cleared"}),
-        ("scout_etl", {"state": "drained", "require_pause": True}),
-        ("scout_gold", {"state": "fresh"}),
+        ("scout_terminate_sessions", {"state": "terminated"}),
+        ("scout_drain", {"state": "drained", "require_pause": True}),
+        ("scout_refresh_gold", {"state": "fresh"}),
         ("scout_ingestion", {"state": "running"}),
     ):
         key = str(options.get("state")) if name == "scout_ingestion" else name
@@ -137,8 +137,8 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 1
     story = render.Story("emergency_reset", "local", "adhoc", False, True, {
         "assess": results["scout_health_info"], "evidence": results["scout_evidence"], "pause": results["paused"],
-        "clear": results["scout_sessions"], "drain": results["scout_etl"], "refresh": results["scout_gold"],
-        "resume": results["running"],
+        "terminate_sessions": results["scout_terminate_sessions"], "drain": results["scout_drain"],
+        "refresh_gold": results["scout_refresh_gold"], "resume": results["running"],
     })  # fmt: skip
     document = json.loads(
         json.dumps({"format": render.FORMAT, "run_key": "", "results": [render.document(story)]}, default=str)
@@ -224,7 +224,7 @@ def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -
         for what in ("pg_signal_backend", "MAINTAIN ON scout.gold_daily_metrics", "DELETE ON scout.bronze_events"):
             superuser.execute(f"REVOKE {what} FROM {ROLE}")  # type: ignore[call-overload]
     assert grants(operator, actions=["assess", "pause"]) == []
-    assert grants(operator, actions=["clear"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
+    assert grants(operator, actions=["terminate_sessions"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
     assert len(grants(operator)) == 3
     for action in MOVES:
         [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]
@@ -249,12 +249,12 @@ def test_going_back_takes_the_rights_of_the_owners(scout_db: str, operator: str)
     with connect(scout_db) as superuser:
         superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
         assert grants(operator, actions=["pause"]) == []
-        missing = grants(operator, actions=["restore"])
+        missing = grants(operator, actions=["rollback"])
         for grant in missing:
             superuser.execute(grant)  # type: ignore[call-overload]
         assert RIGHTS in missing
         assert {f'GRANT {each} ON {HISTORY} TO "{ROLE}"' for each in ("SELECT", "INSERT", "DELETE")} <= set(missing)
-        assert grants(operator, actions=["restore"]) == []
+        assert grants(operator, actions=["rollback"]) == []
         for what, who, expected in (
             ("INHERIT OPTION FOR loader", ROLE, RIGHTS),
             ("SET OPTION FOR loader", ROLE, RIGHTS),
@@ -263,25 +263,25 @@ def test_going_back_takes_the_rights_of_the_owners(scout_db: str, operator: str)
             ("USAGE ON SCHEMA supabase_migrations", ROLE, f'GRANT USAGE ON SCHEMA supabase_migrations TO "{ROLE}"'),
         ):
             superuser.execute(f"REVOKE {what} FROM {who}")  # type: ignore[call-overload]
-            assert expected in grants(operator, actions=["restore"]), what
+            assert expected in grants(operator, actions=["rollback"]), what
             superuser.execute(expected)  # type: ignore[call-overload]
-            assert grants(operator, actions=["restore"]) == [], what
+            assert grants(operator, actions=["rollback"]) == [], what
         superuser.execute(
             "CREATE ROLE somebody; CREATE VIEW scout.theirs AS SELECT 1; ALTER VIEW scout.theirs OWNER TO somebody"
         )
-        named = call(PREFLIGHT, operator, actions=["restore"])
+        named = call(PREFLIGHT, operator, actions=["rollback"])
         assert f'GRANT "somebody" TO "{ROLE}" WITH INHERIT TRUE, SET TRUE' in named["error"]["next_step"]
-        assert {entry["action"] for entry in named["missing"]} == {"restore"}
+        assert {entry["action"] for entry in named["missing"]} == {"rollback"}
         superuser.execute("DROP OWNED BY somebody; DROP ROLE somebody")
 
 
 def test_the_role_may_be_made_with_them(scout_db: str, operator: str) -> None:
-    [warning] = call(PREFLIGHT, operator, actions=["restore"], required=False)["warnings"]
+    [warning] = call(PREFLIGHT, operator, actions=["rollback"], required=False)["warnings"]
     assert warning.endswith(f'GRANT CREATE ON DATABASE "{one(scout_db, "SELECT current_database()")}" TO "{ROLE}"')
     with connect(scout_db) as superuser:
         superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
         superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
-    assert "-v rollback=on -f docs/operator_role.sql" in call(PREFLIGHT, operator, actions=["restore"])["msg"]
+    assert "-v rollback=on -f docs/operator_role.sql" in call(PREFLIGHT, operator, actions=["rollback"])["msg"]
     install(scout_db, "-v", "rollback=on")
     result = call(PREFLIGHT, operator, actions=list(preflight.ACTIONS), ledger="required")
     assert (result["missing"], result["warnings"]) == ([], [])
@@ -342,7 +342,7 @@ def test_missing_bytecode_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "make setup" in warning
 
 
-@pytest.mark.parametrize("module", ["scout_health_info", "scout_cleanup", "scout_etl", "scout_gate_info"])
+@pytest.mark.parametrize("module", ["scout_health_info", "scout_cleanup", "scout_drain", "scout_gate_info"])
 def test_who_does_not_see_every_row_judges_nothing_by_them(scout_db: str, operator: str, module: str) -> None:
     """Else nothing would be found wrong with what a policy hides."""
     assert not call(module, operator, check=True).get("failed")
@@ -361,7 +361,7 @@ def test_who_does_not_see_every_row_judges_nothing_by_them(scout_db: str, operat
     with connect(scout_db) as connection:
         connection.execute(f"CREATE POLICY every ON scout.silver_transactions TO {ROLE} USING (true)")
     # Whoever writes does so where a policy is an error, so that none hides a row half way.
-    writes = module in ("scout_cleanup", "scout_etl")
+    writes = module in ("scout_cleanup", "scout_drain")
     assert bool(call(module, operator, check=True).get("failed")) is writes
     assert grants(operator, actions=["assess", "gate"]) == []
     assert grants(operator, actions=["cleanup"]) == [f'ALTER ROLE "{ROLE}" BYPASSRLS']

@@ -27,14 +27,14 @@ SOLD = (
 
 def refresh(dsn: str, **options: Any) -> Result:
     """A refresh that does not wait long for locks."""
-    result = call("scout_gold", dsn, **{"lock_timeout_seconds": 0.3, **options})
+    result = call("scout_refresh_gold", dsn, **{"lock_timeout_seconds": 0.3, **options})
     assert not result.get("failed"), result["msg"]
     return result
 
 
 def failing(dsn: str, **options: Any) -> Result:
     """The result of a refresh that has to fail."""
-    result = call("scout_gold", dsn, **{"lock_timeout_seconds": 0.3, "attempts": 2, **options})
+    result = call("scout_refresh_gold", dsn, **{"lock_timeout_seconds": 0.3, "attempts": 2, **options})
     assert result.get("failed"), result
     return result
 
@@ -73,8 +73,8 @@ def test_fresh_gold_is_left_alone(scout_db: str) -> None:
 @pytest.mark.parametrize("way", [call, executed])
 def test_stale_gold_is_refreshed_once_in_both_ways(scout_db: str, way: Any) -> None:
     library.negative_totals(scout_db)
-    first = way("scout_gold", scout_db)
-    second = way("scout_gold", scout_db)
+    first = way("scout_refresh_gold", scout_db)
+    second = way("scout_refresh_gold", scout_db)
     assert how(first) == {DAILY: "concurrently", REGION: "concurrently"}
     assert states(first) == {DAILY: "stale", REGION: "stale"}
     assert one(scout_db, SOLD)
@@ -89,7 +89,7 @@ def test_stale_gold_is_refreshed_once_in_both_ways(scout_db: str, way: Any) -> N
 
 def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
     library.negative_totals(scout_db)
-    result, output = ad_hoc("scout_gold", dsn=scout_db)
+    result, output = ad_hoc("scout_refresh_gold", dsn=scout_db)
     assert how(result) == {DAILY: "concurrently", REGION: "concurrently"}
     assert "refreshed scout.gold_daily_metrics concurrently in" in output
 
@@ -174,7 +174,7 @@ def test_only_the_views_named(scout_db: str) -> None:
 def test_check_mode_writes_nothing(scout_db: str, options: dict[str, Any]) -> None:
     library.gold_unpopulated(scout_db, "gold_region_choropleth")
     before = fingerprint(scout_db)
-    result = call("scout_gold", scout_db, check=True, **options)
+    result = call("scout_refresh_gold", scout_db, check=True, **options)
     assert (result["changed"], result["run_id"], result["refreshed"]) == (True, None, [])
     assert result["effects"] == {"refreshed": 2 if options else 1}
     assert fingerprint(scout_db) == before
@@ -292,7 +292,7 @@ def test_a_broken_view_is_named_and_does_not_undo_the_others(scout_db: str) -> N
         "CREATE MATERIALIZED VIEW scout.z_last AS SELECT count(*) FROM scout.silver_transactions",
     )
     library.empty_baskets(scout_db)
-    assert call("scout_gold", scout_db, check=True)["changed"]
+    assert call("scout_refresh_gold", scout_db, check=True)["changed"]
     result = failing(scout_db)
     assert "could not refresh scout.a_ratio on" in result["msg"]
     assert "scout.a_ratio: division by zero" in result["msg"]
@@ -395,16 +395,16 @@ def operator(scout_db: str, pg_server: Server) -> Iterator[str]:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_role_that_may_not_refresh_is_told_the_grant(scout_db: str, operator: str, check: bool) -> None:
-    assert not call("scout_gold", operator, ledger="off")["changed"]
+    assert not call("scout_refresh_gold", operator, ledger="off")["changed"]
     library.negative_totals(scout_db)
-    result = call("scout_gold", operator, ledger="off", check=check)
+    result = call("scout_refresh_gold", operator, ledger="off", check=check)
     assert (result["error"]["kind"], result["error"]["sqlstate"]) == ("missing_privilege", "42501")
     grant = result["error"]["next_step"]
     modern = int(one(scout_db, "SELECT current_setting('server_version_num')::int")) >= 170000
     expected = 'GRANT MAINTAIN ON "scout"."gold_daily_metrics", "scout"."gold_region_choropleth" TO "on call"'
     assert grant == expected if modern else grant.startswith('GRANT "loader" TO "on call"')
     execute(scout_db, grant.partition(" (")[0])
-    assert len(call("scout_gold", operator, ledger="off")["refreshed"]) == 2
+    assert len(call("scout_refresh_gold", operator, ledger="off")["refreshed"]) == 2
 
 
 def test_a_role_that_may_refresh_but_not_read_silver_still_refreshes(scout_db: str, operator: str) -> None:
@@ -415,6 +415,6 @@ def test_a_role_that_may_refresh_but_not_read_silver_still_refreshes(scout_db: s
         'GRANT MAINTAIN ON scout.gold_daily_metrics, scout.gold_region_choropleth TO "on call"',
         'REVOKE SELECT ON scout.dim_region FROM "on call"',
     )
-    result = call("scout_gold", operator, ledger="off")
+    result = call("scout_refresh_gold", operator, ledger="off")
     assert states(result) == {DAILY: "fresh", REGION: "unknown"}
     assert how(result) == {REGION: "concurrently"}

@@ -38,17 +38,17 @@ OLD = 0.2
 ROW_LOCK = "SELECT FROM scout.silver_transactions ORDER BY transaction_id LIMIT 1 FOR UPDATE"
 
 
-def clear(dsn: str, *, old: float = OLD, **options: Any) -> Result:
-    """Sessions that have been stuck for a moment are cleared."""
+def terminate(dsn: str, *, old: float = OLD, **options: Any) -> Result:
+    """Sessions that have been stuck for a moment are ended."""
     time.sleep(PAUSE)
     defaults = {"stuck_after_seconds": old, "cancel_wait_seconds": 0.5, "terminate_wait_seconds": 5}
-    return call("scout_sessions", dsn, **(defaults | options))
+    return call("scout_terminate_sessions", dsn, **(defaults | options))
 
 
-def cleared(result: Result) -> dict[int, str]:
+def ended(result: Result) -> dict[int, str]:
     """Who was ended, and how."""
     assert not result.get("failed"), result
-    return {session["pid"]: session["how"] for session in result["cleared"]}
+    return {session["pid"]: session["how"] for session in result["ended"]}
 
 
 @contextlib.contextmanager
@@ -79,16 +79,16 @@ def blocked(dsn: str, statement: str) -> threading.Thread:
 
 def test_the_holder_of_the_key_idle_in_its_transaction(scout_db: str) -> None:
     with library.lock_holder(scout_db) as held:
-        done = clear(scout_db, incident="INC-7")
-        assert cleared(done) == {held.pids["holder"]: "terminated"}
+        done = terminate(scout_db, incident="INC-7")
+        assert ended(done) == {held.pids["holder"]: "terminated"}
         assert done["changed"]
-        assert f"holds advisory key {KEY}" in done["cleared"][0]["reasons"]
+        assert f"holds advisory key {KEY}" in done["ended"][0]["reasons"]
         assert gone(scout_db, held.pids["holder"])
     [(status, effects)] = rows(scout_db, "SELECT status, effects FROM scout_ops.runs WHERE incident = 'INC-7'")
     assert status == "succeeded"
     assert effects["captured"][0]["query"] == f"SELECT pg_advisory_lock({KEY})"
-    assert effects["cleared"][0]["how"] == "terminated"
-    again = clear(scout_db)
+    assert effects["ended"][0]["how"] == "terminated"
+    again = terminate(scout_db)
     assert not again["changed"]
     assert again["run_id"] is None
 
@@ -96,8 +96,8 @@ def test_the_holder_of_the_key_idle_in_its_transaction(scout_db: str) -> None:
 def test_a_leaked_lock(scout_db: str) -> None:
     with leaked_lock(scout_db) as leak:
         pid = leak.info.backend_pid
-        assert cleared(clear(scout_db, old=60)) == {}
-        assert cleared(clear(scout_db)) == {pid: "terminated"}
+        assert ended(terminate(scout_db, old=60)) == {}
+        assert ended(terminate(scout_db)) == {pid: "terminated"}
 
 
 def test_the_same_number_elsewhere_is_another_lock(pg_server: Server, scout_db: str) -> None:
@@ -109,7 +109,7 @@ def test_the_same_number_elsewhere_is_another_lock(pg_server: Server, scout_db: 
         other.execute("SELECT pg_advisory_lock(%s)", [KEY])
         two_keys.execute("SELECT pg_advisory_lock(0, %s)", [KEY])
         shared.execute("SELECT pg_advisory_lock(%s)", [KEY + (1 << 32)])
-        assert cleared(clear(scout_db)) == {}
+        assert ended(terminate(scout_db)) == {}
         assert other.execute("SELECT 1").fetchone()
 
 
@@ -118,10 +118,10 @@ def test_the_same_number_elsewhere_is_another_lock(pg_server: Server, scout_db: 
 )
 def test_a_stuck_loader(scout_db: str, variant: str, how: str) -> None:
     with library.stuck_etl(scout_db, variant) as held:
-        young = clear(scout_db, old=60)
-        assert cleared(young) == {}
+        young = terminate(scout_db, old=60)
+        assert ended(young) == {}
         assert young["left"] == []
-        done = clear(scout_db)
+        done = terminate(scout_db)
         expected = {held.pids["etl"]: how}
         if "blocker" in held.pids:
             expected[held.pids["blocker"]] = "terminated"
@@ -129,7 +129,7 @@ def test_a_stuck_loader(scout_db: str, variant: str, how: str) -> None:
             assert tree[0].startswith(f"pid {held.pids['blocker']} (postgres, fault/stuck_etl/blocker")
             assert tree[1].startswith(f"  pid {held.pids['etl']} ")
         # The one that was freed may have ended before it was its turn.
-        assert {pid: "cancelled" if h == "ended by itself" else h for pid, h in cleared(done).items()} == expected
+        assert {pid: "cancelled" if h == "ended by itself" else h for pid, h in ended(done).items()} == expected
         assert not rows(
             scout_db, "SELECT FROM pg_locks WHERE relation = 'scout.etl_processed'::regclass AND mode LIKE 'Row%'"
         )
@@ -147,21 +147,21 @@ def test_a_loader_that_is_merely_slow(scout_db: str) -> None:
         with library.holding(scout_db, "slow") as held, held:
             pid = held.hang("etl", library.ETL)
             library.wait_until(connection, library.HOLDS_RELATION, pid, "scout.etl_processed", "RowExclusiveLock")
-            assert cleared(clear(scout_db)) == {pid: "cancelled"}
+            assert ended(terminate(scout_db)) == {pid: "cancelled"}
             assert not gone(scout_db, pid), "a cancelled session lives on"
 
 
 def test_a_cancelled_session_that_keeps_the_lock_is_terminated(scout_db: str) -> None:
     with library.holding(scout_db, "refresh") as held, held:
         pid = held.hang("refresh", "SELECT pg_sleep(30)", f"SELECT pg_advisory_lock({KEY})")
-        assert cleared(clear(scout_db)) == {pid: "terminated"}
+        assert ended(terminate(scout_db)) == {pid: "terminated"}
 
 
 def test_who_only_reads_gold_while_a_refresh_waits(scout_db: str) -> None:
     with library.blocked_refresh(scout_db) as held:
         refresh = blocked(scout_db, "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics")
-        done = clear(scout_db)
-        assert held.pids["reader"] in cleared(done), done
+        done = terminate(scout_db)
+        assert held.pids["reader"] in ended(done), done
         refresh.join(timeout=5)
         assert not refresh.is_alive()
 
@@ -180,7 +180,7 @@ def test_a_root_that_aborted_only_a_part_of_its_transaction_still_blocks(scout_d
             f"INSERT INTO scout.etl_processed (event_id) SELECT gen_random_uuid(); "
             f"UPDATE scout.silver_transactions SET updated_at = now() WHERE transaction_id = '{original}'",
         )
-        done = cleared(clear(scout_db))
+        done = ended(terminate(scout_db))
         assert done[root.info.backend_pid] == "terminated", done
         sleeping.join(timeout=5)
         waiter.join(timeout=5)
@@ -196,7 +196,7 @@ def test_rows_left_locked_that_nobody_waits_for_yet(scout_db: str) -> None:
     with contextlib.closing(psycopg.connect(scout_db)) as holder, connect(scout_db) as worker:
         holder.execute(ROW_LOCK)
         worker.execute("SELECT count(*) FROM scout.silver_transactions")
-        assert cleared(clear(scout_db)) == {holder.info.backend_pid: "terminated"}
+        assert ended(terminate(scout_db)) == {holder.info.backend_pid: "terminated"}
         worker.execute("SELECT 1")
 
 
@@ -206,8 +206,8 @@ def test_a_monitor_that_mentions_the_names(scout_db: str) -> None:
         idle.execute("SELECT query FROM pg_stat_activity WHERE query ILIKE '%load_silver_from_bronze(%'")
         watching = threading.Thread(target=lambda: _ignore(monitor, query))
         watching.start()
-        done = clear(scout_db)
-        assert (cleared(done), done["left"], done["changed"]) == ({}, [], False)
+        done = terminate(scout_db)
+        assert (ended(done), done["left"], done["changed"]) == ({}, [], False)
         assert watching.is_alive()
         monitor.cancel_safe()
         watching.join()
@@ -218,23 +218,23 @@ def test_a_monitor_that_mentions_the_names(scout_db: str) -> None:
 def test_who_may_not_be_ended_but_holds_the_key_makes_it_fail(scout_db: str, application: str) -> None:
     with connect(scout_db, application_name=application) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [KEY])
-        refused = clear(scout_db, protected_roles=["postgres"])
+        refused = terminate(scout_db, protected_roles=["postgres"])
         assert refused["error"]["kind"] == "not_reached"
         assert f"pid {holder.info.backend_pid}" in refused["msg"]
         assert ("of this toolkit" if "scout" in application else "role postgres is protected") in refused["msg"]
         assert refused["left"][0]["pid"] == holder.info.backend_pid
         assert holder.execute("SELECT 1").fetchone()
         # Too young to be stuck: no failure.
-        assert cleared(clear(scout_db, old=60, protected_roles=["postgres"])) == {}
+        assert ended(terminate(scout_db, old=60, protected_roles=["postgres"])) == {}
 
 
 def test_an_operator_who_is_no_superuser(scout_db: str) -> None:
     with operator(scout_db) as dsn, operator(scout_db) as other:
         with connect(other) as session:
             session.execute("SELECT pg_advisory_lock(%s)", [KEY])
-            assert cleared(clear(dsn)) == {session.info.backend_pid: "terminated"}
+            assert ended(terminate(dsn)) == {session.info.backend_pid: "terminated"}
         with leaked_lock(scout_db) as superuser:
-            refused = clear(dsn)
+            refused = terminate(dsn)
             assert refused["error"]["kind"] == "not_reached"
             assert "only a superuser may end" in refused["msg"]
             assert superuser.execute("SELECT 1").fetchone()
@@ -247,7 +247,7 @@ def test_an_operator_who_is_no_superuser(scout_db: str) -> None:
 def test_a_missing_grant_is_named(scout_db: str, without: str, grant: str) -> None:
     with operator(scout_db, without=without) as dsn, operator(scout_db) as other, psycopg.connect(other) as session:
         session.execute("SELECT pg_advisory_lock(%s)", [KEY])
-        refused = clear(dsn)
+        refused = terminate(dsn)
         assert refused["error"]["kind"] == "missing_privilege", refused
         assert grant in refused["msg"].replace('"', "")
         assert session.execute("SELECT 1").fetchone()
@@ -257,12 +257,12 @@ def test_more_than_the_most_are_refused_before_anyone_is_ended(scout_db: str) ->
     with connect(scout_db) as one_holder, connect(scout_db) as another:
         for holder in (one_holder, another):
             holder.execute("SELECT pg_advisory_lock_shared(%s)", [KEY])
-        refused = clear(scout_db, max_sessions=1)
+        refused = terminate(scout_db, max_sessions=1)
         assert refused["error"]["kind"] == "systemic"
         assert "max_sessions=1" in refused["msg"]
         assert one_holder.execute("SELECT 1").fetchone()
         assert another.execute("SELECT 1").fetchone()
-        assert len(cleared(clear(scout_db, max_sessions=2))) == 2
+        assert len(ended(terminate(scout_db, max_sessions=2))) == 2
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def reused_pids(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("reused_pids")
 def test_a_reused_pid_is_somebody_else(scout_db: str) -> None:
     with leaked_lock(scout_db) as holder:
-        failed = clear(scout_db, terminate_wait_seconds=0.3)
+        failed = terminate(scout_db, terminate_wait_seconds=0.3)
         assert failed["error"]["kind"] == "not_reached"
         assert holder.execute("SELECT 1").fetchone()
 
@@ -292,7 +292,7 @@ def test_the_statement_of_a_reused_pid_goes_on(scout_db: str) -> None:
     """Not even cancelled, which is what an active session is told first."""
     with library.holding(scout_db, "refresh") as held, held:
         pid = held.hang("refresh", "SELECT pg_sleep(30)", f"SELECT pg_advisory_lock({KEY})")
-        failed = clear(scout_db, cancel_wait_seconds=0.3, terminate_wait_seconds=0.3)
+        failed = terminate(scout_db, cancel_wait_seconds=0.3, terminate_wait_seconds=0.3)
         assert failed["error"]["kind"] == "not_reached"
         assert rows(scout_db, "SELECT state, query FROM pg_stat_activity WHERE pid = %s", pid) == [
             ("active", "SELECT pg_sleep(30)")
@@ -302,10 +302,10 @@ def test_the_statement_of_a_reused_pid_goes_on(scout_db: str) -> None:
 def test_check_mode_ends_nobody(scout_db: str) -> None:
     with library.lock_holder(scout_db) as held, library.stuck_etl(scout_db) as stuck:
         before = fingerprint(scout_db)
-        planned = clear(scout_db, check=True)
+        planned = terminate(scout_db, check=True)
         assert planned["changed"]
-        assert set(cleared(planned)) == {held.pids["holder"], stuck.pids["etl"], stuck.pids["blocker"]}
-        assert planned["diff"]["after"] == dict.fromkeys(map(str, cleared(planned)), "ended")
+        assert set(ended(planned)) == {held.pids["holder"], stuck.pids["etl"], stuck.pids["blocker"]}
+        assert planned["diff"]["after"] == dict.fromkeys(map(str, ended(planned)), "ended")
         assert fingerprint(scout_db) == before
         assert held.alive()
         assert stuck.alive()
@@ -316,20 +316,22 @@ def test_executed_and_by_the_command(scout_db: str) -> None:
     options: dict[str, Any] = {"stuck_after_seconds": OLD, "terminate_wait_seconds": 5}
     with leaked_lock(scout_db) as holder:
         time.sleep(PAUSE)
-        assert cleared(executed("scout_sessions", scout_db, **options)) == {holder.info.backend_pid: "terminated"}
+        assert ended(executed("scout_terminate_sessions", scout_db, **options)) == {
+            holder.info.backend_pid: "terminated"
+        }
     with leaked_lock(scout_db) as holder:
-        result, output = ad_hoc("scout_sessions", dsn=scout_db, **options)
-        assert cleared(result) == {holder.info.backend_pid: "terminated"}
+        result, output = ad_hoc("scout_terminate_sessions", dsn=scout_db, **options)
+        assert ended(result) == {holder.info.backend_pid: "terminated"}
         assert f"terminated: pid {holder.info.backend_pid}" in output, "shown while it happens"
-    assert executed("scout_sessions", scout_db, check=True)["changed"] is False
+    assert executed("scout_terminate_sessions", scout_db, check=True)["changed"] is False
 
 
 def test_a_pipeline_that_is_not_scheduled_here(scout_db: str) -> None:
     with connect(scout_db) as connection, leaked_lock(scout_db) as holder:
         connection.execute("DELETE FROM cron.job")
-        assert cleared(clear(scout_db)) == {holder.info.backend_pid: "terminated"}
+        assert ended(terminate(scout_db)) == {holder.info.backend_pid: "terminated"}
         connection.execute("DROP SCHEMA cron CASCADE")
-        assert cleared(clear(scout_db)) == {}
+        assert ended(terminate(scout_db)) == {}
 
 
 def test_a_stop_between_two_sessions(scout_db: str) -> None:
@@ -337,8 +339,8 @@ def test_a_stop_between_two_sessions(scout_db: str) -> None:
     with connect(scout_db) as first, connect(scout_db) as second:
         for holder in (first, second):
             holder.execute("SELECT pg_advisory_lock_shared(%s)", [KEY])
-        stopped = clear(scout_db, progress=stop)
+        stopped = terminate(scout_db, progress=stop)
         assert stopped["error"]["kind"] == "stopped"
         assert one(scout_db, "SELECT status FROM scout_ops.runs") == "stopped"
-        assert len(one(scout_db, "SELECT effects FROM scout_ops.runs")["cleared"]) == 1
-        assert len(cleared(clear(scout_db))) == 1
+        assert len(one(scout_db, "SELECT effects FROM scout_ops.runs")["ended"]) == 1
+        assert len(ended(terminate(scout_db))) == 1

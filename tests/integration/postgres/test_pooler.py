@@ -164,8 +164,8 @@ def test_pause_resume_and_clear(pooler: Pooler, monkeypatch: pytest.MonkeyPatch)
     with operator(direct) as holder, connect(holder) as session:
         session.execute("SELECT pg_advisory_lock(%s)", [faults_library.REFRESH_LOCK])
         time.sleep(0.2)
-        cleared = run("scout_sessions", stuck_after_seconds=0.1, lease_token=token)
-        assert [s["pid"] for s in cleared["cleared"]] == [session.info.backend_pid]
+        ended = run("scout_terminate_sessions", stuck_after_seconds=0.1, lease_token=token)
+        assert [s["pid"] for s in ended["ended"]] == [session.info.backend_pid]
         assert gone(direct, session.info.backend_pid)
     assert run("scout_ingestion", state="running", lease_token=token)["state"] == "running"
     assert run("scout_lease", state="released", lease_token=token)["summary"] == "lease released"
@@ -182,16 +182,16 @@ def test_a_window_is_recovered_and_given_back(pooler: Pooler, mode: str, monkeyp
     case = damaged(pooler.direct, WINDOW)
     asked: dict[str, Any] = {"max_poison_share": 1.0, **WINDOW.options}
     states, damage = pooler.states(), scout_tables(pooler.direct)
-    planned = call("scout_window", pooler.dsn, check=True, mode=mode, **asked)
+    planned = call("scout_window_recovery", pooler.dsn, check=True, mode=mode, **asked)
     assert (planned["changed"], scout_tables(pooler.direct)) == (True, damage)
-    result = pooler.run("scout_window", mode=mode, **asked)
+    result = pooler.run("scout_window_recovery", mode=mode, **asked)
     case.check()
     case.reconciled(result)
     assert result["changed"]
     assert result["batches"]["batches"] > SESSIONS
     assert pooler.states() == states
     recovered = scout_tables(pooler.direct)
-    again = pooler.run("scout_window", mode=mode, **asked)
+    again = pooler.run("scout_window_recovery", mode=mode, **asked)
     assert (again["changed"], scout_tables(pooler.direct)) == (False, recovered)
     undone = pooler.run("scout_undo", run_id=result["run_id"])
     assert (undone["changed"], scout_tables(pooler.direct)) == (True, damage)

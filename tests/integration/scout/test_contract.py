@@ -124,7 +124,7 @@ def test_stuck_sessions_are_found_by_what_they_hold(scout_db: str) -> None:
     with lock_held(scout_db), connect(scout_db) as other:
         other.execute("BEGIN")
         other.execute('INSERT INTO pos."check" (event_id) VALUES (gen_random_uuid())')
-        found = ran("scout_sessions", scout_db, stuck_after_seconds=0.001, check=True)
+        found = ran("scout_terminate_sessions", scout_db, stuck_after_seconds=0.001, check=True)
     said = json.dumps(found)
     assert f"holds advisory key {NAMES['gold_lock']}" in said
     assert "writes pos.check" in said
@@ -135,8 +135,8 @@ def test_the_holder_of_the_lock_is_ended(scout_db: str) -> None:
     with connect(scout_db) as holder:
         holder.execute("SELECT pg_advisory_lock(%s::bigint)", [NAMES["gold_lock"]])
         pid = holder.info.backend_pid
-        ended = ran("scout_sessions", scout_db, stuck_after_seconds=0.001)
-        assert [session["pid"] for session in ended["cleared"]] == [pid]
+        ended = ran("scout_terminate_sessions", scout_db, stuck_after_seconds=0.001)
+        assert [session["pid"] for session in ended["ended"]] == [pid]
     assert gone(scout_db, pid)
 
 
@@ -164,12 +164,12 @@ def test_a_run_in_flight_is_waited_for(scout_db: str) -> None:
 def test_drain_and_refresh(scout_db: str) -> None:
     poison, good = arrive(scout_db, [sale(1, total_amount="abc"), sale(2)])
     rename(scout_db)
-    drained = ran("scout_etl", scout_db, max_poison_share=1.0)
+    drained = ran("scout_drain", scout_db, max_poison_share=1.0)
     assert [entry["event_id"] for entry in drained["poison"]] == [str(poison)]
     assert one(scout_db, "SELECT count(*) FROM pos.inbox_rejected") == 1
     assert one(scout_db, 'SELECT count(*) FROM pos."check" WHERE event_id = %s', good) == 1
     assert in_silver(scout_db, sale(2))
-    refreshed = ran("scout_gold", scout_db)
+    refreshed = ran("scout_refresh_gold", scout_db)
     assert {view["name"] for view in refreshed["views"]} == {"pos.mart_daily", "pos.mart_regions"}
     assert one(scout_db, f"SELECT {LATE}")
     assert ran("scout_health_info", scout_db)["verdict"] == "degraded"
@@ -178,7 +178,7 @@ def test_drain_and_refresh(scout_db: str) -> None:
 def test_a_refresh_waits_for_the_lock(scout_db: str) -> None:
     rename(scout_db)
     with lock_held(scout_db):
-        result = call("scout_gold", scout_db, contract=NAMES, lock_timeout_seconds=0.2, force=True)
+        result = call("scout_refresh_gold", scout_db, contract=NAMES, lock_timeout_seconds=0.2, force=True)
     assert f"advisory key {NAMES['gold_lock']} is held" in result["msg"]
 
 
@@ -214,7 +214,7 @@ def test_redrive(scout_db: str) -> None:
     [event, poison] = loaded(scout_db, sale(1)) + arrive(scout_db, [sale(2, total_amount="abc")])
     rename(scout_db)
     before = tables(scout_db)
-    ran("scout_etl", scout_db, max_poison_share=1.0)
+    ran("scout_drain", scout_db, max_poison_share=1.0)
     ran("scout_quarantine", scout_db, event_ids=[str(event)])
     back = ran("scout_redrive", scout_db, failed_from="2000-01-01T00:00:00Z", max_failures=10)
     assert back["redriven"] == 1, back
@@ -236,11 +236,11 @@ def test_window_recovery_and_its_undo(scout_db: str) -> None:
         "window_start": (START - timedelta(days=2)).isoformat(),
         "window_end": (START + timedelta(hours=1)).isoformat(),
     }
-    made = ran("scout_window", scout_db, **window)
+    made = ran("scout_window_recovery", scout_db, **window)
     assert made["changed"]
     assert in_silver(scout_db, sale(1)) == [sale(1)["total_amount"]]
     assert one(scout_db, "SELECT count(*) FROM pos.receipt") > 1
-    assert not ran("scout_window", scout_db, **window)["changed"]
+    assert not ran("scout_window_recovery", scout_db, **window)["changed"]
     ran("scout_undo", scout_db, run_id=made["run_id"])
     assert tables(scout_db) == before
 
@@ -306,7 +306,7 @@ def test_evidence(scout_db: str, tmp_path: Path) -> None:
 def test_preflight_names_what_is_missing(scout_db: str) -> None:
     rename(scout_db)
     with operator(scout_db, without="member") as dsn:
-        actions = ["pause", "drain", "refresh", "cleanup", "gate", "smoke"]
+        actions = ["pause", "drain", "refresh_gold", "cleanup", "gate", "smoke"]
         found = ran("scout_preflight_info", dsn, actions=actions, required=False)
         grants = " ".join(entry["grant"] for entry in found["missing"])
     assert "GRANT USAGE ON SCHEMA pos" in grants
@@ -318,7 +318,7 @@ def test_incident_and_its_report(scout_db: str, tmp_path: Path) -> None:
     arrive(scout_db, [sale(1, total_amount="abc")])
     rename(scout_db)
     ran("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
-    ran("scout_etl", scout_db, incident="INC-1", max_poison_share=1.0)
+    ran("scout_drain", scout_db, incident="INC-1", max_poison_share=1.0)
     found = ran("scout_incident_info", scout_db, incident="INC-1")
     assert "poison" in json.dumps(found, default=str)
 

@@ -70,7 +70,7 @@ def test_the_image_gives_back_the_very_same_row(scout_db: str, hashed: bool) -> 
         if hashed:
             connection.execute("UPDATE scout.bronze_events SET event_hash = '\\x005c27ff' WHERE event_id = %s", [event])
     digest = one(scout_db, "SELECT md5(b::text) FROM scout.bronze_events AS b WHERE event_id = %s", event)
-    [entry] = call("scout_etl", scout_db)["poison"]
+    [entry] = call("scout_drain", scout_db)["poison"]
     assert rows(scout_db, REBUILT) == [(digest, True)]
     assert entry["dlq_id"] == str(one(scout_db, "SELECT dlq_id FROM scout.bronze_events_dlq"))
     assert set(one(scout_db, "SELECT error_details -> 'event' FROM scout.bronze_events_dlq")) == {
@@ -87,7 +87,7 @@ def test_columns_that_a_deployment_added_are_kept_exactly(scout_db: str, odd_set
         digest = one(scout_db, "SELECT md5(b::text) FROM scout.bronze_events AS b WHERE event_id = %s", event)
         if odd_settings:
             connection.execute(ODD_SETTINGS.format(connection.info.dbname))  # type: ignore[call-overload]
-    drained = call("scout_etl", scout_db)
+    drained = call("scout_drain", scout_db)
     assert len(drained["poison"]) == 1
     assert not call("scout_undo", scout_db, run_id=drained["run_id"]).get("failed")
     exactly = "-c bytea_output=hex -c extra_float_digits=1 -c IntervalStyle=postgres -c DateStyle=ISO -c timezone=UTC"
@@ -104,7 +104,7 @@ def test_text_that_json_would_write_in_another_way_is_kept_as_it_is(scout_db: st
             'UPDATE scout.bronze_events SET verbatim = \'{"b":  1, "a": 2, "b": 3}\' WHERE event_id = %s', [event]
         )
     row = one(scout_db, "SELECT b::text FROM scout.bronze_events AS b WHERE event_id = %s", event)
-    drained = call("scout_etl", scout_db)
+    drained = call("scout_drain", scout_db)
     assert len(drained["poison"]) == 1
     assert not call("scout_undo", scout_db, run_id=drained["run_id"]).get("failed")
     assert one(scout_db, "SELECT b::text FROM scout.bronze_events AS b WHERE event_id = %s", event) == row
@@ -114,7 +114,7 @@ def test_the_document_tells_what_happened(scout_db: str) -> None:
     with connect(scout_db) as connection:
         connection.execute("ALTER TABLE scout.silver_transactions ADD CONSTRAINT sane CHECK (store_id <> 'S-404')")
         generator.insert(connection, generator.transaction(4711, 1, store_id="S-404"), source_system="pos-sync")
-    result = call("scout_etl", scout_db, incident="INC-7")
+    result = call("scout_drain", scout_db, incident="INC-7")
     [(details, source)] = rows(scout_db, "SELECT error_details, source_system FROM scout.bronze_events_dlq")
     assert details.pop("event")["event_type"] == "transaction.v1"
     assert details.pop("detail").startswith("Failing row contains (")
@@ -155,7 +155,7 @@ def test_nothing_is_moved_unless_what_is_stored_equals_what_is_removed(scout_db:
     with connect(scout_db) as connection:
         event = spoil(connection)
         connection.execute(TAMPERING[how])  # type: ignore[call-overload]
-    result = call("scout_etl", scout_db)
+    result = call("scout_drain", scout_db)
     assert (result["failed"], result["error"]["kind"], result["poison"]) == (True, "not_reached", [])
     assert f"did not move event {event} to the dead letter queue" in result["msg"]
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 0
@@ -183,6 +183,6 @@ def test_a_queue_that_refuses_an_event_is_named(scout_db: str) -> None:
     with connect(scout_db) as connection:
         event = spoil(connection)
         connection.execute("ALTER TABLE scout.bronze_events_dlq ADD CHECK (source_system IS NOT NULL)")
-    result = call("scout_etl", scout_db)
+    result = call("scout_drain", scout_db)
     assert 'new row for relation "bronze_events_dlq" violates check constraint' in result["msg"]
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events WHERE event_id = %s", event) == 1

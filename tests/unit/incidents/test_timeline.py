@@ -79,12 +79,12 @@ def test_the_timeline_is_sorted_and_has_both_clocks() -> None:
 @pytest.mark.parametrize(
     ("done", "said"),
     [
-        (run("clear", 1, cleared=[{"pid": 1}]), "1 stuck session ended"),
+        (run("terminate_sessions", 1, ended=[{"pid": 1}]), "1 stuck session ended"),
         (run("drain", 1, loaded=3000, poison=[{}, {}]), "3,000 events loaded, 2 poison events quarantined"),
-        (run("refresh", 1, refreshed=[{"name": "a"}, {"name": "b", "error": "locked"}]), "refreshed a"),
+        (run("refresh_gold", 1, refreshed=[{"name": "a"}, {"name": "b", "error": "locked"}]), "refreshed a"),
         (run("cleanup", 1, moved={"events": 3, "lines": 10, "ledger": 3}), "3 events, 10 lines quarantined"),
         (run("quarantine", 1, moved={"events": 1, "transactions": 1}), "1 event, 1 transaction quarantined"),
-        (run("window", 1, loaded=5, failed=0), "loaded 5"),
+        (run("window_recovery", 1, loaded=5, failed=0), "loaded 5"),
         (run("redrive", 1, redriven=1200), "redriven 1,200"),
         (run("undo", 1, put_back={"events": 2}) | {"undoes": "r1"}, "undid run r1; put back events 2"),
         (run("watch", 1, verdict="healthy", samples=61), "healthy, 61 samples"),
@@ -94,7 +94,7 @@ def test_the_timeline_is_sorted_and_has_both_clocks() -> None:
         (run("deploy", 1, commit="0123456789abcdef"), "commit 0123456789ab"),
         (run("pause", 1, status="running", deactivated=["a"]), "not finished; 1 job off: a"),
         (
-            run("refresh", 1, status="failed") | {"error": {"attempted": "could not refresh", "said": "locked"}},
+            run("refresh_gold", 1, status="failed") | {"error": {"attempted": "could not refresh", "said": "locked"}},
             "failed: could not refresh: locked",
         ),
         (run("drain", 1, status="stopped") | {"error": {"kind": "KeyboardInterrupt"}}, "stopped: KeyboardInterrupt"),

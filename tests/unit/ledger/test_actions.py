@@ -23,7 +23,7 @@ def test_privileges_speak_of_actions_of_the_ledger() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["UNDOABLE", "FIXES", "LOOKS", "NEEDS_ROWS", "WRITES_ROWS", "MOVES", "RESET", "RESTORE"]
+    "name", ["UNDOABLE", "FIXES", "LOOKS", "NEEDS_ROWS", "WRITES_ROWS", "MOVES", "RESET", "ROLLBACK"]
 )
 def test_every_kind_of_action_is_made_of_runs(name: str) -> None:
     kind: tuple[str, ...] = getattr(actions, name)
@@ -40,10 +40,11 @@ def test_modules_that_judge_or_write_by_rows_need_sight_of_them() -> None:
     by = {module: actions.of_module(module) for module in MODULES}
     assert set(actions.OF_MODULES) <= MODULES
     assert {module for module, action in by.items() if action in actions.NEEDS_ROWS} == {
-        *("cleanup", "dashboard", "etl", "gate", "gold", "health", "quarantine", "redrive", "undo", "watch", "window"),
+        *("cleanup", "dashboard", "drain", "gate", "health", "quarantine", "redrive", "refresh_gold", "undo", "watch"),
+        "window_recovery",
     }
     assert {module for module, action in by.items() if action in actions.WRITES_ROWS} == {
-        *("cleanup", "etl", "quarantine", "redrive", "undo", "window"),
+        *("cleanup", "drain", "quarantine", "redrive", "undo", "window_recovery"),
     }
 
 

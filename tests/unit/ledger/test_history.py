@@ -27,7 +27,7 @@ def run(action: str, effects: dict[str, Any], **columns: Any) -> dict[str, Any]:
     [
         ("quarantine", {"moved": MOVED}, None),
         ("undo", {"put_back": MOVED}, None),
-        ("restore", {"objects": 3}, None),
+        ("rollback", {"objects": 3}, None),
         ("drain", {"loaded": 5, "poison": [{"event_id": "e"}]}, None),
         ("drain", {"loaded": 5}, "moved no data"),
         ("drain", {"loaded": 5, "poison": []}, "moved no data"),
@@ -50,7 +50,7 @@ def test_what_it_counts() -> None:
     shown = run("drain", {"loaded": 5, "failed": 0, "poison": [{}, {}], "cursor": 7})
     assert shown["counts"] == {"loaded": 5, "quarantined": 2}
     assert "release" not in shown
-    assert run("restore", {"objects": 3, "release": "v1"})["release"] == "v1"
+    assert run("rollback", {"objects": 3, "release": "v1"})["release"] == "v1"
     assert run("quarantine", {"moved": MOVED})["counts"] == {"moved": MOVED}
 
 

@@ -66,7 +66,7 @@ def test_a_name_would_be_found(line: str) -> None:
     [
         "from ..scout import contract",
         "application_name = scout-recovery/x",
-        "scout.recovery.scout_etl",
+        "scout.recovery.scout_drain",
         "scout_ops.runs",
     ],
 )

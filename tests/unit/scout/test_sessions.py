@@ -34,7 +34,7 @@ def activity(
 def chosen(*activities: sessions.Activity, **options: Any) -> tuple[list[int], list[int]]:
     """Who would be ended, in order, and who would be left alone."""
     plan = sessions.plan(list(activities), **{"stuck_after_seconds": 600, **options})
-    return [a.pid for a in plan.clear], [a.pid for a, _ in plan.leave]
+    return [a.pid for a in plan.end], [a.pid for a, _ in plan.leave]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_makes_a_session_the_pipelines(session: sessions.Activity, writing:
 
 
 @pytest.mark.parametrize(
-    ("activities", "clear", "leave"),
+    ("activities", "end", "leave"),
     [
         ([activity(1, LEDGER)], [1], []),
         ([activity(1, LEDGER, seconds=599)], [], []),
@@ -84,8 +84,8 @@ def test_what_makes_a_session_the_pipelines(session: sessions.Activity, writing:
         ([activity(1, LEDGER, blocked_by=[2]), activity(2, role="replicator")], [1], [2]),
     ],
 )
-def test_plan(activities: list[sessions.Activity], clear: list[int], leave: list[int]) -> None:
-    assert chosen(*activities) == (clear, leave)
+def test_plan(activities: list[sessions.Activity], end: list[int], leave: list[int]) -> None:
+    assert chosen(*activities) == (end, leave)
 
 
 def test_a_superuser_may_end_superusers_and_options_protect_roles() -> None:

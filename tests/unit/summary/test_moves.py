@@ -15,7 +15,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, moves, render
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, failed, on_screen
 
-STEPS = ("preflight", "lease", "plan", "unfinished", "evidence", "pause", "{move}", "drain", "refresh", "resume")
+STEPS = ("preflight", "lease", "plan", "unfinished", "evidence", "pause", "{move}", "drain", "refresh_gold", "resume")
 WINDOW = {"clock": "ingested_at", "start": "2026-11-25T01:00:00+00:00", "end": "2026-11-25T02:00:00.5+00:00"}
 MOVED = {"events": 1234, "ledger": 1200, "transactions": 1200, "lines": 3611}
 DONE = did("moved 1,234 events, 1,200 transactions, 3,611 line items (1.2 s)", window=WINDOW, moved=MOVED, requeued=12,
@@ -31,7 +31,7 @@ RUNNING = {"changed": False, "state": "running", "summary": "ingestion already r
 PAUSED = did("paused 3 jobs in 0.4 s", state="paused", paused_by="anna@bastion")
 RESUMED = did("resumed 3 jobs in 0.0 s", state="running")
 WHOLE = START | {"plan": PLAN, "pause": PAUSED, "quarantine": DONE, "drain": did("loaded 12 events in 0.2 s"),
-                 "refresh": did("refreshed 2 gold views"), "resume": RESUMED}  # fmt: skip
+                 "refresh_gold": did("refreshed 2 gold views"), "resume": RESUMED}  # fmt: skip
 ROWS = ("rows bronze_events 1,234, silver_transactions 1,200, silver_line_items 3,611, etl_processed 1,200; "
         "12 kept events requeued; gold of 2026-11-21, 2026-11-22, 2026-11-23 and 2 more")  # fmt: skip
 WAY_BACK = f"undo ansible-playbook playbooks/undo.yml -e run_id={RUN}"

@@ -51,7 +51,7 @@ def news(steps: dict[str, Result], operation: str = "emergency_reset", *, check:
         ({"assess": SICK, "pause": PAUSED, "drain": DRAINED, "assess_again": BLOCKED}, "emergency_reset",
          {"event": "update", "happened": "ingestion stays paused after the emergency reset: gold staleness",
           "done": "loaded 3,000 events"}),
-        ({"assess": CALM, "pause": PAUSED, "restore": {}, "gate": GATE}, "rollback",
+        ({"assess": CALM, "pause": PAUSED, "rollback": {}, "gate": GATE}, "rollback",
          {"event": "update", "happened": "ingestion stays paused after the rollback: the gate says fail", "done": ""}),
         ({"resume": RESUMED | {"incident_open": True}}, "resume_ingestion",
          {"event": "recovered", "happened": "", "done": ""}),

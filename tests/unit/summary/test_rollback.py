@@ -18,7 +18,7 @@ from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, f
 
 STEPS = (
     *("preflight", "lease", "commit", "plan", "plan_revert", "plan_deploy", "unfinished", "evidence", "pause"),
-    *("revert", "deploy", "restore", "drain", "refresh", "gate", "resume"),
+    *("revert", "deploy", "rollback", "drain", "refresh_gold", "gate", "resume"),
 )
 TIP, COMMIT, GOOD = "9" * 40, "a" * 40, "3f2a9c1e0b" * 4
 PUSH = "git -C /srv/deploy/scout push origin refs/scout-recovery/main:refs/heads/main"
@@ -90,12 +90,12 @@ WARNS = PASSED | {"ok": False, "exit_code": 48, "checks": [CHECK | {"status": "w
 RESUMED = did("resumed 3 jobs in 0.0 s", state="running")
 SETTLED = {
     "drain": did("loaded 12 events in 0.2 s"),
-    "refresh": did("refreshed 2 gold views"),
+    "refresh_gold": did("refreshed 2 gold views"),
     "gate": PASSED,
     "resume": RESUMED,
 }
 PLANNED = START | {"plan": PLAN, "plan_revert": REVERTED | {"commit": None}, "plan_deploy": DEPLOYED}
-WHOLE = PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "restore": RESTORED} | SETTLED
+WHOLE = PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "rollback": RESTORED} | SETTLED
 UNDO = f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"
 APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
@@ -141,7 +141,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "the application failed": (PLANNED | {"pause": PAUSED, "revert": failed(errors.ProgramFailed("could not push", next_step="mend it"))},
                                {}, "failed", ["did paused 3 jobs", "now ingestion is paused", "failed could not push",
                                               "next mend it; then run the same command again"]),
-    "the schema failed": (PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "restore": failed(LOCKED)}, {}, "failed", [
+    "the schema failed": (PLANNED | {"pause": PAUSED, "revert": REVERTED, "deploy": DEPLOYED, "rollback": failed(LOCKED)}, {}, "failed", [
         "app main reverted by", "failed could not roll back within 1 min: others hold locks; nothing was changed",
         APPLICATION, f"{render.RESUME} re-enables", "next ansible-playbook playbooks/terminate_sessions.yml --check",
         "then run the same command again"]),
@@ -151,7 +151,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "not pushed": (WHOLE | {"revert": NOT_PUSHED}, {}, "done", [f"next {PUSH}"]),
     "left paused as told": (WHOLE | {"resume": {}}, {"resume_wanted": False}, "done", [
         "now ingestion is paused", f"next {render.RESUME} when ready"]),
-    "the application stays": (START | {"plan": PLAN, "pause": PAUSED, "restore": RESTORED} | SETTLED,
+    "the application stays": (START | {"plan": PLAN, "pause": PAUSED, "rollback": RESTORED} | SETTLED,
                               {"left_out": {"application": "application_dir is not set"}}, "done", [
         "left application, as application_dir is not set"]),
     "the schema stays": (START | {"commit": SAME, "plan_revert": REVERTED, "plan_deploy": OLD, "pause": PAUSED, "revert": REVERTED,
@@ -214,7 +214,7 @@ def test_an_undo_of_it_tells_what_came_back() -> None:
         "INC-7",
         False,
         True,
-        {name: steps.get(name, {}) for name in (*STEPS, "undo") if name != "restore"},
+        {name: steps.get(name, {}) for name in (*STEPS, "undo") if name != "rollback"},
     )
     document = render.document(told)
     VALID.validate(document)

@@ -29,7 +29,18 @@ VALID = jsonschema.Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$d
 DATABASE = "scout on db1.example.org:5432"
 EVENT = "5cf7c1a8-8b0e-4c5e-9e0a-1f3c5a7b9d11"
 RUN = "75fac115-3c73-473a-8942-05dc6dcdc27e"
-STEPS = ("preflight", "lease", "assess", "evidence", "pause", "clear", "drain", "refresh", "assess_again", "resume")
+STEPS = (
+    "preflight",
+    "lease",
+    "assess",
+    "evidence",
+    "pause",
+    "terminate_sessions",
+    "drain",
+    "refresh_gold",
+    "assess_again",
+    "resume",
+)
 
 Result = dict[str, Any]
 
@@ -79,9 +90,9 @@ START: dict[str, Result] = {
 PAUSED = START | {"pause": did("paused 3 jobs in 0.4 s", state="paused")}
 POISON = [{"event_id": EVENT, "dlq_id": RUN, "error": "x", "sqlstate": "22P02"}]
 REPAIRED = PAUSED | {
-    "clear": did("1 session cancelled, 1 session terminated"),
+    "terminate_sessions": did("1 session cancelled, 1 session terminated"),
     "drain": did("loaded 19,801 events in 4.1 s, quarantined 3 poison events", poison=POISON * 3),
-    "refresh": did("refreshed 2 gold views"),
+    "refresh_gold": did("refreshed 2 gold views"),
     "assess_again": assessed("paused", "paused", verdict_when_running="degraded", diagnoses=[
         diagnosis("ingestion was paused by anna@bastion", render.RESUME),
         diagnosis("unresolved dead letters", "look at scout.bronze_events_dlq WHERE resolved_at IS NULL", 2)]),
@@ -139,12 +150,13 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
         "new runs are blocked, but work is still in flight", said="after 60 s still in flight: pid 7",
         next_step="wait and run the same command again, or terminate_sessions.yml if it is stuck"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "or ansible-playbook playbooks/terminate_sessions.yml if it is stuck"]),
-    "failed at clear": (PAUSED | {"clear": failed(errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [
+    "failed at terminate_sessions": (PAUSED | {"terminate_sessions": failed(
+        errors.NotConverged("could not end pid 7", next_step="wait"))}, {}, "failed", [
         "did paused 3 jobs in 0.4 s", "now ingestion is paused", f"undo {render.RESUME} re-enables the jobs"]),
     "failed at drain": (PAUSED | {"drain": failed(LONG, changed=True, run_id=RUN, drained={"poison": POISON * 100})}, {},
                         "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
                                    "100 poison events quarantined", "next so many failures mean"]),
-    "failed at refresh": (REPAIRED | {"refresh": failed(LOCKED), "assess_again": {}}, {}, "failed", [
+    "failed at refresh_gold": (REPAIRED | {"refresh_gold": failed(LOCKED), "assess_again": {}}, {}, "failed", [
         "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml, then run the same command again"]),
     "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
         "failed Traceback", "next run the same command again with -vvv"]),
@@ -203,8 +215,8 @@ def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> 
          ["did ingestion already paused"]),
         ("resume_ingestion", {"resume": did("resumed 3 jobs in 0.0 s", state="running")},
          ["now ingestion is running undo ansible-playbook playbooks/pause_ingestion.yml"]),
-        ("terminate_sessions", {"clear": did("1 session terminated")}, ["did 1 session terminated"]),
-        ("refresh_gold", {"refresh": {"changed": False, "summary": "gold is fresh"}}, ["did gold is fresh"]),
+        ("terminate_sessions", {"terminate_sessions": did("1 session terminated")}, ["did 1 session terminated"]),
+        ("refresh_gold", {"refresh_gold": {"changed": False, "summary": "gold is fresh"}}, ["did gold is fresh"]),
     ],
 )  # fmt: skip
 def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, Result], words: list[str]) -> None:
@@ -219,12 +231,12 @@ def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, R
 def test_it_is_told_whom_it_ended() -> None:
     session = {"pid": 4711, "role": "loader", "application": "psql", "state": "active", "seconds": 754.2,
                "reasons": ["writes scout.etl_processed", "calls load_silver_from_bronze"]}  # fmt: skip
-    cleared = {"clear": did("1 session terminated") | {"cleared": [session]}}
+    ended = {"terminate_sessions": did("1 session terminated") | {"ended": [session]}}
     words = (
         "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
     )
-    assert words in on_screen(render.lines(story(cleared, operation="terminate_sessions")))
-    assert "pid 4711" not in on_screen(render.lines(story(cleared, operation="emergency_reset")))
+    assert words in on_screen(render.lines(story(ended, operation="terminate_sessions")))
+    assert "pid 4711" not in on_screen(render.lines(story(ended, operation="emergency_reset")))
 
 
 def test_paths_are_shown_from_where_the_reader_is() -> None:
@@ -331,7 +343,7 @@ def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
         "failing", diagnoses=[diagnosis("the schema differs from that of release v5, captured long ago", back)]
     )
     error = failed(errors.SystemicFailure("the drain stopped", next_step="look at the errors"))
-    for step, told in {"drain": [back], "refresh": [back], "evidence": []}.items():
+    for step, told in {"drain": [back], "refresh_gold": [back], "evidence": []}.items():
         made = render.document(story({**START, "assess": broken, step: error}))
         assert made["next"] == ["look at the errors", *told]
 

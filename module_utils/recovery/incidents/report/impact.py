@@ -33,7 +33,7 @@ FOLLOWED: t.Final = (
 )
 LAYERS: t.Final = ("Bronze", "Silver", "Gold")
 #: Runs that go back to a release.
-GOES_BACK: t.Final = {"restore": "Schema", "deploy": "Application"}
+GOES_BACK: t.Final = {"rollback": "Schema", "deploy": "Application"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +189,7 @@ def assess(record: Record, facts: Facts, until: datetime.datetime) -> Impact:
 
 
 def _remade(run: Row, facts: Facts) -> bool:
-    return run["action"] == "window" and run["run_id"] in facts.made_again
+    return run["action"] == "window_recovery" and run["run_id"] in facts.made_again
 
 
 def _from_letters(kept: Sequence[Row]) -> dict[str, t.Any]:

@@ -54,7 +54,7 @@ def recover(call: Call, params: Params) -> Result:
     """
     options = engine_job.options(params)
     _refuse_unusable(params)
-    job = engine_job.MoveJob(call, params, "window", WINDOW_SPEC)
+    job = engine_job.MoveJob(call, params, "window_recovery", WINDOW_SPEC)
     seen = _look(call, params, job)
     result: Result = {
         "window": seen.wanted.window.as_dict(),

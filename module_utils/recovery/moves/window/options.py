@@ -29,7 +29,7 @@ SECONDS: t.Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 REBUILT = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
-WHERE action = 'window' AND status = 'succeeded' AND undone_by IS NULL AND parameters ->> 'mode' = 'all'
+WHERE action = 'window_recovery' AND status = 'succeeded' AND undone_by IS NULL AND parameters ->> 'mode' = 'all'
   AND parameters #> '{selection,window}' = %(window)s AND effects ->> 'state' = %(state)s
 ORDER BY started_at DESC LIMIT 1
 """

@@ -17,7 +17,7 @@ def capture(call: Call, params: Params) -> Result:
     """A release captured: its id, digest, objects by kind, data saved with it, and what differs from the capture before.
 
     Raises BadInput for options that cannot be used, NotConverged where the release is captured already and differs unless
-    `recapture` is set, or the schema keeps changing, and LeaseHeld.
+    `recapture` is set, or the schema changes during the capture, and LeaseHeld.
     """
     want = capturing.wanted(params)
     ledger = capturing.place(call, want, params["ledger"])

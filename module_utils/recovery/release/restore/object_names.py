@@ -31,7 +31,7 @@ WHERE n.nspname = %(schema)s AND p.proname = %(name)s ORDER BY 2
 TAKEN: t.Final = """
 SELECT EXISTS (
     SELECT FROM scout_ops.runs
-    WHERE action = 'restore' AND status = 'succeeded' AND undone_by IS NULL AND effects ->> 'only' = %(key)s) AS taken
+    WHERE action = 'rollback' AND status = 'succeeded' AND undone_by IS NULL AND effects ->> 'only' = %(key)s) AS taken
 """
 
 #: The types as the catalog writes them: int is integer.

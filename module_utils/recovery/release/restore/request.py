@@ -92,7 +92,7 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
 
         only, warnings = key_of(call.session, word, params[word], document, gone) if word else (None, list[str]())
     in_ledger = not params["release_file"]
-    return Order("restore", document, only, scripts, params["allow_lossy"], asked, in_ledger=in_ledger), warnings
+    return Order("rollback", document, only, scripts, params["allow_lossy"], asked, in_ledger=in_ledger), warnings
 
 
 def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Document:

@@ -457,7 +457,7 @@ def test_a_verdict_that_does_not_settle_is_inconclusive(scout_db: str, monkeypat
 def test_what_this_toolkit_set_aside_is_no_growth_of_dead_letters(scout_db: str) -> None:
     library.poison_event(scout_db)
     with paused(scout_db):
-        assert call("scout_etl", scout_db, state="drained")["effects"]["quarantined"] == 1
+        assert call("scout_drain", scout_db, state="drained")["effects"]["quarantined"] == 1
     call("scout_ingestion", scout_db, state="running", incident="INC-7")
     result = judge(scout_db)
     assert (ended(result), checks(result)["dead_letter_growth"]["value"]) == (("pass", 0), 0)

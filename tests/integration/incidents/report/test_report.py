@@ -94,7 +94,7 @@ def test_a_window_made_again_tells_both_amounts(scout_db: str) -> None:
         "SELECT ingested_at, ingested_at + interval '1 ms' FROM scout.bronze_events WHERE event_data ->> 'transaction_id' = %s",
         sale,
     )[0]
-    done("scout_window", scout_db, window_start=start.isoformat(), window_end=end.isoformat())
+    done("scout_window_recovery", scout_db, window_start=start.isoformat(), window_end=end.isoformat())
     impact = report(scout_db)["impact"]
     assert (impact["made_again"], Decimal(impact["amount_before"]), Decimal(impact["amount_after"])) == (1, -1, before)
 

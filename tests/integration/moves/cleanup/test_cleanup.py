@@ -166,7 +166,7 @@ def test_what_a_reprocess_does_afterwards(scout_db: str, source_event: str) -> N
         "DELETE FROM scout.etl_processed",
         "DELETE FROM scout.silver_transactions",
     )
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert there(scout_db, name) == ([name] if source_event == "keep" else [])
     assert found(call(CLEANUP, scout_db, check=True)) == (
         {"negative_total": (1, 1), "lines_do_not_add_up": (1, 1)} if source_event == "keep" else {}
@@ -329,7 +329,7 @@ def test_a_correction_stays_and_silver_is_made_of_it(scout_db: str) -> None:
     assert "1 event of the same transactions went back to the queue" in result["summary"]
     assert there(scout_db, name) == []
     assert rows(scout_db, "SELECT FROM scout.etl_processed WHERE event_id = %s", correction) == []
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     total = one(scout_db, "SELECT total_amount FROM scout.silver_transactions WHERE transaction_id = %s", name)
     assert float(total) == right["total_amount"]
     assert silver_is_what_bronze_makes(scout_db) == {}
@@ -342,7 +342,7 @@ def test_a_correction_that_is_wrong_as_well_is_found_by_the_next_run(scout_db: s
     loaded(scout_db, sale(1, total_amount=-50), sale(1, total_amount=-40))
     before = scout_tables(scout_db)
     first = ran(CLEANUP, scout_db)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     second = ran(CLEANUP, scout_db)
     assert (first["requeued"], second["requeued"], second["moved"]["events"]) == (1, 0, 1)
     assert not ran(CLEANUP, scout_db)["changed"]
@@ -519,7 +519,7 @@ def test_a_run_broken_off_goes_on_with_what_it_was_about(scout_db: str) -> None:
 
 def test_small_batches_do_the_same_as_one(scout_db: str) -> None:
     library.backlog(scout_db, count=900)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     run(scout_db, "UPDATE scout.silver_transactions SET total_amount = -1, net_amount = 'NaN'")
     before, written = scout_tables(scout_db), bronze(scout_db)
     result = ran(CLEANUP, scout_db, max_share=1.0, target_seconds=0.01)
@@ -576,10 +576,10 @@ def test_nothing_is_lost_while_stores_sell_and_the_etl_ticks(scout_db: str) -> N
             stop.set()
             thread.join()
     assert results
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     while (last := ran(CLEANUP, scout_db, max_share=1.0))["changed"]:
         results.append(last)
-        ran("scout_etl", scout_db)
+        ran("scout_drain", scout_db)
     assert where(scout_db, storm.written) == ZERO
     assert silver_is_what_bronze_makes(scout_db) == {}
     assert there(scout_db, *wrong) == []
@@ -589,7 +589,7 @@ def test_nothing_is_lost_while_stores_sell_and_the_etl_ticks(scout_db: str) -> N
     assert where(scout_db, storm.written) == ZERO
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 0
     assert there(scout_db, *wrong) == sorted(wrong)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 

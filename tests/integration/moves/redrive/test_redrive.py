@@ -57,7 +57,7 @@ def sale(number: int, **fields: Any) -> dict[str, Any]:
 def loaded(dsn: str, payloads: list[Any], **options: Any) -> list[UUID]:
     """Ids of events that the ETL has been through."""
     ids = arrive(dsn, payloads, **options)
-    ran("scout_etl", dsn)
+    ran("scout_drain", dsn)
     return ids
 
 
@@ -81,7 +81,7 @@ def letters(dsn: str, columns: str = "error_message, retry_count, resolved_at IS
 def poisoned(dsn: str, count: int = 1, first: int = 500) -> list[UUID]:
     """Events that the drain quarantined."""
     ids = arrive(dsn, [sale(first + n, total_amount="abc") for n in range(count)])
-    assert len(ran("scout_etl", dsn, max_poison=1000, max_poison_share=1.0)["poison"]) == count
+    assert len(ran("scout_drain", dsn, max_poison=1000, max_poison_share=1.0)["poison"]) == count
     return ids
 
 
@@ -197,7 +197,7 @@ def test_silver_is_made_again_of_all_events_in_their_order(
     written = bronze(scout_db)
     run = away(scout_db, [ids[n] for n in which])
     if drained:
-        ran("scout_etl", scout_db)
+        ran("scout_drain", scout_db)
     before = scout_tables(scout_db)
     result = ran("scout_redrive", scout_db, run_id=run["run_id"], canary_rows=1)
     assert bronze(scout_db) == written
@@ -224,7 +224,7 @@ def test_a_pending_event_of_the_same_transaction_that_is_poison_stays_as_it_is(s
 def test_an_entry_fails_where_an_event_that_stayed_cannot_be_loaded_any_more(scout_db: str) -> None:
     ids = loaded(scout_db, [sale(1), sale(1, net_amount=1), sale(2)])
     run = away(scout_db, [ids[1], ids[2]])
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     with connect(scout_db) as connection:
         connection.execute(
             'UPDATE scout.bronze_events SET event_data = event_data || \'{"total_amount": "abc"}\' WHERE event_id = %s',
@@ -280,7 +280,7 @@ def test_an_event_that_exists_again_is_resolved_and_never_doubled(scout_db: str)
 @pytest.mark.parametrize("kind", poison_payloads.KINDS)
 def test_poison_stays_a_dead_letter_with_the_new_error(scout_db: str, kind: str) -> None:
     [event] = arrive(scout_db, [poison_payloads.payload(kind, SEED, 1)])
-    drained = ran("scout_etl", scout_db)
+    drained = ran("scout_drain", scout_db)
     assert [p["event_id"] for p in drained["poison"]] == [str(event)]
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout.bronze_events_dlq SET error_message = 'the old one'")
@@ -744,7 +744,7 @@ def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:
         with once_waited_for(scout_db, lambda: other.execute("COMMIT")):
             result = ran("scout_redrive", scout_db, run_id=run["run_id"])
     assert (result["redriven"], result["already_there"]) == (0, 1)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 

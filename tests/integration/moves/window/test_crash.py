@@ -97,7 +97,7 @@ def undisturbed(case: Case, pg_server: Server) -> Iterator[Any]:
     """What a recovery without disturbance makes of a copy."""
     name = f"{conninfo_to_dict(case.dsn)['dbname']}_sibling"
     copy = pg_server.create_database(name, str(conninfo_to_dict(case.dsn)["dbname"]))
-    ran("scout_window", copy, mode="all", **case.window.options, **SMALL)
+    ran("scout_window_recovery", copy, mode="all", **case.window.options, **SMALL)
     yield contents(copy)
     pg_server.drop_database(name)
 
@@ -130,7 +130,9 @@ def test_broken_off_inside_a_batch_it_goes_on(case: Case, place: str) -> None:
         # A row that is there and marked, so that it can be removed.
         assert connection.execute("SELECT FROM scout.etl_processed WHERE event_id = %s", [sale[1]]).fetchall()
     hang(case.dsn, PLACES[place], sale)
-    broken = broken_off(case.dsn, "scout_window", terminated(case.dsn), mode="all", **case.window.options, **SMALL)
+    broken = broken_off(
+        case.dsn, "scout_window_recovery", terminated(case.dsn), mode="all", **case.window.options, **SMALL
+    )
     unhang(case.dsn)
     result = again(case, broken, mode="all", **SMALL)
     case.check()
@@ -142,7 +144,9 @@ def test_broken_off_inside_a_batch_it_goes_on(case: Case, place: str) -> None:
 def test_broken_off_at_a_poison_event_it_goes_on(case: Case, place: str) -> None:
     event = sorted(case.damage.poison)[len(case.damage.poison) // 2]
     hang(case.dsn, POISON_PLACES[place], ("", event))
-    broken = broken_off(case.dsn, "scout_window", terminated(case.dsn), mode="all", **case.window.options, **SMALL)
+    broken = broken_off(
+        case.dsn, "scout_window_recovery", terminated(case.dsn), mode="all", **case.window.options, **SMALL
+    )
     unhang(case.dsn)
     result = again(case, broken, mode="all", **SMALL)
     case.check()
@@ -189,7 +193,7 @@ def test_broken_off_after_each_batch_it_goes_on_every_time(case: Case, undisturb
                 rows(case.dsn, f"SELECT pg_terminate_backend(pid, 5000) FROM ({OURS}) AS ours")
 
         result = call(
-            "scout_window",
+            "scout_window_recovery",
             case.dsn,
             progress=Progress(end, every_seconds=0),
             mode="all",
@@ -213,10 +217,10 @@ def test_a_stop_file_ends_it_after_a_batch_and_the_same_command_goes_on(case: Ca
     file = tmp_path / "stop"
     progress = Progress(lambda line: file.touch() if HOW_FAR.search(line) else None, every_seconds=0)
     options = {"mode": "all", "stop_file": str(file), **SMALL}
-    stopped = call("scout_window", case.dsn, progress=progress, **case.window.options, **options)
+    stopped = call("scout_window_recovery", case.dsn, progress=progress, **case.window.options, **options)
     assert (stopped["failed"], stopped["error"]["kind"]) == (True, "stopped"), stopped
     assert where(case.dsn, case.written) == ZERO
-    assert one(case.dsn, "SELECT status FROM scout_ops.runs WHERE action = 'window'") == "stopped"
+    assert one(case.dsn, "SELECT status FROM scout_ops.runs WHERE action = 'window_recovery'") == "stopped"
     file.unlink()
     result = recover(case, **options)
     assert (result["run_id"], result["resumed"]) == (stopped["run_id"], True)
@@ -232,16 +236,16 @@ def test_a_run_that_goes_on_keeps_the_window_it_began_with(case: Case) -> None:
     [sale] = rows(case.dsn, SOME_SALE)
     hang(case.dsn, PLACES["making lines"], sale)
     options = {"last": "4d", "mode": "all", **SMALL}
-    broken = broken_off(case.dsn, "scout_window", terminated(case.dsn), **options)
+    broken = broken_off(case.dsn, "scout_window_recovery", terminated(case.dsn), **options)
     unhang(case.dsn)
     [late] = arrive(case.dsn, [generator.transaction(SEED, 1)], start=datetime.now(UTC))
     time.sleep(0.05)
-    result = ran("scout_window", case.dsn, **options)
+    result = ran("scout_window_recovery", case.dsn, **options)
     assert (result["run_id"], result["resumed"]) == (broken["run_id"], True)
     assert datetime.fromisoformat(result["window"]["end"]) < datetime.now(UTC)
     assert rows(case.dsn, "SELECT FROM scout.etl_processed WHERE event_id = %s", late) == []
     assert result["reconciliation"]["unexplained"] == 0
-    once_more = ran("scout_window", case.dsn, last="4d")
+    once_more = ran("scout_window_recovery", case.dsn, last="4d")
     assert once_more["run_id"] != broken["run_id"]
     assert rows(case.dsn, "SELECT FROM scout.etl_processed WHERE event_id = %s", late) == [()]
 
@@ -250,10 +254,12 @@ def test_another_window_does_not_go_on_with_it(case: Case) -> None:
     """Somebody who asks for another window gets that one, or is told of the unfinished run; never the other one's window."""
     [sale] = rows(case.dsn, SOME_SALE)
     hang(case.dsn, PLACES["making lines"], sale)
-    broken = broken_off(case.dsn, "scout_window", terminated(case.dsn), mode="all", **case.window.options, **SMALL)
+    broken = broken_off(
+        case.dsn, "scout_window_recovery", terminated(case.dsn), mode="all", **case.window.options, **SMALL
+    )
     unhang(case.dsn)
     other = {"window_start": case.window.start.isoformat(), "window_end": case.window.middle.isoformat()}
-    result = call("scout_window", case.dsn, mode="all", **other, **SMALL)
+    result = call("scout_window_recovery", case.dsn, mode="all", **other, **SMALL)
     if result.get("failed"):
         assert broken["run_id"] in result["msg"] + result["error"]["next_step"]
     else:
@@ -267,7 +273,9 @@ def test_what_another_run_sets_aside_meanwhile_is_accounted_for(case: Case) -> N
     """By a quarantine, while the recovery stands still; what is deleted meanwhile is not."""
     [sale] = rows(case.dsn, SOME_SALE)
     hang(case.dsn, PLACES["making lines"], sale)
-    broken = broken_off(case.dsn, "scout_window", terminated(case.dsn), mode="all", **case.window.options, **SMALL)
+    broken = broken_off(
+        case.dsn, "scout_window_recovery", terminated(case.dsn), mode="all", **case.window.options, **SMALL
+    )
     unhang(case.dsn)
     spared = {*case.damage.poison, sale[1]}
     events = [event for event in sorted(case.written) if event not in spared][:40:10]
@@ -297,7 +305,7 @@ def test_the_server_dies_in_the_middle(tmp_path: Path) -> None:
         [sale] = rows(dsn, SOME_SALE)
         hang(dsn, PLACES["making lines"], sale)
         broken = broken_off(
-            dsn, "scout_window", lambda _: server._pg_ctl("stop", "-m", "immediate", check=True),
+            dsn, "scout_window_recovery", lambda _: server._pg_ctl("stop", "-m", "immediate", check=True),
             mode="all", **case.window.options, **SMALL,
         )  # fmt: skip
         server.start()
@@ -315,7 +323,7 @@ def test_the_controller_is_killed_in_the_middle(case: Case) -> None:
     # Whoever is asked to stop ends the batch first, or has it cancelled.
     options: dict[str, Any] = {"mode": "all", "batch_timeout_seconds": 3, **case.window.options, **SMALL}
     with connect(case.dsn) as connection:
-        process = start_ad_hoc("scout_window", dsn=case.dsn, **options)
+        process = start_ad_hoc("scout_window_recovery", dsn=case.dsn, **options)
         wait_until(connection, ASLEEP, seconds=60)
         [[pid]] = connection.execute(ASLEEP).fetchall()
         os.killpg(process.pid, signal.SIGKILL)
@@ -323,7 +331,7 @@ def test_the_controller_is_killed_in_the_middle(case: Case) -> None:
         wait_until(connection, "SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)", pid, seconds=15)
     unhang(case.dsn)
     assert where(case.dsn, case.written) == ZERO
-    [(run_id,)] = rows(case.dsn, "SELECT run_id::text FROM scout_ops.runs WHERE action = 'window'")
+    [(run_id,)] = rows(case.dsn, "SELECT run_id::text FROM scout_ops.runs WHERE action = 'window_recovery'")
     result = recover(case, mode="all", **SMALL)
     assert (result["run_id"], result["resumed"]) == (run_id, True)
     case.check()
@@ -358,7 +366,7 @@ def test_somebody_who_keeps_it_is_named_and_nothing_is_lost(case: Case, what: st
     with psycopg.connect(case.dsn, application_name="nightly report") as other:
         other.execute(HOLDS[what], {"sale": sale, "event": event})  # type: ignore[call-overload]
         result = call(
-            "scout_window",
+            "scout_window_recovery",
             case.dsn,
             mode="all",
             lock_timeout_seconds=0.2,
@@ -393,7 +401,7 @@ def test_what_somebody_changes_during_a_batch_counts_as_changed(case: Case, what
         other.execute(CHANGES[what], {"sale": sale, "event": event})  # type: ignore[call-overload]
         results: list[Result] = []
         mover = threading.Thread(
-            target=lambda: results.append(call("scout_window", case.dsn, mode="all", **case.window.options))
+            target=lambda: results.append(call("scout_window_recovery", case.dsn, mode="all", **case.window.options))
         )
         mover.start()
         wait_until(watch, f"{OURS} AND wait_event_type = 'Lock'", seconds=20)

@@ -199,7 +199,7 @@ def test_a_store_that_does_not_exist_is_poison_where_a_foreign_key_says_so(scout
 def test_two_events_swap_their_transactions(scout_db: str) -> None:
     """Payloads edited in place: the rows in silver each belong to the other event."""
     ids = arrive(scout_db, [sale(1), sale(2)], start=QUIET.start)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     with connect(scout_db) as connection:
         for event, other in zip(ids, (sale(2), sale(1)), strict=True):
             connection.execute(
@@ -214,7 +214,7 @@ def test_two_events_swap_their_transactions(scout_db: str) -> None:
 
 def test_an_event_that_was_renamed_leaves_no_row_under_its_old_name(scout_db: str) -> None:
     [event] = arrive(scout_db, [sale(1)], start=QUIET.start)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     with connect(scout_db) as connection:
         connection.execute(
             'UPDATE scout.bronze_events SET event_data = event_data || \'{"transaction_id": "renamed"}\' WHERE event_id = %s',
@@ -236,7 +236,7 @@ def test_an_event_that_was_renamed_leaves_no_row_under_its_old_name(scout_db: st
 def test_a_row_of_silver_whose_event_is_of_another_window_is_let_alone(scout_db: str) -> None:
     """Its `ts` says that it belongs here, but no event of the window has made it."""
     [event] = arrive(scout_db, [sale(1, ts=WINDOW.middle.isoformat())], start=QUIET.start)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout.silver_transactions SET total_amount = -1 WHERE source_event_id = %s", [event])
     case = Case(scout_db, WINDOW)
@@ -249,7 +249,7 @@ def test_a_transaction_that_a_thousand_events_feed(scout_db: str) -> None:
     first = sale(1)
     payloads = [first, *[first | {"net_amount": n, "items": first["items"][: n % 3]} for n in range(1, 1000)]]
     arrive(scout_db, payloads, start=QUIET.start - timedelta(seconds=990))
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     with connect(scout_db) as connection:
         connection.execute("DELETE FROM scout.silver_transactions WHERE transaction_id = %s", [first["transaction_id"]])
     case = Case(scout_db, QUIET)
@@ -268,7 +268,7 @@ def test_a_window_at_the_ends_of_time(scout_db: str) -> None:
     before = silver_is_what_bronze_makes(scout_db)
     damaged(scout_db, WINDOW, "totals_wrong", "rows_missing")
     result = ran(
-        "scout_window",
+        "scout_window_recovery",
         scout_db,
         window_start="0001-01-01T00:00:00Z",
         window_end="9999-12-31T23:59:59Z",
@@ -298,7 +298,7 @@ def test_an_event_at_no_moment_that_python_knows(scout_db: str) -> None:
         ],
         start=QUIET.start,
     )
-    result = ran("scout_window", scout_db, **QUIET.options)
+    result = ran("scout_window_recovery", scout_db, **QUIET.options)
     assert result["reconciliation"]["unexplained"] == 0
     assert (
         one(
@@ -329,14 +329,14 @@ def test_silver_that_has_been_cleaned_on_purpose_is_not_made_again(scout_db: str
     """A cleanup that kept the event set the bad sale aside: as long as its dead letter is open, its absence is meant."""
     with connect(scout_db) as connection:
         event = generator.insert(connection, sale(1, total_amount=-5, net_amount=-5), ingested_at=WINDOW.middle)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     ran("scout_cleanup", scout_db, only=["negative_total"], max_share=1.0, source_event="keep")
     gone = "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id = %s"
     assert one(scout_db, gone, event) == 0
-    result = call("scout_window", scout_db, **WINDOW.options)
+    result = call("scout_window_recovery", scout_db, **WINDOW.options)
     assert not result.get("failed"), result["msg"]
     assert one(scout_db, gone, event) == 0
-    assert not call("scout_window", scout_db, **WINDOW.options)["changed"]
+    assert not call("scout_window_recovery", scout_db, **WINDOW.options)["changed"]
 
 
 def test_a_long_window_of_nothing_but_other_events(scout_db: str) -> None:

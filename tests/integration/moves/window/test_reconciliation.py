@@ -59,23 +59,23 @@ def test_an_event_that_vanishes_while_its_window_is_recovered_is_missed(
             connection.execute("DELETE FROM scout.bronze_events WHERE event_id = %s", [event])
 
     monkeypatch.setattr(Recovery, "_note", note_then_lose)
-    result = call("scout_window", scout_db, **WINDOW.options)
+    result = call("scout_window_recovery", scout_db, **WINDOW.options)
     assert result.get("failed"), result
     assert "1 event disappeared from bronze during the run" in result["msg"]
     assert figures(result) == {
         "expected": 3, "loaded": 2, "quarantined": 0, "not_transactional": 0, "unexplained": 1, "vanished": 1, "balanced": False,
     }  # fmt: skip
-    kept = one(scout_db, "SELECT effects -> 'reconciliation' FROM scout_ops.runs WHERE action = 'window'")
+    kept = one(scout_db, "SELECT effects -> 'reconciliation' FROM scout_ops.runs WHERE action = 'window_recovery'")
     assert {name: kept[name] for name in FIGURES} == figures(result)
 
 
 def test_a_sale_that_a_cleanup_has_set_aside_counts_as_quarantined(scout_db: str) -> None:
     """Its event stays in bronze, marked as loaded, with nothing in silver: that is meant, and has to balance."""
     arrive(scout_db, [sale(1, total_amount=-5, net_amount=-5)], start=WINDOW.middle)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert ran("scout_cleanup", scout_db, only=["negative_total"], max_share=1.0, source_event="keep")["changed"]
     arrive(scout_db, [sale(2)], start=WINDOW.middle)
-    result = ran("scout_window", scout_db, **WINDOW.options)
+    result = ran("scout_window_recovery", scout_db, **WINDOW.options)
     assert result["changed"]
     assert figures(result) == {
         "expected": 2, "loaded": 1, "quarantined": 1, "not_transactional": 0, "unexplained": 0, "vanished": 0, "balanced": True,

@@ -78,7 +78,7 @@ def test_silver_is_recovered_in_the_storm(scout_db: str, blind: bool) -> None:
             harm(scout_db, dice)
             start, end = ago(dice.uniform(2, 12)), dice.choice([ago(1), ago(0), ago(-5)])
             result = ran(
-                "scout_window", scout_db, window_start=stamp(start), window_end=stamp(end),
+                "scout_window_recovery", scout_db, window_start=stamp(start), window_end=stamp(end),
                 mode=dice.choice(["missing", "missing", "all"]), target_seconds=dice.choice([0.1, 0.5]),
             )  # fmt: skip
             changed += result["changed"]
@@ -86,13 +86,13 @@ def test_silver_is_recovered_in_the_storm(scout_db: str, blind: bool) -> None:
             known = dict(storm.written)
             now = where(scout_db, known)
             assert (now.lost, now.duplicated, now.altered) == (set(), set(), set())
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     everything = {"window_start": "2000-01-01T00:00:00Z", "window_end": stamp(ago(-3600))}
-    ran("scout_window", scout_db, **everything)
+    ran("scout_window_recovery", scout_db, **everything)
     assert where(scout_db, storm.written) == ZERO
     assert silver_is_what_bronze_makes(scout_db) == {}
     assert rows(scout_db, "SELECT FROM scout.bronze_events_dlq") == []
-    assert not ran("scout_window", scout_db, **everything)["changed"]
+    assert not ran("scout_window_recovery", scout_db, **everything)["changed"]
     assert changed >= 4
     assert storm.corrections > 10
 
@@ -121,12 +121,12 @@ def test_what_arrives_in_the_window_during_the_run_is_counted_or_left_pending(sc
         with connect(scout_db) as connection:
             connection.execute("DELETE FROM scout.silver_transactions WHERE processed_at < now() - interval '1 minute'")
         case = {"window_start": "2000-01-01T00:00:00Z", "window_end": stamp(ago(-3600))}
-        result = ran("scout_window", scout_db, mode="missing", target_seconds=0.1, **case)
+        result = ran("scout_window_recovery", scout_db, mode="missing", target_seconds=0.1, **case)
         told = result["reconciliation"]
         assert told["unexplained"] == 0
         assert told["expected"] == told["loaded"] + told["quarantined"] + told["not_transactional"]
         assert storm.seconds() < 60
-    ran("scout_window", scout_db, **case)
+    ran("scout_window_recovery", scout_db, **case)
     assert where(scout_db, storm.written) == ZERO
     assert silver_is_what_bronze_makes(scout_db) == {}
 
@@ -157,7 +157,7 @@ def test_the_etl_that_loads_beside_it_is_neither_failed_nor_fooled(scout_db: str
     assert errors == []
     assert case.wrong() == []
     case.reconciled(result)
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     assert silver_is_what_bronze_makes(scout_db) == {}
 
 
@@ -181,7 +181,9 @@ def test_poison_that_arrives_during_the_run_does_not_stop_it(scout_db: str) -> N
     thread.start()
     time.sleep(0.3)
     window = Window(ago(86_400 * 3.5), ago(0))
-    result = ran("scout_window", scout_db, target_seconds=0.05, max_poison=1000, max_poison_share=1.0, **window.options)
+    result = ran(
+        "scout_window_recovery", scout_db, target_seconds=0.05, max_poison=1000, max_poison_share=1.0, **window.options
+    )
     stop.set()
     thread.join(timeout=10)
     assert result["reconciliation"]["unexplained"] == 0

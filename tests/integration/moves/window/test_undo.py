@@ -76,7 +76,7 @@ def test_a_recovery_broken_off_and_left_can_be_taken_back(scout_db: str) -> None
     """What was committed until then comes back; what was not is as it was anyway."""
     case = damaged(scout_db, WINDOW)
     before = scout_tables(scout_db)
-    stopped = call("scout_window", scout_db, poison="stop", mode="all", target_seconds=0.05, **WINDOW.options)
+    stopped = call("scout_window_recovery", scout_db, poison="stop", mode="all", target_seconds=0.05, **WINDOW.options)
     assert stopped["failed"]
     if scout_tables(scout_db) == before:
         return
@@ -93,7 +93,7 @@ def test_what_was_corrected_since_is_a_conflict_and_not_overwritten(scout_db: st
         scout_db, "SELECT event_data FROM scout.bronze_events WHERE event_data ->> 'transaction_id' = %s", name
     )
     arrive(scout_db, [payload | {"net_amount": 3.5}])
-    ran("scout_etl", scout_db)
+    ran("scout_drain", scout_db)
     before = scout_tables(scout_db)
     refused = call("scout_undo", scout_db, run_id=made["run_id"])
     assert refused["failed"], refused["summary"]
@@ -149,12 +149,12 @@ def night_shift(scout_db: str) -> Iterator[str]:
 def test_the_documented_role_can_do_all_of_it(scout_db: str, night_shift: str) -> None:
     case = damaged(scout_db, WINDOW)
     before = scout_tables(scout_db)
-    planned = ran("scout_window", night_shift, check=True, **WINDOW.options)
+    planned = ran("scout_window_recovery", night_shift, check=True, **WINDOW.options)
     assert planned["changed"]
-    made = ran("scout_window", night_shift, mode="all", **WINDOW.options)
+    made = ran("scout_window_recovery", night_shift, mode="all", **WINDOW.options)
     case.check()
     case.reconciled(made)
-    assert not ran("scout_window", night_shift, **WINDOW.options)["changed"]
+    assert not ran("scout_window_recovery", night_shift, **WINDOW.options)["changed"]
     ran("scout_undo", night_shift, run_id=made["run_id"])
     assert scout_tables(scout_db) == before
 
@@ -173,7 +173,7 @@ def test_a_right_that_is_missing_is_named_and_nothing_is_changed(scout_db: str, 
     with connect(scout_db) as connection:
         connection.execute(f"REVOKE {right} FROM window_shift")  # type: ignore[call-overload]
     before = scout_tables(scout_db)
-    result = call("scout_window", night_shift, mode="all", **WINDOW.options)
+    result = call("scout_window_recovery", night_shift, mode="all", **WINDOW.options)
     assert result["failed"]
     assert "preflight.yml names each missing GRANT" in result["error"]["next_step"]
     assert not result["changed"]
@@ -203,7 +203,7 @@ STEPS = st.one_of(
 )
 
 RUNS = """
-SELECT run_id::text FROM scout_ops.runs WHERE action IN ('window', 'quarantine', 'redrive', 'drain', 'undo') AND effects <> '{}'
+SELECT run_id::text FROM scout_ops.runs WHERE action IN ('window_recovery', 'quarantine', 'redrive', 'drain', 'undo') AND effects <> '{}'
 ORDER BY started_at
 """
 
@@ -214,7 +214,7 @@ def base(pg_server: Server) -> Iterator[str]:
     name = "window_base"
     dsn = builder.build(pg_server.create_database(name), events=400)
     arrive(dsn, [sale(1)])
-    ran("scout_etl", dsn)
+    ran("scout_drain", dsn)
     yield name
     pg_server.drop_database(name)
 
@@ -227,7 +227,7 @@ def step(dsn: str, what: str, *arguments: Any) -> None:
             first, last, mode, clock = arguments
             start, end = (START - timedelta(hours=max(first, last)), START - timedelta(hours=min(first, last)))
             result = ran(
-                "scout_window",
+                "scout_window_recovery",
                 dsn,
                 mode=mode,
                 max_poison=100,
@@ -235,7 +235,9 @@ def step(dsn: str, what: str, *arguments: Any) -> None:
                 **Window(start, end, clock).options,
             )
             assert result["reconciliation"]["unexplained"] == 0
-            again = ran("scout_window", dsn, max_poison=100, max_poison_share=1.0, **Window(start, end, clock).options)
+            again = ran(
+                "scout_window_recovery", dsn, max_poison=100, max_poison_share=1.0, **Window(start, end, clock).options
+            )
             assert not again["changed"]
         case "quarantine":
             start, end = (START - timedelta(hours=hours) for hours in (max(arguments), min(arguments)))
@@ -247,7 +249,7 @@ def step(dsn: str, what: str, *arguments: Any) -> None:
             if result.get("failed") and what == "undo":
                 assert scout_tables(dsn) == before, result["msg"]
         case "drain":
-            ran("scout_etl", dsn, max_poison=100, max_poison_share=1.0)
+            ran("scout_drain", dsn, max_poison=100, max_poison_share=1.0)
         case "arrival":
             arrive(dsn, [sale(next(_numbers) + 1000)], start=START - timedelta(hours=arguments[0]))
         case _:

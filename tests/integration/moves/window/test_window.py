@@ -102,7 +102,7 @@ def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
 def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW)
     before = fingerprint(scout_db)
-    planned = ran("scout_window", scout_db, check=True, **WINDOW.options)
+    planned = ran("scout_window_recovery", scout_db, check=True, **WINDOW.options)
     assert fingerprint(scout_db) == before
     plan, done = planned["plan"], case.damage
     assert planned["changed"]
@@ -152,7 +152,7 @@ def test_an_empty_window_is_no_error(scout_db: str) -> None:
 
 def test_executed_on_a_target_it_gives_the_same(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending")
-    result = executed("scout_window", scout_db, **WINDOW.options)
+    result = executed("scout_window_recovery", scout_db, **WINDOW.options)
     assert not result.get("failed"), result
     case.check()
     case.reconciled(result)
@@ -165,7 +165,7 @@ def test_the_repaired_reference_ends_up_the_same(scout_db: str, pg_server: Serve
         connection.execute("SET ROLE loader")
         connection.execute((SCHEMA / "repaired.sql").read_bytes())
     for dsn in (scout_db, copy):
-        ran("scout_window", dsn, max_poison_share=1.0, **WINDOW.options)
+        ran("scout_window_recovery", dsn, max_poison_share=1.0, **WINDOW.options)
     assert silver(scout_db) == silver(copy)
     letters = "SELECT original_payload, error_code, error_details -> 'event', error_details ->> 'sqlstate' FROM scout.bronze_events_dlq"
     assert sorted(map(str, rows(scout_db, letters))) == sorted(map(str, rows(copy, letters)))
@@ -197,7 +197,7 @@ def test_the_last_hour_ends_now(scout_db: str) -> None:
     window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
     inside, outside = arrive(scout_db, [sale(1), sale(2)], start=now - timedelta(minutes=61), step_seconds=1800)[::-1]
     case = Case(scout_db, window)
-    result = ran("scout_window", scout_db, last="1h")
+    result = ran("scout_window_recovery", scout_db, last="1h")
     start, end = (datetime.fromisoformat(result["window"][name]) for name in ("start", "end"))
     assert end - start == timedelta(hours=1)
     assert abs(start - now + timedelta(hours=1)) < timedelta(seconds=30)
@@ -211,7 +211,7 @@ def test_the_last_hour_ends_now(scout_db: str) -> None:
 
 @pytest.mark.parametrize(("last", "seconds"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("2d", 172_800)])
 def test_how_long_ago(scout_db: str, last: str, seconds: int) -> None:
-    window = ran("scout_window", scout_db, check=True, last=last)["window"]
+    window = ran("scout_window_recovery", scout_db, check=True, last=last)["window"]
     start, end = (datetime.fromisoformat(window[name]) for name in ("start", "end"))
     assert end - start == timedelta(seconds=seconds)
 
@@ -243,7 +243,7 @@ def test_a_night_on_which_the_clocks_went_back_in_manila(scout_db: str) -> None:
     case.damage.outside.update(beyond)
     assert set(case.events) == set(inside)
     result = ran(
-        "scout_window",
+        "scout_window_recovery",
         scout_db,
         window_start=evening.isoformat(),
         window_end=morning.isoformat(),
@@ -285,7 +285,7 @@ def test_what_cannot_be_used_is_named_and_changes_nothing(
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout.silver_transactions SET total_amount = total_amount + 1")
     before = fingerprint(scout_db)
-    refused = call("scout_window", scout_db, check=check, **options)
+    refused = call("scout_window_recovery", scout_db, check=check, **options)
     assert refused.get("failed"), refused
     assert said in refused["msg"]
     assert refused["error"]["next_step"]
@@ -297,7 +297,7 @@ def test_what_cannot_be_used_is_named_and_changes_nothing(
 
 def test_told_to_stop_at_poison_it_stops_and_goes_on_when_told_otherwise(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW)
-    stopped = call("scout_window", scout_db, poison="stop", **WINDOW.options)
+    stopped = call("scout_window_recovery", scout_db, poison="stop", **WINDOW.options)
     assert stopped["failed"]
     assert case.letters() == {}
     assert "poison=quarantine" in stopped["error"]["next_step"]
@@ -308,7 +308,7 @@ def test_told_to_stop_at_poison_it_stops_and_goes_on_when_told_otherwise(scout_d
 
 def test_too_much_poison_is_a_systemic_failure(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "poison_pending", "poison_marked")
-    stopped = call("scout_window", scout_db, max_poison=3, **WINDOW.options)
+    stopped = call("scout_window_recovery", scout_db, max_poison=3, **WINDOW.options)
     assert (stopped["failed"], stopped["error"]["kind"]) == (True, "systemic")
     assert len(case.letters()) <= 3
     assert "max_poison" in stopped["msg"]
@@ -321,7 +321,7 @@ def test_a_changed_format_is_not_taken_for_bad_events(scout_db: str) -> None:
     window = Window(START + timedelta(days=1), START + timedelta(days=1, hours=1))
     bad = [poison_payloads.KINDS["bad_ts"].spoil(sale(number)) for number in range(60)]
     arrive(scout_db, bad, start=window.start)
-    stopped = call("scout_window", scout_db, **window.options)
+    stopped = call("scout_window_recovery", scout_db, **window.options)
     assert (stopped["failed"], stopped["error"]["kind"]) == (True, "systemic")
     assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") <= 20
 
@@ -336,7 +336,7 @@ def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) 
         )
     tables = scout_tables(scout_db)
     for _ in range(2):
-        stopped = call("scout_window", scout_db, **WINDOW.options)
+        stopped = call("scout_window_recovery", scout_db, **WINDOW.options)
         assert (stopped["failed"], stopped["error"]["kind"], case.letters()) == (True, "systemic", {})
         assert stopped["msg"].startswith("the recovery stopped: the ETL rejects a known-good test sale too")
         assert scout_tables(scout_db) == tables
@@ -373,7 +373,7 @@ def test_poison_without_a_transaction_does_not_take_the_others_apart(
         session.execute("DELETE FROM scout.bronze_events WHERE ingested_at >= %s", [WINDOW.start])
     bad = poison_payloads.KINDS["null_transaction_id"].spoil(sale(500))
     arrive(scout_db, [*(sale(number) for number in range(40)), bad], start=WINDOW.middle)
-    result = call("scout_window", scout_db, **WINDOW.options)
+    result = call("scout_window_recovery", scout_db, **WINDOW.options)
     assert (result["loaded"], len(result["poison"]), calls) == (40, 1, 2), result
 
 
@@ -437,7 +437,7 @@ def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what
         [event] = [event for event, of in case.events.items() if of == name]
     with connect(scout_db) as connection:
         connection.execute(MEDDLE.format(name=name, what=what))  # type: ignore[call-overload]
-    result = call("scout_window", scout_db, **WINDOW.options)
+    result = call("scout_window_recovery", scout_db, **WINDOW.options)
     assert result["failed"]
     assert str(event) in result["msg"]
     unexplained = result["reconciliation"]["unexplained_events"]
@@ -453,7 +453,7 @@ def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what
 def test_max_rows_bounds_what_is_made_again(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "totals_wrong", count=9)
     before = scout_tables(scout_db)
-    refused = call("scout_window", scout_db, max_rows=3, **WINDOW.options)
+    refused = call("scout_window_recovery", scout_db, max_rows=3, **WINDOW.options)
     assert refused["failed"]
     assert "max_rows is 3" in refused["msg"]
     assert scout_tables(scout_db) == before
@@ -464,18 +464,18 @@ def test_max_rows_bounds_what_is_made_again(scout_db: str) -> None:
 def test_a_plan_that_has_drifted_is_refused(scout_db: str, tmp_path: Any) -> None:
     case = damaged(scout_db, WINDOW, "totals_wrong", "rows_missing")
     file = str(tmp_path / "plan.json")
-    ran("scout_window", scout_db, check=True, plan_file=file, **WINDOW.options)
+    ran("scout_window_recovery", scout_db, check=True, plan_file=file, **WINDOW.options)
     with connect(scout_db) as connection:
         [[late]] = connection.execute(
             "SELECT max(source_event_id::text)::uuid FROM scout.silver_transactions WHERE transaction_id = ANY (%s)",
             [[*case.damage.wrong]],
         ).fetchall()
         connection.execute("DELETE FROM scout.silver_transactions WHERE source_event_id = %s", [late])
-    refused = call("scout_window", scout_db, plan_file=file)
+    refused = call("scout_window_recovery", scout_db, plan_file=file)
     assert refused["failed"]
     assert "drifted" in refused["msg"]
-    ran("scout_window", scout_db, check=True, plan_file=file, **WINDOW.options)
-    result = ran("scout_window", scout_db, plan_file=file)
+    ran("scout_window_recovery", scout_db, check=True, plan_file=file, **WINDOW.options)
+    result = ran("scout_window_recovery", scout_db, plan_file=file)
     assert result["changed"]
     case.check()
-    assert not ran("scout_window", scout_db, plan_file=file)["changed"]
+    assert not ran("scout_window_recovery", scout_db, plan_file=file)["changed"]

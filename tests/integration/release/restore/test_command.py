@@ -129,7 +129,7 @@ def test_there_and_back_again(release: str) -> None:
     [(action, status, effects)] = rows(
         release, "SELECT action, status, effects FROM scout_ops.runs WHERE run_id = %s", gone["run_id"]
     )
-    assert (action, status, effects) == ("restore", "succeeded", gone["effects"])
+    assert (action, status, effects) == ("rollback", "succeeded", gone["effects"])
 
     again = done(restored(release))
     assert (again["changed"], again["run_id"], again["summary"][:25]) == (False, None, "nothing differs from v5.2")
@@ -510,7 +510,7 @@ def test_another_one_goes_between(release: str, monkeypatch: pytest.MonkeyPatch,
     assert expected in (second["msg"] if second.get("failed") else second["summary"])
     assert not second["changed"]
     assert schema(release) == before
-    assert one(release, "SELECT count(*) FROM scout_ops.runs WHERE action = 'restore' AND status = 'succeeded'") == 1
+    assert one(release, "SELECT count(*) FROM scout_ops.runs WHERE action = 'rollback' AND status = 'succeeded'") == 1
 
 
 def test_a_lost_connection_leaves_nothing_half_done(release: str) -> None:

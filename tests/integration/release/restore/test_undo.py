@@ -88,7 +88,7 @@ def test_there_and_back(migration: str, copy: str) -> None:
     before = whole(copy)
     run(copy, migration)
     after = whole(copy)
-    order = restore_request.Order("restore", document, allow_lossy=True)
+    order = restore_request.Order("rollback", document, allow_lossy=True)
     if any(migration.startswith(start) for start in NO_WAY):
         return
     gone = go_back(copy, order)
@@ -128,7 +128,7 @@ def test_together(migrations: tuple[str, ...], copy: str) -> None:
     for migration in migrations:
         run(copy, migration)
     after = whole(copy)
-    gone = go_back(copy, restore_request.Order("restore", document, allow_lossy=True))
+    gone = go_back(copy, restore_request.Order("rollback", document, allow_lossy=True))
     assert capture(copy)["digest"] == document["digest"]
     if not gone["empty"]:
         assert whole(copy) == before

@@ -223,7 +223,7 @@ def test_a_late_response_and_what_could_not_be_read() -> None:
 
 
 def test_a_window_made_again() -> None:
-    again = run("window", 3)
+    again = run("window_recovery", 3)
     row = {"run_id": again["run_id"], "removed": 4, "added": 5, "amount_before": "-10", "amount_after": "1200.00"}
     made = told(again, facts=Facts(made_again={again["run_id"]: row}))
     assert made["impact"]["data"] == "5 transactions rebuilt from events, -10.00 before and 1,200.00 now"
@@ -235,7 +235,7 @@ def test_layers_and_looks() -> None:
     look = run("assess", 0, verdict="failing", figures={"gold_staleness": 90.0, "backlog_events": 5})
     look["effects"]["statuses"] = {"gold_staleness": "fail"}
     watched = [sample(5, silver_staleness=20), sample(6, "healthy", silver_staleness=1, backlog_events=0)]
-    made = told(look, run("restore", 2), facts=Facts(samples=watched, sample_count=60))
+    made = told(look, run("rollback", 2), facts=Facts(samples=watched, sample_count=60))
     layers = {layer["name"]: layer["signs"] for layer in made["impact"]["layers"]}
     assert layers == {
         "Bronze": [], "Silver": ["up to 20 min behind"], "Gold": ["up to 1 h 30 min behind"], "Schema": ["rolled back"],

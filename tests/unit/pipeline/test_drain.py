@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain_backlog
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lock_holders
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe
 
@@ -66,17 +66,17 @@ POISON = ({"event_id": "a"},)
 @pytest.mark.parametrize(
     ("done", "left", "text"),
     [
-        (drain_backlog.Drained(0), 0, "no backlog"),
-        (drain_backlog.Drained(5), 5, "no backlog"),
-        (drain_backlog.Drained(5, loaded=4, poison=POISON, seconds=1), 0,
+        (drain.Drained(0), 0, "no backlog"),
+        (drain.Drained(5), 5, "no backlog"),
+        (drain.Drained(5, loaded=4, poison=POISON, seconds=1), 0,
          "loaded 4 events in 1.0 s, quarantined 1 poison event"),
-        (drain_backlog.Drained(5, loaded=9, seconds=75), 0, "loaded 9 events in 1 min 15 s"),
+        (drain.Drained(5, loaded=9, seconds=75), 0, "loaded 9 events in 1 min 15 s"),
     ],
 )  # fmt: skip
-def test_how_far_it_came(done: drain_backlog.Drained, left: int, text: str) -> None:
+def test_how_far_it_came(done: drain.Drained, left: int, text: str) -> None:
     assert done.left == left
-    assert drain_backlog.summary(done) == text
-    assert drain_backlog.outcome(done)["changed"] is bool(done.loaded or done.poison)
+    assert drain.summary(done) == text
+    assert drain.outcome(done)["changed"] is bool(done.loaded or done.poison)
 
 
 def test_sessions_are_described_once_and_by_what_is_known() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: scout_window
+module: scout_window_recovery
 short_description: Recover a window of a Scout pipeline, and account for every event of it
 version_added: 0.1.0
 description:
@@ -83,14 +83,14 @@ author:
 
 EXAMPLES = r"""
 - name: Recover two hours
-  scout.recovery.scout_window:
+  scout.recovery.scout_window_recovery:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     window_start: 2026-11-25T14:00:00+08:00
     window_end: 2026-11-25T16:00:00+08:00
 
 - name: See what is wrong with the last hour
-  scout.recovery.scout_window:
+  scout.recovery.scout_window_recovery:
     dsn: "{{ scout_dsn }}"
     last: 1h
   check_mode: true

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: scout_etl
+module: scout_drain
 short_description: Drain the backlog of a Scout pipeline
 version_added: 0.1.0
 description:
@@ -81,7 +81,7 @@ author:
 
 EXAMPLES = r"""
 - name: Load the backlog
-  scout.recovery.scout_etl:
+  scout.recovery.scout_drain:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     state: drained

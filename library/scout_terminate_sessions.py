@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: scout_sessions
+module: scout_terminate_sessions
 short_description: Clear stuck sessions of a Scout pipeline
 version_added: 0.1.0
 description:
@@ -22,8 +22,8 @@ options:
   state:
     description: The wanted state.
     type: str
-    choices: [cleared]
-    default: cleared
+    choices: [terminated]
+    default: terminated
   stuck_after_seconds:
     description: Age of a transaction, or of an idle holder's idleness, from which a session counts as stuck, in seconds.
     type: float
@@ -59,7 +59,7 @@ author:
 
 EXAMPLES = r"""
 - name: End sessions that have been stuck for ten minutes
-  scout.recovery.scout_sessions:
+  scout.recovery.scout_terminate_sessions:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     stuck_after_seconds: 600
@@ -70,7 +70,7 @@ run_id:
   description: The run in the ledger; null when nothing was stuck.
   returned: success
   type: str
-cleared:
+ended:
   description: The sessions that were ended, or would be in check mode, with how and their full description.
   returned: success
   type: list
@@ -109,7 +109,7 @@ from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "state": {"type": "str", "choices": ["cleared"], "default": "cleared"},
+    "state": {"type": "str", "choices": ["terminated"], "default": "terminated"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: scout_gold
+module: scout_refresh_gold
 short_description: Refresh the gold views of a Scout pipeline
 version_added: 0.1.0
 description:
@@ -60,7 +60,7 @@ author:
 
 EXAMPLES = r"""
 - name: Bring gold up to date with silver
-  scout.recovery.scout_gold:
+  scout.recovery.scout_refresh_gold:
     dsn: "{{ scout_dsn }}"
     incident: INC-2041
     state: fresh

@@ -52,7 +52,7 @@ def sales(count: int, first: int = 1) -> list[dict[str, Any]]:
 def drain(dsn: str, **options: Any) -> Result:
     """A drain whose batches are small, so that a few hundred events need several."""
     options = {"batch_rows": 20, "hidden_wait_seconds": 0.5, "lock_timeout_seconds": 0.3, **options}
-    result = call("scout_etl", dsn, **options)
+    result = call("scout_drain", dsn, **options)
     assert not result.get("failed"), result["msg"]
     return result
 
@@ -60,7 +60,7 @@ def drain(dsn: str, **options: Any) -> Result:
 def failing(dsn: str, **options: Any) -> Result:
     """The result of a drain that has to fail."""
     options = {"batch_rows": 20, "hidden_wait_seconds": 0.5, "lock_timeout_seconds": 0.3, **options}
-    result = call("scout_etl", dsn, **options)
+    result = call("scout_drain", dsn, **options)
     assert result.get("failed"), result
     return result
 
@@ -84,7 +84,7 @@ def test_check_mode_counts_and_writes_nothing(scout_db: str) -> None:
     library.backlog(scout_db, count=30)
     ids = [library.poison_event(scout_db, kind)[0] for kind in poison_payloads.KINDS]
     before = fingerprint(scout_db)
-    result = call("scout_etl", scout_db, check=True)
+    result = call("scout_drain", scout_db, check=True)
     assert (result["changed"], result["run_id"], result["backlog"]["events"]) == (True, None, 41)
     assert {s["event_id"] for s in result["suspects"]} == set(map(str, ids))
     assert all(s["reason"] for s in result["suspects"])
@@ -95,13 +95,13 @@ def test_check_mode_counts_and_writes_nothing(scout_db: str) -> None:
 def test_check_mode_names_at_most_100_suspects(scout_db: str) -> None:
     spoiled = [poison_payloads.payload("bad_ts", SEED, n) if n % 3 else sale(n) for n in range(300)]
     arrive(scout_db, spoiled, step_seconds=0)
-    assert len(call("scout_etl", scout_db, check=True)["suspects"]) == 100
+    assert len(call("scout_drain", scout_db, check=True)["suspects"]) == 100
 
 
 @pytest.mark.parametrize("way", [call, executed])
 def test_it_is_idempotent_in_both_ways(scout_db: str, way: Any) -> None:
     ids = arrive(scout_db, [*sales(3), poison_payloads.payload("no_amounts", SEED, 9), *sales(3, 20)])
-    first, second = way("scout_etl", scout_db), way("scout_etl", scout_db)
+    first, second = way("scout_drain", scout_db), way("scout_drain", scout_db)
     assert (first["changed"], first["loaded"], [p["event_id"] for p in first["poison"]]) == (True, 6, [str(ids[3])])
     assert (second["changed"], second["run_id"], second["poison"]) == (False, None, [])
     effects = one(
@@ -112,7 +112,7 @@ def test_it_is_idempotent_in_both_ways(scout_db: str, way: Any) -> None:
 
 def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
     arrive(scout_db, [*sales(3), poison_payloads.payload("bad_ts", SEED, 9)])
-    result, output = ad_hoc("scout_etl", dsn=scout_db)
+    result, output = ad_hoc("scout_drain", dsn=scout_db)
     assert (result["changed"], result["loaded"], len(result["poison"])) == (True, 3, 1)
     assert "quarantined poison event" in output
     assert "invalid input syntax for type timestamp" in output
@@ -211,7 +211,7 @@ def test_each_kind_of_poison_is_quarantined_with_the_databases_own_error(
     expected = loaded_one_by_one(pg_server, scout_db, without=[ids[5]])
     with connect(scout_db) as connection, pytest.raises(psycopg.Error) as refused:
         connection.execute("SELECT scout.load_silver_from_bronze(6)")
-    [suspect] = call("scout_etl", scout_db, check=True)["suspects"]
+    [suspect] = call("scout_drain", scout_db, check=True)["suspects"]
     assert suspect["event_id"] == str(ids[5])
     result = drain(scout_db)
     [found] = result["poison"]
@@ -592,7 +592,7 @@ def test_a_cancel_by_somebody_ends_it(scout_db: str) -> None:
 
 IN_BATCH = """
 SELECT pid FROM pg_stat_activity
-WHERE application_name LIKE 'scout-recovery/%/etl' AND state = 'active' AND query LIKE '%load_silver_from_bronze%'
+WHERE application_name LIKE 'scout-recovery/%/drain' AND state = 'active' AND query LIKE '%load_silver_from_bronze%'
   AND datname = current_database()
 """
 
@@ -673,9 +673,9 @@ DRAIN = """
 import os, sys
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
-from ansible_collections.scout.recovery.plugins.modules import scout_etl
-params = ArgumentSpecValidator(scout_etl.SPEC).validate({"dsn": sys.argv[1], "batch_rows": 30}).validated_parameters
-result = invoke(scout_etl.run, "scout_etl", params, check=False, controller_pid=os.getpid())
+from ansible_collections.scout.recovery.plugins.modules import scout_drain
+params = ArgumentSpecValidator(scout_drain.SPEC).validate({"dsn": sys.argv[1], "batch_rows": 30}).validated_parameters
+result = invoke(scout_drain.run, "scout_drain", params, check=False, controller_pid=os.getpid())
 sys.exit(result.get("msg"))
 """
 
