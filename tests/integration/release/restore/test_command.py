@@ -405,7 +405,7 @@ def test_what_no_capture_knows_is_named(release: str) -> None:
     released(release, "CREATE TABLE scout.by_hand (id int PRIMARY KEY); INSERT INTO scout.by_hand VALUES (7)")
     gone = done(restored(release))
     assert gone["newer"] == ["table:scout.by_hand"]
-    assert any("neither v5.2.1 nor v5.3.0 knows these" in warning for warning in gone["warnings"])
+    assert any("neither v5.2.1 nor v5.3.0 has these" in warning for warning in gone["warnings"])
     released(release, "CREATE VIEW scout.since AS SELECT 1 AS one")
     undone = done(call("scout_undo", release, run_id=gone["run_id"], rehearse=False))
     assert undone["newer"] == ["view:scout.since"]
