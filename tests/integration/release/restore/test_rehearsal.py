@@ -197,7 +197,7 @@ def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.D
         transaction.walk(scratch, dataclasses.replace(way.plan, steps=tuple(steps)))
 
     with pytest.raises(
-        errors.NotConverged, match=r"rehearsal failed on the way; nothing was changed.*could not create view"
+        errors.NotConverged, match=r"rehearsal failed while applying the plan; nothing was changed.*could not create view"
     ) as raised:
         rehearsed(dsn, document, go=broken)
     assert raised.value.sqlstate == "42P01"
@@ -223,7 +223,7 @@ def test_a_way_that_does_not_arrive(captured: tuple[str, captures_document.Docum
         transaction.walk(scratch, dataclasses.replace(way.plan, steps=left))
 
     with pytest.raises(
-        errors.NotConverged, match=r"did not arrive.*materialized view shop\.by_day \(grants\)"
+        errors.NotConverged, match=r"did not reach the captured state.*materialized view shop\.by_day \(grants\)"
     ) as raised:
         rehearsed(dsn, document, go=short)
     assert "nothing was changed" in str(raised.value)
@@ -565,7 +565,7 @@ def test_the_copy_is_gone_whatever_happens(captured: tuple[str, captures_documen
             )
         walk(scratch, way)
 
-    with pytest.raises(errors.ConnectionLost, match="rehearsal failed on the way; nothing was changed"):
+    with pytest.raises(errors.ConnectionLost, match="rehearsal failed while applying the plan; nothing was changed"):
         rehearsed(dsn, document, go=end)
     assert value(dsn, SCRATCH) is None
 
