@@ -197,7 +197,8 @@ def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.D
         transaction.walk(scratch, dataclasses.replace(way.plan, steps=tuple(steps)))
 
     with pytest.raises(
-        errors.NotConverged, match=r"rehearsal failed while applying the plan; nothing was changed.*could not create view"
+        errors.NotConverged,
+        match=r"rehearsal failed while applying the plan; nothing was changed.*could not create view",
     ) as raised:
         rehearsed(dsn, document, go=broken)
     assert raised.value.sqlstate == "42P01"
@@ -208,7 +209,7 @@ def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.D
     def erring(scratch: Session, way: transaction.Way) -> None:
         scratch.execute("SELECT 1 / 0")
 
-    with pytest.raises(errors.NotConverged, match=r"rehearsal failed on the way.*division by zero"):
+    with pytest.raises(errors.NotConverged, match=r"rehearsal failed while applying the plan.*division by zero"):
         rehearsed(dsn, document, go=erring)
     assert dump(dsn) == before
 

@@ -115,7 +115,8 @@ def nowhere(_: Session, __: transaction.Way) -> None:
 def test_a_way_that_does_not_arrive_fails_there_too(hosted: Hosted) -> None:
     run(hosted.dsn, f"SET ROLE release_owner; {BAD_RELEASE}")
     with pytest.raises(
-        errors.NotConverged, match=r"rehearsal did not arrive.*function shop\.total\(integer,integer\) \(definition\)"
+        errors.NotConverged,
+        match=r"rehearsal did not reach the captured state.*function shop\.total\(integer,integer\) \(definition\)",
     ):
         rehearsed(hosted.dsn, hosted.document, settings=hosted.settings, go=nowhere)
 
