@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.testing.plugins.module_utils.checkout import part
 
-faults, place, server = part("faults.library"), part("server.places"), part("server.local")
+cli, faults, place, server = part("faults.cli"), part("faults.library"), part("server.places"), part("server.local")
 
 SPEC = {
     "dsn": {"type": "str", "required": True},
@@ -43,7 +43,7 @@ def inject(dsn: str, name: str, options: dict[str, Any]) -> list[object]:
         outcome = faults.FAULTS[name](dsn, **options)
         return outcome if name in ("poison_event", "duplicate_in_batch") else []
     words = [f"{key}={value}" for key, value in options.items()]
-    command = [sys.executable, "-m", faults.__name__, name, "--dsn", dsn, "--detach", *words]
+    command = [sys.executable, "-m", cli.__name__, name, "--dsn", dsn, "--detach", *words]
     done = subprocess.run(command, env=place.environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise AssertionError(done.stdout + done.stderr)
