@@ -77,13 +77,17 @@ def planned(session: Session, target: transaction.Target) -> transaction.Way:
 
 
 def restored(
-    dsn: str, document: captures_document.Document, patience: transaction.Patience | None = None, **more: Any
+    dsn: str,
+    document: captures_document.Document,
+    patience: transaction.Patience | None = None,
+    progress: Progress | None = None,
+    **more: Any,
 ) -> int:
     """Plans and goes; gives the attempts that gave way."""
     with open_session(Settings(dsn)) as session:
         way = planned(session, target_of(session, document))
         transaction.refuse(session.where, way, allow_lossy=True)
-        return transaction.restore(session, way, patience or transaction.Patience(), Progress(), **more).attempts
+        return transaction.restore(session, way, patience or transaction.Patience(), progress or Progress(), **more).attempts
 
 
 def test_a_bad_release_is_taken_back(captured: tuple[str, captures_document.Document], template: str) -> None:
@@ -194,14 +198,18 @@ def test_it_waits_for_a_reader_without_keeping_others_waiting(captured: tuple[st
                 waits.append(time.monotonic() - began)
 
     attempts: list[int] = []
+    yielded: list[str] = []
     with psycopg.connect(dsn) as slow:
         slow.execute("SELECT count(*) FROM shop.customer").fetchone()
         other = threading.Thread(target=keep_reading)
-        restoring_thread = threading.Thread(target=lambda: attempts.append(restored(dsn, document, patience)))
+        progress = Progress(yielded.append, every_seconds=0)
+        restoring_thread = threading.Thread(
+            target=lambda: attempts.append(restored(dsn, document, patience, progress))
+        )
         other.start()
         restoring_thread.start()
         try:
-            wait_for(lambda: any(wait > 0.1 for wait in waits))
+            wait_for(lambda: bool(yielded) and any(wait > 0.1 for wait in waits))
         finally:
             slow.rollback()
             restoring_thread.join(60)
