@@ -95,7 +95,7 @@ def check(given: Iterable[str]) -> list[str]:
     unknown = sorted(name for name in given if name not in read | options and not name.startswith(OF_OTHERS))
     for name in unknown:
         plain = name.lower().replace("-", "_")
-        meant = near(plain)
+        meant = _near(plain)
         if plain in MEANS_CHECK or meant:
             advice = f"did you mean {' or '.join(meant)}? docs/variables.md lists them all"
             if plain in MEANS_CHECK:
@@ -119,7 +119,7 @@ def refuse_unclear(variables: Mapping[str, t.Any]) -> None:
             ) from None
 
 
-def near(name: str) -> list[str]:
+def _near(name: str) -> list[str]:
     """What somebody may have meant: those that go on where this one ends, or else the likest name."""
     if name in OTHERWISE:
         return [OTHERWISE[name]]

@@ -95,7 +95,7 @@ def deploy(
         about = {"run_id": attempt.run_id}
         if there(attempt.history, deployment) and not wanted.force:
             return _result(todo, attempt.history, files, changed=False) | about
-        root = export(repository, wanted, todo.commit, files)
+        root = _export(repository, wanted, todo.commit, files)
         attempt.begin(todo)
         say(f"deploying {wanted.function} from {todo.commit[:10]} to {wanted.project_ref}")
         done = _run(root, arguments(cli, wanted, config_says_open=source.says_open), wanted)
@@ -191,7 +191,7 @@ def there(history: list[Deployment], deployment: Deployment) -> bool:
     return bool(history) and history[0].deployed and history[0].is_like(deployment)
 
 
-def export(repository: Repository, wanted: Wanted, commit: str, files: list[str]) -> Path:
+def _export(repository: Repository, wanted: Wanted, commit: str, files: list[str]) -> Path:
     """The folder above supabase/, as a checkout of the commit would have it. Raises ProgramFailed where files are
     missing.
 

@@ -127,7 +127,7 @@ def whole() -> dict[str, str | None]:
     return {contract.bare(contract.names()[key]): clock for key, clock in WHOLE.items()}
 
 
-class AbsentError(NotConverged):
+class _AbsentError(NotConverged):
     """There is nothing to read here, and that is not a problem."""
 
 
@@ -165,7 +165,7 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
             problem = budget.problems.get(name)
             if found is not None:
                 kept.sections[name] = found
-            elif problem is not None and (problem.kind == AbsentError.kind or name == "server_log"):
+            elif problem is not None and (problem.kind == _AbsentError.kind or name == "server_log"):
                 kept.absent[name] = problem.said
             elif problem is not None:
                 kept.problems[name] = problem.said
@@ -240,10 +240,10 @@ def _log(session: Session, redactor: redaction.Redactor) -> Iterable[bytes]:
     """The end of the server's log; what spans lines is hidden before it is cut into lines."""
     path = session.row(LOG_FILE)["path"]
     if path is None:
-        raise AbsentError("no server log", said="the server keeps no log file that can be read (logging_collector)")
+        raise _AbsentError("no server log", said="the server keeps no log file that can be read (logging_collector)")
     size = session.rows(LOG_SIZE, name=path.rpartition("/")[2])
     if not size:
-        raise AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
+        raise _AbsentError("no server log", said=f"{path} is not in the folder of the server's logs")
     tail = bytes(session.row(LOG_TAIL, path=path, size=size[0]["size"], bytes=LOG_BYTES)["tail"])
     cut = size[0]["size"] > LOG_BYTES
     if cut:

@@ -67,7 +67,7 @@ def diagnose(
     seen = (_of_the_flow, _of_gold, _of_data, _of_jobs_off)
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
     parts = (
-        (*known, _of_the_release, *seen) if found.drift and is_young(found.drift) else (*known, *seen, _of_the_release)
+        (*known, _of_the_release, *seen) if found.drift and _is_young(found.drift) else (*known, *seen, _of_the_release)
     )
     status = {**status, "": "fail"} if trouble else status
     causes = [cause for part in parts for cause in part(found, status)]
@@ -87,7 +87,7 @@ def is_late(view: Freshness, *, paused: bool) -> bool:
     return view.state == "stale" and (paused or view.behind_seconds is None or view.behind_seconds > GOLD_LATE_SECONDS)
 
 
-def is_young(drift: Drift) -> bool:
+def _is_young(drift: Drift) -> bool:
     """Whether a release was captured so recently that what was deployed since is the first suspect."""
     return drift.seconds < DEPLOYED_SECONDS
 
@@ -168,7 +168,7 @@ def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnos
         cause = f"the schema differs from that of release {drift.release}, captured {in_words(drift.seconds)} ago"
         command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
         advice = f"if that deployment is to blame: {command} previews the rollback"
-        yield _cause(cause, drift.changes.first(), advice, blocks=is_young(drift))
+        yield _cause(cause, drift.changes.first(), advice, blocks=_is_young(drift))
 
 
 def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -153,7 +153,7 @@ def _label(value: t.Any) -> str:
     return str(value).encode(errors="replace").decode()[:LONGEST]
 
 
-def merged(ours: list[Metric], text: str, pipeline: str, *, at: float, keep_seconds: float) -> list[Metric]:
+def _merged(ours: list[Metric], text: str, pipeline: str, *, at: float, keep_seconds: float) -> list[Metric]:
     """Our metrics beside those another host wrote into the same file. Of one that was assessed longer ago than `keep_seconds`
     remains only that it is not up, and since when, so that silence is never taken for health."""
     others = _parsed(text)
@@ -224,7 +224,7 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
             _refuse_foreign(before, name)
             at = time.time()
             ours = families(pipeline, assessment, at)
-            metrics = merged(ours, before, pipeline, at=at, keep_seconds=keep_seconds)
+            metrics = _merged(ours, before, pipeline, at=at, keep_seconds=keep_seconds)
             # Others may read it, because the node exporter is somebody else.
             files.write(path, render(metrics), mode=0o644)
     return sum(len(metric.samples) for metric in metrics)

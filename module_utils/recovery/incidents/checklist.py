@@ -32,7 +32,7 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
+class _Phase:
     """One phase, with the minutes of the incident it is for."""
 
     number: int
@@ -41,8 +41,8 @@ class Phase:
     items: tuple[Item, ...]
 
 
-PHASES: t.Final[tuple[Phase, ...]] = (
-    Phase(
+PHASES: t.Final[tuple[_Phase, ...]] = (
+    _Phase(
         1,
         "detection and assessment",
         "0-5",
@@ -54,7 +54,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item("notify_stakeholders", "stakeholders notified", kinds=("notified",)),
         ),
     ),
-    Phase(
+    _Phase(
         2,
         "immediate containment",
         "5-15",
@@ -70,7 +70,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item("preserve_evidence", "evidence preserved", ("evidence",)),
         ),
     ),
-    Phase(
+    _Phase(
         3,
         "root cause analysis",
         "15-45",
@@ -81,7 +81,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item("identify_fix", "fix identified", FIXES),
         ),
     ),
-    Phase(
+    _Phase(
         4,
         "recovery and validation",
         "45+",
@@ -93,7 +93,7 @@ PHASES: t.Final[tuple[Phase, ...]] = (
             Item("monitor_recovery", "recovery watched", ("watch",)),
         ),
     ),
-    Phase(
+    _Phase(
         5,
         "post-incident",
         "120+",

@@ -84,7 +84,7 @@ def response_due(record: Record) -> datetime.datetime | None:
     return None if minutes is None else record.row["opened_at"] + datetime.timedelta(minutes=minutes)
 
 
-def responded(record: Record) -> bool:
+def _responded(record: Record) -> bool:
     """Whether somebody has done or said anything for it; who only looked has not."""
     return any(run["action"] not in LOOKS for run in record.runs) or any(
         entry["kind"] in RESPONSES for entry in record.entries
@@ -95,7 +95,7 @@ def overdue(record: Record) -> list[Row]:
     """What should have happened by now and has not, the longest overdue first; nothing once it is closed."""
     if record.row["closed_at"]:
         return []
-    due = {"update": record.row["next_update_at"], "response": None if responded(record) else response_due(record)}
+    due = {"update": record.row["next_update_at"], "response": None if _responded(record) else response_due(record)}
     late = [(at, what) for what, at in due.items() if at is not None and at < record.now]
     return [
         {"what": what, "due_at": at.isoformat(), "seconds": round((record.now - at).total_seconds())}

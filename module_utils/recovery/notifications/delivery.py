@@ -54,7 +54,7 @@ class Delivery:
     error: str = ""
 
 
-class Undelivered(Exception):
+class _Undelivered(Exception):
     """An attempt failed; `again` says whether another one makes sense, `after` when at the earliest."""
 
     def __init__(self, why: str, *, again: bool, after: float | None = None) -> None:
@@ -100,7 +100,7 @@ def _go(course: _Course, notice: Notice, first_wait: float) -> None:
     hidden = secrets(channel.settings)
     try:
         _persist(course, _sender(channel, notice), first_wait, hidden)
-    except Undelivered as e:
+    except _Undelivered as e:
         course.error = hide(str(e), hidden)
     except Exception as e:  # noqa: BLE001  # nothing that happens to a message may stop a recovery; its text may hold a secret
         course.error = f"unexpected error: {type(e).__name__}"
@@ -116,7 +116,7 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
             send(max(0.1, min(ATTEMPT_SECONDS, deadline - SPARE_SECONDS - time.monotonic())))
             course.error = ""
             return
-        except Undelivered as e:
+        except _Undelivered as e:
             course.error = hide(str(e), hidden)
             if not e.again or course.attempts >= course.channel.attempts:
                 raise
@@ -124,7 +124,7 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
             if time.monotonic() + pause >= deadline - SPARE_SECONDS:
                 asked = f", and it asks to wait {e.after:.0f} s" if e.after else ""
                 why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s leave no time for another attempt"
-                raise Undelivered(why, again=False) from e
+                raise _Undelivered(why, again=False) from e
         time.sleep(pause)
 
 
@@ -165,15 +165,15 @@ def post(request: Posted, seconds: float) -> None:
     except (OSError, http.client.HTTPException) as e:
         raise _unreached(e, seconds) from None
     except ValueError:
-        raise Undelivered("address or headers are not usable", again=False) from None
+        raise _Undelivered("address or headers are not usable", again=False) from None
 
 
-def _refused(status: int, headers: email.message.Message, answer: str) -> Undelivered:
+def _refused(status: int, headers: email.message.Message, answer: str) -> _Undelivered:
     """What an answer that is not 2xx comes to."""
     said = f"HTTP {status}" + (f": {answer}" if answer else "")
     if 300 <= status < 400:
-        return Undelivered(f"HTTP {status}: redirects are not followed", again=False)
-    return Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
+        return _Undelivered(f"HTTP {status}: redirects are not followed", again=False)
+    return _Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
 
 
 def _asked(value: str | None) -> float | None:
@@ -198,22 +198,22 @@ def _answer(answer: t.Any) -> str:
     return " ".join(printable(text).split())[:200]
 
 
-def _unreached(error: Exception, seconds: float) -> Undelivered:
+def _unreached(error: Exception, seconds: float) -> _Undelivered:
     """Why there was no answer, in words without the address, which libraries put into theirs."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
+        return _Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
     if isinstance(reason, TimeoutError):
-        return Undelivered(f"no response within {seconds:.1f} s", again=True)
+        return _Undelivered(f"no response within {seconds:.1f} s", again=True)
     if isinstance(reason, ssl.SSLError):
-        return Undelivered(f"TLS failed: {reason.reason or type(reason).__name__}", again=True)
+        return _Undelivered(f"TLS failed: {reason.reason or type(reason).__name__}", again=True)
     if isinstance(reason, ConnectionError | http.client.HTTPException):
         said = getattr(reason, "strerror", None) or "it closed the connection without a response"
-        return Undelivered(f"no response: {said}", again=True)
+        return _Undelivered(f"no response: {said}", again=True)
     if isinstance(reason, FileNotFoundError | PermissionError):
-        return Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
+        return _Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
     said = (getattr(reason, "strerror", None) if isinstance(reason, OSError) else None) or type(error).__name__
-    return Undelivered(f"no connection: {said}", again=True)
+    return _Undelivered(f"no connection: {said}", again=True)
 
 
 class _Heard(logging.Handler):
@@ -237,7 +237,7 @@ def mail(channel: Channel, notice: Notice, pending: list[str], lost: list[str], 
         from apprise.plugins.email import NotifyEmail
     except ImportError:
         why = "this Python has no apprise: python -m pip install apprise for the interpreter that runs ansible-playbook"
-        raise Undelivered(why, again=False) from None
+        raise _Undelivered(why, again=False) from None
     settings = channel.settings
     logger = logging.getLogger("apprise")
     # Whoever keeps a log of Ansible keeps no word of a login.
@@ -272,14 +272,14 @@ def mail(channel: Channel, notice: Notice, pending: list[str], lost: list[str], 
         if failure is not None:
             (waiting if failure.again else lost).append(str(failure))
     if waiting or lost:
-        raise Undelivered("; ".join([*lost, *waiting]), again=bool(waiting))
+        raise _Undelivered("; ".join([*lost, *waiting]), again=bool(waiting))
 
 
-def _unmailed(address: str, lines: list[str]) -> Undelivered:
+def _unmailed(address: str, lines: list[str]) -> _Undelivered:
     """Why a message did not go out, from what apprise said."""
     said = next((line for line in reversed(lines) if line.startswith("Socket Exception: ")), "") or (lines or [""])[-1]
     said = said.removeprefix("Socket Exception: ")
     code = SMTP_ANSWER.search(said)
     why = f"{code[1]} {code[3]}" if code else said
     final = bool(code and code[1].startswith("5")) or "not supported" in said or "certificate verify failed" in said
-    return Undelivered(f"{address}: {' '.join(why.split())[:200] or 'not sent'}", again=not final)
+    return _Undelivered(f"{address}: {' '.join(why.split())[:200] or 'not sent'}", again=not final)

@@ -106,7 +106,7 @@ def plan_resume(
     if before.pause is None and names and operation is None:
         return Plan(tuple(off))
     if before.pause is None:
-        note = f"no pause of this toolkit is in force; left inactive as found: {describe_jobs(off)}" if off else ""
+        note = f"no pause of this toolkit is in force; left inactive as found: {_describe_jobs(off)}" if off else ""
         return Plan((), note=note)
     pause = before.pause
     if only_for is not None and not _made_for(pause, *only_for):
@@ -172,7 +172,7 @@ def pause(
         raise NotConverged(
             "could not pause ingestion",
             on=session.where,
-            said=f"still active after being deactivated: {describe_jobs((*after.active, *after.parked))}",
+            said=f"still active after being deactivated: {_describe_jobs((*after.active, *after.parked))}",
             next_step="something re-activates them: look for it in cron.job_run_details, then run the same command again",
             result={"state": after.name},
         )
@@ -225,7 +225,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
             raise NotConverged(
                 "could not resume ingestion, so none of its jobs was resumed",
                 on=session.where,
-                said=f"still inactive after being activated: {describe_jobs(off)}",
+                said=f"still inactive after being activated: {_describe_jobs(off)}",
                 next_step="something deactivates them, such as a trigger on cron.job: stop it, then resume_ingestion.yml",
                 result={"state": before.name},
             )
@@ -309,7 +309,7 @@ def _settle(session: Session, todo: Plan, progress: Progress) -> None:
         progress.wait(TICK_SECONDS)
 
 
-def describe_jobs(jobs: Iterable[Job]) -> str:
+def _describe_jobs(jobs: Iterable[Job]) -> str:
     """The names of the jobs, `a, b`."""
     return ", ".join(job.jobname for job in jobs) or "none"
 

@@ -240,7 +240,7 @@ def bytecode_warning() -> str | None:
     return None
 
 
-def table_needs() -> list[tuple[str, str, tuple[str, ...]]]:
+def _table_needs() -> list[tuple[str, str, tuple[str, ...]]]:
     """Each table of this database, a privilege on it, and the actions that need that."""
     return [
         *((table, "SELECT", ("assess",)) for table in contract.names().required_tables),
@@ -255,7 +255,7 @@ def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
         usage = f"USAGE ON SCHEMA {contract.names().schema}"
         missing.append(Missing("assess", usage, f"GRANT {usage} TO {me}"))
     needs: dict[tuple[str, str], str] = {}
-    for relation, privilege, actions in table_needs():
+    for relation, privilege, actions in _table_needs():
         if needed := [action for action in wanted if action in actions]:
             needs[relation, privilege] = needed[0]
     relations, privileges = zip(*needs, strict=True)
@@ -312,7 +312,7 @@ def _gold(session: Session, me: str) -> list[Missing]:
     missing: list[Missing] = []
     modern = session.facts.server_version >= 170000
     views = refresh_gold.views(session)
-    known = {name for name, privilege, _ in table_needs() if privilege == "SELECT"}
+    known = {name for name, privilege, _ in _table_needs() if privilege == "SELECT"}
     oids = [view.oid for view in views] + [oid for view in views for oid in view.needs]
     for row in session.rows(READ_BY_GOLD, oids=oids):
         if f"{row['schema']}.{row['name']}" not in known:

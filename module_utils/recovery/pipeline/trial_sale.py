@@ -127,7 +127,7 @@ SLOW: t.Final = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Sale:
+class _Sale:
     """A sale of two lines whose arithmetic is right."""
 
     transaction_id: str
@@ -191,7 +191,7 @@ class Trial:
         self.doing = PREPARING
         self.ids = [str(uuid.uuid4()), str(uuid.uuid4())]
         self.moment: datetime.datetime | None = None
-        self.sale = Sale(f"SMOKE-{uuid.uuid4()}", "", ("", ""), "")
+        self.sale = _Sale(f"SMOKE-{uuid.uuid4()}", "", ("", ""), "")
 
     @property
     def seconds(self) -> float:

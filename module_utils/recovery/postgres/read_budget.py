@@ -40,7 +40,7 @@ class Problem:
     next_step: str = ""
 
 
-class DeadlineSession(Session):
+class _DeadlineSession(Session):
     """The same session, in which each statement gets only the time that is left."""
 
     def __init__(self, session: Session, seconds: float) -> None:
@@ -90,7 +90,7 @@ class Budget:
 
     def __init__(self, session: Session, seconds: float) -> None:
         self.problems: dict[str, Problem] = {}
-        self._hurried = DeadlineSession(session, seconds)
+        self._hurried = _DeadlineSession(session, seconds)
 
     @property
     def left(self) -> float:

@@ -33,7 +33,7 @@ ITEM_LACKS_WORDS: t.Final = "an item has no product_id"
 
 
 @dataclasses.dataclass(frozen=True)
-class Conversion:
+class _Conversion:
     """A value the ETL converts: of several keys only the first that is given, to the type of the column of that name, or this
     one. Where it is `clamped`, a number below 0 becomes 0 before it has to fit."""
 
@@ -44,12 +44,12 @@ class Conversion:
 
 #: Of an event, and of its items.
 CONVERTED: t.Final = (
-    *(Conversion((key,)) for key in ("total_amount", "net_amount", "discount_amount", "tax_amount")),
-    Conversion(("ts",), "timestamp with time zone"),
+    *(_Conversion((key,)) for key in ("total_amount", "net_amount", "discount_amount", "tax_amount")),
+    _Conversion(("ts",), "timestamp with time zone"),
 )
 CONVERTED_ITEMS: t.Final = (
-    Conversion(("qty", "quantity"), "integer"),
-    *(Conversion((key,), clamped=True) for key in ("unit_price", "line_amount")),
+    _Conversion(("qty", "quantity"), "integer"),
+    *(_Conversion((key,), clamped=True) for key in ("unit_price", "line_amount")),
 )
 
 #: Whether a text can be converted, on servers that cannot be asked (before PostgreSQL 16): narrower than what they accept.
@@ -146,15 +146,17 @@ def malformed(known: Types, server_version: int) -> sql.Composed:
     )
 
 
-def _values(conversion: Conversion, holder: sql.Composable) -> list[sql.Composable]:
+def _values(conversion: _Conversion, holder: sql.Composable) -> list[sql.Composable]:
     return [sql.SQL("({} ->> {})").format(holder, literal(key)) for key in conversion.keys]
 
 
-def _type(conversion: Conversion, columns: Mapping[str, str]) -> str:
+def _type(conversion: _Conversion, columns: Mapping[str, str]) -> str:
     return next((columns[key] for key in conversion.keys if key in columns), conversion.type)
 
 
-def _conversions(conversions: Iterable[Conversion], columns: Mapping[str, str], holder: sql.Composable) -> sql.Composed:
+def _conversions(
+    conversions: Iterable[_Conversion], columns: Mapping[str, str], holder: sql.Composable
+) -> sql.Composed:
     """Each conversion, as the ETL makes it."""
     made: list[sql.Composable] = []
     for each in conversions:
@@ -166,7 +168,7 @@ def _conversions(conversions: Iterable[Conversion], columns: Mapping[str, str], 
 
 
 def _valid(
-    conversions: Iterable[Conversion], columns: Mapping[str, str], holder: sql.Composable, version: int
+    conversions: Iterable[_Conversion], columns: Mapping[str, str], holder: sql.Composable, version: int
 ) -> sql.Composed:
     """Whether all of them can be made."""
     made: list[sql.Composable] = []

@@ -40,7 +40,7 @@ SILENT: t.Final = (*OPERATIONS, "pause_ingestion")
 MEANS: t.Final = ("lease", "pause", "resume", "complete_pause", "unfinished")
 
 
-def record_of(result: Mapping[str, t.Any]) -> Result:
+def _record_of(result: Mapping[str, t.Any]) -> Result:
     """The record in what either module returned; empty where there is none."""
     if result.get("operation") == "incident_info":
         return result["record"] or {}
@@ -60,7 +60,7 @@ def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
 
 def in_order(warnings: list[str], result: Mapping[str, t.Any]) -> list[str]:
     """Warnings of what was done to the record before those of how it stood, and no late update of what is closed."""
-    record = record_of(result)
+    record = _record_of(result)
     late = f"the update of {record.get('incident')} promised for "
     own = t.cast("list[str]", result.get("warnings") or [])
     first = [each for each in own if each in warnings]
@@ -70,13 +70,13 @@ def in_order(warnings: list[str], result: Mapping[str, t.Any]) -> list[str]:
 
 def as_document(result: Mapping[str, t.Any]) -> Result | None:
     """The record for a machine; None where no step looked at it."""
-    record = record_of(result)
+    record = _record_of(result)
     return {name: record[name] for name in WHICH} if record else None
 
 
 def parts(operation: str, result: Mapping[str, t.Any]) -> dict[str, str]:
     """What is overdue, and how far the checklist is, each on lines of its own."""
-    record = record_of(result)
+    record = _record_of(result)
     if not record:
         return {}
     made = {"late": "; ".join(map(timeline.overdue_words, record["overdue"]))}
@@ -128,7 +128,7 @@ def explained(name: str, result: Result) -> Result:
 
 def lacking(operation: str, result: Mapping[str, t.Any]) -> str:
     """What a report has no words for yet."""
-    record = record_of(result)
+    record = _record_of(result)
     return ", ".join(each.replace("_", " ") for each in record["missing"]) if record and operation == REPORT else ""
 
 
@@ -145,7 +145,7 @@ def _checklist(phases: list[Result]) -> str:
 
 def now(result: Mapping[str, t.Any]) -> str:
     """`INC-2041 is open, critical, since 09:12 UTC; next update by 09:42 UTC`."""
-    record = record_of(result)
+    record = _record_of(result)
     if not record:
         return "nothing was changed"
     if record["state"] == "closed":
@@ -156,7 +156,7 @@ def now(result: Mapping[str, t.Any]) -> str:
 
 def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
     """What is left to do, in order."""
-    record = record_of(result)
+    record = _record_of(result)
     if not record:
         return []
     if operation == REPORT:

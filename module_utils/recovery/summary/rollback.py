@@ -193,19 +193,19 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
     return [push] if push else []
 
 
-def of_capture(result: Mapping[str, t.Any]) -> bool:
+def _of_capture(result: Mapping[str, t.Any]) -> bool:
     """Whether this is what a capture came to, or would."""
     return result.get("operation") == "capture"
 
 
 def captured(result: Mapping[str, t.Any]) -> Result | None:
     """The capture for a machine; None where there was none, or where it came to nothing."""
-    return {name: result[name] for name in CAPTURED} if of_capture(result) else None
+    return {name: result[name] for name in CAPTURED} if _of_capture(result) else None
 
 
 def capture_parts(result: Mapping[str, t.Any]) -> dict[str, str]:
     """What it has, and what differs from the capture before, each on lines of its own; a refusal says it in its own words."""
-    if not of_capture(result) or result.get("failed"):
+    if not _of_capture(result) or result.get("failed"):
         return {}
     return {"holds": captures_document.counted(result["kinds"]), "since": _since(result)}
 

@@ -323,7 +323,7 @@ class Closure:
             "code": self.code,
             "message": self.message,
             "document": Jsonb(self.document),
-            "prefix": ascending_prefix(),
+            "prefix": _ascending_prefix(),
         }
 
     def _event(self, alias: str) -> sql.Composed:
@@ -394,7 +394,7 @@ class Closure:
         return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
 
 
-def ascending_prefix() -> str:
+def _ascending_prefix() -> str:
     """The first four groups of a UUID of version 7: the time in milliseconds, then random bits."""
     stamp, dice = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(26)
     return f"{stamp[:8]}-{stamp[8:]}-7{dice & 0xFFF:03x}-{0x8000 | dice >> 12:04x}-"

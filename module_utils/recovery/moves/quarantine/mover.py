@@ -93,7 +93,7 @@ class Extent:
         return {"first": self.first, "last": self.last}
 
 
-class Related(Exception):
+class _Related(Exception):
     """A batch met events that were loaded, before anyone looked for others of the same transactions."""
 
 
@@ -187,7 +187,7 @@ class Quarantine:
         batches = Batches(session, self.run, path, options, self.progress, closed=closed(), total=total, verb="moved")
         try:
             batches.go(self._work)
-        except Related:
+        except _Related:
             self._look_for_kin()
             batches.go(self._work)
         with session.write():
@@ -226,7 +226,7 @@ class Quarantine:
         if not self.closure.left_traces(where, values):
             return self.closure.move_plain(where, values, limit)
         if self.closure.kin.since is None:
-            raise Related
+            raise _Related
         limit()
         query = contract.compose(PICK, sale=sale("b"), condition=self.condition, span=span.where)
         ids = self.session.row(query, **values, run_id=self.run.run_id)["ids"]

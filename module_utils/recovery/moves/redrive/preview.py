@@ -180,7 +180,7 @@ def _count(session: Session, made: Survey, letters: list[Letter]) -> None:
     fresh = [letter for letter in letters if letter.twin is None]
     made.already_there += len(letters) - len(fresh)
     made.days |= {letter.day for letter in fresh if letter.day}
-    made.rebuilt += gaps(fresh)[: NAMED - len(made.rebuilt)]
+    made.rebuilt += _gaps(fresh)[: NAMED - len(made.rebuilt)]
     if len(made.suspects) < NAMED and made.looked_at <= PROBED:
         by_id = {letter.dlq_id: letter for letter in fresh}
         found: list[Suspect] = redrive_letters.suspicious(session, fresh, NAMED - len(made.suspects))
@@ -195,7 +195,7 @@ def _count(session: Session, made: Survey, letters: list[Letter]) -> None:
         ]
 
 
-def gaps(letters: list[Letter]) -> list[dict[str, t.Any]]:
+def _gaps(letters: list[Letter]) -> list[dict[str, t.Any]]:
     """Which entries are rebuilt, and what of each event was not kept."""
     return [
         {"dlq_id": letter.dlq_id, "event_id": letter.event_id, "missing": list(letter.missing)}

@@ -69,7 +69,7 @@ SELECT coalesce(unit, events[1]::text) AS name FROM scout_ops.todo WHERE run_id 
 """
 
 
-class Todo(Keyset):
+class _Todo(Keyset):
     """The units in their order; once all have had their turn, the window is judged again for what came in meanwhile."""
 
     def __init__(self, run_id: str, again: Callable[[], bool]) -> None:
@@ -93,7 +93,7 @@ class Todo(Keyset):
         return () if self.look_again() else None
 
 
-class Strides(Batches):
+class _Strides(Batches):
     """Batches that are large compared with the fixed cost of each."""
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
@@ -144,8 +144,8 @@ class Recovery:
         self._note(first)
         self.remaking.unjudged = first.row["unjudged"]
         self.sound = first.count("loaded")
-        path = Todo(self.run.run_id, self._again)
-        self.batches = batches = Strides(
+        path = _Todo(self.run.run_id, self._again)
+        self.batches = batches = _Strides(
             session, self.run, path, options, self.progress,
             closed=closed(), total=first.todo_events, verb="recovered",
         )  # fmt: skip

@@ -193,7 +193,7 @@ def _protected(
 
 def plan(seen: CaptureState, want: CaptureRequest, where: str) -> Plan:
     """What is to be done; raises NotConverged rather than replace another capture, unless `recapture`. Pure."""
-    why = differences(seen, want)
+    why = _differences(seen, want)
     if seen.existing and why and not want.recapture:
         raise NotConverged(
             f"{want.release} is already captured and differs from what there is now",
@@ -211,7 +211,7 @@ def plan(seen: CaptureState, want: CaptureRequest, where: str) -> Plan:
     return Plan(capture, write)
 
 
-def differences(seen: CaptureState, want: CaptureRequest) -> list[str]:
+def _differences(seen: CaptureState, want: CaptureRequest) -> list[str]:
     """In what the capture in force is another one than that which is wanted."""
     existing = seen.existing
     if existing is None:
@@ -247,7 +247,7 @@ def apply(
         "protect": list(want.protect),
         "recapture": want.recapture,
     }
-    with recorded(ledger, asked, params) as run:
+    with _recorded(ledger, asked, params) as run:
         if ledger.present:
             kept = captures_store.keep(run, kept, seen.existing, seen.tables, call.progress)
         _write(want, seen, kept, todo)
@@ -259,7 +259,7 @@ def apply(
 
 
 @contextlib.contextmanager
-def recorded(ledger: Ledger, asked: dict[str, t.Any], params: Mapping[str, t.Any]) -> Generator[Run]:
+def _recorded(ledger: Ledger, asked: dict[str, t.Any], params: Mapping[str, t.Any]) -> Generator[Run]:
     """The run in the ledger. It changes nothing of the pipeline, so it takes no lease; it joins one whose token is given."""
     if params["lease_token"] is not None:
         with runs.operation(ledger, "capture", asked, lease_token=params["lease_token"]) as run:

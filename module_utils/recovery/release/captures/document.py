@@ -118,7 +118,7 @@ def as_dict(entry: Entry) -> dict[str, t.Any]:
     }
 
 
-def as_entry(made: Mapping[str, t.Any]) -> Entry:
+def _as_entry(made: Mapping[str, t.Any]) -> Entry:
     """The entry that a document holds."""
     address = made["address"]
     return Entry(
@@ -179,7 +179,7 @@ def at(made: Document, found: Mapping[str, Entry | None]) -> Document:
 
 def entries_of(made: Document) -> dict[str, Entry]:
     """The entries of a capture by key."""
-    entries = map(as_entry, made["entries"])
+    entries = map(_as_entry, made["entries"])
     return {entry.key: entry for entry in entries}
 
 

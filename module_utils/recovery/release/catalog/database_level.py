@@ -89,13 +89,13 @@ def identifier(session: Session, name: str, option: str, parts: tuple[int, ...])
         with session.savepoint():
             found: list[str] = session.row("SELECT parse_ident(%(name)s) AS parts", name=name)["parts"]
     except errors.InvalidParameterValue as e:
-        raise translate_name(name, option, str(e.diag.message_primary)) from e
+        raise _translate_name(name, option, str(e.diag.message_primary)) from e
     if len(found) not in parts:
-        raise translate_name(name, option, f"it has {len(found)} parts")
+        raise _translate_name(name, option, f"it has {len(found)} parts")
     return found
 
 
-def translate_name(name: str, option: str, said: str) -> BadInput:
+def _translate_name(name: str, option: str, said: str) -> BadInput:
     """The refusal of a name that cannot be one."""
     return BadInput(
         f"{option} {name[:200]!r} is not usable",

@@ -36,7 +36,7 @@ BEGIN
 END"""
 
 
-def create_constraint(entry: Entry) -> list[str]:
+def _create_constraint(entry: Entry) -> list[str]:
     """A constraint; a partition has those of its parent with it."""
     facts = entry.facts
     made = [f"ALTER TABLE {facts['table']} ADD CONSTRAINT {first_of(entry)} {facts['definition']}"]
@@ -88,7 +88,7 @@ def _of_index(entry: Entry, index: Facts, before: Facts) -> list[str]:
     return made
 
 
-def detached(before: Facts, after: Facts) -> bool:
+def _detached(before: Facts, after: Facts) -> bool:
     """Whether an index would have to leave its parent, or become valid again: both need another one."""
     loose = before.get("attached_to") and before.get("attached_to") != after.get("attached_to")
     return bool(
@@ -100,7 +100,7 @@ def detached(before: Facts, after: Facts) -> bool:
 BESIDE: t.Final = {"clustered", "replica_identity", "statistics", "comment", "attached_to", "valid", FOLLOWS}
 
 
-def alter_constraint(before: Entry, after: Entry) -> list[str] | None:
+def _alter_constraint(before: Entry, after: Entry) -> list[str] | None:
     """Validated where it was not; its index clustered, named by the replica identity, or commented; less of it kept.
     One that is to be kept again is recreated, by which it holds for all rows, and for which no superuser is
     needed."""
@@ -125,14 +125,14 @@ def alter_constraint(before: Entry, after: Entry) -> list[str] | None:
         there: Facts = before.facts.get("index") or {}
         wanted: Facts = after.facts.get("index") or {}
         other = {fact for fact in {*there, *wanted} if there.get(fact) != wanted.get(fact)} - BESIDE
-        if other or detached(there, wanted):
+        if other or _detached(there, wanted):
             return None
         made += _of_index(after, wanted, there)
         changed -= {"index"}
     return None if changed else made
 
 
-def drop_constraint(entry: Entry) -> list[str]:
+def _drop_constraint(entry: Entry) -> list[str]:
     """A constraint and its index."""
     return [f"ALTER TABLE {entry.facts['table']} DROP CONSTRAINT {first_of(entry)}"]
 
@@ -140,21 +140,21 @@ def drop_constraint(entry: Entry) -> list[str]:
 # --- indexes and statistics
 
 
-def create_index(entry: Entry) -> list[str]:
+def _create_index(entry: Entry) -> list[str]:
     """An index, by the statement PostgreSQL writes for it."""
     tablespace = entry.facts.get("tablespace")
     move = [f"ALTER INDEX {entry.name} SET TABLESPACE {identifier(tablespace)}"] if tablespace else []
     return [entry.facts["definition"], *move, *_of_index(entry, entry.facts, {})]
 
 
-def alter_index(before: Entry, after: Entry) -> list[str] | None:
+def _alter_index(before: Entry, after: Entry) -> list[str] | None:
     """What is not its definition."""
-    if differing_as_written(before, after) - BESIDE or detached(before.facts, after.facts):
+    if differing_as_written(before, after) - BESIDE or _detached(before.facts, after.facts):
         return None
     return _of_index(after, after.facts, before.facts)
 
 
-def create_statistics(entry: Entry) -> list[str]:
+def _create_statistics(entry: Entry) -> list[str]:
     """Extended statistics."""
     return [entry.facts["definition"], *_target(entry)]
 
@@ -164,7 +164,7 @@ def _target(entry: Entry) -> list[str]:
     return [] if target is None else [f"ALTER STATISTICS {entry.name} SET STATISTICS {target}"]
 
 
-def alter_statistics(before: Entry, after: Entry) -> list[str] | None:
+def _alter_statistics(before: Entry, after: Entry) -> list[str] | None:
     """Only the target can be altered."""
     if differing_as_written(before, after) - {"target"}:
         return None
@@ -176,7 +176,7 @@ def alter_statistics(before: Entry, after: Entry) -> list[str] | None:
 
 
 WRITERS: t.Final = {
-    "constraint": Writer("CONSTRAINT", create_constraint, drop_constraint, alter_constraint),
-    "index": Writer("INDEX", create_index, drop("INDEX"), alter_index),
-    "statistics": Writer("STATISTICS", create_statistics, drop("STATISTICS"), alter_statistics),
+    "constraint": Writer("CONSTRAINT", _create_constraint, _drop_constraint, _alter_constraint),
+    "index": Writer("INDEX", _create_index, drop("INDEX"), _alter_index),
+    "statistics": Writer("STATISTICS", _create_statistics, drop("STATISTICS"), _alter_statistics),
 }

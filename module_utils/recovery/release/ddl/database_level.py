@@ -18,14 +18,14 @@ if t.TYPE_CHECKING:
 TO_PUBLIC: t.Final = ("FUNCTIONS", "TYPES")
 
 
-def create_extension(entry: Entry) -> list[str]:
+def _create_extension(entry: Entry) -> list[str]:
     """An extension in the version it had; the server must have its files."""
     return [
         f"CREATE EXTENSION {entry.name} SCHEMA {identifier(entry.facts['schema'])} VERSION {literal(entry.facts['version'])}"
     ]
 
 
-def alter_extension(before: Entry, after: Entry) -> list[str] | None:
+def _alter_extension(before: Entry, after: Entry) -> list[str] | None:
     """Another version, where the extension has a script for that way; another schema."""
     made: list[str] = []
     if before.facts["version"] != after.facts["version"]:
@@ -35,7 +35,7 @@ def alter_extension(before: Entry, after: Entry) -> list[str] | None:
     return made
 
 
-def drop_extension(entry: Entry) -> list[str]:
+def _drop_extension(entry: Entry) -> list[str]:
     """An extension that nothing needs."""
     return [f"DROP EXTENSION {entry.name}"]
 
@@ -68,7 +68,7 @@ def no_privileges(entry: Entry) -> list[str]:
     return [f"ALTER DEFAULT PRIVILEGES {scope} REVOKE ALL ON {objects} FROM {receivers}"] if receivers else []
 
 
-def usual_privileges(entry: Entry) -> list[str]:
+def _usual_privileges(entry: Entry) -> list[str]:
     """What PostgreSQL itself grants by default; for all schemas that is said, and then it is as if nobody had said anything."""
     made = no_privileges(entry)
     if entry.facts.get("schema"):
@@ -80,7 +80,7 @@ def usual_privileges(entry: Entry) -> list[str]:
     return made
 
 
-def make_privileges(entry: Entry) -> list[str]:
+def _make_privileges(entry: Entry) -> list[str]:
     """Default privileges where PostgreSQL's own hold."""
     return [*no_privileges(entry), *privileges(entry)] if not entry.facts.get("schema") else privileges(entry)
 
@@ -88,7 +88,7 @@ def make_privileges(entry: Entry) -> list[str]:
 # --- tables in publications
 
 
-def publish(entry: Entry) -> list[str]:
+def _publish(entry: Entry) -> list[str]:
     """A table becomes one of a publication, which has to be there."""
     facts = entry.facts
     columns = f" ({', '.join(facts['columns'])})" if facts.get("columns") else ""
@@ -96,7 +96,7 @@ def publish(entry: Entry) -> list[str]:
     return [f"ALTER PUBLICATION {facts['publication']} ADD TABLE ONLY {facts['relation']}{columns}{rows}"]
 
 
-def withdraw(entry: Entry) -> list[str]:
+def _withdraw(entry: Entry) -> list[str]:
     """A table is none of a publication any more."""
     return [f"ALTER PUBLICATION {entry.facts['publication']} DROP TABLE ONLY {entry.facts['relation']}"]
 
@@ -104,7 +104,7 @@ def withdraw(entry: Entry) -> list[str]:
 # --- jobs
 
 
-def create_job(entry: Entry) -> list[str]:
+def _create_job(entry: Entry) -> list[str]:
     """A job of its owner; pg_cron makes every job active."""
     facts = entry.facts
     words = [literal(facts[fact]) for fact in ("name", "schedule", "command") if facts.get(fact)]
@@ -117,7 +117,7 @@ def _as_owner(entry: Entry, statement: str) -> list[str]:
     return [f"SET LOCAL ROLE {identifier(entry.owner or '')}", statement, "RESET ROLE"]
 
 
-def drop_job(entry: Entry) -> list[str]:
+def _drop_job(entry: Entry) -> list[str]:
     """A job, by its number."""
     number = entry.address[1] if entry.address else 0
     return _as_owner(entry, f"SELECT cron.unschedule({number}::bigint)")
@@ -158,8 +158,8 @@ def _again(before: Entry, after: Entry) -> list[str] | None:  # noqa: ARG001
 
 
 WRITERS: t.Final = {
-    "extension": Writer("EXTENSION", create_extension, drop_extension, alter_extension),
-    "default_privileges": Writer("", make_privileges, usual_privileges, _again),
-    "publication_table": Writer("", publish, withdraw, _again),
-    "cron_job": Writer("", create_job, drop_job, alter_job),
+    "extension": Writer("EXTENSION", _create_extension, _drop_extension, _alter_extension),
+    "default_privileges": Writer("", _make_privileges, _usual_privileges, _again),
+    "publication_table": Writer("", _publish, _withdraw, _again),
+    "cron_job": Writer("", _create_job, _drop_job, alter_job),
 }

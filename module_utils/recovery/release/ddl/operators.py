@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 CONTEXTS: t.Final = {"assignment": " AS ASSIGNMENT", "implicit": " AS IMPLICIT"}
 
 
-def create_cast(entry: Entry) -> list[str]:
+def _create_cast(entry: Entry) -> list[str]:
     """A cast from one type to another."""
     facts = entry.facts
     by = {"binary": "WITHOUT FUNCTION", "inout": "WITH INOUT"}.get(
@@ -34,7 +34,7 @@ def _anew(before: Entry, after: Entry) -> list[str] | None:
 # --- operators
 
 
-def create_operator(entry: Entry) -> list[str]:
+def _create_operator(entry: Entry) -> list[str]:
     """An operator. One that it names and that is not there yet is filled in when that is made."""
     facts = entry.facts
     told = {
@@ -54,7 +54,7 @@ def create_operator(entry: Entry) -> list[str]:
     return [f"CREATE OPERATOR {called(entry.name)[0]} ({', '.join(options)})"]
 
 
-def alter_operator(before: Entry, after: Entry) -> list[str] | None:
+def _alter_operator(before: Entry, after: Entry) -> list[str] | None:
     """How many rows it is thought to find; before PostgreSQL 17 nothing else of it can be altered."""
     changed = differing(before, after)
     if changed - {"restrict", "join"}:
@@ -82,7 +82,7 @@ def create_collation(entry: Entry) -> list[str]:
 
 
 WRITERS: t.Final = {
-    "cast": Writer("CAST", create_cast, drop("CAST"), _anew),
-    "operator": Writer("OPERATOR", create_operator, drop("OPERATOR"), alter_operator),
+    "cast": Writer("CAST", _create_cast, drop("CAST"), _anew),
+    "operator": Writer("OPERATOR", _create_operator, drop("OPERATOR"), _alter_operator),
     "collation": Writer("COLLATION", create_collation, drop("COLLATION"), _anew),
 }

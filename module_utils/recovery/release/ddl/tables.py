@@ -42,7 +42,7 @@ def changed_options(before: list[str] | None, after: list[str] | None, prefix: s
 # --- schemas
 
 
-def create_schema(entry: Entry) -> list[str]:
+def _create_schema(entry: Entry) -> list[str]:
     """An empty schema."""
     return [f"CREATE SCHEMA {entry.name}"]
 
@@ -64,7 +64,7 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
         f"TABLESPACE {identifier(facts['tablespace'])}" if facts.get("tablespace") else "",
     ]
     made = [" ".join(part for part in parts if part)]
-    made += [statement for each in columns for statement in after_column(each)]
+    made += [statement for each in columns for statement in _after_column(each)]
     made += [f"ALTER TABLE {entry.name} OF {facts['of_type']}"] if facts.get("of_type") else []
     return made + _row_security(entry, {}) + _identity(entry)
 
@@ -89,7 +89,7 @@ def _identity(entry: Entry) -> list[str]:
     return [f"ALTER TABLE {entry.name} REPLICA IDENTITY {kind.upper()}"] if kind in ("nothing", "full") else []
 
 
-def alter_table(before: Entry, after: Entry) -> list[str] | None:
+def _alter_table(before: Entry, after: Entry) -> list[str] | None:
     """What a table can become where it stands."""
     changed = differing_as_written(before, after) - {"column_order"}
     made: list[str] = []
@@ -158,7 +158,7 @@ def column(entry: Entry) -> str:
     return " ".join(parts)
 
 
-def create_bare_table(entry: Entry) -> list[str]:
+def _create_bare_table(entry: Entry) -> list[str]:
     """The same without columns, which are entries of their own."""
     return create_table(entry)
 
@@ -168,7 +168,7 @@ def has_sequence(identity: Facts | None) -> bool:
     return bool(identity and "increment" in identity)
 
 
-def after_column(entry: Entry) -> list[str]:
+def _after_column(entry: Entry) -> list[str]:
     """What a column has that its definition cannot say."""
     facts, (relation, _, own) = entry.facts, split_qualified(entry.name)
     alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
@@ -184,9 +184,9 @@ def after_column(entry: Entry) -> list[str]:
     return made
 
 
-def create_column(entry: Entry) -> list[str]:
+def _create_column(entry: Entry) -> list[str]:
     """A column added to a table that is there."""
-    return [f"ALTER TABLE {split_qualified(entry.name)[0]} ADD COLUMN {column(entry)}", *after_column(entry)]
+    return [f"ALTER TABLE {split_qualified(entry.name)[0]} ADD COLUMN {column(entry)}", *_after_column(entry)]
 
 
 def drop_column(entry: Entry) -> list[str]:
@@ -195,7 +195,7 @@ def drop_column(entry: Entry) -> list[str]:
     return [f"ALTER TABLE {relation} DROP COLUMN {own}"]
 
 
-def alter_column(before: Entry, after: Entry) -> list[str] | None:
+def _alter_column(before: Entry, after: Entry) -> list[str] | None:
     """What a column can become where it stands; another expression of a generated one cannot be had so."""
     changed = differing_as_written(before, after)
     if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
@@ -268,7 +268,7 @@ def _sequence(facts: Facts, *, named: bool = False) -> str:
 # --- sequences
 
 
-def create_sequence(entry: Entry) -> list[str]:
+def _create_sequence(entry: Entry) -> list[str]:
     """A sequence that starts anew; whose column it is, is said once that is there."""
     facts = entry.facts
     unlogged = "UNLOGGED " if facts.get("unlogged") else ""
@@ -281,7 +281,7 @@ def owned(entry: Entry) -> list[str]:
     return [f"ALTER SEQUENCE {entry.name} OWNED BY {by}"] if by else []
 
 
-def alter_sequence(before: Entry, after: Entry) -> list[str] | None:
+def _alter_sequence(before: Entry, after: Entry) -> list[str] | None:
     """Its options; its value stays."""
     changed = differing_as_written(before, after)
     made: list[str] = []
@@ -299,8 +299,8 @@ def _nothing(before: Entry, after: Entry) -> list[str] | None:
 
 
 WRITERS: t.Final = {
-    "schema": Writer("SCHEMA", create_schema, drop("SCHEMA"), _nothing),
-    "table": Writer("TABLE", create_bare_table, drop("TABLE"), alter_table),
-    "column": Writer("COLUMN", create_column, drop_column, alter_column),
-    "sequence": Writer("SEQUENCE", create_sequence, drop("SEQUENCE"), alter_sequence),
+    "schema": Writer("SCHEMA", _create_schema, drop("SCHEMA"), _nothing),
+    "table": Writer("TABLE", _create_bare_table, drop("TABLE"), _alter_table),
+    "column": Writer("COLUMN", _create_column, drop_column, _alter_column),
+    "sequence": Writer("SEQUENCE", _create_sequence, drop("SEQUENCE"), _alter_sequence),
 }

@@ -25,7 +25,7 @@ def parts(entry: Entry, key: str) -> list[Part]:
     return list(entry.facts.get(key) or ())
 
 
-def collated(part: t.Mapping[str, t.Any]) -> str:
+def _collated(part: t.Mapping[str, t.Any]) -> str:
     """A type with its collation, if that is not the type's own."""
     return f"{part['type']} COLLATE {part['collation']}" if part.get("collation") else str(part["type"])
 
@@ -43,7 +43,7 @@ def bare(text: str) -> str:
     return text
 
 
-def listed(text: str) -> list[str]:
+def _listed(text: str) -> list[str]:
     """What commas separate, quotes and brackets kept whole."""
     ends = [place for place, character in enumerate(bare(text)) if character == ","]
     pieces = [text[start:end].strip() for start, end in zip([0, *(e + 1 for e in ends)], [*ends, None], strict=True)]
@@ -53,18 +53,18 @@ def listed(text: str) -> list[str]:
 def called(signature: str) -> tuple[str, list[str]]:
     """The name of a function, operator or aggregate, and the types it takes."""
     start = QUOTED.sub(lambda found: "\0" * len(found[0]), signature).find("(")
-    return (signature, []) if start < 0 else (signature[:start], listed(signature[start + 1 : -1]))
+    return (signature, []) if start < 0 else (signature[:start], _listed(signature[start + 1 : -1]))
 
 
 # --- enums
 
 
-def create_enum(entry: Entry) -> list[str]:
+def _create_enum(entry: Entry) -> list[str]:
     """An enum with its labels in order."""
     return [f"CREATE TYPE {entry.name} AS ENUM ({', '.join(literal(label) for label in fact(entry, 'labels') or ())})"]
 
 
-def alter_enum(before: Entry, after: Entry) -> list[str] | None:
+def _alter_enum(before: Entry, after: Entry) -> list[str] | None:
     """Labels can be added, and renamed: PostgreSQL drops none, so another one at the same place is that. A new one cannot be used
     before the transaction has been committed."""
     if differing(before, after) - {"labels"}:
@@ -89,11 +89,11 @@ def alter_enum(before: Entry, after: Entry) -> list[str] | None:
 # --- domains
 
 
-def create_domain(entry: Entry) -> list[str]:
+def _create_domain(entry: Entry) -> list[str]:
     """A domain; a constraint that need not hold for what is there can only be added to it."""
     default = f" DEFAULT {entry.facts['default']}" if entry.facts.get("default") is not None else ""
     not_null = " NOT NULL" if entry.facts.get("not_null") else ""
-    made = [f"CREATE DOMAIN {entry.name} AS {collated(entry.facts)}{default}{not_null}"]
+    made = [f"CREATE DOMAIN {entry.name} AS {_collated(entry.facts)}{default}{not_null}"]
     return made + _constraints(entry, {}, entry.facts.get("constraints") or {})
 
 
@@ -111,7 +111,7 @@ def _constraints(entry: Entry, before: dict[str, Part], after: dict[str, Part]) 
     return made
 
 
-def alter_domain(before: Entry, after: Entry) -> list[str] | None:
+def _alter_domain(before: Entry, after: Entry) -> list[str] | None:
     """All but the type it stands for."""
     changed = differing(before, after)
     if changed - {"default", "not_null", "constraints"}:
@@ -142,10 +142,10 @@ def _valid(definition: str) -> str:
 # --- composite types
 
 
-def create_composite(entry: Entry) -> list[str]:
+def _create_composite(entry: Entry) -> list[str]:
     """A type made of attributes."""
     attributes = parts(entry, "attributes")
-    listing = ", ".join(f"{identifier(each['name'])} {collated(each)}" for each in attributes)
+    listing = ", ".join(f"{identifier(each['name'])} {_collated(each)}" for each in attributes)
     return [f"CREATE TYPE {entry.name} AS ({listing})", *_attribute_comments(entry, [], attributes)]
 
 
@@ -158,7 +158,7 @@ def _attribute_comments(entry: Entry, before: list[Part], after: list[Part]) -> 
     ]
 
 
-def alter_composite(before: Entry, after: Entry) -> list[str] | None:
+def _alter_composite(before: Entry, after: Entry) -> list[str] | None:
     """Attributes that go, that have another type, and new ones behind the others. CASCADE reaches tables of the type; with
     DROP it would take views along, so that a table of the type is an error there."""
     if differing(before, after) - {"attributes"}:
@@ -171,12 +171,12 @@ def alter_composite(before: Entry, after: Entry) -> list[str] | None:
     alter = f"ALTER TYPE {after.name}"
     made = [f"{alter} DROP ATTRIBUTE {identifier(each['name'])}" for each in there if each not in kept]
     made += [
-        f"{alter} ALTER ATTRIBUTE {identifier(new['name'])} TYPE {collated(new)} CASCADE"
+        f"{alter} ALTER ATTRIBUTE {identifier(new['name'])} TYPE {_collated(new)} CASCADE"
         for old, new in zip(kept, wanted, strict=False)
-        if collated(old) != collated(new)
+        if _collated(old) != _collated(new)
     ]
     made += [
-        f"{alter} ADD ATTRIBUTE {identifier(each['name'])} {collated(each)} CASCADE" for each in wanted[len(kept) :]
+        f"{alter} ADD ATTRIBUTE {identifier(each['name'])} {_collated(each)} CASCADE" for each in wanted[len(kept) :]
     ]
     return made + _attribute_comments(after, kept, wanted)
 
@@ -184,7 +184,7 @@ def alter_composite(before: Entry, after: Entry) -> list[str] | None:
 # --- ranges
 
 
-def create_range(entry: Entry) -> list[str]:
+def _create_range(entry: Entry) -> list[str]:
     """A range with its multirange. A canonical function needs the type before it is defined: `CREATE TYPE name`, by itself."""
     facts = entry.facts
     told = {
@@ -199,7 +199,7 @@ def create_range(entry: Entry) -> list[str]:
     return [f"CREATE TYPE {entry.name} AS RANGE ({listing})"]
 
 
-def alter_range(before: Entry, after: Entry) -> list[str] | None:
+def _alter_range(before: Entry, after: Entry) -> list[str] | None:
     """Nothing of a range can be altered."""
     return None if differing(before, after) else []
 
@@ -207,7 +207,7 @@ def alter_range(before: Entry, after: Entry) -> list[str] | None:
 # --- functions: also procedures and window functions
 
 
-def create_function(entry: Entry) -> list[str]:
+def _create_function(entry: Entry) -> list[str]:
     """A function, which must not be there."""
     return ["CREATE " + entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE ")]
 
@@ -219,12 +219,12 @@ def routine(entry: Entry) -> str:
     return f"{own}({', '.join(f'IN {each}' for each in types)})"
 
 
-def drop_routine(entry: Entry) -> list[str]:
+def _drop_routine(entry: Entry) -> list[str]:
     """A function, procedure or aggregate."""
     return [f"DROP ROUTINE {routine(entry)}"]
 
 
-def alter_function(before: Entry, after: Entry) -> list[str] | None:
+def _alter_function(before: Entry, after: Entry) -> list[str] | None:
     """Replaced where callers that were made for the old one remain right, as PostgreSQL asks for it."""
     changed = differing(before, after)
     if changed - {"definition", "arguments"} or (changed and not _replaceable(before, after)):
@@ -249,7 +249,7 @@ def _replaceable(before: Entry, after: Entry) -> bool:
 def _parameters(entry: Entry) -> list[tuple[str, str, str]]:
     """Of each parameter: the mode, name and type, the default."""
     found: list[tuple[str, str, str]] = []
-    for text in listed(entry.facts.get("arguments") or ""):
+    for text in _listed(entry.facts.get("arguments") or ""):
         mode, _, rest = text.partition(" ")
         mode, rest = (mode, rest) if mode in ("IN", "OUT", "INOUT", "VARIADIC") else ("", text)
         start = bare(rest).find(" DEFAULT ")
@@ -290,7 +290,7 @@ OPTIONS_OF_AGGREGATE: t.Final = (
 )  # fmt: skip
 
 
-def create_aggregate(entry: Entry) -> list[str]:
+def _create_aggregate(entry: Entry) -> list[str]:
     """An aggregate of any sort."""
     return [f"CREATE {_aggregate(entry)}"]
 
@@ -319,7 +319,7 @@ def _option(key: str, value: t.Any) -> str:
     return str(value).upper() if key == "parallel" else str(value)
 
 
-def alter_aggregate(before: Entry, after: Entry) -> list[str] | None:
+def _alter_aggregate(before: Entry, after: Entry) -> list[str] | None:
     """Replaced where what it takes and gives stays the same."""
     changed = differing(before, after)
     if changed - set(OPTIONS_OF_AGGREGATE):
@@ -328,10 +328,10 @@ def alter_aggregate(before: Entry, after: Entry) -> list[str] | None:
 
 
 WRITERS: t.Final = {
-    "enum": Writer("TYPE", create_enum, drop("TYPE"), alter_enum),
-    "domain": Writer("DOMAIN", create_domain, drop("DOMAIN"), alter_domain),
-    "composite": Writer("TYPE", create_composite, drop("TYPE"), alter_composite),
-    "range": Writer("TYPE", create_range, drop("TYPE"), alter_range),
-    "function": Writer("ROUTINE", create_function, drop_routine, alter_function),
-    "aggregate": Writer("ROUTINE", create_aggregate, drop_routine, alter_aggregate),
+    "enum": Writer("TYPE", _create_enum, drop("TYPE"), _alter_enum),
+    "domain": Writer("DOMAIN", _create_domain, drop("DOMAIN"), _alter_domain),
+    "composite": Writer("TYPE", _create_composite, drop("TYPE"), _alter_composite),
+    "range": Writer("TYPE", _create_range, drop("TYPE"), _alter_range),
+    "function": Writer("ROUTINE", _create_function, _drop_routine, _alter_function),
+    "aggregate": Writer("ROUTINE", _create_aggregate, _drop_routine, _alter_aggregate),
 }

@@ -26,7 +26,7 @@ OF_COLUMNS: t.Final = {"default", "comment", "grants"}
 OF_STORED_COLUMNS: t.Final = {"storage", "compression", "statistics", "options", "comment", "grants"}
 
 
-def create_view(entry: Entry) -> list[str]:
+def _create_view(entry: Entry) -> list[str]:
     """A view with what its columns have; what others than the owner granted on them comes with `column_grants`."""
     return [f"CREATE {_view(entry)}", *_columns("VIEW", entry, []), *_granted_by_owner("VIEW", entry)]
 
@@ -45,7 +45,7 @@ def _query(entry: Entry) -> str:
     return entry.facts["definition"].strip().removesuffix(";")
 
 
-def alter_view(before: Entry, after: Entry) -> list[str] | None:
+def _alter_view(before: Entry, after: Entry) -> list[str] | None:
     """Replaced where its columns stay what they are, new ones behind them; options, defaults, comments and grants."""
     changed = differing(before, after)
     there, wanted = parts(before, "columns"), parts(after, "columns")
@@ -148,7 +148,7 @@ def _granted_by_owner(noun: str, entry: Entry) -> list[str]:
 STORED: t.Final = "MATERIALIZED VIEW"
 
 
-def create_materialized_view(entry: Entry) -> list[str]:
+def _create_materialized_view(entry: Entry) -> list[str]:
     """A materialized view, filled where it was."""
     facts = entry.facts
     told = [options(listed_options(entry)), options(fact(entry, "toast_options"), "toast.")]
@@ -165,7 +165,7 @@ def create_materialized_view(entry: Entry) -> list[str]:
     return [made, *_columns(STORED, entry, []), *_granted_by_owner(STORED, entry)]
 
 
-def alter_materialized_view(before: Entry, after: Entry) -> list[str] | None:
+def _alter_materialized_view(before: Entry, after: Entry) -> list[str] | None:
     """How it is stored and whether it is filled; not what it says. The database's own tablespace has no name to
     return to, and PostgreSQL 14 cannot change the access method."""
     changed = differing(before, after)
@@ -207,7 +207,7 @@ BEGIN
 END"""
 
 
-def create_trigger(entry: Entry) -> list[str]:
+def _create_trigger(entry: Entry) -> list[str]:
     """A trigger; that of a partition is made with its parent's and only switched."""
     made = [] if entry.facts.get("inherited") else [entry.facts["definition"]]
     return made + switched("TRIGGER", entry, "" if entry.facts.get("inherited") else "origin")
@@ -219,7 +219,7 @@ def switched(noun: str, entry: Entry, now: str) -> list[str]:
     return [] if wanted == now else [f"ALTER TABLE {entry.facts['relation']} {SWITCH[wanted]} {noun} {first_of(entry)}"]
 
 
-def drop_trigger(entry: Entry) -> list[str]:
+def _drop_trigger(entry: Entry) -> list[str]:
     """A trigger; that of a partition is switched as its parent's is."""
     if not entry.facts.get("inherited"):
         return [f"DROP TRIGGER {entry.name}"]
@@ -227,7 +227,7 @@ def drop_trigger(entry: Entry) -> list[str]:
     return ["DO " + literal(re.sub(r"@(\w+)", lambda found: texts[found[1]], AS_PARENT)).lstrip()]
 
 
-def alter_trigger(before: Entry, after: Entry) -> list[str] | None:
+def _alter_trigger(before: Entry, after: Entry) -> list[str] | None:
     """Switched; replaced where neither is a constraint, and rows or statements stay what it is for: replacing a trigger for
     rows by one for statements would leave the former in the partitions."""
     changed = differing(before, after)
@@ -246,12 +246,12 @@ def alter_trigger(before: Entry, after: Entry) -> list[str] | None:
     return made + again(f"TRIGGER {after.name}", after)
 
 
-def create_rule(entry: Entry) -> list[str]:
+def _create_rule(entry: Entry) -> list[str]:
     """A rule."""
     return [_query(entry), *switched("RULE", entry, "origin")]
 
 
-def alter_rule(before: Entry, after: Entry) -> list[str] | None:
+def _alter_rule(before: Entry, after: Entry) -> list[str] | None:
     """Replaced, which leaves the switch as it is; switched."""
     changed = differing(before, after)
     if changed - {"definition", "enabled"}:
@@ -263,7 +263,7 @@ def alter_rule(before: Entry, after: Entry) -> list[str] | None:
 # --- policies
 
 
-def create_policy(entry: Entry) -> list[str]:
+def _create_policy(entry: Entry) -> list[str]:
     """A policy."""
     facts = entry.facts
     clauses = [
@@ -284,7 +284,7 @@ def _policy(entry: Entry, told: set[str]) -> list[str]:
     return made
 
 
-def alter_policy(before: Entry, after: Entry) -> list[str] | None:
+def _alter_policy(before: Entry, after: Entry) -> list[str] | None:
     """For other roles or by other expressions; an expression cannot be taken away."""
     changed = differing(before, after)
     gone = [key for key in ("using", "with_check") if key in changed and after.facts.get(key) is None]
@@ -294,9 +294,9 @@ def alter_policy(before: Entry, after: Entry) -> list[str] | None:
 
 
 WRITERS: t.Final = ddl_types.WRITERS | {
-    "view": Writer("VIEW", create_view, drop("VIEW"), alter_view),
-    "materialized_view": Writer(STORED, create_materialized_view, drop(STORED), alter_materialized_view),
-    "trigger": Writer("TRIGGER", create_trigger, drop_trigger, alter_trigger),
-    "rule": Writer("RULE", create_rule, drop("RULE"), alter_rule),
-    "policy": Writer("POLICY", create_policy, drop("POLICY"), alter_policy),
+    "view": Writer("VIEW", _create_view, drop("VIEW"), _alter_view),
+    "materialized_view": Writer(STORED, _create_materialized_view, drop(STORED), _alter_materialized_view),
+    "trigger": Writer("TRIGGER", _create_trigger, _drop_trigger, _alter_trigger),
+    "rule": Writer("RULE", _create_rule, drop("RULE"), _alter_rule),
+    "policy": Writer("POLICY", _create_policy, drop("POLICY"), _alter_policy),
 }

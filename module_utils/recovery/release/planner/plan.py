@@ -72,7 +72,7 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
         key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
     ]
     there, renames = renamed(live.entries, wanted.entries, again)
-    way = Planner(there, wanted.entries, migrations_table, kept)
+    way = _Planner(there, wanted.entries, migrations_table, kept)
     steps = list(way.steps())
     apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
     places = {e.address: key for key, e in live.entries.items() if e.address}
@@ -105,7 +105,7 @@ def _adds_labels(step: Step) -> bool:
     return step.key.startswith("enum:") and all(" ADD VALUE " in statement for statement in step.statements)
 
 
-class Planner(Ordering):
+class _Planner(Ordering):
     """The statements for the changes, in their order."""
 
     def steps(self) -> Iterator[Step]:

@@ -57,7 +57,7 @@ def has_taken(session: Session, key: str) -> bool:
 
 def _column(session: Session, text: str, document: Document, gone: Callable[[str], bool]) -> tuple[str, list[str]]:
     schema, table, own = identifier(session, text, "drop_column", (3,))
-    key = f"column:{name_in_full(session, schema, table, own)}"
+    key = f"column:{_name_in_full(session, schema, table, own)}"
     there = session.row(
         "SELECT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('%%I.%%I', %(schema)s::text, "
         "%(table)s::text)) AND a.attname = %(own)s AND a.attnum > 0 AND NOT a.attisdropped) AS there",
@@ -70,7 +70,7 @@ def _column(session: Session, text: str, document: Document, gone: Callable[[str
     return key, []
 
 
-def name_in_full(session: Session, *parts: str) -> str:
+def _name_in_full(session: Session, *parts: str) -> str:
     """Qualified, and quoted as PostgreSQL does it."""
     return ".".join(session.row("SELECT quote_ident(%(part)s) AS quoted", part=part)["quoted"] for part in parts)
 
@@ -79,7 +79,7 @@ def _function(session: Session, text: str, document: Document, gone: Callable[[s
     path, types = _signature(session, text)
     schema, own = identifier(session, path, "drop_function", (2,))
     found = session.rows(SIGNATURES, schema=schema, name=own)
-    full = name_in_full(session, schema, own)
+    full = _name_in_full(session, schema, own)
     keys = {row["signature"]: f"{row['kind']}:{row['signature']}" for row in found}
     keys |= {
         signature: key

@@ -71,14 +71,14 @@ def rehearse(
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
             progress.say_throttled("rehearsing: copying the schema to a scratch database")
             with (
-                scratch_database.copied(session, original, tools, part_of(way), progress) as name,
+                scratch_database.copied(session, original, tools, _part_of(way), progress) as name,
                 contextlib.ExitStack() as stack,
             ):
                 with scratch_database.preparing(session):
                     scratch = stack.enter_context(scratch_database.opened(original, name))
                 scratch_database.fill(scratch, original)
                 progress.say_throttled("rehearsing: applying the plan, then undoing it")
-                trial = _Trial(session, scratch, of_copy(way.target, way.live.entries), progress)
+                trial = _Trial(session, scratch, _of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)
     except postgres_pg_dump.UnableError as e:
@@ -106,7 +106,7 @@ def _undo(trial: _Trial, *, required: bool) -> str:
     return ""
 
 
-def part_of(way: transaction.Way) -> scratch_database.Part:
+def _part_of(way: transaction.Way) -> scratch_database.Part:
     """What the plan needs a copy of: the schemas of what there is and of what is wanted, and the extensions that
     these use."""
     needs: dict[str, set[str]] = collections.defaultdict(set)
@@ -121,7 +121,7 @@ def part_of(way: transaction.Way) -> scratch_database.Part:
     return scratch_database.Part(schemas, [each for each in extensions if f"extension:{each}" in way.live.entries])
 
 
-def of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transaction.Target:
+def _of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transaction.Target:
     """The target for a copy of what is live: addresses mean nothing there, so all that there is, is looked for by its name."""
     document, scope = target.document, target.document["scope"]
     schemas = {need for entry in live.values() for need in entry.needs if need.startswith("schema:")}

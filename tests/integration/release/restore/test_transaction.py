@@ -87,7 +87,9 @@ def restored(
     with open_session(Settings(dsn)) as session:
         way = planned(session, target_of(session, document))
         transaction.refuse(session.where, way, allow_lossy=True)
-        return transaction.restore(session, way, patience or transaction.Patience(), progress or Progress(), **more).attempts
+        return transaction.restore(
+            session, way, patience or transaction.Patience(), progress or Progress(), **more
+        ).attempts
 
 
 def test_a_bad_release_is_taken_back(captured: tuple[str, captures_document.Document], template: str) -> None:
@@ -203,9 +205,7 @@ def test_it_waits_for_a_reader_without_keeping_others_waiting(captured: tuple[st
         slow.execute("SELECT count(*) FROM shop.customer").fetchone()
         other = threading.Thread(target=keep_reading)
         progress = Progress(yielded.append, every_seconds=0)
-        restoring_thread = threading.Thread(
-            target=lambda: attempts.append(restored(dsn, document, patience, progress))
-        )
+        restoring_thread = threading.Thread(target=lambda: attempts.append(restored(dsn, document, patience, progress)))
         other.start()
         restoring_thread.start()
         try:

@@ -91,7 +91,7 @@ class Done:
         return scorecard.verdict(self.document)
 
 
-def available(request: Request) -> dict[str, Path]:
+def _available(request: Request) -> dict[str, Path]:
     """The scenarios there are, by name."""
     found: dict[str, Path] = {}
     for folder in (OURS, *request.folders):
@@ -105,7 +105,7 @@ def available(request: Request) -> dict[str, Path]:
 
 def choose(request: Request) -> tuple[list[Scenario], list[str]]:
     """The scenarios that are wanted, all of them read; and, where all are wanted, the names of those that cannot run there."""
-    there = available(request)
+    there = _available(request)
     names = list(there) if ALL in request.names else list(dict.fromkeys(request.names))
     unknown = [name for name in names if name not in there]
     if unknown or not names:

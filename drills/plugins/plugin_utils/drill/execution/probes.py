@@ -92,15 +92,15 @@ def version(dsn: str) -> str:
 
 def health(dsn: str) -> dict[str, t.Any]:
     """What scout_health_info says."""
-    return ask("scout_health_info", dsn)
+    return _ask("scout_health_info", dsn)
 
 
 def gate(dsn: str) -> dict[str, t.Any]:
     """What scout_gate_info says; its smoke test writes what it rolls back."""
-    return ask("scout_gate_info", dsn, smoke=True)
+    return _ask("scout_gate_info", dsn, smoke=True)
 
 
-def ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
+def _ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
     """The result of a module that only looks, in this process; a failure is raised."""
     module: t.Any = importlib.import_module(f"{MODULES}.{name}")
     checked = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})

@@ -17,13 +17,13 @@ from typing import Any
 import ansible_runner
 
 
-def tell(**what: Any) -> None:
+def _tell(**what: Any) -> None:
     """One line, at once."""
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
 
-class Watcher:
+class _Watcher:
     """Sees the events of a run, and notices when nobody waits for it any more."""
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class Watcher:
         """Every event is kept."""
         if not self.pid and event.get("pid"):
             self.pid = int(event["pid"])
-            tell(pid=self.pid)
+            _tell(pid=self.pid)
         if event.get("event") == "playbook_on_task_start":
-            tell(task=event.get("event_data", {}).get("task", ""))
+            _tell(task=event.get("event_data", {}).get("task", ""))
         return True
 
     def deserted(self) -> bool:
@@ -46,7 +46,7 @@ class Watcher:
 
 def main() -> int:
     """The folder and the playbook are its two arguments."""
-    watcher = Watcher()
+    watcher = _Watcher()
     done = ansible_runner.run(
         private_data_dir=sys.argv[1],
         playbook=sys.argv[2],
@@ -57,7 +57,7 @@ def main() -> int:
     )
     # There are none where it was killed.
     stats: Any = getattr(done, "stats", None)
-    tell(rc=done.rc, status=done.status, changed=sum(stats["changed"].values()) if stats else None)
+    _tell(rc=done.rc, status=done.status, changed=sum(stats["changed"].values()) if stats else None)
     return 0
 
 

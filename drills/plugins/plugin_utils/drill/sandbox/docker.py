@@ -50,7 +50,7 @@ def opened(progress: Progress) -> Generator[container.Box]:
         with _docker("could not have a container with pg_cron"):
             # Before anything else asks Docker, which would say less about what is missing.
             docker.ready()
-            sweep()
+            _sweep()
             box = _start(name)
         yield box
     finally:
@@ -61,7 +61,7 @@ def opened(progress: Progress) -> Generator[container.Box]:
                 progress.say(f"could not remove container {container.PREFIX}{name}, a later drill does: {e}")
 
 
-def sweep() -> None:
+def _sweep() -> None:
     """Removes the containers whose makers are dead."""
     now = datetime.datetime.now(datetime.UTC)
     for name, said, running in container.labelled(LABEL):

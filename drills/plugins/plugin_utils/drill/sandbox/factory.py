@@ -56,7 +56,7 @@ class _Wanted(t.NamedTuple):
                     if builder.has_scheduler(session.connection):
                         session.connection.execute(builder.HISTORY)
                 return ()
-            found = read_source(self.schema_from)
+            found = _read_source(self.schema_from)
             with open_session(Settings(dsn, action="drill"), "the sandbox") as session:
                 return self.clone(session, found, clone_clone.roles_of_ours(session, found))
 
@@ -67,7 +67,7 @@ class _Wanted(t.NamedTuple):
                 roles = made.roles(ROLES)
                 builder.build_as(made.dsn, roles, self.pipeline.variant, self.pipeline.events, self.pipeline.seed)
                 return ()
-            found = read_source(self.schema_from)
+            found = _read_source(self.schema_from)
             roles = made.roles_of(found)
             with open_session(Settings(made.dsn, action="drill"), "the sandbox") as session:
                 return (*made.lacks, *self.clone(session, found, roles))
@@ -78,7 +78,7 @@ class _Wanted(t.NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)
-def read_source(dsn: str) -> source.Source:
+def _read_source(dsn: str) -> source.Source:
     """What a clone is made of, read once: all scenarios of a drill are about the same schema, and the source is left alone."""
     return source.read(dsn)
 

@@ -76,7 +76,7 @@ class Scratch:
         self._said = scratch_names.comment(scratch_names.maker(), scratch_database.limited(session))
         self._keeper: psycopg.Connection[t.Any] | None = None
         with attempting("could not make a scratch database", on=session.where):
-            if removed := sweep(session):
+            if removed := _sweep(session):
                 progress.say(f"removed what a killed drill left: {', '.join(removed)}")
             self._make(session)
 
@@ -107,7 +107,7 @@ class Scratch:
             self._roles[of] = name
             # The session by which we came in may have been ended by now.
             with attempting(f"could not make scratch role {name}"), _administering(self._address) as (session, _):
-                make_role(session, name, attributes, self._said)
+                _make_role(session, name, attributes, self._said)
                 to = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
                 session.connection.execute(to.format(sql.Identifier(self.name), sql.Identifier(name)))
         return self._roles[of]
@@ -144,7 +144,7 @@ class Scratch:
                 )
 
 
-def make_role(session: Session, name: str, attributes: str, said: str) -> None:
+def _make_role(session: Session, name: str, attributes: str, said: str) -> None:
     """A role that the session's own role can act as and hand on."""
     named = sql.Identifier(name)
     made = sql.SQL("CREATE ROLE {} ").format(named) + sql.SQL(t.cast("t.LiteralString", attributes))
@@ -157,7 +157,7 @@ def make_role(session: Session, name: str, attributes: str, said: str) -> None:
             session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + sql.SQL(how))
 
 
-def sweep(session: Session) -> list[str]:
+def _sweep(session: Session) -> list[str]:
     """Removes what killed drills left: databases first, then the roles whose database is gone. Says what it removed."""
     removed: list[str] = []
     roles = 0

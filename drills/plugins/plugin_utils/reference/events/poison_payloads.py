@@ -15,7 +15,7 @@ Payload = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Poison:
+class _Poison:
     """How to spoil a good payload, and the SQLSTATE the loader then fails with."""
 
     sqlstate: str
@@ -38,18 +38,18 @@ def _first_item(**fields: Any) -> Callable[[Payload], Payload]:
     return spoil
 
 
-KINDS: dict[str, Poison] = {
-    "non_numeric_amount": Poison("22P02", _with(total_amount="abc")),
-    "items_string": Poison("22023", _with(items="[]")),
-    "items_null": Poison("22023", _with(items=None)),
-    "items_object": Poison("22023", _with(items={})),
-    "bad_ts": Poison("22007", _with(ts="half past nine")),
-    "fractional_qty": Poison("22P02", _first_item(qty=1.5)),
-    "item_without_product_id": Poison("23502", _first_item(product_id=...)),
-    "missing_store_id": Poison("23502", _without("store_id")),
-    "null_transaction_id": Poison("23502", _with(transaction_id=None)),
-    "no_amounts": Poison("23502", _without("total_amount", "net_amount")),
-    "amount_overflow": Poison("22003", _with(total_amount=100_000_000)),
+KINDS: dict[str, _Poison] = {
+    "non_numeric_amount": _Poison("22P02", _with(total_amount="abc")),
+    "items_string": _Poison("22023", _with(items="[]")),
+    "items_null": _Poison("22023", _with(items=None)),
+    "items_object": _Poison("22023", _with(items={})),
+    "bad_ts": _Poison("22007", _with(ts="half past nine")),
+    "fractional_qty": _Poison("22P02", _first_item(qty=1.5)),
+    "item_without_product_id": _Poison("23502", _first_item(product_id=...)),
+    "missing_store_id": _Poison("23502", _without("store_id")),
+    "null_transaction_id": _Poison("23502", _with(transaction_id=None)),
+    "no_amounts": _Poison("23502", _without("total_amount", "net_amount")),
+    "amount_overflow": _Poison("22003", _with(total_amount=100_000_000)),
 }
 
 DUPLICATE = "21000"

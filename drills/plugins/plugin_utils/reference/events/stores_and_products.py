@@ -55,7 +55,7 @@ UNLISTED = ("P-NEW-1", "Chili Vinegar 200ml", "Bagong Ani", "Condiments", 29.50)
 
 
 @dataclass(frozen=True)
-class Store:
+class _Store:
     """A shop and where it lies."""
 
     store_id: str
@@ -65,7 +65,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Product:
+class _Product:
     """Something sold, at its price in centavos."""
 
     product_id: str
@@ -76,7 +76,7 @@ class Product:
 
 
 STORES = [
-    Store(f"S{number:03d}", region, province, city)
+    _Store(f"S{number:03d}", region, province, city)
     for number, (region, province, city) in enumerate(
         itertools.islice(
             itertools.cycle([(r[1], p, c) for r in REGIONS for p, cities in r[4] for c in cities]),
@@ -87,13 +87,13 @@ STORES = [
 ]
 
 PRODUCTS = [
-    Product(f"P{number:03d}", name, brand, category, round(price * 100))
+    _Product(f"P{number:03d}", name, brand, category, round(price * 100))
     for number, (category, brand, name, price) in enumerate(
         ((c, b, n, p) for c, brands in RANGE.items() for b, items in brands.items() for n, p in items), start=1
     )
 ]
 
-SOLD = [*PRODUCTS * 4, Product(*UNLISTED[:4], round(UNLISTED[4] * 100))]
+SOLD = [*PRODUCTS * 4, _Product(*UNLISTED[:4], round(UNLISTED[4] * 100))]
 
 
 def regions() -> list[tuple[object, ...]]:

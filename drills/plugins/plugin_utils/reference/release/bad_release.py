@@ -79,7 +79,7 @@ SELECT (SELECT NOT active FROM cron.job WHERE jobname = %(job)s),
 """
 
 
-class Checkout(Clone):
+class _Checkout(Clone):
     """A folder in which git works as it does by default, whatever the caller has configured."""
 
     def git(self, *words: str, stdin: str | None = None) -> str:
@@ -106,9 +106,9 @@ class Team:
     def __init__(self, home: Path) -> None:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        self.remote, self.checkout = Checkout(home / "scout.git"), Checkout(home / "checkout")
-        Checkout(home).git("init", "--quiet", "--bare", "--initial-branch=main", self.remote.path.name)
-        Checkout(home).git("clone", "--quiet", self.remote.path.name, self.checkout.path.name)
+        self.remote, self.checkout = _Checkout(home / "scout.git"), _Checkout(home / "checkout")
+        _Checkout(home).git("init", "--quiet", "--bare", "--initial-branch=main", self.remote.path.name)
+        _Checkout(home).git("clone", "--quiet", self.remote.path.name, self.checkout.path.name)
         self.checkout.git("config", "user.name", "On Call")
         self.checkout.git("config", "user.email", "oncall@example.com")
         files = {

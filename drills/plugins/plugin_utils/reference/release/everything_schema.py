@@ -243,7 +243,7 @@ INSERT INTO supabase_migrations.schema_migrations VALUES
 """
 
 
-def create_roles(connection: psycopg.Connection[Any]) -> None:
+def _create_roles(connection: psycopg.Connection[Any]) -> None:
     """Roles belong to the whole cluster, and databases are built at the same time."""
     for role in ROLES:
         with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
@@ -264,7 +264,7 @@ def order(*, backwards: bool = False) -> list[str]:
 def build(dsn: str, *, backwards: bool = False) -> str:
     """Makes all of it in a database, as its owner; returns the dsn."""
     with psycopg.connect(dsn, autocommit=True, options="-c client_min_messages=warning") as connection:
-        create_roles(connection)
+        _create_roles(connection)
         for name in order(backwards=backwards):
             with connection.transaction():
                 if name not in ("schemas", "extensions"):

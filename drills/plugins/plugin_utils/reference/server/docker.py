@@ -77,7 +77,7 @@ def image(*, install: bool = False) -> str:
     content = _content()
     if _label(IMAGE) == content:
         return IMAGE
-    base = base_image(install=install)
+    base = _base_image(install=install)
     _say(f"building {IMAGE} on {base}")
     proxies = [name for name in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(name)]
     build = ["docker", "build", "--quiet", "--tag", IMAGE, "--label", f"{CONTENT_LABEL}={content}"]
@@ -87,7 +87,7 @@ def image(*, install: bool = False) -> str:
     return IMAGE
 
 
-def base_image(*, install: bool = False) -> str:
+def _base_image(*, install: bool = False) -> str:
     """Return a base image that is present: the named one, the public one, or one bootstrapped from the machine's mirror."""
     wanted = os.environ.get("SCOUT_BASE_IMAGE", PUBLIC_BASE)
     for tag in (wanted, OWN_BASE):
