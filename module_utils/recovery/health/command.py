@@ -24,6 +24,7 @@ SILENT_READS: t.Final = {
     "suspects": 'skipped check "malformed events"',
     "repeats": 'skipped check "duplicate transaction_id within one batch"',
     "drift": 'skipped check "what changed since the last release was captured"',
+    "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
 }
 

@@ -76,7 +76,8 @@ def diagnose(
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
         # Where nothing is left that a reset would mend, what it would not comes before it.
         first = set(blockers) == {"critical_alerts"}
-        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command == SET_ASIDE else 1)
+        mends = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
+        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in mends else 1)
     return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
 
 
@@ -204,13 +205,18 @@ def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
+    if found.damaged:
+        what = f"silver has {count(len(found.damaged.differing), 'sale')} otherwise than their sound events say"
+        yield _cause(what, found.damaged.sample(), found.damaged.command)
     for row in found.alerts:
+        if _all_damaged(found, row):
+            continue
         alert = str(row["alert"])
         what = f"silver violates {alert}" if row["critical"] else SPOILED.get(alert, alert)
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
         yield _cause(what, evidence, SET_ASIDE, blocks=bool(row["critical"]))
-    if found.older and (found.older["negative"] or found.older["empty"]):
+    if found.older and (found.older["negative"] or found.older["empty"]) and not _all_damaged(found, found.older):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
             f"for example {found.older['sample']}; the acceptance gate fails on them at any age"
@@ -230,6 +236,11 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         )
         look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is fixed, {REDRIVE}"
         yield _cause("unresolved dead letters", evidence, look, blocks=False)
+
+
+def _all_damaged(found: Facts, row: Row) -> bool:
+    """Whether a rebuild mends all that a rule found, so that nothing of it has to be moved."""
+    return found.damaged is not None and found.damaged.differing.keys() >= set(row["sales"] or ())
 
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

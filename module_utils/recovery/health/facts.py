@@ -11,10 +11,11 @@ import typing as t
 
 from ..ledger.pauses import open_pause
 from ..moves.cleanup import violations
+from ..moves.engine import damaged_silver
 from ..pipeline import refresh_gold
 from ..postgres.driver import sql
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
+from ..scout import contract, cron_jobs, event_queue, poison_probe, row_images, sessions
 from . import schema_drift
 from .thresholds import LINKING_DUE_MINUTES
 
@@ -89,14 +90,15 @@ broken AS (
     SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
 ),
 ranked AS (SELECT *, row_number() OVER (PARTITION BY alert ORDER BY transaction_id) AS nth FROM broken)
-SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples
+SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples,
+       array_agg(transaction_id) FILTER (WHERE nth <= {compared}) AS sales
 FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
 """
 
 #: What the alert views, which see one hour, no longer see, and the acceptance gate still refuses.
 OLDER = """
 SELECT count(*) FILTER (WHERE {negative}) AS negative, count(*) FILTER (WHERE {empty}) AS empty,
-       left(min(t.transaction_id), 60) AS sample
+       left(min(t.transaction_id), 60) AS sample, (array_agg(t.transaction_id))[1:{compared}] AS sales
 FROM {transactions} AS t
 WHERE ({negative} OR {empty}) AND t.processed_at < now() - make_interval(hours => %(hours)s)
 """
@@ -123,6 +125,8 @@ NOW = "SELECT clock_timestamp() AS now"
 #: How many of the oldest pending events are looked at for what would block the ETL: as many as its job takes.
 HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
+#: How many sales that break a rule, of each rule, are compared with their events.
+COMPARED_SALES: t.Final = 1000
 
 
 @dataclasses.dataclass
@@ -143,6 +147,8 @@ class Facts:
     #: Finished runs of the ETL job within the last hour, newest end first.
     runs: list[Row] = dataclasses.field(default_factory=list["Row"])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
+    #: Those of them that silver alone has wrong.
+    damaged: damaged_silver.Damaged | None = None
     older: Row | None = None
     linking: Row | None = None
     bronze_minutes: float | None = None
@@ -212,6 +218,8 @@ def read(
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
         found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
+        if sales := {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}:
+            found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(sales)))
         if more is not None:
             more(budget, found)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
@@ -233,6 +241,7 @@ def of_violations(statement: t.LiteralString) -> sql.Composed:
         invalid_line=sql.SQL(violations.INVALID_LINE),
         invalid_figures=sql.SQL(violations.INVALID_FIGURES),
         mismatch=sql.SQL(violations.MISMATCH),
+        compared=sql.Literal(COMPARED_SALES),
     )
 
 
@@ -242,6 +251,11 @@ def _read_head(budget: Budget, found: Facts) -> None:
     if ids:
         found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
         found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
+
+
+def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:
+    """Which of the sales that break a rule are sound events that silver has wrong."""
+    return damaged_silver.find(session, row_images.read(session), sales)
 
 
 def _jobs(session: Session, names: list[str] | None) -> list[cron_jobs.Job]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.errors import SystemicFailure
-from ...core.text import in_words
+from ...core.errors import NotConverged, SystemicFailure
+from ...core.text import count, in_words
 from ...postgres.failures import attempting
 from ...scout import row_images
+from ..engine import damaged_silver
 from ..engine import job as engine_job
 from . import findings, mover, scan
 
@@ -46,7 +47,8 @@ def cleanup(call: Call, params: Params) -> Result:
     """What violates the rules moved with its images: the report, rows moved by table and by rule, gold days, the run and its plan.
 
     Raises SystemicFailure where a rule is violated by more than `max_share`, BadInput for rules that cannot be used or more than
-    `max_rows`, NotConverged where a plan no longer fits or `require_pause` finds ingestion running, and LeaseHeld.
+    `max_rows`, NotConverged where a sale would move that silver alone has wrong, a plan no longer fits or `require_pause` finds
+    ingestion running, and LeaseHeld.
     """
     options = engine_job.options(params)
     job = engine_job.MoveJob(call, params, "cleanup", CLEANUP_SPEC)
@@ -58,12 +60,14 @@ def cleanup(call: Call, params: Params) -> Result:
     whole = _whole(call, seen) if call.check or job.plan else None
     rows, noun = mover.size(seen.report, whole)
     if call.check and whole:
+        _refuse_damaged(call, seen, result)
         engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
         for line in seen.report.lines() if seen.report.violated else ():
             call.progress.say(line)
         return result | _planned(job, seen, whole)
     if whole and not job.interrupted:
         job.refuse_drift(whole)
+    _refuse_damaged(call, seen, result)
     if not (rows or job.interrupted):
         rules = mover.by_rule(seen.report, {})
         return result | job.nothing(mover.told("moved", {"moved": {}}, rules)) | {"rules": rules}
@@ -105,6 +109,24 @@ def _refuse_systemic(call: Call, seen: _Look, result: Result) -> None:
     except SystemicFailure as e:
         e.result = {**result, **e.result}
         raise
+
+
+def _refuse_damaged(call: Call, seen: _Look, result: Result) -> None:
+    """Raises where a sale would move whose events are sound: silver lost or altered it, and its events make it again."""
+    with (
+        attempting("could not compare silver with its events", on=call.session.where),
+        call.session.read(statement_timeout_seconds=engine_job.SCAN_SECONDS),
+    ):
+        damaged = damaged_silver.find(call.session, seen.tables, mover.violating(call.session, seen.wanted))
+    if damaged is not None:
+        sales = count(len(damaged.differing), "sale")
+        raise NotConverged(
+            f"refused to move {sales} whose events are sound: silver alone is wrong",
+            on=call.session.where,
+            said=damaged.sample(),
+            next_step=damaged.command,
+            result={**result, "damaged": damaged.differing},
+        )
 
 
 def _whole(call: Call, seen: _Look) -> Whole:
