@@ -206,7 +206,7 @@ def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
 def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
     if found.damaged:
-        what = f"silver has {count(len(found.damaged.differing), 'sale')} otherwise than their sound events say"
+        what = f"silver has lost or altered {count(len(found.damaged.differing), 'sale')} whose events are sound"
         yield _cause(what, found.damaged.sample(), found.damaged.command)
     for row in found.alerts:
         if _all_damaged(found, row):

@@ -147,7 +147,7 @@ class Facts:
     #: Finished runs of the ETL job within the last hour, newest end first.
     runs: list[Row] = dataclasses.field(default_factory=list["Row"])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: Those of them that silver alone has wrong.
+    #: The sales that silver has lost or has wrong although their events are sound.
     damaged: damaged_silver.Damaged | None = None
     older: Row | None = None
     linking: Row | None = None
@@ -218,8 +218,8 @@ def read(
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
         found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
-        if sales := {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}:
-            found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(sales)))
+        broken = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
+        found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:
             more(budget, found)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
@@ -254,8 +254,8 @@ def _read_head(budget: Budget, found: Facts) -> None:
 
 
 def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:
-    """Which of the sales that break a rule are sound events that silver has wrong."""
-    return damaged_silver.find(session, row_images.read(session), sales)
+    """Which sales, among these that break a rule and the latest, are sound events that silver has lost or has wrong."""
+    return damaged_silver.spread(session, row_images.read(session), sales)
 
 
 def _jobs(session: Session, names: list[str] | None) -> list[cron_jobs.Job]:

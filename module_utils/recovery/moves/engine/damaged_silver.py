@@ -10,6 +10,7 @@ import datetime
 import typing as t
 
 from ...scout import contract
+from ...scout.dead_letters import FORMAT
 from .expected_silver import ASSUMED, Model
 from .selection import sale
 
@@ -20,7 +21,8 @@ if t.TYPE_CHECKING:
     from ...scout.row_images import Tables
 
 #: The events that fed these sales, and when they arrived. None of a sale that cannot be rebuilt, because one of them is
-#: malformed, or cannot be compared, because silver has it of an event that is gone or names another sale.
+#: malformed, cannot be compared, because silver has it of an event that is gone or names another sale, or was set aside by a
+#: cleanup that kept its event.
 FED = """
 SELECT sale, array_agg(event_id::text ORDER BY ingested_at, event_id) AS events, min(ingested_at) AS first, max(ingested_at) AS last
 FROM (
@@ -33,7 +35,22 @@ FROM (
 GROUP BY sale
 HAVING NOT bool_or(malformed)
    AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = sale AND t.source_event_id <> ALL(array_agg(event_id)))
+   AND NOT EXISTS (SELECT FROM {dead_letters} AS d
+                   WHERE d.resolved_at IS NULL AND d.original_payload ->> 'transaction_id' = sale
+                     AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event')
 """
+
+#: The sales of the events that were loaded last; those of them that silver has lost.
+RECENT = """
+SELECT DISTINCT {sale} AS sale
+FROM (SELECT event_id FROM {etl_ledger} ORDER BY processed_at DESC NULLS LAST LIMIT %(rows)s) AS p
+JOIN {bronze} AS b ON b.event_id = p.event_id
+WHERE b.event_type = {transaction_event} AND {sale} IS NOT NULL
+"""
+LOST = RECENT + "  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = {sale})"
+
+#: How many of the events that were loaded last are looked at.
+RECENT_ROWS: t.Final = 5000
 
 WINDOW: t.Final = "ansible-playbook playbooks/window_recovery.yml"
 
@@ -64,7 +81,9 @@ def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | No
     if not sales:
         return None
     model = Model(tables, session.facts.server_version)
-    fed = session.rows(contract.compose(FED, sale=sale("b"), malformed=model.malformed), sales=list(sales))
+    fed = session.rows(
+        contract.compose(FED, sale=sale("b"), malformed=model.malformed), sales=list(sales), format=FORMAT
+    )
     events = {row["sale"]: row["events"] for row in fed}
     differing = model.wrong(session, [*events], [event for of in events.values() for event in of], list(ASSUMED))
     differing = _unexplained(session, model, differing, events)
@@ -77,6 +96,17 @@ def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | No
         min(row["first"] for row in wrong).astimezone(datetime.UTC).replace(second=0, microsecond=0),
         last.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1),
     )
+
+
+def spread(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | None:
+    """The same of these sales and of those that silver has lost; where any is damaged, of all that were loaded lately, for whatever
+    damaged one may have damaged others that no rule finds."""
+    found = find(session, tables, sorted({*sales, *_recent(session, LOST)}))
+    return found and find(session, tables, sorted({*sales, *found.differing, *_recent(session, RECENT)}))
+
+
+def _recent(session: Session, query: t.LiteralString) -> list[str]:
+    return [row["sale"] for row in session.rows(contract.compose(query, sale=sale("b")), rows=RECENT_ROWS)]
 
 
 def _unexplained(
