@@ -255,7 +255,7 @@ def _read_head(budget: Budget, found: Facts) -> None:
 
 def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:
     """Which sales, among these that break a rule and the latest, are sound events that silver has lost or has wrong."""
-    return damaged_silver.spread(session, row_images.read(session), sales)
+    return damaged_silver.spread(session, row_images.tables(session), sales)
 
 
 def _jobs(session: Session, names: list[str] | None) -> list[cron_jobs.Job]:
