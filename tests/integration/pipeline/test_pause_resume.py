@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import threading
 import time
@@ -27,9 +26,12 @@ from tests.integration.modules import (
     ad_hoc,
     call,
     connect,
+    end,
+    ends_when_waited_for,
     executed,
     fingerprint,
     gone,
+    idle_for,
     job_in_flight,
     jobs,
     off,
@@ -77,21 +79,6 @@ def pause(dsn: str, **options: Any) -> Result:
 
 def resume(dsn: str, **options: Any) -> Result:
     return call("scout_ingestion", dsn, state="running", **options)
-
-
-def end(dsn: str, pid: int) -> None:
-    """Ends a session as if it had come to its end."""
-    assert one(dsn, "SELECT pg_terminate_backend(%s, 10000)", pid)
-
-
-def ends_when_waited_for(dsn: str) -> Progress:
-    """Who is in flight comes to an end once it is said that somebody waits for it, however long that takes."""
-
-    def hear(line: str) -> None:
-        if found := re.search(r"in flight: pid (\d+) ", line):
-            end(dsn, int(found[1]))
-
-    return Progress(hear)
 
 
 def loading(database: str, dsn: str | None = None) -> psycopg.Connection[Any]:
@@ -226,7 +213,7 @@ def test_work_in_flight_is_cancelled_when_told(scout_db: str) -> None:
 
 def test_stuck_sessions_are_left_to_be_cleared(scout_db: str) -> None:
     with library.stuck_etl(scout_db, "idle_in_transaction") as held:
-        time.sleep(0.5)
+        idle_for(scout_db, held.pids["etl"], 0.4)
         paused = pause(scout_db, leave_stuck_after_seconds=0.4, drain_timeout_seconds=2)
         assert paused.get("state") == "paused", paused
         assert [s["pid"] for s in paused["stuck"]] == [held.pids["etl"]]
@@ -272,7 +259,7 @@ def test_the_job_of_a_stuck_run_stays_parked_until_the_pause_is_completed(either
     """Made inactive, pg_cron would end the run unrecorded, and with it the trace of who blocked it."""
     before = jobs(either_db)
     with job_in_flight(either_db) as pid:
-        time.sleep(0.3)
+        idle_for(either_db, pid, 0.2)
         paused = pause(either_db, leave_stuck_after_seconds=0.2)
         assert [session["pid"] for session in paused["stuck"]] == [pid]
         assert paused["state"] == "pausing"
