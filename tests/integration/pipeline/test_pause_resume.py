@@ -106,7 +106,7 @@ def test_pause_and_resume_move_exactly_the_ingestion_jobs(either_db: str) -> Non
     assert set(paused["effects"]["deactivated"]) == {
         "renamed", "smart-gold-refresh", "upper", "wrapper", "refresh", "block", f"job {nameless}",
     }  # fmt: skip
-    assert paused["switch"]["called"]
+    assert paused["switch"] == {"called": True, "said": "Ingestion paused successfully"}
     assert paused["paused_by"].count("@") == 1
 
     again = pause(either_db)
@@ -115,6 +115,7 @@ def test_pause_and_resume_move_exactly_the_ingestion_jobs(either_db: str) -> Non
 
     resumed = resume(either_db)
     assert resumed["changed"]
+    assert resumed["switch"] == {"called": True, "said": "Ingestion resumed successfully"}
     assert resumed["state"] == "running"
     assert jobs(either_db) == before
     again = resume(either_db)
@@ -199,6 +200,57 @@ def test_at_the_timeout_nothing_is_resumed_and_the_worker_is_named(either_db: st
     assert pause(either_db)["state"] == "paused"
     assert resume(either_db)["changed"]
     assert off(either_db) == set()
+
+
+def test_a_run_to_be_cancelled_keeps_no_job_parked(scout_db: str) -> None:
+    """Its job is made inactive at once, which is how pg_cron cancels it."""
+    with job_in_flight(scout_db):
+        assert pause(scout_db, cancel_running=True, drain_timeout_seconds=0.4)["failed"]
+        assert off(scout_db) == INGESTION
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP FUNCTION scout.control_ingestion(text)", "scout.control_ingestion(text) does not exist"),
+        (
+            (
+                "CREATE OR REPLACE FUNCTION scout.control_ingestion(p_action text DEFAULT 'status') "
+                "RETURNS TABLE (action text, ingestion_active boolean, etl_jobs_active int, message text) "
+                "LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today' USING DETAIL = 'ever'; END $$"
+            ),
+            "not today",
+        ),
+    ],
+)
+def test_a_switch_that_cannot_be_called_is_said_and_done_without(scout_db: str, statement: str, said: str) -> None:
+    before = jobs(scout_db)
+    with connect(scout_db) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+    assert pause(scout_db)["switch"] == {"called": False, "said": said}
+    assert off(scout_db) == INGESTION
+    assert resume(scout_db)["switch"] == {"called": False, "said": "the pause did not call it either"}
+    assert jobs(scout_db) == before
+
+
+def test_while_a_run_is_in_flight_the_switch_is_not_called(scout_db: str) -> None:
+    with job_in_flight(scout_db):
+        assert pause(scout_db, drain_timeout_seconds=0.4)["failed"]
+    assert rows(scout_db, "SELECT switched FROM scout_ops.pauses") == [(False,)]
+
+
+def test_a_job_that_starts_every_few_seconds_is_given_the_time_to(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start could be on its way when the job is made inactive."""
+    waits: list[float] = []
+    progress = Progress()
+    monkeypatch.setattr(pause_resume, "TICK_SECONDS", 0.0625)
+    monkeypatch.setattr(progress, "wait", waits.append)
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE cron.job SET schedule = '30 seconds' WHERE jobname = 'bronze-to-silver-etl'")
+    assert pause(scout_db, progress=progress)["state"] == "paused"
+    assert waits == [0.0625]
 
 
 def test_work_in_flight_is_cancelled_when_told(scout_db: str) -> None:

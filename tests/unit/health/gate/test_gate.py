@@ -147,6 +147,20 @@ def test_a_read_that_failed_makes_its_checks_inconclusive_with_the_reason() -> N
     assert check.reason == "permission denied for table alerts (GRANT SELECT ON scout.alerts TO x)"
 
 
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (Problem("privilege", "permission denied", "GRANT SELECT ON scout.alerts TO x"),
+         "permission denied (GRANT SELECT ON scout.alerts TO x)"),
+        (Problem("privilege", "permission denied"), "permission denied"),
+        (Problem("budget", "out of time", "give it more"), "out of time"),
+    ],
+)  # fmt: skip
+def test_what_to_do_is_said_of_a_grant_only(problem: Problem, reason: str) -> None:
+    verdict = judged(seen(problems={"raised": problem}))
+    assert {check.name: check.reason for check in verdict.checks}["unresolved_alerts"] == reason
+
+
 def test_a_failure_outweighs_what_cannot_be_told_and_that_a_warning() -> None:
     fields: Result = {"bronze_minutes": 6.0}
     assert judged(seen(**fields)).verdict == "warn"
