@@ -540,7 +540,7 @@ def test_lost_events_are_named() -> None:
     assert (found.value, found.reason) == (2.0, "for example 4711, 4712")
 
 
-@pytest.mark.parametrize(("minutes", "late"), [(29.0, False), (31.0, True)])
+@pytest.mark.parametrize(("minutes", "late"), [(29.0, False), (30.0, False), (31.0, True)])
 def test_a_job_is_late_once_it_has_missed_three_of_its_times(minutes: float, late: bool) -> None:
     job = dataclasses.replace(LINK_JOB, schedule="*/10 * * * *")
     runs = [needed(ETL_JOB), needed(job, ran(minutes=minutes)), needed(GOLD_JOB)]
