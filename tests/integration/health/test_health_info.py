@@ -353,7 +353,8 @@ def test_critical_alerts_count_each_kind_of_the_last_hours_and_show_few(scout_db
     assert "LINE_TOTAL_MISMATCH" in reason
     assert result["blockers"] == ["critical_alerts"]
     assert "critical_alerts" in result["needs_reset"]
-    assert all(diagnosis["evidence"].count(",") <= 4 for diagnosis in result["diagnoses"])
+    assert result["diagnoses"]
+    assert max(diagnosis["evidence"].count(",") for diagnosis in result["diagnoses"]) <= 4
 
 
 def test_quirk_1_and_2_the_status_function_is_not_believed(scout_db: str) -> None:
@@ -561,7 +562,8 @@ def test_a_transaction_twice_in_a_batch_is_named(scout_db: str) -> None:
     ids = library.duplicate_in_batch(scout_db)
     result = assess(scout_db)
     assert "within one batch" in result["diagnoses"][0]["cause"]
-    assert all(str(event_id) in result["diagnoses"][0]["evidence"] for event_id in ids)
+    assert len(ids) == 2
+    assert [event_id for event_id in ids if str(event_id) not in result["diagnoses"][0]["evidence"]] == []
     assert "repeated_transactions" in result["needs_reset"]
 
 

@@ -162,7 +162,8 @@ def test_nothing_controls_the_screen(text: str) -> None:
         )
         | {"database": text}
     )
-    assert all(line.isprintable() for line in made)
+    assert len(made) > 3
+    assert [line for line in made if not line.isprintable()] == []
 
 
 def run_summary(**steps: Any) -> dict[str, Any]:
