@@ -6,7 +6,7 @@
 A command started so is a controller like any other: the leader of a session and of a process group of its own, with its own
 environment, folder and streams, and dead when it is killed. What it does not show is what happens before Ansible is loaded;
 tests of that start the command itself. What Ansible reads while it is loaded is the same for every run of one forker, which is
-why there is one for each environment, apart from the variables in OWN.
+why there is one for each set of such variables (LOADING), apart from those in OWN.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tests import CHECKOUT
 
 #: Variables read while a playbook runs, never while Ansible or the collection is loaded.
-OWN = ("SCOUT_", "PG", "COLUMNS", "SUDO_USER", "PYTEST_CURRENT_TEST")
+OWN = ("SCOUT_", "PG", "COLUMNS", "SUDO_USER", "PYTEST_CURRENT_TEST", "ANSIBLE_CACHE_PLUGIN_CONNECTION", "AWX_")
+#: Those that Python, Ansible and what they import read while they are loaded.
+LOADING = ("ANSIBLE_", "PYTHON", "LC_", "LANG", "HOME", "TMPDIR", "TZ", "ORIGINAL_STDOUT_CALLBACK")
 #: No forker is worth its start for an environment that only a few tests have.
 USUAL = {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+BIN = Path(sys.executable).parent
 COMMANDS = {"ansible-playbook": "playbook.PlaybookCLI", "ansible": "adhoc.AdHocCLI"}
 #: What every run looks through.
 KINDS = "become cache callback connection filter inventory shell strategy test vars"
@@ -48,13 +51,23 @@ def usual(env: Mapping[str, str]) -> bool:
     return given == USUAL and hasattr(os, "pidfd_open") and same.items() <= os.environ.items()
 
 
-def start(command: list[str], env: Mapping[str, str], cwd: Path, screen: int) -> Controller:
+def loading(env: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """What is read of an environment while Ansible is loaded; runs in which it is the same have one forker."""
+    return frozenset((name, value) for name, value in _shared(env).items() if name.startswith(LOADING))
+
+
+def loaded(env: Mapping[str, str]) -> bool:
+    """Whether there is a forker for such an environment."""
+    return loading(env) in _forkers
+
+
+def start(command: list[str], env: Mapping[str, str], cwd: Path, screen: int, umask: int | None = None) -> Controller:
     """The command on its way, with nothing to read and both output streams on the screen, a file descriptor."""
-    shared = frozenset(_shared(env).items())
+    key = loading(env)
     with _starting:
-        if shared not in _forkers:
-            _forkers[shared] = _Forker(dict(shared))
-    return _forkers[shared].start({"command": command, "env": dict(env), "cwd": str(cwd)}, screen)
+        if key not in _forkers:
+            _forkers[key] = _Forker(_shared(env))
+    return _forkers[key].start({"command": command, "env": dict(env), "cwd": str(cwd), "umask": umask}, screen)
 
 
 def stop() -> None:
@@ -90,6 +103,10 @@ class Controller:
             self._connection.close()
         return self.returncode
 
+    def fileno(self) -> int:
+        """Ready to be read as soon as it has ended; for select."""
+        return self._connection.fileno()
+
     def send_signal(self, number: int) -> None:
         """Sends a signal to the controller alone; nothing when it has ended."""
         if self.poll() is None:
@@ -105,7 +122,7 @@ class _Forker:
         with its:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
-                env=env | {"PYTHONPATH": str(CHECKOUT)},
+                env=env | {"PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), env.get("PYTHONPATH")]))},
                 cwd=CHECKOUT,
                 stdin=its,
                 stdout=subprocess.DEVNULL,
@@ -150,6 +167,9 @@ def _load() -> None:
     for name in ("scout.recovery.summary", "scout.recovery.screen", "minimal"):
         loader.callback_loader.get(name, class_only=True)
     for kind in KINDS.split():
+        # Those of a program that runs Ansible look at its environment, and at Ansible itself, as they are loaded.
+        if kind == "callback" and "ANSIBLE_CALLBACK_PLUGINS" in os.environ:
+            continue
         list(getattr(loader, f"{kind}_loader").all(class_only=True))
 
 
@@ -197,6 +217,8 @@ def _become(order: Mapping[str, Any], screen: int) -> None:
     os.environ.update(order["env"])
     time.tzset()
     os.chdir(order["cwd"])
+    if order["umask"] is not None:
+        os.umask(order["umask"])
     sys.argv[:] = order["command"]
 
 
@@ -211,7 +233,21 @@ def _run(order: Mapping[str, Any]) -> None:
     constants.DEFAULT_LOCAL_TMP = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
     ansible.cli.init_plugin_loader = lambda _paths: None
     module, _, name = COMMANDS[Path(order["command"][0]).name].partition(".")
-    getattr(getattr(ansible.cli, module), name).cli_executor(order["command"])
+    try:
+        getattr(getattr(ansible.cli, module), name).cli_executor(order["command"])
+    except SystemExit as e:
+        if not isinstance(e.code, int):
+            raise
+        _leave(e.code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends as the interpreter would, but does not take its memory apart: that would copy all of it first."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
