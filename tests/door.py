@@ -91,8 +91,11 @@ class Door:
 
     def _begin(self, order: Mapping[str, Any], screen: int) -> warm.Controller | None:
         env = dict(order["env"])
-        if Path(env.get("ANSIBLE_CONFIG", "")).resolve() == CONFIGURATION:
+        configuration = Path(env.get("ANSIBLE_CONFIG", Path(order["cwd"]) / "ansible.cfg"))
+        if configuration.resolve() == CONFIGURATION:
             env["ANSIBLE_CONFIG"] = str(CONFIGURATION)
+        elif configuration.exists() or "ANSIBLE_CONFIG" in env:
+            return None
         loading = warm.loading(env)
         self._asked[loading] += 1
         if self._asked[loading] == 1 and not warm.loaded(env):

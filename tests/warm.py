@@ -123,7 +123,8 @@ class _Forker:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
                 env=env | {"PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), env.get("PYTHONPATH")]))},
-                cwd=CHECKOUT,
+                # Ansible looks for its configuration there where the environment names none.
+                cwd=os.sep,
                 stdin=its,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,

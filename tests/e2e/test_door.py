@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import children, environment, eventually
 from tests.e2e.test_warm import HANGS, SLEEPING, VARYING
 
+#: What ansible.cfg of the checkout says of where things are.
+OURS = {
+    "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+    "ANSIBLE_INVENTORY": str(CHECKOUT / "inventories" / "local" / "hosts.yml"),
+}
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -33,13 +38,14 @@ def start(request: pytest.FixtureRequest, door: Door, tmp_path: Path) -> Iterato
     begun: list[subprocess.Popen[str]] = []
 
     def begin(
-        playbook: str, dsn: str, more: dict[str, str] | None = None, err: int = subprocess.STDOUT, **options: Any
+        playbook: str, dsn: str, more: dict[str, str] | None = None, unset: Iterable[str] = (), **options: Any
     ) -> subprocess.Popen[str]:
         path = str(CHECKOUT / "playbooks" / f"{playbook}.yml")
+        own = {name: value for name, value in (env | (more or {})).items() if name not in unset}
         process = subprocess.Popen(
             ["ansible-playbook", path, "-e", json.dumps(options | {"scout_dsn": dsn})],
-            env=env | (more or {}), cwd=tmp_path, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
+            env=own, cwd=tmp_path, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         begun.append(process)
         return process
@@ -90,6 +96,18 @@ def test_signals(start: Start, broken: Pipeline, number: int, group: bool, code:
     process.communicate(timeout=30)
     assert process.returncode == code
     eventually(lambda: not broken.ours(), 20, "the end of its sessions")
+
+
+def test_without_a_configuration_there_is_none(start: Start, healthy: Pipeline, tmp_path: Path) -> None:
+    """Nor is that of the checkout taken, with which a summary stands below the recap."""
+    last = []
+    for _ in range(3):
+        said = start("assess", healthy.dsn, unset=["ANSIBLE_CONFIG"], more=OURS).communicate(timeout=60)[0]
+        last.append(said.rstrip().splitlines()[-1].split()[0])
+    (tmp_path / "ansible.cfg").write_text("[defaults]\ncallbacks_enabled = scout.recovery.summary\n")
+    said = start("assess", healthy.dsn, unset=["ANSIBLE_CONFIG"], more=OURS).communicate(timeout=60)[0]
+    last.append(said.rstrip().splitlines()[-1].split()[0])
+    assert last == ["local", "local", "local", "now"], said
 
 
 def test_what_is_like_no_other_is_the_command_itself(door: Door, healthy: Pipeline, tmp_path: Path) -> None:
