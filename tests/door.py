@@ -4,8 +4,10 @@
 """A folder with `ansible-playbook` and `ansible` in it for what starts them itself: a script, ansible-runner, a drill.
 
 What is started from there is forked as tests/warm.py does it, and the program that was called stands for it: signals that
-reach it reach the run, when it is killed so is the run, and it ends with the run's exit code or signal. What makes a command
-unlike others is decided there, too, and such a one is the command itself: a second stream, or an environment seen only once.
+reach it reach the run, when it is killed so is the run, and it ends with the run's exit code or signal. One with another
+configuration than that of the checkout, and the first with an environment, is the command itself.
+
+`python -m tests.door COMMAND …` runs a command with that folder on its PATH.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -67,13 +70,14 @@ class Door:
     def _serve(self, line: socket.socket) -> None:
         # Whoever called may have been killed in the meantime.
         with line, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            said, screens, *_ = socket.recv_fds(line, 16, 1)
+            said, screens, *_ = socket.recv_fds(line, 16, 2)
             if not said:
                 return
             try:
                 run = self._begin(json.loads(line.recv(1 << 20)), *screens)
             finally:
-                os.close(*screens)
+                for screen in screens:
+                    os.close(screen)
             if run is None:
                 line.send(b"unusual")
                 return
@@ -89,7 +93,7 @@ class Door:
                     return
             line.send(str(run.wait()).encode())
 
-    def _begin(self, order: Mapping[str, Any], screen: int) -> warm.Controller | None:
+    def _begin(self, order: Mapping[str, Any], screen: int, errors: int) -> warm.Controller | None:
         env = dict(order["env"])
         configuration = Path(env.get("ANSIBLE_CONFIG", Path(order["cwd"]) / "ansible.cfg"))
         if configuration.resolve() == CONFIGURATION:
@@ -100,4 +104,17 @@ class Door:
         self._asked[loading] += 1
         if self._asked[loading] == 1 and not warm.loaded(env):
             return None
-        return warm.start(order["command"], env, Path(order["cwd"]), screen, order["umask"])
+        return warm.start(order["command"], env, Path(order["cwd"]), screen, errors, order["umask"])
+
+
+def main() -> int:
+    """The exit code of the command in the arguments."""
+    with Door() as door:
+        path = f"{door.folder}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(sys.argv[1:], env=os.environ | {"PATH": path}, check=False)
+    warm.stop()
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -26,12 +26,10 @@ try:
     line.connect(door)
 except OSError:
     become()
-if not os.path.sameopenfile(1, 2):
-    become()
 mask = os.umask(0)
 os.umask(mask)
 order = {"command": words, "env": dict(os.environ), "cwd": os.getcwd(), "umask": mask}  # noqa: PTH109 pathlib would double its start
-socket.send_fds(line, [b"order"], [1])
+socket.send_fds(line, [b"order"], [1, 2])
 line.send(json.dumps(order).encode())
 if line.recv(64) != b"begun":
     become()

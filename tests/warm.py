@@ -61,13 +61,20 @@ def loaded(env: Mapping[str, str]) -> bool:
     return loading(env) in _forkers
 
 
-def start(command: list[str], env: Mapping[str, str], cwd: Path, screen: int, umask: int | None = None) -> Controller:
-    """The command on its way, with nothing to read and both output streams on the screen, a file descriptor."""
+def start(
+    command: list[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    screen: int,
+    errors: int | None = None,
+    umask: int | None = None,
+) -> Controller:
+    """The command on its way, with nothing to read; its output goes to file descriptors, its errors to the screen unless told."""
     key = loading(env)
     with _starting:
         if key not in _forkers:
             _forkers[key] = _Forker(_shared(env))
-    return _forkers[key].start({"command": command, "env": dict(env), "cwd": str(cwd), "umask": umask}, screen)
+    return _forkers[key].start({"command": command, "env": dict(env), "cwd": str(cwd), "umask": umask}, screen, errors)
 
 
 def stop() -> None:
@@ -131,10 +138,10 @@ class _Forker:
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 no thread is running yet
             )
 
-    def start(self, order: dict[str, Any], screen: int) -> Controller:
+    def start(self, order: dict[str, Any], screen: int, errors: int | None) -> Controller:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
-            socket.send_fds(self._line, [b"order"], [screen, its.fileno()])
+            socket.send_fds(self._line, [b"order"], [screen, screen if errors is None else errors, its.fileno()])
         ours.send(json.dumps(order).encode())
         return Controller(int(_received(ours)), order["command"], ours)
 
@@ -182,18 +189,19 @@ def _ordered(line: socket.socket) -> dict[str, Any]:
             if ready is not line:
                 _report(ready, *working.pop(ready))
                 continue
-            said, descriptors, *_ = socket.recv_fds(line, 16, 2)
+            said, descriptors, *_ = socket.recv_fds(line, 16, 3)
             if not said:
                 sys.exit()
-            screen, number = descriptors
+            *streams, number = descriptors
             answer = socket.socket(fileno=number)
             order = json.loads(_received(answer))
             if (pid := os.fork()) == 0:
-                _become(order, screen)
+                _become(order, streams)
                 for descriptor in (line, answer, *working, *(other for _, other in working.values())):
                     os.close(descriptor if isinstance(descriptor, int) else descriptor.detach())
                 return order
-            os.close(screen)
+            for stream in streams:
+                os.close(stream)
             answer.send(str(pid).encode())
             working[os.pidfd_open(pid)] = (pid, answer)
 
@@ -205,15 +213,15 @@ def _report(handle: int, pid: int, answer: socket.socket) -> None:
         answer.send(str(code).encode())
 
 
-def _become(order: Mapping[str, Any], screen: int) -> None:
+def _become(order: Mapping[str, Any], streams: list[int]) -> None:
     """What the kernel and the shell give a command that is started."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
-    for stream in (1, 2):
-        os.dup2(screen, stream)
-    os.close(screen)
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(stream, number)
+        os.close(stream)
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()

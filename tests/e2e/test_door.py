@@ -38,14 +38,19 @@ def start(request: pytest.FixtureRequest, door: Door, tmp_path: Path) -> Iterato
     begun: list[subprocess.Popen[str]] = []
 
     def begin(
-        playbook: str, dsn: str, more: dict[str, str] | None = None, unset: Iterable[str] = (), **options: Any
+        playbook: str,
+        dsn: str,
+        more: dict[str, str] | None = None,
+        unset: Iterable[str] = (),
+        err: int = subprocess.STDOUT,
+        **options: Any,
     ) -> subprocess.Popen[str]:
         path = str(CHECKOUT / "playbooks" / f"{playbook}.yml")
         own = {name: value for name, value in (env | (more or {})).items() if name not in unset}
         process = subprocess.Popen(
             ["ansible-playbook", path, "-e", json.dumps(options | {"scout_dsn": dsn})],
             env=own, cwd=tmp_path, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
         )  # fmt: skip
         begun.append(process)
         return process
@@ -110,15 +115,19 @@ def test_without_a_configuration_there_is_none(start: Start, healthy: Pipeline, 
     assert last == ["local", "local", "local", "now"], said
 
 
-def test_what_is_like_no_other_is_the_command_itself(door: Door, healthy: Pipeline, tmp_path: Path) -> None:
-    """With a second stream, and the first of its environment."""
+def test_its_errors_go_where_they_belong(start: Start, tmp_path: Path) -> None:
+    process = start("no_such_playbook", "", err=subprocess.PIPE)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "could not be found" in out, "could not be found" in err) == (1, False, True)
+
+
+def test_the_first_of_its_environment_is_the_command_itself(door: Door, healthy: Pipeline, tmp_path: Path) -> None:
     env = environment(tmp_path, {"LANGUAGE": tmp_path.name})
     env["PATH"] = f"{door.folder}{os.pathsep}{env['PATH']}"
-    for err in (subprocess.STDOUT, subprocess.PIPE):
-        process = subprocess.Popen(
-            ["ansible-playbook", str(CHECKOUT / "playbooks" / "assess.yml"), "-e", f"scout_dsn={healthy.dsn}"],
-            env=env, cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
-        )  # fmt: skip
-        eventually(lambda process=process: not forked(process) and children(process.pid), 60, "its first task")
-        process.communicate(timeout=60)
-        assert not warm.loaded(env)
+    process = subprocess.Popen(
+        ["ansible-playbook", str(CHECKOUT / "playbooks" / "assess.yml"), "-e", f"scout_dsn={healthy.dsn}"],
+        env=env, cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    eventually(lambda: not forked(process) and children(process.pid), 60, "its first task")
+    process.communicate(timeout=60)
+    assert not warm.loaded(env)
