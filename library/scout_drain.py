@@ -52,7 +52,7 @@ options:
     type: float
     default: 3.0
   batch_rows:
-    description: Size of the first batch, in events; later ones adapt.
+    description: Size of the first batch, in events; later ones adapt, and are smaller only to find an event that cannot be loaded.
     type: int
     default: 2000
   batch_timeout_seconds:

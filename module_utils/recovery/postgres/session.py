@@ -41,7 +41,8 @@ SELECT set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
        set_config('client_connection_check_interval', %(check_interval)s, true),
        set_config('TimeZone', 'UTC', true),
-       set_config('DateStyle', 'ISO', true)
+       set_config('DateStyle', 'ISO', true),
+       set_config('jit', 'off', true)
 """
 
 LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(lock)s, true)"

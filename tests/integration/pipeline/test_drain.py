@@ -581,6 +581,39 @@ def test_a_slow_batch_is_halved(scout_db: str) -> None:
     assert result["batches"] > 2
 
 
+#: Each call of the ETL costs so many seconds, however few events it loads, as where it has to sort all that are pending.
+FIXED_COST = """
+CREATE FUNCTION fixed_cost() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({}); RETURN NULL; END $$;
+CREATE TRIGGER fixed_cost AFTER INSERT ON scout.etl_processed EXECUTE FUNCTION fixed_cost();
+"""
+
+
+def test_a_fixed_cost_of_each_call_does_not_make_the_batches_smaller(scout_db: str) -> None:
+    arrive(scout_db, sales(200), step_seconds=0.1)
+    with connect(scout_db) as connection:
+        connection.execute(FIXED_COST.format(0.15))  # type: ignore[call-overload]
+    result = drain(scout_db, batch_rows=20, target_seconds=0.05)
+    assert result["loaded"] == 200
+    assert result["batches"] <= 6, "the smaller the batches, the more often that is paid"
+
+
+def test_one_slow_batch_is_followed_by_larger_ones(scout_db: str) -> None:
+    """What kept the machine busy is over; whoever concludes from it that rows are expensive never finds out."""
+    arrive(scout_db, sales(400), step_seconds=0.1)
+    with connect(scout_db) as connection:
+        connection.execute(
+            """
+            CREATE SEQUENCE calls; GRANT USAGE ON SEQUENCE calls TO PUBLIC;
+            CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(CASE WHEN nextval('calls') <= 2 THEN 1 ELSE 0 END); RETURN NULL; END $$;
+            CREATE TRIGGER busy AFTER INSERT ON scout.etl_processed EXECUTE FUNCTION busy();
+            """
+        )
+    result = drain(scout_db, batch_rows=20, target_seconds=0.2)
+    assert result["loaded"] == 400
+    assert result["batches"] <= 5
+
+
 def test_a_cancel_by_somebody_ends_it(scout_db: str) -> None:
     arrive(scout_db, sales(60), step_seconds=0.1)
     with connect(scout_db) as connection, background(canceller(scout_db)):

@@ -106,7 +106,7 @@ class Ramp(Batches):
     def pace(self, pace: Pace, committed: Callable[[], int], give_up: Callable[[], None]) -> None:
         """To be called first: `committed` tells how many entries the last batch tried, `give_up` raises when it must."""
         self.limits = pace
-        self.size = float(pace.canary_rows)
+        self.sizes.rows = self.sizes.floor = float(pace.canary_rows)
         # The entries that had their turn before an interruption are not on the path any more.
         self.cursor = None
         self.committed = committed
@@ -125,17 +125,17 @@ class Ramp(Batches):
             self.progress.wait(ahead)
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
-        size = self.size
+        size = self.sizes.rows
         super()._account(span, done, waiting, seconds)
         tried = self.committed()
         self.tried += tried
         most = max(1, int(self.limits.rate_per_second))
         if not self.tried:
-            self.size = size
+            self.sizes.rows = size
         elif waiting or seconds > self.options.target_seconds:
-            self.size = max(min(LEAST_ROWS, most, size * 2), size * 0.5)
+            self.sizes.rows = max(min(LEAST_ROWS, most, size * 2), size * 0.5)
         else:
-            self.size = min(most, size * 2, self.options.max_batch_rows)
+            self.sizes.rows = min(most, size * 2, self.options.max_batch_rows)
 
 
 class Redrive:

@@ -102,7 +102,8 @@ class _Strides(Batches):
         if first and done:
             target = max(self.options.target_seconds, SHARE_OF_FIRST * seconds)
             self.options = dataclasses.replace(self.options, target_seconds=target)
-            self.size = min(float(MOST_ROWS), max(self.size, (target - seconds) * GUESSED_RATE))
+            self.sizes.target_seconds = target
+            self.sizes.rows = min(float(MOST_ROWS), max(self.sizes.rows, (target - seconds) * GUESSED_RATE))
 
 
 class Recovery:
