@@ -86,11 +86,11 @@ EXAMPLES = r"""
 RETURN = r"""
 document:
   description: The result for a machine; docs/result.schema.json describes it.
-  returned: success
+  returned: without O(news)
   type: dict
 lines:
   description: The lines for a person.
-  returned: success
+  returned: without O(news)
   type: list
   elements: str
 event:
@@ -110,7 +110,7 @@ done:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 from ..module_utils.recovery.summary import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -126,7 +126,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> Result:
+def run(call: WithoutSession, params: Params) -> command.SummaryResult | command.NewsResult:
     """The lines and the document of one operation on one host."""
     return command.summarize(params, check=call.check)
 

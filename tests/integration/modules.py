@@ -28,6 +28,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuc
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from tests import CHECKOUT
+from tests.results import misfits
 
 Connection = psycopg.Connection[Any]
 Result = dict[str, Any]
@@ -52,7 +53,16 @@ def call(
     validated = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})
     assert not validated.error_messages
     params = validated.validated_parameters
-    return invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
+    return as_declared(
+        name, invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
+    )
+
+
+def as_declared(name: str, result: Result) -> Result:
+    """The result, once it is known to be what the module says that it returns."""
+    if not result.get("failed"):
+        assert not misfits(name, result)
+    return result
 
 
 def executed(name: str, dsn: str, *, check: bool = False, **options: Any) -> Result:

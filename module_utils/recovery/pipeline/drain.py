@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Session
+    from .results import Progressed
 
 __all__ = ["Backlog", "Drain", "Drained", "Options", "Suspect", "read", "summary", "suspects"]
 
@@ -342,7 +343,7 @@ class Drain:
         return error
 
 
-def outcome(done: Drained) -> dict[str, t.Any]:
+def outcome(done: Drained) -> Progressed:
     """The part of a result that tells how far a drain came, whether it ended well or not."""
     return {
         "changed": bool(done.loaded or done.poison),

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Row, Session
+    from .results import Refreshes
 
 __all__ = ["Freshness", "Options", "Refreshed", "View", "in_order", "read", "refresh", "require", "summary", "views"]
 
@@ -129,7 +130,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
     return done
 
 
-def outcome(done: list[Refreshed]) -> dict[str, t.Any]:
+def outcome(done: list[Refreshed]) -> Refreshes:
     """The part of a result that tells what was refreshed, whether all went well or not."""
     good = [entry for entry in done if entry.error is None]
     return {

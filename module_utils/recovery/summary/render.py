@@ -17,6 +17,9 @@ from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FORMAT: t.Final = "scout-recovery-result/1"
 #: A playbook that an error names, as a person types it.
 PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
@@ -24,7 +27,44 @@ RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
 
-def document(story: Story) -> Result:
+class ResultDocument(t.TypedDict):
+    """One operation on one host, for a machine; docs/result.schema.json is held to it."""
+
+    format: str
+    operation: str
+    host: str
+    database: str
+    incident: str
+    check_mode: bool
+    outcome: str
+    ok: bool
+    changed: bool
+    ingestion: str
+    verdict_before: str | None
+    verdict_after: str | None
+    seconds: float | None
+    steps: list[Result]
+    indicators: list[Result]
+    diagnoses: list[Result]
+    blockers: list[str]
+    poison: list[Result]
+    move: Result | None
+    runs: list[Result]
+    watch: Result | None
+    gate: Result | None
+    release: Result | None
+    rollback: Result | None
+    record: Result | None
+    dashboard: list[Result]
+    drill: Result | None
+    evidence: str | None
+    warnings: list[str]
+    error: Result | None
+    undo: str
+    next: list[str]
+
+
+def document(story: Story) -> ResultDocument:
     """The result for a machine; its schema is docs/result.schema.json."""
     failure = story.failure
     names = list(story.steps)
@@ -332,7 +372,7 @@ def _resume_by_hand(story: Story) -> list[str]:
     return [f"ask {owner}, or {RESUME}"]
 
 
-def save(path: Path, made: Result, run_key: str) -> None:
+def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
     """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
 
     def with_it(before: bytes) -> bytes:

@@ -17,7 +17,7 @@ from ..engine import job as engine_job
 from . import findings, mover, scan
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
     from ..quarantine.mover import Whole
 
@@ -34,6 +34,20 @@ CLEANUP_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+class _Found(t.TypedDict):
+    """What does not depend on whether anything moves."""
+
+    window: dict[str, t.Any]
+    range: dict[str, t.Any]
+    report: dict[str, t.Any]
+    rules: list[dict[str, t.Any]]
+    warnings: list[str]
+
+
+class CleanupResult(engine_job.MoveResult, _Found):
+    """What scout_cleanup returns."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Look:
     """What is wanted, and what violates it."""
@@ -43,7 +57,7 @@ class _Look:
     report: findings.Report
 
 
-def cleanup(call: Call, params: Params) -> Result:
+def cleanup(call: Call, params: Params) -> CleanupResult:
     """What violates the rules moved with its images: the report, rows moved by table and by rule, gold days, the run and its plan.
 
     Raises SystemicFailure where a rule is violated by more than `max_share`, BadInput for rules that cannot be used or more than
@@ -55,7 +69,7 @@ def cleanup(call: Call, params: Params) -> Result:
     seen = _look(call, job)
     result = _found(seen)
     if job.applied:
-        return result | job.nothing("") | {"rules": mover.by_rule(seen.report, {})}
+        return {**result, **job.nothing(""), "rules": mover.by_rule(seen.report, {})}
     _refuse_systemic(call, seen, result)
     whole = _whole(call, seen) if call.check or job.plan else None
     rows, noun = mover.size(seen.report, whole)
@@ -64,13 +78,13 @@ def cleanup(call: Call, params: Params) -> Result:
         engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
         for line in seen.report.lines() if seen.report.violated else ():
             call.progress.say(line)
-        return result | _planned(job, seen, whole)
+        return _planned(result, job, seen, whole)
     if whole and not job.interrupted:
         job.refuse_drift(whole)
     _refuse_damaged(call, seen, result)
     if not (rows or job.interrupted):
         rules = mover.by_rule(seen.report, {})
-        return result | job.nothing(mover.told("moved", {"moved": {}}, rules)) | {"rules": rules}
+        return {**result, **job.nothing(mover.told("moved", {"moved": {}}, rules)), "rules": rules}
     engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
         document = {"incident": call.incident, "actor": call.controller.actor}
@@ -79,7 +93,7 @@ def cleanup(call: Call, params: Params) -> Result:
     done = job.done(run, batches, verb="moved")
     rules = mover.by_rule(seen.report, run.effects.get("rules") or {})
     told = f"{mover.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
-    return result | done | {"rules": rules, "summary": told}
+    return {**result, **done, "rules": rules, "summary": told}
 
 
 def _look(call: Call, job: engine_job.MoveJob) -> _Look:
@@ -103,7 +117,7 @@ def _wanted(call: Call, job: engine_job.MoveJob) -> mover.CleanupSelection:
     return asked if call.check else mover.frozen(call.session, asked)
 
 
-def _refuse_systemic(call: Call, seen: _Look, result: Result) -> None:
+def _refuse_systemic(call: Call, seen: _Look, result: _Found) -> None:
     try:
         scan.refuse_systemic(call.session, seen.report)
     except SystemicFailure as e:
@@ -138,7 +152,7 @@ def _whole(call: Call, seen: _Look) -> Whole:
         return mover.whole(call.session, seen.tables, seen.wanted)
 
 
-def _found(seen: _Look) -> Result:
+def _found(seen: _Look) -> _Found:
     """What does not depend on whether anything moves."""
     report = seen.report
     return {
@@ -150,13 +164,13 @@ def _found(seen: _Look) -> Result:
     }
 
 
-def _planned(job: engine_job.MoveJob, seen: _Look, whole: Whole) -> Result:
+def _planned(result: _Found, job: engine_job.MoveJob, seen: _Look, whole: Whole) -> CleanupResult:
     """The result of a check."""
     planned = job.planned(seen.wanted.as_dict(), whole, verb="would move")
     rules = mover.by_rule(seen.report)
     told = mover.told("would move", planned, rules)
     if planned["changed"]:
-        told += f", in about {in_words(planned['plan']['estimated_seconds'])}"
-    if planned["plan_file"]:
-        told += f"; the plan is in {planned['plan_file']}"
-    return planned | {"range": whole.range, "rules": rules, "summary": told}
+        told += f", in about {in_words(planned.get('plan', {})['estimated_seconds'])}"
+    if file := planned.get("plan_file"):
+        told += f"; the plan is in {file}"
+    return {**result, **planned, "range": {**whole.range}, "rules": rules, "summary": told}
