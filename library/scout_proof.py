@@ -40,6 +40,10 @@ options:
     description: Only say what would be waited for, as check mode does.
     type: bool
     default: false
+  if_running:
+    description: Prove nothing where none of the jobs is active, because ingestion is paused.
+    type: bool
+    default: false
   jobs:
     description: Names of the jobs that count as ingestion; by default those that M(scout.recovery.scout_ingestion) finds.
     type: list
@@ -116,6 +120,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "timeout_seconds": {"type": "float", "default": 90.0},
     "waits": {"type": "bool", "default": True},
     "look": {"type": "bool", "default": False},
+    "if_running": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},
 }
 

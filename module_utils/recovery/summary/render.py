@@ -67,6 +67,7 @@ def document(story: Story) -> Result:
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
         "drill": drill.as_document(story.drill),
+        "proof": watch.proof_as_document(story.ran),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -103,7 +104,10 @@ def lines(story: Story) -> list[str]:
         "chart": "",
         "files": "",
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
-        "now": incident.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "now": incident.now(story.record)
+        if story.keeps_record and not story.check
+        else watch.unproven(story.ran, _now(story)),
+        "proof": watch.proof(story.ran),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -121,6 +125,14 @@ def lines(story: Story) -> list[str]:
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
     return [headline, *layout.fitted(bodies, len(commands))]
+
+
+def first_lines(story: Story) -> list[str]:
+    """What was wrong and what has been done, said before a run of the scheduler is waited for."""
+    room = layout.WIDTH - layout.INDENT
+    parts = {"was": _was(story), "did": _did(story), "now": watch.TO_COME}
+    bodies = {name: layout.wrapped(text, room) for name, text in parts.items() if text}
+    return [cut(f"{story.operation.replace('_', ' ')} of {story.database}", layout.WIDTH), *layout.fitted(bodies, 0)]
 
 
 def _was(story: Story) -> str:
@@ -149,6 +161,7 @@ def _did(story: Story) -> str:
         "complete_pause",
         "unfinished",
         "watch",
+        watch.PROOF,
     } | rollback.SILENT
     if story.keeps_record:
         silent.add("gate")

@@ -41,18 +41,11 @@ def prove(call: Call, params: Params) -> Result:
     """
     began = time.monotonic()
     if not params["wanted"]:
-        told = "unproven, because proof=false"
-        return {
-            "changed": False,
-            "proven": False,
-            "status": "skipped",
-            "waits": False,
-            "jobs": [],
-            "error": None,
-            "summary": told,
-        }
+        return _nothing("unproven, because proof=false")
     with attempting("could not see what is to be proved", on=call.session.where):
         found = reading.read(call.session, params["jobs"])
+    if params["if_running"] and not found.running:
+        return _nothing("") | _state(found)
     todo = judgement.plan(found.jobs, found.scheduler, params["timeout_seconds"], waits=params["waits"])
     if call.check or params["look"]:
         return _planned(found, todo)
@@ -78,6 +71,19 @@ def prove(call: Call, params: Params) -> Result:
         "seconds": round(time.monotonic() - began, 3),
         "summary": judgement.summary(verdicts),
         "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, FAILED, UNKNOWN)},
+    }
+
+
+def _nothing(why: str) -> Result:
+    """Where nothing is to be proved."""
+    return {
+        "changed": False,
+        "proven": False,
+        "status": "skipped",
+        "waits": False,
+        "jobs": [],
+        "error": None,
+        "summary": why,
     }
 
 

@@ -79,8 +79,11 @@ NOT_TRIED: t.Final = frozenset({
     "extra_float_digits",
 })  # fmt: skip
 
+#: Connection limits are not those of the background workers of pg_cron.
 LOGIN = """
-SELECT r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
+SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron')
+       AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
+       r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
        d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
        d.datname::text AS database
 FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
@@ -241,6 +244,8 @@ def obstacle(session: Session, owner: str) -> tuple[str, str] | None:
     if not row["may_connect"]:
         step = f"GRANT CONNECT ON DATABASE {database} TO {role}"
         return f"role {owner} may not connect to database {row['database']}", step
+    if row["workers"]:
+        return None
     if row["role_limit"] == 0:
         return f"role {owner} has CONNECTION LIMIT 0", f"ALTER ROLE {role} CONNECTION LIMIT -1"
     if row["database_limit"] == 0:
