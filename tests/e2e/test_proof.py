@@ -91,17 +91,18 @@ def test_where_nothing_had_to_be_done_a_job_that_does_nothing_is_found(healthy: 
     played = stage.play("emergency_reset", healthy.dsn)
     assert played.rc == 2, played.text
     assert "now ingestion is running, but it does not work by itself" in played.summary
-    assert healthy.fingerprint() == before
+    assert healthy.fingerprint().items() >= before.items()
 
 
 def test_other_playbooks_prove_what_they_leave_running(broken: Pipeline, stage: Stage) -> None:
+    library.gold_unpopulated(broken.dsn)
     refreshed = stage.play("refresh_gold", broken.dsn)
-    assert "event" in refreshed.summary
-    assert refreshed.rc == 2  # of the poison that is pending
+    assert refreshed.rc == 2, refreshed.text
+    assert "the pipeline does not work by itself" in refreshed.summary  # for what is pending
     assert broken.active_jobs() >= INGESTION
     broken.execute("DELETE FROM scout.bronze_events AS b WHERE NOT EXISTS (SELECT FROM scout.etl_processed AS p "
                    "WHERE p.event_id = b.event_id)")  # fmt: skip
-    library.gold_stale(broken.dsn)
+    library.gold_unpopulated(broken.dsn)
     refreshed = stage.play("refresh_gold", broken.dsn)
     assert refreshed.rc == 0, refreshed.text
     assert TRIED in refreshed.summary

@@ -262,7 +262,7 @@ def _undo(story: Story) -> list[str]:
     parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} re-enables the jobs")
-    elif story.operation == "resume_ingestion" and story.changed:
+    elif story.operation == "resume_ingestion" and story.changed and story.state == "running":
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
@@ -276,7 +276,7 @@ def _undo(story: Story) -> list[str]:
 
 def _ours(story: Story) -> bool:
     """Whether the pause in force was made by this operation, now or when it was interrupted."""
-    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished"))
+    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished", "pause_again"))
 
 
 def _next(story: Story) -> list[str]:

@@ -28,7 +28,10 @@ SAID_EVERY_SECONDS: t.Final = 4.0
 #: pg_cron records the end of the first of several statements; what the others did shows a little later.
 SETTLES_SECONDS: t.Final = 5.0
 
-AGAIN: t.Final = "then emergency_reset.yml"
+RESET: t.Final = "emergency_reset.yml"
+AGAIN: t.Final = f"then {RESET}"
+#: What a reset quarantines, or loads one after the other.
+OF_DATA: t.Final = ("21", "22", "23")
 LOOK: t.Final = "assess.yml shows whether its next run works"
 
 
@@ -115,7 +118,8 @@ def _error(call: Call, status: str, verdicts: list[Verdict]) -> RecoveryError | 
     attempted = "cannot tell whether the pipeline works by itself"
     if status == FAILED:
         attempted = "the pipeline does not work by itself"
-        step = f"{step}; {AGAIN}" if step else f"mend what it says, {AGAIN}"
+        data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
+        step = f"{step}; {AGAIN}" if step else RESET if data else f"mend what it says, {AGAIN}"
     return NotConverged(
         attempted,
         on=call.session.where,

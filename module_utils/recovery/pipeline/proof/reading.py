@@ -102,6 +102,11 @@ ORDER BY 1
 SAMPLE = """
 SELECT b.event_id::text AS event_id FROM {bronze} AS b WHERE {pending} ORDER BY b.ingested_at LIMIT %(most)s
 """
+#: One statement cannot upsert a row twice.
+REPEATED = """
+SELECT b.event_data ->> 'transaction_id' AS transaction_id, count(*) AS events FROM {bronze} AS b
+WHERE {pending} AND jsonb_typeof(b.event_data) = 'object' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1
+"""
 STILL = "SELECT count(*) AS events FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {pending}"
 SAMPLE_EVENTS: t.Final = 100
 
@@ -198,6 +203,11 @@ def waiting(session: Session) -> list[str]:
     """The oldest pending events, some of them."""
     with session.read():
         return [row["event_id"] for row in session.rows(event_queue.of_pending(SAMPLE), most=SAMPLE_EVENTS)]
+
+
+def repeated(session: Session) -> Row | None:
+    """The transaction with the most pending events, if any has several; inside a transaction."""
+    return next(iter(session.rows(event_queue.of_pending(REPEATED))), None)
 
 
 def still_waiting(session: Session, event_ids: list[str]) -> int:

@@ -58,6 +58,8 @@ SUSPECTS_ROWS: t.Final = 2000
 COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 #: What works for the scheduler, but not within a function.
 NOT_HERE: t.Final = ("0A000", "2D000", "25001", "25P01")
+#: One statement that upserts a row twice.
+REPEATS: t.Final = "21000"
 BECOMES: t.Final = "cannot set parameter"
 
 
@@ -270,9 +272,9 @@ class Trials:
         if e.sqlstate in NOT_HERE or (isinstance(e, errors.InsufficientPrivilege) and said.startswith(BECOMES)):
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return _Failed(UNKNOWN, f"it cannot be tried within a transaction: {said}", e.sqlstate, step)
-        return _Failed(FAILED, self._why(todo, said), e.sqlstate, self._cure(todo, e))
+        return _Failed(FAILED, self._why(todo, said, e.sqlstate), e.sqlstate, self._cure(todo, e))
 
-    def _why(self, todo: Todo, said: str) -> str:
+    def _why(self, todo: Todo, said: str, sqlstate: str | None) -> str:
         """The message of a failure, with the event that it is of, or the role that lacks something."""
         functions = _functions(todo)
         if said.startswith("permission denied"):
@@ -282,6 +284,8 @@ class Trials:
             return f"{said}, as {definers[0]}, who owns {functions[0]}" if definers else said
         if todo.purpose == LOAD:
             with contextlib.suppress(psycopg.Error), self.session.savepoint():
+                if sqlstate == REPEATS and (row := reading.repeated(self.session)):
+                    return f"{said}: {row['events']} pending events have transaction_id {cut(printable(row['transaction_id']), 60)}"
                 found = drain.suspects(self.session, limit=SUSPECTS_ROWS, most=1)
                 return f"{said}: event {found[0].event_id}, {found[0].reason}" if found else said
         return said

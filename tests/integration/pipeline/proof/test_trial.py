@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows
 
@@ -326,3 +328,13 @@ def test_settings_of_the_operator_are_not_those_of_the_job(scout_db: str) -> Non
     dsn = make_conninfo(scout_db, options="-c search_path=scout")
     assert "function load_silver_from_bronze(integer) does not exist" in said(prove(dsn))
     assert {job[4] for job in jobs(scout_db)} == {True}
+
+
+def test_two_pending_events_of_one_sale_are_named(scout_db: str) -> None:
+    sale = generator.transaction(time.time_ns() % 10**9, 0)
+    with connect(scout_db) as connection:
+        generator.insert(connection, sale)
+        generator.insert(connection, sale | {"net_amount": 1})
+    result = prove(scout_db)
+    assert "2 pending events have transaction_id" in said(result)
+    assert result["error"]["next_step"] == "emergency_reset.yml"
