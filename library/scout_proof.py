@@ -91,7 +91,7 @@ jobs:
   type: list
   elements: dict
 error:
-  description: What is not proved and why, with the statement or command that mends it; null where all is proved.
+  description: What is not proved and why, with the statement or command that fixes it; null where all is proved.
   returned: success
   type: dict
 seconds:

@@ -119,7 +119,7 @@ def _error(call: Call, status: str, verdicts: list[Verdict]) -> RecoveryError | 
     if status == FAILED:
         attempted = "the pipeline does not work by itself"
         data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
-        step = f"{step}; {AGAIN}" if step else RESET if data else f"mend what it says, {AGAIN}"
+        step = f"{step}; {AGAIN}" if step else RESET if data else f"fix what it says, {AGAIN}"
     return NotConverged(
         attempted,
         on=call.session.where,

@@ -92,7 +92,7 @@ class JobRun:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What the proof of a job came to, in words, and the command that mends it where that is known."""
+    """What the proof of a job came to, in words, and the command that fixes it where that is known."""
 
     jobname: str
     purpose: str

@@ -128,7 +128,7 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting of a role or a database, and the statement that takes it back."""
+    """A setting of a role or a database, and the statement that resets it."""
 
     name: str
     value: str

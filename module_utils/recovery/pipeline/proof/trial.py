@@ -291,7 +291,7 @@ class Trials:
         return said
 
     def _cure(self, todo: Todo, e: psycopg.Error) -> str:
-        """The statements that mend it, where they can be told."""
+        """The statements that fix it, where they can be told."""
         if isinstance(e, errors.InsufficientPrivilege):
             return "; ".join(reading.grants(self.session, todo.job.owner, _functions(todo)))
         return ""
