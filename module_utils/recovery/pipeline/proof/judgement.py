@@ -148,7 +148,12 @@ def plan(found: Sequence[tuple[Job, str]], scheduler: Scheduler, wait_seconds: f
         elif due is not None and (due - scheduler.now).total_seconds() <= wait_seconds:
             todo.append(Todo(job, purpose, RUN, due))
         else:
-            why = f"not due before {clock(due)}" if due else f"its schedule {job.schedule} never comes"
+            never = (
+                "when it is due cannot be told"
+                if scheduler.zone is None
+                else f"its schedule {job.schedule} never comes"
+            )
+            why = f"not due before {clock(due, scheduler.now)}" if due else never
             todo.append(Todo(job, purpose, TRIAL, due, why))
     return todo
 
@@ -160,12 +165,13 @@ def due_at(schedule: str, scheduler: Scheduler) -> datetime.datetime | None:
     return next_run(schedule, scheduler.now + datetime.timedelta(seconds=NOTICED_SECONDS), scheduler.zone)
 
 
-def clock(moment: datetime.datetime | None) -> str:
-    """`22:04:00`, of today; with the date of another day."""
+def clock(moment: datetime.datetime | None, now: datetime.datetime | None = None) -> str:
+    """`22:04:00` in UTC; with the date, where that is another than today's."""
     if moment is None:
-        return "never"
+        return "no time that can be told"
     moment = moment.astimezone(datetime.UTC)
-    return f"{moment:%H:%M:%S}"
+    other = now is not None and moment.date() != now.astimezone(datetime.UTC).date()
+    return f"{moment:%H:%M:%S} on {moment:%Y-%m-%d}" if other else f"{moment:%H:%M:%S}"
 
 
 def announced(todo: Iterable[Todo], now: datetime.datetime) -> str:
