@@ -30,7 +30,7 @@ options:
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, quarantine, cleanup,
         redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
         notify, notified, evidence_verify, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
-        revert, deploy, rollback. Steps that
+        revert, deploy, rollback, proof, pause_again. Steps that
         did not run are empty.
     type: list
     elements: dict
@@ -46,6 +46,11 @@ options:
   news:
     description:
       - Only return what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
+    type: bool
+    default: false
+  first:
+    description:
+      - Only show what was wrong and what has been done, before a run of the scheduler is waited for; no file, and it never fails.
     type: bool
     default: false
   contract:
@@ -120,6 +125,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
     "news": {"type": "bool", "default": False},
+    "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
     "junit_file": {"type": "path"},

@@ -53,6 +53,9 @@ class ActionModule(ActionBase):
         if params["news"]:
             return result
         lines = result.pop("lines", [])
+        if params["first"]:
+            display.display("\n".join(["", *lines, ""]))
+            return result
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
             display.display("\n".join(["", *lines]))
         if result.get("failed"):

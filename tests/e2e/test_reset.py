@@ -20,7 +20,7 @@ JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 GOLD_IS_NEWER = """
 SELECT (SELECT min(updated_at) FROM scout.gold_daily_metrics) >= (SELECT max(processed_at) FROM scout.etl_processed)
 """
-TASKS_OF_A_HEALTHY_RUN = 6  # options, preflight, lease, assess, release, summary
+TASKS_OF_A_HEALTHY_RUN = 8  # options, preflight, lease, assess, proof with its file, release, summary
 
 
 def test_show(pg_server: Server, stage: Stage) -> None:
@@ -153,7 +153,11 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
         broken.rows("SELECT pg_sleep(1.1)")
         assert twice("terminate_sessions", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()
-    assert twice("resume_ingestion") == ["done", "unchanged"]
+    # The pipeline's own ETL still stops at what is pending.
+    refused = stage.play("resume_ingestion", broken.dsn)
+    assert (refused.rc, refused.result["ingestion"]) == (2, "paused"), refused.text
+    assert broken.active_jobs() == active - JOBS
+    assert twice("resume_ingestion", proof=False) == ["done", "unchanged"]
     assert broken.active_jobs() == active
 
 

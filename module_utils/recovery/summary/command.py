@@ -53,6 +53,8 @@ def summarize(
     with contract.using(_names(params)):
         story = _story(params, check=check, host=host, seconds=seconds)
         made = render.document(story)
+        if params.get("first"):
+            return {"changed": False, "lines": render.first_lines(story)}
         if params.get("news"):
             return {"changed": False, **news(made, story.ran)}
         return _summary(*_saved(story, made, params, run_key))

@@ -107,6 +107,7 @@ def document(story: Story) -> ResultDocument:
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
         "drill": drill.as_document(story.drill),
+        "proof": watch.proof_as_document(story.ran),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -143,7 +144,10 @@ def lines(story: Story) -> list[str]:
         "chart": "",
         "files": "",
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
-        "now": incident.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "now": incident.now(story.record)
+        if story.keeps_record and not story.check
+        else watch.unproven(story.ran, _now(story)),
+        "proof": watch.proof(story.ran),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -161,6 +165,14 @@ def lines(story: Story) -> list[str]:
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
     return [headline, *layout.fitted(bodies, len(commands))]
+
+
+def first_lines(story: Story) -> list[str]:
+    """What was wrong and what has been done, said before a run of the scheduler is waited for."""
+    room = layout.WIDTH - layout.INDENT
+    parts = {"was": _was(story), "did": _did(story), "now": watch.TO_COME}
+    bodies = {name: layout.wrapped(text, room) for name, text in parts.items() if text}
+    return [cut(f"{story.operation.replace('_', ' ')} of {story.database}", layout.WIDTH), *layout.fitted(bodies, 0)]
 
 
 def _was(story: Story) -> str:
@@ -189,6 +201,7 @@ def _did(story: Story) -> str:
         "complete_pause",
         "unfinished",
         "watch",
+        watch.PROOF,
     } | rollback.SILENT
     if story.keeps_record:
         silent.add("gate")
@@ -289,7 +302,7 @@ def _undo(story: Story) -> list[str]:
     parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} re-enables the jobs")
-    elif story.operation == "resume_ingestion" and story.changed:
+    elif story.operation == "resume_ingestion" and story.changed and story.state == "running":
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
@@ -303,7 +316,7 @@ def _undo(story: Story) -> list[str]:
 
 def _ours(story: Story) -> bool:
     """Whether the pause in force was made by this operation, now or when it was interrupted."""
-    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished"))
+    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished", "pause_again"))
 
 
 def _next(story: Story) -> list[str]:
