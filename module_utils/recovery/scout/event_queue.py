@@ -146,6 +146,15 @@ WHERE processed_at >= transaction_timestamp()
   AND (processed_at = transaction_timestamp() OR xmin = pg_current_xact_id()::xid)
 """
 
+#: Whether the pipeline has a function that makes of a payload what its column holds.
+HASHES = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS p
+    JOIN pg_catalog.pg_attribute AS a ON a.atttypid = p.prorettype AND a.attname = 'event_hash'
+    WHERE p.oid = to_regprocedure(%(function)s) AND a.attrelid = to_regclass(%(bronze)s) AND NOT p.proretset
+      AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS there
+"""
+
 #: The time zone the scheduler's sessions have: events without an offset are read in it.
 PIPELINE_TIMEZONE = """
 SELECT coalesce(
@@ -204,6 +213,14 @@ def hidden(session: Session, before: datetime.datetime) -> list[Row]:
 def pipeline_timezone(session: Session, owner: str) -> str:
     """What a time without an offset means to the sessions of the role that owns the ETL's job."""
     return session.row(PIPELINE_TIMEZONE, owner=owner)["timezone"]
+
+
+def hash_of(session: Session, payload: sql.Composable) -> sql.Composed:
+    """What hashes a payload: the pipeline's own function where it takes one, else SHA-256 of its text."""
+    names = contract.names()
+    if session.row(HASHES, function=names.event_hash, bronze=names.bronze)["there"]:
+        return contract.compose("{event_hash_function}({payload})", payload=payload)
+    return contract.compose("sha256(convert_to(({payload})::text, 'UTF8'))", payload=payload)
 
 
 def head(session: Session) -> str | None:
