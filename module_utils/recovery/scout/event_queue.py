@@ -29,7 +29,7 @@ PENDING = """(b.event_type = {transaction_event}
   AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id))"""
 
 BACKLOG = """
-SELECT count(*) AS events, min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)) AS oldest, clock_timestamp() AS now,
+SELECT count(*) AS events, clock_timestamp() AS now,
        extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS oldest_seconds
 FROM {bronze} AS b WHERE {pending} AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
 """
@@ -171,10 +171,9 @@ SELECT coalesce(
 
 @dataclasses.dataclass(frozen=True)
 class Backlog:
-    """The pending events: how many, and since when the oldest of them waits, None where none has a usable time."""
+    """The pending events: how many, and for how long the oldest of them waits, None where none has a usable time."""
 
     events: int
-    oldest: datetime.datetime | None
     oldest_seconds: float | None
     now: datetime.datetime
 
@@ -202,7 +201,7 @@ def of_pending(statement: t.LiteralString) -> sql.Composed:
 def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
     """The backlog as the ETL sees it; of the events that came until `before`, if it is given."""
     row = session.row(of_pending(BACKLOG), before=before)
-    return Backlog(row["events"], row["oldest"], row["oldest_seconds"], row["now"])
+    return Backlog(row["events"], row["oldest_seconds"], row["now"])
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
