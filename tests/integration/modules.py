@@ -203,7 +203,7 @@ def once_waited_for(
 
 #: What the documentation asks for the role of an operator.
 GRANTS = {
-    "member": "GRANT loader TO {role}",
+    "member": "GRANT {owner} TO {role}",
     "stats": "GRANT pg_read_all_stats TO {role} WITH INHERIT TRUE",
     "signal": "GRANT pg_signal_backend TO {role} WITH INHERIT TRUE",
     "create": "GRANT CREATE ON DATABASE {database} TO {role}",
@@ -216,6 +216,11 @@ def operator(dsn: str, *, without: str = "", attributes: str = "") -> Iterator[s
     role = f"operator_{time.monotonic_ns():x}"
     names = {"role": role, "database": f'"{conninfo_to_dict(dsn)["dbname"]}"'}
     with connect(dsn) as connection:
+        names |= {
+            "owner": connection.execute(
+                "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'scout'"
+            ).fetchone()[0]
+        }  # type: ignore[index]
         connection.execute(f"CREATE ROLE {role} LOGIN {attributes}")  # type: ignore[call-overload]
         for name, grant in GRANTS.items():
             if name != without:

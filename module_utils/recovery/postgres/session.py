@@ -17,6 +17,7 @@ from ..core.errors import (
     WrongDatabase,
 )
 from ..core.text import first_line
+from . import loaders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, parse_dsn, to_set
 
@@ -261,6 +262,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             sqlstate=e.sqlstate,
             next_step=connection_advice(e, source),
         ) from e
+    loaders.read_all(connection)
     try:
         yield Session(connection, settings, _facts(connection, source, only_read=only_read))
     except BaseException:

@@ -50,7 +50,7 @@ def view(
 
 def backlog(events: int, seconds: float) -> event_queue.Backlog:
     """So many pending events, of which the oldest has waited so long."""
-    return event_queue.Backlog(events, NOW - datetime.timedelta(seconds=seconds), seconds, NOW)
+    return event_queue.Backlog(events, seconds, NOW)
 
 
 def found(**fields: Any) -> health_facts.Facts:

@@ -324,7 +324,11 @@ class Cleanup:
 
     def _sales_path(self) -> Keyset:
         """Along the sales the scan marked: the others need not be judged again."""
-        table, columns = sql.SQL("scout_ops.related_events AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
+        table = sql.SQL("scout_ops.related_events AS k")
+        columns = (
+            (sql.SQL("hashtextextended(k.transaction_id, 0)"), "bigint"),
+            (sql.SQL("hashtextextended(k.transaction_id, 1)"), "bigint"),
+        )
         name, run = "marked transactions", {"run_id": self.run.run_id}
         return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 
