@@ -31,7 +31,7 @@ NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
 SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
 #: Read by plugins, as they stand.
-READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"}) | task_options.names()
+READ_ELSEWHERE = frozenset({"scout_drill_target"}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
