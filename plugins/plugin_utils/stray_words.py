@@ -10,13 +10,17 @@ import re
 import shlex
 import typing as t
 
-from ansible.parsing.splitter import parse_kv, split_args
+import ansible.parsing.splitter
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.text import cut
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+#: Ansible's own, which is not typed.
+split_args: Callable[[str], list[str]] = getattr(ansible.parsing.splitter, "split_args")  # noqa: B009
+parse_kv: Callable[[str], dict[str, t.Any]] = getattr(ansible.parsing.splitter, "parse_kv")  # noqa: B009
 
 #: A file, or YAML: nothing of it is split.
 WHOLE = ("@", "[", "{", "/", ".")

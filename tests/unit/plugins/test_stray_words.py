@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from ansible.parsing.splitter import parse_kv
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.plugin_utils import stray_words
@@ -64,5 +63,5 @@ def test_a_secret_beside_a_stray_word_is_not_shown() -> None:
     ],
 )
 def test_what_is_quoted_is_not_refused(typed: str) -> None:
-    assert typed[:1] in ("", "@", "{") or "_raw_params" not in parse_kv(typed)
+    assert typed[:1] in ("", "@", "{") or "_raw_params" not in stray_words.parse_kv(typed)
     stray_words.refuse([typed])
