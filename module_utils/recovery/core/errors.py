@@ -100,6 +100,12 @@ class LeaseHeld(RecoveryError):
     kind = "lease_held"
 
 
+class PauseHeld(RecoveryError):
+    """Somebody else paused ingestion, so it is theirs to resume."""
+
+    kind = "pause_held"
+
+
 class LeaseLost(RecoveryError):
     """Our lease was taken over while we worked; the transaction that noticed was rolled back."""
 

@@ -306,6 +306,10 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
     'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked: assess, gate, evidence';
 """,
+    """
+ALTER TABLE scout_ops.pauses ADD COLUMN reason text;
+COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e reason=; NULL where nothing was given';
+""",
 )
 
 TABLES: t.Final = (

@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ..core.errors import BadInput, NotConverged
-from ..core.text import count, in_words
+from ..core.text import count, in_words, printable
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from ..invoke import Call, Params, Result
     from ..scout.sessions import Activity
 
+LONGEST_REASON: t.Final = 500
 #: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
 CHECK_ROWS: t.Final = 20_000
 CHECK_SUSPECTS: t.Final = 100
@@ -46,6 +47,9 @@ def set_ingestion(call: Call, params: Params) -> Result:
     pausing = params["state"] == "paused"
     before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
     todo = _planned_switch(call, params, before)
+    whose = ""
+    if todo.ends_pause and not params["only_own"] and params["operation"] is None:
+        whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, takeover=params["takeover"])
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {})
@@ -57,7 +61,7 @@ def set_ingestion(call: Call, params: Params) -> Result:
         "run_id": None,
         **done.result,
         **_state(before, done),
-        "warnings": [*([todo.note] if todo.note else []), *done.result.get("warnings", [])],
+        "warnings": [*(text for text in (whose, todo.note) if text), *done.result.get("warnings", [])],
         "seconds": round(seconds, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
@@ -95,6 +99,7 @@ def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_
                 cancel_running=params["cancel_running"],
                 leave_after_seconds=params["leave_stuck_after_seconds"],
                 progress=call.progress,
+                reason=printable(params["reason"])[:LONGEST_REASON] if params["reason"] else None,
             )
             waited_for = details["waited_for"]
             stuck = pause_resume.plan_pause(after, leave_after_seconds=params["leave_stuck_after_seconds"]).stuck
@@ -118,6 +123,7 @@ def _state(before: pause_resume.State, done: _Switched) -> Result:
         "stuck": [a.as_dict() for a in done.stuck],
         "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
         "paused_by": after.pause.actor if after.pause else None,
+        "paused_reason": after.pause.reason if after.pause else None,
     }
 
 

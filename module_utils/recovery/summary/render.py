@@ -179,7 +179,8 @@ def _now(story: Story) -> str:
         return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
-        text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
+        why = f": {ingestion['reason']}" if ingestion.get("reason") else ""
+        text += f" (by {ingestion['paused_by']} for {ingestion['incident']}{why})"
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
     indicators = as_list(story.after.get("indicators"))
@@ -284,7 +285,8 @@ def _next(story: Story) -> list[str]:
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
-        return [f"ask {story.after['ingestion'].get('paused_by') or 'whoever disabled the jobs'}, or {RESUME}"]
+        who = story.after["ingestion"].get("paused_by")
+        return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e takeover=true" if who else "")]
     if story.moving:
         return _after_moving(story)
     if story.outcome == "recovered":
