@@ -14,8 +14,8 @@ from ..core.text import count, in_words, printable
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
+from . import blockers, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
-from . import pause_resume, refresh_gold, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, Result
@@ -250,7 +250,7 @@ def drain(call: Call, params: Params) -> Result:
     """
     _refuse_unusable(params)
     session = call.session
-    with attempting("could not read the backlog", on=session.where), session.read():
+    with blockers.attempting(session, "could not read the backlog"), session.read():
         backlog = pipeline_drain.read(session)
         looks = call.check and bool(backlog.events)
         suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
@@ -320,6 +320,11 @@ def refresh(call: Call, params: Params) -> Result:
     """
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
+    if params["only_lock"]:
+        refresh_gold.foresee_lock(
+            call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
+        )
+        return {"changed": False, "run_id": None, "effects": {}, "summary": "Scout's refresh lock can be taken"}
     before = _gold(call, params["views"])
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]

@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import NotConverged, PauseHeld
 from ..core.times import to_the_second
+from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres.driver import psycopg
 from ..postgres.failures import attempting
@@ -131,6 +132,8 @@ def require_own(session: Session, ledger: Ledger, before: State, *, takeover: bo
     whose = f"{pause.actor} paused it at {to_the_second(pause.paused_at)} for incident {pause.incident}{pause.why}"
     if takeover:
         return f"took over a pause: {whose}"
+    # Whoever is still at work is named as such.
+    lease.foresee(ledger, takeover=False)
     raise PauseHeld(
         "refused to resume what somebody else paused",
         on=session.where,

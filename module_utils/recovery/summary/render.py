@@ -147,6 +147,7 @@ def _did(story: Story) -> str:
         "assess",
         "assess_again",
         "complete_pause",
+        "refresh_lock",
         "unfinished",
         "watch",
     } | rollback.SILENT
