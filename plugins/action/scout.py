@@ -103,13 +103,16 @@ class ActionModule(ActionBase):
 
 
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
-    """Refuses words outside the quotes, switches that are neither on nor off, and names given with -e that are nearly one of
-    ours; what is to be said of others that nothing here reads. What a team's own playbook reads is its affair."""
+    """Refuses words outside the quotes, values that are only `…`, switches that are neither on nor off, and names given
+    with -e that are nearly one of ours; what is to be said of others that nothing here reads. What a team's own playbook
+    reads is its affair."""
     if not extra_vars.ours(variables.get("playbook_dir", "")):
         return []
     stray_words.refuse(context.CLIARGS.get("extra_vars") or ())
+    typed = load_extra_vars(loader)
+    extra_vars.refuse_placeholders(typed)
     extra_vars.refuse_unclear(variables)
-    return extra_vars.check(load_extra_vars(loader))
+    return extra_vars.check(typed)
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:

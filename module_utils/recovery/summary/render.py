@@ -154,13 +154,16 @@ def _did(story: Story) -> str:
     if story.keeps_record:
         silent.add("gate")
     steps = {n: r for n, r in story.ran.items() if n not in silent}
+    told = [str(steps["notify"]["summary"])] if steps.get("notify", {}).get("summary") else []
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
+        # That nobody was notified changes nothing, and is what nobody expects.
+        done += [text for text in told if text not in done]
         return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return "nothing: no change was needed"
+        return "nothing: a reset cannot repair it" if story.still_failing else "nothing: no change was needed"
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
@@ -290,7 +293,7 @@ def _next(story: Story) -> list[str]:
         return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e takeover=true" if who else "")]
     if story.moving:
         return _after_moving(story)
-    if story.outcome == "recovered":
+    if story.outcome in ("recovered", "still_failing"):
         # They were found while it was still paused; and what was deployed lets it recover.
         causes = [
             command
