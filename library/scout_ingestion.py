@@ -53,12 +53,16 @@ options:
     description:
       - With O(state=running), leave a pause in force that someone else made, unless it was made for the same named
         O(incident). The emergency reset does so.
+      - Without it, and without O(operation), a pause that someone else made is refused unless O(takeover) is given.
     type: bool
     default: false
   operation:
     description:
       - Name of the operation this is a step of. A pause remembers it, and O(state=running) then leaves a pause in force
         that was not made as a step of the same operation, so that an operation ends with ingestion as it found it.
+    type: str
+  reason:
+    description: With O(state=paused), why. Whoever assesses the pipeline meanwhile is told, and the ledger keeps it.
     type: str
 extends_documentation_fragment:
   - scout.recovery.connection
@@ -113,6 +117,10 @@ paused_by:
   description: Who paused; null where no pause is in force.
   returned: success
   type: str
+paused_reason:
+  description: Why, as whoever paused gave it; null where nothing was given.
+  returned: success
+  type: str
 switch:
   description: Whether the pipeline's own switch could be called and what it said. It is never believed.
   returned: when something was changed
@@ -146,6 +154,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "leave_stuck_after_seconds": {"type": "float"},
     "only_own": {"type": "bool", "default": False},
     "operation": {"type": "str"},
+    "reason": {"type": "str"},
 }
 
 

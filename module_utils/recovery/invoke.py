@@ -49,6 +49,8 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "takeover": {"type": "bool", "default": False},
 }
 
+#: Ellipses, which no text consists of.
+PLACEHOLDERS: t.Final = frozenset({"…", "..."})
 #: Options whose values stand in no message.
 SECRET: t.Final = ("dsn", "password", "token")
 
@@ -223,11 +225,22 @@ def _check_positive(params: Params) -> None:
 def _check_texts(params: Params) -> None:
     """Refuses texts that PostgreSQL cannot hold, by the name of their option."""
     for name, value in params.items():
+        if name not in SECRET and is_placeholder(value):
+            raise BadInput(f"{name} is only a placeholder", next_step=f"give {name} instead of …")
         if name not in SECRET and not _storable(value):
             raise BadInput(
                 f"{name} {str(value)[:80]!r} holds a character that no text in PostgreSQL can hold",
                 next_step=f"give {name} without NUL characters and halves of surrogate pairs",
             )
+
+
+def is_placeholder(value: t.Any) -> bool:
+    """Whether a value, or a part of it, is what a command on a page has where something has to be filled in."""
+    if isinstance(value, str):
+        return value.strip() in PLACEHOLDERS
+    if isinstance(value, dict):
+        return any(map(is_placeholder, t.cast("dict[t.Any, t.Any]", value).values()))
+    return isinstance(value, list) and any(map(is_placeholder, t.cast("list[t.Any]", value)))
 
 
 def _storable(value: t.Any) -> bool:

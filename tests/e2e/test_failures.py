@@ -79,7 +79,10 @@ FAILURES = {
         "ALTER TABLE scout.silver_transactions RENAME COLUMN size_of_basket TO basket_size",
     ),
     "too_much_poison": Failure(
-        "drain", "more would exceed max_poison=1", "then raise max_poison", variables={"max_poison": 1}
+        "drain",
+        "more would exceed max_poison=1",
+        "docs/emergency-reset.md says what max_poison is for",
+        variables={"max_poison": 1},
     ),
     "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=quarantine", variables={"poison": "stop"}),
     "gold_view_is_broken": Failure(

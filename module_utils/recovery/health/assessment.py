@@ -248,7 +248,7 @@ def _ingestion(found: Facts) -> Indicator:
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
     if found.pause and off:
         pause = found.pause
-        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}"
+        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}{pause.why}"
     elif off:
         reason = f"inactive, not by this toolkit: {off}"
         idle = not any(job.active and not job.parked for job in found.etl_jobs)

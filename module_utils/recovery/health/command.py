@@ -110,6 +110,7 @@ def _ingestion(found: facts.Facts) -> dict[str, t.Any]:
         "paused_for_seconds": round(pause.seconds, 1) if pause else None,
         "paused_by": pause.actor if pause else None,
         "incident": pause.incident if pause else None,
+        "reason": pause.reason if pause else None,
         "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
     }
 
@@ -117,7 +118,7 @@ def _ingestion(found: facts.Facts) -> dict[str, t.Any]:
 def _summary(report: assessment.Report, found: facts.Facts) -> str:
     text = report.verdict
     if found.pause and report.verdict == "paused":
-        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
+        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}{found.pause.why}"
     for status in ("fail", "warn"):
         named = [
             f"{i.name} {assessment.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status

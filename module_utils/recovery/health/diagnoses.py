@@ -11,6 +11,7 @@ import shlex
 import typing as t
 
 from ..core.text import count, in_words
+from ..core.times import to_the_second
 from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .thresholds import GOLD_LATE_SECONDS
@@ -18,6 +19,7 @@ from .thresholds import GOLD_LATE_SECONDS
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from ..ledger.lease import AtWork
     from ..pipeline.refresh_gold import Freshness
     from ..postgres.session import Row
     from .facts import Facts
@@ -63,7 +65,7 @@ def diagnose(
 ) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
     something is wrong which they do not tell."""
-    known = (_of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl)
+    known = (_of_whoever_works, _of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl)
     seen = (_of_the_flow, _of_gold, _of_data, _of_jobs_off)
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
     parts = (
@@ -78,6 +80,9 @@ def diagnose(
         first = set(blockers) == {"critical_alerts"}
         mends = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
         causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in mends else 1)
+    if found.at_work is not None:
+        wait = _wait_for(found.at_work)
+        causes = [dataclasses.replace(c, next_command=wait) if RESET in c.next_command else c for c in causes]
     return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
 
 
@@ -100,6 +105,19 @@ def message_of(run: Row) -> str:
 
 def _cause(cause: str, evidence: str, next_command: str, *, blocks: bool = True) -> Diagnosis:
     return Diagnosis(0, cause, evidence, next_command, blocks)
+
+
+def _wait_for(work: AtWork) -> str:
+    return f"let {work.owner} finish, or ask; to take over on purpose give -e takeover=true"
+
+
+def _of_whoever_works(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """A second reset beside the first would be refused, and is not advised."""
+    work = found.at_work
+    if work is not None:
+        evidence = f"{work.describe()}; the lease expires in {in_words(work.seconds_left)} unless it is used"
+        cause = f"{work.owner} has been at work on incident {work.incident} for {in_words(work.seconds)}"
+        yield _cause(cause, evidence, _wait_for(work))
 
 
 def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -136,11 +154,15 @@ def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosi
     if pause is None:
         return
     took = ", ".join(job["jobname"] for job in pause.jobs) or "no job"
-    evidence = f"{in_words(pause.seconds)} ago, for incident {pause.incident}; it took {took}"
+    since = f"{in_words(pause.seconds)} ago ({to_the_second(pause.paused_at)})"
+    evidence = f"{since}, for incident {pause.incident}{pause.why}; it took {took}"
+    command = RESUME
+    if found.me not in ("", pause.actor):
+        command = f"ask {pause.actor}; to resume all the same, resume_ingestion.yml takes -e takeover=true"
     if found.ingestion == "paused":
-        yield _cause(f"ingestion was paused by {pause.actor}", evidence, RESUME)
+        yield _cause(f"ingestion was paused by {pause.actor}", evidence, command)
     elif found.ingestion == "running":
-        yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
+        yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, command)
 
 
 def _idle(found: Facts) -> list[str]:

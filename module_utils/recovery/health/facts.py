@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
+from ..ledger import lease
 from ..ledger.pauses import open_pause
 from ..moves.cleanup import violations
 from ..moves.engine import damaged_silver
@@ -23,6 +24,7 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
+    from ..ledger.lease import AtWork
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
     from ..postgres.session import Row, Session
@@ -136,6 +138,9 @@ class Facts:
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
     alert_hours: int = 1
     pause: Pause | None = None
+    #: Who asks, and who else is at work.
+    me: str = ""
+    at_work: AtWork | None = None
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
@@ -196,7 +201,9 @@ def read(
     with session.read():
         budget = Budget(session, budget_seconds)
         found.problems = budget.problems
+        found.me = ledger.controller.actor
         found.pause = budget.read("pause", lambda _: open_pause(ledger))
+        found.at_work = budget.read("lease", lambda _: lease.at_work(ledger))
         found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []
         activities = budget.read("sessions", functools.partial(_activities, jobs=found.jobs))
         if activities is not None:

@@ -27,8 +27,15 @@ LEASE_SECONDS: t.Final = 900
 READ_LEASE = """
 SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at,
        owner IS NOT NULL AND expires_at > clock_timestamp() AS held,
+       extract(epoch FROM clock_timestamp() - acquired_at)::float8 AS seconds,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM scout_ops.leases WHERE name = %(name)s
+"""
+
+#: What the holder is doing: the latest run under the lease, or the one it was taken for.
+STEP = """
+SELECT action, status, extract(epoch FROM clock_timestamp() - started_at)::float8 AS seconds
+FROM scout_ops.runs WHERE run_id = %(run_id)s OR parent_run_id = %(run_id)s ORDER BY started_at DESC LIMIT 1
 """
 
 TAKE_LEASE = """
@@ -73,6 +80,41 @@ def read(ledger: Ledger) -> Row | None:
         return None
     found = ledger.session.rows(READ_LEASE, name=LEASE)
     return found[0] if found else None
+
+
+@dataclasses.dataclass(frozen=True)
+class AtWork:
+    """Somebody who holds the lease, or the same person in another terminal, and what they are doing."""
+
+    owner: str
+    incident: str
+    seconds: float
+    step: str
+    step_seconds: float | None
+    seconds_left: float
+
+    def describe(self) -> str:
+        """`drain for 12 s`, or that no step has begun."""
+        return f"{self.step} for {in_words(self.step_seconds)}" if self.step_seconds is not None else "no step yet"
+
+
+def at_work(ledger: Ledger) -> AtWork | None:
+    """Who else is at work, at which step, and for how long; None where nobody is. Inside the caller's transaction."""
+    seen, here = read(ledger), ledger.controller
+    if not seen or not seen["held"] or holder_is_dead(seen, here):
+        return None
+    if (seen["host_key"], seen["pid"], seen["process_started"]) == (here.host_key, here.pid, here.process_started):
+        return None
+    rows = ledger.session.rows(STEP, run_id=seen["run_id"])
+    step: Row = rows[0] if rows else {"action": "", "seconds": None}
+    return AtWork(
+        seen["owner"],
+        seen["incident"],
+        seen["seconds"],
+        step["action"],
+        step["seconds"],
+        max(0.0, seen["seconds_left"]),
+    )
 
 
 def acquire(
@@ -150,13 +192,24 @@ def fence_with(session: Session, token: int) -> None:
 
     def fence() -> None:
         if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
-            raise LeaseLost(
-                "stopped: the lease was taken over or released while this run was active",
-                on=session.where,
-                next_step="assess.yml shows who is working now; nothing of the last step was committed",
-            )
+            raise _lost(session, token)
 
     session.fence = fence
+
+
+def _lost(session: Session, token: int) -> LeaseLost:
+    """What somebody is told at the next step whose lease is not theirs any more: by whom, and since when."""
+    found = session.rows(READ_LEASE, name=LEASE)
+    said = ""
+    if found and found[0]["owner"] and found[0]["token"] != token:
+        taker = found[0]
+        said = f"{taker['owner']} took over at {to_the_second(taker['acquired_at'])} for incident {taker['incident']}"
+    return LeaseLost(
+        "stopped: the lease was taken over or released while this run was active",
+        on=session.where,
+        said=said,
+        next_step="assess.yml shows who is working now; nothing of the last step was committed",
+    )
 
 
 def release(ledger: Ledger, token: int) -> bool:

@@ -317,6 +317,10 @@ DROP INDEX scout_ops.images_transaction;
 CREATE INDEX images_transaction ON scout_ops.images USING hash (transaction_id);
 COMMENT ON COLUMN scout_ops.related_events.entry IS 'Identifies the line';
 """,
+    """
+ALTER TABLE scout_ops.pauses ADD COLUMN reason text;
+COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e reason=; NULL where nothing was given';
+""",
 )
 
 TABLES: t.Final = (

@@ -10,18 +10,19 @@ import time
 import typing as t
 
 from ..core.errors import BadInput, NotConverged
-from ..core.text import count, in_words
+from ..core.text import count, in_words, printable
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
+from . import blockers, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
-from . import pause_resume, refresh_gold, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params
     from ..scout.sessions import Activity
     from .results import DrainResult, IngestionState, Recorded, RefreshResult, Switched, SwitchResult, TerminationResult
 
+LONGEST_REASON: t.Final = 500
 #: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
 CHECK_ROWS: t.Final = 20_000
 CHECK_SUSPECTS: t.Final = 100
@@ -47,6 +48,9 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     pausing = params["state"] == "paused"
     before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
     todo = _planned_switch(call, params, before)
+    whose = ""
+    if todo.ends_pause and not params["only_own"] and params["operation"] is None:
+        whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, takeover=params["takeover"])
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
@@ -57,7 +61,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         **done.told,
         "changed": todo.changes,
         **_state(before, done),
-        "warnings": [*([todo.note] if todo.note else []), *done.told["warnings"]],
+        "warnings": [*(text for text in (whose, todo.note) if text), *done.told["warnings"]],
         "seconds": round(seconds, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
@@ -99,6 +103,7 @@ def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_
                 cancel_running=params["cancel_running"],
                 leave_after_seconds=params["leave_stuck_after_seconds"],
                 progress=call.progress,
+                reason=printable(params["reason"])[:LONGEST_REASON] if params["reason"] else None,
             )
             waited_for = details["waited_for"]
             stuck = pause_resume.plan_pause(after, leave_after_seconds=params["leave_stuck_after_seconds"]).stuck
@@ -122,6 +127,7 @@ def _state(before: pause_resume.State, done: _Switched) -> IngestionState:
         "stuck": [a.as_dict() for a in done.stuck],
         "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
         "paused_by": after.pause.actor if after.pause else None,
+        "paused_reason": after.pause.reason if after.pause else None,
     }
 
 
@@ -249,7 +255,7 @@ def drain(call: Call, params: Params) -> DrainResult:
     """
     _refuse_unusable(params)
     session = call.session
-    with attempting("could not read the backlog", on=session.where), session.read():
+    with blockers.attempting(session, "could not read the backlog"), session.read():
         backlog = pipeline_drain.read(session)
         looks = call.check and bool(backlog.events)
         suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
@@ -321,6 +327,11 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     """
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
+    if params["only_lock"]:
+        refresh_gold.foresee_lock(
+            call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
+        )
+        return {"changed": False, "run_id": None, "effects": {}, "summary": "Scout's refresh lock can be taken"}
     before = _gold(call, params["views"])
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]

@@ -115,6 +115,9 @@ def _why(made: render.ResultDocument) -> str:
         return drill.why(made["drill"])
     if made["outcome"] == gate.NOT_PASSED:
         return gate.message(made["gate"] or {})
+    if made["outcome"] == "still_failing":
+        failing = [each["name"] for each in made["indicators"] if each["status"] == "fail"]
+        return f"still failing, and no reset can repair it: {', '.join(failing)}"
     return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
 
 

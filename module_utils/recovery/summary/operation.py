@@ -151,12 +151,17 @@ class Story:
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
         if not self.before.get("needs_reset"):
-            return "nothing_to_do"
+            return "still_failing" if self.still_failing else "nothing_to_do"
         if self.state == "running":
-            return "recovered"
+            return "still_failing" if self.still_failing else "recovered"
         if not self.resume_wanted:
             return "left_paused_as_told"
         return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
+
+    @property
+    def still_failing(self) -> list[str]:
+        """Indicators that fail although ingestion runs: no reset can repair what is left of them."""
+        return [i["name"] for i in self.after.get("indicators") or [] if i["status"] == "fail"]
 
     @property
     def _judged(self) -> str:

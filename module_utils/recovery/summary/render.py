@@ -199,6 +199,7 @@ def _did(story: Story) -> str:
         "assess",
         "assess_again",
         "complete_pause",
+        "refresh_lock",
         "unfinished",
         "watch",
         watch.PROOF,
@@ -206,13 +207,16 @@ def _did(story: Story) -> str:
     if story.keeps_record:
         silent.add("gate")
     steps = {n: r for n, r in story.ran.items() if n not in silent}
+    told = [str(steps["notify"]["summary"])] if steps.get("notify", {}).get("summary") else []
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
+        # That nobody was notified changes nothing, and is what nobody expects.
+        done += [text for text in told if text not in done]
         return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return "nothing: no change was needed"
+        return "nothing: a reset cannot repair it" if story.still_failing else "nothing: no change was needed"
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
@@ -232,7 +236,8 @@ def _now(story: Story) -> str:
         return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
-        text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
+        why = f": {ingestion['reason']}" if ingestion.get("reason") else ""
+        text += f" (by {ingestion['paused_by']} for {ingestion['incident']}{why})"
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
     indicators = as_list(story.after.get("indicators"))
@@ -337,10 +342,11 @@ def _next(story: Story) -> list[str]:
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
-        return [f"ask {story.after['ingestion'].get('paused_by') or 'whoever disabled the jobs'}, or {RESUME}"]
+        who = story.after["ingestion"].get("paused_by")
+        return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e takeover=true" if who else "")]
     if story.moving:
         return _after_moving(story)
-    if story.outcome == "recovered":
+    if story.outcome in ("recovered", "still_failing"):
         # They were found while it was still paused; and what was deployed lets it recover.
         causes = [
             command

@@ -14,7 +14,7 @@ from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...core.times import to_the_second
 from ...ledger import runs
-from ...pipeline import pause_resume
+from ...pipeline import blockers, pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
@@ -90,10 +90,12 @@ def reading(session: Session, attempted: str) -> Generator[None]:
         raised = translate(e, attempted, on=session.where)
         if isinstance(e, errors.LockNotAvailable):
             with session.read():
-                who = lock_holders.describe(
-                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session)
+                who = blockers.explain(
+                    session,
+                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session),
                 )
-            raised.said += f"; locks are held by {who}" if who else ""
+            raised.said += who.held()
+            raised.next_step = who.then("run the same command again", raised.next_step)
         raise raised from e
 
 

@@ -13,6 +13,7 @@ import typing as t
 
 from ...core.errors import NotConverged
 from ...core.text import count, in_words
+from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
@@ -331,11 +332,11 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
         error,
         f"could not roll back within {in_words(patience.patience_seconds)}: others hold locks; nothing was changed",
         on=session.where,
-        next_step="terminate_sessions.yml --check shows who is blocking; then run the same command again",
     )
     with session.read():
-        who = lock_holders.describe(lock_holders.keepers(session))
-    raised.said += f"; locks are held by {who}" if who else ""
+        who = blockers.explain(session, lock_holders.keepers(session))
+    raised.said += who.held()
+    raised.next_step = who.then("run the same command again", "run the same command again")
     return raised
 
 
