@@ -14,7 +14,7 @@ from ..scout import contract
 from . import diagnoses, thresholds
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from ..postgres.read_budget import Problem
     from .facts import Facts
@@ -49,6 +49,8 @@ class Figure:
     flow: bool = False
     #: Without it no verdict can be given.
     essential: bool = False
+    #: Tells of runs that are over: of what a pause and a repair came to, only the next run can.
+    past: bool = False
 
     @property
     def threshold(self) -> thresholds.Threshold:
@@ -95,6 +97,10 @@ class Report:
     diagnoses: tuple[diagnoses.Diagnosis, ...]
     #: What keeps a reset from resuming ingestion.
     blockers: tuple[str, ...]
+    #: Checks that could not be made, each with why: while there is one, nothing is called healthy.
+    cannot_tell: tuple[str, ...] = ()
+    #: What fails, once ingestion runs again.
+    failing: tuple[str, ...] = ()
 
 
 def _bronze(found: Facts) -> Measured:
@@ -185,7 +191,8 @@ FIGURES: t.Final = (
     Figure("linking_coverage", "{line_items}.product_key, last 24 hours", ("linking",), _linking, flow=True),
     Figure("critical_alerts", "{transactions}, {line_items}", ("alerts",), _alerts,
            gate=True, mended_from="fail", essential=True),
-    Figure("etl_duration", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", ("jobs", "runs"), _duration),
+    Figure("etl_duration", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", ("jobs", "runs"), _duration,
+           past=True),
     Figure("backlog_events", "{bronze} without {etl_ledger}", ("backlog",), _events, flow=True),
     Figure("backlog_age", "oldest pending {bronze}.ingested_at", ("backlog",), _age,
            gate=True, mended_from="warn", flow=True, essential=True),
@@ -197,7 +204,12 @@ FIGURES: t.Final = (
 GATES: t.Final = frozenset(f.name for f in FIGURES if f.gate)
 FLOW: t.Final = frozenset(f.name for f in FIGURES if f.flow)
 ESSENTIAL: t.Final = frozenset(f.name for f in FIGURES if f.essential) | {"ingestion"}
+PAST: t.Final = frozenset(f.name for f in FIGURES if f.past)
 WORSE: t.Final = ("unknown", "ok", "warn", "fail")
+#: Never fails, so a verdict can do without it.
+TELLING: t.Final = frozenset({"dlq_unresolved"})
+#: Why a reset cannot look: it repairs then, by default. What it may not see, or is not there, it cannot repair either.
+HINDERED: t.Final = ("budget", "lock")
 
 
 def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
@@ -207,13 +219,17 @@ def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = F
     paused = found.ingestion == "paused"
     blockers = tuple(i.name for i in raw if i.name in GATES and i.status in ("fail", "unknown"))
     shown = tuple(_unjudged(i, found) if paused and i.name in FLOW and i.status != "ok" else i for i in raw)
+    unread = _unread(found)
+    lasting = [i for i in raw if not (paused and i.name in PAST)]
     return Report(
-        verdict="paused" if paused else verdict(shown),
-        verdict_when_running=verdict(raw),
+        verdict="paused" if paused else verdict(shown, unread),
+        verdict_when_running=verdict(lasting, unread),
         needs_reset=_needs_reset(found, raw),
         indicators=shown,
         diagnoses=tuple(diagnoses.diagnose(found, {i.name: i.status for i in raw}, blockers, trouble=trouble)),
         blockers=blockers,
+        cannot_tell=tuple(f"{i.name}: {i.reason or 'unknown'}" for i in lasting if _is_missing(i, unread)),
+        failing=tuple(i.name for i in lasting if i.status == "fail"),
     )
 
 
@@ -275,7 +291,23 @@ def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
         "interrupted_pause": any(job.parked for job in found.jobs),
         "backlog_events": found.ingestion == "paused" and bool(found.backlog and found.backlog.events),
     }
-    return (*needs, *(name for name, given in reasons.items() if given))
+    unseen = [f.name for f in FIGURES if f.mended_from and f.name not in needs and _hindered(f, found)]
+    return (*needs, *unseen, *(name for name, given in reasons.items() if given))
+
+
+def _hindered(figure: Figure, found: Facts) -> bool:
+    """Whether what it is made of was locked, or not found in time."""
+    return any(found.problems[name].kind in HINDERED for name in figure.reads if name in found.problems)
+
+
+def _unread(found: Facts) -> frozenset[str]:
+    """The figures that a read they are made of did not answer, without which nothing is called healthy."""
+    return frozenset(f.name for f in FIGURES if f.name not in TELLING and found.problems.keys() & {*f.reads})
+
+
+def _is_missing(indicator: Indicator, unread: Collection[str]) -> bool:
+    """Whether a verdict cannot do without what is unknown here."""
+    return indicator.status == "unknown" and (indicator.name in ESSENTIAL or indicator.name in unread)
 
 
 def _unjudged(indicator: Indicator, found: Facts) -> Indicator:
@@ -283,11 +315,12 @@ def _unjudged(indicator: Indicator, found: Facts) -> Indicator:
     return dataclasses.replace(indicator, status="unknown", reason=f"not judged while paused{since}")
 
 
-def verdict(indicators: tuple[Indicator, ...] | list[Indicator]) -> str:
-    """healthy, degraded, failing, or inconclusive where an essential figure is unknown and none fails."""
-    statuses = {indicator.status for indicator in indicators}
+def verdict(indicators: Iterable[Indicator], unread: Collection[str] = ()) -> str:
+    """healthy, degraded, failing, or inconclusive where an essential figure is unknown, or one of `unread`, and none fails."""
+    known = list(indicators)
+    statuses = {indicator.status for indicator in known}
     if "fail" in statuses:
         return "failing"
-    if any(i.status == "unknown" and i.name in ESSENTIAL for i in indicators):
+    if any(_is_missing(indicator, unread) for indicator in known):
         return "inconclusive"
     return "degraded" if "warn" in statuses else "healthy"

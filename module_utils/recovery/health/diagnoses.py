@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     from .facts import Facts
     from .schema_drift import Drift
 
+ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
@@ -32,6 +33,9 @@ REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: Rows are looked at before they move.
 SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be quarantined; the same without --check does it"
+
+#: At least so much time is advised to look again.
+MORE_SECONDS: t.Final = 60
 
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of the view of quality alerts, in words.
@@ -106,6 +110,12 @@ def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Dia
         who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
         evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
         yield _cause(f"{row['relation']} is locked against reading", evidence, f"wait for it to end, or ask {who}")
+    late = [name for name, problem in found.problems.items() if problem.kind == "budget"]
+    if late:
+        cause = f"could not look in time: {', '.join(late)}"
+        evidence = f"the assessment had {in_words(found.budget_seconds)}"
+        more = f"{ASSESS} -e assess_budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
+        yield _cause(cause, evidence, more, blocks=False)
     grants: dict[str, list[str]] = {}
     for name, problem in found.problems.items():
         if problem.kind in ("privilege", "wrong_database"):

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
+    from ..core.progress import Progress
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
     from ..postgres.session import Row, Session
@@ -123,6 +124,8 @@ NOW = "SELECT clock_timestamp() AS now"
 #: How many of the oldest pending events are looked at for what would block the ETL: as many as its job takes.
 HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
+#: After which an assessment says what it is looking at.
+QUIET_SECONDS: t.Final = 1.0
 
 
 @dataclasses.dataclass
@@ -131,6 +134,7 @@ class Facts:
 
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
     alert_hours: int = 1
+    budget_seconds: float = 0.0
     pause: Pause | None = None
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
@@ -183,12 +187,13 @@ def read(
     alert_hours: int = 1,
     jobs: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
+    progress: Progress | None = None,
 ) -> Facts:
     """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, what
     grows with the number of bad sales after it, and what the caller wants besides last."""
-    found = Facts(stuck_after_seconds, alert_hours)
+    found = Facts(stuck_after_seconds, alert_hours, budget_seconds)
     with session.read():
-        budget = Budget(session, budget_seconds)
+        budget = Budget(session, budget_seconds, functools.partial(_tell, progress) if progress else None)
         found.problems = budget.problems
         found.pause = budget.read("pause", lambda _: open_pause(ledger))
         found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []
@@ -219,6 +224,13 @@ def read(
                 budget.read("exclusive", lambda s: s.rows(EXCLUSIVE, schema=contract.names().schema)) or []
             )
     return found
+
+
+def _tell(progress: Progress, name: str, seconds: float) -> None:
+    """Shows what is looked at where it takes longer than one waits without a word."""
+    progress.checkpoint()
+    if seconds >= QUIET_SECONDS:
+        progress.say_throttled(f"assessing: {name.replace('_', ' ')}, {seconds:.0f} s so far")
 
 
 def of_violations(statement: t.LiteralString) -> sql.Composed:

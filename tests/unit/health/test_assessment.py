@@ -167,6 +167,11 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"jobs": [], "problems": {"jobs": Problem("wrong_database", "no cron")}}, "inconclusive", (), ()),
         ({"problems": UNREAD}, "inconclusive", (),
          ("stale_gold_views", "critical_alerts", "backlog_age", "stuck_locks", "stuck_sessions")),
+        ({"problems": {"linking": Problem("error", "why")}}, "inconclusive", (), ()),
+        ({"problems": {"dead_letters": Problem("error", "why")}, "dead_letters": None}, "healthy", (), ()),
+        ({"problems": {"backlog": Problem("lock", "why")}}, "inconclusive", ("backlog_age",), ("backlog_age",)),
+        ({"problems": {"backlog": Problem("budget", "why")}}, "inconclusive", ("backlog_age",), ("backlog_age",)),
+        ({"problems": {"bronze": Problem("budget", "why")}}, "inconclusive", (), ()),
     ],
 )  # fmt: skip
 def test_verdict_needs_and_blockers(
@@ -175,6 +180,19 @@ def test_verdict_needs_and_blockers(
     report = assess(**fields)
     assert (report.verdict, set(report.needs_reset), report.blockers) == (verdict, set(needs), blockers)
     assert all(i.reason for i in report.indicators if i.status == "unknown")
+
+
+def test_what_could_not_be_looked_at_is_named_with_the_reason() -> None:
+    report = assess(problems={"linking": Problem("budget", "no time"), "backlog": Problem("lock", "locked")})
+    assert report.cannot_tell == ("linking_coverage: no time", "backlog_events: locked", "backlog_age: locked")
+    assert report.failing == ()
+
+
+def test_runs_that_are_over_say_nothing_of_what_a_pause_came_to() -> None:
+    failed = [{"status": "failed", "seconds": 0.1, "return_message": "ERROR: bad"}]
+    assert assess(runs=failed).failing == ("etl_duration",)
+    report = assess(runs=failed, jobs=[off(ETL_JOB), off(GOLD_JOB)], pause=PAUSE)
+    assert (report.failing, report.verdict_when_running) == ((), "healthy")
 
 
 def test_while_paused_what_falls_behind_is_not_judged_but_told() -> None:
