@@ -157,8 +157,8 @@ def _idle(found: Facts) -> list[str]:
 
 
 def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
-    said = message_of(found.runs[0]) if failed else ""
+    failed = found.failed_run
+    said = message_of(failed) if failed else ""
     idle = _idle(found)
     if idle and found.pause is None:
         yield _off(idle)
@@ -182,10 +182,10 @@ def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnos
 
 
 def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    failed = found.failed_run
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
-        said = message_of(found.runs[0])
+        said = message_of(failed)
         yield _cause("the ETL job fails", said, f"fix what PostgreSQL reports, then {RESET}")
     elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
         waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"

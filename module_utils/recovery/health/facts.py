@@ -16,6 +16,8 @@ from ..postgres.driver import sql
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
 from . import schema_drift
+from .reads import jobs as jobs_read
+from .reads import losses, objects
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -129,6 +131,23 @@ QUIET_SECONDS: t.Final = 1.0
 
 
 @dataclasses.dataclass
+class Wider:
+    """Facts of jobs, objects and losses, and what only the acceptance gate asks for; what could not be read is None, and
+    explained in the findings' `problems`."""
+
+    updated_minutes: float | None = None
+    lost: Row | None = None
+    missing: list[str] | None = None
+    needed: list[jobs_read.Needed] | None = None
+    #: Whether pg_cron itself starts the jobs here.
+    scheduled: bool = False
+    resumed_seconds: float | None = None
+    flow: Row | None = None
+    letters: Row | None = None
+    raised: list[Row] | None = None
+
+
+@dataclasses.dataclass
 class Facts:
     """What could be read; whatever could not is None or empty and explained in `problems`, by the name of the read."""
 
@@ -154,8 +173,7 @@ class Facts:
     dead_letters: int | None = None
     drift: schema_drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: What only the acceptance gate asks for.
-    gate: GateFacts | None = None
+    wider: Wider = dataclasses.field(default_factory=Wider)
     problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
 
     @property
@@ -164,6 +182,15 @@ class Facts:
         return [
             j for j in self.jobs if cron_jobs.calls(j.command, [contract.bare(contract.names().load_function)])
         ] or self.jobs
+
+    @property
+    def failed_run(self) -> Row | None:
+        """The latest run of the ETL job, if it failed, and not before ingestion was resumed: that was repaired since."""
+        if not self.runs or self.runs[0]["status"] != "failed":
+            return None
+        run, since = self.runs[0], self.wider.resumed_seconds
+        over = jobs_read.is_over(run, self.now, since)
+        return None if over else run
 
     @property
     def off(self) -> list[str]:
@@ -186,6 +213,7 @@ def read(
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
+    required: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
     progress: Progress | None = None,
 ) -> Facts:
@@ -205,6 +233,7 @@ def read(
         found.backlog = budget.read("backlog", event_queue.read)
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
+        _read_wider(budget, found, ledger, required or list(contract.names().purposes))
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
         found.linking = budget.read(
@@ -216,6 +245,7 @@ def read(
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
+        found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours))
         found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
         if more is not None:
             more(budget, found)
@@ -246,6 +276,18 @@ def of_violations(statement: t.LiteralString) -> sql.Composed:
         invalid_figures=sql.SQL(violations.INVALID_FIGURES),
         mismatch=sql.SQL(violations.MISMATCH),
     )
+
+
+def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str]) -> None:
+    """The jobs that have to be there with their runs, what is missing of the schema, and silver's other clock."""
+    wider = found.wider
+    wider.needed = budget.read("needed_jobs", functools.partial(jobs_read.needed, names=required))
+    scheduler = budget.read("scheduler", jobs_read.scheduler)
+    wider.scheduled = bool(scheduler and scheduler["there"])
+    wider.missing = budget.read("objects", objects.missing)
+    wider.updated_minutes = budget.read("updated", losses.updated_minutes)
+    if ledger.present:
+        wider.resumed_seconds = budget.read("resumed", jobs_read.resumed_seconds)
 
 
 def _read_head(budget: Budget, found: Facts) -> None:
@@ -279,29 +321,3 @@ def _gold(found: Facts, budget: Budget, session: Session) -> list[refresh_gold.F
     if any(view.state == "unknown" and view.refreshed_at is None for view in views):
         views = refresh_gold.read(session, budget_seconds=max(0.001, budget.left / 2))
     return views
-
-
-@dataclasses.dataclass(frozen=True)
-class Needed:
-    """A job that has to be there: what does its work, or why nothing does."""
-
-    name: str
-    job: cron_jobs.Job | None = None
-    why: str = ""
-    #: Its runs within the last hours, newest first.
-    runs: tuple[Row, ...] = ()
-
-
-@dataclasses.dataclass
-class GateFacts:
-    """The facts; what could not be read is None, and explained in the findings' `problems`."""
-
-    period_hours: int
-    updated_minutes: float | None = None
-    flow: Row | None = None
-    lost: Row | None = None
-    letters: Row | None = None
-    raised: list[Row] | None = None
-    missing: list[str] | None = None
-    needed: list[Needed] | None = None
-    resumed_seconds: float | None = None
