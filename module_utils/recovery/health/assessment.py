@@ -71,7 +71,7 @@ ESSENTIAL: t.Final = frozenset(f.name for f in TABLE if f.essential) | {"ingesti
 PAST: t.Final = frozenset(f.name for f in TABLE if f.past)
 WORSE: t.Final = ("unknown", "ok", "warn", "fail")
 #: Never fails, so a verdict can do without it.
-TELLING: t.Final = frozenset({"dlq_unresolved"})
+TELLING: t.Final = frozenset({"dlq_unresolved", "database"})
 #: Why a reset cannot look: it repairs then, by default. What it may not see, or is not there, it cannot repair either.
 HINDERED: t.Final = ("budget", "lock")
 

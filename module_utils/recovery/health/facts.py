@@ -11,13 +11,13 @@ import typing as t
 
 from ..ledger.pauses import open_pause
 from ..moves.cleanup import violations
-from ..pipeline import refresh_gold
+from ..pipeline import job_rights, refresh_gold
 from ..postgres.driver import sql
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
 from . import schema_drift
 from .reads import jobs as jobs_read
-from .reads import losses, objects
+from .reads import losses, objects, surroundings
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
+    from ..pipeline.job_rights import Obstacle
     from ..postgres.session import Row, Session
 
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.
@@ -142,6 +143,16 @@ class Wider:
     #: Whether pg_cron itself starts the jobs here.
     scheduled: bool = False
     resumed_seconds: float | None = None
+    rights: list[Obstacle] | None = None
+    unknown_columns: list[tuple[str, str]] | None = None
+    gone_views: list[str] | None = None
+    triggers: list[Row] | None = None
+    prepared: list[Row] | None = None
+    interrupted: list[Row] | None = None
+    types: Row | None = None
+    future: Row | None = None
+    duplicates: int | None = None
+    server: list[str] | None = None
     flow: Row | None = None
     letters: Row | None = None
     raised: list[Row] | None = None
@@ -245,6 +256,8 @@ def read(
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
+        found.wider.types = budget.read("types", losses.types)
+        found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours))
         found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
         if more is not None:
@@ -284,7 +297,18 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.needed = budget.read("needed_jobs", functools.partial(jobs_read.needed, names=required))
     scheduler = budget.read("scheduler", jobs_read.scheduler)
     wider.scheduled = bool(scheduler and scheduler["there"])
+    able = [each.job for each in wider.needed or [] if each.job is not None]
+    wider.rights = budget.read("rights", functools.partial(job_rights.read, jobs=able))
     wider.missing = budget.read("objects", objects.missing)
+    gone = wider.missing or []
+    wider.unknown_columns = budget.read("columns", functools.partial(objects.unknown_columns, gone=gone))
+    wider.gone_views = budget.read("gold_views", objects.gone_views)
+    wider.triggers = budget.read("triggers", surroundings.triggers)
+    wider.prepared = budget.read("prepared", surroundings.prepared)
+    wider.interrupted = budget.read("interrupted", functools.partial(surroundings.interrupted, ledger=ledger))
+    wider.server = budget.read("server", surroundings.server)
+    if any(name.startswith(f"unique index on {contract.names().transactions} ") for name in gone):
+        wider.duplicates = budget.read("duplicates", losses.duplicates)
     wider.updated_minutes = budget.read("updated", losses.updated_minutes)
     if ledger.present:
         wider.resumed_seconds = budget.read("resumed", jobs_read.resumed_seconds)

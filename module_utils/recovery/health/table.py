@@ -238,6 +238,44 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:FEW])}{more}" if names else ""
 
 
+def _rights(found: Facts) -> Measured:
+    rights = found.wider.rights
+    if rights is None:
+        return Measured(None)
+    return Measured(float(len(rights)), _listed([f"{right.job}: {right.problem}" for right in rights]))
+
+
+def _gone_views(found: Facts) -> Measured:
+    gone = found.wider.gone_views
+    return Measured(None) if gone is None else Measured(float(len(gone)), _listed(gone))
+
+
+def _prepared(found: Facts) -> Measured:
+    rows = found.wider.prepared
+    return Measured(None) if rows is None else Measured(float(len(rows)), _listed([row["gid"] for row in rows]))
+
+
+def _interrupted(found: Facts) -> Measured:
+    rows = found.wider.interrupted
+    if rows is None:
+        return Measured(None)
+    return Measured(float(len(rows)), _listed([f"{row['action']} {row['run_id']}" for row in rows]))
+
+
+def _future(found: Facts) -> Measured:
+    row = found.wider.future
+    return Measured(float(row["sales"]), for_example([row["sample"]])) if row else Measured(0.0)
+
+
+def _duplicates(found: Facts) -> Measured:
+    return Measured(float(found.wider.duplicates or 0))
+
+
+def _server(found: Facts) -> Measured:
+    near = found.wider.server
+    return Measured(None) if near is None else Measured(float(len(near)), "; ".join(near))
+
+
 SALES: t.Final = "{transactions}"
 LINES: t.Final = "{transactions}, {line_items}"
 JOBS: t.Final = ("needed_jobs",)
@@ -273,5 +311,12 @@ CHECKS: t.Final = (
     Figure("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
     Figure("job_runs", RUNS_OF_JOBS, JOBS, _job_runs, flow=True, past=True),
     Figure("schema_objects", "pg_catalog", ("objects",), _objects),
+    Figure("job_rights", "pg_roles, pg_proc, pg_class", ("needed_jobs", "rights"), _rights),
+    Figure("gold_views", "pg_proc, pg_class", ("gold_views",), _gone_views),
+    Figure("prepared_transactions", "pg_prepared_xacts", ("prepared",), _prepared),
+    Figure("interrupted_runs", "scout_ops.runs", ("interrupted",), _interrupted),
+    Figure("future_sales", SALES, ("future",), _future),
+    Figure("duplicate_sales", SALES, ("duplicates",), _duplicates),
+    Figure("database", "pg_stat_database", ("server",), _server, worst="warn"),
 )  # fmt: skip
 TABLE: t.Final = (*FIGURES, *CHECKS)

@@ -122,6 +122,13 @@ CHECKS: t.Final = (
     Check("unresolved_alerts", "{alerts}, critical", ("raised",), _raised),
     Check("dead_letter_growth", "{dead_letters}, last hour", ("letters",), _letters),
     _as_check("schema_objects"),
+    _as_check("job_rights"),
+    _as_check("gold_views"),
+    _as_check("prepared_transactions", LOCKS),
+    _as_check("interrupted_runs"),
+    _as_check("future_sales", MATH),
+    _as_check("duplicate_sales", MATH),
+    _as_check("database", severity="info"),
 )  # fmt: skip
 
 NAMES: t.Final = (*(check.name for check in CHECKS), SMOKE)

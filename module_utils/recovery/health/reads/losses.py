@@ -40,6 +40,45 @@ FROM (
 ) AS marked
 """
 
+#: What arrived within the last hour: of the type that the ETL loads, of others, and without what makes it a sale.
+TYPES = """
+SELECT count(*) FILTER (WHERE sale) AS sales, count(*) FILTER (WHERE NOT sale) AS others,
+       count(*) FILTER (WHERE sale AND nameless) AS nameless,
+       left(mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT sale), 60) AS type,
+       min(event_id::text) FILTER (WHERE sale AND nameless) AS sample
+FROM (SELECT event_id, event_type, event_type = %(event_type)s AS sale,
+             jsonb_typeof(event_data) <> 'object' OR NOT event_data ? 'transaction_id' AS nameless
+      FROM {bronze} WHERE ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()) AS arrived
+"""
+
+#: Sales that have not happened yet; a day is left for time zones.
+FUTURE = """
+SELECT count(*) AS sales, left(min(transaction_id), 60) AS sample,
+       extract(epoch FROM max(ts) FILTER (WHERE isfinite(ts)) - clock_timestamp())::float8 AS seconds
+FROM {transactions} WHERE ts > now() + interval '1 day'
+"""
+
+DUPLICATES = """
+SELECT count(*) AS twice FROM (
+    SELECT FROM {transactions} WHERE transaction_id IS NOT NULL GROUP BY transaction_id HAVING count(*) > 1) AS d
+"""
+
+
+def types(session: Session) -> Row:
+    """How many events of which kind arrived within the last hour."""
+    return session.row(contract.compose(TYPES), event_type=contract.names().transaction_event)
+
+
+def future(session: Session) -> Row | None:
+    """How many sales lie in the future, and how far; None where none does."""
+    row = session.row(contract.compose(FUTURE))
+    return row if row["sales"] else None
+
+
+def duplicates(session: Session) -> int:
+    """How many sales are there more than once, as only a lost key allows."""
+    return session.row(contract.compose(DUPLICATES))["twice"]
+
 
 def updated_minutes(session: Session) -> float | None:
     """How old the latest change of a sale is."""

@@ -5,12 +5,23 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ...scout import contract
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
+
+#: Columns that Scout v5.2 has besides those that anybody relies on.
+MORE_COLUMNS: t.Final = frozenset({
+    "id", "time_of_day", "customer_id", "customer_type", "discount_amount", "tax_amount", "payment_method", "unique_products",
+    "basket_size", "units_per_transaction", "peso_value", "product_category", "handshake_triggered", "handshake_score",
+    "campaign_id", "campaign_influenced", "region", "province", "city", "quality_score", "created_at", "line_id", "product_name",
+    "brand_name", "category", "cost_of_goods", "margin_amount", "margin_percentage", "detected_brand", "brand_match_confidence",
+    "source_system", "retry_count", "last_retry_at", "resolved_by", "processing_duration_ms", "silver_records_created", "alert_id",
+    "message", "payload", "processed_at", "updated_at",
+})  # fmt: skip
 
 MISSING_RELATIONS = """
 SELECT name FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, nth)
@@ -66,6 +77,43 @@ def missing(session: Session) -> list[str]:
     found += session.rows(MISSING_KEYS, tables=[table for table, _ in keys], keys=[key for _, key in keys])
     found += session.rows(MISSING_FUNCTIONS, schema=names.schema, names=list(names.signatures))
     return [row["name"] for row in found]
+
+
+UNKNOWN_COLUMNS = """
+SELECT n.nspname || '.' || c.relname AS relation, a.attname::text AS name
+FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = ANY(%(tables)s) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+#: What the refresh function refreshes by name.
+SOURCES = """
+SELECT coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s
+"""
+REFRESHES: t.Final = re.compile(
+    r"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?(?:\"?\w+\"?\.)?\"?(\w+)", re.IGNORECASE
+)
+
+
+def unknown_columns(session: Session, gone: list[str]) -> list[tuple[str, str]]:
+    """Columns by table that nobody knows, of tables that lack one: a renamed one is among them."""
+    known = contract.names().columns
+    tables = [table for table in known if any(name.startswith(f"{table}.") for name in gone)]
+    rows = session.rows(UNKNOWN_COLUMNS, tables=tables) if tables else []
+    return [
+        (row["relation"], row["name"]) for row in rows if row["name"] not in (*known[row["relation"]], *MORE_COLUMNS)
+    ]
+
+
+def gone_views(session: Session) -> list[str]:
+    """Views that the pipeline refreshes and that are not there."""
+    names = contract.names()
+    rows = session.rows(SOURCES, schema=names.schema, name=contract.bare(names.refresh_function))
+    wanted = [f"{names.schema}.{view}" for row in rows for view in REFRESHES.findall(row["source"] or "")]
+    return [row["name"] for row in session.rows(MISSING_RELATIONS, names=list(dict.fromkeys(wanted)))]
 
 
 def needed_to_run(name: str) -> bool:
