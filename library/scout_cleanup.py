@@ -128,6 +128,10 @@ report:
       they were processed, the sum of their amounts, days of gold, and samples; and such figures of all that would move.
   returned: success, and when refused because something is systemic
   type: dict
+damaged:
+  description: Sales that would move although their events are sound, each with the fields that silver has otherwise.
+  returned: when refused because of them
+  type: dict
 window:
   description: The clock, start and end that were used.
   returned: success

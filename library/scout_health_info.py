@@ -90,6 +90,16 @@ blockers:
   returned: success
   type: list
   elements: str
+cannot_tell:
+  description: Checks that could not be made, each with why; while there is one, the verdict is inconclusive or failing.
+  returned: success
+  type: list
+  elements: str
+failing:
+  description: What fails, or will once ingestion runs again.
+  returned: success
+  type: list
+  elements: str
 ingestion:
   description: State, since when and by whom it is paused, for which incident, and the jobs with their activity.
   returned: success

@@ -80,6 +80,7 @@ def assess(call: Call, params: Params) -> AssessResult:
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
+        progress=call.progress,
     )
     report = assessment.assess(found, figures)
     return {
@@ -90,6 +91,8 @@ def assess(call: Call, params: Params) -> AssessResult:
         "diagnoses": [diagnosis.as_dict() for diagnosis in report.diagnoses],
         "needs_reset": list(report.needs_reset),
         "blockers": list(report.blockers),
+        "cannot_tell": list(report.cannot_tell),
+        "failing": list(report.failing),
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "unread": sorted(found.problems),
@@ -125,6 +128,8 @@ def _summary(report: assessment.Report, found: facts.Facts) -> str:
         ]
         if named:
             return f"{text}: {', '.join(named)}"
+        if status == "fail" and report.cannot_tell:
+            return f"{text}: cannot tell {'; '.join(report.cannot_tell)}"
     return text
 
 

@@ -15,7 +15,7 @@ from ..core.text import count, cut, in_words
 from ..core.values import as_list
 from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
-from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
+from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, Story, went_wrong
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,12 @@ FORMAT: t.Final = "scout-recovery-result/1"
 PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+
+#: What a reset says that did nothing, by its outcome.
+NOTHING_DONE_BECAUSE: t.Final = {
+    STILL_FAILING: "nothing: a reset cannot fix what is failing",
+    CANNOT_TELL: "nothing: what is wrong could not be told",
+}
 
 
 class ResultDocument(t.TypedDict):
@@ -97,6 +103,7 @@ def document(story: Story) -> ResultDocument:
         "indicators": story.after.get("indicators", []),
         "diagnoses": story.after.get("diagnoses", []) or story.gate.get("diagnoses", []),
         "blockers": story.after.get("blockers", []),
+        "cannot_tell": as_list(story.after.get("cannot_tell")),
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": None if story.goes_back else moves.as_document(story.move),
         "runs": as_list(story.ran.get("runs", {}).get("runs")),
@@ -216,7 +223,7 @@ def _did(story: Story) -> str:
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return "nothing: a reset cannot repair it" if story.still_failing else "nothing: no change was needed"
+        return NOTHING_DONE_BECAUSE.get(story.outcome, "nothing: no change was needed")
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
@@ -241,9 +248,12 @@ def _now(story: Story) -> str:
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
     indicators = as_list(story.after.get("indicators"))
-    failing = [i["name"] for i in indicators if i["status"] == "fail"]
+    failing = as_list(story.after.get("failing")) or [i["name"] for i in indicators if i["status"] == "fail"]
     if story.state == "running" and indicators:
-        text += f", still failing: {', '.join(failing)}" if failing else ", nothing is failing"
+        unknown = as_list(story.after.get("cannot_tell"))
+        good = "" if unknown else ", nothing is failing"
+        text += f", still failing: {', '.join(failing)}" if failing else good
+        text += f"; cannot tell: {'; '.join(unknown)}" if unknown else ""
     if story.outcome == "left_paused":
         reasons = {i["name"]: i["reason"] for i in indicators if i["reason"]}
         named = [f"{name} ({reasons[name]})" if name in reasons else name for name in story.after["blockers"]]

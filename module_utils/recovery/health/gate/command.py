@@ -121,7 +121,8 @@ def _sample(call: Call, params: Params) -> health_facts.Facts:
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["period_hours"],
         jobs=params["jobs"],
-        more=facts.reading(ledger, period_hours=params["period_hours"], required=required),
+        required=required,
+        more=facts.read,
     )
 
 

@@ -47,6 +47,8 @@ class _Found(t.TypedDict):
 class CleanupResult(engine_job.MoveResult, _Found):
     """What scout_cleanup returns."""
 
+    damaged: t.NotRequired[dict[str, list[str]]]
+
 
 @dataclasses.dataclass(frozen=True)
 class _Look:
@@ -125,7 +127,7 @@ def _refuse_systemic(call: Call, seen: _Look, result: _Found) -> None:
         raise
 
 
-def _refuse_damaged(call: Call, seen: _Look, result: Result) -> None:
+def _refuse_damaged(call: Call, seen: _Look, result: _Found) -> None:
     """Raises where a sale would move whose events are sound: silver lost or altered it, and its events make it again."""
     with (
         attempting("could not compare silver with its events", on=call.session.where),

@@ -23,8 +23,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import facts as gate_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import schedule as schedules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
@@ -47,8 +48,8 @@ def ran(status: str = "succeeded", minutes: float = 1, message: str = "1 row", e
     return {"status": status, "start_time": start, "end_time": end, "return_message": message, "seconds": 1.0}
 
 
-def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> health_facts.Needed:
-    return health_facts.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
+def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> jobs_read.Needed:
+    return jobs_read.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
 
 
 def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
@@ -62,7 +63,7 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     made = found(
         **({"older": {"negative": 0, "empty": 0, "sample": None}, "jobs": [ETL_JOB, LINK_JOB, GOLD_JOB]} | fields)
     )
-    made.gate = health_facts.GateFacts(24, **(healthy | (wider or {})))
+    made.wider = health_facts.Wider(**(healthy | (wider or {})))
     return made
 
 
@@ -281,11 +282,11 @@ def test_hysteresis(words: str, consecutive: int, settled: str | None) -> None:
     ],
 )  # fmt: skip
 def test_how_often_a_job_comes(schedule: str, seconds: float | None) -> None:
-    assert checks.every_seconds(schedule) == seconds
+    assert schedules.every_seconds(schedule) == seconds
 
 
 def test_a_job_that_was_resumed_a_moment_ago_is_not_late() -> None:
-    def late(resumed: float | None, *others: health_facts.Needed) -> str:
+    def late(resumed: float | None, *others: jobs_read.Needed) -> str:
         facts = {"resumed_seconds": resumed, "needed": [needed(ETL_JOB, ran(minutes=40)), *others]}
         return wrong(judged(seen(facts))).get("job_runs", "pass")
 
@@ -316,7 +317,7 @@ CHOICES: list[tuple[str, list[cron_jobs.Job], str | None]] = [
 
 @pytest.mark.parametrize(("name", "jobs", "chosen"), CHOICES)
 def test_which_job_does_the_work(name: str, jobs: list[cron_jobs.Job], chosen: str | None) -> None:
-    made = gate_facts.choose(name, jobs, {"load_silver_from_bronze", "nightly"})
+    made = jobs_read.choose(name, jobs, {"load_silver_from_bronze", "nightly"})
     assert (made.job.jobname if made.job else None) == chosen
     assert bool(made.why) == (chosen is None)
 
