@@ -307,7 +307,7 @@ def _warnings(story: Story) -> list[str]:
 
 def _unbroken(story: Story) -> list[str]:
     """Commands that undo what was moved or rolled back."""
-    return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
+    return [] if story.check else [*moves.how_to_undo(story.move), *rollback.how_to_undo(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
