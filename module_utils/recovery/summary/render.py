@@ -53,6 +53,7 @@ class ResultDocument(t.TypedDict):
     indicators: list[Result]
     diagnoses: list[Result]
     blockers: list[str]
+    cannot_tell: list[str]
     poison: list[Result]
     move: Result | None
     runs: list[Result]
@@ -63,6 +64,7 @@ class ResultDocument(t.TypedDict):
     record: Result | None
     dashboard: list[Result]
     drill: Result | None
+    proof: Result | None
     evidence: str | None
     warnings: list[str]
     error: Result | None
