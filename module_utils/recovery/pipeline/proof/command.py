@@ -39,7 +39,6 @@ LOOK: t.Final = "assess.yml shows whether its next run works"
 class ProofResult(ModuleResult):
     """What scout_proof returns."""
 
-    run_id: t.NotRequired[str | None]
     proven: bool
     status: str
     state: t.NotRequired[str]
@@ -86,7 +85,6 @@ def prove(call: Call, params: Params) -> ProofResult:
     return {
         **_state(found),
         "changed": False,
-        "run_id": None,
         "proven": status == PROVED,
         "status": status,
         "waits": any(each.how == RUN for each in todo),

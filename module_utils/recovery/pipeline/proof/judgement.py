@@ -175,7 +175,7 @@ def clock(moment: datetime.datetime | None, now: datetime.datetime | None = None
 
 
 def announced(todo: Iterable[Todo], now: datetime.datetime) -> str:
-    """`next run of bronze-to-silver-etl at 22:04:00, 38 s`, of each that is waited for."""
+    """`next run of loading at 22:04:00, 38 s`, of each that is waited for."""
     return "; ".join(
         f"next run of {each.job.jobname} at {clock(each.due)}, {in_words(max(0.0, (each.due - now).total_seconds()))}"
         for each in todo
