@@ -18,7 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
-from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing
+from tests.door import Door
+from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing, script_behind
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.clones import hook, quiet_git
@@ -30,10 +31,16 @@ PASSWORD = "n0t-for-the-process-list"
 AGE = "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '1 hour'"
 
 
+@pytest.fixture(scope="module")
+def script(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script, with playbooks that are forked."""
+    return script_behind(door, tmp_path_factory.mktemp("checkout"))
+
+
 @pytest.fixture
-def team(healthy: Pipeline, tmp_path: Path, quiet_git: None) -> Team:
-    """A team whose v5.2.1 runs well; test_deploy_files.py has rollbacks that are rehearsed."""
-    return Team(tmp_path / "team", healthy, rehearse=False)
+def team(healthy: Pipeline, tmp_path: Path, quiet_git: None, script: Path) -> Team:
+    """A team whose v5.2.1 runs well; test_deploy_files.py has the script as it is, and rollbacks that are rehearsed."""
+    return Team(tmp_path / "team", healthy, script, rehearse=False)
 
 
 class Before:

@@ -6,6 +6,7 @@ which promise was broken."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import scenario_run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from tests.door import Door
 
 SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
 #: Those that mean most with the real pg_cron, in a container.
@@ -51,6 +54,18 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
     "changes_again": ({"again": True}, "a second changes_again.yml changes nothing: wanted 0 changed, found 1 changed"),
     "fails_at_its_end": ({}, "the exit code of fails_at_its_end.yml: wanted 0, found 2"),
 }
+
+
+@pytest.fixture(autouse=True)
+def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The playbooks of a drill are forked; test_drill.py and test_playbook_process.py have them as they are."""
+    shell = PlaybookRunner._shell
+
+    def behind(runner: PlaybookRunner) -> dict[str, str]:
+        found = shell(runner)
+        return found | {"PATH": f"{door.folder}{os.pathsep}{found['PATH']}"}
+
+    monkeypatch.setattr(PlaybookRunner, "_shell", behind)
 
 
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:

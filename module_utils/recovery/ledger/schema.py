@@ -306,6 +306,21 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
     'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked: assess, gate, evidence';
 """,
+    # A transaction_id may be longer than an index takes: a digest of it is indexed.
+    """
+ALTER TABLE scout_ops.related_events DROP CONSTRAINT related_events_pkey;
+ALTER TABLE scout_ops.related_events ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+CREATE UNIQUE INDEX related_events_key ON scout_ops.related_events
+    (run_id, hashtextextended(transaction_id, 0), hashtextextended(transaction_id, 1), event_id);
+CREATE INDEX related_events_transaction ON scout_ops.related_events USING hash (transaction_id);
+DROP INDEX scout_ops.images_transaction;
+CREATE INDEX images_transaction ON scout_ops.images USING hash (transaction_id);
+COMMENT ON COLUMN scout_ops.related_events.entry IS 'Identifies the line';
+""",
+    """
+ALTER TABLE scout_ops.pauses ADD COLUMN reason text;
+COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e reason=; NULL where nothing was given';
+""",
 )
 
 TABLES: t.Final = (

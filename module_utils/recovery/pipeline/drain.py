@@ -18,6 +18,7 @@ from ..postgres.failures import translate
 from ..scout import contract, cron_jobs, event_queue
 from ..scout.event_queue import Backlog, read
 from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
+from . import blockers
 from .poison_policy import Etl, Tolerance, set_aside
 
 if t.TYPE_CHECKING:
@@ -26,6 +27,7 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Session
+    from .results import Progressed
 
 __all__ = ["Backlog", "Drain", "Drained", "Options", "Suspect", "read", "summary", "suspects"]
 
@@ -303,15 +305,15 @@ class Drain:
             return not left
         waited = now - self.stalled[1]
         if waited >= self.options.hidden_wait_seconds:
-            who = lock_holders.describe(holders)
+            with self.session.read():
+                who = blockers.explain(self.session, holders)
             raise NotConverged(
                 f"{count(left, 'pending event')} could not be loaded",
                 on=self.session.where,
-                said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who}" if who else ""),
-                next_step=(
-                    "end the session that holds it (terminate_sessions.yml), then run the same command again"
-                    if who
-                    else f"see why {contract.names().etl} does not take it, then run the same command again"
+                said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who.said}" if who.said else ""),
+                next_step=who.then(
+                    "run the same command again",
+                    f"see why {contract.names().etl} does not take it, then run the same command again",
                 ),
             )
         self.progress.say_throttled(f"waiting for {count(left, 'pending event')} locked by another session")
@@ -320,18 +322,22 @@ class Drain:
 
     def _translated(self, error: psycopg.Error) -> RecoveryError:
         """Our error for one of PostgreSQL's, with whoever may be in the way."""
-        attempted, next_step, who = "the drain stopped", "", ""
+        attempted, next_step, who = "the drain stopped", "", blockers.Blockers()
         if error.sqlstate == "55P03":
             with self.session.read():
-                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
+                who = blockers.explain(
+                    self.session, lock_holders.in_the_way(self.session, contract.names().required_tables)
+                )
             attempted += f" after {LOCK_TRIES} attempts: another session locks what the ETL must write"
-            next_step = "terminate_sessions.yml --check shows who is blocking; end that session, then run the same command again"
+            next_step = who.then(
+                "run the same command again", "they have let go since, it seems: run the same command again"
+            )
         elif error.sqlstate == "57014":
             next_step = (
                 "find what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
             )
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
-        raised.said += f"; locks are held by {who}" if who else ""
+        raised.said += who.held()
         return raised
 
     def _with_progress(self, error: RecoveryError) -> RecoveryError:
@@ -342,7 +348,7 @@ class Drain:
         return error
 
 
-def outcome(done: Drained) -> dict[str, t.Any]:
+def outcome(done: Drained) -> Progressed:
     """The part of a result that tells how far a drain came, whether it ended well or not."""
     return {
         "changed": bool(done.loaded or done.poison),

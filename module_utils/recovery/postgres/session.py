@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import typing as t
 
@@ -16,6 +17,7 @@ from ..core.errors import (
     WrongDatabase,
 )
 from ..core.text import first_line
+from . import loaders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, parse_dsn, to_set
 from .watched import Watched
@@ -264,9 +266,10 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             raise BadInput("the password contains a NUL character", next_step="correct scout_password")
         given["password"] = settings.password
     try:
-        connection = Watched.connect(
-            settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
-        )
+        with _own_time_zone():
+            connection = Watched.connect(
+                settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
+            )
     except UnicodeError as e:
         raise BadInput("the password cannot be sent: it is not text", next_step="correct scout_password") from e
     except psycopg.Error as e:
@@ -277,6 +280,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             sqlstate=e.sqlstate,
             next_step=connection_advice(e, source),
         ) from e
+    loaders.read_all(connection)
     try:
         yield Session(connection, settings, _facts(connection, source, only_read=only_read))
     except BaseException:
@@ -286,6 +290,17 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _own_time_zone() -> Generator[None]:
+    """Connects without the time zone of the operator's shell: the pipeline's is read from what a new session has."""
+    kept = os.environ.pop("PGTZ", None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ["PGTZ"] = kept
 
 
 #: Where a setting comes from, by pg_settings.source.

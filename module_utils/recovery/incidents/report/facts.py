@@ -26,8 +26,8 @@ SELECT paused_at, actor, resumed_at, resumed_by FROM scout_ops.pauses WHERE inci
 SET_ASIDE = """
 WITH letters AS (
     SELECT k.document ->> 'run_id' AS run_id, d.resolved_at, k.document ? 'event' AS has_event,
-           (k.document #>> '{{event,ingested_at}}')::timestamptz AS ingested_at,
-           (k.document #>> '{{transaction,ts}}')::timestamptz AS sold_at,
+           (k.document #>> '{{event,ingested_at}}')::timestamptz AS arrived,
+           (k.document #>> '{{transaction,ts}}')::timestamptz AS sold,
            k.document ? 'transaction' AS has_sale, coalesce(jsonb_array_length(k.document -> 'lines'), 0) AS lines,
            CASE WHEN k.document ? 'transaction' THEN k.document #>> '{{transaction,total_amount}}'
                 WHEN jsonb_typeof(d.original_payload -> 'total_amount') = 'number' THEN d.original_payload ->> 'total_amount'
@@ -41,7 +41,11 @@ SELECT run_id, count(*) FILTER (WHERE has_event) AS events, count(*) FILTER (WHE
        count(*) FILTER (WHERE amount IS NULL OR amount = 'NaN') AS no_amount,
        count(*) FILTER (WHERE resolved_at IS NULL) AS waiting,
        least(min(ingested_at), min(sold_at)) AS first_at, greatest(max(ingested_at), max(sold_at)) AS last_at
-FROM letters GROUP BY run_id
+FROM (
+    SELECT l.*, CASE WHEN arrived BETWEEN '1970-01-01' AND '9999-01-01' THEN arrived END AS ingested_at,
+           CASE WHEN sold BETWEEN '1970-01-01' AND '9999-01-01' THEN sold END AS sold_at
+    FROM letters AS l
+) AS shown GROUP BY run_id
 """
 
 #: Sales that these runs took out of silver and made again from their events, and what they amounted to before and after.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...core.errors import NotConverged, RecoveryError, Stopped
 from ...core.text import count, in_words
+from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
@@ -230,16 +231,18 @@ class Batches:
 
     def _translated(self, error: psycopg.Error) -> RecoveryError:
         attempted = f"stopped after {count(self.rows, self.noun)} had been {self.verb}"
-        who, next_step = "", ""
+        who, next_step = blockers.Blockers(), ""
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
-                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            next_step = f"terminate_sessions.yml --check shows who is blocking; then {AGAIN}"
+                who = blockers.explain(
+                    self.session, lock_holders.in_the_way(self.session, contract.names().required_tables)
+                )
+            next_step = who.then(AGAIN, AGAIN)
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
         raised.next_step = raised.next_step or f"fix what PostgreSQL reports, then {AGAIN}"
-        raised.said += f"; locks are held by {who}" if who else ""
+        raised.said += who.held()
         return raised
 
     def figures(self) -> dict[str, t.Any]:

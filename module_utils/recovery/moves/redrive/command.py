@@ -16,7 +16,7 @@ from . import letters, merge_patch, preview
 from . import run as redrive_run
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
 
 #: Options that say which dead letters are meant, how fast, and what is repaired.
@@ -39,6 +39,26 @@ REDRIVE_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+class _Found(preview.LeftAlone):
+    """What does not depend on whether anything is redriven."""
+
+    redriven: int
+    already_there: int
+    failures: list[dict[str, t.Any]]
+    parked: int
+    rebuilt: list[dict[str, t.Any]]
+    window: dict[str, t.Any]
+    range: dict[str, t.Any]
+    not_found: dict[str, t.Any]
+    warnings: list[str]
+
+
+class RedriveResult(engine_job.MoveResult, _Found):
+    """What scout_redrive returns."""
+
+    suspects: t.NotRequired[list[dict[str, t.Any]]]
+
+
 @dataclasses.dataclass(frozen=True)
 class _How:
     """How fast, and what is repaired."""
@@ -55,12 +75,12 @@ class _Look:
     wanted: letters.DeadLetterSelection
     extent: preview.Extent
     survey: preview.Survey | None
-    left_alone: dict[str, t.Any]
+    left_alone: preview.LeftAlone
     not_found: dict[str, t.Any]
     timezone: str
 
 
-def redrive(call: Call, params: Params) -> Result:
+def redrive(call: Call, params: Params) -> RedriveResult:
     """The selected dead letters taken through the ETL again: how many went, were there already, failed again or are parked.
 
     Raises BadInput for options that cannot be used or more than `max_rows`, SystemicFailure where more fail than `max_failures`,
@@ -74,7 +94,7 @@ def redrive(call: Call, params: Params) -> Result:
     extent, survey = seen.extent, seen.survey
     result = _found(seen, how)
     if not call.check and (job.applied or not (extent.entries or job.interrupted)):
-        return result | job.nothing(_nothing(extent))
+        return {**result, **job.nothing(_nothing(extent))}
     if survey and not (call.check or job.interrupted):
         job.refuse_drift(survey)
     engine_job.refuse_too_many(extent.entries, params, where=call.session.where, noun="dead letter")
@@ -113,7 +133,7 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
     return _Look(tables, wanted, extent, survey, left_alone, not_found, timezone)
 
 
-def _found(seen: _Look, how: _How) -> Result:
+def _found(seen: _Look, how: _How) -> _Found:
     """What does not depend on whether anything is redriven."""
     extent = seen.extent
     return {
@@ -131,8 +151,8 @@ def _found(seen: _Look, how: _How) -> Result:
 
 
 def _redriven(
-    call: Call, job: engine_job.MoveJob, seen: _Look, how: _How, options: engine_job.Options, result: Result
-) -> Result:
+    call: Call, job: engine_job.MoveJob, seen: _Look, how: _How, options: engine_job.Options, result: _Found
+) -> RedriveResult:
     """Redrives as a run of the ledger."""
     extent = seen.extent
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
@@ -146,7 +166,8 @@ def _redriven(
             raise
     done = job.done(run, ramp, verb="redrove")
     effects = {"redriven": 0, "already_there": 0, "failed": 0, **done["effects"]}
-    return result | done | work.outcome() | {
+    return {
+        **result, **done, **work.outcome(),
         "effects": effects,
         "summary": _summary(effects, extent, done["batches"]["seconds"]),
         "diff": {"before": {"unresolved": extent.entries}, "after": {"unresolved": effects["failed"]}},
@@ -154,24 +175,26 @@ def _redriven(
 
 
 def _planned(
-    result: Result, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
-) -> Result:
+    result: _Found, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
+) -> RedriveResult:
     """The result of a check."""
-    planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
+    made = job.planned(wanted.as_dict(), survey, verb="would redrive")
+    planned: RedriveResult = {**result, **made, "suspects": survey.suspects}
     extent = survey.extent
     if job.applied:
         return planned
     redriven = extent.entries - survey.already_there
-    planned |= {"redriven": redriven, "already_there": survey.already_there}
+    planned.update(redriven=redriven, already_there=survey.already_there)
     if not extent.entries:
-        return planned | {"summary": _nothing(extent)}
+        return {**planned, "summary": _nothing(extent)}
     text = f"would redrive {count(redriven, 'event')}"
     if survey.already_there:
         text += f", resolve {survey.already_there:,} that are in bronze already"
     if survey.suspects:
         text += f"; {count(len(survey.suspects), 'event')} would fail again"
     text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}"
-    return planned | {"summary": text + (f"; the plan is in {planned['plan_file']}" if planned["plan_file"] else "")}
+    file = planned.get("plan_file")
+    return {**planned, "summary": text + (f"; the plan is in {file}" if file else "")}
 
 
 def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) -> str:

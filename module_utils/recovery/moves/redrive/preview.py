@@ -130,19 +130,34 @@ def extent(session: Session, selection: DeadLetterSelection, values: Mapping[str
     return Extent(**session.row(query, **values))
 
 
+class Progressed(t.TypedDict):
+    """How far a redrive came."""
+
+    redriven: int
+    already_there: int
+    failures: list[dict[str, t.Any]]
+
+
+class LeftAlone(t.TypedDict):
+    """Entries that are not tried."""
+
+    not_rebuildable: list[dict[str, t.Any]]
+    parked_entries: list[dict[str, t.Any]]
+
+
 def left_alone(
     session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any], found: Extent
-) -> dict[str, list[dict[str, t.Any]]]:
+) -> LeftAlone:
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
-    made: dict[str, list[dict[str, t.Any]]] = {}
-    wanted: tuple[tuple[str, t.LiteralString, int], ...] = (
-        ("not_rebuildable", NOT_REBUILDABLE, found.not_rebuildable),
-        ("parked_entries", PARKED, found.parked),
-    )
-    for name, statement, number in wanted:
+
+    def first(statement: t.LiteralString, number: int) -> list[dict[str, t.Any]]:
         query = contract.compose(statement, why=WHY, condition=selection.condition(), event_id=EVENT_ID)
-        made[name] = session.rows(query, **values, named=NAMED) if number else []
-    return made
+        return session.rows(query, **values, named=NAMED) if number else []
+
+    return {
+        "not_rebuildable": first(NOT_REBUILDABLE, found.not_rebuildable),
+        "parked_entries": first(PARKED, found.parked),
+    }
 
 
 def survey(

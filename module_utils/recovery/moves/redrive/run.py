@@ -38,6 +38,7 @@ if t.TYPE_CHECKING:
     from ..engine.cursors import Span
     from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
+    from .preview import Progressed
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
 LEAST_ROWS: t.Final = 500
@@ -233,10 +234,10 @@ class Redrive:
                 "fix the cause (or the payloads: repair), then run the same command again; "
                 f"undo.yml -e run_id={self.run.run_id} undoes what was loaded"
             ),
-            result=self.outcome(),
+            result={**self.outcome()},
         )
 
-    def outcome(self) -> dict[str, t.Any]:
+    def outcome(self) -> Progressed:
         """The part of a result that says how far it came, whether it succeeded or not."""
         effects = self.run.effects
         return {

@@ -17,9 +17,10 @@ from . import options as window_options
 from .comparison import Survey, Surveyor
 from .reconciliation import Reconciliation
 from .recovery import Recovery
+from .results import WindowFound, WindowResult
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
 
 #: Options that say which window is meant, and what of it is rebuilt.
@@ -45,7 +46,7 @@ class _Look:
     account: Reconciliation
 
 
-def recover(call: Call, params: Params) -> Result:
+def recover(call: Call, params: Params) -> WindowResult:
     """Silver of a window as its events say: what was missing or wrong, rebuilt, loaded or poison, the account, the run and its plan.
 
     Raises BadInput for a window or limits that cannot be used or more than `max_rows`, SystemicFailure where more is poison than
@@ -56,7 +57,7 @@ def recover(call: Call, params: Params) -> Result:
     _refuse_unusable(params)
     job = engine_job.MoveJob(call, params, "window_recovery", WINDOW_SPEC)
     seen = _look(call, params, job)
-    result: Result = {
+    result: WindowFound = {
         "window": seen.wanted.window.as_dict(),
         "mode": job.asked["mode"],
         "plan": seen.first.as_plan(),
@@ -64,11 +65,11 @@ def recover(call: Call, params: Params) -> Result:
         "poison": [],
     }
     if (job.applied or seen.rebuilt_by or seen.first.clean) and not job.interrupted:
-        return result | job.nothing(_why_nothing(seen)) | {"reconciliation": seen.account.as_dict()}
+        return {**result, **job.nothing(_why_nothing(seen)), "reconciliation": seen.account.as_dict()}
     engine_job.refuse_too_many(seen.first.todo_events, params, where=call.session.where)
     if call.check:
         planned = window_options.planned(job, seen.first, seen.wanted)
-        return result | planned | {"reconciliation": seen.account.as_dict()}
+        return {**result, **planned, "reconciliation": seen.account.as_dict()}
     if not job.interrupted:
         job.refuse_drift(seen.first)
     with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
@@ -76,7 +77,7 @@ def recover(call: Call, params: Params) -> Result:
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
         recovery = Recovery(call.session, run, seen.tables, seen.surveyor, tolerance, call.progress, document)
         batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
-        return result | recovery.outcome(batches, seen.first)
+        return {**result, **recovery.outcome(batches, seen.first)}
 
 
 def _refuse_unusable(params: Params) -> None:

@@ -11,9 +11,9 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract, event_queue
+from ..engine.expected_silver import Model
 from ..engine.selection import sale
 from ..engine.siblings import SINCE
-from .expected_silver import Model
 
 if t.TYPE_CHECKING:
     import datetime

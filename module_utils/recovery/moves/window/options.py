@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ..engine.job import MoveJob
     from .comparison import Survey
+    from .results import WindowPlanned
 
 LAST: t.Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>s|m|min|h|d)")
 SECONDS: t.Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -74,17 +75,20 @@ def healthy(survey: Survey) -> str:
     )
 
 
-def planned(job: MoveJob, survey: Survey, selection: Selection) -> dict[str, t.Any]:
+def planned(job: MoveJob, survey: Survey, selection: Selection) -> WindowPlanned:
     """The result of a check that finds something to do."""
     plan = survey.as_plan()
     said = sentence("would recover", plan)
     if job.params["look"] and not job.plan:
-        return job.looked(survey.todo_events, "would recover") | {"summary": said, "gold_days": survey.gold_days}
+        looked = job.looked(survey.todo_events, "would recover")
+        return {**looked, "plan": plan, "summary": said, "gold_days": survey.gold_days}
     made = job.planned(selection.as_dict(), survey, verb="would recover")
     summary = f"{said}, in about {in_words(survey.estimated_seconds)}"
-    name = made["plan_file"]
-    return made | {
-        "plan": {**made["plan"], **plan},
+    name = made.get("plan_file")
+    return {
+        **made,
+        "plan_file": name,
+        "plan": {**made.get("plan", {}), **plan},
         "summary": summary + (f"; the plan is in {name}" if name else ""),
         "diff": {"before": survey.counts, "after": dict.fromkeys(survey.counts, 0)},
     }

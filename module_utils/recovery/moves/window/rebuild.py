@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Session
     from ...scout.row_images import Tables
-    from .expected_silver import Model
+    from ..engine.expected_silver import Model
 
 #: Events of these units that were loaded since they were noted.
 SINCE = """

@@ -33,6 +33,7 @@ if t.TYPE_CHECKING:
     from ..engine.batches import Options
     from ..engine.cursors import Span
     from .comparison import Survey, Surveyor
+    from .results import WindowRecovered
 
 #: What the ledger keeps of the account.
 ACCOUNT: t.Final = (
@@ -331,7 +332,7 @@ class Recovery:
         self.given_up[name] = why
         self.progress.say(f"{name} is unchanged: {why}")
 
-    def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
+    def outcome(self, batches: Batches, first: Survey) -> WindowRecovered:
         """The result of a recovery that finished; raises NotConverged, with the same, where an event is not accounted
         for."""
         session, run = self.session, self.run
@@ -350,7 +351,7 @@ class Recovery:
         moved = {**dict.fromkeys(("events", "transactions", "lines", "ledger"), 0), **run.effects.get("moved", {})}
         figures = batches.figures()
         effects = {name: value for name, value in run.effects.items() if name not in ("before", "cursor")}
-        result: dict[str, t.Any] = {
+        result: WindowRecovered = {
             "changed": batches.rows > 0,
             "run_id": run.run_id,
             "moved": moved,
@@ -365,5 +366,5 @@ class Recovery:
             "summary": f"{sentence('recovered', first.as_plan(), figures['seconds'])}; {account.sentence()}",
             "diff": {"before": first.counts, "after": final.counts},
         }
-        account.refuse(session.where, self.surveyor.selection.window, result)
+        account.refuse(session.where, self.surveyor.selection.window, {**result})
         return result

@@ -59,6 +59,10 @@ class Changes:
             "changed": {key: list(parts) for key, parts in self.changed.items()},
         }
 
+    def named(self) -> list[str]:
+        """The keys of all of them, those of before and those of after."""
+        return [*self.added, *self.dropped, *self.changed, *(key for pair in self.renamed for key in pair)]
+
     def counted(self) -> str:
         """`3 added, 1 dropped, 8 changed`."""
         named = {"added": self.added, "dropped": self.dropped, "renamed": self.renamed, "changed": self.changed}

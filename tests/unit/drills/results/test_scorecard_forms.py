@@ -141,7 +141,7 @@ def test_markdown_keeps_its_form(drill: dict[str, Any]) -> None:
     assert not re.search(r"(?<!`)[@#](?=everyone|12\b)", re.sub(r"<code>.*?</code>", "", outside))
     assert outside.count("<code>") == outside.count("</code>")
     assert "\n# heading" not in text
-    assert "{{" not in outside or "{{ 7" in text
+    assert "{{" not in outside.replace("{{ 7", "")
     assert "\x1b" not in text
     assert "\u202e" not in text
 
