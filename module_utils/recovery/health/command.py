@@ -101,7 +101,8 @@ def assess(call: Call, params: Params) -> AssessResult:
         "seconds": round(time.monotonic() - began, 3),
         "summary": _summary(report, found),
         "warnings": [
-            f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems
+            *(f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems),
+            *found.limited,
         ],
     }
 

@@ -11,15 +11,13 @@ import typing as t
 
 from ..ledger import lease
 from ..ledger.pauses import open_pause
-from ..moves.cleanup import violations
 from ..moves.engine import damaged_silver
 from ..pipeline import job_rights, refresh_gold
-from ..postgres.driver import sql
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, event_queue, poison_probe, row_images, sessions
 from . import schema_drift
 from .reads import jobs as jobs_read
-from .reads import losses, objects, surroundings
+from .reads import losses, objects, quality, surroundings
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -63,52 +61,6 @@ FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minut
       WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
 """
 
-#: The rules of the view of quality alerts, without its division and with discounts taken into account. What an upsert touches
-#: keeps its processed_at, so other clocks tell of it. The start is of the transaction, so that the planner can estimate with
-#: it and use an index. What is not critical breaks no rule of that view, but spoils figures.
-ALERTS = """
-WITH recent AS (
-    SELECT transaction_id FROM {transactions}
-    WHERE processed_at >= now() - make_interval(hours => %(hours)s) OR updated_at >= now() - make_interval(hours => %(hours)s)
-    UNION SELECT transaction_id FROM {line_items} WHERE updated_at >= now() - make_interval(hours => %(hours)s)
-),
-sales AS (
-    SELECT t.transaction_id, {totals}, l.gross, l.lines_off, l.invalid, {negative} AS negative, {empty} AS empty,
-           {invalid_amounts} OR l.spoiled AS spoiled, l.lines < t.item_count AS missing
-    FROM recent AS r
-    JOIN {transactions} AS t ON t.transaction_id = r.transaction_id
-    LEFT JOIN LATERAL (
-        SELECT {sums}, count(*) AS lines, bool_or({invalid_line}) AS invalid, bool_or({invalid_figures}) AS spoiled
-        FROM {line_items} AS l WHERE l.transaction_id = r.transaction_id
-    ) AS l ON true
-),
-broken AS (
-    SELECT 'NEGATIVE_TOTAL' AS alert, true AS critical, transaction_id FROM sales WHERE negative
-    UNION ALL
-    SELECT 'LINE_TOTAL_MISMATCH', true, transaction_id FROM sales WHERE {mismatch}
-    UNION ALL
-    SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid
-    UNION ALL
-    SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE empty
-    UNION ALL
-    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE missing
-    UNION ALL
-    SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
-),
-ranked AS (SELECT *, row_number() OVER (PARTITION BY alert ORDER BY transaction_id) AS nth FROM broken)
-SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples,
-       array_agg(transaction_id) FILTER (WHERE nth <= {compared}) AS sales
-FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
-"""
-
-#: What the alert views, which see one hour, no longer see, and the acceptance gate still refuses.
-OLDER = """
-SELECT count(*) FILTER (WHERE {negative}) AS negative, count(*) FILTER (WHERE {empty}) AS empty,
-       left(min(t.transaction_id), 60) AS sample, (array_agg(t.transaction_id))[1:{compared}] AS sales
-FROM {transactions} AS t
-WHERE ({negative} OR {empty}) AND t.processed_at < now() - make_interval(hours => %(hours)s)
-"""
-
 DEAD_LETTERS = "SELECT count(*) AS unresolved FROM {dead_letters} WHERE resolved_at IS NULL"
 
 #: Who keeps whole tables of Scout from being read, as a migration does.
@@ -131,8 +83,6 @@ NOW = "SELECT clock_timestamp() AS now"
 #: How many of the oldest pending events are looked at for what would block the ETL: as many as its job takes.
 HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
-#: How many sales that break a rule, of each rule, are compared with their events.
-COMPARED_SALES: t.Final = 1000
 #: After which an assessment says what it is looking at.
 QUIET_SECONDS: t.Final = 1.0
 
@@ -188,6 +138,8 @@ class Facts:
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: The sales that silver has lost or has wrong although their events are sound.
     damaged: damaged_silver.Damaged | None = None
+    #: What was looked at only in part, in words.
+    limited: list[str] = dataclasses.field(default_factory=list[str])
     older: Row | None = None
     linking: Row | None = None
     bronze_minutes: float | None = None
@@ -268,11 +220,15 @@ def read(
             _read_head(budget, found)
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
-        found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
+        most = quality.most_sales(budget_seconds)
+        looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
+        found.alerts, sales_limited = looked or ([], False)
         found.wider.types = budget.read("types", losses.types)
         found.wider.future = budget.read("future", losses.future)
-        found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours))
-        found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
+        found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
+        marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
+        found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
+        found.older = budget.read("older", lambda s: quality.older(s, alert_hours))
         broken = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
         found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:
@@ -289,22 +245,6 @@ def _tell(progress: Progress, name: str, seconds: float) -> None:
     progress.checkpoint()
     if seconds >= QUIET_SECONDS:
         progress.say_throttled(f"assessing: {name.replace('_', ' ')}, {seconds:.0f} s so far")
-
-
-def of_violations(statement: t.LiteralString) -> sql.Composed:
-    """The statement with the names in force, and with what is wrong with a sale or a line where it says so."""
-    return contract.compose(
-        statement,
-        sums=sql.SQL(violations.SUMS),
-        totals=sql.SQL(violations.TOTALS),
-        negative=sql.SQL(violations.NEGATIVE_TOTAL),
-        empty=sql.SQL(violations.EMPTY_BASKET),
-        invalid_amounts=sql.SQL(violations.INVALID_AMOUNTS),
-        invalid_line=sql.SQL(violations.INVALID_LINE),
-        invalid_figures=sql.SQL(violations.INVALID_FIGURES),
-        mismatch=sql.SQL(violations.MISMATCH),
-        compared=sql.Literal(COMPARED_SALES),
-    )
 
 
 def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str]) -> None:

@@ -80,7 +80,10 @@ def gate(call: Call, params: Params) -> GateResult:
         "period_hours": params["period_hours"],
         "seconds": round(time.monotonic() - began, 3),
         "summary": verdict.summary(settled),
-        "warnings": [f"the smoke test was {smoke_test.NOT_IN_CHECK}"] if call.check and params["smoke"] else [],
+        "warnings": [
+            *([f"the smoke test was {smoke_test.NOT_IN_CHECK}"] if call.check and params["smoke"] else []),
+            *gated.found.limited,
+        ],
     }
 
 
