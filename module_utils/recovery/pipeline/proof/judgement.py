@@ -29,6 +29,8 @@ PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
 NOTICED_SECONDS: t.Final = 2.0
 #: A schedule that has been missed so often is not kept.
 LATE_TIMES: t.Final = 3
+#: How long after its time a run may begin.
+STARTS_SECONDS: t.Final = 15.0
 #: With less a batch of the ETL cannot be loaded, even where a single event can.
 LEAST_TIMEOUT_SECONDS: t.Final = 1.0
 LONGEST_MESSAGE: t.Final = 300
@@ -218,14 +220,15 @@ def of_run(todo: Todo, run: JobRun) -> Verdict:
 
 def of_latest(todo: Todo, runs: Sequence[JobRun], scheduler: Scheduler) -> Verdict | None:
     """What the latest run proves, where there is one, it is over, and the schedule has been kept since; else None."""
-    ended = [run for run in runs if run.jobid == todo.job.jobid and run.over]
-    latest = max(ended, key=lambda run: run.runid, default=None)
+    own = sorted((run for run in runs if run.jobid == todo.job.jobid), key=lambda run: run.runid)
+    latest = next((run for run in reversed(own) if run.over), None)
     if latest is None:
         return None
-    missed = since = latest.started
+    # One that is still running has started as well.
+    missed = since = own[-1].started
     for _ in range(LATE_TIMES):
         missed = missed and scheduler.zone and next_run(todo.job.schedule, missed, scheduler.zone)
-    if since and missed and missed < scheduler.now and latest.status == "succeeded":
+    if since and missed and (scheduler.now - missed).total_seconds() > STARTS_SECONDS and latest.status == "succeeded":
         silent = in_words((scheduler.now - since).total_seconds())
         said = f"has not started for {silent}, although its schedule is {todo.job.schedule}"
         return _verdict(todo, FAILED, said, next_step=ALIVE, started=since)
