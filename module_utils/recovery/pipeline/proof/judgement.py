@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ...scout.cron_jobs import Job
 
 #: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial.
-LOAD, GOLD = "load", "gold"
+LOAD, GOLD, OTHER = "load", "gold", "other"
 RUN, LATEST, TRIAL = "run", "latest", "trial"
 #: What a proof came to.
 PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
@@ -111,7 +111,7 @@ class Verdict:
 
 
 def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[str] = ()) -> list[tuple[Job, str]]:
-    """The jobs that load silver or refresh gold, by their name or by what they call; of jobs that were named, all."""
+    """The jobs that load silver or refresh gold, by their name or by what they call; the others too, if they were named."""
     names = contract.names()
     loading = callers(sources, [contract.bare(names.load_function)])
     refreshing = callers(sources, names.gold_functions)
@@ -122,7 +122,7 @@ def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[st
         elif job.jobname == names.refresh_job or cron_jobs.calls(job.command, refreshing):
             found.append((job, GOLD))
         elif job.jobname in named and job.jobname != names.link_job:
-            found.append((job, LOAD))
+            found.append((job, OTHER))
     return found
 
 
@@ -246,6 +246,11 @@ def missing(todo: Todo, running: JobRun | None, seconds: float, why: str) -> Ver
         return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
     said = f"did not start within {in_words(seconds)}, although it was due at {clock(todo.due)}"
     return _verdict(todo, FAILED, f"{said}: {why}" if why else said, next_step=ALIVE)
+
+
+def muted(todo: Todo, why: str) -> Verdict:
+    """Of a job that nobody will start, whatever its command does."""
+    return _verdict(todo, FAILED, f"will not be started: {why}", next_step=ALIVE)
 
 
 def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:

@@ -129,16 +129,25 @@ class Trials:
 
     def _one(self, todo: Todo, loads: str) -> Verdict:
         try:
-            effect = self._refreshed(todo, loads) if todo.purpose == GOLD else self._loaded(todo)
+            effect = self._effect(todo, loads)
         except _Failed as e:
             said = f"was tried as {todo.job.owner}, rolled back: {e.said}"
             return tried(todo, e.status, said, e.sqlstate, e.next_step)
         return tried(todo, PROVED, f"was tried as {todo.job.owner}, rolled back: {effect}")
 
+    def _effect(self, todo: Todo, loads: str) -> str:
+        """Runs the command of a job; in words what came of it."""
+        self._require_login(todo)
+        if todo.purpose == GOLD:
+            return self._refreshed(todo, loads)
+        if todo.purpose == LOAD:
+            return self._loaded(todo)
+        self._execute(todo)
+        return "it runs"
+
     def _loaded(self, todo: Todo) -> str:
         """Has a job load a sale, in words what came of it; its effect stays for those that follow."""
         session = self.session
-        self._require_login(todo)
         sale = trial_sale.Trial(session, max(0.001, self.deadline - time.monotonic()), todo.job.owner)
         event, why = self._send(sale, todo)
         self._execute(todo)
@@ -169,7 +178,6 @@ class Trials:
     def _refreshed(self, todo: Todo, loads: str) -> str:
         """Has a job refresh gold; in words which views are newer now."""
         session = self.session
-        self._require_login(todo)
         if loads:
             raise _Failed(UNKNOWN, f"no change of silver to show, because {loads}")
         self._execute(todo)
