@@ -74,7 +74,7 @@ BOUNDED: t.Final = ("TimeZone", "DateStyle", "search_path", "statement_timeout",
 NOT_TRIED: t.Final = frozenset({
     *("application_name", "client_encoding", "role", "session_authorization", "session_preload_libraries"),
     *("local_preload_libraries", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"),
-    *("client_connection_check_interval", "default_transaction_read_only", "default_transaction_isolation"),
+    *("client_connection_check_interval", "statement_timeout", "default_transaction_read_only", "default_transaction_isolation"),
     *("transaction_isolation", "transaction_read_only", "default_transaction_deferrable", "transaction_deferrable"),
     "extra_float_digits",
 })  # fmt: skip
