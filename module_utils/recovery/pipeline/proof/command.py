@@ -15,7 +15,7 @@ from ...core.text import count, in_words
 from ...postgres.failures import attempting
 from ...scout import gold_views
 from . import judgement, reading
-from .judgement import FAILED, GOLD, LATEST, LOAD, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
+from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
 from .trial import Trials
 
 if t.TYPE_CHECKING:
@@ -74,7 +74,9 @@ def prove(call: Call, params: Params) -> ProofResult:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"])
     try:
-        verdicts = [*judgement.unproved(found.jobs, found.elsewhere), *proof.made()]
+        # Who names jobs says which they are.
+        nothing = [] if params["jobs"] else judgement.unproved(found.jobs, found.elsewhere)
+        verdicts = [*nothing, *proof.made()]
     except Stopped as e:
         e.result = {**_state(found), "changed": False, "proven": False, "status": "unproven", "waits": True, "jobs": []}
         e.said = "ingestion is running, unproven: no run was waited for to its end"
@@ -174,6 +176,8 @@ class _Proof:
                     verdicts[each.job.jobid] = verdict
         if trials:
             verdicts |= self._tried(trials)
+            if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
+                verdicts |= {each.job.jobid: judgement.muted(each, why) for each in trials}
         return [verdicts[each.job.jobid] for each in self.todo]
 
     def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
@@ -237,7 +241,7 @@ class _Proof:
         unseen: list[Todo] = []
         for each in todo:
             verdict = verdicts[each.job.jobid]
-            if verdict.status != PROVED:
+            if verdict.status != PROVED or each.purpose == OTHER:
                 continue
             if each.purpose == LOAD and pending:
                 left = self._left_of(pending)
