@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 
@@ -208,6 +209,32 @@ def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> 
     again = stage.play("quality_cleanup", healthy.dsn)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
+
+
+def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(healthy: Pipeline, stage: Stage) -> None:
+    poison = library.poison_event(healthy.dsn, "non_numeric_amount")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
+    before = healthy.contents()
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    assert played.rc == 2, played.text
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
+    assert played.result["ingestion"] == "running"
+    assert healthy.active_jobs() >= JOBS
+    assert {name: part for name, part in healthy.contents().items() if name != "dead_letters"} == {
+        name: part for name, part in before.items() if name != "dead_letters"
+    }
+    assert "now ingestion is running" in played.summary
+    assert "resume_ingestion" not in played.summary
+    assert healthy.lease_owner() is None
+
+
+def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+    """The poison event comes last: the drain of the quarantine finds it."""
+    library.poison_event(healthy.dsn, "non_numeric_amount")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    assert (played.rc, played.result["ingestion"]) == (2, "paused")
+    assert not JOBS & healthy.active_jobs()
 
 
 def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:

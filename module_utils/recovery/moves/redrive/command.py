@@ -120,6 +120,8 @@ def _found(seen: _Look, how: _How) -> Result:
         "redriven": 0,
         "already_there": 0,
         "failures": [],
+        "conflicts": seen.survey.conflicts[: redrive_run.NAMED] if seen.survey else [],
+        "conflicting": len(seen.survey.conflicts) if seen.survey else 0,
         "parked": extent.parked,
         **seen.left_alone,
         "rebuilt": seen.survey.rebuilt if seen.survey else [],
@@ -145,11 +147,15 @@ def _redriven(
             e.result = {**result, **e.result}
             raise
     done = job.done(run, ramp, verb="redrove")
+    result = {**result, "warnings": [*result["warnings"], *_in_conflict(work.conflicts)]}
     effects = {"redriven": 0, "already_there": 0, "failed": 0, **done["effects"]}
     return result | done | work.outcome() | {
         "effects": effects,
-        "summary": _summary(effects, extent, done["batches"]["seconds"]),
-        "diff": {"before": {"unresolved": extent.entries}, "after": {"unresolved": effects["failed"]}},
+        "summary": _summary(effects, extent, done["batches"]["seconds"]) + _beside(work.conflicts),
+        "diff": {
+            "before": {"unresolved": extent.entries},
+            "after": {"unresolved": effects["failed"] + len(work.conflicts)},
+        },
     }  # fmt: skip
 
 
@@ -161,7 +167,8 @@ def _planned(
     extent = survey.extent
     if job.applied:
         return planned
-    redriven = extent.entries - survey.already_there
+    redriven = extent.entries - survey.already_there - len(survey.conflicts)
+    planned["warnings"] = [*planned["warnings"], *_in_conflict(survey.conflicts)]
     planned |= {"redriven": redriven, "already_there": survey.already_there}
     if not extent.entries:
         return planned | {"summary": _nothing(extent)}
@@ -170,7 +177,7 @@ def _planned(
         text += f", resolve {survey.already_there:,} that are in bronze already"
     if survey.suspects:
         text += f"; {count(len(survey.suspects), 'event')} would fail again"
-    text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}"
+    text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}{_beside(survey.conflicts)}"
     return planned | {"summary": text + (f"; the plan is in {planned['plan_file']}" if planned["plan_file"] else "")}
 
 
@@ -191,6 +198,21 @@ def _left(extent: preview.Extent) -> str:
     parts = [f"{extent.parked:,} parked"] if extent.parked else []
     parts += [f"{extent.not_rebuildable:,} not rebuildable"] if extent.not_rebuildable else []
     return f"; left alone: {', '.join(parts)}" if parts else ""
+
+
+def _beside(conflicts: list[dict[str, str]]) -> str:
+    return f"; not touched: {count(len(conflicts), 'duplicate')}" if conflicts else ""
+
+
+def _in_conflict(conflicts: list[dict[str, str]]) -> list[str]:
+    """Names the first entries whose event is somewhere else as well."""
+    more = f"; and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
+    named = "; ".join(f"dead letter {one['dlq_id']}: {one['why']}" for one in conflicts[:5])
+    return (
+        [f"{count(len(conflicts), 'dead letter')} not touched, to put no event back twice: {named}{more}"]
+        if conflicts
+        else []
+    )
 
 
 def _warnings(not_found: dict[str, t.Any], extent: preview.Extent, max_replays: int) -> list[str]:
