@@ -73,6 +73,24 @@ def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stag
     assert played.result["next"] == []
 
 
+@pytest.mark.parametrize(
+    ("playbook", "options", "said"),
+    [
+        ("quarantine", {"source_systems": ["pos"]}, "no source system is named 'pos'"),
+        ("redrive", {"of_incident": "INC-404"}, "no incident is named 'INC-404'"),
+        ("quality_cleanup", {"rules": ["negative"]}, "no rule has this name"),
+    ],
+)
+def test_a_name_of_nothing_is_a_mistake(
+    healthy: Pipeline, stage: Stage, playbook: str, options: dict[str, Any], said: str
+) -> None:
+    played = stage.play(playbook, healthy.dsn, **options)
+    assert played.rc == 2, played.text
+    assert said in played.text
+    assert healthy.active_jobs() >= JOBS
+    assert not stage.evidence.exists()
+
+
 def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
     """Also by the same person for the same incident: it was paused on purpose."""
     ran(stage.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")

@@ -338,7 +338,7 @@ def test_ids_that_do_not_exist_are_named(scout_db: str, tmp_path: Path) -> None:
     assert result["moved"]["events"] == 1
     assert [i for i in missing if i not in json.dumps(result)] == []
     before = fingerprint(scout_db)
-    again = ran("scout_quarantine", scout_db, event_ids=missing)
+    again = refused("scout_quarantine", scout_db, event_ids=missing)
     assert (again["changed"], [i for i in missing if i not in json.dumps(again)]) == (False, [])
     assert fingerprint(scout_db) == before
 

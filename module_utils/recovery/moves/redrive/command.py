@@ -10,13 +10,16 @@ import typing as t
 
 from ...core.errors import SystemicFailure
 from ...core.text import count, in_words
+from ...ledger import history
 from ...scout import cron_jobs, event_queue, row_images
 from ..engine import job as engine_job
+from ..engine import unknown_names
 from . import letters, merge_patch, preview
 from . import run as redrive_run
 
 if t.TYPE_CHECKING:
     from ...invoke import Call, Params, Result
+    from ...postgres.session import Session
     from ...scout.row_images import Tables
 
 #: Options that say which dead letters are meant, how fast, and what is repaired.
@@ -101,6 +104,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
         )
         wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
+        if not kept:
+            _refuse_unknown(session, wanted)
         values = {**wanted.values, "max_replays": how.pace.max_replays}
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
@@ -111,6 +116,16 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
             survey = preview.survey(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
         timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
     return _Look(tables, wanted, extent, survey, left_alone, not_found, timezone)
+
+
+def _refuse_unknown(session: Session, wanted: letters.DeadLetterSelection) -> None:
+    """Raises BadInput for a name that no dead letter ever had. A run or an incident may have left none."""
+    unknown_names.refuse_of_letters(session, {"error_codes": wanted.error_codes, "rules": wanted.rules})
+    if wanted.run_id and not history.knows_run(session, wanted.run_id):
+        unknown_names.refuse_of_letters(session, {"run_id": [wanted.run_id]})
+    if wanted.of_incident and not wanted.of_runs and not history.knows_incident(session, wanted.of_incident):
+        unknown_names.refuse_of_letters(session, {"of_incident": [wanted.of_incident]})
+    unknown_names.refuse_ids(session, [*wanted.dlq_ids, *wanted.event_ids], "dead letter or event")
 
 
 def _found(seen: _Look, how: _How) -> Result:

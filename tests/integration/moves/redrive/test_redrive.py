@@ -651,7 +651,8 @@ def test_only_what_is_selected_comes_back(scout_db: str) -> None:
     assert chosen(of_incident="INC-1") == 1
     assert chosen(run_id=first["run_id"].upper()) == 1
     assert chosen(run_id=cleaned["run_id"]) == 4
-    assert chosen(rules=["negative_total", "other"]) == 4
+    assert chosen(rules=["negative_total", "negative_total"]) == 4
+    assert "no rule is named 'other'" in refused("scout_redrive", scout_db, rules=["negative_total", "other"])["msg"]
     assert chosen(error_codes=["QUARANTINE"]) == 2
     assert chosen(dlq_ids=[found[str(ids[1])], str(ids[0])]) == 1
     assert chosen(event_ids=[str(ids[1]), str(ids[5])]) == 2
@@ -686,6 +687,28 @@ def test_what_makes_no_sense_is_refused_before_the_first_write(scout_db: str, ca
     result = refused("scout_redrive", scout_db, **options)
     assert words in result["msg"]
     assert result["error"]["next_step"]
+
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+UNKNOWN: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a code": ({"error_codes": ["POISON"]}, "error_codes: no error code is named 'POISON'", "POISON_EVENT"),
+    "a rule": ({"rules": ["negative_totals"]}, "no rule is named 'negative_totals'", "negative_total"),
+    "a run": ({"run_id": NOBODY}, f"no run is named '{NOBODY}'", "there are"),
+    "an incident": ({"of_incident": "INC-8"}, "no incident is named 'INC-8'", "INC-7"),
+    "a letter": ({"dlq_ids": [NOBODY]}, "1 given id of no dead letter or event", "correct"),
+}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, what: str, check: bool) -> None:
+    poisoned(scout_db)
+    loaded(scout_db, [sale(1, total_amount=-5)])
+    ran("scout_cleanup", scout_db, only=["negative_total"], max_share=1.0, incident="INC-7")
+    options, said, offered = UNKNOWN[what]
+    result = refused("scout_redrive", scout_db, check=check, **options)
+    assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
+    assert offered in result["error"]["next_step"]
 
 
 def test_ids_of_no_dead_letter_are_counted(scout_db: str) -> None:
