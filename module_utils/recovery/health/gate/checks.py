@@ -103,8 +103,11 @@ CHECKS: t.Final = (
     Check("invalid_lines", LINES, ("alerts",), alert("INVALID_LINE_ITEM"), code=MATH),
     _as_check("not_a_number", MATH),
     Check("older_violations", "{transactions}, before the period", ("older",), _older, code=MATH, severity="warn"),
+    _as_check("future_sales", MATH),
+    _as_check("duplicate_sales", MATH),
     _as_check("stuck_locks", LOCKS),
     _as_check("stuck_sessions", LOCKS),
+    _as_check("prepared_transactions", LOCKS),
     _as_check("bronze_staleness", FRESHNESS),
     _as_check("silver_staleness", FRESHNESS),
     _as_check("gold_staleness", FRESHNESS),
@@ -124,10 +127,7 @@ CHECKS: t.Final = (
     _as_check("schema_objects"),
     _as_check("job_rights"),
     _as_check("gold_views"),
-    _as_check("prepared_transactions", LOCKS),
     _as_check("interrupted_runs"),
-    _as_check("future_sales", MATH),
-    _as_check("duplicate_sales", MATH),
     _as_check("database", severity="info"),
 )  # fmt: skip
 
