@@ -132,11 +132,15 @@ def _idle(found: Facts) -> list[str]:
     return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
 
 
+def _taken(found: Facts) -> set[str]:
+    """The jobs that a pause of ours disabled and will re-enable."""
+    return {job["jobname"] for job in found.pause.jobs} if found.pause else set()
+
+
 def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = found.failed_run
     said = message_of(failed) if failed else ""
-    idle = _idle(found)
-    if idle and found.pause is None:
+    if idle := [name for name in _idle(found) if name not in _taken(found)]:
         yield _off(idle)
     if found.suspects:
         first = found.suspects[0]
@@ -220,8 +224,8 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     etl = {job.jobname for job in found.etl_jobs}
-    off = [name for name in found.off if name not in etl]
-    if off and found.pause is None:
+    off = [name for name in found.off if name not in etl and name not in _taken(found)]
+    if off:
         yield _off(off)
 
 

@@ -95,7 +95,7 @@ FAULTS = {
     ),
     "the job comes once a year": Fault(
         (f"UPDATE cron.job SET schedule = '0 0 1 1 *' WHERE jobname = '{LOADER}'",),
-        "job_runs", f"{LOADER} is not due within a day", "schedule => '* * * * *'",
+        "job_schedules", f"{LOADER} is not due within a day", "schedule => '* * * * *'",
     ),
     "the job was moved to another database": Fault(
         (f"UPDATE cron.job SET database = 'postgres' WHERE jobname = '{LOADER}'",),

@@ -125,6 +125,7 @@ CHECKS: t.Final = (
     Check("unresolved_alerts", "{alerts}, critical", ("raised",), _raised),
     Check("dead_letter_growth", "{dead_letters}, last hour", ("letters",), _letters),
     _as_check("schema_objects"),
+    _as_check("job_schedules"),
     _as_check("job_rights"),
     _as_check("gold_views"),
     _as_check("interrupted_runs"),
