@@ -90,7 +90,7 @@ def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Dia
     if late:
         what = f"could not look in time: {', '.join(late)}"
         evidence = f"the assessment had {in_words(found.budget_seconds)}"
-        more = f"{ASSESS} -e assess_budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
+        more = f"{ASSESS} -e budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
         yield cause(what, evidence, more, blocks=False)
     grants: dict[str, list[str]] = {}
     for name, problem in found.problems.items():
