@@ -10,6 +10,7 @@ import json
 import shlex
 import typing as t
 
+from ..core import advice
 from ..core.text import count, in_words
 from ..core.times import to_the_second
 from ..scout import contract
@@ -57,7 +58,14 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, t.Any]:
         """For results."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
+        shown = {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
+        told = [self.next_command]
+        return {
+            **shown,
+            "next_command": advice.plain(self.next_command),
+            "advice": advice.words(told),
+            "commands": advice.commands(told),
+        }
 
 
 def diagnose(

@@ -10,7 +10,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ..core import files
+from ..core import advice, files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list
 from ..scout import contract
@@ -19,7 +19,7 @@ from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
 FORMAT: t.Final = "scout-recovery-result/1"
 #: A playbook that an error names, as a person types it.
-PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
+PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
@@ -71,7 +71,10 @@ def document(story: Story) -> Result:
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
         "undo": "; ".join(_undo(story)),
-        "next": _next(story),
+        "undo_commands": advice.commands(_undo(story)),
+        "next": [advice.plain(each) for each in _next(story)],
+        "advice": advice.words(_next(story)),
+        "commands": advice.commands(_next(story)),
     }
 
 
@@ -115,12 +118,12 @@ def lines(story: Story) -> list[str]:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
     room = layout.WIDTH - layout.INDENT
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
-    commands = [line for command in _unbroken(story) for line in layout.folded(command, room)]
-    bodies["undo"] = [*commands, *bodies["undo"]]
+    way_back = [line for command in _unbroken(story) for line in layout.folded(command, room)]
+    bodies["undo"] = [*way_back, *bodies["undo"]]
     bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
-    return [headline, *layout.fitted(bodies, len(commands))]
+    return [headline, *layout.fitted(bodies, len(way_back))]
 
 
 def _was(story: Story) -> str:
