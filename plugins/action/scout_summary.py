@@ -47,6 +47,8 @@ class ActionModule(ActionBase):
             if ticks is None
             else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
             run_key=run_key(pid),
+            width=display.columns or 0,
+            verbose=display.verbosity > 0,
         )
         if params["news"]:
             return result

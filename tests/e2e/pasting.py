@@ -30,8 +30,11 @@ def assert_accepted(screen: str, results: Iterable[dict[str, Any]]) -> None:
         for command in (*made["commands"], *made["undo_commands"]):
             accepted(command)
             known.add(_normal(command))
-    if known:
-        for command in on_screen(screen):
+    for command in on_screen(screen):
+        if ", interrupted\n" in screen:
+            # Said where nothing is left that could make a document of it.
+            _of_a_shell(command)
+        elif known:
             assert _normal(command) in known, f"no command that can be pasted: {command!r}"
 
 
@@ -56,11 +59,15 @@ def _normal(command: str) -> str:
     return " ".join(command.split())
 
 
+def _of_a_shell(command: str) -> None:
+    read = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+    assert read.returncode == 0, (command, read.stderr)
+
+
 @functools.cache
 def accepted(command: str) -> None:
     """Read by a shell as one command, of a playbook that is there, with variables that it knows, quoted so that Ansible keeps all."""
-    read = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
-    assert read.returncode == 0, (command, read.stderr)
+    _of_a_shell(command)
     printed = subprocess.run(
         ["bash", "-c", f"ansible-playbook() {{ printf '%s\\0' \"$@\"; }}; {command}"],
         capture_output=True, text=True, check=True, cwd=CHECKOUT,

@@ -16,6 +16,7 @@ from ..postgres.session import INCIDENT
 from ..scout import contract
 from . import dashboard, drill, gate, junit, render
 from .incident import news
+from .layout import WIDTH
 from .operation import Story
 
 if t.TYPE_CHECKING:
@@ -26,7 +27,14 @@ FILES: t.Final = {"result_file": render.save, "junit_file": junit.save}
 
 
 def summarize(
-    params: Params, *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
+    params: Params,
+    *,
+    check: bool,
+    host: str = "localhost",
+    seconds: float | None = None,
+    run_key: str = "",
+    width: int = WIDTH,
+    verbose: bool = False,
 ) -> Result:
     """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
 
@@ -34,7 +42,9 @@ def summarize(
     options that a step has refused already: what happened is still to be said.
     """
     with contract.using(_names(params)):
-        story = _story(params, check=check, host=host, seconds=seconds)
+        story = dataclasses.replace(
+            _story(params, check=check, host=host, seconds=seconds), width=max(WIDTH, width), verbose=verbose
+        )
         made = render.document(story)
         if params.get("news"):
             return {"changed": False, **news(made, story.ran)}

@@ -36,6 +36,17 @@ def wrapped(text: str, width: int) -> list[str]:
     return made
 
 
+def numbered(texts: Sequence[str], width: int, most: int | None) -> list[str]:
+    """Entries one below the other, as many as `most` lines hold, all without it; the others are counted."""
+    made: list[str] = []
+    for at, text in enumerate(texts):
+        lines = wrapped(text, width)
+        if most is not None and at and len(made) + len(lines) > most - (at < len(texts) - 1):
+            return [*made, f"and {len(texts) - at} more: -v"]
+        made += lines if most is None else _shortened(lines, max(1, most - (len(texts) > 1)), width + INDENT)
+    return made
+
+
 def folded(command: str, width: int) -> list[str]:
     """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
     if len(command) <= width:
@@ -60,24 +71,26 @@ def labelled(name: str, lines: Sequence[str]) -> list[str]:
     return [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(lines)], lines, strict=False)]
 
 
-def fitted(bodies: Mapping[str, list[str]], commands: int) -> list[str]:
+def fitted(bodies: Mapping[str, list[str]], commands: int, width: int = WIDTH, whole: str = "") -> list[str]:
     """The parts below a title on one screen, shortened where they would not fit; the `commands` lines with which the part
     `undo` begins are never cut, as half a command is none."""
     room = {name: PART_LINES + MORE_LINES.get(name, 0) for name in bodies}
     least = {"undo": commands + (commands < len(bodies.get("undo", ())))}
     room["undo"] = max(room.get("undo", 0), least["undo"])
+    if whole in room:
+        room[whole] = least[whole] = len(bodies[whole])
     for name in SHORTENED_FIRST:
         while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > least.get(name, 1):
             room[name] -= 1
-    return [line for name, body in bodies.items() for line in labelled(name, _shortened(body, room[name]))]
+    return [line for name, body in bodies.items() for line in labelled(name, _shortened(body, room[name], width))]
 
 
-def _shortened(body: list[str], room: int) -> list[str]:
+def _shortened(body: list[str], room: int, width: int) -> list[str]:
     """As many lines as there is room for, marked where more follow."""
     shown = body[:room]
     # Half a command is none.
     while len(shown) > 1 and len(shown) < len(body) and shown[-1].endswith("\\"):
         shown.pop()
-    if len(shown) < len(body) and len(shown[-1]) <= WIDTH - INDENT:
-        shown[-1] = shown[-1][: WIDTH - INDENT - 2].rstrip() + " …"
+    if len(shown) < len(body) and len(shown[-1]) <= width - INDENT:
+        shown[-1] = shown[-1][: width - INDENT - 2].rstrip() + " …"
     return shown

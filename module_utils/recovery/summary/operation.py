@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import BadInput
+from ..core.values import as_list
 from . import drill as summary_drill
 from . import gate as summary_gate
 from . import incident as summary_incident
@@ -53,6 +54,9 @@ class Story:
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     #: Where the person is who reads it: paths below are shown as seen from there.
     folder: str = ""
+    #: How wide their terminal is, and whether they ask for everything.
+    width: int = 79
+    verbose: bool = False
 
     @property
     def ran(self) -> dict[str, Result]:
@@ -161,7 +165,7 @@ class Story:
     @property
     def still_failing(self) -> list[str]:
         """Indicators that fail although ingestion runs: no reset can repair what is left of them."""
-        return [i["name"] for i in self.after.get("indicators") or [] if i["status"] == "fail"]
+        return [i["name"] for i in as_list(self.after.get("indicators")) if i["status"] == "fail"]
 
     @property
     def _judged(self) -> str:

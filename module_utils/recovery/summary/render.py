@@ -88,12 +88,12 @@ def lines(story: Story) -> list[str]:
         title += f", incident {story.incident}"
     if story.seconds is not None:
         title += f", {in_words(story.seconds)}"
-    headline = cut(title, layout.WIDTH)
+    headline = cut(title, story.width)
     if story.operation == "runs" and story.failure is None:
         return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
-        "causes": _causes(story),
+        "causes": "",
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
@@ -116,27 +116,34 @@ def lines(story: Story) -> list[str]:
     near = f"{story.folder}/" if story.folder else ""
     if near:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
-    room = layout.WIDTH - layout.INDENT
+    room = story.width - layout.INDENT
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
     way_back = [line for command in _unbroken(story) for line in layout.folded(command, room)]
     bodies["undo"] = [*way_back, *bodies["undo"]]
+    most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
+    bodies["causes"] = layout.numbered(_causes(story), room, most)
     bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
-    return [headline, *layout.fitted(bodies, len(way_back))]
+    return [headline, *layout.fitted(bodies, len(way_back), story.width, "causes" if story.verbose else "")]
 
 
 def _was(story: Story) -> str:
     """The first assessment; for a reset with the likeliest cause, which an assessment has a line of its own for."""
     text = story.before.get("summary", "")
     causes = as_list(story.before.get("diagnoses"))
-    return f"{causes[0]['cause']} ({text})" if causes and text and story.operation != "assess" else text
+    if not causes or not text:
+        return text
+    if story.operation == "assess":
+        return "healthy now, but:" if text == "healthy" else text
+    more = f"; and {count(len(causes) - 1, 'more cause')}: -v" if len(causes) > 1 else ""
+    return f"{causes[0]['cause']}{more} ({text})"
 
 
-def _causes(story: Story) -> str:
-    """What an assessment found, most blocking first."""
-    causes = as_list(story.before.get("diagnoses")) if story.operation == "assess" else []
-    return "; ".join(f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes[:3])
+def _causes(story: Story) -> list[str]:
+    """What an assessment found, most blocking first; for a reset only where everything is asked for."""
+    causes = as_list(story.before.get("diagnoses")) if story.operation == "assess" or story.verbose else []
+    return [f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes]
 
 
 def _did(story: Story) -> str:
