@@ -205,6 +205,10 @@ def test_our_session_ended_by_someone_else(broken: Pipeline, stage: Stage, expec
     assert played.result["error"]["kind"] == "connection_lost"
     assert "terminating connection due to administrator command" in played.summary
     assert "run the same command again" in played.summary
+    assert (played.result["ingestion"], "now ingestion is paused" in played.summary) == ("paused", True)
+    assert "undo ansible-playbook playbooks/resume_ingestion.yml" in played.summary
+    assert "next run the same command again: it continues from the last commit" in played.summary
+    assert played.result["commands"][-1].startswith("ansible-playbook playbooks/emergency_reset.yml -e '{")
     assert "Traceback" not in played.text
     assert broken.lease_owner() is None
     broken.execute(UNHANG)

@@ -35,6 +35,7 @@ def summarize(
     run_key: str = "",
     width: int = WIDTH,
     verbose: bool = False,
+    again: str = "",
 ) -> Result:
     """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
 
@@ -43,7 +44,10 @@ def summarize(
     """
     with contract.using(_names(params)):
         story = dataclasses.replace(
-            _story(params, check=check, host=host, seconds=seconds), width=max(WIDTH, width), verbose=verbose
+            _story(params, check=check, host=host, seconds=seconds),
+            width=max(WIDTH, width),
+            verbose=verbose,
+            again=again,
         )
         made = render.document(story)
         if params.get("news"):

@@ -57,6 +57,8 @@ class Story:
     #: How wide their terminal is, and whether they ask for everything.
     width: int = 79
     verbose: bool = False
+    #: What they typed, where it is known and can be typed again as it stands.
+    again: str = ""
 
     @property
     def ran(self) -> dict[str, Result]:
@@ -182,7 +184,17 @@ class Story:
     @property
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
-        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess", "watch", "gate"):
+        for name in (
+            "looked_up",
+            "resume",
+            "assess_again",
+            "complete_pause",
+            "pause",
+            "unfinished",
+            "assess",
+            "watch",
+            "gate",
+        ):
             result = self.ran.get(name)
             if result is None:
                 continue

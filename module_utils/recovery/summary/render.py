@@ -158,6 +158,7 @@ def _did(story: Story) -> str:
         "assess_again",
         "complete_pause",
         "refresh_lock",
+        "looked_up",
         "unfinished",
         "watch",
     } | rollback.SILENT
@@ -318,6 +319,8 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     error: Result = failure.get("error") or {}
     step = str(error.get("next_step") or "run the same command again with -vvv")
     again = ["run the same command again"] if story.moving and "again" not in step else []
+    if error.get("kind") == "connection_lost" and advice.COMMAND.fullmatch(story.again):
+        again.append(story.again)
     if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
         again.append(f"{moves.RUNS} lists the runs")
     if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh_gold")) and not story.goes_back:
