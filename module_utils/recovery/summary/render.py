@@ -18,8 +18,11 @@ from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
 
 FORMAT: t.Final = "scout-recovery-result/1"
-#: A playbook that an error names, as a person types it.
-PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
+#: A playbook that an error names, as a person types it; one that needs options and has none is no command.
+_INCOMPLETE: t.Final = (
+    r"(?!(?:incident_note|incident_open|incident_update|undo|quarantine|capture_release)\.yml(?! -e ))"
+)
+PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 

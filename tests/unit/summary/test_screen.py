@@ -11,9 +11,10 @@ import pytest
 from ansible import constants as C  # noqa: N812  # its name everywhere
 
 from ansible_collections.scout.recovery.plugins.callback import summary as callback
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from ansible_collections.scout.recovery.plugins.plugin_utils import standing
-from tests.unit.summary.test_summary import assessed, diagnosis, on_screen, story
+from tests.unit.summary.test_summary import assessed, diagnosis, failed, on_screen, story
 
 MANY = [diagnosis(f"cause number {n} that is long enough for a line", f"do {n}", n) for n in range(1, 9)]
 
@@ -81,3 +82,15 @@ def test_the_same_command_without_secrets(monkeypatch: pytest.MonkeyPatch) -> No
     said = standing.same_command()
     assert "hunter2" not in said
     assert shlex.split(said) == [*typed[:3], '{"window_start": "2026-11-25 22:00+00:00"}', "--check"]
+
+
+def test_a_playbook_without_the_options_that_it_needs_is_no_command() -> None:
+    step = "incident_note.yml adds to it, incident_close.yml closes it; undo.yml -e run_id=7 undoes it"
+    told = story({"assess": failed(errors.BadInput("INC-1 is open", next_step=step))}, operation="incident_open")
+    assert render.document(told)["commands"] == [
+        "ansible-playbook playbooks/incident_close.yml",
+        "ansible-playbook playbooks/undo.yml -e run_id=7",
+    ]
+    lines = [line.strip() for line in render.lines(told)]
+    assert "ansible-playbook playbooks/incident_close.yml" in lines
+    assert "ansible-playbook playbooks/undo.yml -e run_id=7" in lines
