@@ -153,7 +153,7 @@ commit:
   description: The new commit; null in check mode, or where nothing was to be done.
   returned: success
   type: str
-kept_as:
+kept_ref:
   description: The ref that a commit which was not pushed is kept as; null where there is none.
   returned: success
   type: str

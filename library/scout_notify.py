@@ -207,7 +207,7 @@ unsent:
   returned: success
   type: list
   elements: dict
-passed_over:
+not_subscribed:
   description: Names of channels that do not want this event or severity.
   returned: success
   type: list

@@ -186,7 +186,7 @@ undo:
   description: The run to give to M(scout.recovery.scout_undo); null where nothing was done.
   returned: success
   type: str
-held:
+kept_disabled:
   description: Jobs that were re-enabled and that a pause keeps disabled until it ends.
   returned: success
   type: list

@@ -132,7 +132,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> command.SummaryResult | command.NewsResult:
+def run(call: WithoutSession, params: Params) -> command.SummaryResult | command.FirstLinesResult | command.NewsResult:
     """The lines and the document of one operation on one host."""
     return command.summarize(params, check=call.check)
 

@@ -77,7 +77,7 @@ def recovers(stage: Stage, pipeline: Pipeline, expected: dict[str, list[object]]
 def test_killed_at_every_task_boundary(
     another_broken: Callable[[], Pipeline], stage: Stage, expected: dict[str, list[object]]
 ) -> None:
-    """One database for every boundary; each run dies there, and one last run over all of them mends them all."""
+    """One database for every boundary; each run dies there, and one last run over all of them fixes them all."""
 
     def crash(at: int, pipeline: Pipeline) -> int:
         alone = Stage(stage.home / f"crash{at}")

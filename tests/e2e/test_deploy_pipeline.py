@@ -87,7 +87,7 @@ def test_a_good_release_is_deployed_and_accepted(team: Team) -> None:
         "running",
     )
     assert list(deployed.codes.items()) == [
-        ("look", 0), ("capture", 0), ("way_back", 0), ("migrate", 0), ("deploy", 0), ("gate", 0), ("notify", 0),
+        ("look", 0), ("capture", 0), ("plan_rollback", 0), ("migrate", 0), ("deploy", 0), ("gate", 0), ("notify", 0),
     ]  # fmt: skip
     assert deployed.of("capture")["release"]["git_commit"] == team.running
     assert deployed.of("gate")["gate"]["smoke"]["status"] == "pass"
@@ -115,7 +115,7 @@ def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothin
         "running",
     )
     assert list(deployed.codes) == [
-        "look", "capture", "way_back", "migrate", "deploy", "gate", "rollback", "gate_again", "notify",
+        "look", "capture", "plan_rollback", "migrate", "deploy", "gate", "rollback", "gate_again", "notify",
     ]  # fmt: skip
     assert {name: code for name, code in deployed.codes.items() if code} == {"gate": 2}
     assert [step["gate_code"] for step in made["steps"] if step["name"].startswith("gate")] == [46, 0]
@@ -238,7 +238,7 @@ def test_nothing_is_begun_that_could_not_be_taken_back(team: Team) -> None:
     team.cli.path.unlink()
     deployed = team.deploy(checkout, "v5.3.0")
     assert deployed.rc == 60, deployed.text
-    assert deployed.result["failed_step"] == "way_back"
+    assert deployed.result["failed_step"] == "plan_rollback"
     assert "migrate" not in deployed.codes
 
 

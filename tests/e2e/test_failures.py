@@ -193,7 +193,7 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
 
 
 def test_a_colleagues_pause_is_respected(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
-    """Bob's reset mends what is broken but does not resume what Alice paused, unless for the same incident."""
+    """Bob's reset fixes what is broken but does not resume what Alice paused, unless for the same incident."""
     for incident, outcome in (("INC-2", "left_paused_for_another"), ("INC-1", "recovered")):
         pipeline = another_broken()
         assert stage.play("pause_ingestion", pipeline.dsn, env=ALICE, incident="INC-1").rc == 0

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The emergency reset from the command line: what it mends, what it leaves alone, and what it says."""
+"""The emergency reset from the command line: what it fixes, what it leaves alone, and what it says."""
 
 from __future__ import annotations
 

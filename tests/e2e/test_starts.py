@@ -16,7 +16,10 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
 
-NOTHING = "did nothing: no change was needed now ingestion is running, nothing is failing"
+NOTHING = (
+    "did nothing: no change was needed now ingestion is running, nothing is failing proof bronze-to-silver-etl was tried as "
+    "loader, rolled back: it loads; smart-gold-refresh was tried as loader, rolled back: it refreshes 2 views"
+)
 
 WAYS = {
     "from the checkout": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook playbooks/emergency_reset.yml",

@@ -91,7 +91,7 @@ class RevertResult(ModuleResult):
     target: str | None
     previous_commit: str | None
     commit: str | None
-    kept_as: str | None
+    kept_ref: str | None
     tree: str
     reverted: list[dict[str, t.Any]]
     newer: list[dict[str, t.Any]]
@@ -125,7 +125,7 @@ def result(
         "target": todo.target,
         "previous_commit": _previous(repository, todo),
         "commit": commit,
-        "kept_as": kept(todo.branch) if commit and not pushed else None,
+        "kept_ref": kept(todo.branch) if commit and not pushed else None,
         "tree": todo.tree,
         "reverted": [entry.as_dict() for entry in todo.reverted] if todo.changed else [],
         "newer": [entry.as_dict() for entry in todo.newer] if todo.changed else [],

@@ -59,7 +59,9 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
     wanted = _wanted(call, params)
     redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
     if call.check:
-        would = collect.collect(call.session, archive.Exhibits(redactor, None), wanted, call.progress, check=True)
+        would = collect.collect(
+            call.session, archive.EvidenceArchive(redactor, None), wanted, call.progress, check=True
+        )
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
         return {
             "changed": False,

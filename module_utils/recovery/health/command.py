@@ -42,6 +42,8 @@ class AssessResult(ModuleResult):
     diagnoses: list[dict[str, t.Any]]
     needs_reset: list[str]
     blockers: list[str]
+    cannot_tell: list[str]
+    failing: list[str]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     unread: list[str]

@@ -62,8 +62,8 @@ def diagnose(
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
         # Where nothing is left that a reset would mend, what it would not comes before it.
         first = set(blockers) == {"critical_alerts"}
-        mends = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
-        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in mends else 1)
+        fixes = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
+        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in fixes else 1)
     if found.at_work is not None:
         wait = _wait_for(found.at_work)
         causes = [dataclasses.replace(c, next_command=wait) if RESET in c.next_command else c for c in causes]
@@ -247,7 +247,7 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 
 def _all_damaged(found: Facts, row: Row) -> bool:
-    """Whether a rebuild mends all that a rule found, so that nothing of it has to be moved."""
+    """Whether a rebuild fixes all that a rule found, so that nothing of it has to be moved."""
     return found.damaged is not None and found.damaged.differing.keys() >= set(row["sales"] or ())
 
 

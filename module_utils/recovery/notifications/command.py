@@ -25,7 +25,7 @@ class NotifyResult(ModuleResult):
 
     sent: list[str]
     unsent: list[dict[str, str]]
-    passed_over: list[str]
+    not_subscribed: list[str]
     deliveries: list[dict[str, t.Any]]
     message: str
     document: dict[str, t.Any]
@@ -54,7 +54,7 @@ def notify(call: WithoutSession, params: Params) -> NotifyResult:
         "changed": bool(sent),
         "sent": sent,
         "unsent": unsent,
-        "passed_over": [channel.name for channel in usable if channel not in wanted],
+        "not_subscribed": [channel.name for channel in usable if channel not in wanted],
         "deliveries": [dataclasses.asdict(d) for d in deliveries],
         "message": channels.hide(notice.whole, hidden),
         "document": channels.hide_within(notice.document, hidden),

@@ -331,7 +331,14 @@ def refresh(call: Call, params: Params) -> RefreshResult:
         refresh_gold.foresee_lock(
             call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
         )
-        return {"changed": False, "run_id": None, "effects": {}, "summary": "Scout's refresh lock can be taken"}
+        return {
+            **refresh_gold.outcome([]),
+            **_nothing_recorded(),
+            "changed": False,
+            "views": [],
+            "summary": "Scout's refresh lock can be taken",
+            "diff": {"before": {}, "after": {}},
+        }
     before = _gold(call, params["views"])
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]

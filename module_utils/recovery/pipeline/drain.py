@@ -19,7 +19,7 @@ from ..scout import contract, cron_jobs, event_queue
 from ..scout.event_queue import Backlog, read
 from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
 from . import blockers
-from .poison_policy import Etl, Tolerance, set_aside
+from .poison_policy import Etl, Tolerance, quarantine
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +176,7 @@ class Drain:
         session, size, began = self.session, self.size, time.monotonic()
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             if self.careful:
-                with event_queue.hold_back(session, size, self.suspects) as held:
+                with event_queue.defer_rest(session, size, self.suspects) as held:
                     loaded = (
                         event_queue.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
                     )
@@ -290,7 +290,7 @@ class Drain:
         self.tolerance.refuse(
             "the drain", event_id, refused, quarantined=len(done.poison), loaded=done.loaded, where=self.session.where
         )
-        return set_aside(self.session, self.run.run_id, event_id, refused, self.document)
+        return quarantine(self.session, self.run.run_id, event_id, refused, self.document)
 
     def _finished(self, *, full: bool) -> bool:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""

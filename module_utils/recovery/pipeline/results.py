@@ -32,6 +32,7 @@ class IngestionState(t.TypedDict):
     stuck: list[dict[str, t.Any]]
     paused_since: str | None
     paused_by: str | None
+    paused_reason: str | None
 
 
 class SwitchResult(ModuleResult, Switched, IngestionState):

@@ -36,6 +36,13 @@ class SummaryResult(t.TypedDict):
     msg: t.NotRequired[str]
 
 
+class FirstLinesResult(t.TypedDict):
+    """What it returns of what is said before the work has ended."""
+
+    changed: bool
+    lines: list[str]
+
+
 class NewsResult(News):
     """What it returns of what people are to be told."""
 
@@ -44,7 +51,7 @@ class NewsResult(News):
 
 def summarize(
     params: Params, *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
-) -> SummaryResult | NewsResult:
+) -> SummaryResult | FirstLinesResult | NewsResult:
     """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
 
     A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for

@@ -53,6 +53,7 @@ class ResultDocument(t.TypedDict):
     indicators: list[Result]
     diagnoses: list[Result]
     blockers: list[str]
+    cannot_tell: list[str]
     poison: list[Result]
     move: Result | None
     runs: list[Result]
@@ -63,6 +64,7 @@ class ResultDocument(t.TypedDict):
     record: Result | None
     dashboard: list[Result]
     drill: Result | None
+    proof: Result | None
     evidence: str | None
     warnings: list[str]
     error: Result | None
@@ -307,7 +309,7 @@ def _warnings(story: Story) -> list[str]:
 
 def _unbroken(story: Story) -> list[str]:
     """Commands that undo what was moved or rolled back."""
-    return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
+    return [] if story.check else [*moves.how_to_undo(story.move), *rollback.how_to_undo(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:

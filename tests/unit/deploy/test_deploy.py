@@ -311,7 +311,7 @@ def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -
     [
         ("gate", [], {}, None),
         ("capture", [], {"release": "v1", "git_commit": "c0ffee", "application_dir": ""}, None),
-        ("way_back", ["capture"], {"release": "v1", "application_dir": "/clone"}, None),
+        ("plan_rollback", ["capture"], {"release": "v1", "application_dir": "/clone"}, None),
         ("rollback", ["capture", "migrate"], {"release": "v1", "application_dir": "/clone"}, False),
         ("rollback", ["capture", "migrate", "deploy"], {"release": "v1", "application_dir": "/clone"}, True),
         ("rollback", [], {"release": "v1", "application_dir": "/clone"}, True),

@@ -305,7 +305,7 @@ def test_result_schema_knows_every_outcome() -> None:
     schema = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     outcomes = set(schema["$defs"]["result"]["properties"]["outcome"]["enum"])
-    assert outcomes == render.GOOD | {"failed", "left_paused", "not_passed"}
+    assert outcomes == render.GOOD | {"failed", "left_paused", "not_passed", "still_failing", "cannot_tell"}
     assert schema["properties"]["format"]["const"] == render.FORMAT
 
 

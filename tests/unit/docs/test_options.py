@@ -29,6 +29,8 @@ DIFFERENT = {
     # Nobody may be kept waiting for a lock as long as for one of rows; a rollback may last longer than a query.
     "schema_rollback_lock_timeout_seconds",
     "schema_rollback_statement_timeout_seconds",
+    # After a repair the check takes the time it needs.
+    "assess_again_budget_seconds",
     # The playbooks pause first.
     *(
         f"{role}_require_pause"

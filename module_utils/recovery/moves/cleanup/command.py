@@ -128,7 +128,7 @@ def _refuse_systemic(call: Call, seen: _Look, result: _Found) -> None:
 
 
 def _refuse_damaged(call: Call, seen: _Look, result: _Found) -> None:
-    """Raises where a sale would move whose events are sound: silver lost or altered it, and its events make it again."""
+    """Raises where a sale would move whose events are sound: silver lost or altered it, and a rebuild restores it."""
     with (
         attempting("could not compare silver with its events", on=call.session.where),
         call.session.read(statement_timeout_seconds=engine_job.SCAN_SECONDS),

@@ -74,7 +74,7 @@ class _Look:
     tables: Tables
     wanted: letters.DeadLetterSelection
     extent: preview.Extent
-    survey: preview.Survey | None
+    foreseen: preview.Preview | None
     left_alone: preview.LeftAlone
     not_found: dict[str, t.Any]
     timezone: str
@@ -91,15 +91,15 @@ def redrive(call: Call, params: Params) -> RedriveResult:
     job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
     how = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
     seen = _look(call, params, job, how)
-    extent, survey = seen.extent, seen.survey
+    extent, foreseen = seen.extent, seen.foreseen
     result = _found(seen, how)
     if not call.check and (job.applied or not (extent.entries or job.interrupted)):
         return {**result, **job.nothing(_nothing(extent))}
-    if survey and not (call.check or job.interrupted):
-        job.refuse_drift(survey)
+    if foreseen and not (call.check or job.interrupted):
+        job.refuse_drift(foreseen)
     engine_job.refuse_too_many(extent.entries, params, where=call.session.where, noun="dead letter")
-    if call.check and survey:
-        return _planned(result, job, seen.wanted, survey)
+    if call.check and foreseen:
+        return _planned(result, job, seen.wanted, foreseen)
     return _redriven(call, job, seen, how, options, result)
 
 
@@ -125,12 +125,12 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
         not_found = letters.not_found(session, wanted)
-        survey = None
+        foreseen = None
         if call.check or job.plan:
             rate = how.pace.rate_per_second
-            survey = preview.survey(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
+            foreseen = preview.foresee(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
         timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-    return _Look(tables, wanted, extent, survey, left_alone, not_found, timezone)
+    return _Look(tables, wanted, extent, foreseen, left_alone, not_found, timezone)
 
 
 def _found(seen: _Look, how: _How) -> _Found:
@@ -142,7 +142,7 @@ def _found(seen: _Look, how: _How) -> _Found:
         "failures": [],
         "parked": extent.parked,
         **seen.left_alone,
-        "rebuilt": seen.survey.rebuilt if seen.survey else [],
+        "rebuilt": seen.foreseen.rebuilt if seen.foreseen else [],
         "window": seen.wanted.window.as_dict(),
         "range": extent.range,
         "not_found": seen.not_found,
@@ -175,24 +175,24 @@ def _redriven(
 
 
 def _planned(
-    result: _Found, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
+    result: _Found, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, foreseen: preview.Preview
 ) -> RedriveResult:
     """The result of a check."""
-    made = job.planned(wanted.as_dict(), survey, verb="would redrive")
-    planned: RedriveResult = {**result, **made, "suspects": survey.suspects}
-    extent = survey.extent
+    made = job.planned(wanted.as_dict(), foreseen, verb="would redrive")
+    planned: RedriveResult = {**result, **made, "suspects": foreseen.suspects}
+    extent = foreseen.extent
     if job.applied:
         return planned
-    redriven = extent.entries - survey.already_there
-    planned.update(redriven=redriven, already_there=survey.already_there)
+    redriven = extent.entries - foreseen.already_there
+    planned.update(redriven=redriven, already_there=foreseen.already_there)
     if not extent.entries:
         return {**planned, "summary": _nothing(extent)}
     text = f"would redrive {count(redriven, 'event')}"
-    if survey.already_there:
-        text += f", resolve {survey.already_there:,} that are in bronze already"
-    if survey.suspects:
-        text += f"; {count(len(survey.suspects), 'event')} would fail again"
-    text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}"
+    if foreseen.already_there:
+        text += f", resolve {foreseen.already_there:,} that are in bronze already"
+    if foreseen.suspects:
+        text += f"; {count(len(foreseen.suspects), 'event')} would fail again"
+    text += f", in about {in_words(foreseen.estimated_seconds)}{_left(extent)}"
     file = planned.get("plan_file")
     return {**planned, "summary": text + (f"; the plan is in {file}" if file else "")}
 

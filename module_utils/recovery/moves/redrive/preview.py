@@ -84,7 +84,7 @@ class Extent:
 
 
 @dataclasses.dataclass
-class Survey:
+class Preview:
     """The same entry by entry, on one snapshot."""
 
     extent: Extent
@@ -160,37 +160,37 @@ def left_alone(
     }
 
 
-def survey(
+def foresee(
     session: Session,
     tables: Tables,
     selection: DeadLetterSelection,
     values: dict[str, t.Any],
-    mend: Repairs,
+    repairs: Repairs,
     found: Extent,
     progress: Progress,
     *,
     rate: float,
-) -> Survey:
+) -> Preview:
     """The preview entry by entry; inside the caller's transaction."""
     condition = selection.to_try()
     query = contract.compose(
         DIGEST, digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
     )
     row = session.row(query, **values)
-    made = Survey(found, row["snapshot"], row["now"], row["digest"], rate)
+    made = Preview(found, row["snapshot"], row["now"], row["digest"], rate)
     path = redrive_letters.Path(session, selection, values)
     cursor: t.Any = None
     while (span := path.span(session, cursor, CHUNK_ROWS)) is not None:
         progress.checkpoint()
         cursor = span.after
         where = sql.SQL("{} AND {}").format(condition, span.where)
-        letters = redrive_letters.read(session, where, {**values, **span.values}, mend, lock=False)
+        letters = redrive_letters.read(session, where, {**values, **span.values}, repairs, lock=False)
         _count(session, made, letters)
         progress.say_throttled(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
     return made
 
 
-def _count(session: Session, made: Survey, letters: list[Letter]) -> None:
+def _count(session: Session, made: Preview, letters: list[Letter]) -> None:
     made.looked_at += len(letters)
     fresh = [letter for letter in letters if letter.twin is None]
     made.already_there += len(letters) - len(fresh)

@@ -59,21 +59,21 @@ def undo[R: Mapping[str, t.Any]](
     with engine_job.reading(call.session, "could not read the run to undo"):
         tables = row_images.read(call.session)
         work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress)
-        survey = work.survey()
-    result, run_named = _found(undone, survey), named(undone)
-    if undone["undone_by"] or not survey.items:
+        preview = work.preview()
+    result, run_named = _found(undone, preview), named(undone)
+    if undone["undone_by"] or not preview.items:
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
         return {**result, **job.nothing(f"{run_named} is already undone{by}")}
-    engine_job.refuse_too_many(survey.items, params, where=call.session.where, noun="item")
+    engine_job.refuse_too_many(preview.items, params, where=call.session.where, noun="item")
     if params["look"] and not job.interrupted:
-        work.refuse(survey.conflicts, survey.conflicting)
+        work.refuse(preview.conflicts, preview.conflicting)
     if call.check:
-        return {**result, **_planned(job, undone, survey)}
+        return {**result, **_planned(job, undone, preview)}
     if not job.interrupted:
-        job.refuse_drift(survey)
-    work.refuse(survey.conflicts, survey.conflicting)
+        job.refuse_drift(preview)
+    work.refuse(preview.conflicts, preview.conflicting)
     with job.operation({"run_id": undone["run_id"]}, undoes=undone["run_id"]) as run:
-        batches = work.go(run, options, survey.items)
+        batches = work.go(run, options, preview.items)
     done = job.done(run, batches, verb="undid")
     effects: dict[str, t.Any] = {"put_back": {}, "taken": {}, **run.effects}
     came = f"{_rows(effects['put_back'])} restored ({in_words(done['batches']['seconds'])})"
@@ -94,24 +94,24 @@ def _find(call: Call, run_id: str) -> Row:
         return undo_run.find(call.session, run_id)
 
 
-def _found(undone: Row, survey: undo_run.Survey) -> Undone:
+def _found(undone: Row, preview: undo_run.Preview) -> Undone:
     """What does not depend on whether anything is undone."""
     return {
         "undone": _told(undone),
-        "put_back": survey.put_back,
-        "taken": survey.taken,
-        "conflicts": [conflict.as_dict() for conflict in survey.conflicts],
-        "conflicting": survey.conflicting,
+        "put_back": preview.put_back,
+        "taken": preview.taken,
+        "conflicts": [conflict.as_dict() for conflict in preview.conflicts],
+        "conflicting": preview.conflicting,
         "warnings": [],
     }
 
 
-def _planned(job: engine_job.MoveJob, undone: Row, survey: undo_run.Survey) -> engine_job.MoveResult:
+def _planned(job: engine_job.MoveJob, undone: Row, preview: undo_run.Preview) -> engine_job.MoveResult:
     """The result of a check."""
-    text = f"would undo {named(undone)}: {_rows(survey.put_back)} would be restored"
-    if survey.conflicting:
-        text += f"; {count(survey.conflicting, 'row')} in conflict"
-    return {**job.planned({"run_id": undone["run_id"]}, survey, verb="would undo"), "summary": text}
+    text = f"would undo {named(undone)}: {_rows(preview.put_back)} would be restored"
+    if preview.conflicting:
+        text += f"; {count(preview.conflicting, 'row')} in conflict"
+    return {**job.planned({"run_id": undone["run_id"]}, preview, verb="would undo"), "summary": text}
 
 
 def _of_schema[R: Mapping[str, t.Any]](

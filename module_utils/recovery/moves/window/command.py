@@ -14,7 +14,7 @@ from ...scout import cron_jobs, event_queue, row_images
 from ..engine import job as engine_job
 from ..engine import selection
 from . import options as window_options
-from .comparison import Survey, Surveyor
+from .comparison import Comparer, Comparison
 from .reconciliation import Reconciliation
 from .recovery import Recovery
 from .results import WindowFound, WindowResult
@@ -40,8 +40,8 @@ class _Look:
 
     tables: Tables
     wanted: selection.Selection
-    surveyor: Surveyor
-    first: Survey
+    comparer: Comparer
+    first: Comparison
     rebuilt_by: str | None
     account: Reconciliation
 
@@ -75,7 +75,7 @@ def recover(call: Call, params: Params) -> WindowResult:
     with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
         document = {"incident": call.incident, "actor": call.controller.actor}
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
-        recovery = Recovery(call.session, run, seen.tables, seen.surveyor, tolerance, call.progress, document)
+        recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, document)
         batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
         return {**result, **recovery.outcome(batches, seen.first)}
 
@@ -101,12 +101,12 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
         else:
             wanted = window_options.ask(session, params)
         timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-        surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
-        first = surveyor.look(carry=not call.check)
+        comparer = Comparer(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
+        first = comparer.look(carry=not call.check)
         ledger = call.look()
-        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
-        account = Reconciliation.of(session, None, surveyor, first, {})
-    return _Look(tables, wanted, surveyor, first, rebuilt, account)
+        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if comparer.everything else None
+        account = Reconciliation.of(session, None, comparer, first, {})
+    return _Look(tables, wanted, comparer, first, rebuilt, account)
 
 
 def _why_nothing(seen: _Look) -> str:

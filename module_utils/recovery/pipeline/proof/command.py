@@ -10,18 +10,19 @@ import time
 import typing as t
 
 from ...core.errors import NotConverged, Stopped
+from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.failures import attempting
 from ...scout import gold_views
 from . import judgement, reading
-from .judgement import FAILED, GOLD, LATEST, LOAD, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
+from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
 from .trial import Trials
 
 if t.TYPE_CHECKING:
     import datetime
 
     from ...core.errors import RecoveryError
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
 
 POLL_SECONDS: t.Final = 0.5
 SAID_EVERY_SECONDS: t.Final = 4.0
@@ -35,7 +36,26 @@ OF_DATA: t.Final = ("21", "22", "23")
 LOOK: t.Final = "assess.yml shows whether its next run works"
 
 
-def prove(call: Call, params: Params) -> Result:
+class ProofResult(ModuleResult):
+    """What scout_proof returns."""
+
+    proven: bool
+    status: str
+    state: t.NotRequired[str]
+    waits: bool
+    jobs: list[dict[str, t.Any]]
+    error: dict[str, t.Any] | None
+    seconds: t.NotRequired[float]
+    effects: t.NotRequired[dict[str, int]]
+
+
+class _State(t.TypedDict):
+    """How ingestion was when the proof began."""
+
+    state: str
+
+
+def prove(call: Call, params: Params) -> ProofResult:
     """Whether the jobs that load silver and refresh gold work by themselves: the proof of each, and what they came to.
 
     Waits for their next runs for at most `timeout_seconds`; with `look`, and in check mode, says only what it would wait for.
@@ -48,13 +68,15 @@ def prove(call: Call, params: Params) -> Result:
     with attempting("could not see what is to be proved", on=call.session.where):
         found = reading.read(call.session, params["jobs"])
     if params["if_running"] and not found.running:
-        return _nothing("") | _state(found)
+        return {**_nothing(""), **_state(found)}
     todo = judgement.plan(found.jobs, found.scheduler, params["timeout_seconds"], waits=params["waits"])
     if call.check or params["look"]:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"])
     try:
-        verdicts = [*judgement.unproved(found.jobs, found.elsewhere), *proof.made()]
+        # Who names jobs says which they are.
+        nothing = [] if params["jobs"] else judgement.unproved(found.jobs, found.elsewhere)
+        verdicts = [*nothing, *proof.made()]
     except Stopped as e:
         e.result = {**_state(found), "changed": False, "proven": False, "status": "unproven", "waits": True, "jobs": []}
         e.said = "ingestion is running, unproven: no run was waited for to its end"
@@ -65,7 +87,6 @@ def prove(call: Call, params: Params) -> Result:
     return {
         **_state(found),
         "changed": False,
-        "run_id": None,
         "proven": status == PROVED,
         "status": status,
         "waits": any(each.how == RUN for each in todo),
@@ -77,7 +98,7 @@ def prove(call: Call, params: Params) -> Result:
     }
 
 
-def _nothing(why: str) -> Result:
+def _nothing(why: str) -> ProofResult:
     """Where nothing is to be proved."""
     return {
         "changed": False,
@@ -90,12 +111,12 @@ def _nothing(why: str) -> Result:
     }
 
 
-def _state(found: reading.Found) -> Result:
+def _state(found: reading.Found) -> _State:
     """How ingestion was when the proof began."""
     return {"state": "running" if found.running else "paused"}
 
 
-def _planned(found: reading.Found, todo: list[Todo]) -> Result:
+def _planned(found: reading.Found, todo: list[Todo]) -> ProofResult:
     """What would be waited for."""
     return {
         **_state(found),
@@ -155,6 +176,8 @@ class _Proof:
                     verdicts[each.job.jobid] = verdict
         if trials:
             verdicts |= self._tried(trials)
+            if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
+                verdicts |= {each.job.jobid: judgement.muted(each, why) for each in trials}
         return [verdicts[each.job.jobid] for each in self.todo]
 
     def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
@@ -218,7 +241,7 @@ class _Proof:
         unseen: list[Todo] = []
         for each in todo:
             verdict = verdicts[each.job.jobid]
-            if verdict.status != PROVED:
+            if verdict.status != PROVED or each.purpose == OTHER:
                 continue
             if each.purpose == LOAD and pending:
                 left = self._left_of(pending)

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ...scout.cron_jobs import Job
 
 #: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial.
-LOAD, GOLD = "load", "gold"
+LOAD, GOLD, OTHER = "load", "gold", "other"
 RUN, LATEST, TRIAL = "run", "latest", "trial"
 #: What a proof came to.
 PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
@@ -29,6 +29,8 @@ PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
 NOTICED_SECONDS: t.Final = 2.0
 #: A schedule that has been missed so often is not kept.
 LATE_TIMES: t.Final = 3
+#: How long after its time a run may begin.
+STARTS_SECONDS: t.Final = 15.0
 #: With less a batch of the ETL cannot be loaded, even where a single event can.
 LEAST_TIMEOUT_SECONDS: t.Final = 1.0
 LONGEST_MESSAGE: t.Final = 300
@@ -109,7 +111,7 @@ class Verdict:
 
 
 def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[str] = ()) -> list[tuple[Job, str]]:
-    """The jobs that load silver or refresh gold, by their name or by what they call; of jobs that were named, all."""
+    """The jobs that load silver or refresh gold, by their name or by what they call; the others too, if they were named."""
     names = contract.names()
     loading = callers(sources, [contract.bare(names.load_function)])
     refreshing = callers(sources, names.gold_functions)
@@ -120,7 +122,7 @@ def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[st
         elif job.jobname == names.refresh_job or cron_jobs.calls(job.command, refreshing):
             found.append((job, GOLD))
         elif job.jobname in named and job.jobname != names.link_job:
-            found.append((job, LOAD))
+            found.append((job, OTHER))
     return found
 
 
@@ -175,7 +177,7 @@ def clock(moment: datetime.datetime | None, now: datetime.datetime | None = None
 
 
 def announced(todo: Iterable[Todo], now: datetime.datetime) -> str:
-    """`next run of bronze-to-silver-etl at 22:04:00, 38 s`, of each that is waited for."""
+    """`next run of loading at 22:04:00, 38 s`, of each that is waited for."""
     return "; ".join(
         f"next run of {each.job.jobname} at {clock(each.due)}, {in_words(max(0.0, (each.due - now).total_seconds()))}"
         for each in todo
@@ -218,14 +220,15 @@ def of_run(todo: Todo, run: JobRun) -> Verdict:
 
 def of_latest(todo: Todo, runs: Sequence[JobRun], scheduler: Scheduler) -> Verdict | None:
     """What the latest run proves, where there is one, it is over, and the schedule has been kept since; else None."""
-    ended = [run for run in runs if run.jobid == todo.job.jobid and run.over]
-    latest = max(ended, key=lambda run: run.runid, default=None)
+    own = sorted((run for run in runs if run.jobid == todo.job.jobid), key=lambda run: run.runid)
+    latest = next((run for run in reversed(own) if run.over), None)
     if latest is None:
         return None
-    missed = since = latest.started
+    # One that is still running has started as well.
+    missed = since = own[-1].started
     for _ in range(LATE_TIMES):
         missed = missed and scheduler.zone and next_run(todo.job.schedule, missed, scheduler.zone)
-    if since and missed and missed < scheduler.now and latest.status == "succeeded":
+    if since and missed and (scheduler.now - missed).total_seconds() > STARTS_SECONDS and latest.status == "succeeded":
         silent = in_words((scheduler.now - since).total_seconds())
         said = f"has not started for {silent}, although its schedule is {todo.job.schedule}"
         return _verdict(todo, FAILED, said, next_step=ALIVE, started=since)
@@ -243,6 +246,11 @@ def missing(todo: Todo, running: JobRun | None, seconds: float, why: str) -> Ver
         return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
     said = f"did not start within {in_words(seconds)}, although it was due at {clock(todo.due)}"
     return _verdict(todo, FAILED, f"{said}: {why}" if why else said, next_step=ALIVE)
+
+
+def muted(todo: Todo, why: str) -> Verdict:
+    """Of a job that nobody will start, whatever its command does."""
+    return _verdict(todo, FAILED, f"will not be started: {why}", next_step=ALIVE)
 
 
 def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:

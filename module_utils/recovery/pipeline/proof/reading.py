@@ -74,7 +74,7 @@ BOUNDED: t.Final = ("TimeZone", "DateStyle", "search_path", "statement_timeout",
 NOT_TRIED: t.Final = frozenset({
     *("application_name", "client_encoding", "role", "session_authorization", "session_preload_libraries"),
     *("local_preload_libraries", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"),
-    *("client_connection_check_interval", "default_transaction_read_only", "default_transaction_isolation"),
+    *("client_connection_check_interval", "statement_timeout", "default_transaction_read_only", "default_transaction_isolation"),
     *("transaction_isolation", "transaction_read_only", "default_transaction_deferrable", "transaction_deferrable"),
     "extra_float_digits",
 })  # fmt: skip
@@ -187,8 +187,8 @@ def _by_owner(jobs: Iterable[Job]) -> list[tuple[str, list[int]]]:
     return sorted(owners.items())
 
 
-def why_silent(session: Session) -> str:
-    """Why the scheduler starts nothing, where that can be told."""
+def why_silent(session: Session, *, certain: bool = False) -> str:
+    """Why the scheduler starts nothing, where that can be told; with `certain`, not by who seems to be there."""
     with session.read():
         row = session.row(SILENT)
         here = session.facts.database
@@ -196,7 +196,7 @@ def why_silent(session: Session) -> str:
         return "cron.launch_active_jobs is off"
     if row["database"] not in (None, here):
         return f"pg_cron starts the jobs of database {row['database']}"
-    return "no pg_cron launcher is running" if row["gone"] else ""
+    return "no pg_cron launcher is running" if row["gone"] and not certain else ""
 
 
 def waiting(session: Session) -> list[str]:

@@ -39,10 +39,7 @@ CREATE FUNCTION pg_temp.{name}(command text) RETURNS SETOF text LANGUAGE plpgsql
 CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
 SET = "SELECT set_config(%(name)s, %(value)s, true)"
 BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
-LIMITS = """
-SELECT (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS statement_ms,
-       (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'lock_timeout') AS lock_ms
-"""
+LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 #: A cancelled refresh of the pipeline leaves its session's lock behind.
 UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 BEGAN = "SELECT transaction_timestamp() AS at"
@@ -129,16 +126,25 @@ class Trials:
 
     def _one(self, todo: Todo, loads: str) -> Verdict:
         try:
-            effect = self._refreshed(todo, loads) if todo.purpose == GOLD else self._loaded(todo)
+            effect = self._effect(todo, loads)
         except _Failed as e:
             said = f"was tried as {todo.job.owner}, rolled back: {e.said}"
             return tried(todo, e.status, said, e.sqlstate, e.next_step)
         return tried(todo, PROVED, f"was tried as {todo.job.owner}, rolled back: {effect}")
 
+    def _effect(self, todo: Todo, loads: str) -> str:
+        """Runs the command of a job; in words what came of it."""
+        self._require_login(todo)
+        if todo.purpose == GOLD:
+            return self._refreshed(todo, loads)
+        if todo.purpose == LOAD:
+            return self._loaded(todo)
+        self._execute(todo)
+        return "it runs"
+
     def _loaded(self, todo: Todo) -> str:
         """Has a job load a sale, in words what came of it; its effect stays for those that follow."""
         session = self.session
-        self._require_login(todo)
         sale = trial_sale.Trial(session, max(0.001, self.deadline - time.monotonic()), todo.job.owner)
         event, why = self._send(sale, todo)
         self._execute(todo)
@@ -169,7 +175,6 @@ class Trials:
     def _refreshed(self, todo: Todo, loads: str) -> str:
         """Has a job refresh gold; in words which views are newer now."""
         session = self.session
-        self._require_login(todo)
         if loads:
             raise _Failed(UNKNOWN, f"no change of silver to show, because {loads}")
         self._execute(todo)
@@ -223,8 +228,9 @@ class Trials:
         """A time limit as it was set, in seconds; 0 for none."""
         milliseconds = 0
         with self.session.savepoint():
-            self.session.execute(SET, name="statement_timeout", value=value)
-            milliseconds = self.session.row(LIMITS)["statement_ms"]
+            # Read as a limit that does not end what reads it.
+            self.session.execute(SET, name="lock_timeout", value=value)
+            milliseconds = self.session.row(LOCK_TIMEOUT)["ms"]
             raise psycopg.Rollback
         return milliseconds / 1000
 
@@ -233,32 +239,30 @@ class Trials:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise _Failed(UNKNOWN, *self._too_late())
-        limits = {"statement_ms": 0, "lock_ms": 0}
+        given = reading.settings(self.session, todo.job.owner).get("statement_timeout")
+        theirs = self._seconds(given.value if given else self.plain.get("statement_timeout", "0"))
         try:
             with self.session.savepoint():
                 runner = self._runner(todo.job.owner)
                 with self._settings_of(todo.job.owner):
-                    limits = self.session.row(LIMITS)
-                    ours = round(left * 1000)
-                    theirs = limits["statement_ms"]
+                    lock = self.session.row(LOCK_TIMEOUT)["ms"] / 1000
                     self.session.limit_statements(
-                        min(theirs or ours, ours) / 1000,
-                        lock_timeout_seconds=min(limits["lock_ms"] / 1000 or LOCK_SECONDS, LOCK_SECONDS),
+                        min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
                     )
                     self.session.rows(sql.SQL(CALL).format(name=runner), command=todo.job.command)
         except psycopg.Error as e:
             self._require_open(e)
             self.session.limit_statements(max(0.001, self.deadline - time.monotonic()))
-            raise self._explained(todo, e, limits) from e
+            raise self._explained(todo, e, theirs) from e
         self.session.limit_statements(max(0.001, self.deadline - time.monotonic()))
 
-    def _explained(self, todo: Todo, e: psycopg.Error, limits: dict[str, t.Any]) -> _Failed:
+    def _explained(self, todo: Todo, e: psycopg.Error, theirs: float) -> _Failed:
         """What an error of a job's command means."""
         said = printable(e.diag.message_primary or str(e))
         owner = todo.job.owner
         if isinstance(e, errors.QueryCanceled) and "statement timeout" in said:
             setting = reading.settings(self.session, owner).get("statement_timeout")
-            if setting is None or limits["statement_ms"] / 1000 >= self.seconds:
+            if setting is None or theirs >= self.seconds:
                 return _Failed(UNKNOWN, *self._too_late())
             return _Failed(
                 FAILED,

@@ -281,7 +281,7 @@ def _write(want: CaptureRequest, seen: CaptureState, kept: Document, todo: Plan)
     if want.file is None or not todo.write:
         return
     if seen.on_file:
-        captures_document.set_aside(want.file, seen.on_file["capture_id"])
+        captures_document.keep_older(want.file, seen.on_file["capture_id"])
     captures_document.save(want.file, kept)
 
 

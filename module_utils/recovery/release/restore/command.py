@@ -270,7 +270,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
         "before": before,
         "saved": going.before["protected"],
         "filled": going.filled,
-        "held": going.held,
+        "kept_disabled": going.kept_disabled,
         "attempts": gone.attempts,
         "seconds": gone.seconds,
         "effects": run.effects,
@@ -306,7 +306,7 @@ class _Going:
         self.there = there
         self.before: Document = {}
         self.filled: list[Row] = []
-        self.held: list[str] = []
+        self.kept_disabled: list[str] = []
 
     def prepare(self) -> None:
         """Captures the current state with the data that is dropped, which nobody writes from here on."""
@@ -346,7 +346,7 @@ class _Going:
         """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
         session, way = self.call.session, self.seen.way
         self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
-        given_back, self.held = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
+        given_back, self.kept_disabled = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
         return given_back
 
     def record(self, after: Mapping[str, Entry]) -> None:
@@ -371,7 +371,7 @@ class _Going:
             objects=way.objects,
             saved_rows=sum(each["rows"] for each in self.before["protected"]),
             filled_rows=sum(each["rows"] for each in self.filled),
-            held=self.held,
+            kept_disabled=self.kept_disabled,
             only=self.order.only,
             lost=[*way.lost, *way.empty],
         )

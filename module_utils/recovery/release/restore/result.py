@@ -58,7 +58,7 @@ class RollbackResult(ModuleResult):
     filled: list[t.Any]
     before: dict[str, t.Any] | None
     undo: str | None
-    held: list[str]
+    kept_disabled: list[str]
     attempts: int
     seconds: float
     rehearsal: dict[str, t.Any] | None
@@ -80,7 +80,7 @@ class Gone(ModuleResult):
     before: dict[str, t.Any]
     saved: list[dict[str, t.Any]]
     filled: list[t.Any]
-    held: list[str]
+    kept_disabled: list[str]
     attempts: int
     seconds: float
     effects: dict[str, t.Any]
@@ -114,7 +114,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "before": None,
         "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
         "filled": list(seen.way.plan.filled),
-        "held": [],
+        "kept_disabled": [],
         "attempts": 0,
         "seconds": 0.0,
         "rehearsal": None,

@@ -313,10 +313,15 @@ def test_a_lock_of_somebody_else_is_no_verdict(scout_db: str, monkeypatch: pytes
         assert "waited 0.2 s for a lock" in result["error"]["said"]
 
 
-def test_a_named_job_is_proved_by_its_run_alone(scout_db: str) -> None:
+def test_who_names_jobs_has_those_proved(scout_db: str) -> None:
+    """Of one that neither loads nor refreshes nobody knows the effect."""
     result = prove(scout_db, jobs=[ETL])
-    assert [each["jobname"] for each in result["jobs"]] == [ETL]
+    assert [(each["jobname"], each["purpose"]) for each in result["jobs"]] == [(ETL, "load")]
     assert result["proven"]
+    result = prove(scout_db, jobs=["data-quality-alerts"])
+    assert [(each["jobname"], each["purpose"]) for each in result["jobs"]] == [("data-quality-alerts", "other")]
+    assert result["proven"]
+    assert result["summary"] == "data-quality-alerts was tried as loader, rolled back: it runs"
 
 
 def test_settings_of_the_operator_are_not_those_of_the_job(scout_db: str) -> None:

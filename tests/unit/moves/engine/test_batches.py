@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How large the next batch is, which failure is worth another attempt, how far it is, and how effects add up."""
+"""What a batch counts for, which failure is worth another attempt, how far it is, and how effects add up."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def span(size: float = 60.0, *, full: bool = True) -> cursors.Span:
 
 def test_the_limits_unless_told_otherwise() -> None:
     assert batches.Options() == batches.Options(0.5, 150_000, 30.0, True, None)
-    assert (batches.TRIES, batches.LOCK_PATIENCE, batches.OVERTIME, batches.SWEEPS) == (12, 4, 1.5, 50)
+    assert (batches.TRIES, batches.LOCK_PATIENCE, batches.SWEEPS) == (12, 4, 50)
 
 
 def test_it_begins_with_nothing_done_where_the_run_before_ended(now: SimpleNamespace) -> None:
     fresh, _ = engine()
-    assert (fresh.cursor, fresh.size, fresh.longest_seconds) == (None, 60.0, 0.0)
+    assert (fresh.cursor, fresh.sizes.rows, fresh.longest_seconds) == (None, 60.0, 0.0)
     now.seconds += 2.3456
     assert fresh.figures() == {
         "path": "clock", "rows": 0, "batches": 0, "retries": 0, "longest_batch_seconds": 0.0, "seconds": 2.346,
@@ -67,50 +67,19 @@ def test_it_begins_with_nothing_done_where_the_run_before_ended(now: SimpleNames
     assert engine({"cursor": {"path": "ids", "at": 7}})[0].cursor is None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "full", "size"),
-    [
-        (0.5, True, 60),
-        (0.25, True, 120),
-        # Never more than four times, never less than three tenths.
-        (0.125, True, 240),
-        (0.01, True, 240),
-        (0.0, True, 240),
-        (1.0, True, 30),
-        (1.6667, True, pytest.approx(18, rel=0.01)),
-        (100.0, True, 18),
-        # The end of the path says nothing of how much would have been possible, but of what was too much.
-        (0.25, False, 60),
-        (0.3, False, 60),
-        (1.0, False, 30),
-    ],
-)
-def test_the_next_batch_takes_as_long_as_wanted(seconds: float, full: bool, size: Any) -> None:
+def test_a_batch_is_counted_and_an_empty_one_is_none() -> None:
     made, heard = engine()
-    made._account(span(full=full), 10, 0, seconds)
-    assert made.size == size
-    assert (made.rows, made.batches, made.longest_seconds, heard.waits) == (10, 1, seconds, [])
+    made._account(span(), 10, 0, 0.5)
+    assert (made.rows, made.batches, made.longest_seconds, heard.waits) == (10, 1, 0.5, [])
     made._account(span(full=False), 0, 0, 0.0)
-    assert (made.rows, made.batches, made.longest_seconds) == (10, 1, seconds)
-
-
-def test_it_is_never_smaller_than_the_path_allows() -> None:
-    made, heard = engine()
-    made._account(span(2.0), 1, 0, 9.0)
-    assert made.size == 1.0
-    made._shrink(0.5)
-    assert (made.size, made.retries) == (1.0, 1)
-    made.size = 60.0
-    made._shrink(0.25)
-    assert (made.size, made.retries) == (15.0, 2)
-    assert heard.lines[-1] == "a batch took too long and was rolled back: continuing at 0.25 of its size"
+    assert (made.rows, made.batches, made.longest_seconds) == (10, 1, 0.5)
 
 
 @pytest.mark.parametrize(("seconds", "pause"), [(0.25, 0.25), (0.75, 0.75), (3.0, 1.0)])
 def test_who_waited_for_a_batch_gets_a_pause_and_a_shorter_one(seconds: float, pause: float) -> None:
     made, heard = engine()
     made._account(span(100.0), 10, 2, seconds)
-    assert made.size == pytest.approx(max(30.0, 100.0 * 0.25 / seconds))
+    assert made.sizes.rows == pytest.approx(max(30.0, 100.0 * 0.25 / seconds))
     assert heard.waits == [pause]
     assert heard.lines[0] == "yielding: 2 sessions waited for this batch; shorter batches follow, with pauses"
 
@@ -168,8 +137,8 @@ def test_which_failure_is_worth_another_attempt(
 ) -> None:  # fmt: skip
     assert now.seconds == 1000.0
     made, heard = engine()
-    assert made._retried(error(), limited_since, seconds, tries) is again
-    assert (heard.waits, made.size, made.retries) == (waits, size, int(again))
+    assert made._retried(error(), 60.0, limited_since, seconds, tries) is again
+    assert (heard.waits, made.sizes.rows, made.retries) == (waits, size, int(again))
     assert len(heard.lines) == int(again)
 
 

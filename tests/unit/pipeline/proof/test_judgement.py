@@ -138,13 +138,22 @@ def test_what_a_run_proves(given: JobRun, status: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "seconds_ago", "status"),
-    [("* * * * *", 22, PROVED), ("* * * * *", 170, PROVED), ("* * * * *", 260, FAILED), ("*/5 * * * *", 800, PROVED),
+    [("* * * * *", 22, PROVED), ("* * * * *", 142, PROVED), ("* * * * *", 202, FAILED), ("*/5 * * * *", 800, PROVED),
      ("*/5 * * * *", 1500, FAILED), ("0 0 1 1 *", 86400 * 100, PROVED)],
 )  # fmt: skip
 def test_the_latest_run_counts_while_its_schedule_is_kept(schedule: str, seconds_ago: float, status: str) -> None:
     verdict = judgement.of_latest(Todo(job(schedule=schedule), LOAD, LATEST), [run(seconds_ago)], LIVE)
     assert verdict is not None
     assert verdict.status == status
+
+
+def test_a_run_that_is_still_on_its_way_has_started() -> None:
+    verdict = judgement.of_latest(TODO, [run(900), run(840, "running", runid=8)], LIVE)
+    assert verdict is not None
+    assert verdict.status == FAILED
+    verdict = judgement.of_latest(TODO, [run(900), run(30, "running", runid=8)], LIVE)
+    assert verdict is not None
+    assert verdict.status == PROVED
 
 
 def test_without_a_run_that_is_over_there_is_no_latest() -> None:
