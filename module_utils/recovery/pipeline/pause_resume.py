@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from ..core.errors import NotConverged, PauseHeld
+from ..core.text import in_words
 from ..core.times import to_the_second
 from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
