@@ -833,3 +833,17 @@ def test_nothing_stays_marked_when_another_event_comes_first(
     assert {p["event_id"] for p in result["poison"]} == {str(ids[3]), str(newcomers[0])}
     assert losses(scout_db, written | set(newcomers), [ids[3], *newcomers]) == NONE
     assert silver(scout_db) == expected
+
+
+def test_a_drain_that_was_killed_is_interrupted_once_the_next_one_runs(scout_db: str) -> None:
+    arrive(scout_db, sales(3))
+    first = drain(scout_db)["run_id"]
+    with connect(scout_db) as connection:
+        connection.execute(
+            "UPDATE scout_ops.runs SET status = 'running', finished_at = NULL WHERE run_id = %s", [first]
+        )
+    arrive(scout_db, sales(3, 10))
+    second = drain(scout_db)["run_id"]
+    query = "SELECT status, finished_at IS NOT NULL, error ->> 'kind' FROM scout_ops.runs WHERE run_id = %s"
+    assert rows(scout_db, query, first) == [("interrupted", True, "interrupted")]
+    assert rows(scout_db, query, second) == [("succeeded", True, None)]
