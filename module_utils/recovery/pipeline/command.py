@@ -328,17 +328,9 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
     if params["only_lock"]:
-        refresh_gold.foresee_lock(
+        return refresh_gold.foresee_lock(
             call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
         )
-        return {
-            **refresh_gold.outcome([]),
-            **_nothing_recorded(),
-            "changed": False,
-            "views": [],
-            "summary": "Scout's refresh lock can be taken",
-            "diff": {"before": {}, "after": {}},
-        }
     before = _gold(call, params["views"])
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]

@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Row, Session
-    from .results import Refreshes
+    from .results import Refreshes, RefreshResult
 
 __all__ = [
     "Freshness",
@@ -207,7 +207,7 @@ def _lock_held(session: Session) -> _LockHeld:
     )
 
 
-def foresee_lock(session: Session, *, stuck_after_seconds: float, progress: Progress) -> None:
+def foresee_lock(session: Session, *, stuck_after_seconds: float, progress: Progress) -> RefreshResult:
     """Returns once the refresh lock is free, or will be: a refresh in flight ends before a pause does, and whoever is stuck
     is ended after it. Raises NotConverged, naming the holder, where a refresh would find it taken."""
     deadline = time.monotonic() + session.settings.lock_timeout_seconds
@@ -219,7 +219,8 @@ def foresee_lock(session: Session, *, stuck_after_seconds: float, progress: Prog
             plan = sessions.plan(everyone, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
             ended = {each.pid for each in plan.end} | {each.pid for each in everyone if each.writing}
             if holders <= ended:
-                return
+                told = "Scout's refresh lock can be taken"
+                return {**outcome([]), "run_id": None, "warnings": [], "summary": told, "views": [], "diff": {}}
             if time.monotonic() >= deadline:
                 raise _lock_held(session)
         progress.wait(0.2)
