@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from .driver import psycopg
+from .driver import adapt, psycopg
 
 if t.TYPE_CHECKING:
     from psycopg.abc import AdaptContext, Buffer, Loader
@@ -29,7 +29,7 @@ def read_all(connection: psycopg.Connection[t.Any]) -> None:
 
 @functools.cache
 def _or_text(usual: type[Loader]) -> type[Loader]:
-    class OrText(psycopg.adapt.Loader):
+    class OrText(adapt.Loader):
         """The usual value, or what PostgreSQL wrote."""
 
         def __init__(self, oid: int, context: AdaptContext | None = None) -> None:

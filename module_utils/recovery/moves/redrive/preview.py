@@ -180,10 +180,10 @@ def survey(
 
 def _count(session: Session, made: Survey, letters: list[Letter], same: Mapping[str, duplicates.Same]) -> None:
     made.looked_at += len(letters)
-    found = duplicates.sort(session, letters, same)
-    fresh = found.fresh
-    made.already_there += len(found.there) + len(found.doubled)
-    made.conflicts += found.conflicts
+    sorted_out = duplicates.sort(session, letters, same)
+    fresh = sorted_out.fresh
+    made.already_there += len(sorted_out.there) + len(sorted_out.doubled)
+    made.conflicts += sorted_out.conflicts
     made.days |= {letter.day for letter in fresh if letter.day}
     made.rebuilt += _gaps(fresh)[: NAMED - len(made.rebuilt)]
     if len(made.suspects) < NAMED and made.looked_at <= PROBED:
