@@ -85,7 +85,7 @@ lint-code: setup
 
 lint-playbooks: setup
 	@mkdir -p .cache && touch .cache/ansible-lint.began
-	PYTHONPATH=$(CURDIR)/.collections $(BIN)/ansible-lint
+	PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.door $(BIN)/ansible-lint
 	@mv .cache/ansible-lint.began .cache/ansible-lint.passed
 
 lint-changed-playbooks: setup

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The emergency reset from the command line: what it mends, what it leaves alone, and what it says."""
+"""The emergency reset from the command line: what it fixes, what it leaves alone, and what it says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 GOLD_IS_NEWER = """
 SELECT (SELECT min(updated_at) FROM scout.gold_daily_metrics) >= (SELECT max(processed_at) FROM scout.etl_processed)
 """
-TASKS_OF_A_HEALTHY_RUN = 6  # options, preflight, lease, assess, release, summary
+TASKS_OF_A_HEALTHY_RUN = 8  # options, preflight, lease, assess, proof with its file, release, summary
 
 
 def test_show(pg_server: Server, stage: Stage) -> None:
@@ -155,7 +155,11 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
         broken.rows("SELECT pg_sleep(1.1)")
         assert twice("terminate_sessions", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()
-    assert twice("resume_ingestion") == ["done", "unchanged"]
+    # The pipeline's own ETL still stops at what is pending.
+    refused = stage.play("resume_ingestion", broken.dsn)
+    assert (refused.rc, refused.result["ingestion"]) == (2, "paused"), refused.text
+    assert broken.active_jobs() == active - JOBS
+    assert twice("resume_ingestion", proof=False) == ["done", "unchanged"]
     assert broken.active_jobs() == active
 
 

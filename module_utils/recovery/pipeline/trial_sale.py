@@ -233,6 +233,18 @@ class Trial:
             return e
         return None
 
+    def sent(self) -> str:
+        """Sends the sale, before whatever is pending; inside the caller's transaction. Returns its event_id."""
+        send = self._prepare()
+        self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
+        self._send(send, self.ids[0], self.sale.payload())
+        return self.ids[0]
+
+    def landed(self) -> bool:
+        """Whether silver has the sale."""
+        values = {"transaction_id": self.sale.transaction_id, "ts": self.sale.ts}
+        return bool(self.session.rows(contract.compose(SILVER), **values))
+
     def _prepare(self) -> sql.Composed:
         """What the sale is made of, when it arrives, and the statement that sends it."""
         session, names = self.session, contract.names()

@@ -229,7 +229,7 @@ def head(session: Session) -> str | None:
 
 
 @contextlib.contextmanager
-def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
+def defer_rest(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
     """Within it the ETL loads the first `size` events, skipping suspects and repeats; call it inside a transaction."""
     row = session.row(
         of_pending(HOLD_BACK),

@@ -25,6 +25,9 @@ AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
 GOOD: t.Final = frozenset(
     {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", summary_gate.PASSED, *AS_WANTED}
 )
+#: Of a reset that did all it can, and of what could not be judged; somebody has to see to both.
+STILL_FAILING: t.Final = "still_failing"
+CANNOT_TELL: t.Final = "cannot_tell"
 #: Steps that are done for others.
 PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
 #: Ansible leaves out what has other tags, and ends well.
@@ -146,23 +149,31 @@ class Story:
             return "planned"
         if self._judged:
             return self._judged
-        if self.operation in ("assess", "runs", "watch_recovery"):
+        if self.operation in ("runs", "watch_recovery"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
         if not self.before.get("needs_reset"):
-            return "nothing_to_do"
+            return self._standing or "nothing_to_do"
         if self.state == "running":
-            return "recovered"
+            return self._standing or "recovered"
         if not self.resume_wanted:
             return "left_paused_as_told"
         return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
+
+    @property
+    def _standing(self) -> str:
+        """What a pipeline that runs comes to where a reset did all it can, and it is not well or cannot be judged."""
+        running = "verdict_when_running" if self.state == "running" else "verdict"
+        return {"failing": STILL_FAILING, "inconclusive": CANNOT_TELL}.get(str(self.after.get(running)), "")
 
     @property
     def _judged(self) -> str:
         """The outcome where a verdict decides it and not what was done; empty elsewhere."""
         if self.operation == summary_drill.OPERATION:
             return summary_gate.PASSED if self.drill.get("verdict") == "passed" else summary_gate.NOT_PASSED
+        if self.operation == "assess":
+            return CANNOT_TELL if self.before.get("verdict") == "inconclusive" else "assessed"
         return summary_gate.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""
 
     @property
@@ -173,7 +184,17 @@ class Story:
     @property
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
-        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess", "watch", "gate"):
+        for name in (
+            "pause_again",
+            "resume",
+            "assess_again",
+            "complete_pause",
+            "pause",
+            "unfinished",
+            "assess",
+            "watch",
+            "gate",
+        ):
             result = self.ran.get(name)
             if result is None:
                 continue

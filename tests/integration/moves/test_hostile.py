@@ -179,8 +179,9 @@ def test_a_local_day_has_as_many_hours_as_the_clocks_say(scout_db: str, day: str
     ids = arrive(scout_db, [sale(n) for n in range(36)], start=first, step_seconds=3600)
     window = {"window_start": f"{day}T00:00:00", "window_end": f"{day[:-2]}{int(day[-2:]) + 1}T00:00:00"}
     away = ran("scout_quarantine", scout_db, **window, time_zone="Europe/Berlin")
-    berlin = psycopg.connect(scout_db, options="-c TimeZone=Europe/Berlin")
-    with berlin:
+    with psycopg.connect(scout_db) as berlin:
+        # PGTZ would have precedence over an option of the connection.
+        berlin.execute("SET TimeZone = 'Europe/Berlin'")
         inside = berlin.execute(
             "SELECT %s::timestamptz <= at AND at < %s::timestamptz FROM unnest(%s::timestamptz[]) AS at",
             [*window.values(), hours(first, 36)],

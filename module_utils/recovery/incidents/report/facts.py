@@ -56,7 +56,7 @@ SELECT i.run_id::text AS run_id, count(*) FILTER (WHERE jsonb_array_length(i.rem
            FILTER (WHERE i.removed #>> '{transactions,0,total_amount}' <> 'NaN')::text AS amount_before,
        sum((i.added #>> '{transactions,0,total_amount}')::numeric)
            FILTER (WHERE i.added #>> '{transactions,0,total_amount}' <> 'NaN')::text AS amount_after
-FROM scout_ops.images AS i WHERE i.run_id = ANY(%(runs)s::uuid[]) AND i.taken_back_by IS NULL GROUP BY i.run_id
+FROM scout_ops.images AS i WHERE i.run_id = ANY(%(runs)s::uuid[]) AND i.undone_by IS NULL GROUP BY i.run_id
 """
 
 #: So many of all samples, evenly; the first, the last, and each at which the verdict changed are always among them.
@@ -86,7 +86,7 @@ class Facts:
 
     pauses: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: By run.
-    set_aside: dict[str, Row] = dataclasses.field(default_factory=dict[str, "Row"])
+    quarantined: dict[str, Row] = dataclasses.field(default_factory=dict[str, "Row"])
     made_again: dict[str, Row] = dataclasses.field(default_factory=dict[str, "Row"])
     samples: list[Row] = dataclasses.field(default_factory=list["Row"])
     sample_count: int = 0
@@ -110,7 +110,7 @@ def read(session: Session, incident: str, runs: Sequence[Row]) -> Facts:
     journal = ask("journal", MADE_AGAIN, runs=ids) if ids else []
     return Facts(
         pauses=pauses,
-        set_aside={row["run_id"]: row for row in letters},
+        quarantined={row["run_id"]: row for row in letters},
         made_again={row["run_id"]: row for row in journal},
         samples=samples,
         sample_count=counted[0]["samples"] if counted else len(samples),

@@ -292,14 +292,14 @@ def not_found(session: Session, chosen: DeadLetterSelection) -> dict[str, t.Any]
 
 
 def read(
-    session: Session, where: sql.Composable, values: Mapping[str, t.Any], mend: Repairs, *, lock: bool
+    session: Session, where: sql.Composable, values: Mapping[str, t.Any], repairs: Repairs, *, lock: bool
 ) -> list[Letter]:
     """The entries that fulfil `where` and what each would become, oldest first; locked, if asked."""
     query = contract.compose(
         READ, plain=PLAIN, event_id=EVENT_ID, where=where, lock=sql.SQL("FOR UPDATE OF d" if lock else "")
     )
     drafts: list[dict[str, t.Any]] = []
-    for row in session.rows(query, **values, **mend.values):
+    for row in session.rows(query, **values, **repairs.values):
         draft: dict[str, t.Any] = {
             "dlq_id": row["dlq_id"],
             "event": None,
@@ -311,7 +311,7 @@ def read(
         if row["plain"]:
             draft["event"], draft["missing"] = rebuilt(row)
             event_id = draft["event"]["event_id"]
-        patches = mend.for_ids(event_id, row["dlq_id"])
+        patches = repairs.for_ids(event_id, row["dlq_id"])
         if patches:
             draft.update(patches=tuple(patches), payload=patched(row["payload"], patches))
         drafts.append(draft)

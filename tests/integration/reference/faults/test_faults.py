@@ -112,7 +112,7 @@ def test_the_list_tells_options_and_which_faults_hold_sessions() -> None:
     found = library.FAULTS["poison_event"].options
     assert [str(option) for option in found.values()] == ["kind=non_numeric_amount", "age_seconds=3600", "count=1"]
     assert found["count"].type == "int"
-    assert all(option.required for option in library.FAULTS["missing_grant"].options.values())
+    assert [option.required for option in library.FAULTS["missing_grant"].options.values()] == [True, True]
     assert all(fault.about.endswith(".") for fault in library.FAULTS.values())
 
 
