@@ -138,6 +138,8 @@ class Progressed(t.TypedDict):
     redriven: int
     already_there: int
     failures: list[dict[str, t.Any]]
+    conflicts: list[dict[str, str]]
+    conflicting: int
 
 
 class LeftAlone(t.TypedDict):
