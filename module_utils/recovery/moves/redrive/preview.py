@@ -197,10 +197,10 @@ def foresee(
 
 def _count(session: Session, made: Preview, letters: list[Letter], same: Mapping[str, duplicates.Same]) -> None:
     made.looked_at += len(letters)
-    sorted_out = duplicates.sort(session, letters, same)
-    fresh = sorted_out.fresh
-    made.already_there += len(sorted_out.there) + len(sorted_out.doubled)
-    made.conflicts += sorted_out.conflicts
+    kinds = duplicates.sort(session, letters, same)
+    fresh = kinds.fresh
+    made.already_there += len(kinds.there) + len(kinds.doubled)
+    made.conflicts += kinds.conflicts
     made.days |= {letter.day for letter in fresh if letter.day}
     made.rebuilt += _gaps(fresh)[: NAMED - len(made.rebuilt)]
     if len(made.suspects) < NAMED and made.looked_at <= PROBED:
