@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.summary.command import summarize
+from ..plugin_utils import standing
 from .scout import module_of, validated
 
 display = Display()
@@ -37,6 +38,8 @@ class ActionModule(ActionBase):
         except BadInput:
             # A step was given the same and refused it; what happened is still to be said.
             params = validated(module, {**self._task.args, "resume": True})
+        if not params["news"] and _was_lost(params["steps"]):
+            params["steps"] = [*params["steps"], {"looked_up": _looked_up(task_vars or {})}]
         pid = os.getppid()
         ticks = started(pid)
         result: dict[str, t.Any] = {
@@ -48,6 +51,9 @@ class ActionModule(ActionBase):
                 if ticks is None
                 else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
                 run_key=run_key(pid),
+                width=display.columns or 0,
+                verbose=display.verbosity > 0,
+                again=standing.same_command(),
             )
         }
         if params["news"]:
@@ -62,6 +68,18 @@ class ActionModule(ActionBase):
             # Ansible would print all of it; the lines say it better, and result_file has it.
             result = {name: result[name] for name in ("failed", "changed", "msg")}
         return {**result, "_ansible_scout_lines": lines}
+
+
+def _was_lost(steps: list[dict[str, t.Any]]) -> bool:
+    """Whether a step lost its session, so that what it last saw may not be so any more."""
+    results = [result or {} for step in steps for result in step.values()]
+    return any((result.get("error") or {}).get("kind") == "connection_lost" for result in results)
+
+
+def _looked_up(variables: dict[str, t.Any]) -> dict[str, t.Any]:
+    """How ingestion is now, where the database answers again."""
+    found = standing.of(variables)
+    return {"changed": False, "state": found["state"]} if found["state"] != "unknown" else {}
 
 
 def run_key(pid: int) -> str:

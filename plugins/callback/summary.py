@@ -11,11 +11,14 @@ import textwrap
 import typing as t
 from pathlib import Path
 
+from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
+
+from .screen import heading
 
 DOCUMENTATION = r"""
 name: summary
@@ -62,12 +65,18 @@ class CallbackModule(CallbackBase):
         self._operation = ""
         self._waiting: list[str] = []
         self._told: set[str] = set()
+        self._play: t.Any = None
+        self._step = ""
         # After Ctrl-C no other method is called.
         atexit.register(self._interrupted, os.getpid())
 
     def v2_playbook_on_start(self, playbook: t.Any) -> None:
         """Remembers what is done."""
         self._operation = Path(str(playbook._file_name)).stem
+
+    def v2_playbook_on_play_start(self, play: t.Any) -> None:
+        """Remembers where the variables of a host are."""
+        self._play = play
 
     def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:  # noqa: ARG002
         """Remembers a host of which a summary is still to come."""
@@ -76,9 +85,10 @@ class CallbackModule(CallbackBase):
             self._waiting.append(name)
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:  # noqa: ARG002
-        """Remembers that something of the collection has begun."""
+        """Remembers that something of the collection has begun, and what."""
         if ".scout_" in f".{task.action}":
             self._unfinished = str(task.action)
+            self._step = heading(task) or str(task.name)
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Keeps the lines of a summary."""
@@ -101,16 +111,52 @@ class CallbackModule(CallbackBase):
         """Prints what was kept."""
         self._unfinished = ""
         for lines in self._summaries:
-            self._display.display("\n".join([*lines, ""]))
+            self._show([*lines, ""])
+
+    def _show(self, lines: list[str]) -> None:
+        """Line by line; how ingestion is, and what failed, in colour where the terminal has colours."""
+        part = ""
+        for line in lines:
+            part = line[2:9].strip() or part if line.startswith("  ") else ""
+            self._display.display(line, color=_colour(part, line))
 
     def _interrupted(self, pid: int) -> None:
         """Says how things stand where no summary could."""
         if self._unfinished and os.getpid() == pid:
             for lines in self._summaries:
-                self._display.display("\n".join(["", *lines]))
+                self._show(["", *lines])
             now, then = self._how_it_stands()
+            if self._unfinished.endswith("scout_drill"):
+                self._save(now, then)
+                self._show(["", "drill, interrupted", f"  now    {now}", f"  next   {then}", ""])
+                return
             self._save(now, then)
-            self._display.display(f"\ninterrupted\n  now    {now}\n  next   {then}\n")
+            for host in self._waiting or [""]:
+                self._show(["", *self._broken_off(host), ""])
+
+    def _broken_off(self, host: str) -> list[str]:
+        """How far it came on a host, how ingestion is now, what finishes it, and what undoes it."""
+        from ..plugin_utils import standing
+
+        try:
+            variables = self._play.get_variable_manager().get_vars(play=self._play) if self._play else {}
+            variables = variables.get("hostvars", {}).get(host) or variables
+            found = standing.of(dict(variables))
+        except Exception:  # noqa: BLE001 whatever is wrong, what can be said is said
+            found = {"state": "unknown", "run_id": None}
+        state, run_id = found["state"], found["run_id"]
+        title = f"{self._operation.replace('_', ' ')} of {host or 'no host'}, interrupted"
+        lines = [title, f"  did    came to: {self._step or 'nothing yet'}; what was committed stays"]
+        unproven = ", unproven" if self._unfinished.endswith("scout_proof") else ""
+        lines.append(
+            f"  now    ingestion is {state.upper()}{unproven}"
+            if state != "unknown"
+            else "  now    ingestion state unknown"
+        )
+        undo = [f"ansible-playbook playbooks/undo.yml -e run_id={run_id}"] if run_id else []
+        undo += ["ansible-playbook playbooks/resume_ingestion.yml"] if state in ("paused", "pausing") else []
+        lines += [f"  {'undo' if not at else '':<7}{command}" for at, command in enumerate(undo)]
+        return [*lines, f"  next   {standing.same_command()}", "         run the same command again to finish it"]
 
     def _how_it_stands(self) -> tuple[str, str]:
         """What the task that was broken off leaves behind, and what to do next."""
@@ -151,3 +197,14 @@ class CallbackModule(CallbackBase):
                 render.save(Path(str(path)), render.document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             self._display.display(f"  failed {e}")
+
+
+def _colour(part: str, line: str) -> str | None:
+    """Ansible's own colours, which NO_COLOR and a pipe switch off."""
+    if part == "failed":
+        return C.COLOR_ERROR
+    if part != "now":
+        return None
+    if "paus" in line.lower() or "unknown" in line:
+        return C.COLOR_CHANGED
+    return C.COLOR_OK if "ingestion is running" in line.lower() else None

@@ -25,6 +25,7 @@ import jsonschema
 import yaml
 
 from tests import CHECKOUT, warm
+from tests.e2e.pasting import assert_accepted
 
 PLUGINS = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -188,7 +189,9 @@ class Running:
     def wait(self, seconds: float = 60) -> Played:
         """Waits for its end."""
         self.process.wait(timeout=seconds)
-        return Played(self.process.returncode, self.text, self.stage.results())
+        played = Played(self.process.returncode, self.text, self.stage.results())
+        assert_accepted(played.text, played.results.values())
+        return played
 
     def workers(self) -> list[int]:
         """The processes the controller forked."""

@@ -10,6 +10,7 @@ reset's into README.md. What differs from one night to the next (clocks, duratio
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -51,6 +52,9 @@ COMPACT = re.compile(r"\b(\d{8}T\d{6})\.(\d{6}Z)")
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook )")
 
 README_SCREEN = re.compile(r"^```\nemergency reset of .*?^```$", re.DOTALL | re.MULTILINE)
+
+INDEX_HEAD = "| Symptom | Section | Command |\n|---|---|---|"
+INDEX_ROW = re.compile(r"^\| (.+?) \| (\[.+?\)) \| `(.+?)` \|$")
 
 #: What another night would show otherwise, and what stands for it when two screens are compared.
 PASSING = (
@@ -275,6 +279,23 @@ def reset_screen(page: str) -> str:
     )  # fmt: skip
 
 
+def index(page: str) -> list[tuple[str, str, str]]:
+    """The index of symptoms: the words of an alert, the section to read, and the command to type."""
+    _, _, table = page.partition(INDEX_HEAD)
+    return [row.groups() for row in itertools.takewhile(bool, map(INDEX_ROW.match, table.splitlines()[1:]))]  # type: ignore[union-attr]
+
+
+def with_index(page: str, readme: str) -> str:
+    """The README with the index of the page, whose sections are those of the page."""
+    head, _, rest = readme.partition(INDEX_HEAD)
+    after = "\n".join(itertools.dropwhile(INDEX_ROW.match, rest.splitlines()[1:]))
+    rows = [
+        f"| {symptom} | {section.replace('(#', '(docs/runbook.md#')} | `{command}` |"
+        for symptom, section, command in index(page)
+    ]
+    return "\n".join([head + INDEX_HEAD, *rows, after]) + "\n"
+
+
 def main() -> int:
     """Types all commands, and writes the pages."""
     from tests.e2e.runbook_story import Story
@@ -292,7 +313,7 @@ def main() -> int:
     readme = README.read_text(encoding="utf-8")
     for path, before, after in (
         (PAGE, page, made),
-        (README, readme, README_SCREEN.sub(lambda _: f"```\n{reset_screen(made)}\n```", readme)),
+        (README, readme, README_SCREEN.sub(lambda _: f"```\n{reset_screen(made)}\n```", with_index(made, readme))),
     ):
         if before != after:
             path.write_text(after, encoding="utf-8")

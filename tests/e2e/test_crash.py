@@ -125,8 +125,8 @@ def hang_up(running: Running) -> None:
 
 #: What the screen ends with where there is somebody left to say it.
 SAID = {
-    kill_worker: ("the process that worked on local was killed", "Next: run the same command again"),
-    interrupt: ("it may be paused", "next   run the same command"),
+    kill_worker: ("the process that worked on local was killed", "run the same command again"),
+    interrupt: ("now    ingestion is PAUSED", "run the same command again"),
 }
 
 
@@ -149,6 +149,10 @@ def test_ended_in_the_middle_of_a_batch(
         for said in SAID.get(end, ()):
             assert said in played.text
         if end is interrupt:
+            said = played.text[played.text.rindex("emergency reset of local, interrupted") :]
+            assert "did    came to: (8/11) Drain the backlog" in said
+            assert "undo   ansible-playbook playbooks/resume_ingestion.yml" in said
+            assert "next   ansible-playbook playbooks/emergency_reset.yml -e '{" in said
             assert (played.rc, played.result["outcome"], played.result["error"]["kind"]) == (99, "failed", "stopped")
         eventually(lambda: not broken.ours(), 8, "the end of its sessions")
         eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
@@ -203,6 +207,10 @@ def test_our_session_ended_by_someone_else(broken: Pipeline, stage: Stage, expec
     assert played.result["error"]["kind"] == "connection_lost"
     assert "terminating connection due to administrator command" in played.summary
     assert "run the same command again" in played.summary
+    assert (played.result["ingestion"], "now ingestion is paused" in played.summary) == ("paused", True)
+    assert "undo ansible-playbook playbooks/resume_ingestion.yml" in played.summary
+    assert "next run the same command again: it continues from the last commit" in played.summary
+    assert played.result["commands"][-1].startswith("ansible-playbook playbooks/emergency_reset.yml -e '{")
     assert "Traceback" not in played.text
     assert broken.lease_owner() is None
     broken.execute(UNHANG)

@@ -108,7 +108,15 @@ def test_broken_off_between_batches_it_goes_on(
     with stage.start("quarantine", healthy.dsn, target_seconds=0.3, **second_half) as running:
         eventually(lambda: healthy.one("SELECT count(*) FROM scout.bronze_events_dlq") > 0, 40, "the first batch")
         end(running)
-        assert running.wait().rc != 0
+        ended = running.wait()
+        assert ended.rc != 0
+        if end is interrupt:
+            run_id = healthy.one("SELECT run_id::text FROM scout_ops.runs WHERE action = 'quarantine'")
+            said = ended.text[ended.text.rindex("quarantine of local, interrupted") :]
+            assert "now    ingestion is PAUSED" in said
+            assert f"undo   ansible-playbook playbooks/undo.yml -e run_id={run_id}" in said
+            assert "next   ansible-playbook playbooks/quarantine.yml -e '{" in said
+            assert second_half["window_start"] in said
         eventually(lambda: not healthy.ours(), 10, "the end of its sessions")
     left = healthy.one("SELECT count(*) FROM scout.bronze_events_dlq")
     assert 0 < left < wanted

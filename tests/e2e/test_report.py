@@ -31,7 +31,7 @@ HOSTILE = {
     "root_cause": "<!-- --> &lt; [l](javascript:alert(1)) \\ *a* _b_\n\n---\n1. x\n{% endautoescape %}",
 }
 
-NOTE = "ansible-playbook playbooks/incident_note.yml -e incident=INC-2041 -e \"external_dependencies='…'\""
+NOTE = "say what is missing: incident_note.yml with incident=INC-2041 and external_dependencies"
 
 
 def files(folder: Path) -> tuple[Path, Path]:

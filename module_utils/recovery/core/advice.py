@@ -1,29 +1,67 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do next: words for a person, and commands that stand alone and can be pasted."""
+"""What to do next: words for a person, and commands that stand alone and can be pasted; pure."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-#: A command within a sentence, as texts of this toolkit mark it.
-MARKED: t.Final = re.compile(r"`([^`\n]+)`")
-#: A text that is a command and nothing else, down to the words of a shell.
-WHOLE: t.Final = re.compile(r"(?:ansible-playbook|scripts/ci/\w+\.sh)(?: (?:'[^']*'|\"[^\"]*\"|[^\s'\"…<>;,`()]+))+")
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+#: A part of an option's value: what is quoted, or whatever neither ends a sentence nor stands for something to fill in.
+_VALUE: t.Final = r"""(?:"[^"…]*"|'[^'…]*'|[^\s;,.:"'…()`]|[,.:](?=\S))"""
+#: A command of this toolkit, complete with its options.
+#: One whose next option is still to be filled in is none.
+COMMAND: t.Final = re.compile(
+    rf"`?((?>ansible-playbook (?:playbooks/)?[\w./-]*\w(?: --check(?![-\w])| -e (?>{_VALUE}+)(?!…))*))(?! -e )`?"
+)
+#: A playbook that a text names alone, between the marks by which it becomes a command.
+MARKED: t.Final = re.compile(r"`(\w+\.yml)((?: [^`\n]*)?)`")
+#: What joins a command to the words before and after it.
+JOINTS: t.Final = " \n;,.:"
+
+
+class Part(t.NamedTuple):
+    """A command, or words around one."""
+
+    text: str
+    is_command: bool
 
 
 def plain(text: str) -> str:
-    """A text without the marks around its commands."""
-    return MARKED.sub(r"\1", text)
+    """A text as a sentence: marked playbooks as the commands they are, and no marks."""
+    return COMMAND.sub(r"\1", MARKED.sub(r"`ansible-playbook playbooks/\1\2`", text)).replace("`", "")
 
 
-def commands(text: str) -> list[str]:
-    """The commands that a text marks, or the one that it is."""
-    return [text] if WHOLE.fullmatch(text) else MARKED.findall(text)
+def parts(text: str) -> Iterator[Part]:
+    """The commands of a text in their order, and the words between them without what joined them."""
+    whole, at = plain(text), 0
+    for found in COMMAND.finditer(whole):
+        if words := _between(whole[at : found.start()], first=not at):
+            yield Part(words, is_command=False)
+        yield Part(found[1], is_command=True)
+        at = found.end()
+    if words := _between(whole[at:], first=not at):
+        yield Part(words, is_command=False)
 
 
-def words(text: str) -> str:
-    """The text where it says more than its commands do; empty where it is one."""
-    return "" if WHOLE.fullmatch(text) or MARKED.fullmatch(text) else plain(text)
+def _between(text: str, *, first: bool) -> str:
+    if first:
+        return text.strip()
+    words = text.lstrip(JOINTS).rstrip()
+    # The order of the lines says it.
+    return "" if words == "then" else words
+
+
+def commands(texts: Iterable[str]) -> list[str]:
+    """All commands of these texts, each once, in their order."""
+    return list(dict.fromkeys(part.text for text in texts for part in parts(text) if part.is_command))
+
+
+def words(texts: Iterable[str]) -> list[str]:
+    """What these texts say besides their commands."""
+    said = (" … ".join(part.text for part in parts(text) if not part.is_command) for text in texts)
+    return [text for text in said if text]

@@ -58,8 +58,8 @@ class RecoveryError(Exception):
             "said": self.said,
             "sqlstate": self.sqlstate,
             "next_step": advice.plain(self.next_step),
-            "advice": advice.words(self.next_step),
-            "commands": advice.commands(self.next_step),
+            "advice": advice.words([self.next_step]),
+            "commands": advice.commands([self.next_step]),
         }
 
 

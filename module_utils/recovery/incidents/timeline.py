@@ -216,7 +216,7 @@ def _said(entry: Mapping[str, t.Any]) -> Row:
 def _ran(run: Mapping[str, t.Any]) -> Row:
     about = history.described(dict(run))
     effect = EFFECTS.get(run["action"], _counted)(run["effects"], about)
-    if run["status"] in ("failed", "stopped"):
+    if run["status"] in ("failed", "stopped", "interrupted"):
         error: Mapping[str, t.Any] = run["error"] or {}
         why = str(error.get("attempted") or error.get("kind") or "")
         why += f": {error['said']}" if error.get("said") else ""

@@ -66,4 +66,4 @@ def _late(row: Row) -> tuple[str, ...]:
     if not row["late"]:
         return ()
     promised = f"the update of {row['incident']} promised for {to_the_minute(row['next_update_at'])} is overdue"
-    return (f"{promised}: ansible-playbook playbooks/incident_update.yml -e \"text='…'\" gives it",)
+    return (f"{promised}: incident_update.yml gives it",)

@@ -39,6 +39,14 @@ SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, con
 WHERE run_id = %(run_id)s
 """
 
+#: Runs that cannot have come to their end: who holds the lease is the only one who does such a thing.
+END_KILLED = """
+UPDATE scout_ops.runs
+SET status = 'interrupted', finished_at = clock_timestamp(), error = %(error)s
+WHERE status = 'running' AND action IN ('drain', %(action)s) AND run_id <> %(run_id)s
+"""
+KILLED: t.Final = {"kind": "interrupted", "said": "its process ended without a word"}
+
 #: The youngest run of an action that was asked for in these words, unless it came to its end.
 INTERRUPTED = """
 SELECT run_id::text AS run_id, started_at, incident, parameters, effects, status FROM (
@@ -113,6 +121,7 @@ def operation(
         if ledger.present:
             with attempting("could not write to the ledger", on=session.where), session.write():
                 _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
+                session.execute(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
         try:
             yield run
         except BaseException as e:

@@ -321,6 +321,13 @@ COMMENT ON COLUMN scout_ops.related_events.entry IS 'Identifies the line';
 ALTER TABLE scout_ops.pauses ADD COLUMN reason text;
 COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e reason=; NULL where nothing was given';
 """,
+    """
+ALTER TABLE scout_ops.runs DROP CONSTRAINT runs_status_check;
+ALTER TABLE scout_ops.runs ADD CONSTRAINT runs_status_check
+    CHECK (status IN ('running', 'succeeded', 'failed', 'stopped', 'interrupted'));
+COMMENT ON COLUMN scout_ops.runs.status IS
+    'running, succeeded, failed, stopped, interrupted: killed, as the next run found out; running with a dead controller means killed';
+""",
 )
 
 TABLES: t.Final = (

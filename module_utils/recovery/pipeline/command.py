@@ -285,7 +285,7 @@ def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Record
     """Drains as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     if params["require_pause"]:
-        pause_resume.require_barrier(call.session, ledger, params["jobs"])
+        pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
     options = pipeline_drain.Options(
         target_seconds=params["target_seconds"],
         first_batch_rows=params["batch_rows"],

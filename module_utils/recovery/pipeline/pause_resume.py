@@ -7,9 +7,11 @@ pause disabled."""
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from ..core.errors import NotConverged, PauseHeld
+from ..core.text import in_words
 from ..core.times import to_the_second
 from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
@@ -35,6 +37,8 @@ SWITCH = "SELECT * FROM {control_function}(%(action)s)"
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
 TICK_SECONDS = 2.0
+#: How long somebody else's load, which no job of ours starts, is waited for.
+BARRIER_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,19 +270,31 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
     return after, {"switch": switch}
 
 
-def require_barrier(session: Session, ledger: Ledger, names: list[str] | None = None) -> None:
-    """Raises NotConverged unless every ingestion job is inactive and nobody else loads silver or refreshes gold."""
-    state = read(session, ledger, names)
-    working = sessions.in_flight(state.activities)
-    if state.active or state.parked or working:
-        raise NotConverged(
-            "refused: ingestion is not paused",
-            on=session.where,
-            said="; ".join(
-                [f"job {j.jobname} is active" for j in (*state.active, *state.parked)] + [a.describe() for a in working]
-            ),
-            next_step="pause_ingestion.yml, then run the same command again",
-        )
+def require_barrier(session: Session, ledger: Ledger, names: list[str] | None, progress: Progress) -> None:
+    """Returns once every ingestion job is inactive and nobody else loads silver or refreshes gold; waits a while for those who
+    do. Raises NotConverged, naming them, where they do not come to an end, and at once where a job can start."""
+    began = time.monotonic()
+    while True:
+        state = read(session, ledger, names)
+        working = sessions.in_flight(state.activities)
+        able = [f"job {job.jobname} is active" for job in (*state.active, *state.parked)]
+        if not able and not working:
+            return
+        waited = time.monotonic() - began
+        said = "; ".join(able + [activity.describe() for activity in working])
+        if able or waited >= BARRIER_SECONDS:
+            raise NotConverged(
+                "refused: ingestion is not paused",
+                on=session.where,
+                said=said if able else f"all jobs are off, but after {in_words(waited)} somebody still loads: {said}",
+                next_step=(
+                    "pause_ingestion.yml, then run the same command again"
+                    if able
+                    else "stop what starts it, or wait for its end, then run the same command again: it goes on and resumes"
+                ),
+            )
+        progress.say_throttled(f"all jobs are off, waiting for whoever loads besides: {said}")
+        progress.wait(0.1)
 
 
 def saved(job: Job) -> dict[str, t.Any]:

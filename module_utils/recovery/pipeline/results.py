@@ -97,4 +97,5 @@ class PreflightResult(ModuleResult):
     superuser: bool
     server_version: int
     pooled: bool
+    hindered: list[dict[str, t.Any]]
     warnings: list[str]

@@ -16,6 +16,7 @@ from ..postgres.session import INCIDENT
 from ..scout import contract
 from . import dashboard, drill, gate, junit, render
 from .incident import News, news
+from .layout import WIDTH
 from .operation import Story
 
 if t.TYPE_CHECKING:
@@ -50,7 +51,15 @@ class NewsResult(News):
 
 
 def summarize(
-    params: Params, *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
+    params: Params,
+    *,
+    check: bool,
+    host: str = "localhost",
+    seconds: float | None = None,
+    run_key: str = "",
+    width: int = WIDTH,
+    verbose: bool = False,
+    again: str = "",
 ) -> SummaryResult | FirstLinesResult | NewsResult:
     """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
 
@@ -58,7 +67,12 @@ def summarize(
     options that a step has refused already: what happened is still to be said.
     """
     with contract.using(_names(params)):
-        story = _story(params, check=check, host=host, seconds=seconds)
+        story = dataclasses.replace(
+            _story(params, check=check, host=host, seconds=seconds),
+            width=max(WIDTH, width),
+            verbose=verbose,
+            again=again,
+        )
         made = render.document(story)
         if params.get("first"):
             return {"changed": False, "lines": render.first_lines(story)}

@@ -28,8 +28,6 @@ PREFIX = re.compile(r"^(?:Task failed: |Module failed: )+")
 #: The step that keeps who was told; whatever becomes of it, they were.
 TOLD: t.Final = "notified"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
-NOTE: t.Final = "ansible-playbook playbooks/incident_note.yml"
-UPDATE: t.Final = "ansible-playbook playbooks/incident_update.yml"
 WHICH: t.Final = (
     *("incident", "title", "severity", "state", "opened_at", "opened_by", "closed_at", "closed_by"),
     *("root_cause", "next_update_at", "response_due_at", "escalation", "overdue", "missing", "phases"),
@@ -160,14 +158,21 @@ def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
     if not record:
         return []
     if operation == REPORT:
-        words = " ".join(f"-e \"{name}='…'\"" for name in record["missing"])
-        return [f"{NOTE} -e incident={record['incident']} {words}", "this again"] if words else []
+        return [_to_note(record), "this again"] if record["missing"] else []
     if record["state"] == "closed":
-        named = f"{NOTE} -e incident={record['incident']}"
-        return [f"{named} -e \"{record['missing'][0]}='…'\""] if record["missing"] else []
+        return [_to_note(record)] if record["missing"] else []
     late = [each["what"] for each in record["overdue"]]
-    made = [f"{UPDATE} -e \"text='…'\" -e next_update_minutes=30"] if "update" in late else []
+    made = (
+        ["tell others how it stands: incident_update.yml with text and next_update_minutes"] if "update" in late else []
+    )
     return [*made, ASSESS] if operation == "incident_open" or "response" in late else made
+
+
+def _to_note(record: Mapping[str, t.Any]) -> str:
+    """What only a person can say, and so no command can hold."""
+    return (
+        f"say what is missing: incident_note.yml with incident={record['incident']} and {', '.join(record['missing'])}"
+    )
 
 
 class News(t.TypedDict):

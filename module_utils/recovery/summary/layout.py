@@ -9,11 +9,11 @@ import re
 import textwrap
 import typing as t
 
+from ..core import advice
+
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COMMAND: t.Final = re.compile(r"""ansible-playbook \S+(?: --check)?(?: -e (?:"[^"]*"|[^\s;"]+))*""")
-GLUE: t.Final = "\u00a0"
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9
@@ -24,28 +24,27 @@ SHORTENED_FIRST: t.Final = (
     *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "now", "failed", "causes"),
 )
 #: What a part may take besides.
-MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 3}
+MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 5, "undo": 4}
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of a text; a command is broken only where a shell reads on in the next line, so that it can be copied."""
+    """Lines of a text. A command stands alone on its line, or on lines of which a shell reads on in the next, so that it can
+    be pasted: no word and no mark stands beside it."""
     made: list[str] = []
-    at = 0
-    for found in COMMAND.finditer(text):
-        if len(found[0]) > width:
-            command = folded(found[0], width)
-            made += [*_wrapped(text[at : found.start()], width), *command]
-            at = found.end()
-            # What belongs to the command's end stays there.
-            while at < len(text) and text[at] in ";,":
-                made[-1] += text[at]
-                at += 1
-    return made + _wrapped(text[at:].lstrip(), width)
+    for part in advice.parts(text):
+        made += folded(part.text, width) if part.is_command else textwrap.wrap(part.text, width, break_on_hyphens=False)
+    return made
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= width else found[0], text)
-    return [line.replace(GLUE, " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
+def numbered(texts: Sequence[str], width: int, most: int | None) -> list[str]:
+    """Entries one below the other, as many as `most` lines hold, all without it; the others are counted."""
+    made: list[str] = []
+    for at, text in enumerate(texts):
+        lines = wrapped(text, width)
+        if most is not None and at and len(made) + len(lines) > most - (at < len(texts) - 1):
+            return [*made, f"and {len(texts) - at} more: -v"]
+        made += lines if most is None else _shortened(lines, max(1, most - (len(texts) > 1)), width + INDENT)
+    return made
 
 
 def folded(command: str, width: int) -> list[str]:
@@ -72,21 +71,26 @@ def labelled(name: str, lines: Sequence[str]) -> list[str]:
     return [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(lines)], lines, strict=False)]
 
 
-def fitted(bodies: Mapping[str, list[str]], commands: int) -> list[str]:
+def fitted(bodies: Mapping[str, list[str]], commands: int, width: int = WIDTH, whole: str = "") -> list[str]:
     """The parts below a title on one screen, shortened where they would not fit; the `commands` lines with which the part
     `undo` begins are never cut, as half a command is none."""
     room = {name: PART_LINES + MORE_LINES.get(name, 0) for name in bodies}
     least = {"undo": commands + (commands < len(bodies.get("undo", ())))}
-    room["undo"] = max(PART_LINES, least["undo"])
+    room["undo"] = max(room.get("undo", 0), least["undo"])
+    if whole in room:
+        room[whole] = least[whole] = len(bodies[whole])
     for name in SHORTENED_FIRST:
         while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > least.get(name, 1):
             room[name] -= 1
-    return [line for name, body in bodies.items() for line in labelled(name, _shortened(body, room[name]))]
+    return [line for name, body in bodies.items() for line in labelled(name, _shortened(body, room[name], width))]
 
 
-def _shortened(body: list[str], room: int) -> list[str]:
+def _shortened(body: list[str], room: int, width: int) -> list[str]:
     """As many lines as there is room for, marked where more follow."""
     shown = body[:room]
-    if len(shown) < len(body) and len(shown[-1]) <= WIDTH - INDENT:
-        shown[-1] = shown[-1][: WIDTH - INDENT - 2].rstrip() + " …"
+    # Half a command is none.
+    while len(shown) > 1 and len(shown) < len(body) and shown[-1].endswith("\\"):
+        shown.pop()
+    if len(shown) < len(body) and len(shown[-1]) <= width - INDENT:
+        shown[-1] = shown[-1][: width - INDENT - 2].rstrip() + " …"
     return shown

@@ -150,8 +150,8 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
         )
     if not result.get("changed"):
         return []
-    which = f" -e of_incident={incident}" if incident != "adhoc" else " with this run_id"
-    return [f"once the cause is fixed, {REDRIVE}{which}"]
+    which = f"of_incident={incident}" if incident != "adhoc" else f"run_id={result['run_id']}"
+    return [f"once the cause is fixed, {REDRIVE} -e {which}"]
 
 
 def table(runs: list[Result]) -> list[str]:

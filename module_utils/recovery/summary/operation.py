@@ -56,6 +56,11 @@ class Story:
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     #: Where the person is who reads it: paths below are shown as seen from there.
     folder: str = ""
+    #: How wide their terminal is, and whether they ask for everything.
+    width: int = 79
+    verbose: bool = False
+    #: What they typed, where it is known and can be typed again as it stands.
+    again: str = ""
 
     @property
     def ran(self) -> dict[str, Result]:
@@ -188,6 +193,7 @@ class Story:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
         for name in (
             "pause_again",
+            "looked_up",
             "resume",
             "assess_again",
             "complete_pause",

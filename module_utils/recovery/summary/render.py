@@ -10,7 +10,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ..core import files
+from ..core import advice, files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list
 from ..scout import contract
@@ -21,8 +21,11 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: t.Final = "scout-recovery-result/1"
-#: A playbook that an error names, as a person types it.
-PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
+#: A playbook that an error names, as a person types it; one that needs options and has none is no command.
+_INCOMPLETE: t.Final = (
+    r"(?!(?:incident_note|incident_open|incident_update|undo|quarantine|capture_release)\.yml(?! -e ))"
+)
+PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
@@ -70,7 +73,10 @@ class ResultDocument(t.TypedDict):
     warnings: list[str]
     error: Result | None
     undo: str
+    undo_commands: list[str]
     next: list[str]
+    advice: list[str]
+    commands: list[str]
 
 
 def document(story: Story) -> ResultDocument:
@@ -122,7 +128,10 @@ def document(story: Story) -> ResultDocument:
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
         "undo": "; ".join(_undo(story)),
-        "next": _next(story),
+        "undo_commands": advice.commands(_undo(story)),
+        "next": [advice.plain(each) for each in _next(story)],
+        "advice": advice.words(_next(story)),
+        "commands": advice.commands(_next(story)),
     }
 
 
@@ -136,12 +145,12 @@ def lines(story: Story) -> list[str]:
         title += f", incident {story.incident}"
     if story.seconds is not None:
         title += f", {in_words(story.seconds)}"
-    headline = cut(title, layout.WIDTH)
+    headline = cut(title, story.width)
     if story.operation == "runs" and story.failure is None:
         return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
-        "causes": _causes(story),
+        "causes": "",
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
@@ -167,14 +176,16 @@ def lines(story: Story) -> list[str]:
     near = f"{story.folder}/" if story.folder else ""
     if near:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
-    room = layout.WIDTH - layout.INDENT
+    room = story.width - layout.INDENT
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
-    commands = [line for command in _unbroken(story) for line in layout.folded(command, room)]
-    bodies["undo"] = [*commands, *bodies["undo"]]
+    way_back = [line for command in _unbroken(story) for line in layout.folded(command, room)]
+    bodies["undo"] = [*way_back, *bodies["undo"]]
+    most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
+    bodies["causes"] = layout.numbered(_causes(story), room, most)
     bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
-    return [headline, *layout.fitted(bodies, len(commands))]
+    return [headline, *layout.fitted(bodies, len(way_back), story.width, "causes" if story.verbose else "")]
 
 
 def first_lines(story: Story) -> list[str]:
@@ -189,13 +200,18 @@ def _was(story: Story) -> str:
     """The first assessment; for a reset with the likeliest cause, which an assessment has a line of its own for."""
     text = story.before.get("summary", "")
     causes = as_list(story.before.get("diagnoses"))
-    return f"{causes[0]['cause']} ({text})" if causes and text and story.operation != "assess" else text
+    if not causes or not text:
+        return text
+    if story.operation == "assess":
+        return "healthy now, but:" if text == "healthy" else text
+    more = f"; and {count(len(causes) - 1, 'more cause')}: -v" if len(causes) > 1 else ""
+    return f"{causes[0]['cause']}{more} ({text})"
 
 
-def _causes(story: Story) -> str:
-    """What an assessment found, most blocking first."""
-    causes = as_list(story.before.get("diagnoses")) if story.operation == "assess" else []
-    return "; ".join(f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes[:3])
+def _causes(story: Story) -> list[str]:
+    """What an assessment found, most blocking first; for a reset only where everything is asked for."""
+    causes = as_list(story.before.get("diagnoses")) if story.operation == "assess" or story.verbose else []
+    return [f"{c['rank']}. {c['cause']} ({c['evidence']})" for c in causes]
 
 
 def _did(story: Story) -> str:
@@ -210,6 +226,7 @@ def _did(story: Story) -> str:
         "assess_again",
         "complete_pause",
         "refresh_lock",
+        "looked_up",
         "unfinished",
         "watch",
         watch.PROOF,
@@ -384,6 +401,8 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     step = str(error.get("next_step") or ("" if error else "run the same command again with -vvv"))
     step = step or f"{ASSESS} names likely causes; fix what PostgreSQL reports, then run the same command again"
     again = ["run the same command again"] if story.moving and "again" not in step else []
+    if error.get("kind") == "connection_lost" and advice.COMMAND.fullmatch(story.again):
+        again.append(story.again)
     if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
         again.append(f"{moves.RUNS} lists the runs")
     if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh_gold")) and not story.goes_back:

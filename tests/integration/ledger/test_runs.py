@@ -30,10 +30,7 @@ ASKED = {"window": "1h"}
 LINES = "SELECT run_id::text, status, effects, error FROM scout_ops.runs ORDER BY started_at"
 
 
-OVERDUE = (
-    "the update of INC-7 promised for 2026-01-02 03:04 UTC is overdue: "
-    "ansible-playbook playbooks/incident_update.yml -e \"text='…'\" gives it"
-)
+OVERDUE = "the update of INC-7 promised for 2026-01-02 03:04 UTC is overdue: incident_update.yml gives it"
 
 
 @pytest.fixture

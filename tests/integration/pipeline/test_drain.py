@@ -663,7 +663,7 @@ def test_a_lock_on_silver_is_reported_with_its_holder(scout_db: str) -> None:
         other.execute("SELECT FROM scout.silver_transactions WHERE transaction_id = %s FOR UPDATE", [transaction])
         result = failing(scout_db)
         assert result["error"]["sqlstate"] == "55P03"
-        assert f"pid {other.info.backend_pid} (postgres, forgotten, idle in transaction)" in result["msg"]
+        assert f"pid {other.info.backend_pid} (postgres, forgotten, idle in transaction for " in result["msg"]
         assert "terminate_sessions.yml" in result["error"]["next_step"]
         assert (result["loaded"], result["changed"], dead(scout_db)) == (20, True, set())
     assert drain(scout_db)["loaded"] == 41
@@ -872,3 +872,17 @@ def test_an_etl_that_loads_nothing_is_not_said_to_be_locked_out(scout_db: str) -
     result = failing(scout_db, progress=Progress(said.append, every_seconds=0.0))
     assert "no session is seen to lock it, so the function passes it over" in result["msg"]
     assert not any("locked by another session" in line for line in said), said
+
+
+def test_a_drain_that_was_killed_is_interrupted_once_the_next_one_runs(scout_db: str) -> None:
+    arrive(scout_db, sales(3))
+    first = drain(scout_db)["run_id"]
+    with connect(scout_db) as connection:
+        connection.execute(
+            "UPDATE scout_ops.runs SET status = 'running', finished_at = NULL WHERE run_id = %s", [first]
+        )
+    arrive(scout_db, sales(3, 10))
+    second = drain(scout_db)["run_id"]
+    query = "SELECT status, finished_at IS NOT NULL, error ->> 'kind' FROM scout_ops.runs WHERE run_id = %s"
+    assert rows(scout_db, query, first) == [("interrupted", True, "interrupted")]
+    assert rows(scout_db, query, second) == [("succeeded", True, None)]

@@ -17,6 +17,7 @@ import yaml
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment as health_assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
 from tests import CHECKOUT, promtool
+from tests.e2e import runbook
 from tests.unit.health.test_prometheus import assessment
 
 ROOT = CHECKOUT
@@ -25,6 +26,7 @@ CASES = ROOT / "monitoring" / "alerts_test.yml"
 BOARD = ROOT / "monitoring" / "grafana-dashboard.json"
 PAGE = ROOT / "docs" / "monitoring.md"
 
+PLAYBOOK = re.compile(r"playbooks/(\w+)\.yml")
 METRICS = {family.name for family in prometheus.families("a", assessment(suspects=[{}]), 0.0)}
 INDICATORS = {figure.name for figure in health_assessment.FIGURES} | {"ingestion"}
 VALUES = {
@@ -75,12 +77,39 @@ def test_every_alert_tells_what_and_what_to_do() -> None:
     for rule in found:
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}, rule["alert"]
         assert rule["labels"]["severity"] in {"critical", "high", "medium"}
-        assert set(rule["annotations"]) == {"summary", "description", "command"}
+        assert set(rule["annotations"]) == {"summary", "description", "symptom", "command"}
         playbook = re.match(r"ansible-playbook (playbooks/\w+\.yml)\b", rule["annotations"]["command"])
         assert playbook, rule["alert"]
         assert (ROOT / playbook[1]).is_file()
         if rule["alert"] != "ScoutMetricsMissing":
             assert "{{ $labels.pipeline }}" in rule["annotations"]["summary"]
+
+
+def test_each_alert_stands_in_the_index_of_symptoms() -> None:
+    """Whoever is woken looks for the words of the alert, and finds the command that it carries."""
+    page = runbook.PAGE.read_text()
+    rows = {symptom: command for symptom, _, command in runbook.index(page)}
+    assert len(rows) == len(runbook.index(page)) > 15
+    for rule in rules():
+        notes = rule["annotations"]
+        assert notes["symptom"] in rows, rule["alert"]
+        assert PLAYBOOK.findall(rows[notes["symptom"]]) == PLAYBOOK.findall(notes["command"]), rule["alert"]
+    for words in ("no data for 2 h", "totals are negative", "errors in cron.job_run_details", "disk is filling", "duplicates",
+                  "the dead letter queue grows", "lock waits", "someone else is working on it", "a deployment broke the ETL"):  # fmt: skip
+        assert [each for each in rows if each.startswith(words)], words
+
+
+def test_the_index_is_the_same_in_the_readme() -> None:
+    readme = runbook.README.read_text()
+    assert runbook.with_index(runbook.PAGE.read_text(), readme) == readme
+
+
+def test_every_section_of_the_index_is_there() -> None:
+    page = runbook.PAGE.read_text()
+    anchors = {
+        re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in re.findall(r"^## (.+)$", page, re.MULTILINE)
+    }
+    assert {section.partition("(#")[2].rstrip(")") for _, section, _ in runbook.index(page)} <= anchors
 
 
 def test_every_figure_that_fails_raises_an_alert() -> None:

@@ -135,7 +135,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "the gate does not pass while it is paused": (WHOLE | {"gate": FAILED | {"checks": [], "diagnoses": [
         {"rank": 1, "cause": "ingestion was paused by oncall", "evidence": "1 s ago", "next_command": render.RESUME}]},
         "resume": {"skipped": True}}, {}, "not_passed", [
-        f"next {render.gate.ASSESS}; then {rollbacks.AGAIN}"]),
+        f"next {render.gate.ASSESS} then {rollbacks.AGAIN}"]),
     "the gate only warns": (WHOLE | {"gate": WARNS, "resume": {"skipped": True}}, {}, "not_passed", [
         "warns negative_totals", "-e warn_passes=true"]),
     "the application failed": (PLANNED | {"pause": PAUSED, "revert": failed(errors.ProgramFailed("could not push", next_step="mend it"))},

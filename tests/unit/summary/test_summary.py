@@ -114,7 +114,7 @@ UNREACHED = errors.ConnectionFailed(
 )  # fmt: skip
 LOCKED = errors.NotConverged(
     "could not take Scout's refresh lock", on=DATABASE, said="advisory key 94752052 is held by pid 4711 (etl, psql, active)",
-    next_step="terminate_sessions.yml, then run the same command again",
+    next_step="terminate_sessions.yml then run the same command again",
 )  # fmt: skip
 LONG = errors.SystemicFailure("the drain stopped after 100 poison events: more would exceed max_poison=100", on=DATABASE,
                        said="next would be event " + EVENT + ": " + "invalid input syntax " * 40, sqlstate="22P02",
@@ -157,7 +157,7 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
                         "failed", ["now ingestion is paused", "failed the drain stopped after 100 poison events",
                                    "100 poison events quarantined", "next so many failures mean"]),
     "failed at refresh_gold": (REPAIRED | {"refresh_gold": failed(LOCKED), "assess_again": {}}, {}, "failed", [
-        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml, then run the same command again"]),
+        "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml then run the same command again"]),
     "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
         "failed Traceback", "next run the same command again with -vvv"]),
 }  # fmt: skip

@@ -9,6 +9,8 @@ import dataclasses
 import shlex
 import typing as t
 
+from ...core import advice
+
 if t.TYPE_CHECKING:
     from ..facts import Facts
 
@@ -36,7 +38,14 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, t.Any]:
         """For results."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
+        shown = {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
+        told = [self.next_command]
+        return {
+            **shown,
+            "next_command": advice.plain(self.next_command),
+            "advice": advice.words(told),
+            "commands": advice.commands(told),
+        }
 
 
 def cause(what: str, evidence: str, next_command: str, *, blocks: bool = True) -> Diagnosis:

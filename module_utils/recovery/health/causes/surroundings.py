@@ -32,7 +32,9 @@ VARIABLES: t.Final = {"clock": "window_clock", "failed_from": "window_start", "f
 def interrupted(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """What was broken off half way comes first: half of the rows have moved."""
     for run in found.wider.interrupted or []:
-        ended = {"running": "was killed", "stopped": "was interrupted"}.get(run["status"], "failed")
+        ended = {"running": "was killed", "interrupted": "was killed", "stopped": "was interrupted"}.get(
+            run["status"], "failed"
+        )
         what = f"{run['action'].replace('_', ' ')} run {run['run_id']} of {run['actor']} {ended} before its end"
         moved: dict[str, int] = run["effects"].get("moved") or {}
         evidence = f"begun {in_words(run['seconds'] or 0)} ago"

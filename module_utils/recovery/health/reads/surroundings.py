@@ -35,7 +35,7 @@ INTERRUPTED = """
 SELECT r.run_id::text AS run_id, r.action, r.status, r.actor, r.incident, r.asked, r.parameters, r.effects,
        extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS seconds
 FROM scout_ops.runs AS r
-WHERE r.action = ANY(%(actions)s) AND r.status IN ('running', 'stopped', 'failed') AND r.effects <> '{}' AND r.undone_by IS NULL
+WHERE r.action = ANY(%(actions)s) AND r.status <> 'succeeded' AND r.effects <> '{}' AND r.undone_by IS NULL
   AND r.asked IS NOT NULL AND r.started_at > clock_timestamp() - interval '7 days'
   AND NOT (r.status = 'running' AND EXISTS (
       SELECT FROM scout_ops.leases AS l

@@ -45,7 +45,7 @@ TREND_SHARE: t.Final = 0.05
 ARROWS: t.Final = {"rising": "↑", "falling": "↓", "steady": "→"}
 
 CELLS: t.Final = 10
-LINE_WIDTH: t.Final = 110
+LINE_WIDTH: t.Final = 100
 
 
 @dataclasses.dataclass(frozen=True)

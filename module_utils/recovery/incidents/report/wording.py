@@ -80,7 +80,7 @@ def heading(event: Mapping[str, t.Any]) -> str:
 def tone(event: Mapping[str, t.Any]) -> str:
     """good, bad, word or plain: how the page colours an event."""
     verdict = str(event["effect"]).partition(":")[0].partition(",")[0].strip()
-    if event["status"] in ("failed", "stopped") or verdict in BAD or event["kind"] == "opened":
+    if event["status"] in ("failed", "stopped", "interrupted") or verdict in BAD or event["kind"] == "opened":
         return "bad"
     if verdict in GOOD or event["kind"] == "closed" or (event["kind"], event["what"]) == ("run", "resume"):
         return "good"

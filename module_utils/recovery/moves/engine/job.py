@@ -186,7 +186,7 @@ class MoveJob:
         call, params = self.call, self.params
         ledger = call.ensure("required")
         if params["require_pause"]:
-            pause_resume.require_barrier(call.session, ledger, params["jobs"])
+            pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
         token, takeover = params["lease_token"], params["takeover"]
         with runs.operation(
             ledger, self.action, parameters, lease_token=token, takeover=takeover, asked=self.asked, undoes=undoes

@@ -236,7 +236,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
     """Carries out the plan under the lease, and says how it went."""
     ledger = call.ensure("required")
     if params["require_pause"]:
-        pause_resume.require_barrier(call.session, ledger, params["jobs"])
+        pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
     with runs.operation(
         ledger,
         order.action,

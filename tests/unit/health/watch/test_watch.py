@@ -329,7 +329,7 @@ ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], str, list[str]]] = {
         "failed refused to start while another run is active: ben@laptop has been working on INC-6;",
         "; stopped watching: the pipeline does not recover",
         "now ingestion state unknown",
-        "next ansible-playbook playbooks/pause_ingestion.yml; then ansible-playbook playbooks/assess.yml names"]),
+        "next ansible-playbook playbooks/pause_ingestion.yml ansible-playbook playbooks/assess.yml names"]),
     "refused": ({"watch": failed(errors.BadInput("duration 'x' is not usable", next_step="give seconds"))}, {}, "failed", [
         "failed duration 'x' is not usable", "next give seconds"]),
 }  # fmt: skip

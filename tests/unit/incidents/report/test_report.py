@@ -416,7 +416,10 @@ def test_the_summary_says_where_it_is_and_what_it_lacks(
         assert "lacks  root cause, retrospective" in text
     if missing and not check:
         folded = " ".join(text.replace("\\\n", " ").split())
-        assert f"{NOTE} -e \"root_cause='…'\" -e \"retrospective='…'\"; then this again" in folded
+        assert (
+            "say what is missing: incident_note.yml with incident=INC-1 and root_cause, retrospective; then this again"
+            in folded
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a pipeline stands after a run was broken off: looked up, because nobody is left who could say it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+import typing as t
+from pathlib import Path
+
+from ..module_utils.recovery import invoke
+from ..module_utils.recovery.ledger import actions
+from ..module_utils.recovery.pipeline import command
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Nobody waits longer for an answer after Ctrl-C.
+SECONDS: t.Final = 5
+UNFINISHED = """
+SELECT run_id::text AS run_id FROM scout_ops.runs
+WHERE action = ANY(%(moves)s) AND status IN ('stopped', 'running', 'failed') AND effects <> '{}' AND undone_by IS NULL
+ORDER BY started_at DESC LIMIT 1
+"""
+#: What stands on no screen; whoever types the command again has it elsewhere, or gives it again.
+SECRET: t.Final = re.compile(r"password|passwd|token|secret|channels", re.IGNORECASE)
+#: One within an address.
+PASSWORD: t.Final = re.compile(r"://[^/@\s]*:[^/@\s]*@|password\s*=", re.IGNORECASE)
+
+
+def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """`state` of ingestion (unknown where it cannot be told), and `run_id` of a move that did not come to its end."""
+    params: dict[str, t.Any] = {name: option.get("default") for name, option in invoke.CONNECTION_SPEC.items()}
+    params |= {name: option.get("default") for name, option in invoke.LEDGER_SPEC.items()}
+    params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
+    contract = variables.get("scout_contract")
+    params |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}
+    params |= {"statement_timeout_seconds": float(SECONDS), "state": "paused", "jobs": None, "only_own": False}
+    params |= {"leave_stuck_after_seconds": None, "operation": None, "reason": None}
+    found = invoke.invoke(_look, "scout_ingestion", params, check=True)
+    return {"state": found.get("state") or "unknown", "run_id": found.get("run_id")}
+
+
+def _look(call: invoke.Call, params: invoke.Params) -> invoke.Result:
+    ledger = call.look("auto")
+    rows = []
+    if ledger.present:
+        with call.session.read():
+            rows = call.session.rows(UNFINISHED, moves=[*actions.MOVES, *actions.ROLLBACK])
+    return {**command.set_ingestion(call, params), "run_id": rows[0]["run_id"] if rows else None}
+
+
+def _plain(value: t.Any) -> str | None:
+    """A text that is no template; the environment has the address otherwise."""
+    return str(value) if isinstance(value, str) and value and "{{" not in value else None
+
+
+def same_command() -> str:
+    """What was typed, for a shell in the same folder, without secrets."""
+    program, *words = sys.argv
+    here = f"{Path.cwd()}{os.sep}"
+    kept: list[str] = []
+    for word in (each.removeprefix(here) for each in words):
+        if kept and kept[-1] in ("-e", "--extra-vars"):
+            shown = _without_secrets(word)
+            kept = [*kept, shown] if shown else kept[:-1]
+        else:
+            kept.append(word)
+    return shlex.join([Path(program).name, *kept])
+
+
+def _without_secrets(word: str) -> str:
+    """A value of -e, without the variables that are secrets; empty where nothing is left of it."""
+    if not word.startswith("{"):
+        return "" if _is_secret(word.partition("=")[0], word) else word
+    try:
+        given: dict[str, t.Any] = json.loads(word)
+    except ValueError:
+        return ""
+    shown = {name: value for name, value in given.items() if not _is_secret(name, str(value))}
+    return json.dumps(shown, ensure_ascii=False) if shown else ""
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(SECRET.search(name)) or bool(PASSWORD.search(value))

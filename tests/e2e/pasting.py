@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every command that a summary of the suite prints is pasted into a shell, to the point where its options are validated."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, stray_words
+from tests import CHECKOUT
+
+#: The parts of a summary that say what can be typed.
+TYPED = ("next", "undo")
+LABEL = re.compile(r"^  (.{7})(\S.*)$")
+CONTINUED = re.compile(r"^ {9}(.*)$")
+
+
+def assert_accepted(screen: str, results: Iterable[dict[str, Any]]) -> None:
+    """Each command of the documents is accepted by a shell, and stands on the screen as it is in them, with nothing beside it."""
+    known: set[str] = set()
+    for made in results:
+        for command in (*made["commands"], *made["undo_commands"]):
+            accepted(command)
+            known.add(_normal(command))
+    for command in on_screen(screen):
+        if ", interrupted\n" in screen:
+            # Said where nothing is left that could make a document of it.
+            _of_a_shell(command)
+        elif known:
+            assert _normal(command) in known, f"no command that can be pasted: {command!r}"
+
+
+def on_screen(screen: str) -> Iterator[str]:
+    """Whatever begins with the name of the program in the last parts that say what to type, over all lines that a shell reads."""
+    typed, command = False, ""
+    for line in screen.splitlines()[-25:]:
+        label, rest = LABEL.match(line), CONTINUED.match(line)
+        if label and label[1].strip():
+            typed = label[1].strip() in TYPED
+        text = label[2] if label else rest[1] if rest else ""
+        if command:
+            command = f"{command.removesuffix(chr(92)).rstrip()} {text.strip()}"
+        elif typed and text.startswith("ansible-playbook"):
+            command = text
+        if command and not command.endswith("\\"):
+            yield command
+            command = ""
+
+
+def _normal(command: str) -> str:
+    return " ".join(command.split())
+
+
+def _of_a_shell(command: str) -> None:
+    read = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+    assert read.returncode == 0, (command, read.stderr)
+
+
+@functools.cache
+def accepted(command: str) -> None:
+    """Read by a shell as one command, of a playbook that is there, with variables that it knows, quoted so that Ansible keeps all."""
+    _of_a_shell(command)
+    printed = subprocess.run(
+        ["bash", "-c", f"ansible-playbook() {{ printf '%s\\0' \"$@\"; }}; {command}"],
+        capture_output=True, text=True, check=True, cwd=CHECKOUT,
+    )  # fmt: skip
+    playbook, *options = printed.stdout.split("\0")[:-1]
+    assert (CHECKOUT / playbook).is_file(), command
+    assert not re.search(r"[;,.:…`]$|…", command), command
+    assert shlex.split(command)[0] == "ansible-playbook"
+    while options:
+        option = options.pop(0)
+        if option == "-e":
+            _accept(options.pop(0), command)
+        else:
+            assert option == "--check", command
+    assert yaml.safe_load((CHECKOUT / playbook).read_text())
+
+
+def _accept(value: str, command: str) -> None:
+    stray_words.refuse([value])
+    given = yaml.safe_load(value) if value.startswith("{") else stray_words.parse_kv(value)
+    assert given, command
+    extra_vars.refuse_placeholders(given)
+    assert extra_vars.check(given) == [], command

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A screen lists or counts all causes, is as wide as the terminal, and colours what a tired person looks for."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from ansible import constants as C  # noqa: N812  # its name everywhere
+
+from ansible_collections.scout.recovery.plugins.callback import summary as callback
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from ansible_collections.scout.recovery.plugins.plugin_utils import standing
+from tests.unit.summary.test_summary import assessed, diagnosis, failed, on_screen, story
+
+MANY = [diagnosis(f"cause number {n} that is long enough for a line", f"do {n}", n) for n in range(1, 9)]
+
+
+def test_all_causes_are_listed_or_counted() -> None:
+    steps = {"assess": assessed("failing", diagnoses=MANY)}
+    short = render.lines(story(steps, operation="assess"))
+    listed = [n for n in range(1, 9) if f"{n}. cause number {n} " in on_screen(short)]
+    assert listed == list(range(1, len(listed) + 1))
+    assert 0 < len(listed) < 8
+    assert f"and {8 - len(listed)} more: -v" in on_screen(short)
+    whole = on_screen(render.lines(story(steps, operation="assess", verbose=True)))
+    assert all(f"{n}. cause number {n} " in whole for n in range(1, 9))
+    assert "more: -v" not in whole
+
+
+def test_a_reset_counts_the_causes_that_it_does_not_name() -> None:
+    steps = {"assess": assessed("failing", diagnoses=MANY[:3], needs_reset=[]) | {"summary": "failing: x"}}
+    said = on_screen(render.lines(story(steps)))
+    assert "was cause number 1 that is long enough for a line; and 2 more causes: -v (failing: x)" in said
+
+
+def test_healthy_has_no_causes_below_it() -> None:
+    steps = {"assess": assessed("healthy", diagnoses=MANY[:1])}
+    assert "found healthy now, but: causes 1. cause number 1" in on_screen(
+        render.lines(story(steps, operation="assess"))
+    )
+    steps = {"assess": assessed("healthy")}
+    assert "found healthy now ingestion" in on_screen(render.lines(story(steps, operation="assess")))
+
+
+@pytest.mark.parametrize("width", [79, 120])
+def test_the_width_is_the_terminals(width: int) -> None:
+    steps = {"assess": assessed("failing", diagnoses=MANY)}
+    longest = max(map(len, render.lines(story(steps, operation="assess", width=width))))
+    assert width - 30 < longest <= width
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "colour"),
+    [
+        ("failed", "  failed it", "COLOR_ERROR"),
+        ("now", "  now    ingestion is paused", "COLOR_CHANGED"),
+        ("now", "  now    ingestion is PAUSED", "COLOR_CHANGED"),
+        ("now", "  now    ingestion is running, nothing is failing", "COLOR_OK"),
+        ("did", "  did    paused 3 jobs", None),
+    ],
+)
+def test_what_is_coloured(part: str, line: str, colour: str | None) -> None:
+    assert callback._colour(part, line) == (getattr(C, colour) if colour else None)
+
+
+def test_the_same_command_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = '{"window_start": "2026-11-25 22:00+00:00", "scout_password": "hunter2"}'
+    typed = [
+        "ansible-playbook",
+        "playbooks/undo.yml",
+        "-e",
+        given,
+        "-e",
+        "scout_dsn=postgresql://a:hunter2@db/x",
+        "--check",
+    ]
+    monkeypatch.setattr("sys.argv", ["/usr/bin/ansible-playbook", *typed[1:]])
+    said = standing.same_command()
+    assert "hunter2" not in said
+    assert shlex.split(said) == [*typed[:3], '{"window_start": "2026-11-25 22:00+00:00"}', "--check"]
+
+
+def test_a_playbook_without_the_options_that_it_needs_is_no_command() -> None:
+    step = "incident_note.yml adds to it, incident_close.yml closes it; undo.yml -e run_id=7 undoes it"
+    told = story({"assess": failed(errors.BadInput("INC-1 is open", next_step=step))}, operation="incident_open")
+    assert render.document(told)["commands"] == [
+        "ansible-playbook playbooks/incident_close.yml",
+        "ansible-playbook playbooks/undo.yml -e run_id=7",
+    ]
+    lines = [line.strip() for line in render.lines(told)]
+    assert "ansible-playbook playbooks/incident_close.yml" in lines
+    assert "ansible-playbook playbooks/undo.yml -e run_id=7" in lines
