@@ -76,7 +76,7 @@ def test_show(pg_server: Server, stage: Stage) -> None:
     pg_server.drop_database("show")
 
 
-@pytest.mark.parametrize("database", ["scout_db", "repaired_db"])
+@pytest.mark.parametrize("database", ["scout_db", "repaired_db", "deployed_db"])
 def test_a_healthy_pipeline_is_left_alone(database: str, stage: Stage, request: pytest.FixtureRequest) -> None:
     pipeline = Pipeline(request.getfixturevalue(database))
     before = pipeline.fingerprint()

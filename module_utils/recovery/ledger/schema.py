@@ -311,7 +311,7 @@ COMMENT ON COLUMN scout_ops.runs.action IS
 ALTER TABLE scout_ops.related_events DROP CONSTRAINT related_events_pkey;
 ALTER TABLE scout_ops.related_events ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
 CREATE UNIQUE INDEX related_events_key ON scout_ops.related_events
-    (run_id, hashtextextended(transaction_id, 0), hashtextextended(transaction_id, 1), event_id);
+    (hashtextextended(transaction_id, 0), hashtextextended(transaction_id, 1), run_id, event_id);
 CREATE INDEX related_events_transaction ON scout_ops.related_events USING hash (transaction_id);
 DROP INDEX scout_ops.images_transaction;
 CREATE INDEX images_transaction ON scout_ops.images USING hash (transaction_id);
