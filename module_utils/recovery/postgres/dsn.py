@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ..core.errors import BadInput
-from .driver import conninfo, errors, import_error, psycopg
+from .driver import conninfo, errors, import_error, psycopg, sql
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,9 @@ def describe(parts: dict[str, t.Any], source: str) -> str:
     return f"{parts.get('dbname') or 'the default database'} on {where}{user} (from {source})"
 
 
-#: What PostgreSQL and a pooler say where no connection is left.
+#: What PostgreSQL says where a role or a database has as many connections as it may.
+LIMITED: t.Final = re.compile(r'too many connections for (?P<kind>role|database) "(?P<name>.+)"')
+#: What it and a pooler say where no connection is left.
 FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
 
 
@@ -87,7 +89,10 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
         return f"check the database and role names in {source}"
     if "pg_hba.conf" in text:
         return "ask the server's administrator to allow this user from this host (pg_hba.conf), or connect from an allowed host"
-    if FULL.search(text):
+    if full := LIMITED.search(text):
+        kind, name = full["kind"].upper(), sql.Identifier(full["name"]).as_string(None)
+        return f"ALTER {kind} {name} CONNECTION LIMIT -1, or end unneeded sessions; then run the same command again"
+    if FULL.search(text) or error.sqlstate == "53300":
         return "end unneeded sessions (pg_stat_activity), or wait; then run the same command again"
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"

@@ -16,6 +16,24 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator
 
 
+#: What no session of ours can change, by SQLSTATE: the statement that shows it, and the one that does.
+ADVICE: t.Final = {
+    "53100": (
+        "the disk of the server is full: free space on it; SELECT slot_name FROM pg_replication_slots WHERE NOT active shows slots "
+        "that keep WAL, which pg_drop_replication_slot(slot_name) frees. Then run the same command again: it continues"
+    ),
+    "53200": "the server is out of memory: end large sessions, or lower work_mem (ALTER SYSTEM SET work_mem), then run it again",
+    "53300": (
+        "end unneeded sessions (pg_stat_activity), or ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT -1; "
+        "then run the same command again"
+    ),
+    "53400": (
+        "a limit of the role or the server was reached: SELECT name, setting, source FROM pg_settings "
+        "WHERE name = 'temp_file_limit' shows it, ALTER ROLE … SET temp_file_limit changes it"
+    ),
+}
+
+
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
     """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost, the next
     step is ours and not the caller's."""
@@ -33,6 +51,8 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
         next_step = "run the same command again: it continues from the last commit"
     elif isinstance(error, errors.LockNotAvailable):
         next_step = next_step or "terminate_sessions.yml --check shows who holds the lock; run the same command again"
+    elif error.sqlstate in ADVICE:
+        next_step = ADVICE[error.sqlstate]
     elif isinstance(error, errors.QueryCanceled):
         next_step = next_step or "raise statement_timeout_seconds, or find what is slowing the server, and run it again"
     return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)

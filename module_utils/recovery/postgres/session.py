@@ -58,16 +58,24 @@ SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits',
         WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals))
 """
 
+#: The first statement of a session, bounded by us: a role or a database may be set to milliseconds.
 FACTS = """
+BEGIN READ ONLY;
+SET LOCAL statement_timeout = '60s';
 SELECT current_database() AS database,
+       (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
+       current_setting('default_transaction_read_only') = 'on' OR pg_catalog.pg_is_in_recovery() AS read_only,
        current_user::text AS role,
        current_setting('server_version_num')::int AS server_version,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
-       current_setting('transaction_read_only') = 'on' AS read_only,
        (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
-       pg_catalog.pg_backend_pid() AS backend_pid
+       pg_catalog.pg_backend_pid() AS backend_pid;
+COMMIT
 """
+
+#: What is done outside of a transaction has our limit too, unless a pooler would hand it on to others.
+OWN_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, false)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +290,13 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         ) from e
     loaders.read_all(connection)
     try:
-        yield Session(connection, settings, _facts(connection, source, only_read=only_read))
+        facts, timeout_seconds = _facts(connection, source, only_read=only_read)
+        if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
+            with connection.transaction():
+                limit = _milliseconds(settings.statement_timeout_seconds)
+                connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit)))
+                connection.execute(OWN_TIMEOUT, {"limit": limit})
+        yield Session(connection, settings, facts)
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):
@@ -327,8 +341,10 @@ def _writable_again(found: Row) -> str:
     return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
 
 
-def _facts(connection: Watched, source: str, *, only_read: bool) -> Facts:
-    found = connection.execute(FACTS).fetchone()
+def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float]:
+    """What the server says, and the timeout that statements of this session would have."""
+    answers = connection.execute(FACTS)
+    found = answers.fetchone() if answers.nextset() and answers.nextset() else None
     if found is None:
         raise LookupError("the server answered a SELECT without FROM with no row")
     info = connection.info
@@ -352,7 +368,7 @@ def _facts(connection: Watched, source: str, *, only_read: bool) -> Facts:
             on=where,
             next_step="PostgreSQL 14 or later is needed",
         )
-    return Facts(
+    facts = Facts(
         database=found["database"],
         role=found["role"],
         server_version=found["server_version"],
@@ -361,3 +377,4 @@ def _facts(connection: Watched, source: str, *, only_read: bool) -> Facts:
         # A pooler hands out its own cancel key, so the pid in it is not the server process's.
         pooled=connection.info.backend_pid != found["backend_pid"],
     )
+    return facts, found["timeout_seconds"]

@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager
 
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
     Session,
     Settings,
     open_session,
 )
-from tests.integration.modules import connect
+from tests.integration.modules import call, connect, operator
 
 SETTING = "SELECT current_setting(%(name)s) AS value"
 
@@ -37,3 +38,19 @@ def test_nothing_is_compiled(scout_db: str, kind: str) -> None:
         assert session.row(SETTING, name="jit")["value"] == "on", (
             "through a pooler it would stay with a session of others"
         )
+
+
+@pytest.mark.parametrize("whose", ["ROLE {role}", "ROLE {role} IN DATABASE {database}"])
+def test_a_role_that_is_set_to_a_millisecond_can_work_all_the_same(scout_db: str, whose: str) -> None:
+    with operator(scout_db) as dsn:
+        said = conninfo_to_dict(dsn)
+        names = {"role": sql.Identifier(str(said["user"])), "database": sql.Identifier(str(said["dbname"]))}
+        with connect(scout_db) as connection:
+            statement = f"ALTER {whose} SET statement_timeout = '1ms'"
+            connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
+        with open_session(Settings(dsn)) as session:
+            session.rows("SELECT FROM pg_sleep(0.05)")
+            with session.read():
+                session.rows("SELECT FROM pg_sleep(0.05)")
+        assert not call("scout_health_info", dsn).get("failed")
+        assert call("scout_ingestion", dsn, state="paused")["state"] == "paused"

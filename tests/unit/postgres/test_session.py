@@ -33,6 +33,14 @@ PASSWORD = "s3cr3t-w0rd"
             psycopg.OperationalError("FATAL:  remaining connection slots are reserved for roles"),
             "end unneeded sessions",
         ),
+        (
+            psycopg.OperationalError('FATAL:  too many connections for role "on call"'),
+            'ALTER ROLE "on call" CONNECTION LIMIT -1',
+        ),
+        (
+            psycopg.OperationalError('FATAL:  too many connections for database "scout"'),
+            'ALTER DATABASE "scout" CONNECTION LIMIT -1',
+        ),
         (psycopg.OperationalError("connection refused"), "came from SCOUT_DSN. If the server was only restarting, run"),
         (psycopg.OperationalError("password authentication failed"), "check scout_password"),
         (psycopg.OperationalError('role "x" does not exist'), "check the database and role names in SCOUT_DSN"),
@@ -142,3 +150,16 @@ def test_translate(error: psycopg.Error, kind: type[errors.RecoveryError], next_
     translated = failures.translate(error, "tried")
     assert type(translated) is kind
     assert next_step in translated.next_step
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (psycopg.errors.DiskFull("could not extend file"), "pg_drop_replication_slot"),
+        (psycopg.errors.OutOfMemory("out of memory"), "work_mem"),
+        (psycopg.errors.TooManyConnections("sorry"), "CONNECTION LIMIT -1"),
+        (psycopg.errors.ConfigurationLimitExceeded("temporary file size exceeds"), "temp_file_limit"),
+    ],
+)
+def test_what_no_session_of_ours_can_change_is_said_with_what_does(error: psycopg.Error, says: str) -> None:
+    assert says in failures.translate(error, "it stopped").next_step
