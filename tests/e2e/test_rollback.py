@@ -197,7 +197,7 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert "product-linking" not in pipeline.active_jobs()
     assert "playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit=" in played.summary
     options = dict(word.split("=") for word in played.summary.split() if word.startswith("application_commit="))
-    forward = bad.play(**{**options, "schema_rollback_enabled": False, "gate": False})
+    forward = bad.play(**{**options, "schema_rollback_enabled": False, "gate": False, "proof": False})
     assert changed(forward) == ["pause", "revert", "deploy", "resume"], forward.text
     assert bad.story.remote.tree("main") == bad.story.clone.tree(bad.tip)
     assert bad.cli.calls[-1]["files"] == {FUNCTION: "// released\n"}
