@@ -188,14 +188,16 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     [run] = listed.result["runs"]
     assert (run["run_id"], run["release"], run["can_be_undone"]) == (run_id, "v5.2.1", True)
 
-    undone = bad.stage.play("undo", pipeline.dsn, run_id=run_id)
+    # The loader of that release cannot load.
+    undone = bad.stage.play("undo", pipeline.dsn, run_id=run_id, proof=False)
     assert ran(undone, "done")["ingestion"] == "running"
+    assert "proof unproven, because proof=false" in undone.summary
     assert schema(pipeline) == bad.bad
     assert pipeline.one(TEAMS) == [f"team {n}" for n in range(1, 8)]
     assert "product-linking" not in pipeline.active_jobs()
     assert "playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit=" in played.summary
     options = dict(word.split("=") for word in played.summary.split() if word.startswith("application_commit="))
-    forward = bad.play(**{**options, "schema_rollback_enabled": False, "gate": False})
+    forward = bad.play(**{**options, "schema_rollback_enabled": False, "gate": False, "proof": False})
     assert changed(forward) == ["pause", "revert", "deploy", "resume"], forward.text
     assert bad.story.remote.tree("main") == bad.story.clone.tree(bad.tip)
     assert bad.cli.calls[-1]["files"] == {FUNCTION: "// released\n"}

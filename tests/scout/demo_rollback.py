@@ -317,11 +317,12 @@ def _bring_back(screen: demo.Screen, hands: Hands, case: Case, back: Ran) -> tup
     """The undo, and the same once more."""
     screen.title("The rollback was the mistake: the release comes back")
     screen.say(
-        "The shops are open again. The loader of this release cannot load what they send, so an undo does not ask it to."
+        "The shops are open again. The loader of this release cannot load what they send, so an undo does not ask it to, and "
+        "is told to prove nothing."
     )
     print()
     schema: dict[str, Any] = back.part("rollback").get("schema") or {}
-    undo = (INCIDENT, f"run_id={schema.get('undo')}")
+    undo = (INCIDENT, f"run_id={schema.get('undo')}", "proof=false")
     with Observer(case.dsn) as seen:
         hands.types("undo", *undo)
     return hands.types_again("undo", *undo), seen

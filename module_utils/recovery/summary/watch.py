@@ -74,5 +74,7 @@ def proof(steps: Mapping[str, Mapping[str, t.Any]]) -> str:
 
 def unproven(steps: Mapping[str, Mapping[str, t.Any]], text: str) -> str:
     """The state of a pipeline that was left running, with what was not proved of it instead of that nothing is failing."""
-    told = "" if "pause_again" in steps else UNPROVEN.get(str(steps.get(PROOF, {}).get("status", "")), "")
+    found = steps.get(PROOF, {})
+    status = "unproven" if found.get("failed") else str(found.get("status", ""))
+    told = "" if "pause_again" in steps else UNPROVEN.get(status, "")
     return text.removesuffix(", nothing is failing") + told if told else text

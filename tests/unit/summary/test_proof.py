@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a summary says of the proof that a resumed pipeline works by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from tests.unit.summary.test_summary import VALID, assessed, story
+
+JOB = {
+    "jobname": "bronze-to-silver-etl", "purpose": "load", "how": "run", "status": "proved", "said": "ran at 22:04:00 as loader",
+    "sqlstate": None, "next_step": "", "started": "2026-11-25T22:04:00+00:00",
+}  # fmt: skip
+ERROR = {
+    "kind": "not_reached", "attempted": "the pipeline does not work by itself", "on": "scout on db1:5432", "said": "x failed",
+    "sqlstate": None, "next_step": "GRANT it; then emergency_reset.yml",
+}  # fmt: skip
+
+
+def resumed(proof: dict[str, Any], **more: dict[str, Any]) -> render.Story:
+    steps = {
+        "assess": assessed("failing", needs_reset=["gold_staleness"]),
+        "pause": {"changed": True, "state": "paused", "summary": "paused 3 jobs"},
+        "assess_again": assessed("healthy", "paused"),
+        "resume": {"changed": True, "state": "running", "summary": "resumed 3 jobs"},
+        "proof": proof,
+        **more,
+    }
+    return dataclasses.replace(story(steps), steps=steps)
+
+
+def said(of: render.Story) -> str:
+    VALID.validate(render.document(of))
+    return " ".join(" ".join(render.lines(of)).split())
+
+
+def test_a_proof_stands_below_the_state() -> None:
+    proved = {"changed": False, "status": "proved", "jobs": [JOB], "seconds": 38.2, "error": None, "summary": "x ran"}
+    found = resumed(proved)
+    assert "now ingestion is running, nothing is failing proof x ran" in said(found)
+    assert render.document(found)["outcome"] == "recovered"
+    assert render.document(found)["proof"] == {"status": "proved", "jobs": [JOB], "seconds": 38.2}
+
+
+def test_a_failed_proof_is_a_failed_operation_that_is_paused_again() -> None:
+    failed = {"changed": False, "status": "failed", "jobs": [], "seconds": 1, "error": ERROR, "summary": "x failed"}
+    found = resumed(failed, pause_again={"changed": True, "state": "paused", "summary": "paused 3 jobs"})
+    text = said(found)
+    assert "now ingestion is paused failed the pipeline does not work by itself on scout on db1:5432: x failed" in text
+    assert "proof" not in text
+    made = render.document(found)
+    assert (made["outcome"], made["ok"], made["ingestion"]) == ("failed", False, "paused")
+    assert made["next"] == ["GRANT it; then ansible-playbook playbooks/emergency_reset.yml"]
+    unpaused = resumed(failed, pause_again={"failed": True, "changed": False, "msg": "no"})
+    assert render.document(unpaused)["next"][0] == "ansible-playbook playbooks/pause_ingestion.yml"
+
+
+@pytest.mark.parametrize(
+    ("proof", "now"),
+    [
+        ({"status": "failed", "error": ERROR}, "now ingestion is running, but it does not work by itself"),
+        ({"status": "unknown", "error": ERROR}, "now ingestion is running, but whether it works by itself cannot be told"),
+        ({"status": "unproven", "failed": True, "msg": "stopped"}, "now ingestion is running, unproven"),
+        ({"failed": True, "msg": "the session is lost"}, "now ingestion is running, unproven"),
+        ({"status": "skipped", "error": None, "summary": "unproven, because proof=false"},
+         "now ingestion is running, nothing is failing proof unproven, because proof=false"),
+    ],
+)  # fmt: skip
+def test_what_is_left_running_is_not_said_to_be_fine(proof: dict[str, Any], now: str) -> None:
+    given = {"changed": False, "jobs": [], "seconds": None, "summary": "", **proof}
+    assert now in said(resumed(given))
+
+
+def test_what_was_done_is_said_before_a_run_is_waited_for() -> None:
+    lines = render.first_lines(resumed({}))
+    text = " ".join(" ".join(lines).split())
+    assert text.startswith("emergency reset of scout on db1.example.org:5432 was failing did ")
+    assert "resumed 3 jobs" in text
+    assert text.endswith("now ingestion is running; that it works by itself is still to be proved")
