@@ -90,6 +90,16 @@ blockers:
   returned: success
   type: list
   elements: str
+cannot_tell:
+  description: Checks that could not be made, each with why; while there is one, the verdict is inconclusive or failing.
+  returned: success
+  type: list
+  elements: str
+failing:
+  description: What fails, or will once ingestion runs again.
+  returned: success
+  type: list
+  elements: str
 ingestion:
   description: State, since when and by whom it is paused, for which incident, and the jobs with their activity.
   returned: success
@@ -117,7 +127,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.health import command
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -131,7 +141,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.AssessResult:
     """Assesses the pipeline."""
     return command.assess(call, params)
 

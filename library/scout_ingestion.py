@@ -114,7 +114,7 @@ paused_since:
   returned: success
   type: str
 paused_by:
-  description: Who paused.
+  description: Who paused; null where no pause is in force.
   returned: success
   type: str
 paused_reason:
@@ -141,8 +141,8 @@ effects:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
-from ..module_utils.recovery.pipeline import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.pipeline import command, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -158,7 +158,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.SwitchResult:
     """Brings ingestion to the wanted state."""
     return command.set_ingestion(call, params)
 

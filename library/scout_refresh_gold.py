@@ -105,8 +105,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
-from ..module_utils.recovery.pipeline import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.pipeline import command, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -122,7 +122,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.RefreshResult:
     """Refreshes what is not fresh."""
     return command.refresh(call, params)
 

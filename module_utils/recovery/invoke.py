@@ -24,7 +24,7 @@ from .scout import contract, row_security
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from .postgres.session import Row, Session
 
@@ -98,7 +98,9 @@ class WithoutSession:
     controller: Controller
 
 
-def execute(spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Result], **rules: t.Any) -> None:
+def execute(
+    spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Mapping[str, t.Any]], **rules: t.Any
+) -> None:
     """A module's `main()`: Ansible validates its options by the spec and the rules, and prints what `invoke` returns.
 
     The module's name is that of the file that defines `run`. Ends the process: with 0, or with 1 where the result failed.
@@ -115,7 +117,7 @@ def execute(spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Re
 
 
 def invoke(
-    run: Callable[[t.Any, Params], Result],
+    run: Callable[[t.Any, Params], Mapping[str, t.Any]],
     name: str,
     params: Params,
     *,
@@ -137,7 +139,7 @@ def invoke(
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
-            return _completed(about | run(call, params), name, session, joined)
+            return _completed({**about, **run(call, params)}, name, session, joined)
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:

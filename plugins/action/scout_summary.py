@@ -42,21 +42,26 @@ class ActionModule(ActionBase):
             params["steps"] = [*params["steps"], {"looked_up": _looked_up(task_vars or {})}]
         pid = os.getppid()
         ticks = started(pid)
-        result = summarize(
-            params,
-            check=bool(self._task.check_mode),
-            host=(task_vars or {}).get("inventory_hostname", "localhost"),
-            seconds=None
-            if ticks is None
-            else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
-            run_key=run_key(pid),
-            width=display.columns or 0,
-            verbose=display.verbosity > 0,
-            again=standing.same_command(),
-        )
+        result: dict[str, t.Any] = {
+            **summarize(
+                params,
+                check=bool(self._task.check_mode),
+                host=(task_vars or {}).get("inventory_hostname", "localhost"),
+                seconds=None
+                if ticks is None
+                else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
+                run_key=run_key(pid),
+                width=display.columns or 0,
+                verbose=display.verbosity > 0,
+                again=standing.same_command(),
+            )
+        }
         if params["news"]:
             return result
         lines = result.pop("lines", [])
+        if params["first"]:
+            display.display("\n".join(["", *lines, ""]))
+            return result
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
             display.display("\n".join(["", *lines]))
         if result.get("failed"):

@@ -40,6 +40,10 @@ OPERATION = (
     "what was committed stays; ingestion state unknown, it may be paused",
     "run the same command again, or ansible-playbook playbooks/assess.yml",
 )
+PROOF = (
+    "ingestion is running, unproven: no run of its jobs was waited for to its end",
+    "ansible-playbook playbooks/assess.yml shows whether its next run works",
+)
 DRILL = (
     "the drill's processes are stopped and its sandbox removed; no pipeline was touched",
     "see scorecard.json in the newest folder of drill_output_dir, or run it again",
@@ -121,10 +125,11 @@ class CallbackModule(CallbackBase):
         if self._unfinished and os.getpid() == pid:
             for lines in self._summaries:
                 self._show(["", *lines])
-            now, then = DRILL if self._unfinished.endswith("scout_drill") else OPERATION
-            if self._unfinished.endswith("scout_drill"):
+            now, then = self._how_it_stands()
+            if self._unfinished.endswith(("scout_drill", "scout_proof")):
                 self._save(now, then)
-                self._show(["", "drill, interrupted", f"  now    {now}", f"  next   {then}", ""])
+                what = f"{self._operation.replace('_', ' ')}, interrupted"
+                self._show(["", what, f"  now    {now}", f"  next   {then}", ""])
                 return
             self._save(now, then)
             for host in self._waiting or [""]:
@@ -151,6 +156,12 @@ class CallbackModule(CallbackBase):
         lines += [f"  {'undo' if not at else '':<7}{command}" for at, command in enumerate(undo)]
         return [*lines, f"  next   {standing.same_command()}", "         run the same command again to finish it"]
 
+    def _how_it_stands(self) -> tuple[str, str]:
+        """What the task that was broken off leaves behind, and what to do next."""
+        if self._unfinished.endswith("scout_proof"):
+            return PROOF
+        return DRILL if self._unfinished.endswith("scout_drill") else OPERATION
+
     def _keep(self, result: t.Any) -> None:
         lines = result._result.get("_ansible_scout_lines")
         if lines:
@@ -169,6 +180,8 @@ class CallbackModule(CallbackBase):
         try:
             path = load_extra_vars(DataLoader()).get("result_file")
             stopped = {"interrupted": failure(Stopped("interrupted", said=now, next_step=then))}
+            if now == PROOF[0]:
+                stopped = {"resume": {"state": "running", "changed": True}, **stopped}
             for host in self._waiting if path else ():
                 story = render.Story(
                     self._operation,

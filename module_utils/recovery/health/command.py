@@ -10,12 +10,13 @@ import time
 import typing as t
 
 from ..core.errors import BadInput
+from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..postgres.failures import attempting
 from . import assessment, dashboard, facts, prometheus, thresholds
 
 if t.TYPE_CHECKING:
-    from ..invoke import Call, Params, Result, WithoutSession
+    from ..invoke import Call, Params, WithoutSession
 
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
 SILENT_READS: t.Final = {
@@ -24,6 +25,7 @@ SILENT_READS: t.Final = {
     "suspects": 'skipped check "malformed events"',
     "repeats": 'skipped check "duplicate transaction_id within one batch"',
     "drift": 'skipped check "what changed since the last release was captured"',
+    "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
 }
 
@@ -31,7 +33,40 @@ SILENT_READS: t.Final = {
 BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
 
-def assess(call: Call, params: Params) -> Result:
+class AssessResult(ModuleResult):
+    """What scout_health_info returns."""
+
+    verdict: str
+    verdict_when_running: str
+    indicators: list[dict[str, t.Any]]
+    diagnoses: list[dict[str, t.Any]]
+    needs_reset: list[str]
+    blockers: list[str]
+    cannot_tell: list[str]
+    failing: list[str]
+    ingestion: dict[str, t.Any]
+    suspects: list[dict[str, t.Any]]
+    unread: list[str]
+    seconds: float
+    warnings: list[str]
+
+
+class DashboardResult(ModuleResult):
+    """What scout_dashboard_info returns."""
+
+    queries: list[dict[str, t.Any]]
+    asked_at: str
+    verdict: str
+
+
+class MetricsResult(ModuleResult):
+    """What scout_metrics returns."""
+
+    metrics_file: str
+    samples: int
+
+
+def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
 
     Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
@@ -47,6 +82,7 @@ def assess(call: Call, params: Params) -> Result:
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
+        progress=call.progress,
     )
     report = assessment.assess(found, figures)
     return {
@@ -57,18 +93,21 @@ def assess(call: Call, params: Params) -> Result:
         "diagnoses": [diagnosis.as_dict() for diagnosis in report.diagnoses],
         "needs_reset": list(report.needs_reset),
         "blockers": list(report.blockers),
+        "cannot_tell": list(report.cannot_tell),
+        "failing": list(report.failing),
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "unread": sorted(found.problems),
         "seconds": round(time.monotonic() - began, 3),
         "summary": _summary(report, found),
         "warnings": [
-            f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems
+            *(f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems),
+            *found.limited,
         ],
     }
 
 
-def _ingestion(found: facts.Facts) -> Result:
+def _ingestion(found: facts.Facts) -> dict[str, t.Any]:
     """How ingestion is, and since when it is paused by whom."""
     pause = found.pause
     return {
@@ -92,10 +131,12 @@ def _summary(report: assessment.Report, found: facts.Facts) -> str:
         ]
         if named:
             return f"{text}: {', '.join(named)}"
+        if status == "fail" and report.cannot_tell:
+            return f"{text}: cannot tell {'; '.join(report.cannot_tell)}"
     return text
 
 
-def answer_queries(call: Call, params: Params) -> Result:
+def answer_queries(call: Call, params: Params) -> DashboardResult:
     """The runbook's dashboard queries with what each answered, when they were asked, and the verdict on the pipeline.
 
     Raises BadInput for thresholds, hours or rows that cannot be used; a query that fails is part of the result.
@@ -126,7 +167,7 @@ def answer_queries(call: Call, params: Params) -> Result:
     }
 
 
-def export_metrics(_call: WithoutSession, params: Params) -> Result:
+def export_metrics(_call: WithoutSession, params: Params) -> MetricsResult:
     """An assessment written as Prometheus metrics: the file, and how many samples are in it.
 
     Raises BadInput for `keep_seconds` that cannot be used, or a file that cannot be written.

@@ -10,11 +10,12 @@ import json
 import shlex
 import typing as t
 
-from ..core import advice
 from ..core.text import count, in_words
 from ..core.times import to_the_second
 from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
+from .causes import jobs, objects, surroundings
+from .causes.base import ASSESS, CLEANUP, REDRIVE, REFRESH, RESET, RESUME, ROLLBACK, TERMINATE, Diagnosis, cause
 from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -26,15 +27,11 @@ if t.TYPE_CHECKING:
     from .facts import Facts
     from .schema_drift import Drift
 
-RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
-CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
-REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
-RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
-REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
-ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
 #: Rows are looked at before they move.
 SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be quarantined; the same without --check does it"
+
+#: At least so much time is advised to look again.
+MORE_SECONDS: t.Final = 60
 
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of the view of quality alerts, in words.
@@ -45,52 +42,32 @@ SPOILED: t.Final = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Diagnosis:
-    """A likely cause, what shows it, and the exact next command; lower rank first."""
-
-    rank: int
-    cause: str
-    evidence: str
-    next_command: str
-    #: Worth mending, but no reason to keep ingestion paused.
-    blocks: bool = True
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """For results."""
-        shown = {name: value for name, value in dataclasses.asdict(self).items() if name != "blocks"}
-        told = [self.next_command]
-        return {
-            **shown,
-            "next_command": advice.plain(self.next_command),
-            "advice": advice.words(told),
-            "commands": advice.commands(told),
-        }
-
-
 def diagnose(
     found: Facts, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
 ) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
     something is wrong which they do not tell."""
-    known = (_of_whoever_works, _of_what_is_hidden, _of_sessions, _of_the_pause, _of_the_etl)
-    seen = (_of_the_flow, _of_gold, _of_data, _of_jobs_off)
+    known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_sessions,
+             _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
+    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.swallowed, objects.lost, _of_data, _of_jobs_off,
+            surroundings.server)  # fmt: skip
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
     parts = (
         (*known, _of_the_release, *seen) if found.drift and _is_young(found.drift) else (*known, *seen, _of_the_release)
     )
     status = {**status, "": "fail"} if trouble else status
-    causes = [cause for part in parts for cause in part(found, status)]
+    causes = [made for part in parts for made in part(found, status)]
     if blockers:
         # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
         # Where nothing is left that a reset would mend, what it would not comes before it.
         first = set(blockers) == {"critical_alerts"}
-        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command == SET_ASIDE else 1)
+        fixes = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
+        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in fixes else 1)
     if found.at_work is not None:
         wait = _wait_for(found.at_work)
         causes = [dataclasses.replace(c, next_command=wait) if RESET in c.next_command else c for c in causes]
-    return [dataclasses.replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)]
+    return [dataclasses.replace(made, rank=rank) for rank, made in enumerate(causes, 1)]
 
 
 def is_late(view: Freshness, *, paused: bool) -> bool:
@@ -110,10 +87,6 @@ def message_of(run: Row) -> str:
     return " ".join(str(run["return_message"] or "no message").split())[:500]
 
 
-def _cause(cause: str, evidence: str, next_command: str, *, blocks: bool = True) -> Diagnosis:
-    return Diagnosis(0, cause, evidence, next_command, blocks)
-
-
 def _wait_for(work: AtWork) -> str:
     return f"let {work.owner} finish, or ask; to take over on purpose give -e takeover=true"
 
@@ -123,22 +96,28 @@ def _of_whoever_works(found: Facts, _status: Mapping[str, str]) -> Iterator[Diag
     work = found.at_work
     if work is not None:
         evidence = f"{work.describe()}; the lease expires in {in_words(work.seconds_left)} unless it is used"
-        cause = f"{work.owner} has been at work on incident {work.incident} for {in_words(work.seconds)}"
-        yield _cause(cause, evidence, _wait_for(work))
+        what = f"{work.owner} has been at work on incident {work.incident} for {in_words(work.seconds)}"
+        yield cause(what, evidence, _wait_for(work))
 
 
 def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for row in found.exclusive:
         who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
         evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
-        yield _cause(f"{row['relation']} is locked against reading", evidence, f"wait for it to end, or ask {who}")
+        yield cause(f"{row['relation']} is locked against reading", evidence, f"wait for it to end, or ask {who}")
+    late = [name for name, problem in found.problems.items() if problem.kind == "budget"]
+    if late:
+        what = f"could not look in time: {', '.join(late)}"
+        evidence = f"the assessment had {in_words(found.budget_seconds)}"
+        more = f"{ASSESS} -e assess_budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
+        yield cause(what, evidence, more, blocks=False)
     grants: dict[str, list[str]] = {}
     for name, problem in found.problems.items():
         if problem.kind in ("privilege", "wrong_database"):
             grants.setdefault(f"{problem.said}\n{problem.next_step}", []).append(name)
     for key, names in grants.items():
         said, _, next_step = key.partition("\n")
-        yield _cause(f"insufficient privileges to see: {', '.join(names)}", said, next_step)
+        yield cause(f"insufficient privileges to see: {', '.join(names)}", said, next_step)
 
 
 def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -150,10 +129,10 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
         what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
         if activity.holds_key:
             what = "holds Scout's refresh lock: gold cannot be refreshed"
-        yield _cause(f"pid {activity.pid} {what}", activity.describe(), command)
+        yield cause(f"pid {activity.pid} {what}", activity.describe(), command)
     for activity, why in found.stuck.leave:
-        cause = f"pid {activity.pid} blocks the pipeline and this toolkit does not end it"
-        yield _cause(cause, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
+        what = f"pid {activity.pid} blocks the pipeline and this toolkit does not end it"
+        yield cause(what, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
 
 
 def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -167,9 +146,9 @@ def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosi
     if found.me not in ("", pause.actor):
         command = f"ask {pause.actor}; to resume all the same, resume_ingestion.yml takes -e takeover=true"
     if found.ingestion == "paused":
-        yield _cause(f"ingestion was paused by {pause.actor}", evidence, command)
+        yield cause(f"ingestion was paused by {pause.actor}", evidence, command)
     elif found.ingestion == "running":
-        yield _cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, command)
+        yield cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, command)
 
 
 def _idle(found: Facts) -> list[str]:
@@ -177,8 +156,8 @@ def _idle(found: Facts) -> list[str]:
 
 
 def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
-    said = message_of(found.runs[0]) if failed else ""
+    failed = found.failed_run
+    said = message_of(failed) if failed else ""
     idle = _idle(found)
     if idle and found.pause is None:
         yield _off(idle)
@@ -186,39 +165,39 @@ def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]
         first = found.suspects[0]
         number = "one malformed event blocks" if len(found.suspects) == 1 else "malformed events block"
         evidence = f"the last ETL run failed: {said}" if failed else "every batch that holds it fails"
-        yield _cause(f"{number} the ETL: event {first.event_id}, {first.reason}", evidence, RESET)
+        yield cause(f"{number} the ETL: event {first.event_id}, {first.reason}", evidence, RESET)
     for row in found.repeats[:1]:
-        cause = f"duplicate transaction_id {row['transaction_id']} within one batch: the ETL cannot load it"
-        yield _cause(cause, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
+        what = f"duplicate transaction_id {row['transaction_id']} within one batch: the ETL cannot load it"
+        yield cause(what, f"events {' and '.join(row['event_ids'])}" + (f"; {said}" if failed else ""), RESET)
 
 
 def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     drift = found.drift
     if drift and "fail" in status.values():
-        cause = f"the schema differs from that of release {drift.release}, captured {in_words(drift.seconds)} ago"
+        what = f"the schema differs from that of release {drift.release}, captured {in_words(drift.seconds)} ago"
         command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
         advice = f"if that deployment is to blame: {command} previews the rollback"
-        yield _cause(cause, drift.changes.first(), advice, blocks=_is_young(drift))
+        yield cause(what, drift.changes.first(), advice, blocks=_is_young(drift))
 
 
 def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    failed = bool(found.runs) and found.runs[0]["status"] == "failed"
+    failed = found.failed_run
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
-        said = message_of(found.runs[0])
-        yield _cause("the ETL job fails", said, f"fix what PostgreSQL reports, then {RESET}")
+        said = message_of(failed)
+        yield cause("the ETL job fails", said, f"fix what PostgreSQL reports, then {RESET}")
     elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
         waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"
         if found.runs or "runs" in found.problems:
-            yield _cause("the ETL is behind", waiting, RESET)
+            yield cause("the ETL is behind", waiting, RESET)
         else:
             look = "look at the log of the scheduler (SHOW cron.launch_active_jobs)"
-            yield _cause(
+            yield cause(
                 "the scheduler starts no ETL run", f"{waiting}; no run within the hour", f"{look}, then {RESET}"
             )
     if status.get("etl_duration") in ("warn", "fail") and not failed:
         evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
-        yield _cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is blocking", blocks=False)
+        yield cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is blocking", blocks=False)
 
 
 def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -226,40 +205,50 @@ def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
         name, late = view.view.full_name, is_late(view, paused=found.ingestion == "paused")
         if view.view.populated and not view.view.keyed:
             evidence = "the pipeline refreshes CONCURRENTLY, which needs a unique index on plain columns"
-            cause = f"{name} has no unique index, so the pipeline cannot refresh it"
-            yield _cause(cause, evidence, f"create the unique index of {name} again, then {REFRESH}", blocks=late)
+            what = f"{name} has no unique index, so the pipeline cannot refresh it"
+            yield cause(what, evidence, f"create the unique index of {name} again, then {REFRESH}", blocks=late)
         if late:
-            yield _cause(f"{name} is {view.state}", view.why, REFRESH)
+            yield cause(f"{name} is {view.state}", view.why, REFRESH)
 
 
 def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
+    if found.damaged:
+        what = f"silver has lost or altered {count(len(found.damaged.differing), 'sale')} whose events are sound"
+        yield cause(what, found.damaged.sample(), found.damaged.command)
     for row in found.alerts:
+        if _all_damaged(found, row):
+            continue
         alert = str(row["alert"])
         what = f"silver violates {alert}" if row["critical"] else SPOILED.get(alert, alert)
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
-        yield _cause(what, evidence, SET_ASIDE, blocks=bool(row["critical"]))
-    if found.older and (found.older["negative"] or found.older["empty"]):
+        yield cause(what, evidence, SET_ASIDE, blocks=bool(row["critical"]))
+    if found.older and (found.older["negative"] or found.older["empty"]) and not _all_damaged(found, found.older):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
             f"for example {found.older['sample']}; the acceptance gate fails on them at any age"
         )
-        yield _cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
+        yield cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
     if status.get("bronze_staleness") in ("warn", "fail"):
         evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
         look = "look at the edge function and its sources, not at the database"
-        yield _cause("no new event arrives", evidence, look, blocks=False)
+        yield cause("no new event arrives", evidence, look, blocks=False)
     if status.get("linking_coverage") in ("warn", "fail"):
         evidence = contract.words("{line_items} without product_key")
         look = contract.words("look at {products} and at the job {link_job}")
-        yield _cause("products are not linked", evidence, look, blocks=False)
+        yield cause("products are not linked", evidence, look, blocks=False)
     if found.dead_letters:
         evidence = (
             f"{count(found.dead_letters, 'entry', 'entries')} in {contract.names().dead_letters} without resolved_at"
         )
         look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is fixed, {REDRIVE}"
-        yield _cause("unresolved dead letters", evidence, look, blocks=False)
+        yield cause("unresolved dead letters", evidence, look, blocks=False)
+
+
+def _all_damaged(found: Facts, row: Row) -> bool:
+    """Whether a rebuild fixes all that a rule found, so that nothing of it has to be moved."""
+    return found.damaged is not None and found.damaged.differing.keys() >= set(row["sales"] or ())
 
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -270,8 +259,8 @@ def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
 
 
 def _off(names: list[str]) -> Diagnosis:
-    cause = (
+    what = (
         f"{'job' if len(names) == 1 else 'jobs'} {', '.join(names)} inactive, and no pause of this toolkit explains it"
     )
     variables = shlex.quote(json.dumps({"ingestion_jobs": names}))
-    return _cause(cause, "cron.job.active is false", f"if it is not on purpose: {RESUME} -e {variables}")
+    return cause(what, "cron.job.active is false", f"if it is not on purpose: {RESUME} -e {variables}")

@@ -11,21 +11,24 @@ import typing as t
 
 from ..ledger import lease
 from ..ledger.pauses import open_pause
-from ..moves.cleanup import violations
-from ..pipeline import refresh_gold
-from ..postgres.driver import sql
+from ..moves.engine import damaged_silver
+from ..pipeline import job_rights, refresh_gold
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
+from ..scout import contract, cron_jobs, event_queue, poison_probe, row_images, sessions
 from . import schema_drift
+from .reads import jobs as jobs_read
+from .reads import losses, objects, quality, surroundings
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
+    from ..core.progress import Progress
     from ..ledger.lease import AtWork
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
+    from ..pipeline.job_rights import Obstacle
     from ..postgres.session import Row, Session
 
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.
@@ -58,51 +61,6 @@ FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minut
       WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
 """
 
-#: The rules of the view of quality alerts, without its division and with discounts taken into account. What an upsert touches
-#: keeps its processed_at, so other clocks tell of it. The start is of the transaction, so that the planner can estimate with
-#: it and use an index. What is not critical breaks no rule of that view, but spoils figures.
-ALERTS = """
-WITH recent AS (
-    SELECT transaction_id FROM {transactions}
-    WHERE processed_at >= now() - make_interval(hours => %(hours)s) OR updated_at >= now() - make_interval(hours => %(hours)s)
-    UNION SELECT transaction_id FROM {line_items} WHERE updated_at >= now() - make_interval(hours => %(hours)s)
-),
-sales AS (
-    SELECT t.transaction_id, {totals}, l.gross, l.lines_off, l.invalid, {negative} AS negative, {empty} AS empty,
-           {invalid_amounts} OR l.spoiled AS spoiled, l.lines < t.item_count AS missing
-    FROM recent AS r
-    JOIN {transactions} AS t ON t.transaction_id = r.transaction_id
-    LEFT JOIN LATERAL (
-        SELECT {sums}, count(*) AS lines, bool_or({invalid_line}) AS invalid, bool_or({invalid_figures}) AS spoiled
-        FROM {line_items} AS l WHERE l.transaction_id = r.transaction_id
-    ) AS l ON true
-),
-broken AS (
-    SELECT 'NEGATIVE_TOTAL' AS alert, true AS critical, transaction_id FROM sales WHERE negative
-    UNION ALL
-    SELECT 'LINE_TOTAL_MISMATCH', true, transaction_id FROM sales WHERE {mismatch}
-    UNION ALL
-    SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid
-    UNION ALL
-    SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE empty
-    UNION ALL
-    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE missing
-    UNION ALL
-    SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
-),
-ranked AS (SELECT *, row_number() OVER (PARTITION BY alert ORDER BY transaction_id) AS nth FROM broken)
-SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples
-FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
-"""
-
-#: What the alert views, which see one hour, no longer see, and the acceptance gate still refuses.
-OLDER = """
-SELECT count(*) FILTER (WHERE {negative}) AS negative, count(*) FILTER (WHERE {empty}) AS empty,
-       left(min(t.transaction_id), 60) AS sample
-FROM {transactions} AS t
-WHERE ({negative} OR {empty}) AND t.processed_at < now() - make_interval(hours => %(hours)s)
-"""
-
 DEAD_LETTERS = "SELECT count(*) AS unresolved FROM {dead_letters} WHERE resolved_at IS NULL"
 
 #: Who keeps whole tables of Scout from being read, as a migration does.
@@ -125,6 +83,35 @@ NOW = "SELECT clock_timestamp() AS now"
 #: How many of the oldest pending events are looked at for what would block the ETL: as many as its job takes.
 HEAD_ROWS: t.Final = 2000
 HISTORY_SECONDS: t.Final = 3600.0
+#: After which an assessment says what it is looking at.
+QUIET_SECONDS: t.Final = 1.0
+
+
+@dataclasses.dataclass
+class Wider:
+    """Facts of jobs, objects and losses, and what only the acceptance gate asks for; what could not be read is None, and
+    explained in the findings' `problems`."""
+
+    updated_minutes: float | None = None
+    lost: Row | None = None
+    missing: list[str] | None = None
+    needed: list[jobs_read.Needed] | None = None
+    #: Whether pg_cron itself starts the jobs here.
+    scheduled: bool = False
+    resumed_seconds: float | None = None
+    rights: list[Obstacle] | None = None
+    unknown_columns: list[tuple[str, str]] | None = None
+    gone_views: list[str] | None = None
+    triggers: list[Row] | None = None
+    prepared: list[Row] | None = None
+    interrupted: list[Row] | None = None
+    types: Row | None = None
+    future: Row | None = None
+    duplicates: int | None = None
+    server: list[str] | None = None
+    flow: Row | None = None
+    letters: Row | None = None
+    raised: list[Row] | None = None
 
 
 @dataclasses.dataclass
@@ -133,6 +120,7 @@ class Facts:
 
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS
     alert_hours: int = 1
+    budget_seconds: float = 0.0
     pause: Pause | None = None
     #: Who asks, and who else is at work.
     me: str = ""
@@ -148,6 +136,10 @@ class Facts:
     #: Finished runs of the ETL job within the last hour, newest end first.
     runs: list[Row] = dataclasses.field(default_factory=list["Row"])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
+    #: The sales that silver has lost or has wrong although their events are sound.
+    damaged: damaged_silver.Damaged | None = None
+    #: What was looked at only in part, in words.
+    limited: list[str] = dataclasses.field(default_factory=list[str])
     older: Row | None = None
     linking: Row | None = None
     bronze_minutes: float | None = None
@@ -155,8 +147,7 @@ class Facts:
     dead_letters: int | None = None
     drift: schema_drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: What only the acceptance gate asks for.
-    gate: GateFacts | None = None
+    wider: Wider = dataclasses.field(default_factory=Wider)
     problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
 
     @property
@@ -165,6 +156,15 @@ class Facts:
         return [
             j for j in self.jobs if cron_jobs.calls(j.command, [contract.bare(contract.names().load_function)])
         ] or self.jobs
+
+    @property
+    def failed_run(self) -> Row | None:
+        """The latest run of the ETL job, if it failed, and not before ingestion was resumed: that was repaired since."""
+        if not self.runs or self.runs[0]["status"] != "failed":
+            return None
+        run, since = self.runs[0], self.wider.resumed_seconds
+        over = jobs_read.is_over(run, self.now, since)
+        return None if over else run
 
     @property
     def off(self) -> list[str]:
@@ -187,13 +187,15 @@ def read(
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
+    required: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
+    progress: Progress | None = None,
 ) -> Facts:
     """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, what
     grows with the number of bad sales after it, and what the caller wants besides last."""
-    found = Facts(stuck_after_seconds, alert_hours)
+    found = Facts(stuck_after_seconds, alert_hours, budget_seconds)
     with session.read():
-        budget = Budget(session, budget_seconds)
+        budget = Budget(session, budget_seconds, functools.partial(_tell, progress) if progress else None)
         found.problems = budget.problems
         found.me = ledger.controller.actor
         found.pause = budget.read("pause", lambda _: open_pause(ledger))
@@ -207,6 +209,7 @@ def read(
         found.backlog = budget.read("backlog", event_queue.read)
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
+        _read_wider(budget, found, ledger, required or list(contract.names().purposes))
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
         found.linking = budget.read(
@@ -217,8 +220,17 @@ def read(
             _read_head(budget, found)
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
-        found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
-        found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
+        most = quality.most_sales(budget_seconds)
+        looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
+        found.alerts, sales_limited = looked or ([], False)
+        found.wider.types = budget.read("types", losses.types)
+        found.wider.future = budget.read("future", losses.future)
+        found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
+        marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
+        found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
+        found.older = budget.read("older", lambda s: quality.older(s, alert_hours))
+        broken = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
+        found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:
             more(budget, found)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
@@ -228,19 +240,34 @@ def read(
     return found
 
 
-def of_violations(statement: t.LiteralString) -> sql.Composed:
-    """The statement with the names in force, and with what is wrong with a sale or a line where it says so."""
-    return contract.compose(
-        statement,
-        sums=sql.SQL(violations.SUMS),
-        totals=sql.SQL(violations.TOTALS),
-        negative=sql.SQL(violations.NEGATIVE_TOTAL),
-        empty=sql.SQL(violations.EMPTY_BASKET),
-        invalid_amounts=sql.SQL(violations.INVALID_AMOUNTS),
-        invalid_line=sql.SQL(violations.INVALID_LINE),
-        invalid_figures=sql.SQL(violations.INVALID_FIGURES),
-        mismatch=sql.SQL(violations.MISMATCH),
-    )
+def _tell(progress: Progress, name: str, seconds: float) -> None:
+    """Shows what is looked at where it takes longer than one waits without a word."""
+    progress.checkpoint()
+    if seconds >= QUIET_SECONDS:
+        progress.say_throttled(f"assessing: {name.replace('_', ' ')}, {seconds:.0f} s so far")
+
+
+def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str]) -> None:
+    """The jobs that have to be there with their runs, what is missing of the schema, and silver's other clock."""
+    wider = found.wider
+    wider.needed = budget.read("needed_jobs", functools.partial(jobs_read.needed, names=required))
+    scheduler = budget.read("scheduler", jobs_read.scheduler)
+    wider.scheduled = bool(scheduler and scheduler["there"])
+    able = [each.job for each in wider.needed or [] if each.job is not None]
+    wider.rights = budget.read("rights", functools.partial(job_rights.read, jobs=able))
+    wider.missing = budget.read("objects", objects.missing)
+    gone = wider.missing or []
+    wider.unknown_columns = budget.read("columns", functools.partial(objects.unknown_columns, gone=gone))
+    wider.gone_views = budget.read("gold_views", objects.gone_views)
+    wider.triggers = budget.read("triggers", surroundings.triggers)
+    wider.prepared = budget.read("prepared", surroundings.prepared)
+    wider.interrupted = budget.read("interrupted", functools.partial(surroundings.interrupted, ledger=ledger))
+    wider.server = budget.read("server", surroundings.server)
+    if any(name.startswith(f"unique index on {contract.names().transactions} ") for name in gone):
+        wider.duplicates = budget.read("duplicates", losses.duplicates)
+    wider.updated_minutes = budget.read("updated", losses.updated_minutes)
+    if ledger.present:
+        wider.resumed_seconds = budget.read("resumed", jobs_read.resumed_seconds)
 
 
 def _read_head(budget: Budget, found: Facts) -> None:
@@ -249,6 +276,11 @@ def _read_head(budget: Budget, found: Facts) -> None:
     if ids:
         found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
         found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
+
+
+def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:
+    """Which sales, among these that break a rule and the latest, are sound events that silver has lost or has wrong."""
+    return damaged_silver.spread(session, row_images.tables(session), sales)
 
 
 def _jobs(session: Session, names: list[str] | None) -> list[cron_jobs.Job]:
@@ -274,29 +306,3 @@ def _gold(found: Facts, budget: Budget, session: Session) -> list[refresh_gold.F
     if any(view.state == "unknown" and view.refreshed_at is None for view in views):
         views = refresh_gold.read(session, budget_seconds=max(0.001, budget.left / 2))
     return views
-
-
-@dataclasses.dataclass(frozen=True)
-class Needed:
-    """A job that has to be there: what does its work, or why nothing does."""
-
-    name: str
-    job: cron_jobs.Job | None = None
-    why: str = ""
-    #: Its runs within the last hours, newest first.
-    runs: tuple[Row, ...] = ()
-
-
-@dataclasses.dataclass
-class GateFacts:
-    """The facts; what could not be read is None, and explained in the findings' `problems`."""
-
-    period_hours: int
-    updated_minutes: float | None = None
-    flow: Row | None = None
-    lost: Row | None = None
-    letters: Row | None = None
-    raised: list[Row] | None = None
-    missing: list[str] | None = None
-    needed: list[Needed] | None = None
-    resumed_seconds: float | None = None

@@ -89,6 +89,13 @@ GATE: t.Final[dict[str, Threshold]] = {
     "unresolved_alerts": _none("alert types"),
     "dead_letter_growth": Threshold("entries", 0, 100),
     "schema_objects": _none("objects"),
+    "job_rights": _none("obstacles"),
+    "gold_views": _none("views"),
+    "prepared_transactions": _none("transactions"),
+    "interrupted_runs": _none("runs"),
+    "future_sales": _none("sales"),
+    "duplicate_sales": _none("sales"),
+    "database": _none("limits"),
 }
 
 TABLE: t.Final[dict[str, Threshold]] = {**INDICATORS, **GATE}

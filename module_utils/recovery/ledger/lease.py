@@ -10,6 +10,7 @@ import typing as t
 import uuid
 
 from ..core.errors import BadInput, LeaseHeld, LeaseLost, NotConverged
+from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
@@ -224,17 +225,26 @@ def release(ledger: Ledger, token: int) -> bool:
         session.fence = fence
 
 
-def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> dict[str, t.Any]:
+class LeaseResult(ModuleResult):
+    """What scout_lease returns."""
+
+    token: int | None
+    run_id: t.NotRequired[str | None]
+    owner: str
+    warnings: t.NotRequired[list[str]]
+
+
+def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
     """A module's result with the token of the lease, taken for `ttl_seconds`; raises LeaseHeld with the holder's name."""
     lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=ttl_seconds)
     if lease is None:
         return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
     held = f"lease held by {ledger.controller.actor} for {ledger.incident}"
-    result = {**_held(ledger, held), "token": lease.token, "run_id": lease.run_id}
+    result: LeaseResult = {**_held(ledger, held), "token": lease.token, "run_id": lease.run_id}
     return {**result, "warnings": [lease.note]} if lease.note else result
 
 
-def foresee(ledger: Ledger, *, takeover: bool) -> dict[str, t.Any]:
+def foresee(ledger: Ledger, *, takeover: bool) -> LeaseResult:
     """The result of `hold` in check mode: nothing is taken; raises LeaseHeld where it would."""
     with ledger.session.read():
         seen = read(ledger)
@@ -243,15 +253,18 @@ def foresee(ledger: Ledger, *, takeover: bool) -> dict[str, t.Any]:
     return _held(ledger, "the lease is free")
 
 
-def _held(ledger: Ledger, summary: str) -> dict[str, t.Any]:
+def _held(ledger: Ledger, summary: str) -> LeaseResult:
     return {"changed": False, "token": None, "run_id": None, "owner": ledger.controller.actor, "summary": summary}
 
 
-def free(ledger: Ledger, token: int | None, *, check: bool) -> dict[str, t.Any]:
+def free(ledger: Ledger, token: int | None, *, check: bool) -> LeaseResult:
     """A module's result after freeing the lease, unless this is a check; raises BadInput without its token."""
     if token is None:
         raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
-    told = {"changed": False, "token": token, "owner": ledger.controller.actor}
-    if check:
-        return {**told, "summary": "would release the lease"}
-    return {**told, "summary": "lease released" if release(ledger, token) else "lease was no longer ours"}
+    freed = "lease released" if not check and release(ledger, token) else "lease was no longer ours"
+    return {
+        "changed": False,
+        "token": token,
+        "owner": ledger.controller.actor,
+        "summary": "would release the lease" if check else freed,
+    }

@@ -330,12 +330,14 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
 
 def _settle(session: Session, todo: Plan, progress: Progress) -> None:
     """Waits out the scheduler's tick where a start could already be on its way."""
-    if not todo.jobs:
-        return
-    second = session.row(CLOCK)["second"]
-    by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
-    if by_seconds or todo.wait_for or second < 1.0 or second > 58.5:
+    if start_is_near(todo, session.row(CLOCK)["second"]):
         progress.wait(TICK_SECONDS)
+
+
+def start_is_near(todo: Plan, second: float) -> bool:
+    """Whether, in this second of the minute, one of the jobs could be about to start."""
+    by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
+    return by_seconds or bool(todo.wait_for) or second < 1.0 or second > 58.5
 
 
 def _describe_jobs(jobs: Iterable[Job]) -> str:

@@ -94,7 +94,7 @@ class Etl:
         )
 
 
-def set_aside(
+def quarantine(
     session: Session, run_id: str, event_id: str, refused: Refused, document: dict[str, t.Any]
 ) -> dict[str, t.Any]:
     """Moves the event to the dead letter queue with PostgreSQL's message; inside the caller's transaction."""

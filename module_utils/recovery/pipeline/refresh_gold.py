@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Row, Session
+    from .results import Refreshes
 
 __all__ = [
     "Freshness",
@@ -142,7 +143,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
     return done
 
 
-def outcome(done: list[Refreshed]) -> dict[str, t.Any]:
+def outcome(done: list[Refreshed]) -> Refreshes:
     """The part of a result that tells what was refreshed, whether all went well or not."""
     good = [entry for entry in done if entry.error is None]
     return {

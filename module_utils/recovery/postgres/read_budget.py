@@ -88,9 +88,12 @@ class _DeadlineSession(Session):
 class Budget:
     """What may be read in so many seconds, within one transaction of the caller's."""
 
-    def __init__(self, session: Session, seconds: float) -> None:
+    def __init__(self, session: Session, seconds: float, before: Callable[[str, float], None] | None = None) -> None:
+        """`before` is told of each read that begins, by its name and the seconds since the first one."""
         self.problems: dict[str, Problem] = {}
         self._hurried = _DeadlineSession(session, seconds)
+        self._seconds = seconds
+        self._before = before
 
     @property
     def left(self) -> float:
@@ -102,6 +105,8 @@ class Budget:
         if self.left <= 0:
             self.problems[name] = Problem("budget", "the time budget ran out before it could be read")
             return None
+        if self._before is not None:
+            self._before(name, self._seconds - self.left)
         try:
             with self._hurried.savepoint():
                 self._hurried.hurry(anew=True)

@@ -147,7 +147,7 @@ class JobRun:
 
 
 @contextlib.contextmanager
-def _as_role(session: Session, role: str) -> Generator[None]:
+def as_role(session: Session, role: str) -> Generator[None]:
     """Part of a transaction as another role; a superuser, who sees and may alter all jobs, stays as he is."""
     if session.facts.superuser or role == session.facts.role:
         yield
@@ -198,7 +198,7 @@ def jobs(session: Session) -> list[Job]:
     if policies == "off":
         session.execute(SET_POLICIES, mode="on")
     for role in _identities(session):
-        with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), _as_role(session, role):
+        with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), as_role(session, role):
             for row in session.rows(JOBS):
                 row["jobname"] = row["jobname"] or f"job {row['jobid']}"
                 found.setdefault(row["jobid"], Job(**row))
@@ -223,7 +223,7 @@ def runs_in_flight(session: Session, of: Iterable[Job]) -> list[JobRun]:
         with (
             contextlib.suppress(errors.InsufficientPrivilege, errors.UndefinedTable),
             session.savepoint(),
-            _as_role(session, owner),
+            as_role(session, owner),
         ):
             for row in session.rows(RUNS_IN_FLIGHT):
                 found[row["pid"]] = JobRun(**row)
@@ -237,7 +237,7 @@ def history(session: Session, of: Iterable[Job], seconds: float) -> list[dict[st
         with (
             contextlib.suppress(errors.InsufficientPrivilege, errors.UndefinedTable),
             session.savepoint(),
-            _as_role(session, owner),
+            as_role(session, owner),
         ):
             found += session.rows(HISTORY, jobids=[job.jobid for job in of], seconds=seconds)
     return sorted(found, key=lambda row: row["start_time"], reverse=True)
@@ -246,7 +246,7 @@ def history(session: Session, of: Iterable[Job], seconds: float) -> list[dict[st
 def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
     """Sets a job's activity and schedule through cron.alter_job, as its owner; needs no superuser. Raises a
     RecoveryError that names the job."""
-    with attempting(f"could not alter job {job.jobname}", on=session.where), _as_role(session, job.owner):
+    with attempting(f"could not alter job {job.jobname}", on=session.where), as_role(session, job.owner):
         session.execute(ALTER, jobid=job.jobid, active=active, schedule=schedule)
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import typing as t
 
 from ..core.errors import BadInput
-from ..core.values import as_list
 from . import drill as summary_drill
 from . import gate as summary_gate
 from . import incident as summary_incident
@@ -26,6 +25,9 @@ AS_WANTED: t.Final = ("left_paused_as_told", "left_paused_for_another")
 GOOD: t.Final = frozenset(
     {"recovered", "nothing_to_do", "planned", "done", "unchanged", "assessed", summary_gate.PASSED, *AS_WANTED}
 )
+#: Of a reset that did all it can, and of what could not be judged; somebody has to see to both.
+STILL_FAILING: t.Final = "still_failing"
+CANNOT_TELL: t.Final = "cannot_tell"
 #: Steps that are done for others.
 PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
 #: Ansible leaves out what has other tags, and ends well.
@@ -37,6 +39,48 @@ NOTHING_DONE: t.Final[Result] = {
         next_step="run the same command without --tags, --skip-tags and --start-at-task",
     ).as_dict(),
 }
+
+
+class ResultDocument(t.TypedDict):
+    """One operation on one host, for a machine; docs/result.schema.json is held to it."""
+
+    format: str
+    operation: str
+    host: str
+    database: str
+    incident: str
+    check_mode: bool
+    outcome: str
+    ok: bool
+    changed: bool
+    ingestion: str
+    verdict_before: str | None
+    verdict_after: str | None
+    seconds: float | None
+    steps: list[Result]
+    indicators: list[Result]
+    diagnoses: list[Result]
+    blockers: list[str]
+    cannot_tell: list[str]
+    poison: list[Result]
+    move: Result | None
+    runs: list[Result]
+    watch: Result | None
+    gate: Result | None
+    release: Result | None
+    rollback: Result | None
+    record: Result | None
+    dashboard: list[Result]
+    drill: Result | None
+    proof: Result | None
+    evidence: str | None
+    warnings: list[str]
+    error: Result | None
+    undo: str
+    undo_commands: list[str]
+    next: list[str]
+    advice: list[str]
+    commands: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,28 +196,31 @@ class Story:
             return "planned"
         if self._judged:
             return self._judged
-        if self.operation in ("assess", "runs", "watch_recovery"):
+        if self.operation in ("runs", "watch_recovery"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
         if not self.before.get("needs_reset"):
-            return "still_failing" if self.still_failing else "nothing_to_do"
+            return self._standing or "nothing_to_do"
         if self.state == "running":
-            return "still_failing" if self.still_failing else "recovered"
+            return self._standing or "recovered"
         if not self.resume_wanted:
             return "left_paused_as_told"
         return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
 
     @property
-    def still_failing(self) -> list[str]:
-        """Indicators that fail although ingestion runs: no reset can repair what is left of them."""
-        return [i["name"] for i in as_list(self.after.get("indicators")) if i["status"] == "fail"]
+    def _standing(self) -> str:
+        """What a pipeline that runs comes to where a reset did all it can, and it is not well or cannot be judged."""
+        running = "verdict_when_running" if self.state == "running" else "verdict"
+        return {"failing": STILL_FAILING, "inconclusive": CANNOT_TELL}.get(str(self.after.get(running)), "")
 
     @property
     def _judged(self) -> str:
         """The outcome where a verdict decides it and not what was done; empty elsewhere."""
         if self.operation == summary_drill.OPERATION:
             return summary_gate.PASSED if self.drill.get("verdict") == "passed" else summary_gate.NOT_PASSED
+        if self.operation == "assess":
+            return CANNOT_TELL if self.before.get("verdict") == "inconclusive" else "assessed"
         return summary_gate.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""
 
     @property
@@ -186,6 +233,7 @@ class Story:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
         for name in (
             "looked_up",
+            "pause_again",
             "resume",
             "assess_again",
             "complete_pause",

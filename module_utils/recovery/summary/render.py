@@ -15,7 +15,10 @@ from ..core.text import count, cut, in_words
 from ..core.values import as_list
 from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
-from .operation import GOOD, NOTHING_DONE, Result, Story, went_wrong
+from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMAT: t.Final = "scout-recovery-result/1"
 #: A playbook that an error names, as a person types it; one that needs options and has none is no command.
@@ -26,8 +29,14 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
+#: What a reset says that did nothing, by its outcome.
+NOTHING_DONE_BECAUSE: t.Final = {
+    STILL_FAILING: "nothing: a reset cannot fix what is failing",
+    CANNOT_TELL: "nothing: what is wrong could not be told",
+}
 
-def document(story: Story) -> Result:
+
+def document(story: Story) -> ResultDocument:
     """The result for a machine; its schema is docs/result.schema.json."""
     failure = story.failure
     names = list(story.steps)
@@ -60,6 +69,7 @@ def document(story: Story) -> Result:
         "indicators": story.after.get("indicators", []),
         "diagnoses": story.after.get("diagnoses", []) or story.gate.get("diagnoses", []),
         "blockers": story.after.get("blockers", []),
+        "cannot_tell": as_list(story.after.get("cannot_tell")),
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": None if story.goes_back else moves.as_document(story.move),
         "runs": as_list(story.ran.get("runs", {}).get("runs")),
@@ -70,6 +80,7 @@ def document(story: Story) -> Result:
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
         "drill": drill.as_document(story.drill),
+        "proof": watch.proof_as_document(story.ran),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -103,13 +114,16 @@ def lines(story: Story) -> list[str]:
         "saw": watch.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
-        "who": _who(story),
+        "who": moves.ended(story.operation, story.ran),
         "rows": moves.rows(story.move),
         "clash": moves.conflicts(story.move),
         "chart": "",
         "files": "",
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
-        "now": incident.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "now": incident.now(story.record)
+        if story.keeps_record and not story.check
+        else watch.unproven(story.ran, _now(story)),
+        "proof": watch.proof(story.ran),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -129,6 +143,14 @@ def lines(story: Story) -> list[str]:
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
     return [headline, *layout.fitted(bodies, len(way_back), story.width, "causes" if story.verbose else "")]
+
+
+def first_lines(story: Story) -> list[str]:
+    """What was wrong and what has been done, said before a run of the scheduler is waited for."""
+    room = layout.WIDTH - layout.INDENT
+    parts = {"was": _was(story), "did": _did(story), "now": watch.TO_COME}
+    bodies = {name: layout.wrapped(text, room) for name, text in parts.items() if text}
+    return [cut(f"{story.operation.replace('_', ' ')} of {story.database}", layout.WIDTH), *layout.fitted(bodies, 0)]
 
 
 def _was(story: Story) -> str:
@@ -164,6 +186,7 @@ def _did(story: Story) -> str:
         "looked_up",
         "unfinished",
         "watch",
+        watch.PROOF,
     } | rollback.SILENT
     if story.keeps_record:
         silent.add("gate")
@@ -177,7 +200,7 @@ def _did(story: Story) -> str:
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return "nothing: a reset cannot repair it" if story.still_failing else "nothing: no change was needed"
+        return NOTHING_DONE_BECAUSE.get(story.outcome, "nothing: no change was needed")
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 
@@ -202,26 +225,17 @@ def _now(story: Story) -> str:
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
     indicators = as_list(story.after.get("indicators"))
-    failing = [i["name"] for i in indicators if i["status"] == "fail"]
+    failing = as_list(story.after.get("failing")) or [i["name"] for i in indicators if i["status"] == "fail"]
     if story.state == "running" and indicators:
-        text += f", still failing: {', '.join(failing)}" if failing else ", nothing is failing"
+        unknown = as_list(story.after.get("cannot_tell"))
+        good = "" if unknown else ", nothing is failing"
+        text += f", still failing: {', '.join(failing)}" if failing else good
+        text += f"; cannot tell: {'; '.join(unknown)}" if unknown else ""
     if story.outcome == "left_paused":
         reasons = {i["name"]: i["reason"] for i in indicators if i["reason"]}
         named = [f"{name} ({reasons[name]})" if name in reasons else name for name in story.after["blockers"]]
         text += f"; not resumed because of {', '.join(named)}"
     return text
-
-
-def _who(story: Story) -> str:
-    """Whom it ended, or would, where that is all that it did."""
-    ended = (
-        as_list(story.ran.get("terminate_sessions", {}).get("ended")) if story.operation == "terminate_sessions" else []
-    )
-    return "; ".join(
-        f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
-        f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
-        for each in ended
-    )
 
 
 def _now_unseen(steps: set[str]) -> str:
@@ -258,7 +272,7 @@ def _warnings(story: Story) -> list[str]:
 
 def _unbroken(story: Story) -> list[str]:
     """Commands that undo what was moved or rolled back."""
-    return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
+    return [] if story.check else [*moves.how_to_undo(story.move), *rollback.how_to_undo(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
@@ -268,7 +282,7 @@ def _undo(story: Story) -> list[str]:
     parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} re-enables the jobs")
-    elif story.operation == "resume_ingestion" and story.changed:
+    elif story.operation == "resume_ingestion" and story.changed and story.state == "running":
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
@@ -282,7 +296,7 @@ def _undo(story: Story) -> list[str]:
 
 def _ours(story: Story) -> bool:
     """Whether the pause in force was made by this operation, now or when it was interrupted."""
-    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished"))
+    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished", "pause_again"))
 
 
 def _next(story: Story) -> list[str]:
@@ -354,7 +368,7 @@ def _resume_by_hand(story: Story) -> list[str]:
     return [f"ask {owner}, or {RESUME}"]
 
 
-def save(path: Path, made: Result, run_key: str) -> None:
+def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
     """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
 
     def with_it(before: bytes) -> bytes:

@@ -175,7 +175,8 @@ def test_quirk_9_what_is_loaded_again_shows_in_ours(scout_db: str) -> None:
     """Corrections keep the sale's processed_at: the views see nothing of them."""
     run(
         scout_db,
-        "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '30 minutes'",
+        "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '30 minutes', "
+        "updated_at = updated_at - interval '30 minutes'",
         "UPDATE scout.etl_processed SET processed_at = processed_at - interval '30 minutes'",
         "DELETE FROM scout.etl_processed WHERE event_id IN (SELECT event_id FROM scout.bronze_events "
         "WHERE event_type = 'transaction.v1' ORDER BY ingested_at DESC LIMIT 40)",
@@ -274,7 +275,7 @@ def test_another_variant_of_a_view_is_shown_as_it_is(scout_db: str) -> None:
     assert list(answers(result)["v_pipeline_throughput"]["rows"][0]) == ["minute", "events_ingested", "unique_stores"]
     linking = answers(result)["v_product_linking_stats"]
     assert linking["total"] == 3
-    assert all(list(row) == ["strange", 'Column with "quotes" and 100 %'] for row in linking["rows"])
+    assert [list(row) for row in linking["rows"]] == [["strange", 'Column with "quotes" and 100 %']] * 3
     assert "events" in text(scout_db, result)
 
 
@@ -344,7 +345,10 @@ def test_the_documented_role_may_ask_everything(scout_db: str) -> None:
 
 def test_a_pause_is_said_beside_the_views(scout_db: str) -> None:
     assert not call("scout_ingestion", scout_db, state="paused", incident="INC-7").get("failed")
-    run(scout_db, "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '1 hour'")
+    run(
+        scout_db,
+        "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '1 hour', updated_at = updated_at - interval '1 hour'",
+    )
     result = ask(scout_db)
     assert result["verdict"] == "paused"
     assert "not judged while paused" in ours(result)["silver_staleness"]["reason"]

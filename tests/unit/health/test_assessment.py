@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
@@ -50,7 +51,7 @@ def view(
 
 def backlog(events: int, seconds: float) -> event_queue.Backlog:
     """So many pending events, of which the oldest has waited so long."""
-    return event_queue.Backlog(events, NOW - datetime.timedelta(seconds=seconds), seconds, NOW)
+    return event_queue.Backlog(events, seconds, NOW)
 
 
 def found(**fields: Any) -> health_facts.Facts:
@@ -61,7 +62,29 @@ def found(**fields: Any) -> health_facts.Facts:
         "linking": {"due": 10, "due_percent": 99.0, "lines": 10, "percent": 99.0},
         "bronze_minutes": 1.0, "silver_minutes": 1.0, "dead_letters": 0,
     }  # fmt: skip
-    return health_facts.Facts(**(healthy | fields))
+    made = healthy | fields
+    return health_facts.Facts(**({"wider": wider(made["jobs"])} | made))
+
+
+def ran(**fields: Any) -> dict[str, Any]:
+    """A run of a job that ended well a minute ago."""
+    start = NOW - datetime.timedelta(minutes=1)
+    return {
+        "status": "succeeded",
+        "start_time": start,
+        "end_time": start,
+        "return_message": "",
+        "seconds": 1.0,
+    } | fields
+
+
+def wider(jobs: list[cron_jobs.Job], **fields: Any) -> health_facts.Wider:
+    """These jobs have to be there and run, nothing is missing and nothing is lost."""
+    healthy: dict[str, Any] = {
+        "updated_minutes": None, "missing": [], "needed": [jobs_read.Needed(job.jobname, job, "", (ran(),)) for job in jobs],
+        "lost": {"lost": 0, "swallowed": 0, "lost_ids": None, "swallowed_ids": None},
+    }  # fmt: skip
+    return health_facts.Wider(**(healthy | fields))
 
 
 def assess(**fields: Any) -> assessment.Report:
@@ -147,7 +170,7 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"runs": [{"status": "succeeded", "seconds": 999.0, "return_message": ""}]}, "failing", (), ()),
         ({"runs": []}, "healthy", (), ()),
         ({"dead_letters": 3}, "degraded", (), ()),
-        ({"alerts": EMPTY}, "healthy", (), ()),
+        ({"alerts": EMPTY}, "degraded", (), ()),
         ({"backlog": backlog(300, 240.0)}, "healthy", (), ()),
         ({"gold": STALE}, "healthy", (), ()),
         ({"backlog": backlog(3, 400.0)}, "degraded", ("backlog_age",), ()),
@@ -155,18 +178,23 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"alerts": PRICY}, "failing", ("critical_alerts",), ("critical_alerts",)),
         ({"gold": LATE}, "degraded", ("gold_staleness", "stale_gold_views"), ()),
         ({"gold": [view("unpopulated")]}, "failing", ("gold_staleness", "stale_gold_views"), ("stale_gold_views",)),
-        ({"gold": []}, "inconclusive", (), ()),
-        ({"suspects": [poison_probe.Suspect("e", "bad")], "backlog": backlog(1, 1.0)}, "healthy", ("poison",), ()),
-        ({"jobs": [ETL_JOB, off(GOLD_JOB)]}, "healthy", (), ()),
-        ({"jobs": [off(ETL_JOB), GOLD_JOB]}, "degraded", (), ()),
+        ({"gold": []}, "failing", (), ()),
+        ({"suspects": [poison_probe.Suspect("e", "bad")], "backlog": backlog(1, 1.0)}, "failing", ("poison",), ()),
+        ({"jobs": [ETL_JOB, off(GOLD_JOB)]}, "failing", (), ()),
+        ({"jobs": [off(ETL_JOB), GOLD_JOB]}, "failing", (), ()),
         ({"jobs": [off(ETL_JOB), off(GOLD_JOB)]}, "paused", (), ()),
         ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "pause": PAUSE, "silver_minutes": 90.0, "gold": STALE}, "paused",
          ("stale_gold_views", "paused"), ("stale_gold_views",)),
         ({"jobs": [off(ETL_JOB), off(GOLD_JOB)], "backlog": backlog(2, 9.0)}, "paused", ("backlog_events",), ()),
-        ({"jobs": [dataclasses.replace(ETL_JOB, schedule=cron_jobs.NEVER), GOLD_JOB]}, "degraded", ("interrupted_pause",), ()),
+        ({"jobs": [dataclasses.replace(ETL_JOB, schedule=cron_jobs.NEVER), GOLD_JOB]}, "failing", ("interrupted_pause",), ()),
         ({"jobs": [], "problems": {"jobs": Problem("wrong_database", "no cron")}}, "inconclusive", (), ()),
         ({"problems": UNREAD}, "inconclusive", (),
          ("stale_gold_views", "critical_alerts", "backlog_age", "stuck_locks", "stuck_sessions")),
+        ({"problems": {"linking": Problem("error", "why")}}, "inconclusive", (), ()),
+        ({"problems": {"dead_letters": Problem("error", "why")}, "dead_letters": None}, "healthy", (), ()),
+        ({"problems": {"backlog": Problem("lock", "why")}}, "inconclusive", ("backlog_age",), ("backlog_age",)),
+        ({"problems": {"backlog": Problem("budget", "why")}}, "inconclusive", ("backlog_age",), ("backlog_age",)),
+        ({"problems": {"bronze": Problem("budget", "why")}}, "inconclusive", (), ()),
     ],
 )  # fmt: skip
 def test_verdict_needs_and_blockers(
@@ -175,6 +203,62 @@ def test_verdict_needs_and_blockers(
     report = assess(**fields)
     assert (report.verdict, set(report.needs_reset), report.blockers) == (verdict, set(needs), blockers)
     assert all(i.reason for i in report.indicators if i.status == "unknown")
+
+
+def test_what_could_not_be_looked_at_is_named_with_the_reason() -> None:
+    report = assess(problems={"linking": Problem("budget", "no time"), "backlog": Problem("lock", "locked")})
+    assert report.cannot_tell == (
+        "linking_coverage: no time",
+        "backlog_events: locked",
+        "backlog_age: locked",
+        "blocked_events: locked",
+    )
+    assert report.failing == ()
+
+
+def test_runs_that_are_over_say_nothing_of_what_a_pause_came_to() -> None:
+    failed = [{"status": "failed", "seconds": 0.1, "return_message": "ERROR: bad"}]
+    assert assess(runs=failed).failing == ("etl_duration",)
+    both = dataclasses.replace(PAUSE, jobs=[{"jobname": ETL_JOB.jobname}, {"jobname": GOLD_JOB.jobname}])
+    report = assess(runs=failed, jobs=[off(ETL_JOB), off(GOLD_JOB)], pause=both)
+    assert (report.failing, report.verdict_when_running) == ((), "healthy")
+
+
+def test_a_job_that_was_off_before_a_pause_stays_off_after_it() -> None:
+    report = assess(jobs=[off(ETL_JOB), off(GOLD_JOB)], pause=PAUSE)
+    assert (report.verdict, report.failing, report.verdict_when_running) == ("paused", ("jobs_active",), "failing")
+
+
+def test_a_run_that_failed_before_ingestion_was_resumed_tells_nothing_any_more() -> None:
+    run = ran(status="failed", return_message="ERROR: bad")
+    jobs = [jobs_read.Needed(ETL_JOB.jobname, ETL_JOB, "", (run,))]
+    before = assess(runs=[run], wider=wider([], needed=jobs))
+    assert (before.failing, [d.cause for d in before.diagnoses]) == (
+        ("etl_duration", "job_runs"),
+        ["the ETL job fails"],
+    )
+    after = assess(runs=[run], wider=wider([], needed=jobs, resumed_seconds=5.0))
+    assert (after.failing, after.verdict, after.diagnoses) == ((), "healthy", ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "failing"),
+    [
+        ({"missing": ["scout.bronze_events.event_data"]}, "schema_objects"),
+        ({"missing": ["unique index on scout.silver_transactions (transaction_id)"]}, "schema_objects"),
+        ({"missing": ["scout.load_silver_from_bronze(integer)"]}, "schema_objects"),
+        ({"lost": {"lost": 1, "swallowed": 0, "lost_ids": ["e"], "swallowed_ids": None}}, "lost_events"),
+        ({"needed": [jobs_read.Needed("bronze-to-silver-etl", None, "there is none")]}, "jobs_present"),
+    ],
+)
+def test_what_the_gate_refuses_an_assessment_calls_failing_as_well(fields: dict[str, Any], failing: str) -> None:
+    report = assess(wider=wider([ETL_JOB, GOLD_JOB], **fields))
+    assert (report.verdict, report.failing, report.needs_reset, report.blockers) == ("failing", (failing,), (), ())
+
+
+@pytest.mark.parametrize("name", ["scout.v_etl_performance", "scout.control_ingestion(text)"])
+def test_what_only_dashboards_and_the_runbook_need_is_a_warning(name: str) -> None:
+    assert assess(wider=wider([ETL_JOB, GOLD_JOB], missing=[name])).verdict == "degraded"
 
 
 def test_while_paused_what_falls_behind_is_not_judged_but_told() -> None:
@@ -199,7 +283,7 @@ def test_nothing_that_only_waits_for_its_sources_gates_or_is_mended() -> None:
         "backlog_events",
     }
     assert not idle & assessment.GATES
-    assert not idle & {figure.name for figure in assessment.FIGURES if figure.mended_from}
+    assert not idle & {figure.name for figure in assessment.FIGURES if figure.fixed_from}
 
 
 def test_the_mean_duration_is_of_the_latest_runs_and_a_failed_one_shows() -> None:

@@ -318,8 +318,9 @@ def reason(verdict: str, indicators: tuple[Indicator, ...]) -> str:
     if verdict == "paused":
         return next((i.reason for i in indicators if i.name == "ingestion"), "")
     status = {"failing": "fail", "degraded": "warn", "inconclusive": "unknown"}.get(verdict)
-    named = [i for i in indicators if i.status == status and (status != "unknown" or i.name in assessment.ESSENTIAL)]
+    named = [i for i in indicators if i.status == status]
     if status == "unknown":
+        named = [i for i in named if i.name in assessment.ESSENTIAL] or named
         return "; ".join(f"{i.name} unknown: {i.reason}" for i in named)
     return ", ".join(f"{i.name} {assessment.shown(i.value, i.unit)}".rstrip() for i in named)
 

@@ -59,6 +59,10 @@ class Changes:
             "changed": {key: list(parts) for key, parts in self.changed.items()},
         }
 
+    def named(self) -> list[str]:
+        """The keys of all of them, those of before and those of after."""
+        return [*self.added, *self.dropped, *self.changed, *(key for pair in self.renamed for key in pair)]
+
     def counted(self) -> str:
         """`3 added, 1 dropped, 8 changed`."""
         named = {"added": self.added, "dropped": self.dropped, "renamed": self.renamed, "changed": self.changed}
@@ -244,7 +248,7 @@ def save(path: Path, made: Document) -> None:
     files.write(path, f"{text}\n".encode(), "release_file", mode=files.OWNER)
 
 
-def set_aside(path: Path, capture_id: str) -> None:
+def keep_older(path: Path, capture_id: str) -> None:
     """Keeps an older capture next to the file that replaces it. Raises BadInput where the file cannot be renamed."""
     try:
         path.replace(path.with_name(f"{path.name}.{capture_id[:8]}"))

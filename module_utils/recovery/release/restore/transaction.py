@@ -340,7 +340,20 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
     return raised
 
 
-def described(way: Way) -> dict[str, t.Any]:
+class Described(t.TypedDict):
+    """A plan in a result."""
+
+    steps: list[dict[str, t.Any]]
+    step_count: int
+    objects: int
+    lock: str
+    hazard: str
+    loses: list[str]
+    empty: list[str]
+    impossible: list[str]
+
+
+def described(way: Way) -> Described:
     """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
     steps: list[dict[str, t.Any]] = []
     for step in way.plan.all_steps:

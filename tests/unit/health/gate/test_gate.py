@@ -23,8 +23,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import facts as gate_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import schedule as schedules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
@@ -47,8 +48,8 @@ def ran(status: str = "succeeded", minutes: float = 1, message: str = "1 row", e
     return {"status": status, "start_time": start, "end_time": end, "return_message": message, "seconds": 1.0}
 
 
-def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> health_facts.Needed:
-    return health_facts.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
+def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> jobs_read.Needed:
+    return jobs_read.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
 
 
 def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
@@ -62,7 +63,7 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     made = found(
         **({"older": {"negative": 0, "empty": 0, "sample": None}, "jobs": [ETL_JOB, LINK_JOB, GOLD_JOB]} | fields)
     )
-    made.gate = health_facts.GateFacts(24, **(healthy | (wider or {})))
+    made.wider = health_facts.Wider(**(healthy | (wider or {})))
     return made
 
 
@@ -145,6 +146,20 @@ def test_a_read_that_failed_makes_its_checks_inconclusive_with_the_reason() -> N
     assert (verdict.verdict, verdict.exit_code) == ("inconclusive", 47)
     [check] = [check for check in verdict.checks if check.name == "unresolved_alerts"]
     assert check.reason == "permission denied for table alerts (GRANT SELECT ON scout.alerts TO x)"
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (Problem("privilege", "permission denied", "GRANT SELECT ON scout.alerts TO x"),
+         "permission denied (GRANT SELECT ON scout.alerts TO x)"),
+        (Problem("privilege", "permission denied"), "permission denied"),
+        (Problem("budget", "out of time", "give it more"), "out of time"),
+    ],
+)  # fmt: skip
+def test_what_to_do_is_said_of_a_grant_only(problem: Problem, reason: str) -> None:
+    verdict = judged(seen(problems={"raised": problem}))
+    assert {check.name: check.reason for check in verdict.checks}["unresolved_alerts"] == reason
 
 
 def test_a_failure_outweighs_what_cannot_be_told_and_that_a_warning() -> None:
@@ -267,11 +282,11 @@ def test_hysteresis(words: str, consecutive: int, settled: str | None) -> None:
     ],
 )  # fmt: skip
 def test_how_often_a_job_comes(schedule: str, seconds: float | None) -> None:
-    assert checks.every_seconds(schedule) == seconds
+    assert schedules.every_seconds(schedule) == seconds
 
 
 def test_a_job_that_was_resumed_a_moment_ago_is_not_late() -> None:
-    def late(resumed: float | None, *others: health_facts.Needed) -> str:
+    def late(resumed: float | None, *others: jobs_read.Needed) -> str:
         facts = {"resumed_seconds": resumed, "needed": [needed(ETL_JOB, ran(minutes=40)), *others]}
         return wrong(judged(seen(facts))).get("job_runs", "pass")
 
@@ -302,7 +317,7 @@ CHOICES: list[tuple[str, list[cron_jobs.Job], str | None]] = [
 
 @pytest.mark.parametrize(("name", "jobs", "chosen"), CHOICES)
 def test_which_job_does_the_work(name: str, jobs: list[cron_jobs.Job], chosen: str | None) -> None:
-    made = gate_facts.choose(name, jobs, {"load_silver_from_bronze", "nightly"})
+    made = jobs_read.choose(name, jobs, {"load_silver_from_bronze", "nightly"})
     assert (made.job.jobname if made.job else None) == chosen
     assert bool(made.why) == (chosen is None)
 
@@ -497,3 +512,37 @@ def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
 def test_unless_told_otherwise_only_what_is_sound_and_running_passes() -> None:
     options = gate_verdict.Options(thresholds={}, severities={})
     assert (options.warn_passes, options.paused_passes) == (False, False)
+
+
+def test_silver_that_is_new_and_corrected_at_once_is_not_said_to_be_corrected_only() -> None:
+    for updated, said in ((16.0, False), (15.5, True)):
+        checks = judged(seen({"updated_minutes": updated}, silver_minutes=16.0)).checks
+        [silver] = [check for check in checks if check.name == "silver_staleness"]
+        assert ("later ones only corrected others" in silver.reason) is said
+        assert silver.value == updated
+
+
+def test_swallowed_events_are_counted_where_they_could_be_read() -> None:
+    lost = {"lost": 0, "swallowed": 2, "lost_ids": None, "swallowed_ids": ["e"]}
+    for row, value, status in (
+        (lost, 2.0, "fail"),
+        ({**lost, "swallowed": 0, "swallowed_ids": None}, 0.0, "pass"),
+        (None, None, "inconclusive"),
+    ):
+        checks = judged(seen({"lost": row})).checks
+        [swallowed] = [check for check in checks if check.name == "swallowed_events"]
+        assert (swallowed.value, swallowed.status, swallowed.counts) == (value, status, False)
+        assert ("for example e" in swallowed.reason) is bool(value)
+
+
+def test_lost_events_are_named() -> None:
+    lost = {"lost": 2, "swallowed": 0, "lost_ids": ["4711", "4712"], "swallowed_ids": None}
+    [found] = [check for check in judged(seen({"lost": lost})).checks if check.name == "lost_events"]
+    assert (found.value, found.reason) == (2.0, "for example 4711, 4712")
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(29.0, False), (30.0, False), (31.0, True)])
+def test_a_job_is_late_once_it_has_missed_three_of_its_times(minutes: float, late: bool) -> None:
+    job = dataclasses.replace(LINK_JOB, schedule="*/10 * * * *")
+    runs = [needed(ETL_JOB), needed(job, ran(minutes=minutes)), needed(GOLD_JOB)]
+    assert ("job_runs" in wrong(judged(seen({"needed": runs})))) is late

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes beside the pipeline: runs of ours that were broken off, prepared transactions, and the server's limits."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import typing as t
+
+from ...core.text import in_words
+from .base import UNDO, Diagnosis, cause
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ...postgres.session import Row
+    from ..facts import Facts
+
+#: The playbook of each action that moves rows, and what a person calls options that a module calls otherwise.
+PLAYBOOK: t.Final = {
+    "quarantine": "quarantine",
+    "cleanup": "quality_cleanup",
+    "redrive": "redrive",
+    "undo": "undo",
+    "window_recovery": "window_recovery",
+}
+VARIABLES: t.Final = {"clock": "window_clock", "failed_from": "window_start", "failed_to": "window_end"}
+
+
+def interrupted(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """What was broken off half way comes first: half of the rows have moved."""
+    for run in found.wider.interrupted or []:
+        ended = {"running": "was killed", "stopped": "was interrupted"}.get(run["status"], "failed")
+        what = f"{run['action'].replace('_', ' ')} run {run['run_id']} of {run['actor']} {ended} before its end"
+        moved: dict[str, int] = run["effects"].get("moved") or {}
+        evidence = f"begun {in_words(run['seconds'] or 0)} ago"
+        evidence += (
+            f", moved {', '.join(f'{number:,} {name}' for name, number in moved.items() if number)}"
+            if any(moved.values())
+            else ""
+        )
+        yield cause(what, f"{evidence}; to undo it: {UNDO} -e run_id={run['run_id']}", again(run))
+
+
+def again(run: Row) -> str:
+    """The command that goes on with a run."""
+    asked: dict[str, t.Any] = run["asked"]
+    if "plan" in asked:
+        return f"the same command with the same plan_file goes on with it; {UNDO} -e run_id={run['run_id']} undoes it"
+    given = {VARIABLES.get(name, name): value for name, value in asked.items() if value not in (None, "", [], {})}
+    variables = shlex.quote(json.dumps(given, default=str))
+    return f"ansible-playbook playbooks/{PLAYBOOK[run['action']]}.yml -e {variables}"
+
+
+def prepared(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """A prepared transaction outlives its session, and nobody can be ended for it."""
+    for row in found.wider.prepared or []:
+        held = ", ".join(row["relations"])
+        what = f"prepared transaction {row['gid']} holds {held}"
+        evidence = (
+            f"prepared {in_words(row['seconds'] or 0)} ago by {row['role']}; no session holds it, so none can be ended"
+        )
+        yield cause(what, evidence, f"ROLLBACK PREPARED {_literal(row['gid'])};")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def server(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """One line for all limits of the server that are near."""
+    if found.wider.server:
+        yield cause(
+            "the database comes near a limit",
+            "; ".join(found.wider.server),
+            "tell whoever runs the server",
+            blocks=False,
+        )

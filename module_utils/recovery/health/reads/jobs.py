@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The jobs that have to be there, and their runs: which does the work, whether it comes, and how its last run ended."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import re
+import typing as t
+
+from ...core.errors import MissingPrivilege
+from ...core.text import in_words
+from ...postgres.driver import errors
+from ...scout import contract, cron_jobs
+from ..thresholds import JOB_LATE_SECONDS
+from . import schedule
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ...postgres.session import Row, Session
+
+#: A job that was off for an hour cannot have run within it.
+RESUMED = "SELECT extract(epoch FROM clock_timestamp() - max(resumed_at))::float8 AS seconds FROM scout_ops.pauses"
+
+#: Whether jobs are started here by pg_cron itself. Where there is only its schema, nothing can be late by the minute.
+SCHEDULER = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron') AS there,
+       current_setting('cron.launch_active_jobs', true) AS launching
+"""
+
+#: A job of the same name that was moved to another database.
+ELSEWHERE = """
+SELECT jobid, jobname::text AS jobname, database::text AS database FROM cron.job
+WHERE database <> current_database() AND jobname = ANY(%(names)s) ORDER BY jobid
+"""
+
+HISTORY_SECONDS: t.Final = 6 * 3600.0
+#: A scheduled job is late once it has missed several of its times, and a little.
+LATE_TIMES: t.Final = 3
+GRACE: t.Final = datetime.timedelta(seconds=10)
+
+
+@dataclasses.dataclass(frozen=True)
+class Needed:
+    """A job that has to be there: what does its work, or why nothing does."""
+
+    name: str
+    job: cron_jobs.Job | None = None
+    why: str = ""
+    #: Its runs within the last hours, newest first.
+    runs: tuple[Row, ...] = ()
+
+    @property
+    def starts(self) -> bool:
+        """Whether there is one that can start."""
+        return self.job is not None and self.job.active and not self.job.parked
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What is wrong with the runs of a job: ok, fail, or unknown where that cannot be told."""
+
+    problem: str = ""
+    status: str = "ok"
+
+
+def needed(session: Session, names: Sequence[str]) -> list[Needed]:
+    cron_jobs.require(session)
+    jobs = cron_jobs.jobs(session)
+    sources: dict[str, str] = {}
+    for row in session.rows(cron_jobs.FUNCTIONS):
+        sources[row["name"]] = sources.get(row["name"], "") + "\n" + (row["source"] or "")
+    writing = cron_jobs.writers(sources)
+    chosen = [choose(name, jobs, writing) for name in names]
+    if any(each.job is None for each in chosen):
+        _require_sight(session)
+        moved = _elsewhere(session, [each.name for each in chosen if each.job is None])
+        chosen = [dataclasses.replace(each, why=moved.get(each.name, each.why)) for each in chosen]
+    return [
+        each if each.job is None else dataclasses.replace(each, runs=tuple(_history(session, each.job)))
+        for each in chosen
+    ]
+
+
+def _elsewhere(session: Session, names: list[str]) -> dict[str, str]:
+    """Where jobs of these names run instead."""
+    found: list[Row] = []
+    owners = session.rows(
+        cron_jobs.ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
+    )
+    for role in dict.fromkeys([session.facts.role, *(row["owner"] for row in owners)]):
+        with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), cron_jobs.as_role(session, role):
+            found += session.rows(ELSEWHERE, names=names)
+    return {row["jobname"]: f"it runs in database {row['database']} (job {row['jobid']})" for row in found}
+
+
+def scheduler(session: Session) -> Row:
+    """Whether pg_cron is installed here, and whether it may start jobs."""
+    return session.row(SCHEDULER)
+
+
+def resumed_seconds(session: Session) -> float | None:
+    """How long ago a pause ended last."""
+    return session.row(RESUMED)["seconds"]
+
+
+def _require_sight(session: Session) -> None:
+    """Refuses to call a job missing that may only be hidden; who owns the ETL very likely owns the jobs."""
+    owners = session.rows(
+        cron_jobs.ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
+    )
+    if grants := [grant for row in owners for grant in cron_jobs.missing_grants(session, row["owner"])]:
+        raise MissingPrivilege(
+            "cannot tell whether a job is missing or hidden",
+            on=session.where,
+            said=f"pg_cron shows role {session.facts.role} only its own jobs",
+            next_step="; ".join(grants),
+        )
+
+
+def _history(session: Session, job: cron_jobs.Job) -> list[Row]:
+    return cron_jobs.history(session, [job], HISTORY_SECONDS)
+
+
+def choose(name: str, jobs: Sequence[cron_jobs.Job], writing: Iterable[str]) -> Needed:
+    """The job that does the work of this name, an active one before others; for a job of Scout its name is not enough."""
+    purpose = contract.names().purposes.get(name)
+    named = [job for job in jobs if job.jobname == name]
+    if purpose is None:
+        fit = named
+    else:
+        fit = [job for job in named if cron_jobs.writes_silver_or_gold(job.command, writing)]
+        fit += [job for job in jobs if job not in fit and cron_jobs.calls(job.command, purpose)]
+    idle = [job for job in fit if asks_for_nothing(job.command, purpose or ())]
+    fit = [job for job in fit if job not in idle]
+    fit.sort(key=lambda job: not job.active or job.parked)
+    if fit:
+        return Needed(name, fit[0])
+    if idle:
+        return Needed(name, why=f"its command asks for 0 rows: {' '.join(idle[0].command.split())[:100]}")
+    return Needed(name, why=f"its command does not call {' or '.join(purpose or ())}" if named else "there is none")
+
+
+def asks_for_nothing(command: str, functions: Iterable[str]) -> bool:
+    """Whether a job calls its function with a limit of 0, which does nothing and succeeds."""
+    return any(
+        re.search(
+            rf"\b{re.escape(name)}\b\"?\s*\(\s*(?:\w+\s*(?:=>|:=)\s*)?0+\s*(?:::\s*\w+\s*)?\)", command, re.IGNORECASE
+        )
+        for name in functions
+    )
+
+
+def last_run(
+    of: Needed,
+    among: Sequence[Needed],
+    now: datetime.datetime | None,
+    *,
+    scheduled: bool = False,
+    resumed_seconds: float | None = None,
+) -> Verdict:
+    """What is wrong with the runs of a job, among those of the others; `scheduled` where pg_cron itself starts them."""
+    job = of.job
+    if job is None or not of.starts:
+        return Verdict()
+    if now is not None and not schedule.comes_within_a_day(job.schedule, now):
+        return Verdict(f"{job.jobname} is not due within a day: its schedule is {job.schedule}", "fail")
+    silent = _silent_seconds(of, now)
+    late = _is_late(of, now, resumed_seconds, scheduled=scheduled)
+    # One that was never started, beside others that are, may be new.
+    if late and (of.runs or all(_silent_seconds(other, now) > JOB_LATE_SECONDS for other in among)):
+        return Verdict(
+            f"{job.jobname} has not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
+        )
+    ended = next((run for run in of.runs if run["end_time"] is not None), None)
+    if ended is None:
+        return Verdict(f"{job.jobname} has finished no run within {in_words(HISTORY_SECONDS)}", "unknown")
+    if ended["status"] != "succeeded" and is_over(ended, now, resumed_seconds):
+        return Verdict(f"{job.jobname} has finished no run since ingestion was resumed", "unknown")
+    if ended["status"] != "succeeded":
+        said = " ".join(str(ended["return_message"] or "no message").split())[:200]
+        return Verdict(f"the last run of {job.jobname} failed: {said}", "fail")
+    return Verdict()
+
+
+def is_over(run: Row, now: datetime.datetime | None, resumed_seconds: float | None) -> bool:
+    """Whether a run ended before ingestion was resumed, so that it tells nothing of what was repaired meanwhile."""
+    end = run.get("end_time")
+    return bool(end and now and resumed_seconds is not None and (now - end).total_seconds() > resumed_seconds)
+
+
+def _is_late(of: Needed, now: datetime.datetime | None, resumed_seconds: float | None, *, scheduled: bool) -> bool:
+    """Whether several of its times have passed without a run, since it was resumed; where nothing starts jobs by the minute,
+    or one is at work, after a quarter of an hour."""
+    if of.job is None or now is None:
+        return False
+    off_until = HISTORY_SECONDS if resumed_seconds is None else resumed_seconds
+    silent = min(_silent_seconds(of, now), off_until)
+    at_work = bool(of.runs) and of.runs[0]["end_time"] is None
+    if scheduled and not at_work:
+        since = now - datetime.timedelta(seconds=silent)
+        return schedule.missed(of.job.schedule, since, now - GRACE) >= LATE_TIMES
+    every = schedule.every_seconds(of.job.schedule)
+    return every is not None and silent > max(JOB_LATE_SECONDS, LATE_TIMES * every)
+
+
+def _silent_seconds(of: Needed, now: datetime.datetime | None) -> float:
+    """How long ago the latest run of a job began."""
+    if not of.runs or now is None:
+        return HISTORY_SECONDS
+    return (now - of.runs[0]["start_time"]).total_seconds()

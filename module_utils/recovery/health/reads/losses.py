@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the ETL says it has loaded and silver does not have, and how new silver is."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...scout import contract, dead_letters
+
+if t.TYPE_CHECKING:
+    from ...postgres.session import Row, Session
+
+#: An upsert keeps processed_at and moves updated_at.
+UPDATED = """
+SELECT extract(epoch FROM clock_timestamp() - max(updated_at))::float8 / 60 AS minutes
+FROM {transactions} WHERE updated_at <= clock_timestamp() AND isfinite(updated_at)
+"""
+
+#: What the ETL says it has loaded and silver does not have; and what it passed over without a word, as it does with a
+#: payload that is no object or has no transaction_id. A sale that a cleanup set aside while it kept the event is not lost.
+#: Of the newest marks only: right after a backlog was loaded they would be all there are.
+LOST = """
+WITH newest AS MATERIALIZED (
+    SELECT p.event_id FROM {etl_ledger} AS p
+    WHERE p.processed_at >= clock_timestamp() - make_interval(hours => %(hours)s) ORDER BY p.processed_at DESC LIMIT %(most)s
+), marked AS MATERIALIZED (
+    SELECT b.event_id, CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END AS transaction_id
+    FROM newest JOIN {bronze} AS b ON b.event_id = newest.event_id WHERE b.event_type = %(event_type)s
+), lost AS MATERIALIZED (
+    SELECT m.event_id FROM marked AS m
+    WHERE m.transaction_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = m.transaction_id)
+      AND NOT EXISTS (
+          SELECT FROM {dead_letters} AS d
+          WHERE d.original_payload ->> 'transaction_id' = m.transaction_id AND d.resolved_at IS NULL
+            AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event')
+)
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM marked WHERE transaction_id IS NULL) AS swallowed,
+       (SELECT (array_agg(event_id::text ORDER BY event_id))[1:3] FROM lost) AS lost_ids,
+       (SELECT (array_agg(event_id::text ORDER BY event_id))[1:3] FROM marked WHERE transaction_id IS NULL) AS swallowed_ids,
+       (SELECT count(*) FROM newest) >= %(most)s AS limited
+"""
+
+#: What arrived within the last hour: of the type that the ETL loads, of others, and without what makes it a sale.
+TYPES = """
+SELECT count(*) FILTER (WHERE sale) AS sales, count(*) FILTER (WHERE NOT sale) AS others,
+       count(*) FILTER (WHERE sale AND nameless) AS nameless,
+       left(mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT sale), 60) AS type,
+       min(event_id::text) FILTER (WHERE sale AND nameless) AS sample
+FROM (SELECT event_id, event_type, event_type = %(event_type)s AS sale,
+             jsonb_typeof(event_data) <> 'object' OR NOT event_data ? 'transaction_id' AS nameless
+      FROM {bronze} WHERE ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()) AS arrived
+"""
+
+#: Sales that have not happened yet; a day is left for time zones.
+FUTURE = """
+SELECT count(*) AS sales, left(min(transaction_id), 60) AS sample,
+       extract(epoch FROM max(ts) FILTER (WHERE isfinite(ts)) - clock_timestamp())::float8 AS seconds
+FROM {transactions} WHERE ts > now() + interval '1 day'
+"""
+
+DUPLICATES = """
+SELECT count(*) AS twice FROM (
+    SELECT FROM {transactions} WHERE transaction_id IS NOT NULL GROUP BY transaction_id HAVING count(*) > 1) AS d
+"""
+
+
+def types(session: Session) -> Row:
+    """How many events of which kind arrived within the last hour."""
+    return session.row(contract.compose(TYPES), event_type=contract.names().transaction_event)
+
+
+def future(session: Session) -> Row | None:
+    """How many sales lie in the future, and how far; None where none does."""
+    row = session.row(contract.compose(FUTURE))
+    return row if row["sales"] else None
+
+
+def duplicates(session: Session) -> int:
+    """How many sales are there more than once, as only a lost key allows."""
+    return session.row(contract.compose(DUPLICATES))["twice"]
+
+
+def updated_minutes(session: Session) -> float | None:
+    """How old the latest change of a sale is."""
+    return session.row(contract.compose(UPDATED))["minutes"]
+
+
+def lost(session: Session, hours: int, most: int) -> Row:
+    """How many of the events that were marked within so many hours, the newest so many, are lost, and how many were
+    swallowed, with examples; `limited` where there may be more of them."""
+    return session.row(
+        contract.compose(LOST),
+        hours=hours,
+        most=most,
+        event_type=contract.names().transaction_event,
+        format=dead_letters.FORMAT,
+    )

@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of the schema is not there, by name: tables, columns, keys and functions that the pipeline and this toolkit need."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ...scout import contract
+
+if t.TYPE_CHECKING:
+    from ...postgres.session import Session
+
+#: Columns that Scout v5.2 has besides those that anybody relies on.
+MORE_COLUMNS: t.Final = frozenset({
+    "id", "time_of_day", "customer_id", "customer_type", "discount_amount", "tax_amount", "payment_method", "unique_products",
+    "basket_size", "units_per_transaction", "peso_value", "product_category", "handshake_triggered", "handshake_score",
+    "campaign_id", "campaign_influenced", "region", "province", "city", "quality_score", "created_at", "line_id", "product_name",
+    "brand_name", "category", "cost_of_goods", "margin_amount", "margin_percentage", "detected_brand", "brand_match_confidence",
+    "source_system", "retry_count", "last_retry_at", "resolved_by", "processing_duration_ms", "silver_records_created", "alert_id",
+    "message", "payload", "processed_at", "updated_at",
+})  # fmt: skip
+
+MISSING_RELATIONS = """
+SELECT name FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, nth)
+WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname || '.' || c.relname = name AND c.relkind IN ('r', 'p', 'v', 'm', 'f'))
+ORDER BY nth
+"""
+
+MISSING_COLUMNS = """
+SELECT table_name || '.' || column_name AS name
+FROM unnest(%(tables)s::text[], %(columns)s::text[]) WITH ORDINALITY AS wanted (table_name, column_name, nth)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(table_name, '.', 1)
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(table_name, '.', 2)
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                  WHERE a.attrelid = c.oid AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped)
+ORDER BY nth
+"""
+
+#: A key counts where it is unique, valid, at once, on plain columns, and for all rows.
+MISSING_KEYS = """
+SELECT 'unique index on ' || table_name || ' (' || array_to_string(string_to_array(key, ','), ', ') || ')' AS name
+FROM unnest(%(tables)s::text[], %(keys)s::text[]) WITH ORDINALITY AS wanted (table_name, key, nth)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(table_name, '.', 1)
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(table_name, '.', 2)
+WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index AS i
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) ORDER BY 1)
+          = ARRAY(SELECT part FROM unnest(string_to_array(key, ',')) AS part ORDER BY 1))
+ORDER BY nth
+"""
+
+MISSING_FUNCTIONS = """
+SELECT %(schema)s || '.' || name AS name FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, nth)
+WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname = %(schema)s AND p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' = name)
+ORDER BY nth
+"""
+
+
+def missing(session: Session) -> list[str]:
+    """What of the schema is not there, by name."""
+    names = contract.names()
+    columns = [(table, column) for table, found in names.columns.items() for column in found]
+    keys = [(table, ",".join(key)) for table, found in names.unique.items() for key in found]
+    found = session.rows(MISSING_RELATIONS, names=[*names.columns, *names.views])
+    found += session.rows(
+        MISSING_COLUMNS, tables=[table for table, _ in columns], columns=[name for _, name in columns]
+    )
+    found += session.rows(MISSING_KEYS, tables=[table for table, _ in keys], keys=[key for _, key in keys])
+    found += session.rows(MISSING_FUNCTIONS, schema=names.schema, names=list(names.signatures))
+    return [row["name"] for row in found]
+
+
+UNKNOWN_COLUMNS = """
+SELECT n.nspname || '.' || c.relname AS relation, a.attname::text AS name
+FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = ANY(%(tables)s) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+#: What the refresh function refreshes by name.
+SOURCES = """
+SELECT coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s
+"""
+REFRESHES: t.Final = re.compile(
+    r"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?(?:\"?\w+\"?\.)?\"?(\w+)", re.IGNORECASE
+)
+
+
+def unknown_columns(session: Session, gone: list[str]) -> list[tuple[str, str]]:
+    """Columns by table that nobody knows, of tables that lack one: a renamed one is among them."""
+    known = contract.names().columns
+    tables = [table for table in known if any(name.startswith(f"{table}.") for name in gone)]
+    rows = session.rows(UNKNOWN_COLUMNS, tables=tables) if tables else []
+    return [
+        (row["relation"], row["name"]) for row in rows if row["name"] not in (*known[row["relation"]], *MORE_COLUMNS)
+    ]
+
+
+def gone_views(session: Session) -> list[str]:
+    """Views that the pipeline refreshes and that are not there."""
+    names = contract.names()
+    rows = session.rows(SOURCES, schema=names.schema, name=contract.bare(names.refresh_function))
+    wanted = [f"{names.schema}.{view}" for row in rows for view in REFRESHES.findall(row["source"] or "")]
+    return [row["name"] for row in session.rows(MISSING_RELATIONS, names=list(dict.fromkeys(wanted)))]
+
+
+def needed_to_run(name: str) -> bool:
+    """Whether the pipeline itself cannot do without it; views of dashboards and the runbook's own functions it can."""
+    names = contract.names()
+    runs = {f"{names.schema}.{signature}" for signature in names.signatures[:4]}
+    return name in runs or ((name not in names.views and not name.endswith(")")) or name.startswith("unique index on "))

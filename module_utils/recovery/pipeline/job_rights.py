@@ -1,0 +1,238 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the pipeline's own jobs can do their work: their role may log in and call, the function's definer may write.
+
+What this toolkit does with its own hands shows nothing of it: its role is another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ..postgres.driver import sql
+from ..scout import contract, cron_jobs
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ..postgres.session import Row, Session
+    from ..scout.cron_jobs import Job
+
+ROLE = """
+SELECT r.rolcanlogin AS logs_in, r.rolconnlimit AS most, r.rolsuper AS superuser, d.datallowconn AS open, d.datconnlimit AS room,
+       pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS connects,
+       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS enters
+FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d CROSS JOIN pg_catalog.pg_namespace AS n
+WHERE r.rolname = %(role)s AND d.datname = current_database() AND n.nspname = %(schema)s
+"""
+
+#: What the sessions of a role are given, the most particular first.
+SETTINGS = """
+SELECT lower(split_part(setting, '=', 1)) AS name, substr(setting, strpos(setting, '=') + 1) AS value,
+       s.setrole <> 0 AS of_role, s.setdatabase <> 0 AS of_database
+FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+  AND (s.setrole = 0 OR r.rolname = %(role)s)
+ORDER BY of_role DESC, of_database DESC
+"""
+
+FUNCTIONS = """
+SELECT p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments, p.prosecdef AS definer,
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE') AS calls
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+CROSS JOIN pg_catalog.pg_roles AS r
+WHERE n.nspname = %(schema)s AND p.proname = ANY(%(names)s) AND r.rolname = %(role)s
+ORDER BY p.proname, p.pronargs
+"""
+
+#: A privilege on one column will do where a table has more than the pipeline writes.
+LACKING = """
+SELECT need.relation, need.privilege, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+FROM unnest(%(relations)s::text[], %(privileges)s::text[]) AS need (relation, privilege)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.relation, '.', 1)
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.relation, '.', 2)
+JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
+WHERE NOT pg_catalog.has_any_column_privilege(r.oid, c.oid, need.privilege)
+"""
+
+ENTERS = """
+SELECT pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS may
+FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_namespace AS n WHERE r.rolname = %(role)s AND n.nspname = %(schema)s
+"""
+
+#: Views that a role may not refresh: before PostgreSQL 17 only their owner may.
+VIEWS_17 = """
+SELECT c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
+WHERE n.nspname = %(schema)s AND c.relkind = 'm' AND pg_catalog.starts_with(c.relname, %(prefix)s)
+  AND NOT (pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(r.oid, c.oid, 'MAINTAIN'))
+ORDER BY 1
+"""
+VIEWS = """
+SELECT c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
+WHERE n.nspname = %(schema)s AND c.relkind = 'm' AND pg_catalog.starts_with(c.relname, %(prefix)s)
+  AND NOT pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')
+ORDER BY 1
+"""
+
+#: Less than this and no run of the pipeline can end; milliseconds. 0 is no limit.
+SHORTEST_MS: t.Final = 1000.0
+UNITS: t.Final = {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
+DURATION: t.Final = re.compile(r"'?\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>us|ms|s|min|h|d|)\s*'?")
+
+#: Privileges on tables, by their keys in the contract, that a function's work takes. An upsert reads what it updates.
+WORK: t.Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "load_function": (
+        ("bronze", "SELECT"), ("bronze", "UPDATE"), ("etl_ledger", "SELECT"), ("etl_ledger", "INSERT"),
+        ("transactions", "INSERT"), ("transactions", "UPDATE"), ("line_items", "INSERT"), ("line_items", "UPDATE"),
+    ),
+    "link_function": (("line_items", "SELECT"), ("line_items", "UPDATE"), ("products", "SELECT")),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Obstacle:
+    """What keeps a job from its work, and the statement that changes it."""
+
+    job: str
+    problem: str
+    statement: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For results."""
+        return dataclasses.asdict(self)
+
+
+def read(session: Session, jobs: Iterable[Job]) -> list[Obstacle]:
+    """What keeps the jobs of the pipeline that do its work from doing it; reads the catalog only, inside the caller's
+    transaction."""
+    found: list[Obstacle] = []
+    for job in jobs:
+        for obstacle in _of_job(session, job):
+            if all((obstacle.problem, obstacle.statement) != (other.problem, other.statement) for other in found):
+                found.append(obstacle)
+    return found
+
+
+def _of_job(session: Session, job: Job) -> Iterator[Obstacle]:
+    schema = contract.names().schema
+    role = sql.Identifier(job.owner).as_string()
+    rows = session.rows(ROLE, role=job.owner, schema=schema)
+    if not rows:
+        yield Obstacle(job.jobname, f"its role {job.owner} does not exist", f"CREATE ROLE {role} LOGIN")
+        return
+    for problem, statement in _of_role(session, rows[0], job.owner):
+        yield Obstacle(job.jobname, problem, statement)
+    for problem, statement in _of_settings(session, job.owner):
+        yield Obstacle(job.jobname, problem, statement)
+    if not rows[0]["superuser"]:
+        for key in _calls(job.command):
+            for problem, statement in _of_function(session, key, job.owner):
+                yield Obstacle(job.jobname, problem, statement)
+
+
+def _of_role(session: Session, row: Row, owner: str) -> Iterator[tuple[str, str]]:
+    role, database = (sql.Identifier(name).as_string() for name in (owner, session.facts.database))
+    schema = sql.Identifier(contract.names().schema).as_string()
+    if not row["logs_in"]:
+        yield f"its role {owner} may not log in", f"ALTER ROLE {role} LOGIN"
+    if row["most"] == 0 and not row["superuser"]:
+        yield f"its role {owner} has CONNECTION LIMIT 0", f"ALTER ROLE {role} CONNECTION LIMIT -1"
+    if not row["open"]:
+        yield "the database allows no connections", f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"
+    if row["room"] == 0 and not row["superuser"]:
+        yield "the database has CONNECTION LIMIT 0", f"ALTER DATABASE {database} CONNECTION LIMIT -1"
+    if not row["connects"]:
+        yield f"its role {owner} may not connect", f"GRANT CONNECT ON DATABASE {database} TO {role}"
+    if not row["enters"]:
+        yield (
+            f"its role {owner} may not use schema {contract.names().schema}",
+            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+        )
+
+
+def _of_settings(session: Session, owner: str) -> Iterator[tuple[str, str]]:
+    """Settings under which no run can end."""
+    known: set[str] = set()
+    role, database = (sql.Identifier(name).as_string() for name in (owner, session.facts.database))
+    for row in session.rows(SETTINGS, role=owner):
+        name, value = row["name"], row["value"]
+        if name in known:
+            continue
+        known.add(name)
+        whose = f"ROLE {role}" + (f" IN DATABASE {database}" if row["of_database"] else "")
+        whose = whose if row["of_role"] else f"DATABASE {database}"
+        if name in ("statement_timeout", "transaction_timeout") and 0 < milliseconds(value) < SHORTEST_MS:
+            yield f"{name} is {value} for {whose}, too short for any run", f"ALTER {whose} RESET {name}"
+        if name == "default_transaction_read_only" and value.lower() in ("on", "true", "yes", "1"):
+            yield f"{name} is {value} for {whose}", f"ALTER {whose} RESET {name}"
+
+
+def milliseconds(value: str) -> float:
+    """A duration as PostgreSQL takes it; 0 where it cannot be read."""
+    found = DURATION.fullmatch(value.strip())
+    return float(found["number"]) * UNITS[found["unit"]] if found else 0.0
+
+
+def _calls(command: str) -> Iterator[str]:
+    """The keys of the functions that a job's command calls, and of what these call."""
+    names = contract.names()
+    for key in ("load_function", "link_function", "maybe_refresh_function", "refresh_function"):
+        if cron_jobs.calls(command, [contract.bare(names[key])]):
+            yield key
+            if key == "maybe_refresh_function":
+                yield "refresh_function"
+
+
+def _of_function(session: Session, key: str, owner: str) -> Iterator[tuple[str, str]]:
+    """What keeps a role from calling a function, and the function from doing its work."""
+    names = contract.names()
+    bare, schema = contract.bare(names[key]), names.schema
+    rows = session.rows(FUNCTIONS, schema=schema, names=[bare], role=owner)
+    if not rows:
+        return
+    row = next((row for row in rows if f"{bare}({row['arguments']})" in names.signatures), rows[0])
+    function = f"{sql.Identifier(schema, bare).as_string()}({row['arguments']})"
+    role = sql.Identifier(owner).as_string()
+    if not row["calls"]:
+        problem = f"its role {owner} may not execute {schema}.{bare}"
+        yield problem, f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
+    acting = row["owner"] if row["definer"] else owner
+    who = f"{schema}.{bare} runs as its owner {acting}, who" if row["definer"] else f"its role {owner}"
+    if acting != owner and not session.row(ENTERS, role=acting, schema=schema)["may"]:
+        yield (
+            f"{who} may not use schema {schema}",
+            f"GRANT USAGE ON SCHEMA {schema} TO {sql.Identifier(acting).as_string()}",
+        )
+    if key in WORK:
+        yield from _of_tables(session, WORK[key], acting, who)
+    else:
+        yield from _of_views(session, acting, who)
+
+
+def _of_tables(session: Session, work: Sequence[tuple[str, str]], acting: str, who: str) -> Iterator[tuple[str, str]]:
+    names = contract.names()
+    relations, privileges = [names[table] for table, _ in work], [privilege for _, privilege in work]
+    for row in session.rows(LACKING, relations=relations, privileges=privileges, role=acting):
+        relation = sql.Identifier(*row["relation"].split(".")).as_string()
+        grant = f"GRANT {row['privilege']} ON {relation} TO {sql.Identifier(acting).as_string()}"
+        yield f"{who} may not {row['privilege']} {row['relation']}", grant
+
+
+def _of_views(session: Session, acting: str, who: str) -> Iterator[tuple[str, str]]:
+    names = contract.names()
+    modern = session.facts.server_version >= 170000
+    values = {"schema": names.schema, "prefix": names.gold_prefix, "role": acting}
+    for row in session.rows(VIEWS_17, **values) if modern else session.rows(VIEWS, **values):
+        view = sql.Identifier(names.schema, row["name"]).as_string()
+        yield (
+            f"{who} may not refresh {names.schema}.{row['name']}, which {row['owner']} owns",
+            f"ALTER MATERIALIZED VIEW {view} OWNER TO {sql.Identifier(acting).as_string()}",
+        )

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a job of pg_cron comes, and when it is late."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import schedule as schedules
+from tests.unit.health.test_assessment import ETL_JOB, NOW, ran
+
+FRIDAY = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+HOUR = datetime.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "within_an_hour"),
+    [
+        ("* * * * *", 60), ("*/5 * * * *", 12), ("3-59/10 * * * *", 6), ("0,30 * * * *", 2), ("7/20 * * * *", 3), ("@hourly", 1),
+        ("30 seconds", 120), ("* 6-23 * * *", 0), ("* 4 * * *", 5), ("* * * * fri", 60), ("* * * * 5-7", 60),
+        ("* * * * sat", 0), ("* * 2 jan *", 60), ("* * 3 * fri", 60), ("* * 3 * sat", 0), ("* * $ * *", 0), ("nonsense", 0),
+        ("* * * *", 0), ("a * * * *", 0),
+    ],
+)  # fmt: skip
+def test_how_often_it_comes(schedule: str, within_an_hour: int) -> None:
+    assert schedules.missed(schedule, FRIDAY, FRIDAY + HOUR) == within_an_hour
+
+
+@pytest.mark.parametrize(
+    ("schedule", "comes"),
+    [("* * * * *", True), ("* 6-23 * * *", True), ("0 3 * * *", True), ("0 0 1 1 *", False), ("@yearly", False),
+     ("0 0 30 2 *", False), ("* * * * 1", False), ("* * * * 6", True), ("what?", True)],
+)  # fmt: skip
+def test_whether_it_comes_within_a_day(schedule: str, comes: bool) -> None:
+    assert schedules.comes_within_a_day(schedule, FRIDAY) is comes
+
+
+def judged(minutes: float, schedule: str = "* * * * *", *, scheduled: bool, resumed: float | None = None) -> str:
+    start = NOW - datetime.timedelta(minutes=minutes)
+    job = dataclasses.replace(ETL_JOB, schedule=schedule)
+    needed = jobs_read.Needed(job.jobname, job, "", (ran(start_time=start, end_time=start),))
+    return jobs_read.last_run(needed, [needed], NOW, scheduled=scheduled, resumed_seconds=resumed).status
+
+
+def test_a_schedule_of_one_minute_is_late_after_three_where_a_scheduler_starts_it() -> None:
+    assert [judged(minutes, scheduled=True) for minutes in (1, 2.9, 4.1)] == ["ok", "ok", "fail"]
+    assert [judged(minutes, "*/5 * * * *", scheduled=True) for minutes in (6, 11, 21)] == ["ok", "ok", "fail"]
+    assert [judged(minutes, "0 3 * * *", scheduled=True) for minutes in (6, 359)] == ["ok", "ok"]
+
+
+def test_where_none_starts_jobs_a_quarter_of_an_hour_is_late() -> None:
+    assert [judged(minutes, scheduled=False) for minutes in (4.1, 14, 16)] == ["ok", "ok", "fail"]
+
+
+def test_a_job_that_was_just_resumed_is_not_late() -> None:
+    assert [judged(60, scheduled=True, resumed=seconds) for seconds in (100.0, 400.0)] == ["ok", "fail"]
+
+
+def test_a_schedule_of_once_a_year_fails_everywhere() -> None:
+    assert judged(1, "0 0 1 1 *", scheduled=False) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("command", "idle"),
+    [
+        ("SELECT scout.load_silver_from_bronze(0)", True), ("SELECT scout.load_silver_from_bronze(p_limit => 0);", True),
+        ("SELECT scout.load_silver_from_bronze( 0::int )", True), ("SELECT scout.load_silver_from_bronze(2000)", False),
+        ("SELECT scout.load_silver_from_bronze()", False), ("SELECT scout.load_silver_from_bronze(10)", False),
+    ],
+)  # fmt: skip
+def test_a_limit_of_nothing_is_no_job(command: str, idle: bool) -> None:
+    job = dataclasses.replace(ETL_JOB, command=command)
+    found = jobs_read.choose(job.jobname, [job], {"load_silver_from_bronze"})
+    assert (found.job is None) is idle
+    assert ("asks for 0 rows" in found.why) is idle
