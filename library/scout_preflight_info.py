@@ -39,6 +39,10 @@ options:
     description: Fail when a privilege is missing.
     type: bool
     default: true
+  job_rights:
+    description: Look as well whether the pipeline's own jobs can do their work with their role and their functions' owners.
+    type: bool
+    default: false
   jobs:
     description: Names of the jobs that will count as ingestion; fails when there is no such job.
     type: list
@@ -88,6 +92,11 @@ missing:
   returned: always
   type: list
   elements: dict
+hindered:
+  description: With O(job_rights), what keeps the pipeline's jobs from their work, each with job, problem and statement.
+  returned: success
+  type: list
+  elements: dict
 role:
   description: The database role.
   returned: success
@@ -126,6 +135,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
         "default": list(actions.RESET),
     },
     "required": {"type": "bool", "default": True},
+    "job_rights": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},
     "stuck_after_seconds": {"type": "float"},
     "drain_timeout_seconds": {"type": "float"},

@@ -121,6 +121,17 @@ failures:
   returned: success, and when too much failed
   type: list
   elements: dict
+conflicts:
+  description:
+    - The first hundred entries that hold a payload alone and whose event is in bronze, or in another unresolved entry, as well, where it
+      could not be resolved by that; each with dlq_id and why. They were left alone, C(conflicting) of them.
+  returned: success, and when too much failed
+  type: list
+  elements: dict
+conflicting:
+  description: How many entries were left alone because their event is somewhere else as well.
+  returned: success, and when too much failed
+  type: int
 parked:
   description: Entries that have been tried O(max_replays) times and were left alone.
   returned: success, and when too much failed

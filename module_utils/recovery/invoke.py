@@ -169,15 +169,29 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
         there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
-            raise WrongDatabase(
-                "refused: this is not a Scout database",
-                on=session.where,
-                said=f"missing {there['missing']}",
-                next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
-            )
+            _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
+
+
+def _require_enough(session: Session, missing: str, action: str, source: str) -> None:
+    """Refuses a database without most of Scout's tables, and to move rows where any of them is missing: a migration that
+    dropped or renamed one is what a pause, an assessment and a rollback are needed for."""
+    if 2 * len(missing.split(", ")) > len(contract.names().required_tables):
+        raise WrongDatabase(
+            "refused: this is not a Scout database",
+            on=session.where,
+            said=f"missing {missing}",
+            next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",
+        )
+    if action in actions.WRITES_ROWS:
+        raise WrongDatabase(
+            f"refused to move rows while {missing} is missing",
+            on=session.where,
+            said="it was dropped or renamed",
+            next_step="assess.yml names what was deployed; rename it back, or rollback.yml, then run the same command again",
+        )
 
 
 def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined) -> Result:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 
@@ -70,6 +71,24 @@ def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stag
     assert not stage.evidence.exists()
     assert healthy.one("SELECT count(*) FROM scout_ops.runs") == 0
     assert played.result["next"] == []
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options", "said"),
+    [
+        ("quarantine", {"source_systems": ["pos"]}, "no source system is named 'pos'"),
+        ("redrive", {"of_incident": "INC-404"}, "no incident is named 'INC-404'"),
+        ("quality_cleanup", {"rules": ["negative"]}, "no rule has this name"),
+    ],
+)
+def test_a_name_of_nothing_is_a_mistake(
+    healthy: Pipeline, stage: Stage, playbook: str, options: dict[str, Any], said: str
+) -> None:
+    played = stage.play(playbook, healthy.dsn, **options)
+    assert played.rc == 2, played.text
+    assert said in played.text
+    assert healthy.active_jobs() >= JOBS
+    assert not stage.evidence.exists()
 
 
 def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
@@ -208,6 +227,32 @@ def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> 
     again = stage.play("quality_cleanup", healthy.dsn)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
+
+
+def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(healthy: Pipeline, stage: Stage) -> None:
+    poison = library.poison_event(healthy.dsn, "non_numeric_amount")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
+    before = healthy.contents()
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    assert played.rc == 2, played.text
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
+    assert played.result["ingestion"] == "running"
+    assert healthy.active_jobs() >= JOBS
+    assert {name: part for name, part in healthy.contents().items() if name != "dead_letters"} == {
+        name: part for name, part in before.items() if name != "dead_letters"
+    }
+    assert "now ingestion is running" in played.summary
+    assert "resume_ingestion" not in played.summary
+    assert healthy.lease_owner() is None
+
+
+def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+    """The poison event comes last: the drain of the quarantine finds it."""
+    library.poison_event(healthy.dsn, "non_numeric_amount")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    assert (played.rc, played.result["ingestion"]) == (2, "paused")
+    assert not JOBS & healthy.active_jobs()
 
 
 def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:

@@ -50,7 +50,7 @@ def test_a_check_that_is_no_figure_of_the_runbook_counts_as_well(healthy: Pipeli
 def test_too_little_time_says_how_to_give_more(healthy: Pipeline, stage: Stage) -> None:
     played = stage.play("assess", healthy.dsn, assess_budget_seconds=NO_TIME)
     assert (played.rc, played.result["verdict_before"]) == (2, "inconclusive"), played.text
-    assert "ansible-playbook playbooks/assess.yml -e assess_budget_seconds=60" in played.summary
+    assert "ansible-playbook playbooks/assess.yml -e budget_seconds=60" in played.summary
 
 
 def test_a_reset_that_cannot_look_does_not_do_nothing_well(healthy: Pipeline, stage: Stage) -> None:

@@ -109,7 +109,7 @@ def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Dia
     if late:
         what = f"could not look in time: {', '.join(late)}"
         evidence = f"the assessment had {in_words(found.budget_seconds)}"
-        more = f"{ASSESS} -e assess_budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
+        more = f"{ASSESS} -e budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
         yield cause(what, evidence, more, blocks=False)
     grants: dict[str, list[str]] = {}
     for name, problem in found.problems.items():
@@ -155,11 +155,15 @@ def _idle(found: Facts) -> list[str]:
     return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
 
 
+def _taken(found: Facts) -> set[str]:
+    """The jobs that a pause of ours disabled and will re-enable."""
+    return {job["jobname"] for job in found.pause.jobs} if found.pause else set()
+
+
 def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = found.failed_run
     said = message_of(failed) if failed else ""
-    idle = _idle(found)
-    if idle and found.pause is None:
+    if idle := [name for name in _idle(found) if name not in _taken(found)]:
         yield _off(idle)
     if found.suspects:
         first = found.suspects[0]
@@ -253,8 +257,8 @@ def _all_damaged(found: Facts, row: Row) -> bool:
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     etl = {job.jobname for job in found.etl_jobs}
-    off = [name for name in found.off if name not in etl]
-    if off and found.pause is None:
+    off = [name for name in found.off if name not in etl and name not in _taken(found)]
+    if off:
         yield _off(off)
 
 

@@ -238,6 +238,14 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:FEW])}{more}" if names else ""
 
 
+def _schedules(found: Facts) -> Measured:
+    """Jobs that hardly ever come: what a pause disabled tells as well."""
+    if found.wider.needed is None:
+        return Measured(None)
+    bad = [why for each in found.wider.needed if (why := jobs_read.rare(each, found.now))]
+    return Measured(float(len(bad)), "; ".join(bad))
+
+
 def _rights(found: Facts) -> Measured:
     rights = found.wider.rights
     if rights is None:
@@ -311,6 +319,7 @@ CHECKS: t.Final = (
     Figure("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
     Figure("job_runs", RUNS_OF_JOBS, JOBS, _job_runs, flow=True, past=True),
     Figure("schema_objects", "pg_catalog", ("objects",), _objects),
+    Figure("job_schedules", "cron.job", JOBS, _schedules),
     Figure("job_rights", "pg_roles, pg_proc, pg_class", ("needed_jobs", "rights"), _rights),
     Figure("gold_views", "pg_proc, pg_class", ("gold_views",), _gone_views),
     Figure("prepared_transactions", "pg_prepared_xacts", ("prepared",), _prepared),

@@ -89,6 +89,7 @@ GATE: t.Final[dict[str, Threshold]] = {
     "unresolved_alerts": _none("alert types"),
     "dead_letter_growth": Threshold("entries", 0, 100),
     "schema_objects": _none("objects"),
+    "job_schedules": _none("jobs"),
     "job_rights": _none("obstacles"),
     "gold_views": _none("views"),
     "prepared_transactions": _none("transactions"),

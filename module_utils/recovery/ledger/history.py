@@ -31,6 +31,10 @@ OF_INCIDENT = """
 SELECT run_id::text AS run_id FROM scout_ops.runs WHERE incident = %(incident)s AND action <> 'lease' ORDER BY started_at
 """
 
+KNOWS_RUN = "SELECT EXISTS (SELECT FROM scout_ops.runs WHERE run_id = %(run_id)s::uuid) AS known"
+HAS_INCIDENTS = "SELECT to_regclass('scout_ops.incidents') IS NOT NULL AS there"
+KNOWS_INCIDENT = "SELECT EXISTS (SELECT FROM scout_ops.incidents WHERE incident = %(incident)s) AS known"
+
 RUNS = """
 SELECT r.run_id::text AS run_id, r.parent_run_id::text AS parent_run_id, r.action, r.status, r.incident, r.actor,
        r.started_at, r.finished_at, extract(epoch FROM r.finished_at - r.started_at)::float8 AS seconds,
@@ -121,3 +125,14 @@ def of_incident(session: Session, incident: str) -> tuple[str, ...]:
     if not session.row(READABLE)["readable"]:
         return ()
     return tuple(row["run_id"] for row in session.rows(OF_INCIDENT, incident=incident))
+
+
+def knows_run(session: Session, run_id: str) -> bool:
+    """Whether the ledger has a run of this id. Inside the caller's transaction."""
+    return session.row(READABLE)["readable"] and session.row(KNOWS_RUN, run_id=run_id)["known"]
+
+
+def knows_incident(session: Session, incident: str) -> bool:
+    """Whether an incident of this name was opened. Inside the caller's transaction."""
+    there = session.row(READABLE)["readable"] and session.row(HAS_INCIDENTS)["there"]
+    return there and session.row(KNOWS_INCIDENT, incident=incident)["known"]

@@ -184,6 +184,7 @@ class Drain:
             else:
                 loaded = event_queue.load(session, size, self.timezone)
                 batch = _Batch(loaded, loaded)
+            event_queue.require_written(session)
             after = dataclasses.replace(self.done, loaded=self.done.loaded + loaded, batches=self.done.batches + 1)
             self.run.record(**after.as_dict())
         self.done = after
@@ -261,6 +262,7 @@ class Drain:
                 after = self._alone(event_id, held) if held.wanted else None
             if after is None:
                 return
+            event_queue.require_written(session)
             self.run.record(**after.as_dict())
         quarantined = len(after.poison) > len(self.done.poison)
         self.done = after
@@ -310,13 +312,20 @@ class Drain:
             raise NotConverged(
                 f"{count(left, 'pending event')} could not be loaded",
                 on=self.session.where,
-                said=f"the ETL skips event {holders[0]['event_id']}" + (f", locked by {who.said}" if who.said else ""),
+                said=f"the ETL skips event {holders[0]['event_id']}"
+                + (
+                    f", locked by {who.said}"
+                    if who.said
+                    else "; no session is seen to lock it, so the function passes it over"
+                ),
                 next_step=who.then(
                     "run the same command again",
                     f"see why {contract.names().etl} does not take it, then run the same command again",
                 ),
             )
-        self.progress.say_throttled(f"waiting for {count(left, 'pending event')} locked by another session")
+        locked = any(row["pid"] for row in holders)
+        why = "locked by another session" if locked else "that the ETL does not take"
+        self.progress.say_throttled(f"waiting for {count(left, 'pending event')} {why}")
         self.progress.wait(min(0.5, self.options.hidden_wait_seconds / 4))
         return False
 

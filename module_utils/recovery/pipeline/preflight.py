@@ -20,7 +20,7 @@ from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
-from . import refresh_gold
+from . import job_rights, refresh_gold
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,6 +164,7 @@ def check(call: Call, params: Params) -> PreflightResult:
         with call.session.read():
             cron_jobs.require(call.session)
             cron_jobs.ingestion_jobs(call.session, params["jobs"])
+    hindered = _hindered(call.session) if params["job_rights"] else []
     facts = call.session.facts
     lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
     return {
@@ -173,6 +174,7 @@ def check(call: Call, params: Params) -> PreflightResult:
         "superuser": facts.superuser,
         "server_version": facts.server_version,
         "pooled": facts.pooled,
+        "hindered": [obstacle.as_dict() for obstacle in hindered],
         "warnings": list(found.warnings),
         "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{lacking}",
     }
@@ -351,6 +353,16 @@ def _owners(session: Session) -> set[str]:
             return {job.owner for job in cron_jobs.ingestion_jobs(session)}
     except (RecoveryError, psycopg.Error):
         return set()
+
+
+def _hindered(session: Session) -> list[job_rights.Obstacle]:
+    """What keeps the pipeline's own jobs from their work; nothing where they cannot be seen, which is told elsewhere."""
+    try:
+        with session.read():
+            jobs = cron_jobs.ingestion_jobs(session) if cron_jobs.present(session) else []
+            return job_rights.read(session, jobs)
+    except (RecoveryError, psycopg.Error):
+        return []
 
 
 def _roles(session: Session, me: str) -> list[Missing]:

@@ -15,6 +15,7 @@ import typing as t
 import uuid
 
 from ..core.errors import NotConverged
+from ..core.text import count
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -155,6 +156,16 @@ SELECT EXISTS (
       AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS there
 """
 
+#: Of what this transaction has marked, the events that name a sale which silver does not have.
+UNWRITTEN = """
+SELECT p.event_id::text AS event_id FROM {etl_ledger} AS p JOIN {bronze} AS b ON b.event_id = p.event_id
+WHERE p.processed_at >= transaction_timestamp()
+  AND (p.processed_at = transaction_timestamp() OR p.xmin = pg_current_xact_id()::xid)
+  AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ->> 'transaction_id' IS NOT NULL
+  AND NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = b.event_data ->> 'transaction_id')
+ORDER BY 1
+"""
+
 #: The time zone the scheduler's sessions have: events without an offset are read in it.
 PIPELINE_TIMEZONE = """
 SELECT coalesce(
@@ -267,6 +278,22 @@ def exactly(session: Session, event_ids: list[str]) -> Generator[Iterator[list[s
 
     yield one_by_one()
     session.execute(contract.compose(LET_GO), ids=held)
+
+
+def require_written(session: Session) -> None:
+    """Raises NotConverged where the ETL marked events as loaded and wrote no sale of them; call it after a batch, so that its
+    marks roll back."""
+    gone = session.rows(contract.compose(UNWRITTEN))
+    if not gone:
+        return
+    names = contract.names()
+    raise NotConverged(
+        "stopped before a batch that the ETL marked as loaded and did not write; its marks were rolled back",
+        on=session.where,
+        said=f"{count(len(gone), 'event')} not in {names.transactions}, for example {gone[0]['event_id']}",
+        next_step=f"assess.yml names what was deployed; look at the triggers on {names.transactions} and at the source of "
+        f"{names.etl}, then run the same command again",
+    )
 
 
 def not_taken(session: Session, event_ids: list[str]) -> list[str]:

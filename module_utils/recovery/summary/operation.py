@@ -219,6 +219,8 @@ class Story:
         """The outcome where a verdict decides it and not what was done; empty elsewhere."""
         if self.operation == summary_drill.OPERATION:
             return summary_gate.PASSED if self.drill.get("verdict") == "passed" else summary_gate.NOT_PASSED
+        if self.operation == "preflight" and self.ran.get("preflight", {}).get("hindered"):
+            return STILL_FAILING
         if self.operation == "assess":
             return CANNOT_TELL if self.before.get("verdict") == "inconclusive" else "assessed"
         return summary_gate.NOT_PASSED if self.goes_back and self.gate and not self.gate.get("ok") else ""

@@ -27,6 +27,7 @@ _INCOMPLETE: t.Final = (
 )
 PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
+ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
 #: What a reset says that did nothing, by its outcome.
@@ -211,7 +212,9 @@ def _now(story: Story) -> str:
     ingestion = story.after.get("ingestion") or story.gate.get("ingestion", {})
     text = f"ingestion is {story.state}"
     if story.operation == "preflight" and story.failure is None:
-        return f"{story.ran.get('preflight', {}).get('summary', '')}: nothing is missing"
+        made = story.ran.get("preflight", {})
+        hindered = [f"job {each['job']} cannot work: {each['problem']}" for each in as_list(made.get("hindered"))]
+        return f"{made.get('summary', '')}: {'; '.join(hindered) or 'nothing is missing'}"
     if story.moving and "pause" not in story.ran and story.state == "unknown":
         return "ingestion unchanged" if story.changed else "nothing was changed"
     if story.operation == rollback.CAPTURE:
@@ -303,8 +306,8 @@ def _next(story: Story) -> list[str]:
     """Commands and advice in the order in which to follow them."""
     if story.failure is not None:
         return _after_failing(story, story.failure)
-    if story.gate and not story.goes_back and not story.keeps_record:
-        return gate.what_next(story.gate)
+    if story.operation == "preflight" or (story.gate and not story.goes_back and not story.keeps_record):
+        return _after_looking(story)
     if story.check:
         plan = story.move.get("plan_file")
         return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
@@ -321,7 +324,7 @@ def _next(story: Story) -> list[str]:
         return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e takeover=true" if who else "")]
     if story.moving:
         return _after_moving(story)
-    if story.outcome in ("recovered", "still_failing"):
+    if story.outcome in ("recovered", STILL_FAILING, CANNOT_TELL) and story.changed:
         # They were found while it was still paused; and what was deployed lets it recover.
         causes = [
             command
@@ -331,10 +334,18 @@ def _next(story: Story) -> list[str]:
     return causes[:1]
 
 
+def _after_looking(story: Story) -> list[str]:
+    """What a preflight or a gate asks for."""
+    if story.operation == "preflight":
+        return [f"{each['statement']};" for each in as_list(story.ran.get("preflight", {}).get("hindered"))]
+    return gate.what_next(story.gate)
+
+
 def _after_failing(story: Story, failure: Result) -> list[str]:
     """What the error says, and the command that continues from there."""
     error: Result = failure.get("error") or {}
-    step = str(error.get("next_step") or "run the same command again with -vvv")
+    step = str(error.get("next_step") or ("" if error else "run the same command again with -vvv"))
+    step = step or f"{ASSESS} names likely causes; fix what PostgreSQL reports, then run the same command again"
     again = ["run the same command again"] if story.moving and "again" not in step else []
     if error.get("kind") == "connection_lost" and advice.COMMAND.fullmatch(story.again):
         again.append(story.again)

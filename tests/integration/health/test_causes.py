@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import surroundings
@@ -95,7 +96,7 @@ FAULTS = {
     ),
     "the job comes once a year": Fault(
         (f"UPDATE cron.job SET schedule = '0 0 1 1 *' WHERE jobname = '{LOADER}'",),
-        "job_runs", f"{LOADER} is not due within a day", "schedule => '* * * * *'",
+        "job_schedules", f"{LOADER} is not due within a day", "schedule => '* * * * *'",
     ),
     "the job was moved to another database": Fault(
         (f"UPDATE cron.job SET database = 'postgres' WHERE jobname = '{LOADER}'",),
@@ -240,6 +241,23 @@ def test_a_refresh_that_succeeds_and_does_nothing_is_named(scout_db: str) -> Non
     assert any(
         re.match("job smart-gold-refresh succeeds and does not refresh scout.gold_", cause) for cause in causes
     ), causes
+
+
+def test_a_prepared_transaction_is_named_with_what_ends_it(scout_db: str) -> None:
+    gid = f"left o'er {scout_db[-6:]}"
+    with connect(scout_db) as connection:
+        connection.execute("BEGIN")
+        connection.execute(f"UPDATE {SILVER} SET region = region WHERE id = (SELECT min(id::text)::uuid FROM {SILVER})")
+        connection.execute(f"PREPARE TRANSACTION {sql.Literal(gid).as_string(connection)}")  # type: ignore[call-overload]
+    try:
+        result = assess(scout_db)
+    finally:
+        with connect(scout_db) as connection:
+            connection.execute(f"ROLLBACK PREPARED {sql.Literal(gid).as_string(connection)}")  # type: ignore[call-overload]
+    assert "prepared_transactions" in result["failing"]
+    [found] = [cause for cause in result["diagnoses"] if cause["cause"].startswith("prepared transaction ")]
+    assert found["cause"] == f"prepared transaction {gid} holds {SILVER}"
+    assert found["next_command"] == f"ROLLBACK PREPARED 'left o''er {scout_db[-6:]}';"
 
 
 def test_a_run_of_ours_that_was_broken_off_comes_first(scout_db: str) -> None:

@@ -339,7 +339,7 @@ def test_ids_that_do_not_exist_are_named(scout_db: str, tmp_path: Path) -> None:
     assert result["moved"]["events"] == 1
     assert [i for i in missing if i not in json.dumps(result)] == []
     before = fingerprint(scout_db)
-    again = ran("scout_quarantine", scout_db, event_ids=missing)
+    again = refused("scout_quarantine", scout_db, event_ids=missing)
     assert (again["changed"], [i for i in missing if i not in json.dumps(again)]) == (False, [])
     assert fingerprint(scout_db) == before
 
@@ -397,6 +397,42 @@ def test_an_undo_that_restores_replaces_what_was_sent_again_and_can_be_undone(sc
     assert silver_is_what_bronze_makes(scout_db) == {}
     ran("scout_undo", scout_db, run_id=restored["run_id"])
     assert scout_tables(scout_db) == before
+
+
+BY_HAND = """
+INSERT INTO scout.silver_transactions
+    (transaction_id, store_id, ts, date_key, total_amount, net_amount, item_count, unique_products, basket_size)
+VALUES (%s, 'S-HAND', now(), current_date, 1, 1, 1, 1, 1)
+"""
+
+
+@pytest.mark.parametrize("was", ["loaded", "pending"])
+def test_a_row_made_by_hand_meanwhile_survives_every_undo(scout_db: str, was: str) -> None:
+    with connect(scout_db) as connection:
+        event = str(generator.insert(connection, sale(1)))
+        if was == "loaded":
+            connection.execute("SELECT scout.load_silver_from_bronze(10)")
+        away = ran("scout_quarantine", scout_db, event_ids=[event])
+        connection.execute(BY_HAND, [sale(1)["transaction_id"]])
+    hand = "SELECT t::text FROM scout.silver_transactions AS t WHERE store_id = 'S-HAND'"
+    [row] = rows(scout_db, hand)
+    before = scout_tables(scout_db)
+    assert "transactions" in json.dumps(refused("scout_undo", scout_db, run_id=away["run_id"])["conflicts"])
+    kept = ran("scout_undo", scout_db, run_id=away["run_id"], on_conflict="keep_current")
+    assert rows(scout_db, hand) == [row]
+    again = ran("scout_undo", scout_db, run_id=kept["run_id"])
+    assert scout_tables(scout_db) == before
+    ran("scout_undo", scout_db, run_id=again["run_id"], on_conflict="refuse" if was == "loaded" else "keep_current")
+    assert rows(scout_db, hand) == [row]
+    if was == "pending":
+        # Loaded into it: neither the row nor what came from the event can be told from the other.
+        with connect(scout_db) as connection:
+            connection.execute("SELECT scout.load_silver_from_bronze(10)")
+        redone = rows(
+            scout_db, "SELECT run_id::text FROM scout_ops.runs WHERE action = 'undo' ORDER BY started_at DESC LIMIT 1"
+        )[0][0]
+        said = refused("scout_undo", scout_db, run_id=redone)
+        assert "was not made from an event in bronze" in json.dumps(said["conflicts"])
 
 
 # --- the dead letters of others

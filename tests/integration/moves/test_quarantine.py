@@ -126,8 +126,52 @@ SELECTED = {
     "by a strict path": ({"payload_path": "strict $.flag"}, [2]),
     "by a window": ({"window_start": START.isoformat(), "window_end": (START + timedelta(seconds=1)).isoformat()}, [1]),
     "by the other clock": ({"clock": "event_ts", "window_end": START.isoformat()}, [3]),
-    "by nothing there": ({"stores": ["S-NONE"]}, []),
+    "by nothing there": ({"stores": ["S-A"], "source_systems": ["pos-x"]}, []),
 }
+
+
+#: What is no name of anything, and the name that is offered instead.
+UNKNOWN: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a store": ({"stores": ["S-001", "S-NONE"]}, "stores: no store is named 'S-NONE'", "S-001"),
+    "a source": (
+        {"source_systems": ["pos-sink"]},
+        "no source system is named 'pos-sink'",
+        "there are pos-sync, backoffice, edge",
+    ),
+    "a type": (
+        {"event_types": ["transaction.v2"]},
+        "no event type is named 'transaction.v2'",
+        "there are transaction.v1",
+    ),
+    "a transaction": ({"transactions": ["1-1"]}, "no transaction is named '1-1'", "1-0000"),
+    "an event": (
+        {"event_ids": ["00000000-0000-4000-8000-000000000000"]},
+        "1 given id of no event: 00000000-",
+        "correct",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, what: str, check: bool) -> None:
+    options, said, offered = UNKNOWN[what]
+    with connect(scout_db) as connection:
+        generator.insert(connection, sale(1, store_id="S-001"))
+    before = fingerprint(scout_db)
+    result = call("scout_quarantine", scout_db, check=check, **options)
+    assert result["failed"]
+    assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
+    assert offered in result["error"]["next_step"]
+    assert fingerprint(scout_db) == before
+
+
+def test_what_was_moved_away_is_known_by_its_name(scout_db: str) -> None:
+    """So the same command again changes nothing, and succeeds."""
+    for options in ({"source_systems": ["pos-sync"]}, {"event_types": ["heartbeat.v1"]}):
+        assert quarantine(scout_db, **options)["changed"]
+        again = quarantine(scout_db, **options)
+        assert (again["changed"], again["summary"]) == (False, "0 events match")
 
 
 @pytest.mark.parametrize("how", SELECTED)

@@ -40,6 +40,12 @@ def scout_template(pg_server: Server) -> Iterator[builder.Template]:
     template.drop()
 
 
+PENDING = """
+SELECT count(*) FROM scout.bronze_events AS b WHERE event_type = 'transaction.v1'
+AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
+"""
+
+
 def sale(number: int, **fields: Any) -> dict[str, Any]:
     """The payload of a sale nobody made before."""
     return generator.transaction(SEED, number, sold_at=START, **fields)
@@ -833,3 +839,36 @@ def test_nothing_stays_marked_when_another_event_comes_first(
     assert {p["event_id"] for p in result["poison"]} == {str(ids[3]), str(newcomers[0])}
     assert losses(scout_db, written | set(newcomers), [ids[3], *newcomers]) == NONE
     assert silver(scout_db) == expected
+
+
+def test_an_etl_that_marks_events_and_writes_nothing_stops_the_drain(scout_db: str) -> None:
+    """A trigger swallows each sale; the function says it has loaded them all."""
+    with connect(scout_db) as connection:
+        connection.execute("ALTER TABLE scout.silver_line_items DROP CONSTRAINT fk_item_transaction")
+        connection.execute(
+            "CREATE FUNCTION scout.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+        )
+        connection.execute(
+            "CREATE TRIGGER swallow BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.nothing()"
+        )
+    waiting = library.backlog(scout_db, count=30, age_seconds=60)
+    marks = one(scout_db, "SELECT count(*) FROM scout.etl_processed")
+    result = failing(scout_db)
+    assert "marked as loaded and did not write; its marks were rolled back" in result["msg"]
+    assert "20 events not in scout.silver_transactions, for example " in result["msg"]
+    assert one(scout_db, "SELECT count(*) FROM scout.etl_processed") == marks
+    assert one(scout_db, PENDING) == waiting
+
+
+def test_an_etl_that_loads_nothing_is_not_said_to_be_locked_out(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        source = connection.execute(
+            "SELECT pg_get_functiondef('scout.load_silver_from_bronze(integer)'::regprocedure)"
+        ).fetchone()
+        assert source
+        connection.execute(source[0].replace("LIMIT p_limit", "LIMIT 0"))
+    library.backlog(scout_db, count=5, age_seconds=60)
+    said: list[str] = []
+    result = failing(scout_db, progress=Progress(said.append, every_seconds=0.0))
+    assert "no session is seen to lock it, so the function passes it over" in result["msg"]
+    assert not any("locked by another session" in line for line in said), said

@@ -60,7 +60,8 @@ def test_causes_are_ranked_by_what_blocks_what() -> None:
     )  # fmt: skip
     assert [d.rank for d in made] == list(range(1, len(made) + 1))
     words = ["insufficient privileges to see", "pid 11 holds Scout's refresh lock", "paused by anna@bastion", "malformed event",
-             "gold_daily_metrics is stale", "NEGATIVE_TOTAL", "no new event", "dead letters"]  # fmt: skip
+             "gold_daily_metrics is stale", "NEGATIVE_TOTAL", "no new event", "dead letters",
+             "job smart-gold-refresh inactive"]  # fmt: skip
     assert [next(w for w in words if w in d.cause) for d in made] == words
 
 

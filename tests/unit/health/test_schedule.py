@@ -61,8 +61,11 @@ def test_a_job_that_was_just_resumed_is_not_late() -> None:
     assert [judged(60, scheduled=True, resumed=seconds) for seconds in (100.0, 400.0)] == ["ok", "fail"]
 
 
-def test_a_schedule_of_once_a_year_fails_everywhere() -> None:
-    assert judged(1, "0 0 1 1 *", scheduled=False) == "fail"
+def test_a_schedule_of_once_a_year_is_too_rare_active_or_not() -> None:
+    for active in (True, False):
+        job = dataclasses.replace(ETL_JOB, schedule="0 0 1 3 *", active=active)
+        assert "not due within a day" in jobs_read.rare(jobs_read.Needed(job.jobname, job), NOW)
+    assert not jobs_read.rare(jobs_read.Needed(ETL_JOB.jobname, ETL_JOB), NOW)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import typing as t
 from ...core.text import in_words
 from ...scout import contract
 from ..reads import jobs as jobs_read
-from ..reads import schedule
 from .base import ASSESS, Diagnosis, cause, rolled_back
 
 if t.TYPE_CHECKING:
@@ -60,18 +59,19 @@ def silent(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """A job that is there and that nothing starts, or whose schedule hardly ever comes."""
     wider = found.wider
     for each in wider.needed or []:
-        if each.job is None or not each.starts or found.now is None:
+        if each.job is None or found.now is None:
+            continue
+        if why := jobs_read.rare(each, found.now):
+            often = next((spec for key, spec in OFTEN.items() if contract.names()[key] == each.name), "* * * * *")
+            change = f"SELECT cron.alter_job({each.job.jobid}, schedule => '{often}');"
+            yield cause(why, "it hardly ever comes", f"as {each.job.owner}: {change}")
             continue
         run = jobs_read.last_run(
             each, wider.needed or [], found.now, scheduled=wider.scheduled, resumed_seconds=wider.resumed_seconds
         )
         if run.status != "fail":
             continue
-        if not schedule.comes_within_a_day(each.job.schedule, found.now):
-            often = next((spec for key, spec in OFTEN.items() if contract.names()[key] == each.name), "* * * * *")
-            change = f"SELECT cron.alter_job({each.job.jobid}, schedule => '{often}');"
-            yield cause(run.problem, "it hardly ever comes", f"as {each.job.owner}: {change}")
-        elif "has not started" in run.problem:
+        if "has not started" in run.problem:
             look = "look whether the scheduler runs (SHOW cron.launch_active_jobs; process pg_cron launcher), and restart the server if not"
             yield cause(run.problem, "no run of it is in cron.job_run_details since", f"{look}, then {ASSESS}")
         elif each.job.jobname not in {job.jobname for job in found.etl_jobs}:

@@ -155,6 +155,14 @@ def asks_for_nothing(command: str, functions: Iterable[str]) -> bool:
     )
 
 
+def rare(of: Needed, now: datetime.datetime | None) -> str:
+    """Why a job hardly ever comes, active or not; empty where it does."""
+    job = of.job
+    if job is None or job.parked or now is None or schedule.comes_within_a_day(job.schedule, now):
+        return ""
+    return f"{job.jobname} is not due within a day: its schedule is {job.schedule}"
+
+
 def last_run(
     of: Needed,
     among: Sequence[Needed],
@@ -167,8 +175,6 @@ def last_run(
     job = of.job
     if job is None or not of.starts:
         return Verdict()
-    if now is not None and not schedule.comes_within_a_day(job.schedule, now):
-        return Verdict(f"{job.jobname} is not due within a day: its schedule is {job.schedule}", "fail")
     silent = _silent_seconds(of, now)
     late = _is_late(of, now, resumed_seconds, scheduled=scheduled)
     # One that was never started, beside others that are, may be new.

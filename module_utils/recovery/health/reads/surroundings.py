@@ -20,7 +20,8 @@ PREPARED = """
 SELECT p.gid, p.owner::text AS role, extract(epoch FROM clock_timestamp() - p.prepared)::float8 AS seconds,
        array_agg(DISTINCT n.nspname || '.' || c.relname) AS relations
 FROM pg_catalog.pg_prepared_xacts AS p
-JOIN pg_catalog.pg_locks AS l ON l.virtualtransaction = '-1/' || p.transaction AND l.locktype = 'relation'
+JOIN pg_catalog.pg_locks AS x ON x.locktype = 'transactionid' AND x.transactionid = p.transaction AND x.pid IS NULL
+JOIN pg_catalog.pg_locks AS l ON l.virtualtransaction = x.virtualtransaction AND l.pid IS NULL AND l.locktype = 'relation'
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE p.database = current_database() AND n.nspname IN (%(schema)s, 'cron') AND c.relkind IN ('r', 'p', 'm')

@@ -11,7 +11,7 @@ import typing as t
 from ...core.text import count
 from ...scout import row_images
 from ..engine import job as engine_job
-from ..engine import selection
+from ..engine import selection, unknown_names
 from . import mover
 
 if t.TYPE_CHECKING:
@@ -99,6 +99,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
             wanted = selection.Selection.from_dict(job.plan.selection)
         else:
             wanted = selection.ask(session, params)
+            unknown_names.refuse_of_events(session, wanted.as_dict())
+            unknown_names.refuse_ids(session, wanted.event_ids, "event")
         whole = mover.whole(session, tables, wanted) if job.wants_all else None
         extent = whole.extent if whole else mover.extent(session, wanted)
         return _Look(tables, wanted, whole, extent, selection.not_found(session, wanted.event_ids))

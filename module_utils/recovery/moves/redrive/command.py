@@ -10,13 +10,16 @@ import typing as t
 
 from ...core.errors import SystemicFailure
 from ...core.text import count, in_words
+from ...ledger import history
 from ...scout import cron_jobs, event_queue, row_images
 from ..engine import job as engine_job
+from ..engine import unknown_names
 from . import letters, merge_patch, preview
 from . import run as redrive_run
 
 if t.TYPE_CHECKING:
     from ...invoke import Call, Params
+    from ...postgres.session import Session
     from ...scout.row_images import Tables
 
 #: Options that say which dead letters are meant, how fast, and what is repaired.
@@ -45,6 +48,8 @@ class _Found(preview.LeftAlone):
     redriven: int
     already_there: int
     failures: list[dict[str, t.Any]]
+    conflicts: list[dict[str, str]]
+    conflicting: int
     parked: int
     rebuilt: list[dict[str, t.Any]]
     window: dict[str, t.Any]
@@ -121,6 +126,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
         )
         wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
+        if not kept:
+            _refuse_unknown(session, wanted)
         values = {**wanted.values, "max_replays": how.pace.max_replays}
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
@@ -133,6 +140,16 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
     return _Look(tables, wanted, extent, foreseen, left_alone, not_found, timezone)
 
 
+def _refuse_unknown(session: Session, wanted: letters.DeadLetterSelection) -> None:
+    """Raises BadInput for a name that no dead letter ever had. A run or an incident may have left none."""
+    unknown_names.refuse_of_letters(session, {"error_codes": wanted.error_codes, "rules": wanted.rules})
+    if wanted.run_id and not history.knows_run(session, wanted.run_id):
+        unknown_names.refuse_of_letters(session, {"run_id": [wanted.run_id]})
+    if wanted.of_incident and not wanted.of_runs and not history.knows_incident(session, wanted.of_incident):
+        unknown_names.refuse_of_letters(session, {"of_incident": [wanted.of_incident]})
+    unknown_names.refuse_ids(session, [*wanted.dlq_ids, *wanted.event_ids], "dead letter or event")
+
+
 def _found(seen: _Look, how: _How) -> _Found:
     """What does not depend on whether anything is redriven."""
     extent = seen.extent
@@ -140,6 +157,8 @@ def _found(seen: _Look, how: _How) -> _Found:
         "redriven": 0,
         "already_there": 0,
         "failures": [],
+        "conflicts": seen.foreseen.conflicts[: redrive_run.NAMED] if seen.foreseen else [],
+        "conflicting": len(seen.foreseen.conflicts) if seen.foreseen else 0,
         "parked": extent.parked,
         **seen.left_alone,
         "rebuilt": seen.foreseen.rebuilt if seen.foreseen else [],
@@ -165,12 +184,16 @@ def _redriven(
             e.result = {**result, **e.result}
             raise
     done = job.done(run, ramp, verb="redrove")
+    result = {**result, "warnings": [*result["warnings"], *_in_conflict(work.conflicts)]}
     effects = {"redriven": 0, "already_there": 0, "failed": 0, **done["effects"]}
     return {
         **result, **done, **work.outcome(),
         "effects": effects,
-        "summary": _summary(effects, extent, done["batches"]["seconds"]),
-        "diff": {"before": {"unresolved": extent.entries}, "after": {"unresolved": effects["failed"]}},
+        "summary": _summary(effects, extent, done["batches"]["seconds"]) + _beside(work.conflicts),
+        "diff": {
+            "before": {"unresolved": extent.entries},
+            "after": {"unresolved": effects["failed"] + len(work.conflicts)},
+        },
     }  # fmt: skip
 
 
@@ -183,7 +206,8 @@ def _planned(
     extent = foreseen.extent
     if job.applied:
         return planned
-    redriven = extent.entries - foreseen.already_there
+    redriven = extent.entries - foreseen.already_there - len(foreseen.conflicts)
+    planned["warnings"] = [*planned["warnings"], *_in_conflict(foreseen.conflicts)]
     planned.update(redriven=redriven, already_there=foreseen.already_there)
     if not extent.entries:
         return {**planned, "summary": _nothing(extent)}
@@ -192,7 +216,7 @@ def _planned(
         text += f", resolve {foreseen.already_there:,} that are in bronze already"
     if foreseen.suspects:
         text += f"; {count(len(foreseen.suspects), 'event')} would fail again"
-    text += f", in about {in_words(foreseen.estimated_seconds)}{_left(extent)}"
+    text += f", in about {in_words(foreseen.estimated_seconds)}{_left(extent)}{_beside(foreseen.conflicts)}"
     file = planned.get("plan_file")
     return {**planned, "summary": text + (f"; the plan is in {file}" if file else "")}
 
@@ -214,6 +238,21 @@ def _left(extent: preview.Extent) -> str:
     parts = [f"{extent.parked:,} parked"] if extent.parked else []
     parts += [f"{extent.not_rebuildable:,} not rebuildable"] if extent.not_rebuildable else []
     return f"; left alone: {', '.join(parts)}" if parts else ""
+
+
+def _beside(conflicts: list[dict[str, str]]) -> str:
+    return f"; not touched: {count(len(conflicts), 'duplicate')}" if conflicts else ""
+
+
+def _in_conflict(conflicts: list[dict[str, str]]) -> list[str]:
+    """Names the first entries whose event is somewhere else as well."""
+    more = f"; and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
+    named = "; ".join(f"dead letter {one['dlq_id']}: {one['why']}" for one in conflicts[:5])
+    return (
+        [f"{count(len(conflicts), 'dead letter')} not touched, to put no event back twice: {named}{more}"]
+        if conflicts
+        else []
+    )
 
 
 def _warnings(not_found: dict[str, t.Any], extent: preview.Extent, max_replays: int) -> list[str]:

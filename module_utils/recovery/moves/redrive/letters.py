@@ -35,6 +35,12 @@ PLAIN = sql.SQL(
     "(d.error_details IS NULL OR d.error_details ->> 'format' = 'scout-recovery/1' AND d.error_details ->> 'kind' = 'runbook')"
 )
 
+#: Has the image of an event, with its id.
+WHOLE = sql.SQL(
+    "jsonb_typeof(d.error_details -> 'event') = 'object' "
+    "AND (d.error_details #>> '{event,event_id}') ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
+)
+
 #: Why no event can be made of an entry; NULL where one can.
 WHY = sql.SQL(
     """

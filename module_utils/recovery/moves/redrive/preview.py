@@ -11,6 +11,7 @@ import typing as t
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.row_images import digest
+from . import duplicates
 from . import letters as redrive_letters
 from .letters import EVENT_ID, WHY
 
@@ -93,6 +94,7 @@ class Preview:
     digest: str
     rate: float
     already_there: int = 0
+    conflicts: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
     looked_at: int = 0
     days: set[str] = dataclasses.field(default_factory=set[str])
     suspects: list[dict[str, t.Any]] = dataclasses.field(default_factory=list[dict[str, t.Any]])
@@ -136,6 +138,8 @@ class Progressed(t.TypedDict):
     redriven: int
     already_there: int
     failures: list[dict[str, t.Any]]
+    conflicts: list[dict[str, str]]
+    conflicting: int
 
 
 class LeftAlone(t.TypedDict):
@@ -179,21 +183,24 @@ def foresee(
     row = session.row(query, **values)
     made = Preview(found, row["snapshot"], row["now"], row["digest"], rate)
     path = redrive_letters.Path(session, selection, values)
+    same = duplicates.find(session, condition, values)
     cursor: t.Any = None
     while (span := path.span(session, cursor, CHUNK_ROWS)) is not None:
         progress.checkpoint()
         cursor = span.after
         where = sql.SQL("{} AND {}").format(condition, span.where)
         letters = redrive_letters.read(session, where, {**values, **span.values}, repairs, lock=False)
-        _count(session, made, letters)
+        _count(session, made, letters, same)
         progress.say_throttled(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
     return made
 
 
-def _count(session: Session, made: Preview, letters: list[Letter]) -> None:
+def _count(session: Session, made: Preview, letters: list[Letter], same: Mapping[str, duplicates.Same]) -> None:
     made.looked_at += len(letters)
-    fresh = [letter for letter in letters if letter.twin is None]
-    made.already_there += len(letters) - len(fresh)
+    kinds = duplicates.sort(session, letters, same)
+    fresh = kinds.fresh
+    made.already_there += len(kinds.there) + len(kinds.doubled)
+    made.conflicts += kinds.conflicts
     made.days |= {letter.day for letter in fresh if letter.day}
     made.rebuilt += _gaps(fresh)[: NAMED - len(made.rebuilt)]
     if len(made.suspects) < NAMED and made.looked_at <= PROBED:

@@ -24,6 +24,7 @@ from ...scout.side_effects import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import RelatedEvents
+from . import duplicates
 from . import letters as redrive_letters
 from .batch import RedriveBatch, Unit
 
@@ -93,6 +94,7 @@ class Tally:
     tried: int = 0
     effects: dict[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
     failures: list[dict[str, t.Any]] = dataclasses.field(default_factory=list[dict[str, t.Any]])
+    conflicts: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
     at: str = ""
 
     def add(self, **numbers: int) -> None:
@@ -166,6 +168,8 @@ class Redrive:
         self.related = RelatedEvents(session, run.run_id)
         self.batch = RedriveBatch(session, tables, run.run_id, timezone)
         self.failures: list[dict[str, t.Any]] = []
+        self.conflicts: list[dict[str, str]] = []
+        self.same: dict[str, duplicates.Same] = {}
         self.tried = 0
         self.last = Tally()
 
@@ -176,6 +180,7 @@ class Redrive:
             refuse_cascades(session)
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             path = redrive_letters.Path(session, self.selection, self.values)
+            self.same = duplicates.find(session, self.condition, self.values)
         self._note_kin()
         self.batch.since = self.related.since
         ramp = Ramp(
@@ -202,6 +207,7 @@ class Redrive:
         """Takes the last batch into account."""
         tally, self.last = self.last, Tally()
         self.failures += tally.failures[: NAMED - len(self.failures)]
+        self.conflicts += tally.conflicts
         self.batch.ours.append(tally.at)
         self.tried += tally.tried
         return tally.tried
@@ -244,6 +250,8 @@ class Redrive:
             "redriven": effects.get("redriven", 0),
             "already_there": effects.get("already_there", 0),
             "failures": self.failures,
+            "conflicts": self.conflicts[:NAMED],
+            "conflicting": len(self.conflicts),
         }
 
     def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
@@ -255,10 +263,10 @@ class Redrive:
         where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")
         letters = redrive_letters.read(session, where, {"ids": ids}, self.repairs, lock=True)
         tally = Tally(at=session.row("SELECT transaction_timestamp()::text AS at")["at"])
-        fresh, doubled = _without_twins(letters)
-        there = [(letter, letter.twin or "") for letter in letters if letter.twin]
-        self._settle(_units(fresh), tally)
-        there += self._follow(doubled, tally)
+        found = duplicates.sort(session, letters, self.same)
+        tally.conflicts = found.conflicts
+        self._settle(_units(found.fresh), tally)
+        there = found.there + self._follow(found.doubled, tally)
         self.batch.resolver.already_there(there)
         tally.add(already_there=len(there))
         self.last = tally
@@ -371,23 +379,6 @@ def _units(letters: Iterable[Letter]) -> list[Unit]:
     for letter in letters:
         grouped.setdefault(letter.unit, []).append(letter)
     return [Unit(key, tuple(members)) for key, members in grouped.items()]
-
-
-def _without_twins(letters: Sequence[Letter]) -> tuple[list[Letter], list[tuple[Letter, Letter]]]:
-    """Entries whose event is not there, and those that are an earlier one of them once more, with that one."""
-    first: dict[str, Letter] = {}
-    fresh: list[Letter] = []
-    doubled: list[tuple[Letter, Letter]] = []
-    for letter in letters:
-        if letter.twin:
-            continue
-        same = first.get(letter.event_id) or (first.get(letter.hash) if letter.hash else None)
-        if same is not None:
-            doubled.append((letter, same))
-            continue
-        fresh.append(letter)
-        first |= {letter.event_id: letter, **({letter.hash: letter} if letter.hash else {})}
-    return fresh, doubled
 
 
 def refuse_unusable(pace: Pace) -> None:

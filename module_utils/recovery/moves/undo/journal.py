@@ -63,6 +63,14 @@ FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id) WHERE {sale} = ANY(%(
 
 THERE = "SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id = ANY(%(transactions)s)"
 
+#: Transactions of an origin that is neither in bronze nor among these events.
+BY_HAND = """
+SELECT t.transaction_id FROM {transactions} AS t
+WHERE t.transaction_id = ANY(%(transactions)s)
+  AND (t.source_event_id IS NULL OR t.source_event_id <> ALL(%(events)s::uuid[])
+                                    AND NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = t.source_event_id))
+"""
+
 #: Days of silver that an exchange changes.
 DAYS = """
 SELECT DISTINCT image ->> 'date_key' AS day
@@ -215,7 +223,9 @@ class Journal:
         rows = {name: self._now(name, wanted[name]) for name in TABLES}
         here = {event for item in items for event in item.removed.get("events", {})}
         absent = wanted["ledger"] - set(rows["events"]) - here
-        return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here)
+        by_hand = self.session.rows(contract.compose(BY_HAND), transactions=transactions, events=sorted(here))
+        own = frozenset(row["transaction_id"] for row in by_hand)
+        return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here, own)
 
     def _returning(self, absent: set[str]) -> frozenset[str]:
         """Those of the events that the run's items in force restore."""

@@ -65,6 +65,8 @@ class Current:
     twins: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     #: Events that are not in bronze and return with other items of the same run.
     returning: frozenset[str] = frozenset()
+    #: Transactions that silver has and that came from no event: nothing makes them again.
+    by_hand: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +204,9 @@ class _Planner:
         pending = self.made.put["events"] - self.made.put["ledger"]
         if transaction is None or not pending or self._now("transactions", transaction) is None:
             return
-        if transaction not in self.made.take["transactions"] | self.made.put["transactions"]:
+        if transaction in self.made.take["transactions"] | self.made.put["transactions"]:
+            return
+        if not self._stays_by_hand(transaction):
             self._take_transaction(transaction)
 
     def _conflict(self, table: str, key: str, why: str) -> bool:
@@ -232,7 +236,17 @@ class _Planner:
             # Nothing was loaded into it since: of the marks only those that came with it go.
             self.made.take["lines"] |= set(self.current.lines.get(transaction, ()))
             return
-        self._take_transaction(transaction)
+        mark = self.item.added.get("ledger", {}).get(event)
+        if as_left is None and mark is not None and mark == self._now("ledger", event):
+            # It came with its mark, so it was not loaded since: silver has the transaction from somewhere else.
+            return
+        if not self._stays_by_hand(transaction):
+            self._take_transaction(transaction)
+
+    def _stays_by_hand(self, transaction: str) -> bool:
+        """Notes a transaction that nothing would make again, and says whether it stays."""
+        there = transaction in self.current.by_hand and transaction not in self.made.take["transactions"]
+        return there and self._conflict("transactions", transaction, "was not made from an event in bronze")
 
     def _take_transaction(self, transaction: str) -> None:
         """A silver transaction as it is now, its line items, and the marks of all events that fed it."""

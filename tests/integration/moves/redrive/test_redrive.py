@@ -548,6 +548,66 @@ def test_entries_of_the_plain_runbook_are_rebuilt_as_far_as_they_go(scout_db: st
     undone_and_back(scout_db, result, before)
 
 
+#: Bronze as deployments have it: hashed otherwise, or not at all.
+HASHED = ("event_hash", "sha256('otherwise'::bytea || event_id::text::bytea)", "NULL")
+
+
+@pytest.mark.parametrize("hashed", HASHED)
+def test_an_entry_made_by_hand_of_an_event_that_is_there_puts_nothing_back(scout_db: str, hashed: str) -> None:
+    """Also of one without a transaction."""
+    ids = loaded(scout_db, [sale(1)])
+    with connect(scout_db) as connection:
+        ids.append(generator.insert(connection, {"event_type": "heartbeat.v1", "n": 1}, event_type="heartbeat.v1"))
+        connection.execute(f"UPDATE scout.bronze_events SET event_hash = {hashed} WHERE event_id = ANY (%s)", [ids])  # type: ignore[call-overload]
+        connection.execute(RUNBOOK, {"ids": ids})
+    before, there = scout_tables(scout_db), bronze(scout_db)
+    asked = call("scout_redrive", scout_db, check=True, error_codes=["QUARANTINE"])
+    assert (asked["redriven"], asked["already_there"], asked["conflicts"]) == (0, 2, [])
+    result = ran("scout_redrive", scout_db, error_codes=["QUARANTINE"])
+    assert (result["redriven"], result["already_there"], result["conflicts"]) == (0, 2, [])
+    assert bronze(scout_db) == there
+    undone_and_back(scout_db, result, before)
+
+
+def test_a_repair_of_an_event_that_is_still_in_bronze_is_a_conflict_by_name(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        event = generator.insert(connection, sale(1, total_amount="abc"))
+        connection.execute(RUNBOOK, {"ids": [event]})
+    before = scout_tables(scout_db)
+    options = {"error_codes": ["QUARANTINE"], "repair": {"total_amount": 1}}
+    asked = call("scout_redrive", scout_db, check=True, **options)
+    result = ran("scout_redrive", scout_db, **options)
+    assert scout_tables(scout_db) == before
+    for one_of in (asked, result):
+        assert (one_of["redriven"], one_of["conflicting"]) == (0, 1)
+        assert f"its event is still in bronze as event {event}" in one_of["conflicts"][0]["why"]
+        assert str(event) in " ".join(one_of["warnings"])
+        assert "1 duplicate" in one_of["summary"]
+
+
+@pytest.mark.parametrize("hashed", HASHED)
+def test_an_entry_made_by_hand_beside_our_own_comes_back_once(scout_db: str, hashed: str) -> None:
+    ids = loaded(scout_db, [sale(1), sale(2)])
+    with connect(scout_db) as connection:
+        connection.execute(f"UPDATE scout.bronze_events SET event_hash = {hashed} WHERE event_id = ANY (%s)", [ids])  # type: ignore[call-overload]
+        connection.execute(RUNBOOK.replace("QUARANTINE", "HAND"), {"ids": ids})
+    there = bronze(scout_db)
+    run = away(scout_db, ids)
+    before = scout_tables(scout_db)
+    # Without ours they are left alone, by name.
+    alone = ran("scout_redrive", scout_db, error_codes=["HAND"])
+    assert (alone["redriven"], alone["conflicting"], scout_tables(scout_db)) == (0, 2, before)
+    assert "redrive that one first" in alone["conflicts"][0]["why"]
+    both = ran("scout_redrive", scout_db, error_codes=["HAND", "QUARANTINE"])
+    assert (both["redriven"], both["already_there"], both["conflicts"]) == (2, 2, [])
+    assert bronze(scout_db) == there
+    ran("scout_undo", scout_db, run_id=both["run_id"])
+    assert scout_tables(scout_db) == before
+    assert ran("scout_redrive", scout_db, run_id=run["run_id"])["redriven"] == 2
+    late = ran("scout_redrive", scout_db, error_codes=["HAND"])
+    assert (late["redriven"], late["already_there"], bronze(scout_db)) == (0, 2, there)
+
+
 def test_an_entry_of_the_runbook_that_fails_can_be_tried_again(scout_db: str) -> None:
     with connect(scout_db) as connection:
         connection.execute(
@@ -591,7 +651,8 @@ def test_only_what_is_selected_comes_back(scout_db: str) -> None:
     assert chosen(of_incident="INC-1") == 1
     assert chosen(run_id=first["run_id"].upper()) == 1
     assert chosen(run_id=cleaned["run_id"]) == 4
-    assert chosen(rules=["negative_total", "other"]) == 4
+    assert chosen(rules=["negative_total", "negative_total"]) == 4
+    assert "no rule is named 'other'" in refused("scout_redrive", scout_db, rules=["negative_total", "other"])["msg"]
     assert chosen(error_codes=["QUARANTINE"]) == 2
     assert chosen(dlq_ids=[found[str(ids[1])], str(ids[0])]) == 1
     assert chosen(event_ids=[str(ids[1]), str(ids[5])]) == 2
@@ -626,6 +687,28 @@ def test_what_makes_no_sense_is_refused_before_the_first_write(scout_db: str, ca
     result = refused("scout_redrive", scout_db, **options)
     assert words in result["msg"]
     assert result["error"]["next_step"]
+
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+UNKNOWN: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a code": ({"error_codes": ["POISON"]}, "error_codes: no error code is named 'POISON'", "POISON_EVENT"),
+    "a rule": ({"rules": ["negative_totals"]}, "no rule is named 'negative_totals'", "negative_total"),
+    "a run": ({"run_id": NOBODY}, f"no run is named '{NOBODY}'", "there are"),
+    "an incident": ({"of_incident": "INC-8"}, "no incident is named 'INC-8'", "INC-7"),
+    "a letter": ({"dlq_ids": [NOBODY]}, "1 given id of no dead letter or event", "correct"),
+}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, what: str, check: bool) -> None:
+    poisoned(scout_db)
+    loaded(scout_db, [sale(1, total_amount=-5)])
+    ran("scout_cleanup", scout_db, only=["negative_total"], max_share=1.0, incident="INC-7")
+    options, said, offered = UNKNOWN[what]
+    result = refused("scout_redrive", scout_db, check=check, **options)
+    assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
+    assert offered in result["error"]["next_step"]
 
 
 def test_ids_of_no_dead_letter_are_counted(scout_db: str) -> None:

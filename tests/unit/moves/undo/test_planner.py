@@ -259,3 +259,46 @@ def test_silver_that_was_cleaned_twice_is_what_it_was_at_first_and_the_event_tha
     current = now({"dead_letters": {"D2": "66"}, "events": {"F": "1"}, "ledger": {"K": "3", "F": "2"}})
     taken, put = GONE, {"transactions": {"T"}, "lines": {"L"}}
     assert both(current, first, later) == [(taken, put, []), ({"dead_letters": {"D2"}, "ledger": {"F"}}, {}, [])]
+
+
+#: An undo that put E back with its mark, while the T that somebody had made by hand was kept.
+KEPT_BY_HAND = Item("I", {"dead_letters": {"D": "6"}}, {"events": {"E": "1"}, "ledger": {"E": "2"}})
+BY_HAND = {"events": {"E": "1"}, "transactions": {"T": "40"}, "lines": {"M": "50"}}
+
+
+@pytest.mark.parametrize("on_conflict", ["refuse", "keep_current", "restore"])
+def test_what_was_kept_stays_where_the_undo_is_undone(on_conflict: str) -> None:
+    current = now(
+        BY_HAND | {"ledger": {"E": "2"}},
+        lines={"T": ["M"]},
+        feeders={"T": {"E"}},
+        made_of={"E": "T"},
+        by_hand=frozenset("T"),
+    )
+    assert swapped(current, on_conflict, KEPT_BY_HAND)[0] == {"events": {"E"}, "ledger": {"E"}}
+    assert swapped(current, on_conflict, KEPT_BY_HAND)[2] == []
+
+
+LOADED_INTO_IT = "transactions T was not made from an event in bronze"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_loaded_into_a_row_made_by_hand_is_a_conflict(kept: bool) -> None:
+    item = Item("I", {"dead_letters": {"D": "6"}}, {"events": {"E": "1"}})
+    current = now(
+        BY_HAND | {"ledger": {"E": "22"}},
+        lines={"T": ["M"]},
+        feeders={"T": {"E"}},
+        made_of={"E": "T"},
+        by_hand=frozenset("T"),
+    )
+    taken, _, conflicts = swapped(current, "keep_current" if kept else "restore", item)
+    assert conflicts == [LOADED_INTO_IT]
+    assert taken == {"events": {"E"}, "ledger": {"E"}} | ({} if kept else {"transactions": {"T"}, "lines": {"M"}})
+
+
+def test_an_event_that_returns_pending_leaves_a_row_made_by_hand() -> None:
+    item = Item("D", {"events": {"E": "1"}}, LETTER, "T")
+    current = now({"transactions": {"T": "40"}, "lines": {"M": "50"}}, lines={"T": ["M"]}, by_hand=frozenset("T"))
+    assert swapped(current, "keep_current", item) == (GONE, {"events": {"E"}}, [LOADED_INTO_IT])
+    assert swapped(current, "restore", item)[0] == GONE | {"transactions": {"T"}, "lines": {"M"}}

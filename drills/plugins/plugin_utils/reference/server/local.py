@@ -37,6 +37,7 @@ from .binaries import account, bin_dir, environment, private_dir, temp_dir
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "100",
+    "max_prepared_transactions": "4",
     "shared_buffers": "128MB",
     "max_wal_size": "4GB",
     "fsync": "off",
