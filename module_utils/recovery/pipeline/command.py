@@ -48,9 +48,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     pausing = params["state"] == "paused"
     before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
     todo = _planned_switch(call, params, before)
-    whose = ""
-    if todo.ends_pause and not params["only_own"] and params["operation"] is None:
-        whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, takeover=params["takeover"])
+    whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
@@ -328,9 +326,7 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
     if params["only_lock"]:
-        refresh_gold.foresee_lock(
-            call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
-        )
+        refresh_gold.foresee_lock(call.session, params["stuck_after_seconds"], call.progress)
         return {
             **refresh_gold.outcome([]),
             **_nothing_recorded(),

@@ -19,7 +19,7 @@ from ..scout import contract, cron_jobs, sessions
 from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ..core.progress import Progress
     from ..ledger.ledger import Ledger
@@ -124,13 +124,14 @@ def _made_for(pause: Pause, actor: str, incident: str) -> bool:
     return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
 
 
-def require_own(session: Session, ledger: Ledger, before: State, *, takeover: bool) -> str:
+def require_own(session: Session, ledger: Ledger, before: State, todo: Plan, params: Mapping[str, t.Any]) -> str:
     """Raises PauseHeld for a pause that somebody else made, unless it is taken over; says then whose it was and why."""
     pause = before.pause
-    if pause is None or pause.actor == ledger.controller.actor:
+    by_the_way = not todo.ends_pause or params["only_own"] or params["operation"] is not None
+    if by_the_way or pause is None or pause.actor == ledger.controller.actor:
         return ""
     whose = f"{pause.actor} paused it at {to_the_second(pause.paused_at)} for incident {pause.incident}{pause.why}"
-    if takeover:
+    if params["takeover"]:
         return f"took over a pause: {whose}"
     # Whoever is still at work is named as such.
     lease.foresee(ledger, takeover=False)

@@ -207,7 +207,7 @@ def _lock_held(session: Session) -> _LockHeld:
     )
 
 
-def foresee_lock(session: Session, *, stuck_after_seconds: float, progress: Progress) -> None:
+def foresee_lock(session: Session, stuck_after_seconds: float, progress: Progress) -> None:
     """Returns once the refresh lock is free, or will be: a refresh in flight ends before a pause does, and whoever is stuck
     is ended after it. Raises NotConverged, naming the holder, where a refresh would find it taken."""
     deadline = time.monotonic() + session.settings.lock_timeout_seconds
