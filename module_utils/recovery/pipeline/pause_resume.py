@@ -10,6 +10,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import NotConverged, PauseHeld
+from ..core.text import printable
 from ..core.times import to_the_second
 from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
@@ -35,6 +36,7 @@ SWITCH = "SELECT * FROM {control_function}(%(action)s)"
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
 TICK_SECONDS = 2.0
+LONGEST_REASON: t.Final = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +227,13 @@ def _stop(
         if not running:
             switch = _call_switch(session, "pause")
         taken = [job for job in found if job.active and not job.parked]
-        save_pause(ledger, run, [saved(job) for job in taken], switched=switch["called"], reason=reason)
+        save_pause(
+            ledger,
+            run,
+            [saved(job) for job in taken],
+            switched=switch["called"],
+            reason=printable(reason or "")[:LONGEST_REASON] or None,
+        )
         in_force = open_pause(ledger)
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):
