@@ -126,9 +126,10 @@ class CallbackModule(CallbackBase):
             for lines in self._summaries:
                 self._show(["", *lines])
             now, then = self._how_it_stands()
-            if self._unfinished.endswith("scout_drill"):
+            if self._unfinished.endswith(("scout_drill", "scout_proof")):
                 self._save(now, then)
-                self._show(["", "drill, interrupted", f"  now    {now}", f"  next   {then}", ""])
+                what = f"{self._operation.replace('_', ' ')}, interrupted"
+                self._show(["", what, f"  now    {now}", f"  next   {then}", ""])
                 return
             self._save(now, then)
             for host in self._waiting or [""]:

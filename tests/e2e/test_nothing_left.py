@@ -26,7 +26,7 @@ def test_no_new_events_is_nothing_that_a_reset_repairs(healthy: Pipeline, stage:
         assert (played.rc, played.result["outcome"], played.result["ok"]) == (2, "still_failing", False), played.text
         assert "still failing: bronze_staleness" in played.summary
         assert "no change was needed" not in played.summary
-        assert "did nothing: a reset cannot repair it" in played.summary
+        assert "did nothing: a reset cannot fix what is failing" in played.summary
         assert "no new event arrives" in played.summary
         assert "edge function and its sources" in played.summary
 

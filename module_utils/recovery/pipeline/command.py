@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ..core.errors import BadInput, DatabaseError, NotConverged
-from ..core.text import count, in_words, printable
+from ..core.text import count, in_words
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
@@ -22,7 +22,6 @@ if t.TYPE_CHECKING:
     from ..scout.sessions import Activity
     from .results import DrainResult, IngestionState, Recorded, RefreshResult, Switched, SwitchResult, TerminationResult
 
-LONGEST_REASON: t.Final = 500
 #: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
 CHECK_ROWS: t.Final = 20_000
 CHECK_SUSPECTS: t.Final = 100
@@ -48,9 +47,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     pausing = params["state"] == "paused"
     before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
     todo = _planned_switch(call, params, before)
-    whose = ""
-    if todo.ends_pause and not params["only_own"] and params["operation"] is None:
-        whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, takeover=params["takeover"])
+    whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
@@ -103,7 +100,7 @@ def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_
                 cancel_running=params["cancel_running"],
                 leave_after_seconds=params["leave_stuck_after_seconds"],
                 progress=call.progress,
-                reason=printable(params["reason"])[:LONGEST_REASON] if params["reason"] else None,
+                reason=params["reason"],
             )
             waited_for = details["waited_for"]
             stuck = pause_resume.plan_pause(after, leave_after_seconds=params["leave_stuck_after_seconds"]).stuck

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from ..core.errors import NotConverged, PauseHeld
-from ..core.text import in_words
+from ..core.text import in_words, printable
 from ..core.times import to_the_second
 from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
@@ -21,7 +21,7 @@ from ..scout import contract, cron_jobs, sessions
 from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ..core.progress import Progress
     from ..ledger.ledger import Ledger
@@ -39,6 +39,7 @@ CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
 TICK_SECONDS = 2.0
 #: How long somebody else's load, which no job of ours starts, is waited for.
 BARRIER_SECONDS = 30.0
+LONGEST_REASON: t.Final = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +129,14 @@ def _made_for(pause: Pause, actor: str, incident: str) -> bool:
     return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
 
 
-def require_own(session: Session, ledger: Ledger, before: State, *, takeover: bool) -> str:
+def require_own(session: Session, ledger: Ledger, before: State, todo: Plan, params: Mapping[str, t.Any]) -> str:
     """Raises PauseHeld for a pause that somebody else made, unless it is taken over; says then whose it was and why."""
     pause = before.pause
-    if pause is None or pause.actor == ledger.controller.actor:
+    by_the_way = not todo.ends_pause or params["only_own"] or params["operation"] is not None
+    if by_the_way or pause is None or pause.actor == ledger.controller.actor:
         return ""
     whose = f"{pause.actor} paused it at {to_the_second(pause.paused_at)} for incident {pause.incident}{pause.why}"
-    if takeover:
+    if params["takeover"]:
         return f"took over a pause: {whose}"
     # Whoever is still at work is named as such.
     lease.foresee(ledger, takeover=False)
@@ -228,7 +230,13 @@ def _stop(
         if not running:
             switch = _call_switch(session, "pause")
         taken = [job for job in found if job.active and not job.parked]
-        save_pause(ledger, run, [saved(job) for job in taken], switched=switch["called"], reason=reason)
+        save_pause(
+            ledger,
+            run,
+            [saved(job) for job in taken],
+            switched=switch["called"],
+            reason=printable(reason or "")[:LONGEST_REASON] or None,
+        )
         in_force = open_pause(ledger)
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):

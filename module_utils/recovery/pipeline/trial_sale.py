@@ -240,10 +240,13 @@ class Trial:
         self._send(send, self.ids[0], self.sale.payload())
         return self.ids[0]
 
-    def landed(self) -> bool:
-        """Whether silver has the sale."""
-        values = {"transaction_id": self.sale.transaction_id, "ts": self.sale.ts}
-        return bool(self.session.rows(contract.compose(SILVER), **values))
+    def landed(self) -> str:
+        """What silver lacks of the sale: the table that has nothing of it, or less than its lines; empty where all is there."""
+        names, sale = contract.names(), self.sale
+        if not self.session.rows(contract.compose(SILVER), transaction_id=sale.transaction_id, ts=sale.ts):
+            return names.transactions
+        lines = self.session.rows(contract.compose(LINES), transaction_id=sale.transaction_id)
+        return names.line_items if len(lines) < len(sale.lines) else ""
 
     def _prepare(self) -> sql.Composed:
         """What the sale is made of, when it arrives, and the statement that sends it."""

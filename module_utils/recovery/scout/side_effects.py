@@ -29,6 +29,26 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE NOT g.tgisinternal A
 """
 
 
+#: What stands on tables that the pipeline writes or reads and can change what becomes of a row: triggers, rules, policies.
+ON_TABLES = """
+SELECT 1 AS nth, format('trigger %%I on %%s', g.tgname, g.tgrelid::regclass) AS what
+FROM pg_catalog.pg_trigger AS g
+WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgrelid = ANY(%(tables)s::regclass[])
+UNION ALL
+SELECT 2, format('rule %%I on %%s', r.rulename, r.ev_class::regclass)
+FROM pg_catalog.pg_rewrite AS r WHERE r.ev_enabled <> 'D' AND r.ev_class = ANY(%(tables)s::regclass[])
+UNION ALL
+SELECT 3, format('row-level security hides rows of %%s from its owner', c.oid::regclass)
+FROM pg_catalog.pg_class AS c WHERE c.relrowsecurity AND c.relforcerowsecurity AND c.oid = ANY(%(tables)s::regclass[])
+ORDER BY 1, 2
+"""
+
+
+def on_tables(session: Session) -> list[str]:
+    """What stands on the pipeline's tables and may change, refuse or hide their rows, in words; inside a transaction."""
+    return [row["what"] for row in session.rows(ON_TABLES, tables=[*contract.names().required_tables])]
+
+
 def refuse_cascades(session: Session) -> None:
     """Raises where deleting would silently change rows of other tables; inside a transaction."""
     names = contract.names()

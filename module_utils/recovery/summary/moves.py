@@ -8,8 +8,9 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
-from ..core.text import count, cut
+from ..core.text import count, cut, in_words
 from ..core.times import readable
+from ..core.values import as_list
 from ..ledger import actions
 from ..scout import contract
 
@@ -152,6 +153,16 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
         return []
     which = f"of_incident={incident}" if incident != "adhoc" else f"run_id={result['run_id']}"
     return [f"once the cause is fixed, {REDRIVE} -e {which}"]
+
+
+def ended(operation: str, ran: Mapping[str, Result]) -> str:
+    """Whom it ended, or would, where that is all that it did."""
+    ended = as_list(ran.get("terminate_sessions", {}).get("ended")) if operation == "terminate_sessions" else []
+    return "; ".join(
+        f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
+        f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
+        for each in ended
+    )
 
 
 def table(runs: list[Result]) -> list[str]:

@@ -41,6 +41,48 @@ NOTHING_DONE: t.Final[Result] = {
 }
 
 
+class ResultDocument(t.TypedDict):
+    """One operation on one host, for a machine; docs/result.schema.json is held to it."""
+
+    format: str
+    operation: str
+    host: str
+    database: str
+    incident: str
+    check_mode: bool
+    outcome: str
+    ok: bool
+    changed: bool
+    ingestion: str
+    verdict_before: str | None
+    verdict_after: str | None
+    seconds: float | None
+    steps: list[Result]
+    indicators: list[Result]
+    diagnoses: list[Result]
+    blockers: list[str]
+    cannot_tell: list[str]
+    poison: list[Result]
+    move: Result | None
+    runs: list[Result]
+    watch: Result | None
+    gate: Result | None
+    release: Result | None
+    rollback: Result | None
+    record: Result | None
+    dashboard: list[Result]
+    drill: Result | None
+    proof: Result | None
+    evidence: str | None
+    warnings: list[str]
+    error: Result | None
+    undo: str
+    undo_commands: list[str]
+    next: list[str]
+    advice: list[str]
+    commands: list[str]
+
+
 @dataclasses.dataclass(frozen=True)
 class Story:
     """One operation on one database, from the results of its steps."""
@@ -192,8 +234,8 @@ class Story:
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
         for name in (
-            "pause_again",
             "looked_up",
+            "pause_again",
             "resume",
             "assess_again",
             "complete_pause",

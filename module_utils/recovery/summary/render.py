@@ -15,7 +15,7 @@ from ..core.text import count, cut, in_words
 from ..core.values import as_list
 from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
-from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, Story, went_wrong
+from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,48 +35,6 @@ NOTHING_DONE_BECAUSE: t.Final = {
     STILL_FAILING: "nothing: a reset cannot fix what is failing",
     CANNOT_TELL: "nothing: what is wrong could not be told",
 }
-
-
-class ResultDocument(t.TypedDict):
-    """One operation on one host, for a machine; docs/result.schema.json is held to it."""
-
-    format: str
-    operation: str
-    host: str
-    database: str
-    incident: str
-    check_mode: bool
-    outcome: str
-    ok: bool
-    changed: bool
-    ingestion: str
-    verdict_before: str | None
-    verdict_after: str | None
-    seconds: float | None
-    steps: list[Result]
-    indicators: list[Result]
-    diagnoses: list[Result]
-    blockers: list[str]
-    cannot_tell: list[str]
-    poison: list[Result]
-    move: Result | None
-    runs: list[Result]
-    watch: Result | None
-    gate: Result | None
-    release: Result | None
-    rollback: Result | None
-    record: Result | None
-    dashboard: list[Result]
-    drill: Result | None
-    proof: Result | None
-    evidence: str | None
-    warnings: list[str]
-    error: Result | None
-    undo: str
-    undo_commands: list[str]
-    next: list[str]
-    advice: list[str]
-    commands: list[str]
 
 
 def document(story: Story) -> ResultDocument:
@@ -157,7 +115,7 @@ def lines(story: Story) -> list[str]:
         "saw": watch.saw(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
-        "who": _who(story),
+        "who": moves.ended(story.operation, story.ran),
         "rows": moves.rows(story.move),
         "clash": moves.conflicts(story.move),
         "chart": "",
@@ -281,18 +239,6 @@ def _now(story: Story) -> str:
         named = [f"{name} ({reasons[name]})" if name in reasons else name for name in story.after["blockers"]]
         text += f"; not resumed because of {', '.join(named)}"
     return text
-
-
-def _who(story: Story) -> str:
-    """Whom it ended, or would, where that is all that it did."""
-    ended = (
-        as_list(story.ran.get("terminate_sessions", {}).get("ended")) if story.operation == "terminate_sessions" else []
-    )
-    return "; ".join(
-        f"pid {each['pid']} ({', '.join(str(each[name]) for name in ('role', 'application') if each.get(name))}, "
-        f"{each['state']} for {in_words(each['seconds'])})" + "".join(f", {why}" for why in each["reasons"])
-        for each in ended
-    )
 
 
 def _now_unseen(steps: set[str]) -> str:

@@ -111,7 +111,7 @@ class Verdict:
 
 
 def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[str] = ()) -> list[tuple[Job, str]]:
-    """The jobs that load silver or refresh gold, by their name or by what they call; the others too, if they were named."""
+    """The jobs that load silver, link products or refresh gold, by their name or by what they call; others if they were named."""
     names = contract.names()
     loading = callers(sources, [contract.bare(names.load_function)])
     refreshing = callers(sources, names.gold_functions)
@@ -121,7 +121,7 @@ def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[st
             found.append((job, LOAD))
         elif job.jobname == names.refresh_job or cron_jobs.calls(job.command, refreshing):
             found.append((job, GOLD))
-        elif job.jobname in named and job.jobname != names.link_job:
+        elif job.jobname in named or job.jobname == names.link_job:
             found.append((job, OTHER))
     return found
 

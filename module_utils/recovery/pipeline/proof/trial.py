@@ -16,7 +16,7 @@ import typing as t
 
 from ...core.text import count, cut, in_words, printable
 from ...postgres.driver import errors, psycopg, sql
-from ...scout import contract, event_queue, gold_views
+from ...scout import contract, event_queue, gold_views, side_effects
 from .. import drain, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
@@ -49,6 +49,8 @@ REFRESH = "SELECT to_jsonb(r)::text FROM {refresh_function}() AS r"
 REFUSALS: t.Final = ("ERROR", "SKIPPED")
 
 ATTEMPTS: t.Final = 3
+#: How much of what stands on the tables is named.
+MOST_NAMED: t.Final = 3
 LOCK_SECONDS: t.Final = 5.0
 SUSPECTS_ROWS: t.Final = 2000
 #: Somebody else was at work at the same time.
@@ -129,8 +131,17 @@ class Trials:
             effect = self._effect(todo, loads)
         except _Failed as e:
             said = f"was tried as {todo.job.owner}, rolled back: {e.said}"
+            if todo.purpose == LOAD and e.status == FAILED:
+                said = "; ".join([said, *self._in_the_way()])
             return tried(todo, e.status, said, e.sqlstate, e.next_step)
         return tried(todo, PROVED, f"was tried as {todo.job.owner}, rolled back: {effect}")
+
+    def _in_the_way(self) -> list[str]:
+        """What stands on the pipeline's tables and may change, refuse or hide rows."""
+        found: list[str] = []
+        with contextlib.suppress(psycopg.Error), self.session.savepoint():
+            found = side_effects.on_tables(self.session)
+        return found[:MOST_NAMED]
 
     def _effect(self, todo: Todo, loads: str) -> str:
         """Runs the command of a job; in words what came of it."""
@@ -153,8 +164,8 @@ class Trials:
         command = cut(printable(todo.job.command), 100)
         if event_queue.not_taken(session, [event]):
             raise _Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
-        if not sale.landed():
-            said = f"it marked a sale as processed, and {contract.names().transactions} has nothing of it"
+        if lacking := sale.landed():
+            said = f"it marked a sale as processed, and {lacking} has not what belongs there"
             raise _Failed(
                 FAILED, said, next_step=f"look at {contract.names().etl}: it marks events that it does not load"
             )
@@ -205,7 +216,7 @@ class Trials:
             except psycopg.Error as e:
                 said = e.diag.message_primary or str(e)
             raise psycopg.Rollback
-        return printable(said)
+        return f"{contract.names().refresh_function} says {printable(said)}" if said else ""
 
     def _require_login(self, todo: Todo) -> None:
         """Raises where the scheduler could not even begin, or has less time than a batch takes."""
