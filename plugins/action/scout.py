@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 import typing as t
 
 from ansible import context
@@ -37,6 +38,8 @@ extra_vars.switches()
 
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
+#: How long a worker whose controller is gone may take to end by itself; what it has not committed is rolled back either way.
+LEAVE_SECONDS = 5.0
 
 #: Who stops a task by which signal; Ansible sets the alarm for a task with a timeout.
 CALLERS: dict[int, str] = {
@@ -86,6 +89,7 @@ class ActionModule(ActionBase):
                 return
             display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
 
+        leave_with(os.getppid())
         with guarded(os.getppid(), host), stoppable(Progress(say)) as progress:
             result = invoke.invoke(
                 module.run,
@@ -162,6 +166,20 @@ def guarded(controller_pid: int, host: str) -> t.Generator[None]:
         timer.join()
         for guardian in guardians:
             guardian.communicate(b"done\n")
+
+
+def leave_with(controller_pid: int) -> None:
+    """From now on this process ends soon after its controller, whatever it waits for then: a statement, or a pipe nobody reads."""
+
+    def watch() -> None:
+        while os.getppid() == controller_pid:
+            time.sleep(0.5)
+        # The kernel's signal may have come too early, or there is none.
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LEAVE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

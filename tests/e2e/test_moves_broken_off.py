@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ SLOW = """
 CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({}); RETURN OLD; END $$;
 CREATE TRIGGER slowly BEFORE DELETE ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION public.slowly()
 """
+SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 FAST = "DROP TRIGGER slowly ON scout.bronze_events; DROP FUNCTION public.slowly()"
 
 CRASHING = {
@@ -54,6 +56,21 @@ def rows_of(pipeline: Pipeline) -> dict[str, str]:
 def moved(played: Played) -> dict[str, Any]:
     """What the move of a run says of itself."""
     return played.result["move"]
+
+
+def test_no_worker_outlives_a_controller_that_was_killed(healthy: Pipeline, stage: Stage) -> None:
+    """A batch is not broken off, so a signal alone would wait for its statement, with the session and its locks."""
+    before = rows_of(healthy)
+    healthy.execute(SLOW.format(60))
+    with stage.start("quarantine", healthy.dsn, "-e", f"event_ids={healthy.events()[0]}") as running:
+        eventually(lambda: healthy.rows(SLEEPING), 30, "the batch")
+        workers = running.workers()
+        os.killpg(running.process.pid, signal.SIGKILL)
+        running.wait()
+        eventually(lambda: not healthy.ours(), 20, "the end of its sessions")
+        eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
+    healthy.execute(FAST)
+    assert rows_of(healthy) == before
 
 
 @pytest.fixture
