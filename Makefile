@@ -14,7 +14,8 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 PYTHON := PYTHONPATH=$(CURDIR)/.collections $(BIN)/python
 PIPELINE := ansible_collections.scout.drills.plugins.plugin_utils.reference
 
-# What `make reference` builds, and where: make reference DSN=postgresql://… VARIANT=repaired EVENTS=1000000 SEED=7
+# What `make reference` builds, and where: make reference DSN=postgresql://… VARIANT=deployed EVENTS=1000000 SEED=7;
+# VARIANT is faithful, repaired or deployed, also for make demo
 export DSN ?=
 export VARIANT ?= faithful
 export EVENTS ?= 20000
@@ -39,7 +40,7 @@ help: ## Show this list
 setup: ## Make .venv ready: find a Python >= 3.12, install, compile
 	@scripts/setup
 
-demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resumed
+demo: setup ## Watch a broken pipeline being stopped, cleaned, checked and resumed [VARIANT=]
 	@$(BIN)/python -m tests.scout.demo $(ARGS)
 
 demo-moves: setup ## Watch rows being moved out of a running pipeline and restored, with nothing lost
@@ -84,7 +85,7 @@ lint-code: setup
 
 lint-playbooks: setup
 	@mkdir -p .cache && touch .cache/ansible-lint.began
-	PYTHONPATH=$(CURDIR)/.collections $(BIN)/ansible-lint
+	PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.door $(BIN)/ansible-lint
 	@mv .cache/ansible-lint.began .cache/ansible-lint.passed
 
 lint-changed-playbooks: setup

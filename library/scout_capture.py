@@ -122,7 +122,9 @@ compared:
   returned: success
   type: dict
 differs:
-  description: What was added, dropped, renamed and changed since then, the latter with the parts of the definition.
+  description:
+    - What was added, dropped, renamed and changed since then, the latter with the parts of the definition; null where it was
+      compared with none.
   returned: success
   type: dict
 differing:
@@ -150,7 +152,7 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.release.captures import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -170,7 +172,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 RULES: dict[str, t.Any] = {"mutually_exclusive": [["git_commit", "git_dir"]]}
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.CaptureResult:
     """Captures the release unless it is captured as it is."""
     return command.capture(call, params)
 

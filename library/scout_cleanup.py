@@ -128,6 +128,10 @@ report:
       they were processed, the sum of their amounts, days of gold, and samples; and such figures of all that would move.
   returned: success, and when refused because something is systemic
   type: dict
+damaged:
+  description: Sales that would move although their events are sound, each with the fields that silver has otherwise.
+  returned: when refused because of them
+  type: dict
 window:
   description: The clock, start and end that were used.
   returned: success
@@ -138,8 +142,12 @@ range:
   type: dict
 plan:
   description: In check mode, what O(plan_file) holds.
-  returned: check mode
+  returned: check mode, unless O(look=true) or there is nothing to do
   type: dict
+plan_file:
+  description: Where the plan was written, or null.
+  returned: check mode, unless O(look=true) or there is nothing to do
+  type: str
 batches:
   description: Path, rows, batches, retries, seconds in all and of the longest batch.
   returned: when something was moved
@@ -160,14 +168,14 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.moves.cleanup import command
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 
 SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **command.CLEANUP_SPEC}
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.CleanupResult:
     """Moves what violates the rules."""
     return command.cleanup(call, params)
 

@@ -62,7 +62,7 @@ RETURN = r"""
 queries:
   description:
     - Each query with name, dashboard, rows (in the view's own columns), total (how many rows it has), seconds, error (why it
-      gave nothing, or null), next_step, caution (what to mind) and ours (our own figures, as of
+      gave nothing, if so), next_step, caution (what to mind) and ours (our own figures, as of
       M(scout.recovery.scout_health_info); C(unjudged) where there is no threshold).
   returned: success
   type: list
@@ -84,7 +84,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.health import command
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -99,7 +99,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.DashboardResult:
     """Asks all queries."""
     return command.answer_queries(call, params)
 

@@ -52,7 +52,7 @@ options:
     type: float
     default: 3.0
   batch_rows:
-    description: Size of the first batch, in events; later ones adapt.
+    description: Size of the first batch, in events; later ones adapt, and are smaller only to find an event that cannot be loaded.
     type: int
     default: 2000
   batch_timeout_seconds:
@@ -98,11 +98,11 @@ backlog:
   type: dict
 loaded:
   description: Events loaded; on failure those that are committed, as with the next ones.
-  returned: once it began
+  returned: success, and when it failed once it had begun
   type: int
 poison:
   description: Events moved to the dead letter queue, each with event_id, dlq_id, digest, error and sqlstate.
-  returned: once it began
+  returned: success, and when it failed once it had begun
   type: list
   elements: dict
 suspects:
@@ -114,19 +114,19 @@ suspects:
   elements: dict
 batches:
   description: Batches committed.
-  returned: once it began
+  returned: success, and when it failed once it had begun
   type: int
 retries:
   description: How often something was tried again because others were in the way.
-  returned: once it began
+  returned: success, and when it failed once it had begun
   type: int
 seconds:
   description: How long it took.
-  returned: once it began
+  returned: success, and when it failed once it had begun
   type: float
 effects:
   description: Numbers of events loaded and quarantined.
-  returned: once it began
+  returned: success, and when it failed once it had begun
   type: dict
 summary:
   description: One line for a person.
@@ -136,8 +136,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
-from ..module_utils.recovery.pipeline import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.pipeline import command, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -155,7 +155,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.DrainResult:
     """Drains the backlog."""
     return command.drain(call, params)
 

@@ -167,8 +167,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.application import command
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, WithoutSession, execute
+from ..module_utils.recovery.application import command, edge_function
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -188,7 +188,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call | WithoutSession, params: Params) -> Result:
+def run(call: Call | WithoutSession, params: Params) -> edge_function.DeployResult:
     """Deploys."""
     return command.deploy(call, params)
 

@@ -166,7 +166,7 @@ import typing as t
 
 from ..module_utils.recovery.core import redaction
 from ..module_utils.recovery.evidence import command
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -184,7 +184,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.EvidenceResult:
     """Takes a snapshot."""
     return command.snapshot(call, params)
 

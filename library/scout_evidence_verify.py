@@ -70,7 +70,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.evidence import command
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "folder": {"type": "path", "required": True},
@@ -78,7 +78,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> Result:
+def run(call: WithoutSession, params: Params) -> command.VerifyResult:
     """Verifies."""
     return command.verify(call, params)
 

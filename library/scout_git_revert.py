@@ -146,15 +146,15 @@ target:
   returned: success
   type: str
 previous_commit:
-  description: The commit the branch was at when it last had another tree than now, or than it is to have.
+  description: The commit the branch was at when it last had another tree than now, or than it is to have; null where none is known.
   returned: success
   type: str
 commit:
   description: The new commit; null in check mode, or where nothing was to be done.
   returned: success
   type: str
-kept_as:
-  description: The ref that a commit which was not pushed is kept as.
+kept_ref:
+  description: The ref that a commit which was not pushed is kept as; null where there is none.
   returned: success
   type: str
 tree:
@@ -176,7 +176,7 @@ pushed:
   returned: success
   type: bool
 files:
-  description: Files that change, with path, added and deleted lines (null for binary ones); the first 500.
+  description: Files that change, with path, added and deleted lines (none for binary ones); the first 500.
   returned: success
   type: list
   elements: dict
@@ -201,8 +201,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.application import command
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.application import command, revert_plan
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "repository": {"type": "path", "required": True},
@@ -228,7 +228,7 @@ RULES: dict[str, t.Any] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> Result:
+def run(call: WithoutSession, params: Params) -> revert_plan.RevertResult:
     """Reverts."""
     return command.revert(call, params)
 

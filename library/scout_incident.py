@@ -220,9 +220,9 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.incidents import command
+from ..module_utils.recovery.incidents import command, results
 from ..module_utils.recovery.incidents.checklist import PERSONAL
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 
 STATES = ["opened", "noted", "updated", "closed", "seen", "notified"]
 
@@ -250,7 +250,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 RULES: dict[str, t.Any] = {"required_if": [["state", "seen", ["looked"]]]}
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.IncidentResult | results.SeenResult | results.NotifiedResult:
     """Keeps the record."""
     return command.keep(call, params)
 

@@ -60,10 +60,10 @@ overdue:
   elements: dict
 timeline:
   description:
-    - Everything in order, each with at in UTC, local in O(time_zone) or null, actor, kind, what, effect, run_id, undo, undone_by
+    - Everything in order, each with at in UTC, local in O(time_zone) if given, actor, kind, what, effect, run_id, undo, undone_by
       and status.
     - The kind is run, sample (where a watch saw something else than before), or that of an entry. undo is the id to give to
-      M(scout.recovery.scout_undo), or null.
+      M(scout.recovery.scout_undo), if it can be undone.
   returned: success
   type: list
   elements: dict
@@ -83,8 +83,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.incidents import command
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.incidents import command, results
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -95,7 +95,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.IncidentInfoResult:
     """Tells the story."""
     return command.tell(call, params)
 

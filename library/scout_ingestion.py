@@ -53,12 +53,16 @@ options:
     description:
       - With O(state=running), leave a pause in force that someone else made, unless it was made for the same named
         O(incident). The emergency reset does so.
+      - Without it, and without O(operation), a pause that someone else made is refused unless O(takeover) is given.
     type: bool
     default: false
   operation:
     description:
       - Name of the operation this is a step of. A pause remembers it, and O(state=running) then leaves a pause in force
         that was not made as a step of the same operation, so that an operation ends with ingestion as it found it.
+    type: str
+  reason:
+    description: With O(state=paused), why. Whoever assesses the pipeline meanwhile is told, and the ledger keeps it.
     type: str
 extends_documentation_fragment:
   - scout.recovery.connection
@@ -110,7 +114,11 @@ paused_since:
   returned: success
   type: str
 paused_by:
-  description: Who paused.
+  description: Who paused; null where no pause is in force.
+  returned: success
+  type: str
+paused_reason:
+  description: Why, as whoever paused gave it; null where nothing was given.
   returned: success
   type: str
 switch:
@@ -133,8 +141,8 @@ effects:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
-from ..module_utils.recovery.pipeline import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.pipeline import command, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -146,10 +154,11 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "leave_stuck_after_seconds": {"type": "float"},
     "only_own": {"type": "bool", "default": False},
     "operation": {"type": "str"},
+    "reason": {"type": "str"},
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.SwitchResult:
     """Brings ingestion to the wanted state."""
     return command.set_ingestion(call, params)
 

@@ -59,7 +59,7 @@ token:
   returned: success
   type: int
 run_id:
-  description: The run the lease is held for; runs of later tasks name it as their parent.
+  description: The run the lease is held for; runs of later tasks name it as their parent. Null where there is no lease.
   returned: state=held
   type: str
 owner:
@@ -79,7 +79,7 @@ warnings:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.ledger import lease
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -90,7 +90,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> lease.LeaseResult:
     """Holds or frees the lease."""
     mode, takeover = params["ledger"], params["takeover"]
     if params["state"] == "released":

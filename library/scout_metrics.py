@@ -85,7 +85,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.health import command
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "metrics_file": {"type": "path", "required": True},
@@ -95,7 +95,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> Result:
+def run(call: WithoutSession, params: Params) -> command.MetricsResult:
     """Writes the file."""
     return command.export_metrics(call, params)
 

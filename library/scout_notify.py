@@ -207,7 +207,7 @@ unsent:
   returned: success
   type: list
   elements: dict
-passed_over:
+not_subscribed:
   description: Names of channels that do not want this event or severity.
   returned: success
   type: list
@@ -233,7 +233,7 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 from ..module_utils.recovery.notifications import command, notice
 
 CHANNEL: dict[str, dict[str, t.Any]] = {
@@ -272,7 +272,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> Result:
+def run(call: WithoutSession, params: Params) -> command.NotifyResult:
     """Tells those who want to know."""
     return command.notify(call, params)
 

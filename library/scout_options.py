@@ -51,12 +51,19 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.core.results import ModuleResult
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {"roles": {"type": "list", "elements": "str", "required": True}}
 
 
-def run(_call: WithoutSession, _params: Params) -> Result:
+class OptionsResult(ModuleResult):
+    """What scout_options returns."""
+
+    warnings: t.NotRequired[list[str]]
+
+
+def run(_call: WithoutSession, _params: Params) -> OptionsResult:
     """Refuses: on a target it has nothing that it needs."""
     raise BadInput("scout_options runs on the controller", next_step="name the task by its full name")
 

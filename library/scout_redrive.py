@@ -174,8 +174,12 @@ not_found:
   type: dict
 plan:
   description: In check mode, what O(plan_file) holds.
-  returned: check mode
+  returned: check mode, unless O(look=true) or there is nothing to do
   type: dict
+plan_file:
+  description: Where the plan was written, or null.
+  returned: check mode, unless O(look=true) or there is nothing to do
+  type: str
 batches:
   description: Path, rows, batches, retries, seconds in all and of the longest batch.
   returned: when something was tried
@@ -196,14 +200,14 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 from ..module_utils.recovery.moves.redrive import command
 
 SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **command.REDRIVE_SPEC}
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.RedriveResult:
     """Redrives the selection."""
     return command.redrive(call, params)
 

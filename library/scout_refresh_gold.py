@@ -47,6 +47,16 @@ options:
     description: For check mode after a step that would change silver. Every view counts as stale.
     type: bool
     default: false
+  only_lock:
+    description:
+      - Refresh nothing, and only see whether Scout's refresh lock can be taken, or will be free by then; the emergency reset asks
+        before it pauses. The task fails, naming the holder and the command that ends it, where a refresh would find it taken.
+    type: bool
+    default: false
+  stuck_after_seconds:
+    description: With O(only_lock=true), the age from which its holder is ended before the refresh, in seconds.
+    type: float
+    default: 600.0
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -95,8 +105,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
-from ..module_utils.recovery.pipeline import command
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.pipeline import command, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -107,10 +117,12 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "refresh_timeout_seconds": {"type": "float", "default": 1800.0},
     "attempts": {"type": "int", "default": 5},
     "expect_changes": {"type": "bool", "default": False},
+    "only_lock": {"type": "bool", "default": False},
+    "stuck_after_seconds": {"type": "float", "default": 600.0},
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.RefreshResult:
     """Refreshes what is not fresh."""
     return command.refresh(call, params)
 

@@ -186,7 +186,7 @@ undo:
   description: The run to give to M(scout.recovery.scout_undo); null where nothing was done.
   returned: success
   type: str
-held:
+kept_disabled:
   description: Jobs that were re-enabled and that a pause keeps disabled until it ends.
   returned: success
   type: list
@@ -214,6 +214,11 @@ down_scripts:
   returned: success
   type: list
   elements: str
+gold_days:
+  description: Days of gold that are now out of date with silver; none, as no rows are moved.
+  returned: success
+  type: list
+  elements: str
 plan:
   description: What tells this plan from every other.
   returned: success
@@ -234,8 +239,8 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
-from ..module_utils.recovery.release.restore import command, request
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.release.restore import command, request, result
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -254,7 +259,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 RULES: dict[str, t.Any] = {"mutually_exclusive": [["drop_function", "drop_column"]]}
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> result.RollbackResult:
     """Rolls back to the release."""
     return command.roll_back(call, params)
 

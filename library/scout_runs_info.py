@@ -76,7 +76,7 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.ledger import actions, history
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -89,7 +89,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> history.RunsResult:
     """Lists runs."""
     return history.list_runs(
         call.look(params["ledger"]),

@@ -30,7 +30,7 @@ options:
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, quarantine, cleanup,
         redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
         notify, notified, evidence_verify, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
-        revert, deploy, rollback. Steps that
+        revert, deploy, rollback, proof, pause_again. Steps that
         did not run are empty.
     type: list
     elements: dict
@@ -46,6 +46,11 @@ options:
   news:
     description:
       - Only return what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
+    type: bool
+    default: false
+  first:
+    description:
+      - Only show what was wrong and what has been done, before a run of the scheduler is waited for; no file, and it never fails.
     type: bool
     default: false
   contract:
@@ -86,11 +91,11 @@ EXAMPLES = r"""
 RETURN = r"""
 document:
   description: The result for a machine; docs/result.schema.json describes it.
-  returned: success
+  returned: without O(news)
   type: dict
 lines:
   description: The lines for a person.
-  returned: success
+  returned: without O(news)
   type: list
   elements: str
 event:
@@ -110,7 +115,7 @@ done:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import Params, Result, WithoutSession, execute
+from ..module_utils.recovery.invoke import Params, WithoutSession, execute
 from ..module_utils.recovery.summary import command
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -120,13 +125,14 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
     "news": {"type": "bool", "default": False},
+    "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
     "junit_file": {"type": "path"},
 }
 
 
-def run(call: WithoutSession, params: Params) -> Result:
+def run(call: WithoutSession, params: Params) -> command.SummaryResult | command.FirstLinesResult | command.NewsResult:
     """The lines and the document of one operation on one host."""
     return command.summarize(params, check=call.check)
 

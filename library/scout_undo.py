@@ -76,6 +76,14 @@ conflicting:
   description: How many such rows there are.
   returned: success, and when refused because of them
   type: int
+moved:
+  description: Rows of events, transactions, lines and ledger that the run moved out again by table; in check mode, that would be.
+  returned: when no release is concerned
+  type: dict
+requeued:
+  description: Events that stay, but whose transaction is rebuilt.
+  returned: when no release is concerned
+  type: int
 gold_days:
   description: Days of gold that are now out of date with silver.
   returned: success
@@ -83,8 +91,12 @@ gold_days:
   elements: str
 plan:
   description: In check mode, what O(plan_file) holds.
-  returned: check mode
+  returned: check mode, unless O(look=true) or there is nothing to do
   type: dict
+plan_file:
+  description: Where the plan was written, or null.
+  returned: check mode, unless O(look=true) or there is nothing to do
+  type: str
 batches:
   description: Rows, batches, retries, seconds in all and of the longest batch.
   returned: when something was undone
@@ -110,10 +122,11 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 from ..module_utils.recovery.moves.undo import command
 from ..module_utils.recovery.release.restore import command as restore_command
+from ..module_utils.recovery.release.restore import result
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -124,7 +137,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.UndoResult | result.UndoneRollback:
     """Undoes a run."""
     return command.undo(call, params, of_schema=restore_command.undo)
 

@@ -138,7 +138,7 @@ samples:
   description:
     - The latest 200 samples with number, at, elapsed_seconds, verdict, reason, state, figures, statuses and took_seconds.
     - The figures are the indicators of M(scout.recovery.scout_health_info) and C(loaded_per_minute), the events that the ETL took in
-      the last five minutes, per minute; null where one could not be had.
+      the last five minutes, per minute; empty where one could not be had.
   returned: success
   type: list
   elements: dict
@@ -186,7 +186,7 @@ effects:
 import typing as t
 
 from ..module_utils.recovery.health.watch import command
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -207,7 +207,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> command.WatchResult:
     """Watches the pipeline."""
     return command.watch(call, params)
 

@@ -121,6 +121,10 @@ moved:
   description: Rows removed and rebuilt by table (transactions, lines, ledger), and events quarantined.
   returned: success
   type: dict
+requeued:
+  description: Events of other windows that return to the queue; always 0, as what shares a transaction is rebuilt with it.
+  returned: success
+  type: int
 loaded:
   description: Events that the ETL loaded.
   returned: success
@@ -135,6 +139,10 @@ gold_days:
   returned: success
   type: list
   elements: str
+plan_file:
+  description: Where the plan was written, or null.
+  returned: check mode, unless O(look=true) or there is nothing to rebuild
+  type: str
 reconciliation:
   description:
     - The account in events (expected, arrived meanwhile, loaded, quarantined, not_transactional, unexplained, vanished), extra
@@ -163,9 +171,9 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, Result, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
-from ..module_utils.recovery.moves.window import command
+from ..module_utils.recovery.moves.window import command, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -180,7 +188,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: Call, params: Params) -> Result:
+def run(call: Call, params: Params) -> results.WindowResult:
     """Recovers the window."""
     return command.recover(call, params)
 

@@ -6,7 +6,7 @@
 A command started so is a controller like any other: the leader of a session and of a process group of its own, with its own
 environment, folder and streams, and dead when it is killed. What it does not show is what happens before Ansible is loaded;
 tests of that start the command itself. What Ansible reads while it is loaded is the same for every run of one forker, which is
-why there is one for each environment, apart from the variables in OWN.
+why there is one for each set of such variables (LOADING), apart from those in OWN.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tests import CHECKOUT
 
 #: Variables read while a playbook runs, never while Ansible or the collection is loaded.
-OWN = ("SCOUT_", "PG", "COLUMNS", "SUDO_USER", "PYTEST_CURRENT_TEST")
+OWN = ("SCOUT_", "PG", "COLUMNS", "SUDO_USER", "PYTEST_CURRENT_TEST", "ANSIBLE_CACHE_PLUGIN_CONNECTION", "AWX_")
+#: Those that Python, Ansible and what they import read while they are loaded.
+LOADING = ("ANSIBLE_", "PYTHON", "LC_", "LANG", "HOME", "TMPDIR", "TZ", "ORIGINAL_STDOUT_CALLBACK")
 #: No forker is worth its start for an environment that only a few tests have.
 USUAL = {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+BIN = Path(sys.executable).parent
 COMMANDS = {"ansible-playbook": "playbook.PlaybookCLI", "ansible": "adhoc.AdHocCLI"}
 #: What every run looks through.
 KINDS = "become cache callback connection filter inventory shell strategy test vars"
@@ -48,13 +51,30 @@ def usual(env: Mapping[str, str]) -> bool:
     return given == USUAL and hasattr(os, "pidfd_open") and same.items() <= os.environ.items()
 
 
-def start(command: list[str], env: Mapping[str, str], cwd: Path, screen: int) -> Controller:
-    """The command on its way, with nothing to read and both output streams on the screen, a file descriptor."""
-    shared = frozenset(_shared(env).items())
+def loading(env: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """What is read of an environment while Ansible is loaded; runs in which it is the same have one forker."""
+    return frozenset((name, value) for name, value in _shared(env).items() if name.startswith(LOADING))
+
+
+def loaded(env: Mapping[str, str]) -> bool:
+    """Whether there is a forker for such an environment."""
+    return loading(env) in _forkers
+
+
+def start(
+    command: list[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    screen: int,
+    errors: int | None = None,
+    umask: int | None = None,
+) -> Controller:
+    """The command on its way, with nothing to read; its output goes to file descriptors, its errors to the screen unless told."""
+    key = loading(env)
     with _starting:
-        if shared not in _forkers:
-            _forkers[shared] = _Forker(dict(shared))
-    return _forkers[shared].start({"command": command, "env": dict(env), "cwd": str(cwd)}, screen)
+        if key not in _forkers:
+            _forkers[key] = _Forker(_shared(env))
+    return _forkers[key].start({"command": command, "env": dict(env), "cwd": str(cwd), "umask": umask}, screen, errors)
 
 
 def stop() -> None:
@@ -90,6 +110,10 @@ class Controller:
             self._connection.close()
         return self.returncode
 
+    def fileno(self) -> int:
+        """Ready to be read as soon as it has ended; for select."""
+        return self._connection.fileno()
+
     def send_signal(self, number: int) -> None:
         """Sends a signal to the controller alone; nothing when it has ended."""
         if self.poll() is None:
@@ -105,18 +129,19 @@ class _Forker:
         with its:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
-                env=env | {"PYTHONPATH": str(CHECKOUT)},
-                cwd=CHECKOUT,
+                env=env | {"PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), env.get("PYTHONPATH")]))},
+                # Ansible looks for its configuration there where the environment names none.
+                cwd=os.sep,
                 stdin=its,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 no thread is running yet
             )
 
-    def start(self, order: dict[str, Any], screen: int) -> Controller:
+    def start(self, order: dict[str, Any], screen: int, errors: int | None) -> Controller:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
-            socket.send_fds(self._line, [b"order"], [screen, its.fileno()])
+            socket.send_fds(self._line, [b"order"], [screen, screen if errors is None else errors, its.fileno()])
         ours.send(json.dumps(order).encode())
         return Controller(int(_received(ours)), order["command"], ours)
 
@@ -150,6 +175,9 @@ def _load() -> None:
     for name in ("scout.recovery.summary", "scout.recovery.screen", "minimal"):
         loader.callback_loader.get(name, class_only=True)
     for kind in KINDS.split():
+        # Those of a program that runs Ansible look at its environment, and at Ansible itself, as they are loaded.
+        if kind == "callback" and "ANSIBLE_CALLBACK_PLUGINS" in os.environ:
+            continue
         list(getattr(loader, f"{kind}_loader").all(class_only=True))
 
 
@@ -161,18 +189,19 @@ def _ordered(line: socket.socket) -> dict[str, Any]:
             if ready is not line:
                 _report(ready, *working.pop(ready))
                 continue
-            said, descriptors, *_ = socket.recv_fds(line, 16, 2)
+            said, descriptors, *_ = socket.recv_fds(line, 16, 3)
             if not said:
                 sys.exit()
-            screen, number = descriptors
+            *streams, number = descriptors
             answer = socket.socket(fileno=number)
             order = json.loads(_received(answer))
             if (pid := os.fork()) == 0:
-                _become(order, screen)
+                _become(order, streams)
                 for descriptor in (line, answer, *working, *(other for _, other in working.values())):
                     os.close(descriptor if isinstance(descriptor, int) else descriptor.detach())
                 return order
-            os.close(screen)
+            for stream in streams:
+                os.close(stream)
             answer.send(str(pid).encode())
             working[os.pidfd_open(pid)] = (pid, answer)
 
@@ -184,19 +213,21 @@ def _report(handle: int, pid: int, answer: socket.socket) -> None:
         answer.send(str(code).encode())
 
 
-def _become(order: Mapping[str, Any], screen: int) -> None:
+def _become(order: Mapping[str, Any], streams: list[int]) -> None:
     """What the kernel and the shell give a command that is started."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
-    for stream in (1, 2):
-        os.dup2(screen, stream)
-    os.close(screen)
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(stream, number)
+        os.close(stream)
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()
     os.chdir(order["cwd"])
+    if order["umask"] is not None:
+        os.umask(order["umask"])
     sys.argv[:] = order["command"]
 
 
@@ -211,7 +242,21 @@ def _run(order: Mapping[str, Any]) -> None:
     constants.DEFAULT_LOCAL_TMP = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
     ansible.cli.init_plugin_loader = lambda _paths: None
     module, _, name = COMMANDS[Path(order["command"][0]).name].partition(".")
-    getattr(getattr(ansible.cli, module), name).cli_executor(order["command"])
+    try:
+        getattr(getattr(ansible.cli, module), name).cli_executor(order["command"])
+    except SystemExit as e:
+        if not isinstance(e.code, int):
+            raise
+        _leave(e.code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends as the interpreter would, but does not take its memory apart: that would copy all of it first."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

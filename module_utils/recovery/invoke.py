@@ -24,7 +24,7 @@ from .scout import contract, row_security
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from .postgres.session import Row, Session
 
@@ -49,6 +49,8 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "takeover": {"type": "bool", "default": False},
 }
 
+#: Ellipses, which no text consists of.
+PLACEHOLDERS: t.Final = frozenset({"…", "..."})
 #: Options whose values stand in no message.
 SECRET: t.Final = ("dsn", "password", "token")
 
@@ -96,7 +98,9 @@ class WithoutSession:
     controller: Controller
 
 
-def execute(spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Result], **rules: t.Any) -> None:
+def execute(
+    spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Mapping[str, t.Any]], **rules: t.Any
+) -> None:
     """A module's `main()`: Ansible validates its options by the spec and the rules, and prints what `invoke` returns.
 
     The module's name is that of the file that defines `run`. Ends the process: with 0, or with 1 where the result failed.
@@ -113,7 +117,7 @@ def execute(spec: dict[str, dict[str, t.Any]], run: Callable[[t.Any, Params], Re
 
 
 def invoke(
-    run: Callable[[t.Any, Params], Result],
+    run: Callable[[t.Any, Params], Mapping[str, t.Any]],
     name: str,
     params: Params,
     *,
@@ -135,7 +139,7 @@ def invoke(
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
-            return _completed(about | run(call, params), name, session, joined)
+            return _completed({**about, **run(call, params)}, name, session, joined)
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:
@@ -235,11 +239,22 @@ def _check_positive(params: Params) -> None:
 def _check_texts(params: Params) -> None:
     """Refuses texts that PostgreSQL cannot hold, by the name of their option."""
     for name, value in params.items():
+        if name not in SECRET and is_placeholder(value):
+            raise BadInput(f"{name} is only a placeholder", next_step=f"give {name} instead of …")
         if name not in SECRET and not _storable(value):
             raise BadInput(
                 f"{name} {str(value)[:80]!r} holds a character that no text in PostgreSQL can hold",
                 next_step=f"give {name} without NUL characters and halves of surrogate pairs",
             )
+
+
+def is_placeholder(value: t.Any) -> bool:
+    """Whether a value, or a part of it, is what a command on a page has where something has to be filled in."""
+    if isinstance(value, str):
+        return value.strip() in PLACEHOLDERS
+    if isinstance(value, dict):
+        return any(map(is_placeholder, t.cast("dict[t.Any, t.Any]", value).values()))
+    return isinstance(value, list) and any(map(is_placeholder, t.cast("list[t.Any]", value)))
 
 
 def _storable(value: t.Any) -> bool:

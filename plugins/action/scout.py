@@ -14,6 +14,7 @@ import subprocess
 import threading
 import typing as t
 
+from ansible import context
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
@@ -24,7 +25,7 @@ from ..plugin_utils import preload  # isort: skip  # first: the imports below ar
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
-from ..plugin_utils import arguments, extra_vars, task_options
+from ..plugin_utils import arguments, extra_vars, stray_words, task_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,12 +103,16 @@ class ActionModule(ActionBase):
 
 
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
-    """Refuses switches that are neither on nor off, and names given with -e that are nearly one of ours; what is to be said
-    of others that nothing here reads. What a team's own playbook reads is its affair."""
+    """Refuses words outside the quotes, values that are only `…`, switches that are neither on nor off, and names given
+    with -e that are nearly one of ours; what is to be said of others that nothing here reads. What a team's own playbook
+    reads is its affair."""
     if not extra_vars.ours(variables.get("playbook_dir", "")):
         return []
+    stray_words.refuse(context.CLIARGS.get("extra_vars") or ())
+    typed = load_extra_vars(loader)
+    extra_vars.refuse_placeholders(typed)
     extra_vars.refuse_unclear(variables)
-    return extra_vars.check(load_extra_vars(loader))
+    return extra_vars.check(typed)
 
 
 def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:

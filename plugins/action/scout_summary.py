@@ -39,18 +39,23 @@ class ActionModule(ActionBase):
             params = validated(module, {**self._task.args, "resume": True})
         pid = os.getppid()
         ticks = started(pid)
-        result = summarize(
-            params,
-            check=bool(self._task.check_mode),
-            host=(task_vars or {}).get("inventory_hostname", "localhost"),
-            seconds=None
-            if ticks is None
-            else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
-            run_key=run_key(pid),
-        )
+        result: dict[str, t.Any] = {
+            **summarize(
+                params,
+                check=bool(self._task.check_mode),
+                host=(task_vars or {}).get("inventory_hostname", "localhost"),
+                seconds=None
+                if ticks is None
+                else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
+                run_key=run_key(pid),
+            )
+        }
         if params["news"]:
             return result
         lines = result.pop("lines", [])
+        if params["first"]:
+            display.display("\n".join(["", *lines, ""]))
+            return result
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
             display.display("\n".join(["", *lines]))
         if result.get("failed"):

@@ -37,6 +37,10 @@ OPERATION = (
     "what was committed stays; ingestion state unknown, it may be paused",
     "run the same command again, or ansible-playbook playbooks/assess.yml",
 )
+PROOF = (
+    "ingestion is running, unproven: no run of its jobs was waited for to its end",
+    "ansible-playbook playbooks/assess.yml shows whether its next run works",
+)
 DRILL = (
     "the drill's processes are stopped and its sandbox removed; no pipeline was touched",
     "see scorecard.json in the newest folder of drill_output_dir, or run it again",
@@ -104,9 +108,15 @@ class CallbackModule(CallbackBase):
         if self._unfinished and os.getpid() == pid:
             for lines in self._summaries:
                 self._display.display("\n".join(["", *lines]))
-            now, then = DRILL if self._unfinished.endswith("scout_drill") else OPERATION
+            now, then = self._how_it_stands()
             self._save(now, then)
             self._display.display(f"\ninterrupted\n  now    {now}\n  next   {then}\n")
+
+    def _how_it_stands(self) -> tuple[str, str]:
+        """What the task that was broken off leaves behind, and what to do next."""
+        if self._unfinished.endswith("scout_proof"):
+            return PROOF
+        return DRILL if self._unfinished.endswith("scout_drill") else OPERATION
 
     def _keep(self, result: t.Any) -> None:
         lines = result._result.get("_ansible_scout_lines")
@@ -126,6 +136,8 @@ class CallbackModule(CallbackBase):
         try:
             path = load_extra_vars(DataLoader()).get("result_file")
             stopped = {"interrupted": failure(Stopped("interrupted", said=now, next_step=then))}
+            if now == PROOF[0]:
+                stopped = {"resume": {"state": "running", "changed": True}, **stopped}
             for host in self._waiting if path else ():
                 story = render.Story(
                     self._operation,

@@ -14,6 +14,7 @@ from pathlib import Path
 from ansible.module_utils.parsing.convert_bool import boolean  # pyright: ignore[reportUnknownVariableType]
 
 from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.invoke import is_placeholder
 from . import task_options
 
 if t.TYPE_CHECKING:
@@ -31,7 +32,7 @@ NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
 SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
 #: Read by plugins, as they stand.
-READ_ELSEWHERE = frozenset({"scout_drill_target", "_raw_params"}) | task_options.names()
+READ_ELSEWHERE = frozenset({"scout_drill_target"}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
@@ -102,6 +103,16 @@ def check(given: Iterable[str]) -> list[str]:
                 advice = "use --check instead: a dry run that writes nothing and shows what would be done"
             raise BadInput(f"{name!r} is not a variable of this toolkit, and would be ignored", next_step=advice)
     return [f"no playbook reads the variable {name!r}" for name in unknown]
+
+
+def refuse_placeholders(given: Mapping[str, t.Any]) -> None:
+    """Refuses a value that was copied from a page as it stands there: `text='…'`."""
+    for name in sorted(given):
+        if is_placeholder(given[name]):
+            raise BadInput(
+                f"{name} is only a placeholder: {str(given[name])[:80]!r}",
+                next_step=f"give {name} instead of …, and run the same command again",
+            )
 
 
 def refuse_unclear(variables: Mapping[str, t.Any]) -> None:

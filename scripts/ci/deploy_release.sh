@@ -147,7 +147,7 @@ if [ -n "$left" ]; then
 fi
 if [ -z "$if_interrupted" ]; then
     # What another run left must not stand for this one.
-    for step in look capture way_back migrate deploy gate rollback gate_again notify; do
+    for step in look capture plan_rollback migrate deploy gate rollback gate_again notify; do
         rm -f -- "$artifacts/$step.json" "$artifacts/$step.log"
     done
     rm -f -- "$artifacts/steps.tsv" "$artifacts/at-work.tsv" "$DEPLOY_RESULT"
@@ -311,7 +311,7 @@ fi
 play capture capture_release
 proceed
 # Nothing is begun that could not be taken back: privileges, the clone and the CLI are looked at by planning it.
-play way_back rollback --check
+play plan_rollback rollback --check
 proceed
 if [ -n "$migrate" ]; then
     program migrate "$migrate"

@@ -162,7 +162,7 @@ def variables(
             "git_commit": environment["DEPLOY_COMMIT"],
             "application_dir": "",
         }
-    elif step in ("way_back", "rollback"):
+    elif step in ("plan_rollback", "rollback"):
         own |= {"release": environment["DEPLOY_FROM"], "application_dir": environment["DEPLOY_APPLICATION"]}
     if step == "rollback":
         # What the team's own program deploys is in no ledger, so what the ledger has last may not be what runs.

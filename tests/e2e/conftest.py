@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.door import Door
 from tests.e2e.browser import Browser, open_browser
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
@@ -23,6 +24,13 @@ POISON = ("non_numeric_amount", "missing_store_id", "bad_ts")
 BACKLOG = 2500
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def door() -> Iterator[Door]:
+    """A folder for a PATH, whose ansible-playbook is forked."""
+    with Door() as opened:
+        yield opened
 
 
 @pytest.fixture

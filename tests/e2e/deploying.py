@@ -9,9 +9,11 @@ import contextlib
 import difflib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
+from tests.door import Door
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, environment
 
@@ -99,6 +102,19 @@ ALTER TABLE scout.alerts ADD COLUMN never text;
 """
 
 
+def script_behind(door: Door, folder: Path) -> Path:
+    """The script of a checkout that is ours, but for its tools: ansible-playbook is that of the door."""
+    for path in CHECKOUT.iterdir():
+        if path.name not in (".venv", ".git", "scripts"):
+            (folder / path.name).symlink_to(path)
+    shutil.copytree(SCRIPT.parent, folder / "scripts" / "ci")
+    tools = folder / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "ansible-playbook").symlink_to(door.folder / "ansible-playbook")
+    (tools / "python3").symlink_to(sys.executable)
+    return folder / "scripts" / "ci" / SCRIPT.name
+
+
 def differing(before: str, after: str) -> list[str]:
     """The lines of a dump that went and came."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
@@ -134,8 +150,8 @@ class Deployed:
 class Team:
     """A bare repository, the checkout of a pipeline, and a database with its history of migrations."""
 
-    def __init__(self, home: Path, pipeline: Pipeline, **variables: Any) -> None:
-        self.home, self.pipeline, self.variables = home, pipeline, variables
+    def __init__(self, home: Path, pipeline: Pipeline, script: Path = SCRIPT, **variables: Any) -> None:
+        self.home, self.pipeline, self.script, self.variables = home, pipeline, script, variables
         self.remote = Clone(home / "remote of the team.git")
         subprocess.run(["git", "init", "--quiet", "--bare", str(self.remote.path)], check=True)
         self.desk = self.clone("desk")
@@ -227,7 +243,7 @@ class Team:
         """The script, with all that a pipeline gives it."""
         ops = checkout.path / "ops"
         return [
-            str(SCRIPT), "--from", "v5.2.1", "--to", tag, "--commit", self.running, "--application", str(checkout.path),
+            str(self.script), "--from", "v5.2.1", "--to", tag, "--commit", self.running, "--application", str(checkout.path),
             "--variables", str(ops / "scout.yml"), "--migrate", f"{ops}/migrate", "--deploy", f"{ops}/deploy",
             "--notify", f"{ops}/notify", *words,
         ]  # fmt: skip
@@ -240,7 +256,7 @@ class Team:
         """The script's rollback alone."""
         ops = checkout.path / "ops"
         command = [
-            str(SCRIPT), "--rollback", "--from", "v5.2.1", "--application", str(checkout.path),
+            str(self.script), "--rollback", "--from", "v5.2.1", "--application", str(checkout.path),
             "--variables", str(ops / "scout.yml"), "--notify", f"{ops}/notify", *words,
         ]  # fmt: skip
         return self.run(command, checkout.path.parent)

@@ -69,7 +69,9 @@ def test_promtool_takes_what_a_broken_pipeline_gives(broken: Pipeline, stage: St
     samples = read(file)
     assert value(samples, "scout_verdict", "local", verdict="failing") == 1
     assert value(samples, "scout_backlog_events", "local") == broken.pending()
-    assert (value(samples, "scout_reset_reasons", "local") or 0) > 0
+    reasons = value(samples, "scout_reset_reasons", "local")
+    assert reasons is not None
+    assert reasons >= 1
     try:
         done = promtool.run("check", "metrics", text=file.read_text())
     except promtool.Unavailable:
@@ -101,7 +103,9 @@ def test_a_pause_and_its_end(healthy: Pipeline, stage: Stage, file: Path) -> Non
     samples = read(file)
     assert value(samples, "scout_ingestion_state", "local", state="paused") == 1
     assert value(samples, "scout_verdict", "local", verdict="paused") == 1
-    assert (value(samples, "scout_paused_seconds", "local") or 0) > 0
+    paused = value(samples, "scout_paused_seconds", "local")
+    assert paused is not None
+    assert 0 < paused < 600
     assert value(samples, "scout_job_active", "local", cron_job="bronze-to-silver-etl") == 0
     assert stage.play("resume_ingestion", healthy.dsn, incident="INC-7").rc == 0
     assert stage.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
@@ -209,7 +213,9 @@ def test_the_least_privileged_role_gets_what_it_may_see(healthy: Pipeline, stage
     for name in unknown:
         assert value(samples, "scout_indicator_status", "local", indicator=name, status="unknown") == 1
     assert "scout_stuck_sessions" not in names(samples)
-    assert (value(samples, "scout_unread_facts", "local") or 0) > 0
+    unread = value(samples, "scout_unread_facts", "local")
+    assert unread is not None
+    assert unread >= 1
 
 
 def test_ctrl_c_never_leaves_the_figures_of_before_as_if_they_were_new(
@@ -228,6 +234,7 @@ def test_ctrl_c_never_leaves_the_figures_of_before_as_if_they_were_new(
             played = running.wait(20)
         holder.rollback()
     assert played.rc != 0
-    assert file.read_text() == before or names(read(file)) == DOWN
+    if file.read_text() != before:
+        assert names(read(file)) == DOWN
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     eventually(lambda: not healthy.ours(), what="the end of its session")

@@ -36,6 +36,10 @@ def test_every_promise_holds(screens: str) -> None:
     assert "Every promise held" in screens
 
 
+def test_every_promise_holds_where_the_pipeline_is_as_deployed() -> None:
+    assert holds(screens_of("demo", *SMALL, "--variant", "deployed")) == PROMISES
+
+
 def test_screens_are_for_80_columns_without_colour_or_emoji(screens: str) -> None:
     assert is_plain(screens)
     assert not re.search(r"[\U0001F000-\U0001FAFF\u2600-\u27BF]", screens)

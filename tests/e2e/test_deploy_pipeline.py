@@ -18,7 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
-from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing
+from tests.door import Door
+from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing, script_behind
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.clones import hook, quiet_git
@@ -30,10 +31,16 @@ PASSWORD = "n0t-for-the-process-list"
 AGE = "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '1 hour'"
 
 
+@pytest.fixture(scope="module")
+def script(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script, with playbooks that are forked."""
+    return script_behind(door, tmp_path_factory.mktemp("checkout"))
+
+
 @pytest.fixture
-def team(healthy: Pipeline, tmp_path: Path, quiet_git: None) -> Team:
-    """A team whose v5.2.1 runs well; test_deploy_files.py has rollbacks that are rehearsed."""
-    return Team(tmp_path / "team", healthy, rehearse=False)
+def team(healthy: Pipeline, tmp_path: Path, quiet_git: None, script: Path) -> Team:
+    """A team whose v5.2.1 runs well; test_deploy_files.py has the script as it is, and rollbacks that are rehearsed."""
+    return Team(tmp_path / "team", healthy, script, rehearse=False)
 
 
 class Before:
@@ -80,7 +87,7 @@ def test_a_good_release_is_deployed_and_accepted(team: Team) -> None:
         "running",
     )
     assert list(deployed.codes.items()) == [
-        ("look", 0), ("capture", 0), ("way_back", 0), ("migrate", 0), ("deploy", 0), ("gate", 0), ("notify", 0),
+        ("look", 0), ("capture", 0), ("plan_rollback", 0), ("migrate", 0), ("deploy", 0), ("gate", 0), ("notify", 0),
     ]  # fmt: skip
     assert deployed.of("capture")["release"]["git_commit"] == team.running
     assert deployed.of("gate")["gate"]["smoke"]["status"] == "pass"
@@ -108,7 +115,7 @@ def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothin
         "running",
     )
     assert list(deployed.codes) == [
-        "look", "capture", "way_back", "migrate", "deploy", "gate", "rollback", "gate_again", "notify",
+        "look", "capture", "plan_rollback", "migrate", "deploy", "gate", "rollback", "gate_again", "notify",
     ]  # fmt: skip
     assert {name: code for name, code in deployed.codes.items() if code} == {"gate": 2}
     assert [step["gate_code"] for step in made["steps"] if step["name"].startswith("gate")] == [46, 0]
@@ -231,7 +238,7 @@ def test_nothing_is_begun_that_could_not_be_taken_back(team: Team) -> None:
     team.cli.path.unlink()
     deployed = team.deploy(checkout, "v5.3.0")
     assert deployed.rc == 60, deployed.text
-    assert deployed.result["failed_step"] == "way_back"
+    assert deployed.result["failed_step"] == "plan_rollback"
     assert "migrate" not in deployed.codes
 
 

@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
     "faults": [{"poison_event": {}}, {"backlog": {"count": 50}}],
     "steps": [{"playbook": "emergency_reset", "expect": {"changed": True, "outcome": "recovered"}}],
 }
-#: Nobody mends what is broken: ingestion stays paused.
+#: Nobody fixes what is broken: ingestion stays paused.
 UNMENDED = {**SMALL, "steps": [{"playbook": "pause_ingestion"}], "again": False}
 #: A recovery that loses what it should set aside, and reports success.
 LOSSY = {**SMALL, "steps": [{"playbook": "recoveries/lossy.yml"}]}
@@ -103,8 +103,8 @@ def test_a_drill_that_passes(drills: Drills) -> None:
     assert {phase["phase"] for phase in scenario["phases"]} == {"detected", "paused", "recovered", "resumed"}
     assert all(phase["within"] for phase in scenario["phases"])
     assert scenario["events"]["written"] > 350
-    assert all(promise["kept"] for promise in scenario["promises"])
-    assert len(scenario["promises"]) >= 15
+    assert all(check["passed"] for check in scenario["checks"])
+    assert len(scenario["checks"]) >= 15
     steps = [step for step in scenario["steps"] if step["rc"] is not None]
     assert [(step["playbook"], step["rc"], step["changed"] > 0) for step in steps] == [
         ("emergency_reset", 0, True),

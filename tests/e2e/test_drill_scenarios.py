@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every scenario of drills/ passes with the playbooks as they are; with a recovery that is broken on purpose a drill fails, and says
-which promise was broken."""
+which check was broken."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import scenario_run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from tests.door import Door
 
 SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
 #: Those that mean most with the real pg_cron, in a container.
@@ -53,6 +56,18 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The playbooks of a drill are forked; test_drill.py and test_playbook_process.py have them as they are."""
+    shell = PlaybookRunner._shell
+
+    def behind(runner: PlaybookRunner) -> dict[str, str]:
+        found = shell(runner)
+        return found | {"PATH": f"{door.folder}{os.pathsep}{found['PATH']}"}
+
+    monkeypatch.setattr(PlaybookRunner, "_shell", behind)
+
+
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:
     """The document of a scenario that was run to its end, whose scorecard says the same."""
     lines: list[str] = []
@@ -72,7 +87,7 @@ def passes(told: dict[str, Any]) -> None:
     assert events["written"] > 1000
     assert {phase["phase"] for phase in told["phases"]} >= {"detected", "recovered"}
     assert [phase for phase in told["phases"] if not phase["within"]] == []
-    promised = {promise["promise"] for promise in told["promises"]}
+    promised = {check["check"] for check in told["checks"]}
     for part in ("events flow", "the acceptance gate lets pass", "nothing is paused", "every job is as it was"):
         assert {f"{part} before", f"{part} after"} <= promised
     assert promised >= {
@@ -141,13 +156,13 @@ def test_a_rollback_that_forgets_the_application(tmp_path: Path) -> None:
         faults=[{"release_captured": {"application": True}}, {"bad_release": {}}],
         then=[{"do": {"release_is_back": {}}}],
     )  # fmt: skip
-    broken = [promise["promise"] for promise in told["promises"] if not promise["kept"]]
+    broken = [check["check"] for check in told["checks"] if not check["passed"]]
     assert broken == ["the branch has the tree of the captured commit", "the edge function that was deployed last"]
 
 
 def test_a_recovery_that_is_too_slow_for_its_budget(tmp_path: Path) -> None:
-    """Every promise is kept but the time."""
+    """Every check is kept but the time."""
     told = fails("slow", tmp_path, BROKEN / "is_too_slow.yml", budget={"recovered": 5})
     assert [phase["phase"] for phase in told["phases"] if not phase["within"]] == ["recovered"]
-    assert [promise for promise in told["promises"] if not promise["kept"]] == []
+    assert [check for check in told["checks"] if not check["passed"]] == []
     assert any("recovered" in why for why in told["why"])

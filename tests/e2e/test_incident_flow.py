@@ -236,7 +236,7 @@ def test_a_recovery_for_no_incident_tells_nobody_and_one_that_cannot_tell_goes_o
 ) -> None:
     tell = {"notify_channels": team.channels, "notify_recoveries": True}
     ran(stage.play("pause_ingestion", broken.dsn, **tell), "done")
-    ran(stage.play("resume_ingestion", broken.dsn, **tell), "done")
+    ran(stage.play("resume_ingestion", broken.dsn, proof=False, **tell), "done")
     ran(stage.play("incident_open", broken.dsn, notify_enabled=False, **GOLD, **tell), "done")
     reset = ran(stage.play("emergency_reset", broken.dsn, notify_attempts=0, **tell), "recovered")
     assert "timeout_seconds or attempts is not usable" in reset.text

@@ -91,7 +91,7 @@ def test_everybody_is_told_and_no_secret_shown(stage: Stage, playbook: str) -> N
     assert played.rc == 0, played.text
     assert told["sent"] == ["team", "hub", "oncall", "mail"]
     assert told["unsent"] == []
-    assert told["passed_over"] == ["end"]
+    assert told["not_subscribed"] == ["end"]
     assert played.result["warnings"] == []
     assert "[WARNING]" not in played.text
     assert {got.path for got in web.got} == {"/services/T0SECRET1/xoxSECRETxSECRET", "/hub", "/pager"}

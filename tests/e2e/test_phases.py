@@ -41,8 +41,8 @@ def test_a_reset_is_read_as_its_phases(broken: Pipeline, stage: Stage) -> None:
 
 
 def test_numbers_stay_where_phases_are_left_out(healthy: Pipeline, stage: Stage) -> None:
-    """Nothing to repair, or a move told not to drain: the others keep their numbers."""
-    assert headings(stage.play("emergency_reset", healthy.dsn)) == [*RESET[:3], "Repair", *ALWAYS]
+    """Nothing to repair, or a move told not to drain: the others keep their numbers, as the proof at the end."""
+    assert headings(stage.play("emergency_reset", healthy.dsn)) == [*RESET[:3], "Repair", RESET[-1], *ALWAYS]
     window = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z", "event_types": ["heartbeat.v1"]}
     moved = headings(stage.play("quarantine", healthy.dsn, drain=False, **window))
     assert [name for name in moved if name.startswith(("(6/", "(8/", "(9/"))] == [

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documented role can do all of it, and whatever it lacks is named together with the GRANT that mends it."""
+"""The documented role can do all of it, and whatever it lacks is named together with the GRANT that fixes it."""
 
 from __future__ import annotations
 

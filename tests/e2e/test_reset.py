@@ -1,16 +1,18 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The emergency reset from the command line: what it mends, what it leaves alone, and what it says."""
+"""The emergency reset from the command line: what it fixes, what it leaves alone, and what it says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
@@ -20,7 +22,7 @@ JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 GOLD_IS_NEWER = """
 SELECT (SELECT min(updated_at) FROM scout.gold_daily_metrics) >= (SELECT max(processed_at) FROM scout.etl_processed)
 """
-TASKS_OF_A_HEALTHY_RUN = 6  # options, preflight, lease, assess, release, summary
+TASKS_OF_A_HEALTHY_RUN = 8  # options, preflight, lease, assess, proof with its file, release, summary
 
 
 def test_show(pg_server: Server, stage: Stage) -> None:
@@ -153,7 +155,11 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
         broken.rows("SELECT pg_sleep(1.1)")
         assert twice("terminate_sessions", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()
-    assert twice("resume_ingestion") == ["done", "unchanged"]
+    # The pipeline's own ETL still stops at what is pending.
+    refused = stage.play("resume_ingestion", broken.dsn)
+    assert (refused.rc, refused.result["ingestion"]) == (2, "paused"), refused.text
+    assert broken.active_jobs() == active - JOBS
+    assert twice("resume_ingestion", proof=False) == ["done", "unchanged"]
     assert broken.active_jobs() == active
 
 
@@ -170,3 +176,16 @@ def test_many_databases_each_on_its_own(another_broken: Callable[[], Pipeline], 
     assert played.text.count("emergency reset of ") == len(hosts)
     for name, pipeline in pipelines.items():
         assert (pipeline.active_jobs() >= JOBS) == (name != "db8")
+
+
+@pytest.mark.parametrize("moment", ["0044-03-15 BC", "10000-01-01", "infinity"])
+def test_no_moment_that_an_event_carries_stops_a_reset(scout_db: str, stage: Stage, moment: str) -> None:
+    pipeline = Pipeline(scout_db)
+    with psycopg.connect(scout_db, autocommit=True) as connection:
+        event = generator.insert(connection, generator.transaction(9, 1))
+        connection.execute("UPDATE scout.bronze_events SET ingested_at = %s WHERE event_id = %s", [moment, event])
+    library.gold_stale(scout_db)
+    played = stage.play("emergency_reset", pipeline.dsn)
+    assert played.rc == 0, played.text
+    assert pipeline.one("SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = '9-00000001'") == 1
+    assert "now    ingestion is running" in played.summary or "now ingestion is running" in played.summary

@@ -383,8 +383,11 @@ def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
     )
     again = bad.play(release="", drop_function=word)
     assert (ran(again, "unchanged")["changed"], again.recap()["changed"]) == (False, 0), again.text
-    # As a person types it: Ansible cuts what is given so at the spaces.
-    typed = "drop_function=scout.reprocess_bronze_window(timestamptz, timestamptz, integer)"
+    # As a person types it: Ansible cuts what is given at the spaces that nothing quotes.
+    cut = "drop_function=scout.reprocess_bronze_window(timestamptz, timestamptz, integer)"
+    whole = '{"drop_function": "scout.reprocess_bronze_window(timestamptz, timestamptz, integer)"'
+    assert whole in bad.refused("bad_input", "-e", cut, release="").summary
+    typed = "drop_function='scout.reprocess_bronze_window(timestamptz, timestamptz, integer)'"
     same = bad.play("-e", typed, release="")
     assert ran(same, "unchanged")["changed"] is False
     assert "reprocess_bronze_window" in same.text

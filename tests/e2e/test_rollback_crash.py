@@ -65,7 +65,7 @@ def released(healthy: Pipeline, stage: Stage) -> Released:
 
 
 def test_killed_at_every_task_boundary(released: Released, pg_server: Server, stage: Stage) -> None:
-    """One database for every boundary; each run dies there, and one last run over all of them mends them all."""
+    """One database for every boundary; each run dies there, and one last run over all of them fixes them all."""
 
     def another(at: int) -> Pipeline:
         template = psycopg.conninfo.conninfo_to_dict(released.pipeline.dsn)["dbname"]

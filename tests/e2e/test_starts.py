@@ -16,7 +16,10 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
 
-NOTHING = "did nothing: no change was needed now ingestion is running, nothing is failing"
+NOTHING = (
+    "did nothing: no change was needed now ingestion is running, nothing is failing proof bronze-to-silver-etl was tried as "
+    "loader, rolled back: it loads; smart-gold-refresh was tried as loader, rolled back: it refreshes 2 views"
+)
 
 WAYS = {
     "from the checkout": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook playbooks/emergency_reset.yml",
@@ -79,9 +82,10 @@ def test_the_example_inventory(pg_server: Server, healthy: Pipeline, stage: Stag
     )  # fmt: skip
     assert listed.returncode == 0, listed.stderr
     hosts = json.loads(listed.stdout)["_meta"]["hostvars"]
-    assert all(
-        "scout_dsn" in variables and "__ansible_vault" in variables["scout_password"] for variables in hosts.values()
-    )
+    assert hosts
+    for variables in hosts.values():
+        assert "scout_dsn" in variables
+        assert "__ansible_vault" in variables["scout_password"]
     assert [name for name, variables in hosts.items() if variables.get("ansible_connection") == "ssh"] == ["palawan"]
 
     secret = stage.home / "vault_password"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
@@ -32,12 +33,16 @@ KINDS = (
 )
 
 
-def damaged_window(pipeline: Pipeline) -> tuple[Case, dict[str, str]]:
-    """Twenty hours of damage, with older events pending outside, and the options that select them."""
+def damaged_window(pipeline: Pipeline) -> tuple[Case, dict[str, Any]]:
+    """Twenty hours of damage, with older events pending outside, and the options that select them. Among those outside are
+    some that no job can load, which is not what is tested."""
     now = datetime.now(UTC)
     case = damaged(pipeline.dsn, Window(now - timedelta(hours=20), now - timedelta(hours=1)), *KINDS)
     options = case.window.options
-    return case, {name: options[name] for name in ("window_start", "window_end")} | {"incident": "INC-1"}
+    return case, {name: options[name] for name in ("window_start", "window_end")} | {
+        "incident": "INC-1",
+        "proof": False,
+    }
 
 
 def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> None:
@@ -58,7 +63,7 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     assert f"playbooks/undo.yml -e run_id={run_id}" in played.summary
     again = stage.play("window_recovery", healthy.dsn, **options)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
-    as_it_was = {"drain": False, "refresh": False}
+    as_it_was = {"drain": False, "refresh": False, "proof": False}
     undone = stage.play("undo", healthy.dsn, run_id=run_id, **as_it_was)
     assert undone.rc == 0, undone.text
     assert undone.result["ingestion"] == "running"
@@ -76,6 +81,18 @@ def test_after_an_undo_the_queue_is_drained(healthy: Pipeline, stage: Stage) -> 
     assert undone.result["ingestion"] == "running"
     assert healthy.rows(NEGATIVE) == negative
     assert healthy.unaccounted([*case.written]) == []
+
+
+def test_what_waits_outside_and_cannot_be_loaded_is_what_the_jobs_meet(healthy: Pipeline, stage: Stage) -> None:
+    """The window is recovered, and ingestion paused again until somebody quarantines those."""
+    case, options = damaged_window(healthy)
+    played = stage.play("window_recovery", healthy.dsn, **options | {"proof": True})
+    assert played.rc == 2, played.text
+    assert played.result["ingestion"] == "paused"
+    assert not JOBS & healthy.active_jobs()
+    assert "the pipeline does not work by itself" in played.summary
+    assert "ansible-playbook playbooks/emergency_reset.yml" in played.result["next"][0]
+    case.check()
 
 
 def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, stage: Stage) -> None:

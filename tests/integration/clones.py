@@ -25,6 +25,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone, digest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from tests import CHECKOUT
+from tests.integration.modules import as_declared
 
 Result = dict[str, Any]
 MODULES = "ansible_collections.scout.recovery.plugins.modules"
@@ -126,7 +127,7 @@ def run(name: str, *, check: bool = False, **options: Any) -> Result:
     module: Any = importlib.import_module(f"{MODULES}.{name}")
     validated = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(options)
     assert not validated.error_messages, validated.error_messages
-    return invoke(module.run, name, validated.validated_parameters, check=check)
+    return as_declared(name, invoke(module.run, name, validated.validated_parameters, check=check))
 
 
 def executed(name: str, *, check: bool = False, **options: Any) -> Result:

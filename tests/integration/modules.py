@@ -10,22 +10,25 @@ import importlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.testing import patch_module_args
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from tests import CHECKOUT
+from tests.results import misfits
 
 Connection = psycopg.Connection[Any]
 Result = dict[str, Any]
@@ -50,7 +53,16 @@ def call(
     validated = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})
     assert not validated.error_messages
     params = validated.validated_parameters
-    return invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
+    return as_declared(
+        name, invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
+    )
+
+
+def as_declared(name: str, result: Result) -> Result:
+    """The result, once it is known to be what the module says that it returns."""
+    if not result.get("failed"):
+        assert not misfits(name, result)
+    return result
 
 
 def executed(name: str, dsn: str, *, check: bool = False, **options: Any) -> Result:
@@ -118,20 +130,43 @@ def fingerprint(dsn: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def job_in_flight(dsn: str, jobname: str = "bronze-to-silver-etl", seconds: float | None = None) -> Iterator[int]:
-    """A session as pg_cron has it while it runs the job, until the block or that many seconds are over; gives its pid."""
+def job_in_flight(dsn: str, jobname: str = "bronze-to-silver-etl") -> Iterator[int]:
+    """A session as pg_cron has it while it runs the job, until the block is over; gives its pid."""
     session = psycopg.connect(dsn, user="loader", application_name="pg_cron")
     with connect(dsn) as connection:
         assert connection.execute(JOB_RUN, [session.info.backend_pid, jobname]).rowcount == 1
     session.execute("SELECT 1")
-    timer = threading.Timer(seconds or 0, session.close)
-    if seconds:
-        timer.start()
     try:
         yield session.info.backend_pid
     finally:
-        timer.cancel()
         session.close()
+
+
+def end(dsn: str, pid: int) -> None:
+    """Ends a session as if it had come to its end."""
+    assert one(dsn, "SELECT pg_terminate_backend(%s, 10000)", pid)
+
+
+def ends_when_waited_for(dsn: str) -> Progress:
+    """Who is in flight comes to an end once it is said that somebody waits for it, however long that takes."""
+
+    def hear(line: str) -> None:
+        if found := re.search(r"in flight: pid (\d+) ", line):
+            end(dsn, int(found[1]))
+
+    return Progress(hear)
+
+
+def idle_for(dsn: str, pid: int, seconds: float) -> None:
+    """Returns once the server itself says that the session has done nothing for so long."""
+    with connect(dsn) as connection:
+        wait_until(
+            connection,
+            "SELECT FROM pg_stat_activity WHERE pid = %s "
+            "AND clock_timestamp() - coalesce(xact_start, state_change) > make_interval(secs => %s)",
+            pid,
+            seconds,
+        )
 
 
 WAITS = """
@@ -141,14 +176,16 @@ WHERE datname = current_database() AND application_name LIKE 'scout-recovery/%' 
 
 
 @contextlib.contextmanager
-def once_waited_for(dsn: str, do: Callable[[], object], after_seconds: float = 0.0) -> Iterator[None]:
+def once_waited_for(
+    dsn: str, do: Callable[[], object], after_seconds: float = 0.0, waits: LiteralString = WAITS
+) -> Iterator[None]:
     """Does it so long after a session of the toolkit began to wait for a lock, and not before; fails where none ever did."""
     over, waited = threading.Event(), threading.Event()
 
     def watch() -> None:
         with connect(dsn) as connection:
             while not over.wait(0.02):
-                if connection.execute(WAITS).fetchone() is not None:
+                if connection.execute(waits).fetchone() is not None:
                     waited.set()
                     over.wait(after_seconds)
                     do()
@@ -166,7 +203,7 @@ def once_waited_for(dsn: str, do: Callable[[], object], after_seconds: float = 0
 
 #: What the documentation asks for the role of an operator.
 GRANTS = {
-    "member": "GRANT loader TO {role}",
+    "member": "GRANT {owner} TO {role}",
     "stats": "GRANT pg_read_all_stats TO {role} WITH INHERIT TRUE",
     "signal": "GRANT pg_signal_backend TO {role} WITH INHERIT TRUE",
     "create": "GRANT CREATE ON DATABASE {database} TO {role}",
@@ -179,6 +216,11 @@ def operator(dsn: str, *, without: str = "", attributes: str = "") -> Iterator[s
     role = f"operator_{time.monotonic_ns():x}"
     names = {"role": role, "database": f'"{conninfo_to_dict(dsn)["dbname"]}"'}
     with connect(dsn) as connection:
+        names |= {
+            "owner": connection.execute(
+                "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'scout'"
+            ).fetchone()[0]
+        }  # type: ignore[index]
         connection.execute(f"CREATE ROLE {role} LOGIN {attributes}")  # type: ignore[call-overload]
         for name, grant in GRANTS.items():
             if name != without:

@@ -183,13 +183,15 @@ class Screen:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
 
-def demonstrate(server: Server, screen: Screen, events: int = EVENTS, backlog: int = BACKLOG) -> None:
+def demonstrate(
+    server: Server, screen: Screen, events: int = EVENTS, backlog: int = BACKLOG, variant: str = "faithful"
+) -> None:
     """All screens, on a database made for them; the caller looks at screen.broken_promises."""
     began = time.monotonic()
     server.drop_database(DATABASE)
     dsn = server.create_database(DATABASE)
     with ExitStack() as stack, psycopg.connect(dsn, autocommit=True) as connection:
-        broken = _break(stack, screen, connection, dsn, events, backlog)
+        broken = _break(stack, screen, connection, dsn, events, backlog, variant)
         _assess_broken(screen, dsn)
         _try_runbook(screen, connection, broken)
         _reset(screen, dsn)
@@ -199,11 +201,17 @@ def demonstrate(server: Server, screen: Screen, events: int = EVENTS, backlog: i
 
 
 def _break(
-    stack: ExitStack, screen: Screen, connection: psycopg.Connection[Any], dsn: str, events: int, backlog: int
+    stack: ExitStack,
+    screen: Screen,
+    connection: psycopg.Connection[Any],
+    dsn: str,
+    events: int,
+    backlog: int,
+    variant: str,
 ) -> Broken:
     screen.title("A pipeline that works, and then breaks")
     began = time.monotonic()
-    builder.build(dsn, events=events)
+    builder.build(dsn, variant, events=events)
     version = str(_one(connection, "SHOW server_version")).split()[0]
     screen.say(
         f"Scout with {events:,} events on PostgreSQL {version}, built in {time.monotonic() - began:.0f} s: database "
@@ -451,6 +459,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.scout.demo", description="Breaks a Scout and recovers it.")
     parser.add_argument("--events", type=int, default=EVENTS, help="events of the healthy pipeline")
     parser.add_argument("--backlog", type=int, default=BACKLOG, help="good events pending behind the poison")
+    variant = os.environ.get("VARIANT", "faithful")
+    parser.add_argument("--variant", choices=builder.VARIANTS, default=variant, help="of the reference pipeline")
     parser.add_argument("--throwaway", action="store_true", help="on a server that is gone afterwards")
     if words[:1] == ["psql"]:
         return ended(lambda _: shell(words[1:]))
@@ -458,7 +468,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def show(screen: Screen) -> None:
         with Server() if given.throwaway else running(persistent()) as server:
-            demonstrate(server, screen, given.events, given.backlog)
+            demonstrate(server, screen, given.events, given.backlog, given.variant)
 
     return ended(show)
 

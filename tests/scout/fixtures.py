@@ -40,8 +40,8 @@ def memory() -> Path | None:
 
 @pytest.fixture(scope="session")
 def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """The faithful reference; `clone(name)` makes a database of it."""
-    template = builder.template(pg_server)
+    """The faithful reference, or the variant that SCOUT_TEST_VARIANT names; `clone(name)` makes a database of it."""
+    template = builder.template(pg_server, os.environ.get("SCOUT_TEST_VARIANT", "faithful"))
     yield template
     template.drop()
 
@@ -50,6 +50,14 @@ def scout_template(pg_server: Server) -> Iterator[builder.Template]:
 def repaired_template(pg_server: Server) -> Iterator[builder.Template]:
     """The repaired reference; `clone(name)` makes a database of it."""
     template = builder.template(pg_server, "repaired")
+    yield template
+    template.drop()
+
+
+@pytest.fixture(scope="session")
+def deployed_template(pg_server: Server) -> Iterator[builder.Template]:
+    """The reference as it was measured where it is deployed; `clone(name)` makes a database of it."""
+    template = builder.template(pg_server, "deployed")
     yield template
     template.drop()
 
@@ -64,6 +72,18 @@ def scout_db(pg_server: Server, scout_template: builder.Template) -> Iterator[st
 def repaired_db(pg_server: Server, repaired_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy reference in which the switch and reprocessing work."""
     yield from _database(pg_server, repaired_template)
+
+
+@pytest.fixture
+def deployed_db(pg_server: Server, deployed_template: builder.Template) -> Iterator[str]:
+    """The dsn of a fresh, healthy reference as it is deployed: owned by a superuser, with a hash of five arguments."""
+    yield from _database(pg_server, deployed_template)
+
+
+@pytest.fixture(params=[f"{variant}_db" for variant in ("scout", *builder.VARIANTS[1:])])
+def variant_db(request: pytest.FixtureRequest) -> str:
+    """The dsn of a fresh reference of each variant, for what is about how Scout behaves."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

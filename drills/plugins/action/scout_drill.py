@@ -64,8 +64,9 @@ class ActionModule(ActionBase):
             hidden |= _secrets(params)
             request = self._request(params, task_vars or {})
             chosen, elsewhere = drill_run.choose(request)
-            about = {
+            about: scout_drill.DrillResult = {
                 "changed": False,
+                "summary": f"would drill {count(len(chosen), 'scenario')} ({request.sandbox})",
                 "scenarios": [each.name for each in chosen],
                 "elsewhere": elsewhere,
                 "verdict": None,
@@ -76,13 +77,13 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 for each in chosen:
                     say(f"would drill {drill_run.told(each)}")
-                return {**about, "summary": f"would drill {count(len(chosen), 'scenario')} ({request.sandbox})"}
+                return {**about}
             with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress:
                 done = drill_run.run(request, progress)
         except RecoveryError as e:
             return t.cast("dict[str, t.Any]", remove_values(failure(e), hidden))
         found = done.verdict
-        result = {
+        result: scout_drill.DrillResult = {
             **about,
             "verdict": found.word,
             "document": done.document,

@@ -122,9 +122,9 @@ summary:
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.results import ModuleResult
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import (
     Params,
-    Result,
     WithoutSession,
     execute,
 )
@@ -142,7 +142,19 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(_call: WithoutSession, _params: Params) -> Result:
+class DrillResult(ModuleResult):
+    """What scout_drill returns."""
+
+    verdict: str | None
+    document: dict[str, t.Any] | None
+    folder: str | None
+    scorecard: str | None
+    scenarios: list[str]
+    elsewhere: list[str]
+    warnings: t.NotRequired[list[str]]
+
+
+def run(_call: WithoutSession, _params: Params) -> DrillResult:
     """Refuses: on a target it has nothing that it needs."""
     raise BadInput(
         "scout_drill runs on the controller", next_step="run playbooks/drill.yml, or the task by its full name"

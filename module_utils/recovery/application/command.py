@@ -21,10 +21,12 @@ from .repository import Repository
 if t.TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..invoke import Call, Params, Result
+    from ..invoke import Call, Params
+    from .edge_function import DeployResult
+    from .revert_plan import RevertResult
 
 
-def deploy(call: Call | WithoutSession, params: Params) -> Result:
+def deploy(call: Call | WithoutSession, params: Params) -> DeployResult:
     """The edge function deployed from a commit's tree, unless that was the last: commit, tree, files, what ran before, and seconds.
 
     What is deployed is written down first, in the ledger or in `state_file`. Raises BadInput for options that cannot be used,
@@ -39,7 +41,7 @@ def deploy(call: Call | WithoutSession, params: Params) -> Result:
         return edge_function.deploy(repository, records, wanted, check=call.check, say=call.progress.say)
 
 
-def revert(call: WithoutSession, params: Params) -> Result:
+def revert(call: WithoutSession, params: Params) -> RevertResult:
     """Commits of the application reverted by one new commit: what is reverted and what stays, the commit, and whether it is pushed.
 
     Raises BadInput for options that cannot be used, NotConverged where it cannot be reverted or the remote has moved on, and

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ..core import subprocesses
 from ..core.errors import BadInput, ProgramFailed
+from ..core.results import ModuleResult
 from . import deployments
 from .deployments import Deployment, Records
 
@@ -74,9 +75,28 @@ class Wanted:
         return str(PurePosixPath(self.functions_dir).parent)
 
 
+class DeployResult(ModuleResult):
+    """What scout_edge_function returns."""
+
+    run_id: str | None
+    function: str
+    project_ref: str
+    commit: str
+    tree: str
+    verify_jwt: bool
+    previous_commit: str | None
+    files: int
+    output: str
+    exit_code: t.NotRequired[int | None]
+    seconds: float
+    effects: dict[str, t.Any]
+    warnings: list[str]
+    diff: dict[str, t.Any]
+
+
 def deploy(
     repository: Repository, records: Records, wanted: Wanted, *, check: bool, say: Callable[[str], None]
-) -> dict[str, t.Any]:
+) -> DeployResult:
     """The deployment as a result; made unless it is the last one made, or this is a check. Raises BadInput for what
     cannot be deployed, ProgramFailed where the CLI fails."""
     _refuse_nonsense(wanted)
@@ -92,9 +112,8 @@ def deploy(
         return _result(todo, history, files, changed=wanted.force or not there(history, deployment), check=True)
     with records.attempt(wanted.function, wanted.project_ref) as attempt:
         todo = planned(attempt.history, deployment, given)
-        about = {"run_id": attempt.run_id}
         if there(attempt.history, deployment) and not wanted.force:
-            return _result(todo, attempt.history, files, changed=False) | about
+            return {**_result(todo, attempt.history, files, changed=False), "run_id": attempt.run_id}
         root = _export(repository, wanted, todo.commit, files)
         attempt.begin(todo)
         say(f"deploying {wanted.function} from {todo.commit[:10]} to {wanted.project_ref}")
@@ -104,8 +123,8 @@ def deploy(
             raise _failed(done, output, wanted, todo)
         made = dataclasses.replace(todo, deployed=True)
         attempt.finish(made)
-        more = {"output": output, "seconds": done.seconds}
-        return _result(made, attempt.history, files, changed=True) | about | more
+        result = _result(made, attempt.history, files, changed=True)
+        return {**result, "run_id": attempt.run_id, "output": output, "seconds": done.seconds}
 
 
 def _refuse_nonsense(wanted: Wanted) -> None:
@@ -288,7 +307,7 @@ def _failed(done: subprocesses.Done, output: str, wanted: Wanted, todo: Deployme
 
 def _result(
     todo: Deployment, history: list[Deployment], files: list[str], *, changed: bool, check: bool = False
-) -> dict[str, t.Any]:
+) -> DeployResult:
     """What a deployment came to, or would come to."""
     last = deployments.last_deployed(history)
     warnings = [] if todo.verify_jwt else [OPEN.format(todo.function)]
@@ -298,7 +317,12 @@ def _result(
     effects = {name: value for name, value in todo.as_dict().items() if name != "deployed"}
     return {
         "changed": changed,
-        **effects,
+        "function": todo.function,
+        "project_ref": todo.project_ref,
+        "commit": todo.commit,
+        "tree": todo.tree,
+        "verify_jwt": todo.verify_jwt,
+        "previous_commit": todo.previous_commit,
         "files": len(files),
         "output": "",
         "seconds": 0.0,

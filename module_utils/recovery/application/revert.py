@@ -17,13 +17,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .repository import Repository
+    from .revert_plan import RevertResult
 
 #: How often the branch may move under our hands.
 RETRIES: t.Final = 3
 COMMITS: t.Final = 50
 
 
-def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable[[str], None]) -> dict[str, t.Any]:
+def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable[[str], None]) -> RevertResult:
     """The revert as a result; made unless this is a check, and pushed where asked. Raises NotConverged where the
     branch keeps moving, or holds commits the clone has not seen."""
     _refuse_nonsense(repository, wanted)
@@ -48,7 +49,7 @@ def revert(repository: Repository, wanted: Wanted, *, check: bool, say: Callable
     )
 
 
-def _planned(repository: Repository, wanted: Wanted, todo: Plan, words: dict[str, str]) -> dict[str, t.Any]:
+def _planned(repository: Repository, wanted: Wanted, todo: Plan, words: dict[str, str]) -> RevertResult:
     """What would be done; the commit is made, beside the clone, because that may fail too."""
     if not todo.changed:
         return result(repository, wanted, todo)
@@ -60,7 +61,7 @@ def _planned(repository: Repository, wanted: Wanted, todo: Plan, words: dict[str
 
 def _done(
     repository: Repository, wanted: Wanted, todo: Plan, words: dict[str, str], say: Callable[[str], None]
-) -> dict[str, t.Any] | None:
+) -> RevertResult | None:
     """What was done; None where somebody else was faster, so that it has to be planned anew."""
     if not todo.changed:
         _forget(repository, todo.branch)

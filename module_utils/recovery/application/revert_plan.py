@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..core.results import ModuleResult
 from ..core.text import count
 from .repository import Commit, kept
 
@@ -81,6 +82,27 @@ def message(repository: Repository, wanted: Wanted, branch: str, target: str | N
     return "\n".join([(wanted.commit_message or subject).strip(), "", told, "", *listed, "", *trailers])
 
 
+class RevertResult(ModuleResult):
+    """What scout_git_revert returns."""
+
+    branch: str
+    remote: str
+    tip: str
+    target: str | None
+    previous_commit: str | None
+    commit: str | None
+    kept_ref: str | None
+    tree: str
+    reverted: list[dict[str, t.Any]]
+    newer: list[dict[str, t.Any]]
+    pushed: bool
+    files: list[dict[str, t.Any]]
+    totals: dict[str, int]
+    commit_message: str
+    conflicts: t.NotRequired[list[str]]
+    diff: dict[str, t.Any]
+
+
 def result(
     repository: Repository,
     wanted: Wanted,
@@ -90,7 +112,7 @@ def result(
     commit: str | None = None,
     changed: bool | None = None,
     pushed: bool = False,
-) -> dict[str, t.Any]:
+) -> RevertResult:
     """What a revert came to, or would come to, in one form."""
     files, totals = _files(repository, todo)
     changed = todo.changed if changed is None else changed
@@ -103,7 +125,7 @@ def result(
         "target": todo.target,
         "previous_commit": _previous(repository, todo),
         "commit": commit,
-        "kept_as": kept(todo.branch) if commit and not pushed else None,
+        "kept_ref": kept(todo.branch) if commit and not pushed else None,
         "tree": todo.tree,
         "reverted": [entry.as_dict() for entry in todo.reverted] if todo.changed else [],
         "newer": [entry.as_dict() for entry in todo.newer] if todo.changed else [],

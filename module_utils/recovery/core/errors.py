@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from . import advice
+
 LONGEST: t.Final = 1500
 
 
@@ -29,6 +31,7 @@ class RecoveryError(Exception):
         self.on = _one_line(on)
         self.said = _one_line(said)
         self.sqlstate = sqlstate
+        #: What to do next; a command in it stands between backticks.
         self.next_step = next_step
         self.result: dict[str, t.Any] = result or {}
         super().__init__(str(self))
@@ -43,7 +46,7 @@ class RecoveryError(Exception):
         if self.sqlstate:
             text += f" (SQLSTATE {self.sqlstate})"
         if self.next_step:
-            text += f". Next: {self.next_step}"
+            text += f". Next: {advice.plain(self.next_step)}"
         return text
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -54,7 +57,9 @@ class RecoveryError(Exception):
             "on": self.on,
             "said": self.said,
             "sqlstate": self.sqlstate,
-            "next_step": self.next_step,
+            "next_step": advice.plain(self.next_step),
+            "advice": advice.words(self.next_step),
+            "commands": advice.commands(self.next_step),
         }
 
 
@@ -98,6 +103,12 @@ class LeaseHeld(RecoveryError):
     """Another operator is working."""
 
     kind = "lease_held"
+
+
+class PauseHeld(RecoveryError):
+    """Somebody else paused ingestion, so it is theirs to resume."""
+
+    kind = "pause_held"
 
 
 class LeaseLost(RecoveryError):

@@ -74,7 +74,7 @@ class Kept:
     number: int
 
 
-class Exhibits:
+class EvidenceArchive:
     """The evidence archive in the making; without a folder it is only read, counted and thrown away."""
 
     def __init__(self, redactor: Redactor, folder: Path | None) -> None:
@@ -138,7 +138,7 @@ class Exhibits:
 
 
 @contextlib.contextmanager
-def opened(base: Path, redactor: Redactor) -> Generator[Exhibits]:
+def opened(base: Path, redactor: Redactor) -> Generator[EvidenceArchive]:
     """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     _sweep(base)
@@ -147,7 +147,7 @@ def opened(base: Path, redactor: Redactor) -> Generator[Exhibits]:
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Exhibits(redactor, folder)
+        yield EvidenceArchive(redactor, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)

@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 
     from ..core.progress import Progress
     from ..postgres.session import Query, Session
-    from .archive import Exhibits
+    from .archive import EvidenceArchive
 
 SESSIONS = """
 SELECT pid, usename::text AS role, application_name, backend_type, client_addr::text AS client, state, wait_event_type,
@@ -155,13 +155,13 @@ class Kept:
     seconds: float = 0.0
 
 
-def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Progress, *, check: bool) -> Kept:
+def collect(session: Session, kept_in: EvidenceArchive, wanted: Wanted, progress: Progress, *, check: bool) -> Kept:
     """Every section that can be had within the budget, then the tables that are wanted whole, on one READ ONLY snapshot."""
     began, kept = time.monotonic(), Kept()
     with session.read():
         budget = Budget(session, wanted.budget_seconds)
-        for name, rows in _readers(wanted, exhibits.redactor).items():
-            found = budget.read(name, lambda s, name=name, rows=rows: exhibits.add(name, rows(s)))
+        for name, rows in _readers(wanted, kept_in.redactor).items():
+            found = budget.read(name, lambda s, name=name, rows=rows: kept_in.add(name, rows(s)))
             problem = budget.problems.get(name)
             if found is not None:
                 kept.sections[name] = found
@@ -170,10 +170,10 @@ def collect(session: Session, exhibits: Exhibits, wanted: Wanted, progress: Prog
             elif problem is not None:
                 kept.problems[name] = problem.said
         if wanted.health:
-            kept.sections["health"] = exhibits.add("health", _lines([wanted.health]))
+            kept.sections["health"] = kept_in.add("health", _lines([wanted.health]))
         kept.seconds = round(time.monotonic() - began, 3)
         for table in () if check else wanted.full:
-            kept.sections[f"full_{table}"] = _whole(session, exhibits, table, wanted, progress)
+            kept.sections[f"full_{table}"] = _whole(session, kept_in, table, wanted, progress)
     return kept
 
 
@@ -270,7 +270,7 @@ def entries(text: str, *, cut: bool) -> Iterator[str]:
         yield "\n".join(entry)
 
 
-def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, progress: Progress) -> int:
+def _whole(session: Session, kept_in: EvidenceArchive, table: str, wanted: Wanted, progress: Progress) -> int:
     """A table of the window, all of it."""
     clock, name = whole()[table], sql.Identifier(contract.names().schema, table)
     query = sql.SQL("SELECT * FROM {}").format(name)
@@ -281,7 +281,7 @@ def _whole(session: Session, exhibits: Exhibits, table: str, wanted: Wanted, pro
     values = {"start": wanted.start, "end": wanted.end} if clock is not None else {}
     with attempting(f"could not export {contract.names().schema}.{table}", on=session.where):
         try:
-            return exhibits.add(f"full_{table}", _told(streamed(session, query, **values), table, progress))
+            return kept_in.add(f"full_{table}", _told(streamed(session, query, **values), table, progress))
         except errors.QueryCanceled as e:
             raise NotConverged(
                 f"could not export {contract.names().schema}.{table}",

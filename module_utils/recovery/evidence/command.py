@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core import redaction
 from ..core.errors import BadInput, NotConverged
+from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import check_options, known_secrets
 from ..postgres.times import window_of
@@ -19,12 +20,37 @@ from . import archive, collect
 from . import verify as verification
 
 if t.TYPE_CHECKING:
-    from ..invoke import Call, Params, Result, WithoutSession
+    from ..invoke import Call, Params, WithoutSession
 
 DIGEST: t.Final = re.compile(r"[0-9a-f]{64}")
 
 
-def snapshot(call: Call, params: Params) -> Result:
+class EvidenceResult(ModuleResult):
+    """What scout_evidence returns."""
+
+    folder: str | None
+    files: list[dict[str, t.Any]]
+    manifest_sha256: str | None
+    number: int | None
+    absent: dict[str, str]
+    seconds: float
+    warnings: list[str]
+
+
+class _Verified(t.TypedDict):
+    """What is known of a folder, whether it is unaltered or not."""
+
+    changed: bool
+    folders: list[str]
+    last: dict[str, str]
+    problems: list[dict[str, t.Any]]
+
+
+class VerifyResult(ModuleResult, _Verified):
+    """What scout_evidence_verify returns."""
+
+
+def snapshot(call: Call, params: Params) -> EvidenceResult:
     """A snapshot of the database in a folder of its own: folder, files, manifest's SHA-256, number in the chain, and seconds.
 
     In check mode names what would be kept and writes nothing. Raises BadInput for options that cannot be used or a folder
@@ -32,15 +58,25 @@ def snapshot(call: Call, params: Params) -> Result:
     """
     wanted = _wanted(call, params)
     redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
-    result: Result = {"changed": False, "folder": None, "files": [], "manifest_sha256": None, "number": None}
     if call.check:
-        would = collect.collect(call.session, archive.Exhibits(redactor, None), wanted, call.progress, check=True)
+        would = collect.collect(
+            call.session, archive.EvidenceArchive(redactor, None), wanted, call.progress, check=True
+        )
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
-        told = {"absent": would.absent, "seconds": would.seconds, "summary": f"would keep {', '.join(names)}"}
-        return {**result, **told, "warnings": _warnings(would)}
+        return {
+            "changed": False,
+            "folder": None,
+            "files": [],
+            "manifest_sha256": None,
+            "number": None,
+            "absent": would.absent,
+            "seconds": would.seconds,
+            "summary": f"would keep {', '.join(names)}",
+            "warnings": _warnings(would),
+        }
     base = Path(params["folder"]).expanduser().absolute()
     try:
-        return result | _kept(call, params, wanted, base, redactor)
+        return _kept(call, params, wanted, base, redactor)
     except OSError as e:
         raise BadInput(
             f"could not write evidence to {base}",
@@ -49,7 +85,9 @@ def snapshot(call: Call, params: Params) -> Result:
         ) from e
 
 
-def _kept(call: Call, params: Params, wanted: collect.Wanted, base: Path, redactor: redaction.Redactor) -> Result:
+def _kept(
+    call: Call, params: Params, wanted: collect.Wanted, base: Path, redactor: redaction.Redactor
+) -> EvidenceResult:
     """Writes it; raises OSError where that cannot be done."""
     with archive.opened(base, redactor) as made:
         kept = collect.collect(call.session, made, wanted, call.progress, check=False)
@@ -59,6 +97,7 @@ def _kept(call: Call, params: Params, wanted: collect.Wanted, base: Path, redact
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
     more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
     return {
+        "changed": False,
         "folder": str(done.folder),
         "files": made.files,
         "manifest_sha256": done.manifest_sha256,
@@ -116,7 +155,7 @@ def _warnings(kept: collect.Kept) -> list[str]:
     return [f"evidence without {name}: {why}" for name, why in kept.problems.items()]
 
 
-def verify(call: WithoutSession, params: Params) -> Result:
+def verify(call: WithoutSession, params: Params) -> VerifyResult:
     """Whether the evidence in a folder is as it was written: its folders, the last manifest of each incident, and problems.
 
     Raises NotConverged, with all of them in its result, where there are problems, and BadInput for a digest that is none.
@@ -133,7 +172,7 @@ def verify(call: WithoutSession, params: Params) -> Result:
     if last and last not in report.last.values():
         report.wrong(folder.name, f"is missing the last manifest of its incident: {last}")
     looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"
-    found: Result = {
+    found: _Verified = {
         "changed": False,
         "folders": report.folders,
         "last": report.last,
@@ -145,7 +184,7 @@ def verify(call: WithoutSession, params: Params) -> Result:
             on=str(folder),
             said="; ".join(map(str, report.problems)),
             next_step="keep this folder as it is, and look for a copy of it; each problem is in the result",
-            result=found,
+            result={**found},
         )
     chains = ", and the chain of each incident" if report.chained else "; a single folder shows no chain"
     return {**found, "summary": f"{looked} are unaltered{chains}"}

@@ -143,7 +143,7 @@ def _ingestion(found: Facts) -> Indicator:
     reason = found.problems["jobs"].said if "jobs" in found.problems else ""
     if found.pause and off:
         pause = found.pause
-        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}"
+        reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}{pause.why}"
     elif off:
         reason = f"inactive, not by this toolkit: {off}"
         idle = not any(job.active and not job.parked for job in found.etl_jobs)
@@ -162,7 +162,7 @@ def shown(value: float | str | None, unit: str) -> str:
 
 def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
     status = {indicator.name: indicator.status for indicator in raw}
-    needs = [f.name for f in TABLE if f.mended_from and WORSE.index(status[f.name]) >= WORSE.index(f.mended_from)]
+    needs = [f.name for f in TABLE if f.fixed_from and WORSE.index(status[f.name]) >= WORSE.index(f.fixed_from)]
     reasons = {
         "poison": bool(found.suspects),
         "repeated_transactions": bool(found.repeats),
@@ -170,7 +170,7 @@ def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
         "interrupted_pause": any(job.parked for job in found.jobs),
         "backlog_events": found.ingestion == "paused" and bool(found.backlog and found.backlog.events),
     }
-    unseen = [f.name for f in TABLE if f.mended_from and f.name not in needs and _hindered(f, found)]
+    unseen = [f.name for f in TABLE if f.fixed_from and f.name not in needs and _hindered(f, found)]
     return (*needs, *unseen, *(name for name, given in reasons.items() if given))
 
 

@@ -10,12 +10,13 @@ import time
 import typing as t
 
 from ..core.errors import BadInput
+from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..postgres.failures import attempting
 from . import assessment, dashboard, facts, prometheus, thresholds
 
 if t.TYPE_CHECKING:
-    from ..invoke import Call, Params, Result, WithoutSession
+    from ..invoke import Call, Params, WithoutSession
 
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
 SILENT_READS: t.Final = {
@@ -24,6 +25,7 @@ SILENT_READS: t.Final = {
     "suspects": 'skipped check "malformed events"',
     "repeats": 'skipped check "duplicate transaction_id within one batch"',
     "drift": 'skipped check "what changed since the last release was captured"',
+    "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
 }
 
@@ -31,7 +33,40 @@ SILENT_READS: t.Final = {
 BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
 
-def assess(call: Call, params: Params) -> Result:
+class AssessResult(ModuleResult):
+    """What scout_health_info returns."""
+
+    verdict: str
+    verdict_when_running: str
+    indicators: list[dict[str, t.Any]]
+    diagnoses: list[dict[str, t.Any]]
+    needs_reset: list[str]
+    blockers: list[str]
+    cannot_tell: list[str]
+    failing: list[str]
+    ingestion: dict[str, t.Any]
+    suspects: list[dict[str, t.Any]]
+    unread: list[str]
+    seconds: float
+    warnings: list[str]
+
+
+class DashboardResult(ModuleResult):
+    """What scout_dashboard_info returns."""
+
+    queries: list[dict[str, t.Any]]
+    asked_at: str
+    verdict: str
+
+
+class MetricsResult(ModuleResult):
+    """What scout_metrics returns."""
+
+    metrics_file: str
+    samples: int
+
+
+def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
 
     Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
@@ -66,12 +101,13 @@ def assess(call: Call, params: Params) -> Result:
         "seconds": round(time.monotonic() - began, 3),
         "summary": _summary(report, found),
         "warnings": [
-            f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems
+            *(f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems),
+            *found.limited,
         ],
     }
 
 
-def _ingestion(found: facts.Facts) -> Result:
+def _ingestion(found: facts.Facts) -> dict[str, t.Any]:
     """How ingestion is, and since when it is paused by whom."""
     pause = found.pause
     return {
@@ -80,6 +116,7 @@ def _ingestion(found: facts.Facts) -> Result:
         "paused_for_seconds": round(pause.seconds, 1) if pause else None,
         "paused_by": pause.actor if pause else None,
         "incident": pause.incident if pause else None,
+        "reason": pause.reason if pause else None,
         "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
     }
 
@@ -87,7 +124,7 @@ def _ingestion(found: facts.Facts) -> Result:
 def _summary(report: assessment.Report, found: facts.Facts) -> str:
     text = report.verdict
     if found.pause and report.verdict == "paused":
-        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}"
+        text += f" {in_words(found.pause.seconds)} ago by {found.pause.actor}{found.pause.why}"
     for status in ("fail", "warn"):
         named = [
             f"{i.name} {assessment.shown(i.value, i.unit)}".rstrip() for i in report.indicators if i.status == status
@@ -99,7 +136,7 @@ def _summary(report: assessment.Report, found: facts.Facts) -> str:
     return text
 
 
-def answer_queries(call: Call, params: Params) -> Result:
+def answer_queries(call: Call, params: Params) -> DashboardResult:
     """The runbook's dashboard queries with what each answered, when they were asked, and the verdict on the pipeline.
 
     Raises BadInput for thresholds, hours or rows that cannot be used; a query that fails is part of the result.
@@ -130,7 +167,7 @@ def answer_queries(call: Call, params: Params) -> Result:
     }
 
 
-def export_metrics(_call: WithoutSession, params: Params) -> Result:
+def export_metrics(_call: WithoutSession, params: Params) -> MetricsResult:
     """An assessment written as Prometheus metrics: the file, and how many samples are in it.
 
     Raises BadInput for `keep_seconds` that cannot be used, or a file that cannot be written.

@@ -15,6 +15,7 @@ from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from . import assessment
 from . import facts as health_facts
+from .reads import quality
 from .thresholds import DEFAULTS
 
 if t.TYPE_CHECKING:
@@ -233,10 +234,9 @@ def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assess
     """Figures that no verdict is made of, and that have no threshold; what costs most is read last."""
     flow: Row = budget.read("flow", lambda s: s.row(contract.compose(FLOW))) or {}
     last_load = budget.read("last_load", lambda s: s.row(contract.compose(LAST_LOAD))["minutes"])
-    older: Row = (
-        budget.read("before", lambda s: s.row(health_facts.of_violations(health_facts.OLDER), hours=hours)) or {}
-    )
-    alerts = budget.read("period", lambda s: s.rows(health_facts.of_violations(health_facts.ALERTS), hours=hours)) or []
+    older: Row = budget.read("before", lambda s: quality.older(s, hours)) or {}
+    most = quality.most_sales(budget.left)
+    alerts, _ = budget.read("period", lambda s: quality.alerts(s, hours, most)) or ([], False)
     critical = [row for row in alerts if row["critical"]]
     named = ", ".join(f"{row['alert']} {row['found']:,}" for row in critical)
     failed = sum(run["status"] == "failed" for run in found.runs)

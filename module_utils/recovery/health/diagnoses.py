@@ -11,6 +11,7 @@ import shlex
 import typing as t
 
 from ..core.text import count, in_words
+from ..core.times import to_the_second
 from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .causes import jobs, objects, surroundings
@@ -20,6 +21,7 @@ from .thresholds import GOLD_LATE_SECONDS
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from ..ledger.lease import AtWork
     from ..pipeline.refresh_gold import Freshness
     from ..postgres.session import Row
     from .facts import Facts
@@ -45,8 +47,8 @@ def diagnose(
 ) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
     something is wrong which they do not tell."""
-    known = (surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_sessions, _of_the_pause,
-             jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
+    known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_sessions,
+             _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
     seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.swallowed, objects.lost, _of_data, _of_jobs_off,
             surroundings.server)  # fmt: skip
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
@@ -60,7 +62,11 @@ def diagnose(
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
         # Where nothing is left that a reset would mend, what it would not comes before it.
         first = set(blockers) == {"critical_alerts"}
-        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command == SET_ASIDE else 1)
+        fixes = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
+        causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in fixes else 1)
+    if found.at_work is not None:
+        wait = _wait_for(found.at_work)
+        causes = [dataclasses.replace(c, next_command=wait) if RESET in c.next_command else c for c in causes]
     return [dataclasses.replace(made, rank=rank) for rank, made in enumerate(causes, 1)]
 
 
@@ -79,6 +85,19 @@ def _is_young(drift: Drift) -> bool:
 def message_of(run: Row) -> str:
     """What a run of a job left behind, on one line."""
     return " ".join(str(run["return_message"] or "no message").split())[:500]
+
+
+def _wait_for(work: AtWork) -> str:
+    return f"let {work.owner} finish, or ask; to take over on purpose give -e takeover=true"
+
+
+def _of_whoever_works(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """A second reset beside the first would be refused, and is not advised."""
+    work = found.at_work
+    if work is not None:
+        evidence = f"{work.describe()}; the lease expires in {in_words(work.seconds_left)} unless it is used"
+        what = f"{work.owner} has been at work on incident {work.incident} for {in_words(work.seconds)}"
+        yield cause(what, evidence, _wait_for(work))
 
 
 def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -121,11 +140,15 @@ def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosi
     if pause is None:
         return
     took = ", ".join(job["jobname"] for job in pause.jobs) or "no job"
-    evidence = f"{in_words(pause.seconds)} ago, for incident {pause.incident}; it took {took}"
+    since = f"{in_words(pause.seconds)} ago ({to_the_second(pause.paused_at)})"
+    evidence = f"{since}, for incident {pause.incident}{pause.why}; it took {took}"
+    command = RESUME
+    if found.me not in ("", pause.actor):
+        command = f"ask {pause.actor}; to resume all the same, resume_ingestion.yml takes -e takeover=true"
     if found.ingestion == "paused":
-        yield cause(f"ingestion was paused by {pause.actor}", evidence, RESUME)
+        yield cause(f"ingestion was paused by {pause.actor}", evidence, command)
     elif found.ingestion == "running":
-        yield cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, RESUME)
+        yield cause(f"a pause by {pause.actor} is on record, yet jobs are active", evidence, command)
 
 
 def _idle(found: Facts) -> list[str]:
@@ -194,13 +217,18 @@ def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     hours = count(found.alert_hours, "hour")
+    if found.damaged:
+        what = f"silver has lost or altered {count(len(found.damaged.differing), 'sale')} whose events are sound"
+        yield cause(what, found.damaged.sample(), found.damaged.command)
     for row in found.alerts:
+        if _all_damaged(found, row):
+            continue
         alert = str(row["alert"])
         what = f"silver violates {alert}" if row["critical"] else SPOILED.get(alert, alert)
         samples = ", ".join(row["samples"] or [])
         evidence = f"{count(row['found'], 'sale')} of the last {hours}, for example {samples}"
         yield cause(what, evidence, SET_ASIDE, blocks=bool(row["critical"]))
-    if found.older and (found.older["negative"] or found.older["empty"]):
+    if found.older and (found.older["negative"] or found.older["empty"]) and not _all_damaged(found, found.older):
         evidence = (
             f"{count(found.older['negative'], 'negative total')} and {count(found.older['empty'], 'empty basket')}, "
             f"for example {found.older['sample']}; the acceptance gate fails on them at any age"
@@ -220,6 +248,11 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         )
         look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is fixed, {REDRIVE}"
         yield cause("unresolved dead letters", evidence, look, blocks=False)
+
+
+def _all_damaged(found: Facts, row: Row) -> bool:
+    """Whether a rebuild fixes all that a rule found, so that nothing of it has to be moved."""
+    return found.damaged is not None and found.damaged.differing.keys() >= set(row["sales"] or ())
 
 
 def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

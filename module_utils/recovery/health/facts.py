@@ -9,15 +9,16 @@ import dataclasses
 import functools
 import typing as t
 
+from ..ledger import lease
 from ..ledger.pauses import open_pause
-from ..moves.cleanup import violations
-from ..pipeline import job_rights, refresh_gold
-from ..postgres.driver import sql
+from ..moves.engine import damaged_silver
+from ..pipeline import refresh_gold
+from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, event_queue, poison_probe, sessions
+from ..scout import contract, cron_jobs, event_queue, poison_probe, row_images, sessions
 from . import schema_drift
 from .reads import jobs as jobs_read
-from .reads import losses, objects, surroundings
+from .reads import losses, objects, quality, surroundings
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -25,9 +26,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..core.progress import Progress
+    from ..ledger.lease import AtWork
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
-    from ..pipeline.job_rights import Obstacle
+    from ..pipeline.proof.job_rights import Obstacle
     from ..postgres.session import Row, Session
 
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.
@@ -58,51 +60,6 @@ SELECT count(*) FILTER (WHERE due) AS due,
 FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minutes)s) AS due
       FROM {line_items}
       WHERE updated_at >= now() - make_interval(hours => 24) AND updated_at <= now()) AS lines
-"""
-
-#: The rules of the view of quality alerts, without its division and with discounts taken into account. What an upsert touches
-#: keeps its processed_at, so other clocks tell of it. The start is of the transaction, so that the planner can estimate with
-#: it and use an index. What is not critical breaks no rule of that view, but spoils figures.
-ALERTS = """
-WITH recent AS (
-    SELECT transaction_id FROM {transactions}
-    WHERE processed_at >= now() - make_interval(hours => %(hours)s) OR updated_at >= now() - make_interval(hours => %(hours)s)
-    UNION SELECT transaction_id FROM {line_items} WHERE updated_at >= now() - make_interval(hours => %(hours)s)
-),
-sales AS (
-    SELECT t.transaction_id, {totals}, l.gross, l.lines_off, l.invalid, {negative} AS negative, {empty} AS empty,
-           {invalid_amounts} OR l.spoiled AS spoiled, l.lines < t.item_count AS missing
-    FROM recent AS r
-    JOIN {transactions} AS t ON t.transaction_id = r.transaction_id
-    LEFT JOIN LATERAL (
-        SELECT {sums}, count(*) AS lines, bool_or({invalid_line}) AS invalid, bool_or({invalid_figures}) AS spoiled
-        FROM {line_items} AS l WHERE l.transaction_id = r.transaction_id
-    ) AS l ON true
-),
-broken AS (
-    SELECT 'NEGATIVE_TOTAL' AS alert, true AS critical, transaction_id FROM sales WHERE negative
-    UNION ALL
-    SELECT 'LINE_TOTAL_MISMATCH', true, transaction_id FROM sales WHERE {mismatch}
-    UNION ALL
-    SELECT 'INVALID_LINE_ITEM', true, transaction_id FROM sales WHERE invalid
-    UNION ALL
-    SELECT 'EMPTY_BASKET', false, transaction_id FROM sales WHERE empty
-    UNION ALL
-    SELECT 'MISSING_LINES', false, transaction_id FROM sales WHERE missing
-    UNION ALL
-    SELECT 'NOT_A_NUMBER', false, transaction_id FROM sales WHERE spoiled
-),
-ranked AS (SELECT *, row_number() OVER (PARTITION BY alert ORDER BY transaction_id) AS nth FROM broken)
-SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) FILTER (WHERE nth <= 3) AS samples
-FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
-"""
-
-#: What the alert views, which see one hour, no longer see, and the acceptance gate still refuses.
-OLDER = """
-SELECT count(*) FILTER (WHERE {negative}) AS negative, count(*) FILTER (WHERE {empty}) AS empty,
-       left(min(t.transaction_id), 60) AS sample
-FROM {transactions} AS t
-WHERE ({negative} OR {empty}) AND t.processed_at < now() - make_interval(hours => %(hours)s)
 """
 
 DEAD_LETTERS = "SELECT count(*) AS unresolved FROM {dead_letters} WHERE resolved_at IS NULL"
@@ -166,6 +123,9 @@ class Facts:
     alert_hours: int = 1
     budget_seconds: float = 0.0
     pause: Pause | None = None
+    #: Who asks, and who else is at work.
+    me: str = ""
+    at_work: AtWork | None = None
     jobs: list[cron_jobs.Job] = dataclasses.field(default_factory=list[cron_jobs.Job])
     activities: list[sessions.Activity] = dataclasses.field(default_factory=list[sessions.Activity])
     stuck: sessions.Plan | None = None
@@ -177,6 +137,10 @@ class Facts:
     #: Finished runs of the ETL job within the last hour, newest end first.
     runs: list[Row] = dataclasses.field(default_factory=list["Row"])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
+    #: The sales that silver has lost or has wrong although their events are sound.
+    damaged: damaged_silver.Damaged | None = None
+    #: What was looked at only in part, in words.
+    limited: list[str] = dataclasses.field(default_factory=list[str])
     older: Row | None = None
     linking: Row | None = None
     bronze_minutes: float | None = None
@@ -234,7 +198,9 @@ def read(
     with session.read():
         budget = Budget(session, budget_seconds, functools.partial(_tell, progress) if progress else None)
         found.problems = budget.problems
+        found.me = ledger.controller.actor
         found.pause = budget.read("pause", lambda _: open_pause(ledger))
+        found.at_work = budget.read("lease", lambda _: lease.at_work(ledger))
         found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []
         activities = budget.read("sessions", functools.partial(_activities, jobs=found.jobs))
         if activities is not None:
@@ -255,11 +221,17 @@ def read(
             _read_head(budget, found)
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
-        found.alerts = budget.read("alerts", lambda s: s.rows(of_violations(ALERTS), hours=alert_hours)) or []
+        most = quality.most_sales(budget_seconds)
+        looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
+        found.alerts, sales_limited = looked or ([], False)
         found.wider.types = budget.read("types", losses.types)
         found.wider.future = budget.read("future", losses.future)
-        found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours))
-        found.older = budget.read("older", lambda s: s.row(of_violations(OLDER), hours=alert_hours))
+        found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
+        marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
+        found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
+        found.older = budget.read("older", lambda s: quality.older(s, alert_hours))
+        broken = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
+        found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:
             more(budget, found)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
@@ -274,21 +246,6 @@ def _tell(progress: Progress, name: str, seconds: float) -> None:
     progress.checkpoint()
     if seconds >= QUIET_SECONDS:
         progress.say_throttled(f"assessing: {name.replace('_', ' ')}, {seconds:.0f} s so far")
-
-
-def of_violations(statement: t.LiteralString) -> sql.Composed:
-    """The statement with the names in force, and with what is wrong with a sale or a line where it says so."""
-    return contract.compose(
-        statement,
-        sums=sql.SQL(violations.SUMS),
-        totals=sql.SQL(violations.TOTALS),
-        negative=sql.SQL(violations.NEGATIVE_TOTAL),
-        empty=sql.SQL(violations.EMPTY_BASKET),
-        invalid_amounts=sql.SQL(violations.INVALID_AMOUNTS),
-        invalid_line=sql.SQL(violations.INVALID_LINE),
-        invalid_figures=sql.SQL(violations.INVALID_FIGURES),
-        mismatch=sql.SQL(violations.MISMATCH),
-    )
 
 
 def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str]) -> None:
@@ -320,6 +277,11 @@ def _read_head(budget: Budget, found: Facts) -> None:
     if ids:
         found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
         found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
+
+
+def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:
+    """Which sales, among these that break a rule and the latest, are sound events that silver has lost or has wrong."""
+    return damaged_silver.spread(session, row_images.tables(session), sales)
 
 
 def _jobs(session: Session, names: list[str] | None) -> list[cron_jobs.Job]:

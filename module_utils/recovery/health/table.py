@@ -46,7 +46,7 @@ class Figure:
     #: While it fails, or is unknown, a reset does not resume ingestion.
     gate: bool = False
     #: The status from which a reset has something to mend.
-    mended_from: str | None = None
+    fixed_from: str | None = None
     #: Falls behind while ingestion is paused, and is not judged then.
     flow: bool = False
     #: Without it no verdict can be given.
@@ -293,18 +293,18 @@ FIGURES: t.Final = (
     Figure("bronze_staleness", "max({bronze}.ingested_at)", ("bronze",), _bronze, essential=True),
     Figure("silver_staleness", "max({transactions}.processed_at, updated_at)", ("silver", "updated"), _silver,
            flow=True, essential=True),
-    Figure("gold_staleness", CLOCKS, ("gold",), _gold, flow=True, essential=True, mended_from="warn"),
-    Figure("stale_gold_views", CLOCKS, ("gold",), _late_gold, gate=True, mended_from="warn"),
+    Figure("gold_staleness", CLOCKS, ("gold",), _gold, flow=True, essential=True, fixed_from="warn"),
+    Figure("stale_gold_views", CLOCKS, ("gold",), _late_gold, gate=True, fixed_from="warn"),
     Figure("linking_coverage", "{line_items}.product_key, last 24 hours", ("linking",), _linking, flow=True),
     Figure("critical_alerts", "{transactions}, {line_items}", ("alerts",), _alerts,
-           gate=True, mended_from="fail", essential=True),
+           gate=True, fixed_from="fail", essential=True),
     Figure("etl_duration", f"cron.job_run_details, mean of the latest {RUNS} runs within an hour", ("jobs", "runs"), _duration,
            past=True),
     Figure("backlog_events", "{bronze} without {etl_ledger}", ("backlog",), _events, flow=True),
     Figure("backlog_age", "oldest pending {bronze}.ingested_at", ("backlog",), _age,
-           gate=True, mended_from="warn", flow=True, essential=True),
-    Figure("stuck_locks", "pg_locks, advisory keys", ("sessions",), _locks, gate=True, mended_from="fail"),
-    Figure("stuck_sessions", "pg_stat_activity, pg_locks", ("sessions",), _stuck, gate=True, mended_from="warn"),
+           gate=True, fixed_from="warn", flow=True, essential=True),
+    Figure("stuck_locks", "pg_locks, advisory keys", ("sessions",), _locks, gate=True, fixed_from="fail"),
+    Figure("stuck_sessions", "pg_stat_activity, pg_locks", ("sessions",), _stuck, gate=True, fixed_from="warn"),
     Figure("dlq_unresolved", "{dead_letters}", ("dead_letters",), _dead_letters),
 )  # fmt: skip
 #: Checks without figures that a site may set: there, or not. An assessment judges by both.

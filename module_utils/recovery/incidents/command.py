@@ -30,8 +30,7 @@ if t.TYPE_CHECKING:
 
     from ..invoke import Call
     from ..ledger.ledger import Ledger
-
-Result = dict[str, t.Any]
+    from .results import IncidentInfoResult, IncidentResult, NotifiedResult, SeenResult
 
 #: Which entry people are told of, by the order that writes it.
 NEWS: t.Final = {"opened": "opened", "updated": "update", "closed": "closed"}
@@ -47,16 +46,17 @@ KEPT: t.Final = {
 }
 
 
-def keep(call: Call, params: Mapping[str, t.Any]) -> Result:
+def keep(call: Call, params: Mapping[str, t.Any]) -> IncidentResult | SeenResult | NotifiedResult:
     """The record of an incident kept: opened, noted, updated or closed, with what was seen or who was told; what it then has.
 
     Raises BadInput for words that cannot be used, NotConverged where no incident is open, or another one is, and LeaseHeld.
     """
-    orders = {"seen": _seen, "notified": _notified}
-    return orders.get(params["state"], _carried_out)(call, params)
+    if params["state"] == "seen":
+        return _seen(call, params)
+    return _notified(call, params) if params["state"] == "notified" else _carried_out(call, params)
 
 
-def _carried_out(call: Call, params: Mapping[str, t.Any]) -> Result:
+def _carried_out(call: Call, params: Mapping[str, t.Any]) -> IncidentResult:
     """Opens, notes, updates or closes; in check mode says what that would do."""
     want = options.wanted(params, known_secrets(call, params))
     if want.given != ADHOC and params["state"] == "opened" and want.given.lower() == ADHOC:
@@ -185,7 +185,7 @@ def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) 
     return look, plans.to_close(look.record, look, want, session.where)
 
 
-def _line(record: timeline.Record | None) -> Result:
+def _line(record: timeline.Record | None) -> dict[str, t.Any]:
     """What a diff shows."""
     if record is None:
         return {}
@@ -194,44 +194,50 @@ def _line(record: timeline.Record | None) -> Result:
     return {**{name: shown[name] for name in named}, "entries": len(record.entries)}
 
 
-def _seen(call: Call, params: Mapping[str, t.Any]) -> Result:
+def _seen(call: Call, params: Mapping[str, t.Any]) -> SeenResult:
     """Records in the ledger what a check of the pipeline found, where an incident is open."""
     found, action = params["found"], params["looked"]
-    nothing: Result = {"operation": "incident_seen", "changed": False, "run_id": None, "warnings": []}
     with call.session.read():
         ledger = call.look(params["ledger"])
         open_one = incidents_record.meant(call.session, ADHOC) if ledger.present else None
     if open_one != call.incident:
-        return {**nothing, "incident": open_one, "summary": "no incident is open for it"}
+        return _noted("no incident is open for it", open_one)
     about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
-        return {
-            **nothing,
-            "incident": open_one,
-            "summary": f"would note the {action}" if about else "nothing was observed",
-        }
+        return _noted(f"would note the {action}" if about else "nothing was observed", open_one)
     run = runs.begin(ledger, action, {})
     run.effects.update(about)
     runs.end(run, None)
-    return {**nothing, "incident": open_one, "run_id": run.run_id, "summary": f"noted the {action} for {open_one}"}
+    return _noted(f"noted the {action} for {open_one}", open_one, run.run_id)
 
 
-def _notified(call: Call, params: Mapping[str, t.Any]) -> Result:
+def _noted(summary: str, incident: str | None, run_id: str | None = None) -> SeenResult:
+    """What a look came to."""
+    return {
+        "operation": "incident_seen",
+        "changed": False,
+        "incident": incident,
+        "run_id": run_id,
+        "warnings": [],
+        "summary": summary,
+    }
+
+
+def _notified(call: Call, params: Mapping[str, t.Any]) -> NotifiedResult:
     """Records who was notified of what, and who could not be; also of an incident that was just closed."""
     found, session = params["found"], call.session
     sent: list[t.Any] = found.get("sent") or []
     unsent: list[Mapping[str, str]] = found.get("unsent") or []
-    nothing: Result = {"operation": "incident_notified", "changed": False, "warnings": []}
     with session.read():
         ledger = call.look(params["ledger"])
         name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
         record = incidents_record.read(session, name) if name else None
     if record is None or not (sent or unsent):
         why = "nobody was notified" if record else "no incident is on record"
-        return {**nothing, "incident": name if record else None, "summary": why}
+        return _heard(why, name if record else None)
     if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
-        return {**nothing, "incident": name, "summary": f"{name} already records that they could not be notified"}
+        return _heard(f"{name} already records that they could not be notified", name)
     names = [str(channel) for channel in sent] or ["nobody"]
     text = (options.clean(str(found.get("message") or "")[: options.LONGEST_TEXT], "message")) or "a message"
     summary = f"noted for {name} that {', '.join(names)} got the message"
@@ -242,15 +248,22 @@ def _notified(call: Call, params: Mapping[str, t.Any]) -> Result:
             incidents_record.write(ledger, todo)
         with session.read():
             record = incidents_record.read(session, todo.incident) or record
+    heard = _heard(summary if not call.check else f"would have {summary}", name)
+    return {**heard, "phases": timeline.described(record)["phases"]}
+
+
+def _heard(summary: str, incident: str | None) -> NotifiedResult:
+    """What telling people came to."""
     return {
-        **nothing,
-        "incident": name,
-        "phases": timeline.described(record)["phases"],
-        "summary": summary if not call.check else f"would have {summary}",
+        "operation": "incident_notified",
+        "changed": False,
+        "incident": incident,
+        "warnings": [],
+        "summary": summary,
     }
 
 
-def tell(call: Call, params: Mapping[str, t.Any]) -> Result:
+def tell(call: Call, params: Mapping[str, t.Any]) -> IncidentInfoResult:
     """The story of an incident, or that there is none: its record, its timeline, what is overdue, and its report if asked for.
 
     Raises BadInput for a time zone that is none, and, where a report is asked for, NotConverged without an incident and
@@ -303,13 +316,13 @@ def _nothing_to_report(where: str, given: str) -> NotConverged:
     )
 
 
-def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> Result:
+def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> dict[str, t.Any]:
     """The runbook's template filled in, with its pictures; what cannot be drawn is said in it."""
     session = call.session
     with attempting("could not read the report's data", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
     story = build.ReportInput(record, facts, session.where, zone)
-    made: Result = build.build(story) | {"charts": [], "no_charts": ""}
+    made: dict[str, t.Any] = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
     try:
@@ -319,7 +332,7 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     return made
 
 
-def in_brief(shown: Mapping[str, t.Any], record: timeline.Record) -> str:
+def in_brief(shown: timeline.Described, record: timeline.Record) -> str:
     """`INC-2041 is open for 12 min, critical: gold is stale`."""
     end = record.row["closed_at"] or record.now
     lasted = in_words((end - record.row["opened_at"]).total_seconds())

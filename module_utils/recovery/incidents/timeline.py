@@ -43,7 +43,28 @@ class Record:
     now: datetime.datetime
 
 
-def described(record: Record) -> Row:
+class Described(t.TypedDict):
+    """An incident in a result."""
+
+    incident: str
+    title: str
+    severity: str
+    state: str
+    opened_at: str
+    opened_by: str
+    closed_at: str | None
+    closed_by: str | None
+    root_cause: str | None
+    next_update_at: str | None
+    response_due_at: str | None
+    escalation: list[str]
+    overdue: list[dict[str, t.Any]]
+    missing: list[str]
+    phases: list[dict[str, t.Any]]
+    entries: list[dict[str, t.Any]]
+
+
+def described(record: Record) -> Described:
     """The incident as results show it."""
     row = record.row
     terms = severity_terms(record.entries)

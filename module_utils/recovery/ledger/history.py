@@ -9,6 +9,7 @@ import typing as t
 import uuid
 
 from ..core.errors import BadInput
+from ..core.results import ModuleResult
 from ..core.text import count
 from ..postgres.failures import attempting
 from . import bootstrap
@@ -48,9 +49,15 @@ MOVED: t.Final = (
 )
 
 
+class RunsResult(ModuleResult):
+    """What scout_runs_info returns."""
+
+    runs: list[dict[str, t.Any]]
+
+
 def list_runs(
     ledger: Ledger, *, off: bool, incident: str | None, action: str | None, run_id: str | None, limit: int
-) -> Row:
+) -> RunsResult:
     """A module's result with the latest runs, each with what it did, whether it can be undone and else why not.
 
     Raises BadInput for a limit or a run_id that cannot be used, and MissingPrivilege where a ledger that is not `off` may

@@ -10,6 +10,7 @@ import typing as t
 import uuid
 
 from ..core.errors import BadInput, LeaseHeld, LeaseLost, NotConverged
+from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
@@ -26,8 +27,15 @@ LEASE_SECONDS: t.Final = 900
 READ_LEASE = """
 SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at,
        owner IS NOT NULL AND expires_at > clock_timestamp() AS held,
+       extract(epoch FROM clock_timestamp() - acquired_at)::float8 AS seconds,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM scout_ops.leases WHERE name = %(name)s
+"""
+
+#: What the holder is doing: the latest run under the lease, or the one it was taken for.
+STEP = """
+SELECT action, status, extract(epoch FROM clock_timestamp() - started_at)::float8 AS seconds
+FROM scout_ops.runs WHERE run_id = %(run_id)s OR parent_run_id = %(run_id)s ORDER BY started_at DESC LIMIT 1
 """
 
 TAKE_LEASE = """
@@ -72,6 +80,41 @@ def read(ledger: Ledger) -> Row | None:
         return None
     found = ledger.session.rows(READ_LEASE, name=LEASE)
     return found[0] if found else None
+
+
+@dataclasses.dataclass(frozen=True)
+class AtWork:
+    """Somebody who holds the lease, or the same person in another terminal, and what they are doing."""
+
+    owner: str
+    incident: str
+    seconds: float
+    step: str
+    step_seconds: float | None
+    seconds_left: float
+
+    def describe(self) -> str:
+        """`drain for 12 s`, or that no step has begun."""
+        return f"{self.step} for {in_words(self.step_seconds)}" if self.step_seconds is not None else "no step yet"
+
+
+def at_work(ledger: Ledger) -> AtWork | None:
+    """Who else is at work, at which step, and for how long; None where nobody is. Inside the caller's transaction."""
+    seen, here = read(ledger), ledger.controller
+    if not seen or not seen["held"] or holder_is_dead(seen, here):
+        return None
+    if (seen["host_key"], seen["pid"], seen["process_started"]) == (here.host_key, here.pid, here.process_started):
+        return None
+    rows = ledger.session.rows(STEP, run_id=seen["run_id"])
+    step: Row = rows[0] if rows else {"action": "", "seconds": None}
+    return AtWork(
+        seen["owner"],
+        seen["incident"],
+        seen["seconds"],
+        step["action"],
+        step["seconds"],
+        max(0.0, seen["seconds_left"]),
+    )
 
 
 def acquire(
@@ -149,13 +192,24 @@ def fence_with(session: Session, token: int) -> None:
 
     def fence() -> None:
         if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
-            raise LeaseLost(
-                "stopped: the lease was taken over or released while this run was active",
-                on=session.where,
-                next_step="assess.yml shows who is working now; nothing of the last step was committed",
-            )
+            raise _lost(session, token)
 
     session.fence = fence
+
+
+def _lost(session: Session, token: int) -> LeaseLost:
+    """What somebody is told at the next step whose lease is not theirs any more: by whom, and since when."""
+    found = session.rows(READ_LEASE, name=LEASE)
+    said = ""
+    if found and found[0]["owner"] and found[0]["token"] != token:
+        taker = found[0]
+        said = f"{taker['owner']} took over at {to_the_second(taker['acquired_at'])} for incident {taker['incident']}"
+    return LeaseLost(
+        "stopped: the lease was taken over or released while this run was active",
+        on=session.where,
+        said=said,
+        next_step="assess.yml shows who is working now; nothing of the last step was committed",
+    )
 
 
 def release(ledger: Ledger, token: int) -> bool:
@@ -171,17 +225,26 @@ def release(ledger: Ledger, token: int) -> bool:
         session.fence = fence
 
 
-def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> dict[str, t.Any]:
+class LeaseResult(ModuleResult):
+    """What scout_lease returns."""
+
+    token: int | None
+    run_id: t.NotRequired[str | None]
+    owner: str
+    warnings: t.NotRequired[list[str]]
+
+
+def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
     """A module's result with the token of the lease, taken for `ttl_seconds`; raises LeaseHeld with the holder's name."""
     lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=ttl_seconds)
     if lease is None:
         return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
     held = f"lease held by {ledger.controller.actor} for {ledger.incident}"
-    result = {**_held(ledger, held), "token": lease.token, "run_id": lease.run_id}
+    result: LeaseResult = {**_held(ledger, held), "token": lease.token, "run_id": lease.run_id}
     return {**result, "warnings": [lease.note]} if lease.note else result
 
 
-def foresee(ledger: Ledger, *, takeover: bool) -> dict[str, t.Any]:
+def foresee(ledger: Ledger, *, takeover: bool) -> LeaseResult:
     """The result of `hold` in check mode: nothing is taken; raises LeaseHeld where it would."""
     with ledger.session.read():
         seen = read(ledger)
@@ -190,15 +253,18 @@ def foresee(ledger: Ledger, *, takeover: bool) -> dict[str, t.Any]:
     return _held(ledger, "the lease is free")
 
 
-def _held(ledger: Ledger, summary: str) -> dict[str, t.Any]:
+def _held(ledger: Ledger, summary: str) -> LeaseResult:
     return {"changed": False, "token": None, "run_id": None, "owner": ledger.controller.actor, "summary": summary}
 
 
-def free(ledger: Ledger, token: int | None, *, check: bool) -> dict[str, t.Any]:
+def free(ledger: Ledger, token: int | None, *, check: bool) -> LeaseResult:
     """A module's result after freeing the lease, unless this is a check; raises BadInput without its token."""
     if token is None:
         raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
-    told = {"changed": False, "token": token, "owner": ledger.controller.actor}
-    if check:
-        return {**told, "summary": "would release the lease"}
-    return {**told, "summary": "lease released" if release(ledger, token) else "lease was no longer ours"}
+    freed = "lease released" if not check and release(ledger, token) else "lease was no longer ours"
+    return {
+        "changed": False,
+        "token": token,
+        "owner": ledger.controller.actor,
+        "summary": "would release the lease" if check else freed,
+    }

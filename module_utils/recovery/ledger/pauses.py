@@ -20,14 +20,16 @@ if t.TYPE_CHECKING:
 OPEN_PAUSE = """
 SELECT p.pause_id, p.run_id, p.incident, p.actor, p.paused_at, p.jobs, p.switched,
        extract(epoch FROM clock_timestamp() - p.paused_at)::float8 AS seconds,
-       r.parameters ->> 'operation' AS operation
+       r.parameters ->> 'operation' AS operation,
+       -- A ledger that nobody has written to since has no such column.
+       to_jsonb(p) ->> 'reason' AS reason
 FROM scout_ops.pauses AS p LEFT JOIN scout_ops.runs AS r ON r.run_id = p.run_id
 WHERE p.resumed_at IS NULL
 """
 
 INSERT_PAUSE = """
-INSERT INTO scout_ops.pauses (run_id, incident, actor, jobs, switched)
-VALUES (%(run_id)s, %(incident)s, %(actor)s, %(jobs)s, %(switched)s)
+INSERT INTO scout_ops.pauses (run_id, incident, actor, jobs, switched, reason)
+VALUES (%(run_id)s, %(incident)s, %(actor)s, %(jobs)s, %(switched)s, %(reason)s)
 RETURNING pause_id
 """
 
@@ -54,6 +56,19 @@ class Pause:
     switched: bool
     #: The operation it is a step of, where that resumes only what it paused itself.
     operation: str | None = None
+    #: Why, as whoever paused gave it.
+    reason: str | None = None
+
+    @property
+    def why(self) -> str:
+        """`: moving the table`, or what is known instead."""
+        return (
+            f": {self.reason}"
+            if self.reason
+            else f", a step of {self.operation}"
+            if self.operation
+            else ", no reason given"
+        )
 
 
 def open_pause(ledger: Ledger) -> Pause | None:
@@ -68,14 +83,14 @@ def open_pause(ledger: Ledger) -> Pause | None:
     return Pause(**row)
 
 
-def save_pause(ledger: Ledger, run: Run, jobs: list[Row], *, switched: bool) -> None:
+def save_pause(ledger: Ledger, run: Run, jobs: list[Row], *, switched: bool, reason: str | None = None) -> None:
     """Records what a pause is about to change; in the transaction that changes it."""
     if not ledger.present:
         return
     current = open_pause(ledger)
     if current is None:
         values = {"run_id": run.run_id, "incident": ledger.incident, "actor": ledger.controller.actor}
-        ledger.session.execute(INSERT_PAUSE, **values, jobs=Jsonb(jobs), switched=switched)
+        ledger.session.execute(INSERT_PAUSE, **values, jobs=Jsonb(jobs), switched=switched, reason=reason)
     else:
         merged = {job["jobid"]: job for job in (*current.jobs, *jobs)}
         ledger.session.execute(

@@ -130,7 +130,7 @@ CREATE TABLE scout_ops.images (
     transaction_id text,
     removed jsonb NOT NULL,
     added jsonb NOT NULL,
-    taken_back_by uuid
+    undone_by uuid
 );
 CREATE INDEX images_run ON scout_ops.images (run_id, item);
 CREATE INDEX images_transaction ON scout_ops.images (run_id, transaction_id) WHERE transaction_id IS NOT NULL;
@@ -142,7 +142,7 @@ COMMENT ON COLUMN scout_ops.images.event_id IS 'The event it is about';
 COMMENT ON COLUMN scout_ops.images.transaction_id IS 'The transaction it is about; items of the same one are undone together';
 COMMENT ON COLUMN scout_ops.images.removed IS 'Images of the rows it removed, by table';
 COMMENT ON COLUMN scout_ops.images.added IS 'Images of the rows it put there, by table';
-COMMENT ON COLUMN scout_ops.images.taken_back_by IS 'The run that undid this item; NULL while it is in force';
+COMMENT ON COLUMN scout_ops.images.undone_by IS 'The run that undid this item; NULL while it is in force';
 """,
     """
 COMMENT ON COLUMN scout_ops.runs.action IS
@@ -305,6 +305,21 @@ WHERE action = 'terminate_sessions' AND effects ? 'cleared';
 COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
     'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked: assess, gate, evidence';
+""",
+    # A transaction_id may be longer than an index takes: a digest of it is indexed.
+    """
+ALTER TABLE scout_ops.related_events DROP CONSTRAINT related_events_pkey;
+ALTER TABLE scout_ops.related_events ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+CREATE UNIQUE INDEX related_events_key ON scout_ops.related_events
+    (run_id, hashtextextended(transaction_id, 0), hashtextextended(transaction_id, 1), event_id);
+CREATE INDEX related_events_transaction ON scout_ops.related_events USING hash (transaction_id);
+DROP INDEX scout_ops.images_transaction;
+CREATE INDEX images_transaction ON scout_ops.images USING hash (transaction_id);
+COMMENT ON COLUMN scout_ops.related_events.entry IS 'Identifies the line';
+""",
+    """
+ALTER TABLE scout_ops.pauses ADD COLUMN reason text;
+COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e reason=; NULL where nothing was given';
 """,
 )
 

@@ -10,16 +10,29 @@ import datetime as dt
 import typing as t
 
 from ..core.errors import BadInput
+from ..core.results import ModuleResult
 from . import channels
 from . import notice as notices
 
 if t.TYPE_CHECKING:
-    from ..invoke import Params, Result, WithoutSession
+    from ..invoke import Params, WithoutSession
     from .channels import Channel
     from .notice import Notice
 
 
-def notify(call: WithoutSession, params: Params) -> Result:
+class NotifyResult(ModuleResult):
+    """What scout_notify returns."""
+
+    sent: list[str]
+    unsent: list[dict[str, str]]
+    not_subscribed: list[str]
+    deliveries: list[dict[str, t.Any]]
+    message: str
+    document: dict[str, t.Any]
+    warnings: list[str]
+
+
+def notify(call: WithoutSession, params: Params) -> NotifyResult:
     """Those told who want to know: each channel with its seconds and attempts, those not told and why, and the message itself.
 
     In check mode shows the message and sends nothing. Raises BadInput for an event, a number of attempts or seconds that
@@ -41,7 +54,7 @@ def notify(call: WithoutSession, params: Params) -> Result:
         "changed": bool(sent),
         "sent": sent,
         "unsent": unsent,
-        "passed_over": [channel.name for channel in usable if channel not in wanted],
+        "not_subscribed": [channel.name for channel in usable if channel not in wanted],
         "deliveries": [dataclasses.asdict(d) for d in deliveries],
         "message": channels.hide(notice.whole, hidden),
         "document": channels.hide_within(notice.document, hidden),

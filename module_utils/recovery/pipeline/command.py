@@ -10,17 +10,19 @@ import time
 import typing as t
 
 from ..core.errors import BadInput, DatabaseError, NotConverged
-from ..core.text import count, in_words
+from ..core.text import count, in_words, printable
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
+from . import blockers, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
-from . import pause_resume, refresh_gold, terminate_sessions
 
 if t.TYPE_CHECKING:
-    from ..invoke import Call, Params, Result
+    from ..invoke import Call, Params
     from ..scout.sessions import Activity
+    from .results import DrainResult, IngestionState, Recorded, RefreshResult, Switched, SwitchResult, TerminationResult
 
+LONGEST_REASON: t.Final = 500
 #: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
 CHECK_ROWS: t.Final = 20_000
 CHECK_SUSPECTS: t.Final = 100
@@ -33,10 +35,10 @@ class _Switched:
     after: pause_resume.State
     in_flight: list[dict[str, t.Any]]
     stuck: tuple[Activity, ...]
-    result: Result
+    told: Switched
 
 
-def set_ingestion(call: Call, params: Params) -> Result:
+def set_ingestion(call: Call, params: Params) -> SwitchResult:
     """Ingestion paused or running, shown to be so: its state, each job before and after, sessions in flight, and seconds.
 
     Raises BadInput for a job that is not there, MissingPrivilege, LeaseHeld, and NotConverged where sessions outlast
@@ -46,23 +48,29 @@ def set_ingestion(call: Call, params: Params) -> Result:
     pausing = params["state"] == "paused"
     before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
     todo = _planned_switch(call, params, before)
+    whose = ""
+    if todo.ends_pause and not params["only_own"] and params["operation"] is None:
+        whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, takeover=params["takeover"])
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
-        done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {})
+        done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
     else:
         done = _switch(call, params, before, todo)
     seconds = time.monotonic() - began
     return {
+        **done.told,
         "changed": todo.changes,
-        "run_id": None,
-        **done.result,
         **_state(before, done),
-        "warnings": [*([todo.note] if todo.note else []), *done.result.get("warnings", [])],
+        "warnings": [*(text for text in (whose, todo.note) if text), *done.told["warnings"]],
         "seconds": round(seconds, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
         "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
     }
+
+
+def _nothing_recorded() -> Recorded:
+    return {"run_id": None, "warnings": []}
 
 
 def _planned_switch(call: Call, params: Params, before: pause_resume.State) -> pause_resume.Plan:
@@ -95,16 +103,17 @@ def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_
                 cancel_running=params["cancel_running"],
                 leave_after_seconds=params["leave_stuck_after_seconds"],
                 progress=call.progress,
+                reason=printable(params["reason"])[:LONGEST_REASON] if params["reason"] else None,
             )
             waited_for = details["waited_for"]
             stuck = pause_resume.plan_pause(after, leave_after_seconds=params["leave_stuck_after_seconds"]).stuck
         else:
             after, details = pause_resume.resume(call.session, ledger, run, before, todo)
-    told = {"switch": details["switch"], "run_id": run.run_id, "warnings": ledger.warnings}
+    told: Switched = {"switch": details["switch"], "run_id": run.run_id, "warnings": ledger.warnings}
     return _Switched(after, waited_for, stuck, told)
 
 
-def _state(before: pause_resume.State, done: _Switched) -> Result:
+def _state(before: pause_resume.State, done: _Switched) -> IngestionState:
     """How ingestion is now, each job with what it was before."""
     after = done.after
     activity = {job.jobid: job.active and not job.parked for job in after.jobs}
@@ -118,6 +127,7 @@ def _state(before: pause_resume.State, done: _Switched) -> Result:
         "stuck": [a.as_dict() for a in done.stuck],
         "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
         "paused_by": after.pause.actor if after.pause else None,
+        "paused_reason": after.pause.reason if after.pause else None,
     }
 
 
@@ -140,7 +150,7 @@ def _ingestion_summary(
     return f"would {verb} {count(len(todo.jobs), 'job')}{after}"
 
 
-def terminate(call: Call, params: Params) -> Result:
+def terminate(call: Call, params: Params) -> TerminationResult:
     """Stuck sessions ended, each recorded before: which and how, which were left alone and why, who waits for whom.
 
     Raises NotConverged where one stays, or one that may not be touched blocks the pipeline; SystemicFailure above `max_sessions`;
@@ -158,10 +168,10 @@ def terminate(call: Call, params: Params) -> Result:
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    done, told = list[terminate_sessions.Ended](), {"run_id": None, "warnings": list[str]()}
+    done, told = list[terminate_sessions.Ended](), _nothing_recorded()
     if todo.end and not call.check:
         done, told = _terminated(call, params, todo, counted)
-    result = _termination(call, activities, todo, done) | told
+    result = _termination(call, activities, todo, done, told)
     if not call.check:
         _refuse_blocking(call, params, activities, todo, result)
     return result
@@ -169,7 +179,7 @@ def terminate(call: Call, params: Params) -> Result:
 
 def _terminated(
     call: Call, params: Params, todo: sessions.Plan, counted: list[cron_jobs.Job]
-) -> tuple[list[terminate_sessions.Ended], Result]:
+) -> tuple[list[terminate_sessions.Ended], Recorded]:
     """Ends them as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     with operation(
@@ -194,12 +204,13 @@ def _terminated(
 
 
 def _termination(
-    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Ended]
-) -> Result:
+    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Ended], told: Recorded
+) -> TerminationResult:
     """What was, or would be, ended."""
     how = {ended.activity.identity: ended.how for ended in done}
     would = call.check and bool(todo.end)
     return {
+        **told,
         "changed": bool(todo.end),
         "ended": [{**a.as_dict(), "how": how.get(a.identity)} for a in todo.end],
         "left": [{**a.as_dict(), "why": why} for a, why in todo.leave],
@@ -217,7 +228,7 @@ def _termination(
 
 
 def _refuse_blocking(
-    call: Call, params: Params, activities: list[Activity], todo: sessions.Plan, result: Result
+    call: Call, params: Params, activities: list[Activity], todo: sessions.Plan, result: TerminationResult
 ) -> None:
     """Raises where the pipeline waits for a stuck session that was left alone."""
     waited_for = {pid for activity in activities for pid in activity.blocked_by}
@@ -232,11 +243,11 @@ def _refuse_blocking(
             on=call.session.where,
             said="; ".join(blocking),
             next_step="ask its owner to end it, or end it yourself, then run the same command again",
-            result=result,
+            result={**result},
         )
 
 
-def drain(call: Call, params: Params) -> Result:
+def drain(call: Call, params: Params) -> DrainResult:
     """The backlog loaded by the pipeline's own ETL: events loaded, those quarantined as poison, what was pending, and seconds.
 
     Raises BadInput for limits that cannot be used, SystemicFailure where more is refused than those allow, NotConverged where the
@@ -244,21 +255,21 @@ def drain(call: Call, params: Params) -> Result:
     """
     _refuse_unusable(params)
     session = call.session
-    with attempting("could not read the backlog", on=session.where), session.read():
+    with blockers.attempting(session, "could not read the backlog"), session.read():
         backlog = pipeline_drain.read(session)
         looks = call.check and bool(backlog.events)
         suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
-    done, told = pipeline_drain.Drained(backlog.events), {"run_id": None, "warnings": list[str]()}
+    done, told = pipeline_drain.Drained(backlog.events), _nothing_recorded()
     if backlog.events and not call.check:
         done, told = _drained(call, params)
-    result: Result = {
+    result: DrainResult = {
         **pipeline_drain.outcome(done),
         **told,
         "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
         "summary": pipeline_drain.summary(done),
         "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
     }
-    return result | _foreseen(backlog, suspected) if call.check else result
+    return _foreseen(result, backlog, suspected) if call.check else result
 
 
 def _refuse_unusable(params: Params) -> None:
@@ -270,7 +281,7 @@ def _refuse_unusable(params: Params) -> None:
         )
 
 
-def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Result]:
+def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Recorded]:
     """Drains as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     if params["require_pause"]:
@@ -296,17 +307,19 @@ def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Result
     return done, {"run_id": run.run_id, "warnings": ledger.warnings}
 
 
-def _foreseen(backlog: pipeline_drain.Backlog, suspected: list[pipeline_drain.Suspect]) -> Result:
-    """What differs in check mode."""
+def _foreseen(
+    result: DrainResult, backlog: pipeline_drain.Backlog, suspected: list[pipeline_drain.Suspect]
+) -> DrainResult:
+    """The result in check mode."""
     named = [{"event_id": s.event_id, "reason": s.reason, "sqlstate": s.sqlstate} for s in suspected]
-    result: Result = {"changed": bool(backlog.events), "suspects": named}
+    foreseen: DrainResult = {**result, "changed": bool(backlog.events), "suspects": named}
     if not backlog.events:
-        return result
+        return foreseen
     poison = f", of which {count(len(suspected), 'event')} would be quarantined" if suspected else ""
-    return result | {"summary": f"would load {count(backlog.events, 'pending event')}{poison}"}
+    return {**foreseen, "summary": f"would load {count(backlog.events, 'pending event')}{poison}"}
 
 
-def refresh(call: Call, params: Params) -> Result:
+def refresh(call: Call, params: Params) -> RefreshResult:
     """The gold views that are not fresh refreshed, each proved newer: what every view was, how each was refreshed, and seconds.
 
     Raises BadInput for a view that is not there, MissingPrivilege before any is touched, LeaseHeld, and NotConverged where a
@@ -314,11 +327,23 @@ def refresh(call: Call, params: Params) -> Result:
     """
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
+    if params["only_lock"]:
+        refresh_gold.foresee_lock(
+            call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
+        )
+        return {
+            **refresh_gold.outcome([]),
+            **_nothing_recorded(),
+            "changed": False,
+            "views": [],
+            "summary": "Scout's refresh lock can be taken",
+            "diff": {"before": {}, "after": {}},
+        }
     before = _gold(call, params["views"])
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]
     refresh_gold.require(call.session, todo)
-    done, told = list[refresh_gold.Refreshed](), {"run_id": None, "warnings": list[str]()}
+    done, told = list[refresh_gold.Refreshed](), _nothing_recorded()
     if todo and not call.check:
         done, told = _refreshed(call, params, todo)
     would = call.check and bool(todo)
@@ -336,10 +361,6 @@ def refresh(call: Call, params: Params) -> Result:
     }
 
 
-#: SQLSTATEs of what a migration dropped or renamed: a dry run of its rollback comes before that is there again.
-GONE: t.Final = ("42P01", "42703")
-
-
 def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
     """The views that were asked for, or all."""
     session = call.session
@@ -347,10 +368,9 @@ def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
         with attempting("could not read the gold views", on=session.where), session.read():
             found = refresh_gold.read(session)
     except DatabaseError as e:
-        if not (call.check and e.sqlstate in GONE):
+        if not call.check:
             raise
-        with session.read():
-            found = [refresh_gold.Freshness(v, "unknown", e.said, None, None) for v in refresh_gold.views(session)]
+        found = refresh_gold.unseen(session, e)
     unknown = sorted(set(names or ()) - {f.view.name for f in found})
     if unknown:
         raise BadInput(
@@ -363,7 +383,7 @@ def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
 
 def _refreshed(
     call: Call, params: Params, todo: list[refresh_gold.View]
-) -> tuple[list[refresh_gold.Refreshed], Result]:
+) -> tuple[list[refresh_gold.Refreshed], Recorded]:
     """Refreshes as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     options = refresh_gold.Options(

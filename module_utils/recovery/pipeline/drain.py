@@ -9,6 +9,7 @@ import dataclasses
 import time
 import typing as t
 
+from ..core import batch_size
 from ..core.errors import NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres import lock_holders
@@ -17,7 +18,8 @@ from ..postgres.failures import translate
 from ..scout import contract, cron_jobs, event_queue
 from ..scout.event_queue import Backlog, read
 from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
-from .poison_policy import Etl, Tolerance, set_aside
+from . import blockers
+from .poison_policy import Etl, Tolerance, quarantine
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +27,16 @@ if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Session
+    from .results import Progressed
 
 __all__ = ["Backlog", "Drain", "Drained", "Options", "Suspect", "read", "summary", "suspects"]
 
 MAX_TRIES: t.Final = 20
 LOCK_TRIES: t.Final = 3
 MAX_BATCH_ROWS: t.Final = 100_000
+#: The share of its timeout that a batch may take for the sake of its fixed cost, and the one it should not reach at all.
+TIMEOUT_SHARE: t.Final = 0.25
+NEAR_TIMEOUT: t.Final = 0.8
 #: How many suspects are held back at once.
 SUSPECTS: t.Final = 50
 
@@ -76,6 +82,8 @@ class _Batch:
     loaded: int
     seen: int
     due: tuple[str, ...] = ()
+    #: What it took, without what it waited for others.
+    seconds: float = 0.0
 
 
 class Drain:
@@ -103,6 +111,7 @@ class Drain:
         self.began = time.monotonic()
         #: The size that takes the target time, and the size of the next attempt.
         self.limit = self.size = options.first_batch_rows
+        self.took: list[batch_size.Took] = []
         #: Length of the shortest prefix of the queue known to fail, if one is known.
         self.failing: int | None = None
         #: Whether suspects and repeats are held back: from the first refusal on.
@@ -137,10 +146,11 @@ class Drain:
         except errors.QueryCanceled:
             if size == 1 or time.monotonic() - began < 0.9 * self.options.batch_timeout_seconds:
                 raise
+            self.took.append(batch_size.Took(size, time.monotonic() - began))
             self.failing, self.limit = None, size // 2
             self.size = self.limit
             return False
-        self._adapt(batch, time.monotonic() - began)
+        self._adapt(batch)
         for event_id in batch.due:
             self._decide(event_id)
         return self._finished(full=batch.seen >= size)
@@ -163,10 +173,10 @@ class Drain:
 
     def _load(self) -> _Batch:
         """One batch in one transaction."""
-        session, size = self.session, self.size
+        session, size, began = self.session, self.size, time.monotonic()
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             if self.careful:
-                with event_queue.hold_back(session, size, self.suspects) as held:
+                with event_queue.defer_rest(session, size, self.suspects) as held:
                     loaded = (
                         event_queue.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
                     )
@@ -178,7 +188,7 @@ class Drain:
             after = dataclasses.replace(self.done, loaded=self.done.loaded + loaded, batches=self.done.batches + 1)
             self.run.record(**after.as_dict())
         self.done = after
-        return batch
+        return dataclasses.replace(batch, seconds=time.monotonic() - began)
 
     def _narrow(self, refused: Refused) -> None:
         """Finds out which event a refused batch is refused for: repeats, then suspects, then by halving."""
@@ -207,14 +217,15 @@ class Drain:
             self._decide(None)
             self.failing, self.size = None, self.limit
 
-    def _adapt(self, batch: _Batch, seconds: float) -> None:
-        """Chooses the next size: toward the target time, or half of what is known to fail."""
+    def _adapt(self, batch: _Batch) -> None:
+        """Chooses the next size: by what batches cost, or half of what is known to fail."""
+        if batch.seen:
+            self.took.append(batch_size.Took(batch.seen, batch.seconds))
         if self.failing is not None:
             left = self.failing - batch.loaded
             self.failing = left if left > 0 and batch.seen else None
         elif batch.seen >= self.size == self.limit:
-            factor = min(4.0, max(0.3, self.options.target_seconds / max(seconds, 0.001)))
-            self.limit = max(1, min(MAX_BATCH_ROWS, int(self.limit * factor)))
+            self.limit = int(batch_size.following(self.limit, self.took, self._limits()))
         self.size = self.limit if self.failing is None else max(1, self.failing // 2)
         done = self.done
         rate = done.loaded / max(time.monotonic() - self.began, 0.001)
@@ -223,6 +234,16 @@ class Drain:
                 f"loaded {done.loaded:,} of {done.backlog:,} events ({100 * done.loaded // done.backlog} %), "
                 f"{rate:,.0f}/s, about {in_words(done.left / max(rate, 0.001))} left"
             )
+
+    def _limits(self) -> batch_size.Limits:
+        """Below the first size it goes only for events that cannot be loaded, and for a batch that took all its time."""
+        options, timeout = self.options, self.options.batch_timeout_seconds
+        return batch_size.Limits(
+            target_seconds=options.target_seconds,
+            most_seconds=min(NEAR_TIMEOUT * timeout, max(options.target_seconds, TIMEOUT_SHARE * timeout)),
+            least_rows=min(self.limit, options.first_batch_rows),
+            most_rows=MAX_BATCH_ROWS,
+        )
 
     def _decide(self, event_id: str | None) -> None:
         """Lets the ETL load one event by itself (None: the first); what it refuses is quarantined."""
@@ -271,7 +292,7 @@ class Drain:
         self.tolerance.refuse(
             "the drain", event_id, refused, quarantined=len(done.poison), loaded=done.loaded, where=self.session.where
         )
-        return set_aside(self.session, self.run.run_id, event_id, refused, self.document)
+        return quarantine(self.session, self.run.run_id, event_id, refused, self.document)
 
     def _finished(self, *, full: bool) -> bool:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""
@@ -286,16 +307,20 @@ class Drain:
             return not left
         waited = now - self.stalled[1]
         if waited >= self.options.hidden_wait_seconds:
-            who = lock_holders.describe(holders)
+            with self.session.read():
+                who = blockers.explain(self.session, holders)
             raise NotConverged(
                 f"{count(left, 'pending event')} could not be loaded",
                 on=self.session.where,
                 said=f"the ETL skips event {holders[0]['event_id']}"
-                + (f", locked by {who}" if who else "; no session is seen to lock it, so the function passes it over"),
-                next_step=(
-                    "end the session that holds it (terminate_sessions.yml), then run the same command again"
-                    if who
-                    else f"see why {contract.names().etl} does not take it, then run the same command again"
+                + (
+                    f", locked by {who.said}"
+                    if who.said
+                    else "; no session is seen to lock it, so the function passes it over"
+                ),
+                next_step=who.then(
+                    "run the same command again",
+                    f"see why {contract.names().etl} does not take it, then run the same command again",
                 ),
             )
         locked = any(row["pid"] for row in holders)
@@ -306,18 +331,22 @@ class Drain:
 
     def _translated(self, error: psycopg.Error) -> RecoveryError:
         """Our error for one of PostgreSQL's, with whoever may be in the way."""
-        attempted, next_step, who = "the drain stopped", "", ""
+        attempted, next_step, who = "the drain stopped", "", blockers.Blockers()
         if error.sqlstate == "55P03":
             with self.session.read():
-                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
+                who = blockers.explain(
+                    self.session, lock_holders.in_the_way(self.session, contract.names().required_tables)
+                )
             attempted += f" after {LOCK_TRIES} attempts: another session locks what the ETL must write"
-            next_step = "terminate_sessions.yml --check shows who is blocking; end that session, then run the same command again"
+            next_step = who.then(
+                "run the same command again", "they have let go since, it seems: run the same command again"
+            )
         elif error.sqlstate == "57014":
             next_step = (
                 "find what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
             )
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
-        raised.said += f"; locks are held by {who}" if who else ""
+        raised.said += who.held()
         return raised
 
     def _with_progress(self, error: RecoveryError) -> RecoveryError:
@@ -328,7 +357,7 @@ class Drain:
         return error
 
 
-def outcome(done: Drained) -> dict[str, t.Any]:
+def outcome(done: Drained) -> Progressed:
     """The part of a result that tells how far a drain came, whether it ended well or not."""
     return {
         "changed": bool(done.loaded or done.poison),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import time
 import typing as t
 
@@ -13,7 +14,7 @@ from ..core.errors import NotConverged
 from ..core.text import count, in_words
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
-from . import terminate_sessions
+from . import blockers, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
@@ -39,6 +40,7 @@ class Waiting:
     began: float = dataclasses.field(default_factory=time.monotonic)
     seen: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
     cancelled: dict[t.Any, Activity] = dataclasses.field(default_factory=dict[t.Any, "Activity"])
+    everyone: list[Activity] = dataclasses.field(default_factory=list["Activity"])
     told: t.Any = None
     told_at: float = 0.0
 
@@ -48,13 +50,13 @@ class Waiting:
             self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
             waited = time.monotonic() - self.began
             if waited >= self.timeout_seconds:
+                found = self._blockers(working)
                 raise NotConverged(
                     "new runs are blocked, but work is still in flight",
                     on=self.session.where,
-                    said=f"after {in_words(waited)} still in flight: " + "; ".join(a.describe() for a in working),
+                    said=f"after {in_words(waited)} still in flight: {found.said}",
                     next_step=(
-                        "wait and run the same command again, or end the work in flight with -e cancel_running=true, "
-                        "or terminate_sessions.yml if it is stuck"
+                        f"wait and run the same command again, or with -e cancel_running=true; or {found.next_step}"
                     ),
                     result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
                 )
@@ -67,16 +69,22 @@ class Waiting:
         """Whom it waits for, once; then only how long, every few seconds."""
         if working[0].identity != self.told:
             self.told, self.told_at = working[0].identity, waited
-            self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {working[0].describe()}")
+            self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {self._blockers(working).said}")
         elif waited - self.told_at >= TELL_SECONDS:
             self.told_at = waited
             self.progress.say(f"still waiting: {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
+
+    def _blockers(self, working: list[Activity]) -> blockers.Blockers:
+        """Not who waits, but whom they wait for."""
+        superuser = self.session.facts.superuser
+        return blockers.of(self.everyone, working, datetime.datetime.now(datetime.UTC), superuser=superuser)
 
     def _working(self) -> list[Activity]:
         self.progress.checkpoint()
         with attempting("could not read the sessions in flight", on=self.session.where), self.session.read():
             jobs = cron_jobs.ingestion_jobs(self.session, self.names)
-            working = sessions.in_flight(sessions.read(self.session, jobs))
+            self.everyone = sessions.read(self.session, jobs)
+        working = sessions.in_flight(self.everyone)
         limit = self.leave_after_seconds
         return [a for a in working if limit is None or a.seconds < limit]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.errors import NotConverged
+from ..core.errors import NotConverged, PauseHeld
+from ..core.times import to_the_second
+from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres.driver import psycopg
 from ..postgres.failures import attempting
@@ -122,6 +124,25 @@ def _made_for(pause: Pause, actor: str, incident: str) -> bool:
     return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
 
 
+def require_own(session: Session, ledger: Ledger, before: State, *, takeover: bool) -> str:
+    """Raises PauseHeld for a pause that somebody else made, unless it is taken over; says then whose it was and why."""
+    pause = before.pause
+    if pause is None or pause.actor == ledger.controller.actor:
+        return ""
+    whose = f"{pause.actor} paused it at {to_the_second(pause.paused_at)} for incident {pause.incident}{pause.why}"
+    if takeover:
+        return f"took over a pause: {whose}"
+    # Whoever is still at work is named as such.
+    lease.foresee(ledger, takeover=False)
+    raise PauseHeld(
+        "refused to resume what somebody else paused",
+        on=session.where,
+        said=whose,
+        next_step=f"ask {pause.actor}; to resume all the same, run the same command again with -e takeover=true",
+        result={"state": before.name, "paused_by": pause.actor, "paused_reason": pause.reason},
+    )
+
+
 def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:
     """Raises MissingPrivilege, before anything is written, for what this role could not do or see."""
     with session.read():
@@ -141,6 +162,7 @@ def pause(
     cancel_running: bool,
     leave_after_seconds: float | None,
     progress: Progress,
+    reason: str | None = None,
 ) -> tuple[State, dict[str, t.Any]]:
     """Blocks new runs of the jobs, waits for the work in flight, and returns only when the barrier holds.
 
@@ -160,7 +182,7 @@ def pause(
     everyone = may_park
     parked: frozenset[int] = frozenset()
     while todo.jobs:
-        switch, parked, waited = _stop(session, ledger, run, todo, stuck=stuck, everyone=everyone)
+        switch, parked, waited = _stop(session, ledger, run, todo, stuck=stuck, everyone=everyone, reason=reason)
         _settle(session, todo, progress)
         if not waited:
             break
@@ -180,7 +202,14 @@ def pause(
 
 
 def _stop(
-    session: Session, ledger: Ledger, run: Run, todo: Plan, *, stuck: frozenset[int], everyone: bool
+    session: Session,
+    ledger: Ledger,
+    run: Run,
+    todo: Plan,
+    *,
+    stuck: frozenset[int],
+    everyone: bool,
+    reason: str | None = None,
 ) -> tuple[dict[str, t.Any], frozenset[int], bool]:
     """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was.
 
@@ -195,7 +224,7 @@ def _stop(
         if not running:
             switch = _call_switch(session, "pause")
         taken = [job for job in found if job.active and not job.parked]
-        save_pause(ledger, run, [saved(job) for job in taken], switched=switch["called"])
+        save_pause(ledger, run, [saved(job) for job in taken], switched=switch["called"], reason=reason)
         in_force = open_pause(ledger)
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):
@@ -301,12 +330,14 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
 
 def _settle(session: Session, todo: Plan, progress: Progress) -> None:
     """Waits out the scheduler's tick where a start could already be on its way."""
-    if not todo.jobs:
-        return
-    second = session.row(CLOCK)["second"]
-    by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
-    if by_seconds or todo.wait_for or second < 1.0 or second > 58.5:
+    if start_is_near(todo, session.row(CLOCK)["second"]):
         progress.wait(TICK_SECONDS)
+
+
+def start_is_near(todo: Plan, second: float) -> bool:
+    """Whether, in this second of the minute, one of the jobs could be about to start."""
+    by_seconds = any("second" in job.schedule.lower() for job in todo.jobs)
+    return by_seconds or bool(todo.wait_for) or second < 1.0 or second > 58.5
 
 
 def _describe_jobs(jobs: Iterable[Job]) -> str:

@@ -58,7 +58,7 @@ class Tolerance:
                 sqlstate=refused.sqlstate,
                 next_step=(
                     "so many failures mean a changed event format or a broken ETL rather than bad events: "
-                    f"look at the errors, then raise {name} if they really are bad"
+                    f"look at the errors of {contract.names().dead_letters}; docs/emergency-reset.md says what {name} is for"
                 ),
             )
 
@@ -89,13 +89,12 @@ class Etl:
             said=refused.said,
             sqlstate=refused.sqlstate,
             next_step=(
-                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml), then run the same command "
-                "again; -e max_poison_share=1 quarantines the events anyway"
+                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml), then run the same command again"
             ),
         )
 
 
-def set_aside(
+def quarantine(
     session: Session, run_id: str, event_id: str, refused: Refused, document: dict[str, t.Any]
 ) -> dict[str, t.Any]:
     """Moves the event to the dead letter queue with PostgreSQL's message; inside the caller's transaction."""

@@ -20,13 +20,15 @@ from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
-from . import job_rights, refresh_gold
+from . import refresh_gold
+from .proof import job_rights
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..invoke import Call, Params, Result
+    from ..invoke import Call, Params
     from ..postgres.session import Session
+    from .results import PreflightResult
 
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
@@ -149,7 +151,7 @@ class Preflight:
     warnings: tuple[str, ...]
 
 
-def check(call: Call, params: Params) -> Result:
+def check(call: Call, params: Params) -> PreflightResult:
     """What the role lacks for the wanted actions, each with its GRANT; who it is, on which version, and what would surprise.
 
     Raises MissingPrivilege where anything is missing and `required` is set, and BadInput for a job that is not there.

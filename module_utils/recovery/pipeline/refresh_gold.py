@@ -9,20 +9,37 @@ import dataclasses
 import time
 import typing as t
 
+from ..core import advice
 from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import translate
-from ..postgres.lock_holders import describe
-from ..scout import contract
+from ..scout import contract, sessions
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
+from . import blockers
 
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
     from ..postgres.session import Row, Session
+    from .results import Refreshes
 
-__all__ = ["Freshness", "Options", "Refreshed", "View", "in_order", "read", "refresh", "require", "summary", "views"]
+__all__ = [
+    "Freshness",
+    "Options",
+    "Refreshed",
+    "View",
+    "foresee_lock",
+    "in_order",
+    "read",
+    "refresh",
+    "require",
+    "summary",
+    "views",
+]
+
+#: SQLSTATEs of a table and a column that are not there.
+GONE: t.Final = ("42P01", "42703")
 
 LOCK = "SELECT pg_try_advisory_xact_lock(%(key)s) AS got"
 
@@ -69,6 +86,15 @@ class Refreshed:
 
 class _LockHeld(NotConverged):
     """Scout's refresh lock is taken, so no view can be refreshed."""
+
+
+def unseen(session: Session, why: RecoveryError) -> list[Freshness]:
+    """The views by name alone, for a dry run of a rollback: what a migration dropped or renamed is not there again yet.
+    Raises `why` where it is anything else."""
+    if why.sqlstate not in GONE:
+        raise why
+    with session.read():
+        return [Freshness(view, "unknown", why.said, None, None) for view in views(session)]
 
 
 def require(session: Session, todo: list[View]) -> None:
@@ -129,7 +155,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
     return done
 
 
-def outcome(done: list[Refreshed]) -> dict[str, t.Any]:
+def outcome(done: list[Refreshed]) -> Refreshes:
     """The part of a result that tells what was refreshed, whether all went well or not."""
     good = [entry for entry in done if entry.error is None]
     return {
@@ -179,14 +205,36 @@ def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> Non
     deadline = time.monotonic() + wait_seconds
     while not session.row(LOCK, key=contract.names().gold_lock)["got"]:
         if time.monotonic() >= deadline:
-            who = describe(session.rows(HOLDER, key=contract.names().gold_lock))
-            raise _LockHeld(
-                "could not take Scout's refresh lock",
-                on=session.where,
-                said=f"advisory key {contract.names().gold_lock} is held by {who or 'a session that just ended'}",
-                next_step="terminate_sessions.yml, then run the same command again",
-            )
+            raise _lock_held(session)
         progress.wait(min(0.2, wait_seconds))
+
+
+def _lock_held(session: Session) -> _LockHeld:
+    who = blockers.explain(session, session.rows(HOLDER, key=contract.names().gold_lock))
+    return _LockHeld(
+        "could not take Scout's refresh lock",
+        on=session.where,
+        said=f"advisory key {contract.names().gold_lock} is held by {who.said or 'a session that just ended'}",
+        next_step=who.then("run the same command again", "run the same command again"),
+    )
+
+
+def foresee_lock(session: Session, *, stuck_after_seconds: float, progress: Progress) -> None:
+    """Returns once the refresh lock is free, or will be: a refresh in flight ends before a pause does, and whoever is stuck
+    is ended after it. Raises NotConverged, naming the holder, where a refresh would find it taken."""
+    deadline = time.monotonic() + session.settings.lock_timeout_seconds
+    while True:
+        with session.read():
+            holders = {row["pid"] for row in session.rows(HOLDER, key=contract.names().gold_lock)}
+            everyone = sessions.read(session) if holders else []
+            superuser = session.facts.superuser
+            plan = sessions.plan(everyone, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
+            ended = {each.pid for each in plan.end} | {each.pid for each in everyone if each.writing}
+            if holders <= ended:
+                return
+            if time.monotonic() >= deadline:
+                raise _lock_held(session)
+        progress.wait(0.2)
 
 
 def _prove(session: Session, view: View) -> None:
@@ -206,8 +254,10 @@ def _in_use(session: Session, view: View, attempts: int) -> str:
     """Why a refresh gave way until the end."""
     with session.read():
         users: list[Row] = session.rows(USERS, oid=view.oid)
-    who = describe(users)
-    return f"{count(attempts, 'attempt')} yielded to whoever uses it" + (f": {who}" if who else "")
+        who = blockers.explain(session, users)
+    return f"{count(attempts, 'attempt')} yielded to whoever uses it" + (
+        f": {who.said}; {advice.plain(who.next_step)}" if who.said else ""
+    )
 
 
 def summary(done: list[Refreshed]) -> str:

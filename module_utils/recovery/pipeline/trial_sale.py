@@ -18,7 +18,7 @@ import typing as t
 import uuid
 from decimal import Decimal
 
-from ..postgres.driver import Jsonb, errors, psycopg
+from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
 
 if t.TYPE_CHECKING:
@@ -61,23 +61,15 @@ SELECT (SELECT store_id FROM {transactions} ORDER BY processed_at DESC NULLS LAS
              GROUP BY product_id ORDER BY min(nth), product_id LIMIT 2) AS products
 """
 
-HASHED = """
-SELECT EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-               WHERE n.nspname = %(schema)s AND p.proname = %(name)s) AS there
-"""
-
 #: Older than whatever there is, but for clocks gone wrong; so the ETL takes it first.
 WHEN = """
 SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM {bronze}
 WHERE event_type = %(event_type)s AND ingested_at > '1970-01-02'
 """
-SEND: t.Final = (
-    "INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at) "
-    "SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, "
-)
-SENT: t.Final = ", %(moment)s FROM (SELECT %(payload)s::jsonb AS d) AS given"
-SEND_AS_THE_PIPELINE: t.LiteralString = SEND + "{event_hash_function}(d)" + SENT
-SEND_HASHED: t.LiteralString = SEND + "sha256(convert_to(d::text, 'UTF8'))" + SENT
+SEND: t.Final = """
+INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at)
+SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, {hash}, %(moment)s FROM (SELECT %(payload)s::jsonb AS d) AS given
+"""
 
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
 AHEAD = """
@@ -241,17 +233,28 @@ class Trial:
             return e
         return None
 
-    def _prepare(self) -> t.LiteralString:
+    def sent(self) -> str:
+        """Sends the sale, before whatever is pending; inside the caller's transaction. Returns its event_id."""
+        send = self._prepare()
+        self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
+        self._send(send, self.ids[0], self.sale.payload())
+        return self.ids[0]
+
+    def landed(self) -> bool:
+        """Whether silver has the sale."""
+        values = {"transaction_id": self.sale.transaction_id, "ts": self.sale.ts}
+        return bool(self.session.rows(contract.compose(SILVER), **values))
+
+    def _prepare(self) -> sql.Composed:
         """What the sale is made of, when it arrives, and the statement that sends it."""
         session, names = self.session, contract.names()
         known = session.row(contract.compose(KNOWN))
-        hashed: bool = session.row(HASHED, schema=names.schema, name=contract.bare(names.event_hash_function))["there"]
         self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
         self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
-        return SEND_AS_THE_PIPELINE if hashed else SEND_HASHED
+        return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")))
 
-    def _rehearse(self, send: t.LiteralString, timezone: str) -> None:
+    def _rehearse(self, send: sql.Composed, timezone: str) -> None:
         """What is rolled back in the end."""
         first, second = self.ids
         with self.step("store the event in bronze"):
@@ -275,12 +278,12 @@ class Trial:
         with self.session.read(), self.step(doing):
             yield
 
-    def _send(self, send: t.LiteralString, event_id: str, payload: dict[str, t.Any]) -> None:
+    def _send(self, send: sql.Composed, event_id: str, payload: dict[str, t.Any]) -> None:
         values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
-        done = self.session.execute(contract.compose(send), event_type=contract.names().transaction_event, **values)
+        done = self.session.execute(send, event_type=contract.names().transaction_event, **values)
         _expect(done == 1, "bronze did not store it")
 
-    def _refused(self, send: t.LiteralString, event_id: str) -> None:
+    def _refused(self, send: sql.Composed, event_id: str) -> None:
         try:
             with self.session.savepoint():
                 self._send(send, event_id, self.sale.payload())

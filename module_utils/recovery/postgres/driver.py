@@ -10,7 +10,7 @@ import typing as t
 
 try:
     import psycopg
-    from psycopg import conninfo, errors, rows, sql
+    from psycopg import adapt, conninfo, errors, rows, sql
     from psycopg.types.json import Jsonb
 except ImportError:
     import_error: str | None = traceback.format_exc()
@@ -23,4 +23,4 @@ except ImportError:
 else:
     import_error = None
 
-__all__ = ["Jsonb", "conninfo", "errors", "import_error", "psycopg", "rows", "sql"]
+__all__ = ["Jsonb", "adapt", "conninfo", "errors", "import_error", "psycopg", "rows", "sql"]

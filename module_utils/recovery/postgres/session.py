@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import typing as t
 
@@ -16,8 +17,10 @@ from ..core.errors import (
     WrongDatabase,
 )
 from ..core.text import first_line
+from . import loaders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, parse_dsn, to_set
+from .watched import Watched
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -40,7 +43,8 @@ SELECT set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
        set_config('client_connection_check_interval', %(check_interval)s, true),
        set_config('TimeZone', 'UTC', true),
-       set_config('DateStyle', 'ISO', true)
+       set_config('DateStyle', 'ISO', true),
+       set_config('jit', 'off', true)
 """
 
 LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(lock)s, true)"
@@ -108,10 +112,11 @@ def check_incident(incident: str) -> None:
 class Session:
     """One connection in which every transaction is bounded; works without session state, so also through a pooler."""
 
-    def __init__(self, connection: psycopg.Connection[Row], settings: Settings, facts: Facts) -> None:
+    def __init__(self, connection: Watched, settings: Settings, facts: Facts) -> None:
         self.connection = connection
         self.settings = settings
         self.facts = facts
+        connection.limit_seconds = settings.statement_timeout_seconds
         #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
         self.fence: Callable[[], None] | None = None
 
@@ -143,7 +148,7 @@ class Session:
         self, *, statement_timeout_seconds: float | None = None, lock_timeout_seconds: float | None = None
     ) -> Generator[Session]:
         """A READ ONLY transaction on one snapshot: PostgreSQL itself refuses any write in it."""
-        with self.connection.transaction():
+        with self._transaction(statement_timeout_seconds, lock_timeout_seconds):
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
             yield self
@@ -158,7 +163,7 @@ class Session:
     ) -> Generator[Session]:
         """A READ COMMITTED transaction, fenced by the lease when one is held: from its start, which locks the lease,
         or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
-        with self.connection.transaction():
+        with self._transaction(statement_timeout_seconds, lock_timeout_seconds):
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
             if self.fence is not None and not fence_last:
@@ -171,7 +176,7 @@ class Session:
     def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
         """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
         tables `closed`: what it reads of them stays true until it commits."""
-        with self.connection.transaction():
+        with self._transaction(statement_timeout_seconds, None):
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE")
             # No query before the locks: the first one takes the snapshot.
             limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
@@ -185,10 +190,25 @@ class Session:
                 self.fence()
             yield self
 
+    @contextlib.contextmanager
+    def _transaction(
+        self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None
+    ) -> Generator[None]:
+        """A transaction whose connection is given up where a statement takes much longer than PostgreSQL would let it."""
+        usual = self.connection.limit_seconds
+        longer = (usual, statement_timeout_seconds, self.settings.lock_timeout_seconds, lock_timeout_seconds)
+        self.connection.limit_seconds = max(seconds for seconds in longer if seconds is not None)
+        try:
+            with self.connection.transaction():
+                yield
+        finally:
+            self.connection.limit_seconds = usual
+
     def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
         """Until the transaction ends no statement takes longer, or waits longer for a lock, than these seconds."""
         lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
         self.connection.execute(LIMIT, {"limit": _milliseconds(seconds), "lock": _milliseconds(lock)})
+        self.connection.limit_seconds = max(seconds, lock, self.connection.limit_seconds or 0.0)
 
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:
@@ -239,15 +259,17 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         "keepalives_idle": parts.get("keepalives_idle") or 30,
         "keepalives_interval": parts.get("keepalives_interval") or 10,
         "keepalives_count": parts.get("keepalives_count") or 3,
+        "tcp_user_timeout": parts.get("tcp_user_timeout") or 60_000,
     }
     if settings.password:
         if "\0" in settings.password:
             raise BadInput("the password contains a NUL character", next_step="correct scout_password")
         given["password"] = settings.password
     try:
-        connection = psycopg.Connection[Row].connect(
-            settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
-        )
+        with _own_time_zone():
+            connection = Watched.connect(
+                settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
+            )
     except UnicodeError as e:
         raise BadInput("the password cannot be sent: it is not text", next_step="correct scout_password") from e
     except psycopg.Error as e:
@@ -258,6 +280,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             sqlstate=e.sqlstate,
             next_step=connection_advice(e, source),
         ) from e
+    loaders.read_all(connection)
     try:
         yield Session(connection, settings, _facts(connection, source, only_read=only_read))
     except BaseException:
@@ -267,6 +290,17 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _own_time_zone() -> Generator[None]:
+    """Connects without the time zone of the operator's shell: the pipeline's is read from what a new session has."""
+    kept = os.environ.pop("PGTZ", None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ["PGTZ"] = kept
 
 
 #: Where a setting comes from, by pg_settings.source.
@@ -293,7 +327,7 @@ def _writable_again(found: Row) -> str:
     return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
 
 
-def _facts(connection: psycopg.Connection[Row], source: str, *, only_read: bool) -> Facts:
+def _facts(connection: Watched, source: str, *, only_read: bool) -> Facts:
     found = connection.execute(FACTS).fetchone()
     if found is None:
         raise LookupError("the server answered a SELECT without FROM with no row")

@@ -77,6 +77,11 @@ class Contract:
         return f"{self.load_function}(integer)"
 
     @property
+    def event_hash(self) -> str:
+        """What hashes an event's payload, with its signature: deployments have other functions of the same name."""
+        return f"{self.event_hash_function}(jsonb)"
+
+    @property
     def switch(self) -> str:
         """The pipeline's own switch of ingestion with its signature."""
         return f"{self.control_function}(text)"

@@ -30,7 +30,7 @@ PENDING = """(b.event_type = {transaction_event}
   AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id))"""
 
 BACKLOG = """
-SELECT count(*) AS events, min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)) AS oldest, clock_timestamp() AS now,
+SELECT count(*) AS events, clock_timestamp() AS now,
        extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS oldest_seconds
 FROM {bronze} AS b WHERE {pending} AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
 """
@@ -157,6 +157,15 @@ WHERE p.processed_at >= transaction_timestamp()
 ORDER BY 1
 """
 
+#: Whether the pipeline has a function that makes of a payload what its column holds.
+HASHES = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS p
+    JOIN pg_catalog.pg_attribute AS a ON a.atttypid = p.prorettype AND a.attname = 'event_hash'
+    WHERE p.oid = to_regprocedure(%(function)s) AND a.attrelid = to_regclass(%(bronze)s) AND NOT p.proretset
+      AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS there
+"""
+
 #: The time zone the scheduler's sessions have: events without an offset are read in it.
 PIPELINE_TIMEZONE = """
 SELECT coalesce(
@@ -173,10 +182,9 @@ SELECT coalesce(
 
 @dataclasses.dataclass(frozen=True)
 class Backlog:
-    """The pending events: how many, and since when the oldest of them waits, None where none has a usable time."""
+    """The pending events: how many, and for how long the oldest of them waits, None where none has a usable time."""
 
     events: int
-    oldest: datetime.datetime | None
     oldest_seconds: float | None
     now: datetime.datetime
 
@@ -204,7 +212,7 @@ def of_pending(statement: t.LiteralString) -> sql.Composed:
 def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
     """The backlog as the ETL sees it; of the events that came until `before`, if it is given."""
     row = session.row(of_pending(BACKLOG), before=before)
-    return Backlog(row["events"], row["oldest"], row["oldest_seconds"], row["now"])
+    return Backlog(row["events"], row["oldest_seconds"], row["now"])
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
@@ -217,6 +225,14 @@ def pipeline_timezone(session: Session, owner: str) -> str:
     return session.row(PIPELINE_TIMEZONE, owner=owner)["timezone"]
 
 
+def hash_of(session: Session, payload: sql.Composable) -> sql.Composed:
+    """What hashes a payload: the pipeline's own function where it takes one, else SHA-256 of its text."""
+    names = contract.names()
+    if session.row(HASHES, function=names.event_hash, bronze=names.bronze)["there"]:
+        return contract.compose("{event_hash_function}({payload})", payload=payload)
+    return contract.compose("sha256(convert_to(({payload})::text, 'UTF8'))", payload=payload)
+
+
 def head(session: Session) -> str | None:
     """The first event of the queue that no other session has locked; locks it."""
     found = session.rows(of_pending(HEAD))
@@ -224,7 +240,7 @@ def head(session: Session) -> str | None:
 
 
 @contextlib.contextmanager
-def hold_back(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
+def defer_rest(session: Session, size: int, suspects: set[str]) -> Generator[Held]:
     """Within it the ETL loads the first `size` events, skipping suspects and repeats; call it inside a transaction."""
     row = session.row(
         of_pending(HOLD_BACK),

@@ -53,12 +53,14 @@ WHERE c.relkind = 'm' AND n.nspname = %(schema)s
 ORDER BY c.relname
 """
 
-#: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none.
+#: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none. A clock
+#: set to the future, or to before there were databases, tells nothing.
 SILVER_CHANGED = """
 SELECT greatest(
-    (SELECT max(processed_at) FROM {etl_ledger}),
-    (SELECT max(greatest(processed_at, updated_at)) FROM {transactions}),
-    (SELECT max(updated_at) FROM {line_items})) AS changed_at
+    (SELECT max(processed_at) FROM {etl_ledger} WHERE processed_at BETWEEN '1970-01-01' AND clock_timestamp()),
+    (SELECT max(processed_at) FROM {transactions} WHERE processed_at BETWEEN '1970-01-01' AND clock_timestamp()),
+    (SELECT max(updated_at) FROM {transactions} WHERE updated_at BETWEEN '1970-01-01' AND clock_timestamp()),
+    (SELECT max(updated_at) FROM {line_items} WHERE updated_at BETWEEN '1970-01-01' AND clock_timestamp())) AS changed_at
 """
 
 SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
@@ -220,7 +222,8 @@ def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
             c=sql.Identifier(clock), v=sql.Identifier(contract.names().schema, view.name)
         )
         row: Row | None = session.connection.execute(query).fetchone()
-        if row is None or row["first"] is None or row["first"] != row["last"]:
+        # A moment that Python does not hold is text, and no refresh was then.
+        if row is None or row["first"] is None or isinstance(row["first"], str) or row["first"] != row["last"]:
             continue
         if clock in view.clocks or row["rows"] > 1:
             return row["last"]

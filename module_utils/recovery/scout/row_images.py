@@ -125,6 +125,11 @@ def literal(text: str) -> sql.SQL:
 def read(session: Session) -> Tables:
     """The tables as they are in this database; from now until the caller's transaction ends images are exact."""
     session.execute(EXACTLY)
+    return tables(session)
+
+
+def tables(session: Session) -> Tables:
+    """The same for who compares values and makes no images: the settings of the transaction stay as they are."""
     names = contract.names()
     of = {
         "bronze": names.bronze,

@@ -38,7 +38,8 @@ WHERE a.datname = current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 """
 
 #: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold; and rows
-#: locked by FOR UPDATE or a foreign key, which count only while their holder sits idle in its transaction.
+#: locked by FOR UPDATE or a foreign key, which count only while their holder sits idle in its transaction; and locks of a
+#: whole table that no writer gets past.
 LOCKS = """
 SELECT l.pid, 'advisory' AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
 FROM pg_catalog.pg_locks AS l
@@ -47,7 +48,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY(%(keys)s)
 UNION ALL
 SELECT l.pid,
-       CASE WHEN l.mode = 'RowShareLock' THEN 'rows' WHEN c.relname = %(ledger)s THEN 'etl'
+       CASE WHEN l.mode = 'RowShareLock' THEN 'rows'
+            WHEN c.relkind <> 'm' AND l.mode <> 'RowExclusiveLock' THEN 'locks' WHEN c.relname = %(ledger)s THEN 'etl'
             WHEN c.relkind = 'm' THEN 'gold' ELSE 'silver' END,
        n.nspname || '.' || c.relname
 FROM pg_catalog.pg_locks AS l
@@ -59,6 +61,9 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
   AND ((c.relkind IN ('r', 'p') AND (c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s))
         AND l.mode = 'RowExclusiveLock')
        OR (c.relkind IN ('r', 'p') AND l.mode = 'RowShareLock'
+           AND (c.relname = %(bronze)s OR c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s)))
+       OR (c.relkind IN ('r', 'p') AND l.granted
+           AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
            AND (c.relname = %(bronze)s OR c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s)))
        OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
 """
@@ -154,7 +159,9 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
     kinds = {lock["kind"] for lock in locks}
     reasons += [f"{HOLDS_KEY} {lock['object']}" for lock in locks if lock["kind"] == "advisory"]
     idle = row["state"].startswith("idle in transaction")
-    words = {"etl": "writes", "silver": "writes", "gold": "refreshes"} | ({"rows": "holds rows of"} if idle else {})
+    words = {"etl": "writes", "silver": "writes", "gold": "refreshes", "locks": "locks"} | (
+        {"rows": "holds rows of"} if idle else {}
+    )
     reasons += [
         f"{words[lock['kind']]} {lock['object']}"
         for lock in sorted(locks, key=lambda lock: (lock["object"], lock["kind"]))
@@ -187,7 +194,9 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
         reasons=tuple(reasons),
         writing=busy or bool(kinds & {"etl", "silver", "gold"}),
         # Nobody comes back to a transaction left open on rows the ETL needs, and nothing may yet wait for them.
-        pipeline=busy or bool(kinds & {"etl", "gold", "advisory"}) or (idle and bool(kinds & {"rows", "silver"})),
+        pipeline=busy
+        or bool(kinds & {"etl", "gold", "advisory", "locks"})
+        or (idle and bool(kinds & {"rows", "silver"})),
     )
 
 
@@ -210,12 +219,12 @@ def plan(
     """Who is stuck: pipeline sessions older than the limit, and the roots of whatever blocks any of them."""
     by_pid = {activity.pid: activity for activity in activities}
     stuck = [a for a in activities if a.pipeline and a.seconds >= stuck_after_seconds]
-    roots: dict[int, Activity] = {}
+    blocking: dict[int, Activity] = {}
     for activity in stuck:
-        for root in _roots(activity, by_pid):
+        for root in roots(activity, by_pid):
             if root.pid != activity.pid:
-                roots[root.pid] = root
-    candidates = list(roots.values()) + [a for a in stuck if a.pid not in roots]
+                blocking[root.pid] = root
+    candidates = list(blocking.values()) + [a for a in stuck if a.pid not in blocking]
     end: list[Activity] = []
     leave: list[tuple[Activity, str]] = []
     for activity in candidates:
@@ -231,18 +240,18 @@ def plan(
     return Plan(tuple(end), tuple(leave), tuple(waiting))
 
 
-def _roots(activity: Activity, by_pid: dict[int, Activity]) -> list[Activity]:
+def roots(activity: Activity, by_pid: dict[int, Activity]) -> list[Activity]:
     """The ends of the chains of blockers of a session; of a mere cycle, none."""
-    roots: list[Activity] = []
+    found: list[Activity] = []
     seen, todo = {activity.pid}, [activity]
     while todo:
         here = todo.pop()
         blockers = [by_pid[pid] for pid in here.blocked_by if pid in by_pid]
         if not blockers:
-            roots.append(here)
+            found.append(here)
         todo += [blocker for blocker in blockers if blocker.pid not in seen]
         seen.update(blocker.pid for blocker in blockers)
-    return roots
+    return found
 
 
 def untouchable(activity: Activity, protected_roles: Iterable[str], *, we_are_superuser: bool) -> str | None:

@@ -15,7 +15,7 @@ from ..ledger.open_incident import ADHOC
 from ..postgres.session import INCIDENT
 from ..scout import contract
 from . import dashboard, drill, gate, junit, render
-from .incident import news
+from .incident import News, news
 from .operation import Story
 
 if t.TYPE_CHECKING:
@@ -25,9 +25,33 @@ if t.TYPE_CHECKING:
 FILES: t.Final = {"result_file": render.save, "junit_file": junit.save}
 
 
+class SummaryResult(t.TypedDict):
+    """What scout_summary returns."""
+
+    changed: bool
+    lines: list[str]
+    document: render.ResultDocument
+    ansible_stats: dict[str, t.Any]
+    failed: t.NotRequired[bool]
+    msg: t.NotRequired[str]
+
+
+class FirstLinesResult(t.TypedDict):
+    """What it returns of what is said before the work has ended."""
+
+    changed: bool
+    lines: list[str]
+
+
+class NewsResult(News):
+    """What it returns of what people are to be told."""
+
+    changed: bool
+
+
 def summarize(
     params: Params, *, check: bool, host: str = "localhost", seconds: float | None = None, run_key: str = ""
-) -> Result:
+) -> SummaryResult | FirstLinesResult | NewsResult:
     """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
 
     A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
@@ -36,6 +60,8 @@ def summarize(
     with contract.using(_names(params)):
         story = _story(params, check=check, host=host, seconds=seconds)
         made = render.document(story)
+        if params.get("first"):
+            return {"changed": False, "lines": render.first_lines(story)}
         if params.get("news"):
             return {"changed": False, **news(made, story.ran)}
         return _summary(*_saved(story, made, params, run_key))
@@ -59,7 +85,9 @@ def _story(params: Params, *, check: bool, host: str, seconds: float | None) -> 
     return Story(operation, host, incident, check, resume, steps, seconds, left_out, str(Path.cwd()))
 
 
-def _saved(story: Story, made: Result, params: Params, run_key: str) -> tuple[Story, Result]:
+def _saved(
+    story: Story, made: render.ResultDocument, params: Params, run_key: str
+) -> tuple[Story, render.ResultDocument]:
     """Writes the files; one that cannot be written is a step that failed."""
     for name, save in FILES.items():
         if params.get(name):
@@ -71,8 +99,8 @@ def _saved(story: Story, made: Result, params: Params, run_key: str) -> tuple[St
     return story, made
 
 
-def _summary(story: Story, made: Result) -> Result:
-    result: Result = {
+def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
+    result: SummaryResult = {
         "changed": False,
         "lines": [*_page(story), *render.lines(story)],
         "document": made,
@@ -86,7 +114,7 @@ def _summary(story: Story, made: Result) -> Result:
     return result
 
 
-def _why(made: Result) -> str:
+def _why(made: render.ResultDocument) -> str:
     """What was not reached although no step failed."""
     if made["error"]:
         return f"{made['error']['attempted']}: {made['error']['said']}"
@@ -94,10 +122,15 @@ def _why(made: Result) -> str:
         return drill.why(made["drill"])
     if made["outcome"] == gate.NOT_PASSED:
         return gate.message(made["gate"] or {})
+    if made["outcome"] == "still_failing":
+        failing = [each["name"] for each in made["indicators"] if each["status"] == "fail"]
+        return f"still failing, and no reset can repair it: {', '.join(failing)}"
+    if made["outcome"] == "cannot_tell":
+        return f"cannot tell: {'; '.join(made['cannot_tell'])}"
     return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
 
 
 def _page(story: Story) -> list[str]:
     """The dashboard, where it was asked for, and an empty line."""
     answered = story.ran.get("dashboard", {})
-    return [*dashboard.page(answered), ""] if "queries" in answered else []
+    return [*dashboard.page(answered), ""] if answered.get("operation") == "dashboard" else []

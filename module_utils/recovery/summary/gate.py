@@ -24,7 +24,7 @@ GATE: t.Final = "ansible-playbook playbooks/acceptance_gate.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
-#: Where these fail, silver may say something else than its events; a recovery tells, and mends it.
+#: Where these fail, silver may say something else than its events; a recovery tells, and fixes it.
 OF_SILVER: t.Final = (
     "lost_events",
     "negative_totals",

@@ -170,12 +170,20 @@ def what_next(operation: str, result: Mapping[str, t.Any]) -> list[str]:
     return [*made, ASSESS] if operation == "incident_open" or "response" in late else made
 
 
-def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> Result:
+class News(t.TypedDict):
+    """What people are to be told of an operation."""
+
+    event: str | None
+    happened: str
+    done: str
+
+
+def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> News:
     """The event, what happened and what was done, from the document of an operation; an event of None where nothing is news."""
     changed = {step["name"]: step["summary"] for step in made["steps"] if step["changed"] and not step["failed"]}
     # Whoever is told needs an incident to hear of.
     joined = any(result.get("incident_open") for result in steps.values())
-    nothing: Result = {"event": None, "happened": "", "done": ""}
+    nothing: News = {"event": None, "happened": "", "done": ""}
     if made["check_mode"] or not joined or made["operation"] in SILENT:
         return nothing
     done = "; ".join(text for name, text in changed.items() if text and name not in MEANS)

@@ -21,7 +21,7 @@ INDENT: t.Final = 9
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
     *("holds", "since", "smoke", "list", "warns", "unsure", "warn", "was", "left", "back", "data"),
-    *("did", "would", "who", "chose", "app", "clash", "rows", "undo", "now", "failed", "causes"),
+    *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "now", "failed", "causes"),
 )
 #: What a part may take besides.
 MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 3}

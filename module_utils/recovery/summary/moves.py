@@ -126,7 +126,7 @@ def conflicts(result: Mapping[str, t.Any]) -> str:
     return f"{count(_of(result, 'conflicting') or len(found), 'conflict')}: {'; '.join(map(_conflict, found[:FEW]))}"
 
 
-def way_back(result: Mapping[str, t.Any]) -> list[str]:
+def how_to_undo(result: Mapping[str, t.Any]) -> list[str]:
     """The command that undoes it; none where nothing was written."""
     return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
 

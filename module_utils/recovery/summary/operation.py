@@ -186,7 +186,17 @@ class Story:
     @property
     def state(self) -> str:
         """running, paused, pausing or unknown: what ingestion is now, by the last step that looked."""
-        for name in ("resume", "assess_again", "complete_pause", "pause", "unfinished", "assess", "watch", "gate"):
+        for name in (
+            "pause_again",
+            "resume",
+            "assess_again",
+            "complete_pause",
+            "pause",
+            "unfinished",
+            "assess",
+            "watch",
+            "gate",
+        ):
             result = self.ran.get(name)
             if result is None:
                 continue

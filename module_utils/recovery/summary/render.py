@@ -17,6 +17,9 @@ from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, Story, went_wrong
 
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FORMAT: t.Final = "scout-recovery-result/1"
 #: A playbook that an error names, as a person types it.
 PLAYBOOK: t.Final = re.compile(r"(?<![\w/.])(\w+\.yml)\b")
@@ -31,7 +34,46 @@ NOTHING_DONE_BECAUSE: t.Final = {
 }
 
 
-def document(story: Story) -> Result:
+class ResultDocument(t.TypedDict):
+    """One operation on one host, for a machine; docs/result.schema.json is held to it."""
+
+    format: str
+    operation: str
+    host: str
+    database: str
+    incident: str
+    check_mode: bool
+    outcome: str
+    ok: bool
+    changed: bool
+    ingestion: str
+    verdict_before: str | None
+    verdict_after: str | None
+    seconds: float | None
+    steps: list[Result]
+    indicators: list[Result]
+    diagnoses: list[Result]
+    blockers: list[str]
+    cannot_tell: list[str]
+    poison: list[Result]
+    move: Result | None
+    runs: list[Result]
+    watch: Result | None
+    gate: Result | None
+    release: Result | None
+    rollback: Result | None
+    record: Result | None
+    dashboard: list[Result]
+    drill: Result | None
+    proof: Result | None
+    evidence: str | None
+    warnings: list[str]
+    error: Result | None
+    undo: str
+    next: list[str]
+
+
+def document(story: Story) -> ResultDocument:
     """The result for a machine; its schema is docs/result.schema.json."""
     failure = story.failure
     names = list(story.steps)
@@ -75,6 +117,7 @@ def document(story: Story) -> Result:
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
         "drill": drill.as_document(story.drill),
+        "proof": watch.proof_as_document(story.ran),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -111,7 +154,10 @@ def lines(story: Story) -> list[str]:
         "chart": "",
         "files": "",
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
-        "now": incident.now(story.record) if story.keeps_record and not story.check else _now(story),
+        "now": incident.now(story.record)
+        if story.keeps_record and not story.check
+        else watch.unproven(story.ran, _now(story)),
+        "proof": watch.proof(story.ran),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -129,6 +175,14 @@ def lines(story: Story) -> list[str]:
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
     return [headline, *layout.fitted(bodies, len(commands))]
+
+
+def first_lines(story: Story) -> list[str]:
+    """What was wrong and what has been done, said before a run of the scheduler is waited for."""
+    room = layout.WIDTH - layout.INDENT
+    parts = {"was": _was(story), "did": _did(story), "now": watch.TO_COME}
+    bodies = {name: layout.wrapped(text, room) for name, text in parts.items() if text}
+    return [cut(f"{story.operation.replace('_', ' ')} of {story.database}", layout.WIDTH), *layout.fitted(bodies, 0)]
 
 
 def _was(story: Story) -> str:
@@ -155,14 +209,19 @@ def _did(story: Story) -> str:
         "assess",
         "assess_again",
         "complete_pause",
+        "refresh_lock",
         "unfinished",
         "watch",
+        watch.PROOF,
     } | rollback.SILENT
     if story.keeps_record:
         silent.add("gate")
     steps = {n: r for n, r in story.ran.items() if n not in silent}
+    told = [str(steps["notify"]["summary"])] if steps.get("notify", {}).get("summary") else []
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
     if done:
+        # That nobody was notified changes nothing, and is what nobody expects.
+        done += [text for text in told if text not in done]
         return "; ".join(text.removeprefix("would ") for text in done) if story.check else "; ".join(done)
     if story.failure is not None:
         return ""
@@ -189,7 +248,8 @@ def _now(story: Story) -> str:
         return _now_unseen(set(story.ran))
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
-        text += f" (by {ingestion['paused_by']} for {ingestion['incident']})"
+        why = f": {ingestion['reason']}" if ingestion.get("reason") else ""
+        text += f" (by {ingestion['paused_by']} for {ingestion['incident']}{why})"
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
     indicators = as_list(story.after.get("indicators"))
@@ -252,7 +312,7 @@ def _warnings(story: Story) -> list[str]:
 
 def _unbroken(story: Story) -> list[str]:
     """Commands that undo what was moved or rolled back."""
-    return [] if story.check else [*moves.way_back(story.move), *rollback.way_back(story.ran)]
+    return [] if story.check else [*moves.how_to_undo(story.move), *rollback.how_to_undo(story.ran)]
 
 
 def _undo(story: Story) -> list[str]:
@@ -262,7 +322,7 @@ def _undo(story: Story) -> list[str]:
     parts = _unbroken(story)
     if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} re-enables the jobs")
-    elif story.operation == "resume_ingestion" and story.changed:
+    elif story.operation == "resume_ingestion" and story.changed and story.state == "running":
         parts.append("ansible-playbook playbooks/pause_ingestion.yml")
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
@@ -276,7 +336,7 @@ def _undo(story: Story) -> list[str]:
 
 def _ours(story: Story) -> bool:
     """Whether the pause in force was made by this operation, now or when it was interrupted."""
-    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished"))
+    return any(story.ran.get(name, {}).get("changed") for name in ("pause", "unfinished", "pause_again"))
 
 
 def _next(story: Story) -> list[str]:
@@ -297,7 +357,8 @@ def _next(story: Story) -> list[str]:
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
-        return [f"ask {story.after['ingestion'].get('paused_by') or 'whoever disabled the jobs'}, or {RESUME}"]
+        who = story.after["ingestion"].get("paused_by")
+        return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e takeover=true" if who else "")]
     if story.moving:
         return _after_moving(story)
     if story.outcome in ("recovered", STILL_FAILING, CANNOT_TELL) and story.changed:
@@ -353,7 +414,7 @@ def _resume_by_hand(story: Story) -> list[str]:
     return [f"ask {owner}, or {RESUME}"]
 
 
-def save(path: Path, made: Result, run_key: str) -> None:
+def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
     """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
 
     def with_it(before: bytes) -> bytes:

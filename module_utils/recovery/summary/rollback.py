@@ -36,11 +36,11 @@ CAPTURED: t.Final = (
 #: Of the schema, as its module returns it; of the branch; of the edge function.
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
-    *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "held", "undo"),
+    *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
     *("newer", "failed_step", "differs"),
 )  # fmt: skip
 REVERT: t.Final = (
-    *("branch", "remote", "tip", "target", "commit", "pushed", "kept_as"),
+    *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
     *("reverted", "totals", "conflicts"),
 )
 DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "verify_jwt", "run_id")
@@ -165,7 +165,7 @@ def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
     return {"gate": str(result["summary"]).rpartition("; ")[2] + sale}
 
 
-def way_back(ran: Mapping[str, Result]) -> list[str]:
+def how_to_undo(ran: Mapping[str, Result]) -> list[str]:
     """The command that undoes the application's rollback; none where it stayed."""
     revert, deploy = ran.get("revert", {}), ran.get("deploy", {})
     known = (

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a summary says of a watch."""
+"""What a summary says of a watch, and of the proof that a resumed pipeline works by itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ if t.TYPE_CHECKING:
 Result = dict[str, t.Any]
 
 PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
+PROOF: t.Final = "proof"
+#: What is said before the proof, while a run is waited for.
+TO_COME: t.Final = "ingestion is running; that it works by itself is still to be proved"
+UNPROVEN: t.Final = {
+    "failed": ", but it does not work by itself",
+    "unknown": ", but whether it works by itself cannot be told",
+    "unproven": ", unproven",
+}
+WHICH_OF_PROOF: t.Final = ("status", "jobs", "seconds")
 WHICH: t.Final = ("verdict", "why", "run_id", "seconds", "planned", "counts", "trends", "samples_file", "charts")
 
 
@@ -47,4 +56,23 @@ def chart(result: Mapping[str, t.Any]) -> list[str]:
 
 def urgent(steps: Mapping[str, Mapping[str, t.Any]]) -> list[str]:
     """What comes before everything else: a pipeline that fails and could not be paused."""
-    return [PAUSE] if "watch" in steps and steps.get("pause", {}).get("failed") else []
+    unpaused = "watch" in steps and steps.get("pause", {}).get("failed")
+    return [PAUSE] if unpaused or steps.get("pause_again", {}).get("failed") else []
+
+
+def proof_as_document(steps: Mapping[str, Mapping[str, t.Any]]) -> Result | None:
+    """The proof for a machine; None where there was none."""
+    found = steps.get(PROOF, {})
+    return {name: found.get(name) for name in WHICH_OF_PROOF} if found.get("status") else None
+
+
+def proof(steps: Mapping[str, Mapping[str, t.Any]]) -> str:
+    """How each job was proved; what failed is said elsewhere."""
+    found = steps.get(PROOF, {})
+    return "" if found.get("error") else str(found.get("summary", ""))
+
+
+def unproven(steps: Mapping[str, Mapping[str, t.Any]], text: str) -> str:
+    """The state of a pipeline that was left running, with what was not proved of it instead of that nothing is failing."""
+    told = "" if "pause_again" in steps else UNPROVEN.get(str(steps.get(PROOF, {}).get("status", "")), "")
+    return text.removesuffix(", nothing is failing") + told if told else text

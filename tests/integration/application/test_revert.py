@@ -129,7 +129,7 @@ def test_check_mode_says_the_same_and_writes_nothing(story: Story, tmp_path: Pat
 
 def test_without_push_it_is_kept_and_found_again(story: Story) -> None:
     first = done(story)
-    assert (first["changed"], first["pushed"], first["kept_as"]) == (True, False, KEPT)
+    assert (first["changed"], first["pushed"], first["kept_ref"]) == (True, False, KEPT)
     assert story.head == story.tip
     assert story.clone.git("rev-parse", KEPT) == first["commit"]
     story.clone.git("gc", "--quiet", "--prune=now")
@@ -439,7 +439,7 @@ def test_any_clone_will_do(story: Story, tmp_path: Path, kind: str) -> None:
         story.clone.push("main:refs/heads/release/ü 5".replace(" ", "-"))
         branch = {"branch": "release/ü-5"}
     kept = "refs/scout-recovery/" + ("release%2F%C3%BC-5" if branch else "main")
-    assert run(REVERT, repository=str(path), to=story.good, **branch)["kept_as"] == kept
+    assert run(REVERT, repository=str(path), to=story.good, **branch)["kept_ref"] == kept
     result = run(REVERT, repository=str(path), to=story.good, push=True, **branch)
     assert result.get("pushed"), result
     name = branch.get("branch", "main")

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import quality
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.table import CHECKS
 from tests.integration.modules import Result, call, connect, executed, one, rows
 
@@ -360,7 +361,8 @@ def test_critical_alerts_count_each_kind_of_the_last_hours_and_show_few(scout_db
     assert "LINE_TOTAL_MISMATCH" in reason
     assert result["blockers"] == ["critical_alerts"]
     assert "critical_alerts" in result["needs_reset"]
-    assert all(diagnosis["evidence"].count(",") <= 4 for diagnosis in result["diagnoses"])
+    assert result["diagnoses"]
+    assert max(diagnosis["evidence"].count(",") for diagnosis in result["diagnoses"]) <= 4
 
 
 def test_quirk_1_and_2_the_status_function_is_not_believed(scout_db: str) -> None:
@@ -569,7 +571,8 @@ def test_a_transaction_twice_in_a_batch_is_named(scout_db: str) -> None:
     ids = library.duplicate_in_batch(scout_db)
     result = assess(scout_db)
     assert "within one batch" in result["diagnoses"][0]["cause"]
-    assert all(str(event_id) in result["diagnoses"][0]["evidence"] for event_id in ids)
+    assert len(ids) == 2
+    assert [event_id for event_id in ids if str(event_id) not in result["diagnoses"][0]["evidence"]] == []
     assert "repeated_transactions" in result["needs_reset"]
 
 
@@ -713,3 +716,33 @@ def test_a_capture_that_cannot_be_compared_is_said_and_hides_nothing(scout_db: s
     result = assess(scout_db)
     assert [d["cause"] for d in result["diagnoses"]] == ["the ETL job fails"]
     assert "what changed since the last release was captured" in result["warnings"][0]
+
+
+def test_right_after_a_backlog_only_the_newest_sales_are_looked_at_and_it_says_so(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at all of 300,000 comes to no end within the budget, and ingestion stays paused after a good repair."""
+    monkeypatch.setattr(quality, "LEAST_SALES", 10)
+    monkeypatch.setattr(quality, "SALES_PER_SECOND", 0)
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout.silver_line_items SET updated_at = now() - interval '3 hours'")
+        connection.execute(
+            """
+            UPDATE scout.silver_transactions AS t
+            SET processed_at = now() - n * interval '1 second', updated_at = now() - n * interval '1 second',
+                total_amount = CASE WHEN n IN (5, 50) THEN -1 ELSE total_amount END
+            FROM (SELECT transaction_id, row_number() OVER (ORDER BY transaction_id) AS n FROM scout.silver_transactions) AS o
+            WHERE o.transaction_id = t.transaction_id AND n <= 100
+            """
+        )
+    result = call("scout_health_info", scout_db)
+    [alerts] = [i for i in result["indicators"] if i["name"] == "critical_alerts"]
+    assert alerts["value"] == 1
+    said = "the rules of quality and lost events were checked for the newest 10 sales of the last hour, not for all"
+    assert any(said in warning for warning in result["warnings"])
+    gate = call("scout_gate_info", scout_db, consecutive=1)
+    assert any(said in warning for warning in gate["warnings"])
+
+
+def test_what_was_looked_at_completely_needs_no_word(scout_db: str) -> None:
+    assert not any("not for all" in warning for warning in call("scout_health_info", scout_db)["warnings"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller, schema
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, controller, schema
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import lease as leases
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.integration.modules import (
@@ -214,11 +214,13 @@ def test_every_table_and_column_is_documented(scout_db: str) -> None:
     ]
 
 
-def test_an_older_ledger_gets_the_names_of_its_actions(scout_db: str) -> None:
-    lease(scout_db)
+def test_an_older_ledger_gets_the_names_of_its_actions(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    renaming = next(number for number, text in enumerate(schema.VERSIONS) if "'restore', 'rollback'" in text)
+    with monkeypatch.context() as older:
+        older.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:renaming])
+        lease(scout_db)
     former = ("clear", "drain", "refresh", "window", "restore")
     with connect(scout_db) as connection:
-        connection.execute("DELETE FROM scout_ops.versions WHERE version = %s", [len(schema.VERSIONS)])
         for action in former:
             connection.execute(
                 "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller, effects)"

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
@@ -128,6 +129,24 @@ def test_however_it_ends_its_line_says_so(
     assert (ended, effects, said) == (status, {}, {"kind": error.__name__})
     assert one(scout_db, "SELECT finished_at IS NOT NULL FROM scout_ops.runs")
     assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None, "its lease is given back"
+
+
+def test_a_run_whose_end_cannot_be_written_has_not_succeeded(ledger: Ledger, scout_db: str) -> None:
+    """Unless it has failed already: then what failed first is said."""
+
+    def spoilt(error: Exception | None) -> None:
+        with operation(ledger, "cleanup", {}), connect(scout_db) as connection:
+            connection.execute("ALTER TABLE scout_ops.runs RENAME TO elsewhere")
+            if error is not None:
+                raise error
+
+    for error, raised in ((None, psycopg.errors.UndefinedTable), (ValueError("first"), ValueError)):
+        with pytest.raises(raised):
+            spoilt(error)
+        with connect(scout_db) as connection:
+            connection.execute("ALTER TABLE scout_ops.elsewhere RENAME TO runs")
+    assert [row[1] for row in rows(scout_db, LINES)] == ["running", "running"]
+    assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None
 
 
 def test_a_line_that_takes_no_lease(ledger: Ledger, scout_db: str) -> None:

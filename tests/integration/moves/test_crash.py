@@ -255,7 +255,8 @@ def test_broken_off_after_each_batch_it_goes_on_every_time(scout_db: str, siblin
             ids.add(result["run_id"])
         assert where(scout_db, written) == ZERO
         failed = result.get("failed", False)
-        assert not failed or result["error"]["kind"] == "connection_lost", result["msg"]
+        if failed:
+            assert result["error"]["kind"] == "connection_lost", result["msg"]
     assert attempts > 3
     assert len(ids) == 1
     unhang(scout_db)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,8 +179,9 @@ def test_a_local_day_has_as_many_hours_as_the_clocks_say(scout_db: str, day: str
     ids = arrive(scout_db, [sale(n) for n in range(36)], start=first, step_seconds=3600)
     window = {"window_start": f"{day}T00:00:00", "window_end": f"{day[:-2]}{int(day[-2:]) + 1}T00:00:00"}
     away = ran("scout_quarantine", scout_db, **window, time_zone="Europe/Berlin")
-    berlin = psycopg.connect(scout_db, options="-c TimeZone=Europe/Berlin")
-    with berlin:
+    with psycopg.connect(scout_db) as berlin:
+        # PGTZ would have precedence over an option of the connection.
+        berlin.execute("SET TimeZone = 'Europe/Berlin'")
         inside = berlin.execute(
             "SELECT %s::timestamptz <= at AND at < %s::timestamptz FROM unnest(%s::timestamptz[]) AS at",
             [*window.values(), hours(first, 36)],
@@ -229,6 +231,27 @@ def test_times_that_python_does_not_know(scout_db: str, moment: str) -> None:
         away = ran("scout_quarantine", scout_db, **options)
         ran("scout_undo", scout_db, run_id=away["run_id"])
         assert scout_tables(scout_db) == before
+
+
+def test_a_transaction_id_too_long_for_an_index(scout_db: str) -> None:
+    """The ETL cannot load it either: silver has an index on it."""
+    name = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789-", k=8200))
+    with connect(scout_db) as connection:
+        ids = [str(generator.insert(connection, sale(n, transaction_id=name))) for n in (1, 2)]
+        ids.append(str(generator.insert(connection, sale(3))))
+    before = scout_tables(scout_db)
+    away = ran("scout_quarantine", scout_db, event_ids=ids)
+    moved = scout_tables(scout_db)
+    back = ran("scout_undo", scout_db, run_id=away["run_id"])
+    assert scout_tables(scout_db) == before
+    again = ran("scout_undo", scout_db, run_id=back["run_id"])
+    assert scout_tables(scout_db) == moved
+    ran("scout_undo", scout_db, run_id=again["run_id"])
+    assert scout_tables(scout_db) == before
+    away = ran("scout_quarantine", scout_db, event_ids=ids)
+    tried = ran("scout_redrive", scout_db, run_id=away["run_id"], max_failures=5)
+    assert (tried["redriven"], tried["effects"]["failed"]) == (1, 2)
+    assert rows(scout_db, "SELECT count(*) FROM scout_ops.related_events") == [(0,)]
 
 
 def test_an_empty_window_changes_nothing(scout_db: str) -> None:

@@ -153,7 +153,9 @@ def test_what_is_selected(scout_db: str, how: str) -> None:
     assert narrowed == quarantine(scout_db, **options)["narrowed"]
     assert narrowed.keys() == options.keys() - {"window_start", "window_end", "clock"}
     # A path comes back as PostgreSQL writes it.
-    assert all(narrowed[name] == options[name] for name in narrowed if name != "payload_path")
+    assert {name: value for name, value in narrowed.items() if name != "payload_path"} == {
+        name: options[name] for name in narrowed if name != "payload_path"
+    }
     gone = {
         row[0] for row in rows(scout_db, "SELECT error_details #>> '{event,event_id}' FROM scout.bronze_events_dlq")
     }
@@ -170,7 +172,7 @@ def test_a_correction_that_came_after_the_scan(scout_db: str, monkeypatch: pytes
     middle: datetime = START + timedelta(seconds=10)
     arrive(scout_db, [sale(2)], start=middle)
     call("scout_drain", scout_db)
-    scan = siblings.Kin.scan
+    scan = siblings.RelatedEvents.scan
     late: list[UUID] = []
 
     def scan_then_arrive(*arguments: Any, **options: Any) -> None:
@@ -179,7 +181,7 @@ def test_a_correction_that_came_after_the_scan(scout_db: str, monkeypatch: pytes
         with connect(scout_db) as connection:
             connection.execute("SELECT scout.load_silver_from_bronze(%s)", [100 if is_loaded else 0])
 
-    monkeypatch.setattr(siblings.Kin, "scan", scan_then_arrive)
+    monkeypatch.setattr(siblings.RelatedEvents, "scan", scan_then_arrive)
     with connect(scout_db) as connection:
         connection.execute("DELETE FROM scout.bronze_events WHERE ingested_at > %s", [middle + timedelta(seconds=5)])
     result = quarantine(scout_db, window_start=middle.isoformat())

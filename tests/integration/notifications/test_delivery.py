@@ -284,7 +284,7 @@ def test_events_and_severities_choose_the_channels() -> None:
         assert tell(*channels)["sent"] == ["all", "bad"]
         mild = tell(*channels, incident={**INCIDENT, "severity": "medium"}, event="closed")
     assert mild["sent"] == ["all", "end"]
-    assert mild["passed_over"] == ["bad"]
+    assert mild["not_subscribed"] == ["bad"]
     nobody = tell(channels[1])
     assert nobody["summary"] == "notified nobody of INC-2041, opened: no channel wants it"
     assert nobody["changed"] is False
@@ -318,7 +318,7 @@ def test_it_can_be_switched_off() -> None:
         result = tell(slack(web), enabled=False)
     assert web.got == []
     assert result["summary"] == "notified nobody of INC-2041, opened: notifications are disabled"
-    assert (result["sent"], result["changed"], result["passed_over"]) == ([], False, ["team"])
+    assert (result["sent"], result["changed"], result["not_subscribed"]) == ([], False, ["team"])
 
 
 def letter(port: int, **more: Any) -> dict[str, Any]:

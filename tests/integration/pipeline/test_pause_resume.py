@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import threading
 import time
@@ -27,9 +26,12 @@ from tests.integration.modules import (
     ad_hoc,
     call,
     connect,
+    end,
+    ends_when_waited_for,
     executed,
     fingerprint,
     gone,
+    idle_for,
     job_in_flight,
     jobs,
     off,
@@ -79,21 +81,6 @@ def resume(dsn: str, **options: Any) -> Result:
     return call("scout_ingestion", dsn, state="running", **options)
 
 
-def end(dsn: str, pid: int) -> None:
-    """Ends a session as if it had come to its end."""
-    assert one(dsn, "SELECT pg_terminate_backend(%s, 10000)", pid)
-
-
-def ends_when_waited_for(dsn: str) -> Progress:
-    """Who is in flight comes to an end once it is said that somebody waits for it, however long that takes."""
-
-    def hear(line: str) -> None:
-        if found := re.search(r"in flight: pid (\d+) ", line):
-            end(dsn, int(found[1]))
-
-    return Progress(hear)
-
-
 def loading(database: str, dsn: str | None = None) -> psycopg.Connection[Any]:
     """A session, of that role, that has loaded something and not committed."""
     with connect(database) as connection:
@@ -119,7 +106,7 @@ def test_pause_and_resume_move_exactly_the_ingestion_jobs(either_db: str) -> Non
     assert set(paused["effects"]["deactivated"]) == {
         "renamed", "smart-gold-refresh", "upper", "wrapper", "refresh", "block", f"job {nameless}",
     }  # fmt: skip
-    assert paused["switch"]["called"]
+    assert paused["switch"] == {"called": True, "said": "Ingestion paused successfully"}
     assert paused["paused_by"].count("@") == 1
 
     again = pause(either_db)
@@ -128,6 +115,7 @@ def test_pause_and_resume_move_exactly_the_ingestion_jobs(either_db: str) -> Non
 
     resumed = resume(either_db)
     assert resumed["changed"]
+    assert resumed["switch"] == {"called": True, "said": "Ingestion resumed successfully"}
     assert resumed["state"] == "running"
     assert jobs(either_db) == before
     again = resume(either_db)
@@ -214,6 +202,57 @@ def test_at_the_timeout_nothing_is_resumed_and_the_worker_is_named(either_db: st
     assert off(either_db) == set()
 
 
+def test_a_run_to_be_cancelled_keeps_no_job_parked(scout_db: str) -> None:
+    """Its job is made inactive at once, which is how pg_cron cancels it."""
+    with job_in_flight(scout_db):
+        assert pause(scout_db, cancel_running=True, drain_timeout_seconds=0.4)["failed"]
+        assert off(scout_db) == INGESTION
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP FUNCTION scout.control_ingestion(text)", "scout.control_ingestion(text) does not exist"),
+        (
+            (
+                "CREATE OR REPLACE FUNCTION scout.control_ingestion(p_action text DEFAULT 'status') "
+                "RETURNS TABLE (action text, ingestion_active boolean, etl_jobs_active int, message text) "
+                "LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today' USING DETAIL = 'ever'; END $$"
+            ),
+            "not today",
+        ),
+    ],
+)
+def test_a_switch_that_cannot_be_called_is_said_and_done_without(scout_db: str, statement: str, said: str) -> None:
+    before = jobs(scout_db)
+    with connect(scout_db) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+    assert pause(scout_db)["switch"] == {"called": False, "said": said}
+    assert off(scout_db) == INGESTION
+    assert resume(scout_db)["switch"] == {"called": False, "said": "the pause did not call it either"}
+    assert jobs(scout_db) == before
+
+
+def test_while_a_run_is_in_flight_the_switch_is_not_called(scout_db: str) -> None:
+    with job_in_flight(scout_db):
+        assert pause(scout_db, drain_timeout_seconds=0.4)["failed"]
+    assert rows(scout_db, "SELECT switched FROM scout_ops.pauses") == [(False,)]
+
+
+def test_a_job_that_starts_every_few_seconds_is_given_the_time_to(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start could be on its way when the job is made inactive."""
+    waits: list[float] = []
+    progress = Progress()
+    monkeypatch.setattr(pause_resume, "TICK_SECONDS", 0.0625)
+    monkeypatch.setattr(progress, "wait", waits.append)
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE cron.job SET schedule = '30 seconds' WHERE jobname = 'bronze-to-silver-etl'")
+    assert pause(scout_db, progress=progress)["state"] == "paused"
+    assert waits == [0.0625]
+
+
 def test_work_in_flight_is_cancelled_when_told(scout_db: str) -> None:
     with library.stuck_etl(scout_db, "nested") as held:
         paused = pause(scout_db, cancel_running=True, drain_timeout_seconds=10)
@@ -226,7 +265,7 @@ def test_work_in_flight_is_cancelled_when_told(scout_db: str) -> None:
 
 def test_stuck_sessions_are_left_to_be_cleared(scout_db: str) -> None:
     with library.stuck_etl(scout_db, "idle_in_transaction") as held:
-        time.sleep(0.5)
+        idle_for(scout_db, held.pids["etl"], 0.4)
         paused = pause(scout_db, leave_stuck_after_seconds=0.4, drain_timeout_seconds=2)
         assert paused.get("state") == "paused", paused
         assert [s["pid"] for s in paused["stuck"]] == [held.pids["etl"]]
@@ -272,7 +311,7 @@ def test_the_job_of_a_stuck_run_stays_parked_until_the_pause_is_completed(either
     """Made inactive, pg_cron would end the run unrecorded, and with it the trace of who blocked it."""
     before = jobs(either_db)
     with job_in_flight(either_db) as pid:
-        time.sleep(0.3)
+        idle_for(either_db, pid, 0.2)
         paused = pause(either_db, leave_stuck_after_seconds=0.2)
         assert [session["pid"] for session in paused["stuck"]] == [pid]
         assert paused["state"] == "pausing"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documented role may do everything; each grant it lacks is named, and the named grant mends it."""
+"""The documented role may do everything; each grant it lacks is named, and the named grant fixes it."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ HISTORY = "supabase_migrations.schema_migrations"
 
 
 def test_going_back_takes_the_rights_of_the_owners(scout_db: str, operator: str) -> None:
-    """The documented role has them only where it was made with them; each that is missing is named, and its grant mends it."""
+    """The documented role has them only where it was made with them; each that is missing is named, and its grant fixes it."""
     with connect(scout_db) as superuser:
         superuser.execute("CREATE SCHEMA supabase_migrations CREATE TABLE schema_migrations (version text PRIMARY KEY)")
         assert grants(operator, actions=["pause"]) == []

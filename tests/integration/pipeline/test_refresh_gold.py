@@ -17,7 +17,18 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, one, rows
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from tests.integration.modules import (
+    Result,
+    ad_hoc,
+    call,
+    connect,
+    executed,
+    fingerprint,
+    once_waited_for,
+    one,
+    rows,
+)
 
 DAILY, REGION = "scout.gold_daily_metrics", "scout.gold_region_choropleth"
 SOLD = (
@@ -98,7 +109,9 @@ def test_stale_by_the_clock(scout_db: str) -> None:
     library.gold_stale(scout_db, minutes=60)
     result = refresh(scout_db)
     assert states(result) == {DAILY: "stale", REGION: "stale"}
-    assert all(view["behind_seconds"] > 3000 and "silver changed" in view["why"] for view in result["views"])
+    for view in result["views"]:
+        assert view["behind_seconds"] > 3000
+        assert "silver changed" in view["why"]
 
 
 def test_an_etl_run_in_flight_at_the_refresh_is_seen(scout_db: str) -> None:
@@ -110,7 +123,8 @@ def test_an_etl_run_in_flight_at_the_refresh_is_seen(scout_db: str) -> None:
         loader.commit()
     result = refresh(scout_db)
     assert states(result) == {DAILY: "stale", REGION: "stale"}
-    assert all("differ from silver" in view["why"] for view in result["views"])
+    for view in result["views"]:
+        assert "differ from silver" in view["why"]
     assert one(scout_db, SOLD)
 
 
@@ -199,10 +213,15 @@ def test_without_a_unique_index_it_is_refreshed_plainly(unkeyed_db: str) -> None
 
 def test_a_plain_refresh_gives_way_to_a_reader_and_then_succeeds(unkeyed_db: str) -> None:
     with library.blocked_refresh(unkeyed_db, view="gold_region_choropleth") as held:
-        timer = threading.Timer(1.2, held.close)
-        timer.start()
-        assert how(refresh(unkeyed_db))[REGION] == "plainly"
-        timer.join()
+        yielded: list[str] = []
+
+        def hear(line: str) -> None:
+            if "yielded" in line:
+                yielded.append(line)
+                held.close()
+
+        assert how(refresh(unkeyed_db, progress=Progress(hear)))[REGION] == "plainly"
+    assert yielded == [f"{REGION} is in use: attempt 1 of 5 yielded"]
 
 
 def test_a_reader_that_never_leaves_is_named(unkeyed_db: str) -> None:
@@ -216,25 +235,45 @@ def test_a_reader_that_never_leaves_is_named(unkeyed_db: str) -> None:
 
 
 def test_no_reader_waits_longer_than_the_lock_timeout(unkeyed_db: str) -> None:
-    waits: list[float] = []
-    stop = threading.Event()
+    """It queues behind an attempt, and has its answer before the next one."""
+    stop, waited, answered = threading.Event(), threading.Event(), threading.Event()
+    answers: list[bool] = []
 
     def read() -> None:
-        with connect(unkeyed_db) as connection:
+        with psycopg.connect(unkeyed_db, autocommit=True, application_name="dashboard") as connection:
             while not stop.is_set():
-                began = time.monotonic()
                 connection.execute("SELECT count(*) FROM scout.gold_region_choropleth").fetchone()
-                waits.append(time.monotonic() - began)
+                answered.set()
+
+    def hear(line: str) -> None:
+        if "yielded" in line:
+            answered.clear()
+            answers.append(answered.wait(20))
 
     with library.blocked_refresh(unkeyed_db, view="gold_region_choropleth"):
         reader = threading.Thread(target=read)
         reader.start()
-        failing(unkeyed_db, attempts=3, lock_timeout_seconds=0.8)
+        with once_waited_for(unkeyed_db, waited.set, waits=QUEUED):
+            result = failing(unkeyed_db, attempts=3, lock_timeout_seconds=0.8, progress=Progress(hear))
         stop.set()
-        reader.join()
-    # One attempt at a time, not all three of them together.
-    assert 0.4 < max(waits) < 2.0
-    assert sum(wait > 0.4 for wait in waits) <= 3
+        reader.join(20)
+        assert not reader.is_alive()
+    assert waited.is_set()
+    assert answers == [True, True]
+    assert "3 attempts yielded to whoever uses it" in result["msg"]
+
+
+#: A reader who waits for a lock.
+QUEUED = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'dashboard' AND wait_event_type = 'Lock'
+"""
+#: A refresh that has asked for Scout's lock in vain.
+ASKS = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'scout-recovery/%' AND query LIKE '%pg_try_advisory_xact_lock%'
+  AND state = 'idle in transaction'
+"""
 
 
 def test_scouts_refresh_lock_is_respected_and_its_holder_named(scout_db: str) -> None:
@@ -246,10 +285,8 @@ def test_scouts_refresh_lock_is_respected_and_its_holder_named(scout_db: str) ->
             in result["msg"]
         )
         assert (result["changed"], result["refreshed"]) == (False, [])
-        timer = threading.Timer(0.5, held.close)
-        timer.start()
-        assert len(refresh(scout_db, lock_timeout_seconds=10)["refreshed"]) == 2
-        timer.join()
+        with once_waited_for(scout_db, held.close, waits=ASKS):
+            assert len(refresh(scout_db, lock_timeout_seconds=20)["refreshed"]) == 2
 
 
 def test_a_cancelled_refresh_leaves_no_lock(scout_db: str) -> None:

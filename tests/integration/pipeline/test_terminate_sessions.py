@@ -26,6 +26,7 @@ from tests.integration.modules import (
     executed,
     fingerprint,
     gone,
+    idle_for,
     one,
     operator,
     rows,
@@ -263,6 +264,40 @@ def test_more_than_the_most_are_refused_before_anyone_is_ended(scout_db: str) ->
         assert one_holder.execute("SELECT 1").fetchone()
         assert another.execute("SELECT 1").fetchone()
         assert len(ended(terminate(scout_db, max_sessions=2))) == 2
+
+
+def test_of_too_many_five_are_named(scout_db: str) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(connect(scout_db)).execute("SELECT pg_advisory_lock_shared(%s)", [KEY])
+        refused = terminate(scout_db, max_sessions=5)
+        assert refused["error"]["said"].count(f"holds advisory key {KEY}") == 5
+
+
+def test_who_begins_anew_before_it_is_its_turn_is_left_alone(scout_db: str) -> None:
+    """What it does now is young; the transaction it was found in has ended by itself."""
+    write = "INSERT INTO scout.etl_processed (event_id) SELECT gen_random_uuid()"
+    with (
+        contextlib.closing(psycopg.connect(scout_db)) as one_loader,
+        contextlib.closing(psycopg.connect(scout_db)) as another,
+    ):
+        loaders = {loader.info.backend_pid: loader for loader in (one_loader, another)}
+        for loader in loaders.values():
+            loader.execute(write)
+
+        def hear(line: str) -> None:
+            for pid, loader in loaders.items():
+                if line.startswith("terminated: ") and f"pid {pid} " not in line:
+                    loader.commit()
+                    loader.execute(write)
+
+        for pid in loaders:
+            idle_for(scout_db, pid, 1.0)
+        done = call("scout_terminate_sessions", scout_db, stuck_after_seconds=1.0, progress=Progress(hear))
+        assert sorted(ended(done).values()) == ["ended by itself", "terminated"]
+        [left] = [pid for pid, how in ended(done).items() if how == "ended by itself"]
+        assert loaders[left].execute("SELECT 1").fetchone()
+        assert done["summary"] == "1 session terminated, 1 session ended by itself"
 
 
 @pytest.fixture

@@ -30,7 +30,19 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.wind
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests import debian
 from tests.integration.gates import checks, ended
-from tests.integration.modules import Result, call, connect, fingerprint, gone, job_in_flight, jobs, operator, rows
+from tests.integration.modules import (
+    Result,
+    call,
+    connect,
+    ends_when_waited_for,
+    fingerprint,
+    gone,
+    idle_for,
+    job_in_flight,
+    jobs,
+    operator,
+    rows,
+)
 from tests.integration.oracle import START
 from tests.integration.outcomes import scout_tables
 from tests.integration.windows import damaged
@@ -157,13 +169,13 @@ def test_pause_resume_and_clear(pooler: Pooler, monkeypatch: pytest.MonkeyPatch)
     direct, run = pooler.direct, pooler.run
     before, states = jobs(direct), pooler.states()
     token = run("scout_lease", state="held")["token"]
-    with job_in_flight(direct, seconds=0.5):
-        paused = run("scout_ingestion", state="paused", lease_token=token)
+    with job_in_flight(direct) as pid:
+        paused = run("scout_ingestion", state="paused", lease_token=token, progress=ends_when_waited_for(direct))
         assert paused["state"] == "paused"
-        assert len(paused["sessions_in_flight"]) == 1
+        assert [session["pid"] for session in paused["sessions_in_flight"]] == [pid]
     with operator(direct) as holder, connect(holder) as session:
         session.execute("SELECT pg_advisory_lock(%s)", [faults_library.REFRESH_LOCK])
-        time.sleep(0.2)
+        idle_for(direct, session.info.backend_pid, 0.1)
         ended = run("scout_terminate_sessions", stuck_after_seconds=0.1, lease_token=token)
         assert [s["pid"] for s in ended["ended"]] == [session.info.backend_pid]
         assert gone(direct, session.info.backend_pid)

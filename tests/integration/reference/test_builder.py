@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
@@ -26,6 +27,15 @@ SIMPLE_FAULTS = sorted(set(library.FAULTS) - {"missing_grant"})
 def rows(connection: Connection, query: str, *parameters: object) -> list[Any]:
     """All rows, as tuples."""
     return connection.execute(query, parameters).fetchall()
+
+
+def test_every_variant_is_healthy(variant_db: str) -> None:
+    with psycopg.connect(variant_db, autocommit=True) as scout:
+        assert {status for (status,) in rows(scout, "SELECT status FROM scout.data_quality_report(1)")} == {"healthy"}
+        assert rows(scout, "SELECT pipeline_health FROM scout.v_ingest_freshness") == [("healthy",)]
+        assert rows(scout, "SELECT count(*) FROM scout.bronze_events") == [(2000,)]
+        assert rows(scout, library.PENDING) == [(0,)]
+        assert rows(scout, "SELECT count(*) FROM cron.job WHERE active") == [(7,)]
 
 
 def test_reference_is_healthy(scout: Connection) -> None:
@@ -204,6 +214,28 @@ def test_repaired_switch_works(repaired_db: str) -> None:
         assert rows(connection, control, "status") == [(False, 0)]
         assert rows(connection, control, "resume") == [(True, 0)]
         assert rows(connection, active) == [(True,)]
+
+
+def test_the_deployed_one_is_as_it_was_measured(deployed_db: str) -> None:
+    with psycopg.connect(deployed_db, autocommit=True) as connection:
+        hashes = "SELECT oidvectortypes(proargtypes) FROM pg_proc WHERE proname = 'canonical_event_hash'"
+        assert rows(connection, hashes) == [("text, text, timestamp with time zone, jsonb, text",)]
+        assert rows(connection, "SELECT count(*) FROM scout.dim_store") == [(0,)]
+        assert rows(connection, "SELECT DISTINCT region_key FROM scout.gold_region_choropleth") == [("UNKNOWN",)]
+        owners = """SELECT DISTINCT rolsuper FROM pg_roles AS r WHERE r.rolname IN (SELECT username FROM cron.job)
+                    OR r.oid IN (SELECT proowner FROM pg_proc WHERE pronamespace = 'scout'::regnamespace)"""
+        assert rows(connection, owners) == [(True,)]
+        triggers = "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
+        assert rows(connection, triggers) == [("scout.dim_sku",), ("scout.dim_store",), ("scout.platinum_insights",)]
+        beside = "SELECT (SELECT count(*) FROM pg_event_trigger), (SELECT string_agg(pubname, ' ') FROM pg_publication)"
+        assert rows(connection, beside) == [(2, "supabase_realtime")]
+        payload = generator.transaction(7, 1)
+        ingest = "SELECT accepted, reason FROM scout.ingest_event(%s)"
+        assert rows(connection, ingest, Jsonb(payload)) == [(True, "stored")]
+        assert rows(connection, ingest, Jsonb(payload)) == [(False, "duplicate")]
+        for always in ("smoke_test_ingestion()", "simulate_peak_hours()"):
+            with pytest.raises(psycopg.errors.DatabaseError):
+                connection.execute(f"SELECT * FROM scout.{always}".encode())
 
 
 def test_repaired_reprocess_takes_the_oldest_pending_events(repaired_db: str) -> None:

@@ -19,7 +19,20 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
-from tests.integration.modules import Result, call, connect, executed, gone, job_in_flight, jobs, one, operator, rows
+from tests.integration.modules import (
+    Result,
+    call,
+    connect,
+    ends_when_waited_for,
+    executed,
+    gone,
+    idle_for,
+    job_in_flight,
+    jobs,
+    one,
+    operator,
+    rows,
+)
 from tests.integration.oracle import START, arrive
 from tests.integration.renamed import NAMES, old_names, rename
 
@@ -28,7 +41,7 @@ COUNTS = {
     name: f'SELECT count(*), sum(hashtextextended(t::text, 0)) FROM pos."{name}" AS t'
     for name in ("inbox", "inbox_rejected", "check", "receipt", "receipt_line")
 }
-LATE = "(SELECT max(updated_at) FROM pos.mart_daily) > clock_timestamp() - interval '1 minute'"
+UPDATED = "SELECT max(updated_at) FROM pos.mart_daily"
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +137,7 @@ def test_stuck_sessions_are_found_by_what_they_hold(scout_db: str) -> None:
     with lock_held(scout_db), connect(scout_db) as other:
         other.execute("BEGIN")
         other.execute('INSERT INTO pos."check" (event_id) VALUES (gen_random_uuid())')
+        idle_for(scout_db, other.info.backend_pid, 0.001)
         found = ran("scout_terminate_sessions", scout_db, stuck_after_seconds=0.001, check=True)
     said = json.dumps(found)
     assert f"holds advisory key {NAMES['gold_lock']}" in said
@@ -135,6 +149,7 @@ def test_the_holder_of_the_lock_is_ended(scout_db: str) -> None:
     with connect(scout_db) as holder:
         holder.execute("SELECT pg_advisory_lock(%s::bigint)", [NAMES["gold_lock"]])
         pid = holder.info.backend_pid
+        idle_for(scout_db, pid, 0.001)
         ended = ran("scout_terminate_sessions", scout_db, stuck_after_seconds=0.001)
         assert [session["pid"] for session in ended["ended"]] == [pid]
     assert gone(scout_db, pid)
@@ -157,8 +172,10 @@ def test_pause_and_resume(scout_db: str) -> None:
 
 def test_a_run_in_flight_is_waited_for(scout_db: str) -> None:
     rename(scout_db)
-    with job_in_flight(scout_db, str(NAMES["load_job"]), seconds=1.0):
-        assert ran("scout_ingestion", scout_db, state="paused")["state"] == "paused"
+    with job_in_flight(scout_db, str(NAMES["load_job"])) as pid:
+        paused = ran("scout_ingestion", scout_db, state="paused", progress=ends_when_waited_for(scout_db))
+        assert paused["state"] == "paused"
+        assert [session["pid"] for session in paused["sessions_in_flight"]] == [pid]
 
 
 def test_drain_and_refresh(scout_db: str) -> None:
@@ -169,9 +186,10 @@ def test_drain_and_refresh(scout_db: str) -> None:
     assert one(scout_db, "SELECT count(*) FROM pos.inbox_rejected") == 1
     assert one(scout_db, 'SELECT count(*) FROM pos."check" WHERE event_id = %s', good) == 1
     assert in_silver(scout_db, sale(2))
+    before = one(scout_db, "SELECT clock_timestamp()")
     refreshed = ran("scout_refresh_gold", scout_db)
     assert {view["name"] for view in refreshed["views"]} == {"pos.mart_daily", "pos.mart_regions"}
-    assert one(scout_db, f"SELECT {LATE}")
+    assert one(scout_db, UPDATED) > before
     assert ran("scout_health_info", scout_db)["verdict"] == "degraded"
 
 

@@ -201,6 +201,7 @@ def test_a_folder_is_gone_afterwards_and_those_of_the_dead_too(tmp_path: Path, m
     for folder in (unused, fresh):
         folder.mkdir()
     os.utime(unused, (1, 1))
+    os.utime(fresh, (time.time(), time.time()))
     with subprocesses.scratch("x") as outer, subprocesses.scratch("x") as inner:
         assert outer != inner
         assert {path.name for path in tmp_path.iterdir()} == {outer.name, inner.name, "x-strange", "x-link", ".x-new"}

@@ -47,6 +47,7 @@ def found(folder: Path, **options: Any) -> list[tuple[str, str]]:
     result = verify(folder, **options)
     assert result["failed"]
     assert result["error"]["kind"] == "not_reached"
+    assert result["problems"]
     assert all(
         problem["folder"] in result["msg"] and problem["problem"][:20] in result["msg"]
         for problem in result["problems"]

@@ -51,7 +51,7 @@ def view(
 
 def backlog(events: int, seconds: float) -> event_queue.Backlog:
     """So many pending events, of which the oldest has waited so long."""
-    return event_queue.Backlog(events, NOW - datetime.timedelta(seconds=seconds), seconds, NOW)
+    return event_queue.Backlog(events, seconds, NOW)
 
 
 def found(**fields: Any) -> health_facts.Facts:
@@ -284,7 +284,7 @@ def test_nothing_that_only_waits_for_its_sources_gates_or_is_mended() -> None:
         "backlog_events",
     }
     assert not idle & assessment.GATES
-    assert not idle & {figure.name for figure in assessment.FIGURES if figure.mended_from}
+    assert not idle & {figure.name for figure in assessment.FIGURES if figure.fixed_from}
 
 
 def test_the_mean_duration_is_of_the_latest_runs_and_a_failed_one_shows() -> None:

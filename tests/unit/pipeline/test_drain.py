@@ -64,19 +64,20 @@ POISON = ({"event_id": "a"},)
 
 
 @pytest.mark.parametrize(
-    ("done", "left", "text"),
+    ("done", "left", "changed", "text"),
     [
-        (drain.Drained(0), 0, "no backlog"),
-        (drain.Drained(5), 5, "no backlog"),
-        (drain.Drained(5, loaded=4, poison=POISON, seconds=1), 0,
+        (drain.Drained(0), 0, False, "no backlog"),
+        (drain.Drained(5), 5, False, "no backlog"),
+        (drain.Drained(5, loaded=4, poison=POISON, seconds=1), 0, True,
          "loaded 4 events in 1.0 s, quarantined 1 poison event"),
-        (drain.Drained(5, loaded=9, seconds=75), 0, "loaded 9 events in 1 min 15 s"),
+        (drain.Drained(5, loaded=9, seconds=75), 0, True, "loaded 9 events in 1 min 15 s"),
+        (drain.Drained(1, poison=POISON, seconds=1), 0, True, "loaded 0 events in 1.0 s, quarantined 1 poison event"),
     ],
 )  # fmt: skip
-def test_how_far_it_came(done: drain.Drained, left: int, text: str) -> None:
+def test_how_far_it_came(done: drain.Drained, left: int, changed: bool, text: str) -> None:
     assert done.left == left
     assert drain.summary(done) == text
-    assert drain.outcome(done)["changed"] is bool(done.loaded or done.poison)
+    assert drain.outcome(done)["changed"] is changed
 
 
 def test_sessions_are_described_once_and_by_what_is_known() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_differences_have_names() -> None:
     ],
 )
 def test_a_capture_that_was_altered_is_refused(damage: Any, said: str) -> None:
-    document = made(TABLE, COLUMN, VIEW)
+    # The entries of other tests are not to be damaged with it.
+    document = copy.deepcopy(made(TABLE, COLUMN, VIEW))
     captures_document.verify(document, "it")
     damage(document)
     with pytest.raises(errors.BadInput, match=said):

@@ -22,7 +22,7 @@ from .server import places
 from .server.local import Server, persistent, uri
 
 SCHEMA = Path(__file__).parent / "schema"
-VARIANTS = ("faithful", "repaired")
+VARIANTS = ("faithful", "repaired", "deployed")
 TEMPLATE_AGE_SECONDS = 90
 
 # What a pipeline that ran all the time would show: rows processed within a minute of their arrival.
@@ -127,7 +127,7 @@ def _create_roles(connection: psycopg.Connection[Any]) -> None:
 def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Mapping[str, str]) -> None:
     with connection.transaction():
         create_cron(connection)
-        owner = sql.Identifier(roles.get("loader", "loader"))
+        owner = sql.Identifier(roles.get("loader") or _owner(connection, variant))
         for statement in (
             "GRANT USAGE ON SCHEMA cron TO {}",
             "GRANT EXECUTE ON FUNCTION cron.alter_job TO {}",
@@ -137,9 +137,17 @@ def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Map
             connection.execute(sql.SQL(statement).format(owner))
         for file in sorted(SCHEMA.glob("[0-9]*.sql")):
             connection.execute(_with_roles(file.read_bytes(), roles))
-        if variant == "repaired":
-            connection.execute((SCHEMA / "repaired.sql").read_bytes())
-        _fill_catalog(connection)
+        if variant != "faithful":
+            connection.execute(_with_roles((SCHEMA / f"{variant}.sql").read_bytes(), roles))
+        _fill_catalog(connection, variant)
+        if variant == "deployed" and not roles:
+            connection.execute("RESET ROLE")
+            connection.execute((SCHEMA / "hosted.sql").read_bytes())
+
+
+def _owner(connection: psycopg.Connection[Any], variant: str) -> str:
+    """Whom the pipeline and its jobs belong to: where it is deployed, to the superuser who loaded it."""
+    return connection.info.user if variant == "deployed" else "loader"
 
 
 def _with_roles(script: bytes, roles: Mapping[str, str]) -> bytes:
@@ -164,10 +172,14 @@ def has_scheduler(connection: psycopg.Connection[Any]) -> bool:
     return connection.execute("SELECT FROM pg_extension WHERE extname = 'pg_cron'").fetchone() is not None
 
 
-def _fill_catalog(connection: psycopg.Connection[Any]) -> None:
+def _fill_catalog(connection: psycopg.Connection[Any], variant: str) -> None:
     for table, columns, rows in (
         ("dim_region", "region_key, region_name, area_sqkm, population, geom", stores_and_products.regions()),
-        ("dim_store", "store_id, store_name, region, province, city", stores_and_products.stores()),
+        (
+            "dim_store",
+            "store_id, store_name, region, province, city",
+            () if variant == "deployed" else stores_and_products.stores(),
+        ),
         (
             "dim_product",
             "product_id, product_key, product_name, brand_name, category, list_price",

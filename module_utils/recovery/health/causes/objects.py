@@ -105,9 +105,9 @@ def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 
 def lost(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    """Events that are marked as loaded and made no sale."""
+    """Events that are marked as loaded and made no sale; where they are sound, silver is said to be damaged."""
     row = found.wider.lost
-    if status.get("lost_events") == "fail" and row:
+    if status.get("lost_events") == "fail" and row and not found.damaged:
         what = f"{count(row['lost'], 'event is', 'events are')} marked as loaded and not in silver"
         evidence = f"for example {', '.join(row['lost_ids'] or [])}"
         hours = count(found.alert_hours, "hour")

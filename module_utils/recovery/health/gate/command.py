@@ -10,13 +10,14 @@ import time
 import typing as t
 
 from ...core.errors import BadInput
+from ...core.results import ModuleResult
 from ...scout import contract
 from .. import assessment, thresholds
 from .. import facts as health_facts
 from . import facts, smoke_test, verdict
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
 
 MOST_SAMPLES: t.Final = 100
 
@@ -31,7 +32,24 @@ class _Gated:
     smoke: dict[str, t.Any] | None
 
 
-def gate(call: Call, params: Params) -> Result:
+class GateResult(ModuleResult):
+    """What scout_gate_info returns."""
+
+    verdict: str
+    ok: bool
+    exit_code: int
+    codes: list[int]
+    checks: list[dict[str, t.Any]]
+    samples: list[dict[str, t.Any]]
+    smoke: dict[str, t.Any] | None
+    ingestion: dict[str, t.Any]
+    diagnoses: list[dict[str, t.Any]]
+    period_hours: int
+    seconds: float
+    warnings: list[str]
+
+
+def gate(call: Call, params: Params) -> GateResult:
     """Whether the pipeline may go on: verdict, exit code, each check, every sample, the smoke test, ingestion, and seconds.
 
     Samples until the verdict has stood as often as `consecutive` says, with `interval_seconds` between. Raises BadInput for
@@ -62,7 +80,10 @@ def gate(call: Call, params: Params) -> Result:
         "period_hours": params["period_hours"],
         "seconds": round(time.monotonic() - began, 3),
         "summary": verdict.summary(settled),
-        "warnings": [f"the smoke test was {smoke_test.NOT_IN_CHECK}"] if call.check and params["smoke"] else [],
+        "warnings": [
+            *([f"the smoke test was {smoke_test.NOT_IN_CHECK}"] if call.check and params["smoke"] else []),
+            *gated.found.limited,
+        ],
     }
 
 
@@ -116,7 +137,7 @@ def _smoke(call: Call, params: Params, found: health_facts.Facts) -> tuple[verdi
     return smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
 
 
-def _ingestion(settled: verdict.Verdict, found: health_facts.Facts) -> Result:
+def _ingestion(settled: verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:
     """How ingestion is, and since when it is paused by whom."""
     pause = found.pause
     return {

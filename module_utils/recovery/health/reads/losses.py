@@ -20,24 +20,27 @@ FROM {transactions} WHERE updated_at <= clock_timestamp() AND isfinite(updated_a
 
 #: What the ETL says it has loaded and silver does not have; and what it passed over without a word, as it does with a
 #: payload that is no object or has no transaction_id. A sale that a cleanup set aside while it kept the event is not lost.
+#: Of the newest marks only: right after a backlog was loaded they would be all there are.
 LOST = """
-SELECT count(*) FILTER (WHERE named AND NOT there) AS lost, count(*) FILTER (WHERE NOT named) AS swallowed,
-       (array_agg(event_id::text ORDER BY event_id) FILTER (WHERE named AND NOT there))[1:3] AS lost_ids,
-       (array_agg(event_id::text ORDER BY event_id) FILTER (WHERE NOT named))[1:3] AS swallowed_ids
-FROM (
-    SELECT b.event_id, e.transaction_id IS NOT NULL AS named,
-           EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = e.transaction_id)
-           OR e.transaction_id IN (
-               SELECT d.original_payload ->> 'transaction_id' FROM {dead_letters} AS d
-               WHERE d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event'
-                 AND d.original_payload ->> 'transaction_id' IS NOT NULL) AS there
-    FROM {etl_ledger} AS p
-    JOIN {bronze} AS b ON b.event_id = p.event_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END AS transaction_id
-    ) AS e
-    WHERE p.processed_at >= clock_timestamp() - make_interval(hours => %(hours)s) AND b.event_type = %(event_type)s
-) AS marked
+WITH newest AS MATERIALIZED (
+    SELECT p.event_id FROM {etl_ledger} AS p
+    WHERE p.processed_at >= clock_timestamp() - make_interval(hours => %(hours)s) ORDER BY p.processed_at DESC LIMIT %(most)s
+), marked AS MATERIALIZED (
+    SELECT b.event_id, CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END AS transaction_id
+    FROM newest JOIN {bronze} AS b ON b.event_id = newest.event_id WHERE b.event_type = %(event_type)s
+), lost AS MATERIALIZED (
+    SELECT m.event_id FROM marked AS m
+    WHERE m.transaction_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = m.transaction_id)
+      AND NOT EXISTS (
+          SELECT FROM {dead_letters} AS d
+          WHERE d.original_payload ->> 'transaction_id' = m.transaction_id AND d.resolved_at IS NULL
+            AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event')
+)
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM marked WHERE transaction_id IS NULL) AS swallowed,
+       (SELECT (array_agg(event_id::text ORDER BY event_id))[1:3] FROM lost) AS lost_ids,
+       (SELECT (array_agg(event_id::text ORDER BY event_id))[1:3] FROM marked WHERE transaction_id IS NULL) AS swallowed_ids,
+       (SELECT count(*) FROM newest) >= %(most)s AS limited
 """
 
 #: What arrived within the last hour: of the type that the ETL loads, of others, and without what makes it a sale.
@@ -85,8 +88,13 @@ def updated_minutes(session: Session) -> float | None:
     return session.row(contract.compose(UPDATED))["minutes"]
 
 
-def lost(session: Session, hours: int) -> Row:
-    """How many of the events that were marked within so many hours are lost, and how many were swallowed, with examples."""
+def lost(session: Session, hours: int, most: int) -> Row:
+    """How many of the events that were marked within so many hours, the newest so many, are lost, and how many were
+    swallowed, with examples; `limited` where there may be more of them."""
     return session.row(
-        contract.compose(LOST), hours=hours, event_type=contract.names().transaction_event, format=dead_letters.FORMAT
+        contract.compose(LOST),
+        hours=hours,
+        most=most,
+        event_type=contract.names().transaction_event,
+        format=dead_letters.FORMAT,
     )

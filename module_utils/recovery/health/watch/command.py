@@ -12,19 +12,48 @@ import typing as t
 from pathlib import Path
 
 from ...core.errors import RecoveryError
+from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.dsn import choose_dsn
 from .. import thresholds
 from . import charts, course, loop
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
 
 #: A watch of a day has thousands of samples; the file and the ledger have them all.
 SHOWN_SAMPLES: t.Final = 200
 
 
-def watch(call: Call, params: Params) -> Result:
+class _Seen(ModuleResult):
+    """What is known by now."""
+
+    operation: str
+    database: str
+    verdict: str
+    why: str
+    run_id: str | None
+    counts: dict[str, int]
+    planned: int
+    samples: list[dict[str, t.Any]]
+    trends: dict[str, t.Any]
+    seconds: float
+    state: str
+    indicators: list[dict[str, t.Any]]
+    diagnoses: list[dict[str, t.Any]]
+    samples_file: str | None
+    charts: list[str]
+    effects: dict[str, t.Any]
+    warnings: list[str]
+
+
+class WatchResult(_Seen):
+    """What scout_watch returns."""
+
+    error: dict[str, t.Any] | None
+
+
+def watch(call: Call, params: Params) -> WatchResult:
     """The course of the pipeline over `duration`: verdict and why, samples, trends, counts by verdict, charts, run, and seconds.
 
     In check mode takes one sample. Raises BadInput for a duration or an interval that cannot be used, and NotConverged where
@@ -49,13 +78,13 @@ def watch(call: Call, params: Params) -> Result:
     if call.check:
         looks = f"{count(wanted.looks, 'sample')} in {in_words(wanted.duration_seconds)}"
         summary = f"would watch, {looks}; now it is {first.verdict}"
-        return _result(watching, first.verdict) | {"summary": summary, "error": None}
+        return {**_result(watching, first.verdict), "summary": summary, "error": None}
     try:
         watching.go()
     except RecoveryError as e:
-        e.result = _result(watching) | e.result
+        e.result = {**_result(watching), **e.result}
         raise
-    return _result(watching) | {"error": watching.failure.as_dict() if watching.failure else None}
+    return {**_result(watching), "error": watching.failure.as_dict() if watching.failure else None}
 
 
 def _files(call: Call, params: Params) -> loop.Files:
@@ -73,7 +102,7 @@ def _files(call: Call, params: Params) -> loop.Files:
     return loop.Files(samples, chart if params["chart"] else None)
 
 
-def _result(watching: loop.Watch, verdict: str | None = None) -> Result:
+def _result(watching: loop.Watch, verdict: str | None = None) -> _Seen:
     """What is known by now."""
     seen, run, report = watching.course, watching.run, watching.report
     known = [sample.state for sample in seen.samples if sample.state != "unknown"]

@@ -68,7 +68,7 @@ class ReportInput:
         return closed or max([self.record.row["opened_at"], *moments])
 
     @property
-    def mends(self) -> list[Row]:
+    def fixes(self) -> list[Row]:
         """Runs that fixed something or resumed it, and are in force."""
         return [
             run
@@ -106,7 +106,7 @@ def build(story: ReportInput) -> Row:
         "impact": _shown_impact(story, impact),
         **{name: _noted(story, name) for name in ("root_cause", "external_dependencies", "retrospective")},
         "symptoms": _notes(story, None),
-        "resolution": [_step(story, run, events) for run in story.mends],
+        "resolution": [_step(story, run, events) for run in story.fixes],
         "prevention": [note for item in PREVENTION for note in _notes(story, item)],
         "follow_ups": _follow_ups(story, impact),
         "done": [_step(story, run, events) for run in story.record.runs],
@@ -151,7 +151,7 @@ def _events(story: ReportInput) -> list[Row]:
 
 def _milestones(story: ReportInput, events: list[Row]) -> list[Row]:
     """The four lines of the template's timeline; one that is not reached says so."""
-    mends = story.mends
+    fixes = story.fixes
     first = next((run for run in story.record.runs if run["action"] in RESPONSES), None)
     cause = next((e for e in story.record.entries if e["details"].get("item") == "root_cause"), None)
     detected = events[0]
@@ -163,7 +163,7 @@ def _milestones(story: ReportInput, events: list[Row]) -> list[Row]:
     made.append(_milestone(story, "Mitigation started", first["started_at"] if first else None, _first(first, events)))
     latest = story.record.row["root_cause"]
     made.append(_milestone(story, "Root cause found", cause["at"] if cause else None, latest or "not written down yet"))
-    end, how = _resolved(story, mends)
+    end, how = _resolved(story, fixes)
     made.append(_milestone(story, "Resolved", end, how))
     return made
 
@@ -185,12 +185,12 @@ def _event_of(run: Row, events: list[Row]) -> Row:
     return next(event for event in events if event["kind"] == "run" and event["run_id"] == run["run_id"])
 
 
-def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime | None, str]:
+def _resolved(story: ReportInput, fixes: list[Row]) -> tuple[datetime.datetime | None, str]:
     """When the last fixing step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
-    if not mends:
+    if not fixes:
         return (closed, "closed without a recovery step") if closed else (None, "not yet")
-    last = max(mends, key=lambda run: run["finished_at"] or run["started_at"])
+    last = max(fixes, key=lambda run: run["finished_at"] or run["started_at"])
     end: datetime.datetime = last["finished_at"] or last["started_at"]
     confirmed = closed is not None or any(
         run["started_at"] >= end and (run["effects"].get("ok") or run["effects"].get("verdict") in wording.GOOD)
@@ -198,7 +198,7 @@ def _resolved(story: ReportInput, mends: list[Row]) -> tuple[datetime.datetime |
     )
     if not confirmed:
         return None, "not confirmed yet: no acceptance gate or watch has passed since the last step"
-    steps = list(dict.fromkeys(wording.step(run["action"]).lower() for run in mends))
+    steps = list(dict.fromkeys(wording.step(run["action"]).lower() for run in fixes))
     return end, wording.joined(steps).capitalize()
 
 

@@ -26,8 +26,8 @@ SELECT paused_at, actor, resumed_at, resumed_by FROM scout_ops.pauses WHERE inci
 SET_ASIDE = """
 WITH letters AS (
     SELECT k.document ->> 'run_id' AS run_id, d.resolved_at, k.document ? 'event' AS has_event,
-           (k.document #>> '{{event,ingested_at}}')::timestamptz AS ingested_at,
-           (k.document #>> '{{transaction,ts}}')::timestamptz AS sold_at,
+           (k.document #>> '{{event,ingested_at}}')::timestamptz AS arrived,
+           (k.document #>> '{{transaction,ts}}')::timestamptz AS sold,
            k.document ? 'transaction' AS has_sale, coalesce(jsonb_array_length(k.document -> 'lines'), 0) AS lines,
            CASE WHEN k.document ? 'transaction' THEN k.document #>> '{{transaction,total_amount}}'
                 WHEN jsonb_typeof(d.original_payload -> 'total_amount') = 'number' THEN d.original_payload ->> 'total_amount'
@@ -41,7 +41,11 @@ SELECT run_id, count(*) FILTER (WHERE has_event) AS events, count(*) FILTER (WHE
        count(*) FILTER (WHERE amount IS NULL OR amount = 'NaN') AS no_amount,
        count(*) FILTER (WHERE resolved_at IS NULL) AS waiting,
        least(min(ingested_at), min(sold_at)) AS first_at, greatest(max(ingested_at), max(sold_at)) AS last_at
-FROM letters GROUP BY run_id
+FROM (
+    SELECT l.*, CASE WHEN arrived BETWEEN '1970-01-01' AND '9999-01-01' THEN arrived END AS ingested_at,
+           CASE WHEN sold BETWEEN '1970-01-01' AND '9999-01-01' THEN sold END AS sold_at
+    FROM letters AS l
+) AS shown GROUP BY run_id
 """
 
 #: Sales that these runs took out of silver and made again from their events, and what they amounted to before and after.
@@ -52,7 +56,7 @@ SELECT i.run_id::text AS run_id, count(*) FILTER (WHERE jsonb_array_length(i.rem
            FILTER (WHERE i.removed #>> '{transactions,0,total_amount}' <> 'NaN')::text AS amount_before,
        sum((i.added #>> '{transactions,0,total_amount}')::numeric)
            FILTER (WHERE i.added #>> '{transactions,0,total_amount}' <> 'NaN')::text AS amount_after
-FROM scout_ops.images AS i WHERE i.run_id = ANY(%(runs)s::uuid[]) AND i.taken_back_by IS NULL GROUP BY i.run_id
+FROM scout_ops.images AS i WHERE i.run_id = ANY(%(runs)s::uuid[]) AND i.undone_by IS NULL GROUP BY i.run_id
 """
 
 #: So many of all samples, evenly; the first, the last, and each at which the verdict changed are always among them.
@@ -82,7 +86,7 @@ class Facts:
 
     pauses: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: By run.
-    set_aside: dict[str, Row] = dataclasses.field(default_factory=dict[str, "Row"])
+    quarantined: dict[str, Row] = dataclasses.field(default_factory=dict[str, "Row"])
     made_again: dict[str, Row] = dataclasses.field(default_factory=dict[str, "Row"])
     samples: list[Row] = dataclasses.field(default_factory=list["Row"])
     sample_count: int = 0
@@ -106,7 +110,7 @@ def read(session: Session, incident: str, runs: Sequence[Row]) -> Facts:
     journal = ask("journal", MADE_AGAIN, runs=ids) if ids else []
     return Facts(
         pauses=pauses,
-        set_aside={row["run_id"]: row for row in letters},
+        quarantined={row["run_id"]: row for row in letters},
         made_again={row["run_id"]: row for row in journal},
         samples=samples,
         sample_count=counted[0]["samples"] if counted else len(samples),

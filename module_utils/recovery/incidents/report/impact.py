@@ -166,7 +166,7 @@ class Impact:
 def assess(record: Record, facts: Facts, until: datetime.datetime) -> Impact:
     """What it came to; an open pause counts until then."""
     in_force = [run for run in record.runs if not run["undone_by"]]
-    kept = list(facts.set_aside.values())
+    kept = list(facts.quarantined.values())
     numbers = _from_letters(kept) if "dead letters" not in facts.unknown else _from_effects(in_force)
     again = [facts.made_again[run["run_id"]] for run in in_force if _remade(run, facts)]
     pauses = tuple((row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...core.errors import SystemicFailure
-from ...core.text import in_words
+from ...core.errors import NotConverged, SystemicFailure
+from ...core.text import count, in_words
 from ...postgres.failures import attempting
 from ...scout import row_images
+from ..engine import damaged_silver
 from ..engine import job as engine_job
 from . import findings, mover, scan
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
     from ..quarantine.mover import Whole
 
@@ -33,6 +34,22 @@ CLEANUP_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+class _Found(t.TypedDict):
+    """What does not depend on whether anything moves."""
+
+    window: dict[str, t.Any]
+    range: dict[str, t.Any]
+    report: dict[str, t.Any]
+    rules: list[dict[str, t.Any]]
+    warnings: list[str]
+
+
+class CleanupResult(engine_job.MoveResult, _Found):
+    """What scout_cleanup returns."""
+
+    damaged: t.NotRequired[dict[str, list[str]]]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Look:
     """What is wanted, and what violates it."""
@@ -42,31 +59,34 @@ class _Look:
     report: findings.Report
 
 
-def cleanup(call: Call, params: Params) -> Result:
+def cleanup(call: Call, params: Params) -> CleanupResult:
     """What violates the rules moved with its images: the report, rows moved by table and by rule, gold days, the run and its plan.
 
     Raises SystemicFailure where a rule is violated by more than `max_share`, BadInput for rules that cannot be used or more than
-    `max_rows`, NotConverged where a plan no longer fits or `require_pause` finds ingestion running, and LeaseHeld.
+    `max_rows`, NotConverged where a sale would move that silver alone has wrong, a plan no longer fits or `require_pause` finds
+    ingestion running, and LeaseHeld.
     """
     options = engine_job.options(params)
     job = engine_job.MoveJob(call, params, "cleanup", CLEANUP_SPEC)
     seen = _look(call, job)
     result = _found(seen)
     if job.applied:
-        return result | job.nothing("") | {"rules": mover.by_rule(seen.report, {})}
+        return {**result, **job.nothing(""), "rules": mover.by_rule(seen.report, {})}
     _refuse_systemic(call, seen, result)
     whole = _whole(call, seen) if call.check or job.plan else None
     rows, noun = mover.size(seen.report, whole)
     if call.check and whole:
+        _refuse_damaged(call, seen, result)
         engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
         for line in seen.report.lines() if seen.report.violated else ():
             call.progress.say(line)
-        return result | _planned(job, seen, whole)
+        return _planned(result, job, seen, whole)
     if whole and not job.interrupted:
         job.refuse_drift(whole)
+    _refuse_damaged(call, seen, result)
     if not (rows or job.interrupted):
         rules = mover.by_rule(seen.report, {})
-        return result | job.nothing(mover.told("moved", {"moved": {}}, rules)) | {"rules": rules}
+        return {**result, **job.nothing(mover.told("moved", {"moved": {}}, rules)), "rules": rules}
     engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
         document = {"incident": call.incident, "actor": call.controller.actor}
@@ -75,7 +95,7 @@ def cleanup(call: Call, params: Params) -> Result:
     done = job.done(run, batches, verb="moved")
     rules = mover.by_rule(seen.report, run.effects.get("rules") or {})
     told = f"{mover.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
-    return result | done | {"rules": rules, "summary": told}
+    return {**result, **done, "rules": rules, "summary": told}
 
 
 def _look(call: Call, job: engine_job.MoveJob) -> _Look:
@@ -99,12 +119,30 @@ def _wanted(call: Call, job: engine_job.MoveJob) -> mover.CleanupSelection:
     return asked if call.check else mover.frozen(call.session, asked)
 
 
-def _refuse_systemic(call: Call, seen: _Look, result: Result) -> None:
+def _refuse_systemic(call: Call, seen: _Look, result: _Found) -> None:
     try:
         scan.refuse_systemic(call.session, seen.report)
     except SystemicFailure as e:
         e.result = {**result, **e.result}
         raise
+
+
+def _refuse_damaged(call: Call, seen: _Look, result: _Found) -> None:
+    """Raises where a sale would move whose events are sound: silver lost or altered it, and a rebuild restores it."""
+    with (
+        attempting("could not compare silver with its events", on=call.session.where),
+        call.session.read(statement_timeout_seconds=engine_job.SCAN_SECONDS),
+    ):
+        damaged = damaged_silver.find(call.session, seen.tables, mover.violating(call.session, seen.wanted))
+    if damaged is not None:
+        sales = count(len(damaged.differing), "sale")
+        raise NotConverged(
+            f"refused to move {sales} whose events are sound: silver alone is wrong",
+            on=call.session.where,
+            said=damaged.sample(),
+            next_step=damaged.command,
+            result={**result, "damaged": damaged.differing},
+        )
 
 
 def _whole(call: Call, seen: _Look) -> Whole:
@@ -116,7 +154,7 @@ def _whole(call: Call, seen: _Look) -> Whole:
         return mover.whole(call.session, seen.tables, seen.wanted)
 
 
-def _found(seen: _Look) -> Result:
+def _found(seen: _Look) -> _Found:
     """What does not depend on whether anything moves."""
     report = seen.report
     return {
@@ -128,13 +166,13 @@ def _found(seen: _Look) -> Result:
     }
 
 
-def _planned(job: engine_job.MoveJob, seen: _Look, whole: Whole) -> Result:
+def _planned(result: _Found, job: engine_job.MoveJob, seen: _Look, whole: Whole) -> CleanupResult:
     """The result of a check."""
     planned = job.planned(seen.wanted.as_dict(), whole, verb="would move")
     rules = mover.by_rule(seen.report)
     told = mover.told("would move", planned, rules)
     if planned["changed"]:
-        told += f", in about {in_words(planned['plan']['estimated_seconds'])}"
-    if planned["plan_file"]:
-        told += f"; the plan is in {planned['plan_file']}"
-    return planned | {"range": whole.range, "rules": rules, "summary": told}
+        told += f", in about {in_words(planned.get('plan', {})['estimated_seconds'])}"
+    if file := planned.get("plan_file"):
+        told += f"; the plan is in {file}"
+    return {**result, **planned, "range": {**whole.range}, "rules": rules, "summary": told}

@@ -215,6 +215,14 @@ def whole(session: Session, tables: Tables, selection: CleanupSelection) -> Whol
     return Whole.of(session.row(query, **selection.values))
 
 
+def violating(session: Session, selection: CleanupSelection) -> list[str]:
+    """The sales that would move for what silver has of them or of their lines."""
+    query = contract.compose(
+        "SELECT t.transaction_id FROM {transactions} AS t WHERE {sales} ORDER BY 1", sales=selection.condition("t")
+    )
+    return [row["transaction_id"] for row in session.rows(query, **selection.values)]
+
+
 def size(report: Report, found: Whole | None) -> tuple[int, str]:
     """How much would move, as one number and what it counts: sales or events, whichever are more."""
     events = found.counts["events"] if found else report.moving.events
@@ -286,14 +294,14 @@ class Cleanup:
         self.progress.say_throttled("looking for rule violations and for all events of the same transactions")
         with attempting("could not look for rule violations", on=session.where):
             # An event may be the only one of its transaction in bronze and still stay there.
-            self.closure.kin.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
+            self.closure.related.scan(relevant, selection.values, timeout_seconds=SCAN_SECONDS, shared=False, mark=True)
         batches: Batches | None = None
         if selection.judges("t") or not selection.judges("b"):
             batches = self._walk(self._sales_path(), self._sales, options, total, None)
         if batches is None or selection.judges("b"):
             batches = self._walk(self._events_path(options), self._events, options, total, batches)
         with session.write():
-            self.closure.kin.forget()
+            self.closure.related.forget()
         return batches
 
     def _walk(
@@ -316,7 +324,11 @@ class Cleanup:
 
     def _sales_path(self) -> Keyset:
         """Along the sales the scan marked: the others need not be judged again."""
-        table, columns = sql.SQL("scout_ops.related_events AS k"), ((sql.Identifier("k", "transaction_id"), "text"),)
+        table = sql.SQL("scout_ops.related_events AS k")
+        columns = (
+            (sql.SQL("hashtextextended(k.transaction_id, 0)"), "bigint"),
+            (sql.SQL("hashtextextended(k.transaction_id, 1)"), "bigint"),
+        )
         name, run = "marked transactions", {"run_id": self.run.run_id}
         return Keyset(name, table, columns, OF_THE_RUN, run, first_rows=500, sweep=False)
 

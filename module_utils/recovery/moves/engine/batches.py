@@ -12,10 +12,12 @@ from pathlib import Path
 
 from ...core.errors import NotConverged, RecoveryError, Stopped
 from ...core.text import count, in_words
+from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...scout import contract
+from .sizes import Sizes
 from .throttle import WAITING, Standbys
 
 if t.TYPE_CHECKING:
@@ -30,8 +32,6 @@ if t.TYPE_CHECKING:
 TRIES: t.Final = 12
 #: A lock that somebody keeps is tried for so many times the session's lock timeout.
 LOCK_PATIENCE: t.Final = 4
-#: A batch is cancelled when it takes this much longer than wanted.
-OVERTIME: t.Final = 1.5
 #: Passes over the path after the first one, for rows that came in late.
 SWEEPS: t.Final = 50
 AGAIN: t.Final = "run the same command again: it continues from the last commit"
@@ -84,7 +84,7 @@ class Batches:
         self.total = total
         self.verb = verb
         self.noun = noun
-        self.size = path.first_size
+        self.sizes = Sizes(path.first_size, path.least_size, options.max_batch_rows, options.target_seconds)
         kept: dict[str, t.Any] = run.effects.get("cursor") or {}
         self.cursor: t.Any = kept.get("at") if kept.get("path") == path.name else None
         self.rows = 0
@@ -127,14 +127,16 @@ class Batches:
         tries, first = 0, time.monotonic()
         while True:
             began, limited, before = time.monotonic(), True, self.run.effects
+            rows = self.sizes.rows
             try:
                 with self.progress.unbroken(), self.session.move(closed=self.closed):
                     # What it waited for others says nothing about its size.
                     began = time.monotonic()
-                    span = self.path.span(self.session, self.cursor, self.size)
+                    span = self.path.span(self.session, self.cursor, rows)
                     if span is None:
                         return False
-                    limited = span.divisible and self.size > self.path.least_size
+                    limited = span.divisible and rows > self.path.least_size
+                    rows = span.size
                     done = work(span, self._limiter(began) if limited else _unlimited)
                     waiting = self._waiting() if done.rows else 0
                     self.run.effects = added(before, done.effects)
@@ -142,20 +144,23 @@ class Batches:
             except BaseException as e:
                 self.run.effects = before
                 tries += 1
-                if not self._retried(e, began if limited else 0.0, time.monotonic() - first, tries):
+                if not self._retried(e, rows, began if limited else 0.0, time.monotonic() - first, tries):
                     raise
                 continue
             self.cursor = span.after
             self._account(span, done.rows, waiting, time.monotonic() - began)
             return True
 
-    def _retried(self, error: BaseException, limited_since: float, seconds: float, tries: int) -> bool:
+    def _retried(self, error: BaseException, rows: float, limited_since: float, seconds: float, tries: int) -> bool:
         """Whether the batch that failed is worth another attempt, after what makes that one more likely to succeed."""
         if isinstance(error, errors.QueryCanceled):
             took = time.monotonic() - limited_since if limited_since else 0.0
-            if took < self.options.target_seconds * OVERTIME * 0.8:
+            if took < self.sizes.allowed_seconds * 0.8:
                 return False
-            self._shrink(0.5 if tries == 1 else 0.25)
+            self.retries += 1
+            self.progress.say_throttled(
+                f"a batch took too long and was rolled back: {self.sizes.cancelled(rows, tries)}"
+            )
             return True
         if isinstance(error, errors.LockNotAvailable):
             if seconds >= self.session.settings.lock_timeout_seconds * LOCK_PATIENCE:
@@ -171,7 +176,7 @@ class Batches:
 
     def _limiter(self, began: float) -> Callable[[], None]:
         """Bounds the next statement by what is left of the batch's time."""
-        allowed = self.options.target_seconds * OVERTIME
+        allowed = self.sizes.allowed_seconds
 
         def limit() -> None:
             # Waiting for a lock ends first, so that it is not taken for being slow.
@@ -181,25 +186,17 @@ class Batches:
         limit()
         return limit
 
-    def _shrink(self, factor: float) -> None:
-        self.retries += 1
-        self.size = max(self.path.least_size, self.size * factor)
-        self.progress.say_throttled(f"a batch took too long and was rolled back: continuing at {factor:g} of its size")
-
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
         """Chooses the next size and says how far it is."""
         self.rows += done
         self.batches += bool(done)
         self.longest_seconds = max(self.longest_seconds, seconds)
-        target = self.options.target_seconds
         if waiting:
             self.progress.say_throttled(
                 f"yielding: {count(waiting, 'session')} waited for this batch; shorter batches follow, with pauses"
             )
-            target /= 2
-        factor = min(4.0, max(0.3, target / max(seconds, 0.001)))
-        if span.full or factor < 1:
-            self.size = max(self.path.least_size, span.size * factor)
+        rows = span.size if span.full or not done else min(span.size, done)
+        self.sizes.took(rows if done else 0.0, seconds, full=span.full, waited_for=bool(waiting))
         if done and self.total:
             elapsed = max(time.monotonic() - self.began, 0.001)
             rate = self.rows / elapsed
@@ -234,16 +231,18 @@ class Batches:
 
     def _translated(self, error: psycopg.Error) -> RecoveryError:
         attempted = f"stopped after {count(self.rows, self.noun)} had been {self.verb}"
-        who, next_step = "", ""
+        who, next_step = blockers.Blockers(), ""
         if not self.session.connection.closed and isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             with self.session.read():
-                who = lock_holders.describe(lock_holders.in_the_way(self.session, contract.names().required_tables))
-            next_step = f"terminate_sessions.yml --check shows who is blocking; then {AGAIN}"
+                who = blockers.explain(
+                    self.session, lock_holders.in_the_way(self.session, contract.names().required_tables)
+                )
+            next_step = who.then(AGAIN, AGAIN)
         elif isinstance(error, errors.SerializationFailure):
             next_step = f"something else keeps writing the same rows: pause it, then {AGAIN}"
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
         raised.next_step = raised.next_step or f"fix what PostgreSQL reports, then {AGAIN}"
-        raised.said += f"; locks are held by {who}" if who else ""
+        raised.said += who.held()
         return raised
 
     def figures(self) -> dict[str, t.Any]:

@@ -106,7 +106,7 @@ class Keyset:
         self,
         name: str,
         table: sql.Composable,
-        columns: tuple[tuple[sql.Identifier, str], ...],
+        columns: tuple[tuple[sql.Composable, str], ...],
         condition: sql.Composable,
         values: dict[str, t.Any],
         *,

@@ -24,7 +24,7 @@ from ...scout.dead_letters import FORMAT
 from ...scout.side_effects import has_triggers, refuse_cascades
 from .batches import Done
 from .selection import sale
-from .siblings import Kin, touched_by
+from .siblings import RelatedEvents, touched_by
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -219,7 +219,7 @@ class Closure:
         self.message = message
         self.digests = digests
         self.document = {"format": FORMAT, "kind": kind, "run_id": run_id, **document}
-        self.kin = Kin(session, run_id)
+        self.related = RelatedEvents(session, run_id)
         #: Whether triggers of users may do more than a statement's RETURNING tells.
         self.triggers = True
 
@@ -260,9 +260,9 @@ class Closure:
         session = self.session
         limit()
         ids, silver = list(batch.ids), list(batch.silver)
-        touched = touched_by(session, ids, silver, self.kin.snapshot)
+        touched = touched_by(session, ids, silver, self.related.snapshot)
         pairs = list(zip(touched["transactions"], touched["owners"], strict=True))
-        stay = self.kin.kept(touched["transactions"], ids, touched["fresh"])
+        stay = self.related.kept(touched["transactions"], ids, touched["fresh"])
         kept, marked = (stay, NOBODY) if batch.requeue else (NOBODY, stay)
         values: dict[str, t.Any] = {
             **self._constants,

@@ -10,10 +10,11 @@ import contextlib
 import typing as t
 
 from ...core.errors import BadInput
+from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...core.times import to_the_second
 from ...ledger import runs
-from ...pipeline import pause_resume
+from ...pipeline import blockers, pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
@@ -89,10 +90,12 @@ def reading(session: Session, attempted: str) -> Generator[None]:
         raised = translate(e, attempted, on=session.where)
         if isinstance(e, errors.LockNotAvailable):
             with session.read():
-                who = lock_holders.describe(
-                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session)
+                who = blockers.explain(
+                    session,
+                    lock_holders.in_the_way(session, contract.names().required_tables) or lock_holders.keepers(session),
                 )
-            raised.said += f"; locks are held by {who}" if who else ""
+            raised.said += who.held()
+            raised.next_step = who.then("run the same command again", raised.next_step)
         raise raised from e
 
 
@@ -113,6 +116,32 @@ class Whole(t.Protocol):
     def now(self) -> datetime.datetime: ...
     @property
     def estimated_seconds(self) -> float: ...
+
+
+class MoveOutcome(ModuleResult):
+    """What every move says of its rows; in check mode, of those it would move."""
+
+    run_id: str | None
+    moved: dict[str, int]
+    requeued: int
+    gold_days: list[str]
+    resumed: bool
+    effects: dict[str, t.Any]
+    diff: dict[str, t.Any]
+
+
+class MoveResult(MoveOutcome):
+    """The same with its plan, in check mode, or with its batches, where it had something to do."""
+
+    plan: t.NotRequired[dict[str, t.Any]]
+    plan_file: t.NotRequired[str | None]
+    batches: t.NotRequired[dict[str, t.Any]]
+
+
+class FinishedMove(MoveOutcome):
+    """What a run says that came to its end."""
+
+    batches: dict[str, t.Any]
 
 
 class MoveJob:
@@ -169,10 +198,11 @@ class MoveJob:
         """Whether everything that would move is to be counted and digested: to write a plan, or to compare with one."""
         return self.plan is not None or (self.call.check and not self.params["look"])
 
-    def looked(self, rows: int, verb: str) -> dict[str, t.Any]:
+    def looked(self, rows: int, verb: str) -> MoveResult:
         """The result of a look that only has to know whether there is anything to do."""
         some = rows > 0
-        return self.nothing(f"{verb} {count(rows, 'event')}" if some else "0 events match") | {
+        return {
+            **self.nothing(f"{verb} {count(rows, 'event')}" if some else "0 events match"),
             "changed": some or self.interrupted is not None,
             "moved": {**dict.fromkeys(NOUNS, 0), "events": rows},
         }
@@ -183,7 +213,7 @@ class MoveJob:
             name = self.params["plan_file"]
             plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)
 
-    def planned(self, selection: dict[str, t.Any], whole: Whole, *, verb: str) -> dict[str, t.Any]:
+    def planned(self, selection: dict[str, t.Any], whole: Whole, *, verb: str) -> MoveResult:
         """The result of a check; the plan is written where a file was named, and with look=true the plan is compared
         instead."""
         if self.applied:
@@ -207,7 +237,8 @@ class MoveJob:
         name = None if self.plan else self.params["plan_file"]
         if name:
             plan.save(name)
-        effects = {"moved": {k: whole.counts.get(k, 0) for k in NOUNS}, "requeued": whole.counts.get("requeued", 0)}
+        moved, requeued = {k: whole.counts.get(k, 0) for k in NOUNS}, whole.counts.get("requeued", 0)
+        effects: dict[str, t.Any] = {"moved": moved, "requeued": requeued}
         summary = sentence(verb, effects) if some else "0 events match"
         if some:
             summary += f", in about {in_words(plan.estimated_seconds)}"
@@ -219,29 +250,31 @@ class MoveJob:
             "plan_file": name,
             "gold_days": whole.gold_days,
             "resumed": False,
-            **effects,
+            "moved": moved,
+            "requeued": requeued,
             "effects": effects,
             "summary": summary + (f"; the plan is in {name}" if name else ""),
             "diff": {"before": {"selected": whole.counts}, "after": {"selected": dict.fromkeys(whole.counts, 0)}},
         }
 
-    def nothing(self, why: str) -> dict[str, t.Any]:
+    def nothing(self, why: str) -> MoveResult:
         """The result of a run that finds its work done."""
         if self.applied:
             why = f"this plan has been applied by run {self.applied}"
-        effects: dict[str, t.Any] = {"moved": dict.fromkeys(NOUNS, 0), "requeued": 0}
+        moved = dict.fromkeys(NOUNS, 0)
         return {
             "changed": False,
             "run_id": None,
             "gold_days": [],
             "resumed": False,
-            **effects,
-            "effects": effects,
+            "moved": moved,
+            "requeued": 0,
+            "effects": {"moved": moved, "requeued": 0},
             "summary": why,
             "diff": {"before": {}, "after": {}},
         }
 
-    def done(self, run: Run, batches: Batches, *, verb: str) -> dict[str, t.Any]:
+    def done(self, run: Run, batches: Batches, *, verb: str) -> FinishedMove:
         """The result of a run that finished; effects are those of the whole run, also where it was resumed."""
         moved: dict[str, int] = {**dict.fromkeys(NOUNS, 0), **run.effects.get("moved", {})}
         effects: dict[str, t.Any] = {"requeued": 0, "gold_days": [], **run.effects, "moved": moved}

@@ -86,7 +86,7 @@ FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_
 FORGET = "DELETE FROM scout_ops.related_events WHERE run_id = %(run_id)s"
 
 
-class Kin:
+class RelatedEvents:
     """What a run notes of the events it may have to look at together."""
 
     def __init__(self, session: Session, run_id: str) -> None:

@@ -13,7 +13,7 @@ from ...core.text import in_words
 
 if t.TYPE_CHECKING:
     from ...core.progress import Progress
-    from ...postgres.session import Session
+    from ...postgres.session import Row, Session
 
 #: The standby that is furthest behind. What the server itself calls lag stands still while a standby does.
 STANDBY = """
@@ -54,9 +54,10 @@ class Standbys:
     def _behind(self) -> tuple[str, float] | None:
         with self.session.read():
             rows = self.session.rows(STANDBY)
-        if not rows:
-            return None
-        standby, now = rows[0], time.monotonic()
+        return self.behind(rows[0], time.monotonic()) if rows else None
+
+    def behind(self, standby: Row, now: float) -> tuple[str, float]:
+        """The name of a standby as it is at that moment, and for how many seconds it has not replayed what was there."""
         replayed, written = int(standby["replayed"] or 0), int(standby["written"])
         while self.written and self.written[0][0] <= replayed:
             self.written.popleft()

@@ -15,7 +15,7 @@ from ..engine import selection
 from . import mover
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
 
 #: Options that say which events are meant.
@@ -34,6 +34,20 @@ SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+class _Found(t.TypedDict):
+    """What does not depend on whether anything moves."""
+
+    window: dict[str, t.Any]
+    narrowed: dict[str, t.Any]
+    range: dict[str, t.Any]
+    not_found: dict[str, t.Any]
+    warnings: list[str]
+
+
+class QuarantineResult(engine_job.MoveResult, _Found):
+    """What scout_quarantine returns."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Look:
     """What is meant, and how much of it is in bronze; all of it by table where a plan needs that."""
@@ -45,7 +59,7 @@ class _Look:
     not_found: dict[str, t.Any]
 
 
-def quarantine(call: Call, params: Params) -> Result:
+def quarantine(call: Call, params: Params) -> QuarantineResult:
     """The selected events moved with their closure: rows moved by table, those requeued, gold days, batches, the run and its plan.
 
     Raises BadInput for options that cannot be used or more than `max_rows`, NotConverged where a plan no longer fits or
@@ -60,9 +74,9 @@ def quarantine(call: Call, params: Params) -> Result:
         engine_job.refuse_too_many(events, params, where=call.session.where)
         selected = seen.wanted.as_dict()
         told = job.planned(selected, whole, verb="would move") if whole else job.looked(events, "would move")
-        return result | told
+        return {**result, **told}
     if job.applied or not (events or job.interrupted):
-        return result | job.nothing("0 events match")
+        return {**result, **job.nothing("0 events match")}
     if whole and not job.interrupted:
         job.refuse_drift(whole)
     engine_job.refuse_too_many(events, params, where=call.session.where)
@@ -71,7 +85,7 @@ def quarantine(call: Call, params: Params) -> Result:
         digests = params["proof"] == "digest"
         work = mover.Quarantine(call.session, run, seen.tables, seen.wanted, call.progress, document, digests=digests)
         batches = work.go(options, events)
-    return result | job.done(run, batches, verb="moved")
+    return {**result, **job.done(run, batches, verb="moved")}
 
 
 def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
@@ -90,7 +104,7 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
         return _Look(tables, wanted, whole, extent, selection.not_found(session, wanted.event_ids))
 
 
-def _found(seen: _Look) -> Result:
+def _found(seen: _Look) -> _Found:
     """What does not depend on whether anything moves."""
     missing = seen.not_found["count"]
     return {

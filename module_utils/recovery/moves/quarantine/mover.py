@@ -191,7 +191,7 @@ class Quarantine:
             self._look_for_kin()
             batches.go(self._work)
         with session.write():
-            self.closure.kin.forget()
+            self.closure.related.forget()
         return batches
 
     def _look_for_kin(self) -> None:
@@ -200,7 +200,7 @@ class Quarantine:
         relevant = contract.compose(
             "SELECT {} AS transaction_id FROM {bronze} AS b WHERE {}", sale("b"), self.condition
         )
-        self.closure.kin.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
+        self.closure.related.scan(relevant, self.values, timeout_seconds=SCAN_SECONDS)
 
     def _path(self, options: Options) -> Cursor:
         """By keys, along an index on the clock, or block by block."""
@@ -225,7 +225,7 @@ class Quarantine:
         limit()
         if not self.closure.left_traces(where, values):
             return self.closure.move_plain(where, values, limit)
-        if self.closure.kin.since is None:
+        if self.closure.related.since is None:
             raise _Related
         limit()
         query = contract.compose(PICK, sale=sale("b"), condition=self.condition, span=span.where)

@@ -165,7 +165,7 @@ class _Found(Exception):
         super().__init__(answer)
 
 
-class Returning:
+class RedriveBatch:
     """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
 
     def __init__(self, session: Session, tables: Tables, run_id: str, timezone: str) -> None:

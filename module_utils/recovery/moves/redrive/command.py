@@ -16,7 +16,7 @@ from . import letters, merge_patch, preview
 from . import run as redrive_run
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
 
 #: Options that say which dead letters are meant, how fast, and what is repaired.
@@ -39,6 +39,26 @@ REDRIVE_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+class _Found(preview.LeftAlone):
+    """What does not depend on whether anything is redriven."""
+
+    redriven: int
+    already_there: int
+    failures: list[dict[str, t.Any]]
+    parked: int
+    rebuilt: list[dict[str, t.Any]]
+    window: dict[str, t.Any]
+    range: dict[str, t.Any]
+    not_found: dict[str, t.Any]
+    warnings: list[str]
+
+
+class RedriveResult(engine_job.MoveResult, _Found):
+    """What scout_redrive returns."""
+
+    suspects: t.NotRequired[list[dict[str, t.Any]]]
+
+
 @dataclasses.dataclass(frozen=True)
 class _How:
     """How fast, and what is repaired."""
@@ -54,13 +74,13 @@ class _Look:
     tables: Tables
     wanted: letters.DeadLetterSelection
     extent: preview.Extent
-    survey: preview.Survey | None
-    left_alone: dict[str, t.Any]
+    foreseen: preview.Preview | None
+    left_alone: preview.LeftAlone
     not_found: dict[str, t.Any]
     timezone: str
 
 
-def redrive(call: Call, params: Params) -> Result:
+def redrive(call: Call, params: Params) -> RedriveResult:
     """The selected dead letters taken through the ETL again: how many went, were there already, failed again or are parked.
 
     Raises BadInput for options that cannot be used or more than `max_rows`, SystemicFailure where more fail than `max_failures`,
@@ -71,15 +91,15 @@ def redrive(call: Call, params: Params) -> Result:
     job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
     how = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
     seen = _look(call, params, job, how)
-    extent, survey = seen.extent, seen.survey
+    extent, foreseen = seen.extent, seen.foreseen
     result = _found(seen, how)
     if not call.check and (job.applied or not (extent.entries or job.interrupted)):
-        return result | job.nothing(_nothing(extent))
-    if survey and not (call.check or job.interrupted):
-        job.refuse_drift(survey)
+        return {**result, **job.nothing(_nothing(extent))}
+    if foreseen and not (call.check or job.interrupted):
+        job.refuse_drift(foreseen)
     engine_job.refuse_too_many(extent.entries, params, where=call.session.where, noun="dead letter")
-    if call.check and survey:
-        return _planned(result, job, seen.wanted, survey)
+    if call.check and foreseen:
+        return _planned(result, job, seen.wanted, foreseen)
     return _redriven(call, job, seen, how, options, result)
 
 
@@ -105,15 +125,15 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
         not_found = letters.not_found(session, wanted)
-        survey = None
+        foreseen = None
         if call.check or job.plan:
             rate = how.pace.rate_per_second
-            survey = preview.survey(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
+            foreseen = preview.foresee(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
         timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-    return _Look(tables, wanted, extent, survey, left_alone, not_found, timezone)
+    return _Look(tables, wanted, extent, foreseen, left_alone, not_found, timezone)
 
 
-def _found(seen: _Look, how: _How) -> Result:
+def _found(seen: _Look, how: _How) -> _Found:
     """What does not depend on whether anything is redriven."""
     extent = seen.extent
     return {
@@ -122,7 +142,7 @@ def _found(seen: _Look, how: _How) -> Result:
         "failures": [],
         "parked": extent.parked,
         **seen.left_alone,
-        "rebuilt": seen.survey.rebuilt if seen.survey else [],
+        "rebuilt": seen.foreseen.rebuilt if seen.foreseen else [],
         "window": seen.wanted.window.as_dict(),
         "range": extent.range,
         "not_found": seen.not_found,
@@ -131,8 +151,8 @@ def _found(seen: _Look, how: _How) -> Result:
 
 
 def _redriven(
-    call: Call, job: engine_job.MoveJob, seen: _Look, how: _How, options: engine_job.Options, result: Result
-) -> Result:
+    call: Call, job: engine_job.MoveJob, seen: _Look, how: _How, options: engine_job.Options, result: _Found
+) -> RedriveResult:
     """Redrives as a run of the ledger."""
     extent = seen.extent
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
@@ -146,7 +166,8 @@ def _redriven(
             raise
     done = job.done(run, ramp, verb="redrove")
     effects = {"redriven": 0, "already_there": 0, "failed": 0, **done["effects"]}
-    return result | done | work.outcome() | {
+    return {
+        **result, **done, **work.outcome(),
         "effects": effects,
         "summary": _summary(effects, extent, done["batches"]["seconds"]),
         "diff": {"before": {"unresolved": extent.entries}, "after": {"unresolved": effects["failed"]}},
@@ -154,24 +175,26 @@ def _redriven(
 
 
 def _planned(
-    result: Result, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, survey: preview.Survey
-) -> Result:
+    result: _Found, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, foreseen: preview.Preview
+) -> RedriveResult:
     """The result of a check."""
-    planned = result | job.planned(wanted.as_dict(), survey, verb="would redrive") | {"suspects": survey.suspects}
-    extent = survey.extent
+    made = job.planned(wanted.as_dict(), foreseen, verb="would redrive")
+    planned: RedriveResult = {**result, **made, "suspects": foreseen.suspects}
+    extent = foreseen.extent
     if job.applied:
         return planned
-    redriven = extent.entries - survey.already_there
-    planned |= {"redriven": redriven, "already_there": survey.already_there}
+    redriven = extent.entries - foreseen.already_there
+    planned.update(redriven=redriven, already_there=foreseen.already_there)
     if not extent.entries:
-        return planned | {"summary": _nothing(extent)}
+        return {**planned, "summary": _nothing(extent)}
     text = f"would redrive {count(redriven, 'event')}"
-    if survey.already_there:
-        text += f", resolve {survey.already_there:,} that are in bronze already"
-    if survey.suspects:
-        text += f"; {count(len(survey.suspects), 'event')} would fail again"
-    text += f", in about {in_words(survey.estimated_seconds)}{_left(extent)}"
-    return planned | {"summary": text + (f"; the plan is in {planned['plan_file']}" if planned["plan_file"] else "")}
+    if foreseen.already_there:
+        text += f", resolve {foreseen.already_there:,} that are in bronze already"
+    if foreseen.suspects:
+        text += f"; {count(len(foreseen.suspects), 'event')} would fail again"
+    text += f", in about {in_words(foreseen.estimated_seconds)}{_left(extent)}"
+    file = planned.get("plan_file")
+    return {**planned, "summary": text + (f"; the plan is in {file}" if file else "")}
 
 
 def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) -> str:

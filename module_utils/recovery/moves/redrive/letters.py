@@ -16,7 +16,7 @@ from ...ledger import history
 from ...postgres import times
 from ...postgres.driver import Jsonb, sql
 from ...postgres.times import Window
-from ...scout import contract
+from ...scout import contract, event_queue
 from ...scout.poison_probe import Suspect, unconvertible
 from ..engine import selection
 from ..engine.cursors import Span
@@ -111,12 +111,6 @@ TO_BE_PROBED = """(
     SELECT d.dlq_id AS event_id, coalesce(w.payload::jsonb, d.original_payload) AS event_data
     FROM {dead_letters} AS d LEFT JOIN jsonb_to_recordset(%(letters)s) AS w (dlq_id uuid, payload text) USING (dlq_id)
 )"""
-
-HAS_HASH = "SELECT to_regprocedure(%(function)s) IS NOT NULL AS there"
-HASHES: t.Final[dict[bool, t.LiteralString]] = {
-    True: "{event_hash_function}(made.payload)",
-    False: "sha256(convert_to(made.payload::text, 'UTF8'))",
-}
 
 #: Conditions with several values.
 LISTS: t.Final = ("of_runs", "error_codes", "rules", "dlq_ids", "event_ids")
@@ -292,14 +286,14 @@ def not_found(session: Session, chosen: DeadLetterSelection) -> dict[str, t.Any]
 
 
 def read(
-    session: Session, where: sql.Composable, values: Mapping[str, t.Any], mend: Repairs, *, lock: bool
+    session: Session, where: sql.Composable, values: Mapping[str, t.Any], repairs: Repairs, *, lock: bool
 ) -> list[Letter]:
     """The entries that fulfil `where` and what each would become, oldest first; locked, if asked."""
     query = contract.compose(
         READ, plain=PLAIN, event_id=EVENT_ID, where=where, lock=sql.SQL("FOR UPDATE OF d" if lock else "")
     )
     drafts: list[dict[str, t.Any]] = []
-    for row in session.rows(query, **values, **mend.values):
+    for row in session.rows(query, **values, **repairs.values):
         draft: dict[str, t.Any] = {
             "dlq_id": row["dlq_id"],
             "event": None,
@@ -311,15 +305,14 @@ def read(
         if row["plain"]:
             draft["event"], draft["missing"] = rebuilt(row)
             event_id = draft["event"]["event_id"]
-        patches = mend.for_ids(event_id, row["dlq_id"])
+        patches = repairs.for_ids(event_id, row["dlq_id"])
         if patches:
             draft.update(patches=tuple(patches), payload=patched(row["payload"], patches))
         drafts.append(draft)
     if not drafts:
         return []
     given = [{name: draft[name] for name in ("dlq_id", "event", "payload")} for draft in drafts]
-    function = f"{contract.names().event_hash_function}(jsonb)"
-    hashed = contract.compose(HASHES[session.row(HAS_HASH, function=function)["there"]])
+    hashed = event_queue.hash_of(session, sql.Identifier("made", "payload"))
     found: dict[str, dict[str, t.Any]] = {}
     for row in session.rows(contract.compose(BECOMES, hash=hashed), letters=Jsonb(given)):
         found[row["dlq_id"]] = {**row, "columns": tuple(row["columns"])}

@@ -84,7 +84,7 @@ class Extent:
 
 
 @dataclasses.dataclass
-class Survey:
+class Preview:
     """The same entry by entry, on one snapshot."""
 
     extent: Extent
@@ -130,52 +130,67 @@ def extent(session: Session, selection: DeadLetterSelection, values: Mapping[str
     return Extent(**session.row(query, **values))
 
 
+class Progressed(t.TypedDict):
+    """How far a redrive came."""
+
+    redriven: int
+    already_there: int
+    failures: list[dict[str, t.Any]]
+
+
+class LeftAlone(t.TypedDict):
+    """Entries that are not tried."""
+
+    not_rebuildable: list[dict[str, t.Any]]
+    parked_entries: list[dict[str, t.Any]]
+
+
 def left_alone(
     session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any], found: Extent
-) -> dict[str, list[dict[str, t.Any]]]:
+) -> LeftAlone:
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
-    made: dict[str, list[dict[str, t.Any]]] = {}
-    wanted: tuple[tuple[str, t.LiteralString, int], ...] = (
-        ("not_rebuildable", NOT_REBUILDABLE, found.not_rebuildable),
-        ("parked_entries", PARKED, found.parked),
-    )
-    for name, statement, number in wanted:
+
+    def first(statement: t.LiteralString, number: int) -> list[dict[str, t.Any]]:
         query = contract.compose(statement, why=WHY, condition=selection.condition(), event_id=EVENT_ID)
-        made[name] = session.rows(query, **values, named=NAMED) if number else []
-    return made
+        return session.rows(query, **values, named=NAMED) if number else []
+
+    return {
+        "not_rebuildable": first(NOT_REBUILDABLE, found.not_rebuildable),
+        "parked_entries": first(PARKED, found.parked),
+    }
 
 
-def survey(
+def foresee(
     session: Session,
     tables: Tables,
     selection: DeadLetterSelection,
     values: dict[str, t.Any],
-    mend: Repairs,
+    repairs: Repairs,
     found: Extent,
     progress: Progress,
     *,
     rate: float,
-) -> Survey:
+) -> Preview:
     """The preview entry by entry; inside the caller's transaction."""
     condition = selection.to_try()
     query = contract.compose(
         DIGEST, digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
     )
     row = session.row(query, **values)
-    made = Survey(found, row["snapshot"], row["now"], row["digest"], rate)
+    made = Preview(found, row["snapshot"], row["now"], row["digest"], rate)
     path = redrive_letters.Path(session, selection, values)
     cursor: t.Any = None
     while (span := path.span(session, cursor, CHUNK_ROWS)) is not None:
         progress.checkpoint()
         cursor = span.after
         where = sql.SQL("{} AND {}").format(condition, span.where)
-        letters = redrive_letters.read(session, where, {**values, **span.values}, mend, lock=False)
+        letters = redrive_letters.read(session, where, {**values, **span.values}, repairs, lock=False)
         _count(session, made, letters)
         progress.say_throttled(f"looked at {made.looked_at:,} of {found.entries:,} dead letters")
     return made
 
 
-def _count(session: Session, made: Survey, letters: list[Letter]) -> None:
+def _count(session: Session, made: Preview, letters: list[Letter]) -> None:
     made.looked_at += len(letters)
     fresh = [letter for letter in letters if letter.twin is None]
     made.already_there += len(letters) - len(fresh)

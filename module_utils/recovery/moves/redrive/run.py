@@ -23,9 +23,9 @@ from ...scout.poison_probe import Refused
 from ...scout.side_effects import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
-from ..engine.siblings import Kin
+from ..engine.siblings import RelatedEvents
 from . import letters as redrive_letters
-from .batch import Returning, Unit
+from .batch import RedriveBatch, Unit
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +38,7 @@ if t.TYPE_CHECKING:
     from ..engine.cursors import Span
     from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
+    from .preview import Progressed
 
 #: A batch has at least so many entries after the canary, whatever one call of the ETL costs.
 LEAST_ROWS: t.Final = 500
@@ -106,7 +107,7 @@ class Ramp(Batches):
     def pace(self, pace: Pace, committed: Callable[[], int], give_up: Callable[[], None]) -> None:
         """To be called first: `committed` tells how many entries the last batch tried, `give_up` raises when it must."""
         self.limits = pace
-        self.size = float(pace.canary_rows)
+        self.sizes.rows = self.sizes.floor = float(pace.canary_rows)
         # The entries that had their turn before an interruption are not on the path any more.
         self.cursor = None
         self.committed = committed
@@ -125,17 +126,17 @@ class Ramp(Batches):
             self.progress.wait(ahead)
 
     def _account(self, span: Span, done: int, waiting: int, seconds: float) -> None:
-        size = self.size
+        size = self.sizes.rows
         super()._account(span, done, waiting, seconds)
         tried = self.committed()
         self.tried += tried
         most = max(1, int(self.limits.rate_per_second))
         if not self.tried:
-            self.size = size
+            self.sizes.rows = size
         elif waiting or seconds > self.options.target_seconds:
-            self.size = max(min(LEAST_ROWS, most, size * 2), size * 0.5)
+            self.sizes.rows = max(min(LEAST_ROWS, most, size * 2), size * 0.5)
         else:
-            self.size = min(most, size * 2, self.options.max_batch_rows)
+            self.sizes.rows = min(most, size * 2, self.options.max_batch_rows)
 
 
 class Redrive:
@@ -147,7 +148,7 @@ class Redrive:
         run: Run,
         tables: Tables,
         selection: DeadLetterSelection,
-        mend: Repairs,
+        repairs: Repairs,
         pace: Pace,
         progress: Progress,
         *,
@@ -157,13 +158,13 @@ class Redrive:
         self.run = run
         self.tables = tables
         self.selection = selection
-        self.mend = mend
+        self.repairs = repairs
         self.pace = pace
         self.progress = progress
         self.condition = selection.to_try()
         self.values: dict[str, t.Any] = {**selection.values, "max_replays": pace.max_replays}
-        self.kin = Kin(session, run.run_id)
-        self.returning = Returning(session, tables, run.run_id, timezone)
+        self.related = RelatedEvents(session, run.run_id)
+        self.batch = RedriveBatch(session, tables, run.run_id, timezone)
         self.failures: list[dict[str, t.Any]] = []
         self.tried = 0
         self.last = Tally()
@@ -176,7 +177,7 @@ class Redrive:
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             path = redrive_letters.Path(session, self.selection, self.values)
         self._note_kin()
-        self.returning.since = self.kin.since
+        self.batch.since = self.related.since
         ramp = Ramp(
             session, self.run, path, options, self.progress,
             closed=closed(), total=total, verb="redriven", noun="dead letter",
@@ -184,15 +185,15 @@ class Redrive:
         ramp.pace(self.pace, self._committed, self._give_up)
         ramp.go(self._work)
         with session.write():
-            self.kin.forget()
+            self.related.forget()
         return ramp
 
     def _note_kin(self) -> None:
         """Which events and entries share the transactions that come back."""
-        values = {**self.values, **self.mend.values}
+        values = {**self.values, **self.repairs.values}
         relevant = contract.compose(SALES, sale=SALE, condition=self.condition)
         self.progress.say_throttled("looking for events that share a transaction")
-        self.kin.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
+        self.related.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
         with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
             query = contract.compose(KIN, sale=SALE, condition=self.condition)
             self.session.execute(query, **values, run_id=self.run.run_id)
@@ -201,7 +202,7 @@ class Redrive:
         """Takes the last batch into account."""
         tally, self.last = self.last, Tally()
         self.failures += tally.failures[: NAMED - len(self.failures)]
-        self.returning.ours.append(tally.at)
+        self.batch.ours.append(tally.at)
         self.tried += tally.tried
         return tally.tried
 
@@ -220,7 +221,7 @@ class Redrive:
         effects = self.run.effects
         loaded, failed = effects.get("redriven", 0), self.failed
         with self.session.write():
-            self.kin.forget()
+            self.related.forget()
             # The next one begins with a canary again, and with what had failed.
             self.run.close()
         first = self.failures[0] if self.failures else None
@@ -233,10 +234,10 @@ class Redrive:
                 "fix the cause (or the payloads: repair), then run the same command again; "
                 f"undo.yml -e run_id={self.run.run_id} undoes what was loaded"
             ),
-            result=self.outcome(),
+            result={**self.outcome()},
         )
 
-    def outcome(self) -> dict[str, t.Any]:
+    def outcome(self) -> Progressed:
         """The part of a result that says how far it came, whether it succeeded or not."""
         effects = self.run.effects
         return {
@@ -252,13 +253,13 @@ class Redrive:
         query = contract.compose(PICK, condition=self.condition, span=span.where)
         ids = session.row(query, **self.values, **span.values, run_id=self.run.run_id)["ids"]
         where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")
-        letters = redrive_letters.read(session, where, {"ids": ids}, self.mend, lock=True)
+        letters = redrive_letters.read(session, where, {"ids": ids}, self.repairs, lock=True)
         tally = Tally(at=session.row("SELECT transaction_timestamp()::text AS at")["at"])
         fresh, doubled = _without_twins(letters)
         there = [(letter, letter.twin or "") for letter in letters if letter.twin]
         self._settle(_units(fresh), tally)
         there += self._follow(doubled, tally)
-        self.returning.resolver.already_there(there)
+        self.batch.resolver.already_there(there)
         tally.add(already_there=len(there))
         self.last = tally
         days = tally.effects.pop("gold_days", set())
@@ -286,7 +287,7 @@ class Redrive:
                     stack += [rest] if rest else []
 
     def _succeed(self, units: list[Unit], tally: Tally) -> None:
-        made = self.returning.bring_back(units)
+        made = self.batch.bring_back(units)
         letters = sum(len(unit.letters) for unit in units)
         tally.tried += letters
         tally.add(redriven=letters, requeued=made.requeued)
@@ -298,17 +299,17 @@ class Redrive:
     def _alone(self, unit: Unit, refused: Refused, tally: Tally) -> None:
         """A transaction of which something is refused: without that, event by event, if anything is left of it."""
         while unit.letters and not self._too_many(tally):
-            if len(unit.letters) == 1 and not self.returning.siblings_of([unit]):
+            if len(unit.letters) == 1 and not self.batch.siblings_of([unit]):
                 self._fail(unit.letters, refused, tally)
                 return
-            found = self.returning.culprit(unit)
+            found = self.batch.culprit(unit)
             if found is None:
                 raise refused.error
             event_id, refused = found
             letters = [letter for letter in unit.letters if letter.event_id == event_id]
             if letters:
                 self._fail(letters, refused, tally)
-            elif not self.returning.is_pending(unit, event_id):
+            elif not self.batch.is_pending(unit, event_id):
                 self._fail(
                     unit.letters,
                     refused,
@@ -327,7 +328,7 @@ class Redrive:
     def _fail(self, letters: Sequence[Letter], refused: Refused, tally: Tally, prefix: str = "") -> None:
         """Keeps entries as dead letters, with the new error."""
         error = prefix + refused.said
-        self.returning.resolver.failed(letters, error, refused)
+        self.batch.resolver.failed(letters, error, refused)
         tally.tried += len(letters)
         tally.add(failed=len(letters))
         tally.failures += [
@@ -337,12 +338,12 @@ class Redrive:
 
     def _follow(self, doubled: list[tuple[Letter, Letter]], tally: Tally) -> list[tuple[Letter, str]]:
         """Entries that are another entry of the batch once more share its fate: those whose event is there now."""
-        back = self.returning.in_bronze([first.event_id for _, first in doubled])
+        back = self.batch.in_bronze([first.event_id for _, first in doubled])
         why = {failure["dlq_id"]: failure for failure in tally.failures}
         for letter, first in doubled:
             if first.event_id not in back and first.dlq_id in why:
                 failure = why[first.dlq_id]
-                self.returning.resolver.failed([letter], failure["error"], None)
+                self.batch.resolver.failed([letter], failure["error"], None)
                 tally.tried += 1
                 tally.add(failed=1)
                 tally.failures.append({**failure, "dlq_id": letter.dlq_id, "event_id": letter.event_id})

@@ -15,9 +15,9 @@ from ..engine import job as engine_job
 from . import run as undo_run
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...postgres.session import Row
 
 #: Options that say which run is meant, and what becomes of rows that have changed since.
@@ -27,7 +27,24 @@ UNDO_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def undo(call: Call, params: Params, *, of_schema: Callable[[Call, Params, Row], Result]) -> Result:
+class Undone(t.TypedDict):
+    """Which run is undone, and what that puts back and takes out."""
+
+    undone: dict[str, t.Any]
+    put_back: dict[str, int]
+    taken: dict[str, int]
+    conflicts: list[dict[str, t.Any]]
+    conflicting: int
+    warnings: list[str]
+
+
+class UndoResult(engine_job.MoveResult, Undone):
+    """What scout_undo returns of a run that moved rows, or that is undone already."""
+
+
+def undo[R: Mapping[str, t.Any]](
+    call: Call, params: Params, *, of_schema: Callable[[Call, Params, Row, Undone], R]
+) -> UndoResult | R:
     """A run undone: its rows as they were, by table, those taken out again, conflicts, gold days, the run and its plan.
 
     A run that changed the schema is undone by `of_schema`, from the same options and its row of the ledger. Raises BadInput
@@ -38,30 +55,30 @@ def undo(call: Call, params: Params, *, of_schema: Callable[[Call, Params, Row],
     job = engine_job.MoveJob(call, params, "undo", UNDO_SPEC)
     undone = _find(call, params["run_id"])
     if "before_capture_id" in undone["effects"]:
-        return _of_schema(call, params, undone, of_schema)
+        return _of_schema(call, params, job, undone, of_schema)
     with engine_job.reading(call.session, "could not read the run to undo"):
         tables = row_images.read(call.session)
         work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress)
-        survey = work.survey()
-    result, named = _found(undone, survey), _named(undone)
-    if undone["undone_by"] or not survey.items:
+        preview = work.preview()
+    result, run_named = _found(undone, preview), named(undone)
+    if undone["undone_by"] or not preview.items:
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
-        return result | job.nothing(f"{named} is already undone{by}")
-    engine_job.refuse_too_many(survey.items, params, where=call.session.where, noun="item")
+        return {**result, **job.nothing(f"{run_named} is already undone{by}")}
+    engine_job.refuse_too_many(preview.items, params, where=call.session.where, noun="item")
     if params["look"] and not job.interrupted:
-        work.refuse(survey.conflicts, survey.conflicting)
+        work.refuse(preview.conflicts, preview.conflicting)
     if call.check:
-        return result | _planned(job, undone, survey)
+        return {**result, **_planned(job, undone, preview)}
     if not job.interrupted:
-        job.refuse_drift(survey)
-    work.refuse(survey.conflicts, survey.conflicting)
+        job.refuse_drift(preview)
+    work.refuse(preview.conflicts, preview.conflicting)
     with job.operation({"run_id": undone["run_id"]}, undoes=undone["run_id"]) as run:
-        batches = work.go(run, options, survey.items)
+        batches = work.go(run, options, preview.items)
     done = job.done(run, batches, verb="undid")
-    effects: Result = {"put_back": {}, "taken": {}, **run.effects}
+    effects: dict[str, t.Any] = {"put_back": {}, "taken": {}, **run.effects}
     came = f"{_rows(effects['put_back'])} restored ({in_words(done['batches']['seconds'])})"
-    told = {"put_back": effects["put_back"], "taken": effects["taken"], "effects": effects}
-    return result | done | told | {"summary": f"undid {named}: {came}"}
+    told: Undone = {**result, "put_back": effects["put_back"], "taken": effects["taken"]}
+    return {**told, **done, "effects": effects, "summary": f"undid {run_named}: {came}"}
 
 
 def _find(call: Call, run_id: str) -> Row:
@@ -77,43 +94,45 @@ def _find(call: Call, run_id: str) -> Row:
         return undo_run.find(call.session, run_id)
 
 
-def _found(undone: Row, survey: undo_run.Survey) -> Result:
+def _found(undone: Row, preview: undo_run.Preview) -> Undone:
     """What does not depend on whether anything is undone."""
     return {
         "undone": _told(undone),
-        "put_back": survey.put_back,
-        "taken": survey.taken,
-        "conflicts": [conflict.as_dict() for conflict in survey.conflicts],
-        "conflicting": survey.conflicting,
+        "put_back": preview.put_back,
+        "taken": preview.taken,
+        "conflicts": [conflict.as_dict() for conflict in preview.conflicts],
+        "conflicting": preview.conflicting,
         "warnings": [],
     }
 
 
-def _planned(job: engine_job.MoveJob, undone: Row, survey: undo_run.Survey) -> Result:
+def _planned(job: engine_job.MoveJob, undone: Row, preview: undo_run.Preview) -> engine_job.MoveResult:
     """The result of a check."""
-    text = f"would undo {_named(undone)}: {_rows(survey.put_back)} would be restored"
-    if survey.conflicting:
-        text += f"; {count(survey.conflicting, 'row')} in conflict"
-    return job.planned({"run_id": undone["run_id"]}, survey, verb="would undo") | {"summary": text}
+    text = f"would undo {named(undone)}: {_rows(preview.put_back)} would be restored"
+    if preview.conflicting:
+        text += f"; {count(preview.conflicting, 'row')} in conflict"
+    return {**job.planned({"run_id": undone["run_id"]}, preview, verb="would undo"), "summary": text}
 
 
-def _of_schema(call: Call, params: Params, undone: Row, of_schema: Callable[[Call, Params, Row], Result]) -> Result:
+def _of_schema[R: Mapping[str, t.Any]](
+    call: Call,
+    params: Params,
+    job: engine_job.MoveJob,
+    undone: Row,
+    of_schema: Callable[[Call, Params, Row, Undone], R],
+) -> UndoResult | R:
     """The result for a run that changed the schema."""
-    result: Result = {
+    result: Undone = {
         "undone": _told(undone),
         "put_back": {},
         "taken": {},
         "conflicts": [],
         "conflicting": 0,
-        "resumed": False,
+        "warnings": [],
     }
     if undone["undone_by"]:
-        none: Result = {"changed": False, "run_id": None, "gold_days": [], "effects": {}, "warnings": []}
-        text = f"{_named(undone)} is already undone by run {undone['undone_by']}"
-        return {**result, **none, "summary": text}
-    gone = of_schema(call, params, undone)
-    verb = "would undo" if call.check else "undid"
-    return {**result, **gone, "summary": f"{verb} {_named(undone)}: {gone['summary']}"}
+        return {**result, **job.nothing(f"{named(undone)} is already undone by run {undone['undone_by']}")}
+    return of_schema(call, params, undone, result)
 
 
 def _told(undone: Row) -> dict[str, t.Any]:
@@ -121,7 +140,8 @@ def _told(undone: Row) -> dict[str, t.Any]:
     return {name: undone[name] for name in named} | {"started_at": undone["started_at"].isoformat()}
 
 
-def _named(undone: Row) -> str:
+def named(undone: Row) -> str:
+    """`run 75fac115-… (quarantine of 2026-11-25 01:00)`."""
     return f"run {undone['run_id']} ({undone['action']} of {to_the_minute(undone['started_at'])})"
 
 

@@ -126,7 +126,7 @@ SELECT (SELECT count(*) FROM written) AS written, (SELECT {digest} FROM written)
        (SELECT count(*) FROM back) AS done, (SELECT {digest} FROM back) AS done_digest
 """
 
-TAKEN_BACK = "UPDATE scout_ops.images SET taken_back_by = %(run_id)s WHERE item = ANY(%(items)s::bigint[])"
+UNDONE_ITEMS = "UPDATE scout_ops.images SET undone_by = %(run_id)s WHERE item = ANY(%(items)s::bigint[])"
 
 TYPES: t.Final = {"dead_letters": "uuid", "events": "uuid", "transactions": "text", "lines": "uuid", "ledger": "uuid"}
 
@@ -266,7 +266,7 @@ class Journal:
             self._prove_in_the_end(swaps, counts["put_back"], digests)
         counts["gold_days"] = [row["day"] for row in session.rows(DAYS, written=written)]
         if not self.source.dead_letters:
-            session.execute(TAKEN_BACK, run_id=self.run_id, items=[swap.key for swap in swaps])
+            session.execute(UNDONE_ITEMS, run_id=self.run_id, items=[swap.key for swap in swaps])
         return counts
 
     def _prove_in_the_end(

@@ -18,7 +18,7 @@ from ...scout import contract
 from ...scout.side_effects import has_triggers, refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
-from ..engine.siblings import Kin
+from ..engine.siblings import RelatedEvents
 from .journal import Journal
 from .planner import TABLES, Conflict, plan
 from .sources import Source
@@ -49,7 +49,7 @@ FROM scout_ops.runs WHERE run_id = %(run_id)s
 UNDONE = "UPDATE scout_ops.runs SET undone_by = %(by)s WHERE run_id = %(run_id)s"
 
 IN_FORCE_AGAIN = """
-UPDATE scout_ops.images SET taken_back_by = NULL WHERE run_id = %(run_id)s AND taken_back_by = %(by)s
+UPDATE scout_ops.images SET undone_by = NULL WHERE run_id = %(run_id)s AND undone_by = %(by)s
 """
 
 #: Of the transactions of a run's items those that silver has now.
@@ -69,7 +69,7 @@ SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id IN (
 
 
 @dataclasses.dataclass
-class Survey:
+class Preview:
     """Preview of undoing a run, counted and digested by table on one snapshot."""
 
     snapshot: str
@@ -137,19 +137,19 @@ class Undo:
         self.progress = progress
         self.source = source(undone)
 
-    def survey(self) -> Survey:
+    def preview(self) -> Preview:
         """The preview, on one snapshot; inside the caller's read-only transaction."""
         session, path = self.session, self.source.path()
         journal = Journal(session, self.tables, self.undone["run_id"], self.source)
         row = session.row("SELECT pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now")
-        survey = Survey(row["snapshot"], row["now"])
+        preview = Preview(row["snapshot"], row["now"])
         cursor: t.Any = None
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()
             cursor = span.after
-            self._count(journal, self._keys(span), survey)
-            self.progress.say_throttled(f"looked at {count(survey.items, 'item')} of run {self.undone['run_id']}")
-        return survey
+            self._count(journal, self._keys(span), preview)
+            self.progress.say_throttled(f"looked at {count(preview.items, 'item')} of run {self.undone['run_id']}")
+        return preview
 
     def _keys(self, span: Span) -> list[str]:
         query = self.source.select(span.where)
@@ -159,21 +159,21 @@ class Undo:
         query = self.source.select_with_kin(span.where, again=bool(again))
         return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values, again=again)]
 
-    def _count(self, journal: Journal, keys: Sequence[str], survey: Survey) -> None:
+    def _count(self, journal: Journal, keys: Sequence[str], preview: Preview) -> None:
         items = journal.read(keys)
         current = journal.current(items)
         by_key = {item.key: item for item in items}
-        survey.items += len(items)
+        preview.items += len(items)
         for swap in plan(items, current, "restore" if self.on_conflict == "refuse" else self.on_conflict):
-            survey.conflicting += len(swap.conflicts)
-            survey.conflicts += swap.conflicts[: NAMED - len(survey.conflicts)]
+            preview.conflicting += len(swap.conflicts)
+            preview.conflicts += swap.conflicts[: NAMED - len(preview.conflicts)]
             for name in TABLES:
-                survey.put_back[name] += len(swap.put[name])
-                survey.taken[name] += len(swap.take[name])
+                preview.put_back[name] += len(swap.put[name])
+                preview.taken[name] += len(swap.take[name])
                 kept = by_key[swap.key].removed.get(name, {})
                 now = current.rows.get(name, {})
-                survey.sums[name] += sum(int(kept[key]) for key in swap.put[name])
-                survey.sums[name] += sum(int(now[key]) for key in swap.take[name])
+                preview.sums[name] += sum(int(kept[key]) for key in swap.put[name])
+                preview.sums[name] += sum(int(now[key]) for key in swap.take[name])
 
     def refuse(self, conflicts: Sequence[Conflict], number: int) -> None:
         """Raises NotConverged where there are conflicts and nobody said what to do with them."""
@@ -195,10 +195,10 @@ class Undo:
         """Undoes all of it; what is committed stays when it is interrupted."""
         session = self.session
         journal = Journal(session, self.tables, run.run_id, self.source)
-        kin = Kin(session, run.run_id)
+        related = RelatedEvents(session, run.run_id)
         relevant = contract.compose(RELEVANT, items=journal.items_where(self.source.condition))
-        kin.scan(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
-        journal.since = kin.since
+        related.scan(relevant, self.source.values, timeout_seconds=SCAN_SECONDS, shared=False)
+        journal.since = related.since
         with session.read():
             refuse_cascades(session)
             journal.triggers = has_triggers(session)
@@ -227,7 +227,7 @@ class Undo:
 
         batches.go(work)
         with session.write():
-            kin.forget()
+            related.forget()
             session.execute(UNDONE, by=run.run_id, run_id=self.undone["run_id"])
             if self.undone["undoes"]:
                 # The run that had been undone is in force again, item by item.

@@ -79,7 +79,7 @@ WHERE {condition} AND i.transaction_id IN (SELECT transaction_id FROM base WHERE
 
 #: Dead letters a run made that still are what they were.
 DEAD_LETTERS_OF = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
-JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.taken_back_by IS NULL")
+JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.undone_by IS NULL")
 
 
 @dataclasses.dataclass(frozen=True)

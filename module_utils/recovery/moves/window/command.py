@@ -14,12 +14,13 @@ from ...scout import cron_jobs, event_queue, row_images
 from ..engine import job as engine_job
 from ..engine import selection
 from . import options as window_options
-from .comparison import Survey, Surveyor
+from .comparison import Comparer, Comparison
 from .reconciliation import Reconciliation
 from .recovery import Recovery
+from .results import WindowFound, WindowResult
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
     from ...scout.row_images import Tables
 
 #: Options that say which window is meant, and what of it is rebuilt.
@@ -39,13 +40,13 @@ class _Look:
 
     tables: Tables
     wanted: selection.Selection
-    surveyor: Surveyor
-    first: Survey
+    comparer: Comparer
+    first: Comparison
     rebuilt_by: str | None
     account: Reconciliation
 
 
-def recover(call: Call, params: Params) -> Result:
+def recover(call: Call, params: Params) -> WindowResult:
     """Silver of a window as its events say: what was missing or wrong, rebuilt, loaded or poison, the account, the run and its plan.
 
     Raises BadInput for a window or limits that cannot be used or more than `max_rows`, SystemicFailure where more is poison than
@@ -56,7 +57,7 @@ def recover(call: Call, params: Params) -> Result:
     _refuse_unusable(params)
     job = engine_job.MoveJob(call, params, "window_recovery", WINDOW_SPEC)
     seen = _look(call, params, job)
-    result: Result = {
+    result: WindowFound = {
         "window": seen.wanted.window.as_dict(),
         "mode": job.asked["mode"],
         "plan": seen.first.as_plan(),
@@ -64,19 +65,19 @@ def recover(call: Call, params: Params) -> Result:
         "poison": [],
     }
     if (job.applied or seen.rebuilt_by or seen.first.clean) and not job.interrupted:
-        return result | job.nothing(_why_nothing(seen)) | {"reconciliation": seen.account.as_dict()}
+        return {**result, **job.nothing(_why_nothing(seen)), "reconciliation": seen.account.as_dict()}
     engine_job.refuse_too_many(seen.first.todo_events, params, where=call.session.where)
     if call.check:
         planned = window_options.planned(job, seen.first, seen.wanted)
-        return result | planned | {"reconciliation": seen.account.as_dict()}
+        return {**result, **planned, "reconciliation": seen.account.as_dict()}
     if not job.interrupted:
         job.refuse_drift(seen.first)
     with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
         document = {"incident": call.incident, "actor": call.controller.actor}
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
-        recovery = Recovery(call.session, run, seen.tables, seen.surveyor, tolerance, call.progress, document)
+        recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, document)
         batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
-        return result | recovery.outcome(batches, seen.first)
+        return {**result, **recovery.outcome(batches, seen.first)}
 
 
 def _refuse_unusable(params: Params) -> None:
@@ -100,12 +101,12 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
         else:
             wanted = window_options.ask(session, params)
         timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-        surveyor = Surveyor(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
-        first = surveyor.look(carry=not call.check)
+        comparer = Comparer(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
+        first = comparer.look(carry=not call.check)
         ledger = call.look()
-        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if surveyor.everything else None
-        account = Reconciliation.of(session, None, surveyor, first, {})
-    return _Look(tables, wanted, surveyor, first, rebuilt, account)
+        rebuilt = window_options.rebuilt_by(ledger, wanted, first) if comparer.everything else None
+        account = Reconciliation.of(session, None, comparer, first, {})
+    return _Look(tables, wanted, comparer, first, rebuilt, account)
 
 
 def _why_nothing(seen: _Look) -> str:

@@ -11,9 +11,9 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract, event_queue
+from ..engine.expected_silver import Model
 from ..engine.selection import sale
 from ..engine.siblings import SINCE
-from .expected_silver import Model
 
 if t.TYPE_CHECKING:
     import datetime
@@ -171,7 +171,7 @@ FORGET = "DELETE FROM scout_ops.todo WHERE run_id = %(run_id)s"
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class Comparison:
     """The comparison of a window on one snapshot; counts are of events unless they say otherwise."""
 
     row: Row
@@ -277,7 +277,7 @@ class Survey:
         }
 
 
-class Surveyor:
+class Comparer:
     """Compares one window as this deployment's ETL would load it."""
 
     def __init__(
@@ -296,13 +296,13 @@ class Surveyor:
         #: Cleanups that kept the events of what they set aside.
         self.cleanups: list[str] | None = None
 
-    def look(self, *, carry: bool = False) -> Survey:
+    def look(self, *, carry: bool = False) -> Comparison:
         """Compares the window; inside the caller's transaction. What is to be rebuilt is carried along for a note,
         unless it is much."""
         began = time.monotonic()
         since = self.session.row(SINCE)["since"]
         row = self._run(COUNTS, shown=SHOWN, carried=CARRIED if carry else -1, only=self.session.row)
-        return Survey(row, time.monotonic() - began, self.scan_seconds, since)
+        return Comparison(row, time.monotonic() - began, self.scan_seconds, since)
 
     def note(self, run_id: str, carried: str | None = None) -> None:
         """Notes, replacing what was noted, what is to be rebuilt by this run; inside the caller's transaction.

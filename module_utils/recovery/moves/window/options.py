@@ -22,7 +22,8 @@ if t.TYPE_CHECKING:
     from ...ledger.ledger import Ledger
     from ...postgres.session import Session
     from ..engine.job import MoveJob
-    from .comparison import Survey
+    from .comparison import Comparison
+    from .results import WindowPlanned
 
 LAST: t.Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>s|m|min|h|d)")
 SECONDS: t.Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -67,35 +68,40 @@ def _length(session: Session, text: str) -> datetime.timedelta:
     return row["length"]
 
 
-def healthy(survey: Survey) -> str:
+def healthy(comparison: Comparison) -> str:
     """The summary where nothing has to be done."""
     return (
-        f"all {count(survey.events, 'event')} in the window are correct" if survey.events else "no events in the window"
+        f"all {count(comparison.events, 'event')} in the window are correct"
+        if comparison.events
+        else "no events in the window"
     )
 
 
-def planned(job: MoveJob, survey: Survey, selection: Selection) -> dict[str, t.Any]:
+def planned(job: MoveJob, comparison: Comparison, selection: Selection) -> WindowPlanned:
     """The result of a check that finds something to do."""
-    plan = survey.as_plan()
+    plan = comparison.as_plan()
     said = sentence("would recover", plan)
     if job.params["look"] and not job.plan:
-        return job.looked(survey.todo_events, "would recover") | {"summary": said, "gold_days": survey.gold_days}
-    made = job.planned(selection.as_dict(), survey, verb="would recover")
-    summary = f"{said}, in about {in_words(survey.estimated_seconds)}"
-    name = made["plan_file"]
-    return made | {
-        "plan": {**made["plan"], **plan},
+        looked = job.looked(comparison.todo_events, "would recover")
+        return {**looked, "plan": plan, "summary": said, "gold_days": comparison.gold_days}
+    made = job.planned(selection.as_dict(), comparison, verb="would recover")
+    summary = f"{said}, in about {in_words(comparison.estimated_seconds)}"
+    name = made.get("plan_file")
+    return {
+        **made,
+        "plan_file": name,
+        "plan": {**made.get("plan", {}), **plan},
         "summary": summary + (f"; the plan is in {name}" if name else ""),
-        "diff": {"before": survey.counts, "after": dict.fromkeys(survey.counts, 0)},
+        "diff": {"before": comparison.counts, "after": dict.fromkeys(comparison.counts, 0)},
     }
 
 
-def rebuilt_by(ledger: Ledger, selection: Selection, survey: Survey) -> str | None:
+def rebuilt_by(ledger: Ledger, selection: Selection, comparison: Comparison) -> str | None:
     """The run that has rebuilt all of this window and after which neither its events nor the ETL have changed."""
-    if not ledger.present or not survey.sound:
+    if not ledger.present or not comparison.sound:
         return None
     window = Jsonb(selection.window.as_dict())
-    found = ledger.session.rows(REBUILT, window=window, state=survey.state)
+    found = ledger.session.rows(REBUILT, window=window, state=comparison.state)
     return found[0]["run_id"] if found else None
 
 

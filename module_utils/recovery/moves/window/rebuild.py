@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Session
     from ...scout.row_images import Tables
-    from .expected_silver import Model
+    from ..engine.expected_silver import Model
 
 #: Events of these units that were loaded since they were noted.
 SINCE = """
@@ -147,7 +147,7 @@ class _Found(Exception):
         super().__init__(answer)
 
 
-class Remaking:
+class Rebuild:
     """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
 
     def __init__(self, session: Session, tables: Tables, model: Model, run_id: str, timezone: str) -> None:
@@ -269,13 +269,13 @@ class Remaking:
         except psycopg.Error as e:
             raise _Found((turn[0], self._refused(e))) from e
 
-    def set_aside(self, event_id: str, refused: Refused, document: dict[str, t.Any]) -> dict[str, t.Any]:
+    def quarantine(self, event_id: str, refused: Refused, document: dict[str, t.Any]) -> dict[str, t.Any]:
         """Moves an event to the dead letter queue, so that it can be restored as it was."""
         session, tables = self.session, self.tables
         query = contract.compose(WRITE_DOWN_EVENT, event=tables.bronze.image("b"), mark=tables.ledger.image("p"))
         item = session.row(query, run_id=self.run_id, event_id=event_id)["item"]
         take_written(session, tables, "ledger", [item])
-        moved = poison_policy.set_aside(session, self.run_id, event_id, refused, document)
+        moved = poison_policy.quarantine(session, self.run_id, event_id, refused, document)
         query = contract.compose(COMPLETE_EVENT, letter=tables.dead_letters.image("d"))
         session.execute(query, item=item, dlq_id=moved["dlq_id"])
         return moved

@@ -24,14 +24,14 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ...postgres.times import Window
     from ..engine.selection import Selection
-    from .comparison import Survey, Surveyor
+    from .comparison import Comparer, Comparison
 
 #: Of the events that had been there at the start: how many still are.
 STILL_THERE = "SELECT count(*) AS events FROM {bronze} AS b WHERE {condition} AND {seen}"
 
 INSIDE = "SELECT count(*) AS events FROM {bronze} AS b WHERE {}"
 
-SET_ASIDE = """
+QUARANTINED = """
 SELECT d.error_details #>> '{{event,event_id}}' AS event_id, d.dlq_id::text AS dlq_id, d.error_message AS error,
        d.error_details ->> 'sqlstate' AS sqlstate
 FROM {dead_letters} AS d
@@ -92,7 +92,7 @@ class Reconciliation:
 
     @classmethod
     def of(
-        cls, session: Session, run: Run | None, surveyor: Surveyor, final: Survey, given_up: Mapping[str, str]
+        cls, session: Session, run: Run | None, comparer: Comparer, final: Comparison, given_up: Mapping[str, str]
     ) -> Reconciliation:
         """From what the window is now and what the run noted at its start; inside the caller's transaction."""
         before: dict[str, t.Any] = (run.effects.get("before") if run else None) or {
@@ -105,17 +105,17 @@ class Reconciliation:
         if run:
             since = session.row(STARTED, run_id=run.run_id)["started_at"]
             # The events this run has set aside.
-            poison = session.rows(contract.compose(SET_ASIDE), run_id=run.run_id, since=since)
-            others = _set_aside_by_others(session, run, surveyor.selection, since)
-        set_aside = len(poison) + others
-        selection = surveyor.selection
+            poison = session.rows(contract.compose(QUARANTINED), run_id=run.run_id, since=since)
+            others = _quarantined_by_others(session, run, comparer.selection, since)
+        quarantined = len(poison) + others
+        selection = comparer.selection
         query = contract.compose(STILL_THERE, condition=selection.condition(), seen=seen_by_snapshot("b"))
         values = {**selection.values, **snapshot_values(before["snapshot"])}
         still_there = session.row(query, **values)["events"]
         inside = session.row(contract.compose(INSIDE, selection.condition()), **selection.values)["events"]
         # A look at those of the start alone leaves out what came since, and was set aside since.
-        aside = set_aside if final.events == inside else min(set_aside, max(0, before["events"] - still_there))
-        vanished = max(0, before["events"] - still_there - set_aside)
+        aside = quarantined if final.events == inside else min(quarantined, max(0, before["events"] - still_there))
+        vanished = max(0, before["events"] - still_there - quarantined)
         unexplained = sum(final.count(name) for name in UNEXPLAINED)
         samples: list[dict[str, t.Any]] = [*final.row["samples"], *final.row["extras"]]
         named = tuple(
@@ -213,7 +213,7 @@ class Reconciliation:
         )
 
 
-def _set_aside_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:
+def _quarantined_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:
     """How many events of the window other runs have quarantined since this one began."""
     # Whether a row that is gone had been seen by a snapshot cannot be told; by its clock it was there.
     meant = dataclasses.replace(selection, snapshot=None)

@@ -20,7 +20,7 @@ from ..engine.cursors import Keyset
 from ..engine.job import SCAN_SECONDS, closed
 from .comparison import FORGET
 from .options import sentence
-from .rebuild import Differs, Remaking, Unit
+from .rebuild import Differs, Rebuild, Unit
 from .reconciliation import Reconciliation
 
 if t.TYPE_CHECKING:
@@ -32,7 +32,8 @@ if t.TYPE_CHECKING:
     from ...scout.row_images import Tables
     from ..engine.batches import Options
     from ..engine.cursors import Span
-    from .comparison import Survey, Surveyor
+    from .comparison import Comparer, Comparison
+    from .results import WindowRecovered
 
 #: What the ledger keeps of the account.
 ACCOUNT: t.Final = (
@@ -102,7 +103,8 @@ class _Strides(Batches):
         if first and done:
             target = max(self.options.target_seconds, SHARE_OF_FIRST * seconds)
             self.options = dataclasses.replace(self.options, target_seconds=target)
-            self.size = min(float(MOST_ROWS), max(self.size, (target - seconds) * GUESSED_RATE))
+            self.sizes.target_seconds = target
+            self.sizes.rows = min(float(MOST_ROWS), max(self.sizes.rows, (target - seconds) * GUESSED_RATE))
 
 
 class Recovery:
@@ -113,36 +115,36 @@ class Recovery:
         session: Session,
         run: Run,
         tables: Tables,
-        surveyor: Surveyor,
+        comparer: Comparer,
         tolerance: Tolerance,
         progress: Progress,
         document: dict[str, t.Any],
     ) -> None:
         self.session = session
         self.run = run
-        self.surveyor = surveyor
+        self.comparer = comparer
         self.tolerance = tolerance
         self.progress = progress
         self.document = document
-        self.remaking = Remaking(session, tables, surveyor.model, run.run_id, surveyor.timezone)
+        self.rebuilding = Rebuild(session, tables, comparer.model, run.run_id, comparer.timezone)
         #: What the ETL makes otherwise than its events say, or refuses for the sake of an event that is not of the window.
         self.given_up: dict[str, str] = {}
-        self.final: Survey | None = None
+        self.final: Comparison | None = None
         #: Events that were as they should be at the start.
         self.sound = 0
         self.timeout_seconds = 120.0
-        self.etl = Etl(session, self.timeout_seconds, surveyor.timezone)
+        self.etl = Etl(session, self.timeout_seconds, comparer.timezone)
         self.looks = 0
         self.batches: Batches | None = None
 
-    def go(self, options: Options, first: Survey, *, batch_timeout_seconds: float) -> Batches:
+    def go(self, options: Options, first: Comparison, *, batch_timeout_seconds: float) -> Batches:
         """Rebuilds all that has to be; what is committed stays when it is interrupted."""
         session = self.session
         self.timeout_seconds = self.etl.timeout_seconds = batch_timeout_seconds
         with session.read():
             refuse_cascades(session)
         self._note(first)
-        self.remaking.unjudged = first.row["unjudged"]
+        self.rebuilding.unjudged = first.row["unjudged"]
         self.sound = first.count("loaded")
         path = _Todo(self.run.run_id, self._again)
         self.batches = batches = _Strides(
@@ -158,14 +160,14 @@ class Recovery:
             session.execute(FORGET, run_id=self.run.run_id)
         return batches
 
-    def _note(self, first: Survey) -> None:
+    def _note(self, first: Comparison) -> None:
         """Notes what is to be rebuilt, unless an interrupted run has left the rest of that."""
         session = self.session
         with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
-            self.remaking.since = first.since
+            self.rebuilding.since = first.since
             if "before" in self.run.effects:
                 return
-            self.surveyor.note(self.run.run_id, first.row["carried"])
+            self.comparer.note(self.run.run_id, first.row["carried"])
             # The first event that it sees is known by this snapshot, whenever it is asked again.
             before = {"events": first.events, "hours": first.row["hours"], "snapshot": first.snapshot}
             self.run.record(before=before)
@@ -176,15 +178,15 @@ class Recovery:
         Where events keep arriving, the last comparison is of those that had been there at the start: the others are
         left to the pipeline, or to the next recovery.
         """
-        surveyor = self.surveyor
-        everything, selection = surveyor.everything, surveyor.selection
-        surveyor.everything = False
+        comparer = self.comparer
+        everything, selection = comparer.everything, comparer.selection
+        comparer.everything = False
         try:
             while True:
                 self.looks += 1
                 last = self.looks >= LOOKS
                 if last:
-                    surveyor.selection = dataclasses.replace(selection, snapshot=self.run.effects["before"]["snapshot"])
+                    comparer.selection = dataclasses.replace(selection, snapshot=self.run.effects["before"]["snapshot"])
                 left = self._look_and_note()
                 if left and not last:
                     return True
@@ -193,17 +195,17 @@ class Recovery:
                     self.given_up |= dict.fromkeys(left, f"rebuilt {LOOKS} times, it never matched its events")
                     return False
         finally:
-            surveyor.everything, surveyor.selection = everything, selection
+            comparer.everything, comparer.selection = everything, selection
 
     def _look_and_note(self) -> list[str]:
         """The names of what is to be rebuilt and was not given up, noted."""
         session = self.session
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
-            self.final = self.surveyor.look()
+            self.final = self.comparer.look()
         if self.final.clean:
             return []
         with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
-            self.surveyor.note(self.run.run_id)
+            self.comparer.note(self.run.run_id)
             session.execute(GIVEN_UP, run_id=self.run.run_id, names=list(self.given_up))
             return [row["name"] for row in session.rows(LEFT, run_id=self.run.run_id)]
 
@@ -218,11 +220,11 @@ class Recovery:
             return Done(0)
         noted = [Unit(row["place"], row["unit"], tuple(row["events"])) for row in rows]
         effects: dict[str, t.Any] = {"moved": {}, "loaded": 0, "quarantined": [], "gold_days": []}
-        left = {unit.place for unit in self._settle(self.remaking.with_members(noted), effects, began + target)}
+        left = {unit.place for unit in self._settle(self.rebuilding.with_members(noted), effects, began + target)}
         noted = [unit for unit in noted if unit.place not in left]
         session.execute(DONE, run_id=self.run.run_id, places=[unit.place for unit in noted])
         at = session.row("SELECT transaction_timestamp()::text AS at")["at"]
-        self.remaking.ours.append(at)
+        self.rebuilding.ours.append(at)
         return Done(sum(max(1, len(unit.events)) for unit in noted), effects)
 
     def _settle(self, units: list[Unit], effects: dict[str, t.Any], deadline: float) -> list[Unit]:
@@ -261,7 +263,7 @@ class Recovery:
         return []
 
     def _succeed(self, units: Sequence[Unit], effects: dict[str, t.Any]) -> None:
-        made = self.remaking.remake(units)
+        made = self.rebuilding.remake(units)
         moved = effects["moved"]
         for name, number in made.removed.items():
             moved[name] = moved.get(name, 0) + number
@@ -277,7 +279,7 @@ class Recovery:
     def _alone(self, unit: Unit, refused: Refused, effects: dict[str, t.Any]) -> None:
         """A unit of which something is refused: without that, if anything is left of it."""
         while unit.events:
-            found = (unit.events[0], refused) if len(unit.events) == 1 else self.remaking.culprit(unit)
+            found = (unit.events[0], refused) if len(unit.events) == 1 else self.rebuilding.culprit(unit)
             if found is None:
                 raise refused.error
             event_id, refused = found
@@ -300,7 +302,7 @@ class Recovery:
                 return
 
     def _is_inside(self, event_id: str) -> bool:
-        selection = self.surveyor.selection
+        selection = self.comparer.selection
         query = contract.compose(
             "SELECT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = %(id)s::uuid AND {}) AS inside",
             selection.condition(),
@@ -317,7 +319,7 @@ class Recovery:
         self.tolerance.refuse(
             "the recovery", event_id, refused, quarantined=quarantined, loaded=loaded, where=self.session.where
         )
-        self.remaking.set_aside(event_id, refused, self.document)
+        self.rebuilding.quarantine(event_id, refused, self.document)
         effects["quarantined"].append(event_id)
         effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
         self.progress.say(f"quarantined poison event {event_id}: {refused.said}")
@@ -330,14 +332,14 @@ class Recovery:
         self.given_up[name] = why
         self.progress.say(f"{name} is unchanged: {why}")
 
-    def outcome(self, batches: Batches, first: Survey) -> dict[str, t.Any]:
+    def outcome(self, batches: Batches, first: Comparison) -> WindowRecovered:
         """The result of a recovery that finished; raises NotConverged, with the same, where an event is not accounted
         for."""
         session, run = self.session, self.run
-        self.surveyor.everything = False
+        self.comparer.everything = False
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
-            final = self.final or self.surveyor.look()
-            account = Reconciliation.of(session, run, self.surveyor, final, self.given_up)
+            final = self.final or self.comparer.look()
+            account = Reconciliation.of(session, run, self.comparer, final, self.given_up)
         for line in account.table():
             self.progress.say(line)
         with session.write():
@@ -349,7 +351,7 @@ class Recovery:
         moved = {**dict.fromkeys(("events", "transactions", "lines", "ledger"), 0), **run.effects.get("moved", {})}
         figures = batches.figures()
         effects = {name: value for name, value in run.effects.items() if name not in ("before", "cursor")}
-        result: dict[str, t.Any] = {
+        result: WindowRecovered = {
             "changed": batches.rows > 0,
             "run_id": run.run_id,
             "moved": moved,
@@ -364,5 +366,5 @@ class Recovery:
             "summary": f"{sentence('recovered', first.as_plan(), figures['seconds'])}; {account.sentence()}",
             "diff": {"before": first.counts, "after": final.counts},
         }
-        account.refuse(session.where, self.surveyor.selection.window, result)
+        account.refuse(session.where, self.comparer.selection.window, {**result})
         return result

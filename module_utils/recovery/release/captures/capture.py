@@ -203,7 +203,7 @@ def plan(seen: CaptureState, want: CaptureRequest, where: str) -> Plan:
                 "capture it under another name; or, if the new state is what this release is to be, "
                 "-e recapture=true: the old capture is kept as superseded"
             ),
-            result=described(seen, want, seen.made),
+            result={**described(seen, want, seen.made)},
         )
     capture = seen.existing is None or bool(why)
     kept = seen.made if capture or seen.existing is None else seen.existing
@@ -281,11 +281,30 @@ def _write(want: CaptureRequest, seen: CaptureState, kept: Document, todo: Plan)
     if want.file is None or not todo.write:
         return
     if seen.on_file:
-        captures_document.set_aside(want.file, seen.on_file["capture_id"])
+        captures_document.keep_older(want.file, seen.on_file["capture_id"])
     captures_document.save(want.file, kept)
 
 
-def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> dict[str, t.Any]:
+class Captured(t.TypedDict):
+    """What a result says of a capture and of what differs."""
+
+    operation: str
+    release: str
+    capture_id: str
+    digest: str
+    captured_at: str
+    git_commit: str | None
+    objects: int
+    kinds: dict[str, int]
+    compared: dict[str, t.Any] | None
+    differs: dict[str, t.Any] | None
+    differing: int
+    protected: list[dict[str, t.Any]]
+    release_file: str | None
+    warnings: list[str]
+
+
+def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> Captured:
     """What a result says of a capture and of what differs."""
     compared = seen.previous and {
         name: seen.previous[name] for name in ("release", "capture_id", "captured_at", "digest")

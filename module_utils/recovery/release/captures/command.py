@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import typing as t
 
+from ...core.results import ModuleResult
 from . import capture as capturing
 
 if t.TYPE_CHECKING:
-    from ...invoke import Call, Params, Result
+    from ...invoke import Call, Params
+    from ...postgres.session import Row
 
 
-def capture(call: Call, params: Params) -> Result:
+class CaptureResult(ModuleResult, capturing.Captured):
+    """What scout_capture returns."""
+
+    run_id: str | None
+    effects: dict[str, t.Any]
+    diff: dict[str, t.Any]
+
+
+def capture(call: Call, params: Params) -> CaptureResult:
     """A release captured: its id, digest, objects by kind, data saved with it, and what differs from the capture before.
 
     Raises BadInput for options that cannot be used, NotConverged where the release is captured already and differs unless
@@ -23,7 +33,7 @@ def capture(call: Call, params: Params) -> Result:
     ledger = capturing.place(call, want, params["ledger"])
     seen = capturing.look(call, ledger, want)
     todo = capturing.plan(seen, want, call.session.where)
-    done: Result = {"document": seen.existing or seen.made, "run_id": None, "effects": {}}
+    done: Row = {"document": seen.existing or seen.made, "run_id": None, "effects": {}}
     if call.check and todo.capture:
         done["document"] = seen.made
     elif todo.changed and not call.check:

@@ -248,7 +248,7 @@ def save(path: Path, made: Document) -> None:
     files.write(path, f"{text}\n".encode(), "release_file", mode=files.OWNER)
 
 
-def set_aside(path: Path, capture_id: str) -> None:
+def keep_older(path: Path, capture_id: str) -> None:
     """Keeps an older capture next to the file that replaces it. Raises BadInput where the file cannot be renamed."""
     try:
         path.replace(path.with_name(f"{path.name}.{capture_id[:8]}"))

@@ -25,7 +25,7 @@ from ..catalog import reader as catalog_reader
 from . import paused_jobs, rehearsal, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
-from .result import Look, described, nothing
+from .result import Look, described, newer, nothing, undone_as
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +33,11 @@ if t.TYPE_CHECKING:
     from ...invoke import Call
     from ...ledger.ledger import Ledger
     from ...ledger.runs import Run
+    from ...moves.undo.command import Undone
     from ...postgres.session import Row, Session
     from ..captures.document import Document
     from ..catalog.entries import Catalog, Entry
+    from .result import Gone, RollbackResult, UndoneRollback
 
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
@@ -50,7 +52,7 @@ OTHER_SCRIPTS: t.Final = "fix the scripts, or leave down_scripts out: the rollba
 VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 
 
-def roll_back(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
+def roll_back(call: Call, params: dict[str, t.Any]) -> RollbackResult:
     """The schemas as a release was captured: steps, locks, data saved and filled, rehearsal, the run that undoes it, and seconds.
 
     Raises BadInput for options that cannot be used or more data than `max_rows`, NotConverged where it cannot be rolled back to,
@@ -62,7 +64,7 @@ def roll_back(call: Call, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
+def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> UndoneRollback:
     """Undoes a rollback: the state before it is restored, with the data that was dropped. Raises NotConverged where
     that capture is gone."""
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
@@ -75,15 +77,15 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row) -> dict[str, t.Any]:
             next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     order = restore_request.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone)
-    return go_back(call, params, order)
+    return undone_as(go_back(call, params, order), undone, about, check=call.check)
 
 
-def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> dict[str, t.Any]:
+def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> RollbackResult:
     """Plans the rollback, and carries it out unless this is a check."""
     seen = _look(call, params, order)
     result = described(order, seen)
     if not seen.way.plan.all_steps:
-        return result | nothing(order)
+        return {**result, **nothing(order)}
     planning = call.check and not params["look"]
     if planning:
         result["warnings"] += _would_refuse(call, seen, order)
@@ -97,7 +99,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
             result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
         text = transaction.sentence(seen.way, f"would roll back to {order.goal}: would change")
-        return result | {"changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
+        return {**result, "changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
     gone = _gone(call, params, order, seen)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
 
@@ -125,9 +127,8 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
-        newer = _newer(way, other)
         table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
-    return Look(way, _plan(call, order, way, here), newer, other["release"] if other else "")
+    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "")
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
@@ -143,14 +144,6 @@ def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
         return captures_store.by_id(ledger, order.undone["effects"]["capture_id"])
     found = captures_store.latest(ledger, order.document["release"], order.document["scope"]["schemas"])
     return found if found and found["captured_at"] > order.document["captured_at"] else None
-
-
-def _newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
-    """What is dropped for good and is in neither capture; nothing can be said where there is but one."""
-    if other is None:
-        return ()
-    gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
-    return tuple(key for key in gone if way.plan.was.get(key, key) not in other["digests"])
 
 
 def _plan(
@@ -239,7 +232,7 @@ def _walk(session: Session, order: restore_request.Order, way: transaction.Way) 
         transaction.walk(session, way.plan)
 
 
-def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
+def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> Gone:
     """Carries out the plan under the lease, and says how it went."""
     ledger = call.ensure("required")
     if params["require_pause"]:
@@ -277,7 +270,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
         "before": before,
         "saved": going.before["protected"],
         "filled": going.filled,
-        "held": going.held,
+        "kept_disabled": going.kept_disabled,
         "attempts": gone.attempts,
         "seconds": gone.seconds,
         "effects": run.effects,
@@ -313,7 +306,7 @@ class _Going:
         self.there = there
         self.before: Document = {}
         self.filled: list[Row] = []
-        self.held: list[str] = []
+        self.kept_disabled: list[str] = []
 
     def prepare(self) -> None:
         """Captures the current state with the data that is dropped, which nobody writes from here on."""
@@ -353,7 +346,7 @@ class _Going:
         """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
         session, way = self.call.session, self.seen.way
         self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
-        given_back, self.held = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
+        given_back, self.kept_disabled = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
         return given_back
 
     def record(self, after: Mapping[str, Entry]) -> None:
@@ -378,7 +371,7 @@ class _Going:
             objects=way.objects,
             saved_rows=sum(each["rows"] for each in self.before["protected"]),
             filled_rows=sum(each["rows"] for each in self.filled),
-            held=self.held,
+            kept_disabled=self.kept_disabled,
             only=self.order.only,
             lost=[*way.lost, *way.empty],
         )

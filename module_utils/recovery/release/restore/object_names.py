@@ -114,7 +114,9 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
         raise BadInput(
             f"drop_function {text[:200]!r} is not usable",
             said="a parenthesis is not closed",
-            next_step=contract.words("give schema.function(types): -e drop_function='{schema}.f(integer, text)'"),
+            next_step=contract.words(
+                """give schema.function(types): -e "drop_function='{schema}.f(integer, text)'\""""
+            ),
         )
     words = [word.strip() for word in _separated(rest[:-1])]
     words = [word for word in words if word]
@@ -125,7 +127,9 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
         raise BadInput(
             f"drop_function {text[:200]!r} is not usable",
             said=e.diag.message_primary or str(e),
-            next_step=contract.words("give types as SQL writes them: -e drop_function='{schema}.f(integer, text)'"),
+            next_step=contract.words(
+                """give types as SQL writes them: -e "drop_function='{schema}.f(integer, text)'\""""
+            ),
         ) from e
     return path, [row["type"] or row["word"] for row in rows]
 

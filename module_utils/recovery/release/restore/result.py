@@ -8,17 +8,19 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...core.results import ModuleResult
 from ...core.text import count
 from ...core.times import readable
+from ...moves.undo.command import Undone, named
 from ..captures import document as captures_document
 from ..planner.renames import added_again
 from . import request as restore_request
 from . import saved_data, transaction
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ...moves.engine import plan_file
+    from ...postgres.session import Row
+    from ..captures.document import Document
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +34,77 @@ class Look:
     other: str
 
 
-def described(order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
+class RollbackResult(ModuleResult):
+    """What scout_rollback returns."""
+
+    operation: str
+    run_id: str | None
+    release: str
+    capture_id: str
+    digest: str
+    captured_at: str
+    git_commit: str | None
+    objects: int
+    goal: str
+    steps: list[dict[str, t.Any]]
+    step_count: int
+    lock: str
+    hazard: str
+    loses: list[str]
+    empty: list[str]
+    newer: list[str]
+    impossible: list[str]
+    saved: list[dict[str, t.Any]]
+    filled: list[t.Any]
+    before: dict[str, t.Any] | None
+    undo: str | None
+    kept_disabled: list[str]
+    attempts: int
+    seconds: float
+    rehearsal: dict[str, t.Any] | None
+    only: str | None
+    down_scripts: list[str]
+    plan: dict[str, t.Any]
+    plan_file: str | None
+    effects: dict[str, t.Any]
+    gold_days: list[str]
+    warnings: list[str]
+    diff: dict[str, str]
+
+
+class Gone(ModuleResult):
+    """What is different in it once the rollback is done."""
+
+    run_id: str
+    undo: str
+    before: dict[str, t.Any]
+    saved: list[dict[str, t.Any]]
+    filled: list[t.Any]
+    kept_disabled: list[str]
+    attempts: int
+    seconds: float
+    effects: dict[str, t.Any]
+    warnings: list[str]
+
+
+class UndoneRollback(RollbackResult, Undone):
+    """What scout_undo returns of a run that changed the schema."""
+
+    resumed: bool
+
+
+def described(order: restore_request.Order, seen: Look) -> RollbackResult:
     """What a result says before anything is done."""
     document = order.document
-    about = {name: document.get(name) for name in ("release", "capture_id", "digest", "captured_at", "git_commit")}
     told = transaction.described(seen.way)
     return {
+        **nothing(order),
         "operation": "rollback",
-        **about,
+        "release": document["release"],
+        "capture_id": document["capture_id"],
+        "digest": document["digest"],
+        "captured_at": document["captured_at"],
+        "git_commit": document.get("git_commit"),
         "goal": order.goal,
         **told,
         "only": order.only,
@@ -49,7 +114,7 @@ def described(order: restore_request.Order, seen: Look) -> dict[str, t.Any]:
         "before": None,
         "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
         "filled": list(seen.way.plan.filled),
-        "held": [],
+        "kept_disabled": [],
         "attempts": 0,
         "seconds": 0.0,
         "rehearsal": None,
@@ -77,7 +142,7 @@ def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
     return [f"{text}: {saved_data.readable(again)}"] if again else []
 
 
-def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, str]:
+def _diff(order: restore_request.Order, told: transaction.Described) -> dict[str, str]:
     """The plan as a reviewer reads it: what each step does, its hazard and its lock, and the statements as added lines."""
     if not told["steps"]:
         return {"before": "", "after": ""}
@@ -95,7 +160,8 @@ def _diff(order: restore_request.Order, told: Mapping[str, t.Any]) -> dict[str, 
     return {"before": "", "after": "\n".join(lines) + "\n", "after_header": header, "before_header": "what there is"}
 
 
-def nothing(order: restore_request.Order) -> dict[str, t.Any]:
+def nothing(order: restore_request.Order) -> ModuleResult:
+    """What is said where there is nothing to do."""
     number = len(order.document["entries"])
     what = captures_document.readable(order.only) if order.only else count(number, "object")
     captured = readable(order.document["captured_at"])[:16]
@@ -103,3 +169,17 @@ def nothing(order: restore_request.Order) -> dict[str, t.Any]:
         "changed": False,
         "summary": f"nothing differs from {order.goal} of {captured} UTC: {what}",
     }
+
+
+def undone_as(result: RollbackResult, undone: Row, about: Undone, *, check: bool) -> UndoneRollback:
+    """The same for a run that is undone by it."""
+    text = f"{'would undo' if check else 'undid'} {named(undone)}: {result['summary']}"
+    return {**about, **result, "resumed": False, "summary": text}
+
+
+def newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
+    """What is dropped for good and is in neither capture; nothing can be said where there is but one."""
+    if other is None:
+        return ()
+    gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
+    return tuple(key for key in gone if way.plan.was.get(key, key) not in other["digests"])

@@ -219,6 +219,7 @@ def limited(admin: Session) -> datetime.datetime:
     limits = (MAKING_SECONDS, admin.settings.lock_timeout_seconds)
     statement, lock = (f"{round(each * 1000)}ms" for each in limits)
     now: datetime.datetime = admin.row(LIMITS, statement=statement, lock=lock)["now"]
+    admin.connection.limit_seconds = MAKING_SECONDS
     return now
 
 

@@ -13,6 +13,7 @@ import typing as t
 
 from ...core.errors import NotConverged
 from ...core.text import count, in_words
+from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
@@ -331,15 +332,28 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
         error,
         f"could not roll back within {in_words(patience.patience_seconds)}: others hold locks; nothing was changed",
         on=session.where,
-        next_step="terminate_sessions.yml --check shows who is blocking; then run the same command again",
     )
     with session.read():
-        who = lock_holders.describe(lock_holders.keepers(session))
-    raised.said += f"; locks are held by {who}" if who else ""
+        who = blockers.explain(session, lock_holders.keepers(session))
+    raised.said += who.held()
+    raised.next_step = who.then("run the same command again", "run the same command again")
     return raised
 
 
-def described(way: Way) -> dict[str, t.Any]:
+class Described(t.TypedDict):
+    """A plan in a result."""
+
+    steps: list[dict[str, t.Any]]
+    step_count: int
+    objects: int
+    lock: str
+    hazard: str
+    loses: list[str]
+    empty: list[str]
+    impossible: list[str]
+
+
+def described(way: Way) -> Described:
     """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
     steps: list[dict[str, t.Any]] = []
     for step in way.plan.all_steps:

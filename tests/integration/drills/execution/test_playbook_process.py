@@ -42,7 +42,7 @@ def stage(tmp_path: Path) -> PlaybookRunner:
 @pytest.fixture
 def order(tmp_path: Path) -> Callable[..., PlaybookCall]:
     def make(playbook: str, dsn: str, actor: str | None = None, **variables: Any) -> PlaybookCall:
-        folder = tmp_path / "kept" / f"01-{playbook}"
+        folder = tmp_path / "passed" / f"01-{playbook}"
         folder.mkdir(parents=True)
         return PlaybookCall(CHECKOUT / "playbooks" / f"{playbook}.yml", folder, dsn, variables, actor)
 

@@ -40,8 +40,8 @@ def test_a_healthy_pipeline_passes_every_check_both_ways(scout_db: str) -> None:
     assert result.keys() <= other.keys()
 
 
-def test_a_repaired_pipeline_passes_as_well(repaired_db: str) -> None:
-    assert ended(judge(repaired_db, smoke=True)) == ("pass", 0)
+def test_every_variant_of_the_pipeline_passes(variant_db: str) -> None:
+    assert ended(judge(variant_db, smoke=True)) == ("pass", 0)
 
 
 def test_nothing_is_written(scout_db: str) -> None:
@@ -149,7 +149,10 @@ def test_each_failure_alone(scout_db: str, name: str) -> None:
     assert wrong(result) == expected, [check for check in result["checks"] if check["status"] != "pass"]
     assert ended(result) == (verdict, code)
     assert (result["ok"], result["codes"]) == (code == 0, [code] if code else [])
-    assert all(checks(result)[check]["reason"] or checks(result)[check]["value"] is not None for check in expected)
+    silent = {
+        check for check in expected if not checks(result)[check]["reason"] and checks(result)[check]["value"] is None
+    }
+    assert silent == set()
 
 
 Fault = tuple[Callable[[str], Any], dict[str, str], int]

@@ -332,9 +332,14 @@ def test_a_pause_is_not_the_staleness_that_the_script_takes_it_for(scout_db: str
 
 def test_what_a_cleanup_set_aside_on_purpose_is_not_lost(scout_db: str) -> None:
     with connect(scout_db) as connection:
+        latest = (
+            "SELECT source_event_id FROM scout.silver_transactions ORDER BY processed_at DESC, transaction_id LIMIT 3"
+        )
         connection.execute(
-            "UPDATE scout.silver_transactions SET total_amount = -5 WHERE transaction_id IN "
-            "(SELECT transaction_id FROM scout.silver_transactions ORDER BY processed_at DESC LIMIT 3)"
+            f"""UPDATE scout.bronze_events SET event_data = event_data || '{{"total_amount": -5}}' WHERE event_id IN ({latest})"""
+        )
+        connection.execute(
+            f"UPDATE scout.silver_transactions SET total_amount = -5 WHERE source_event_id IN ({latest})"
         )
     assert "negative_totals" in wrong(judge(scout_db))
     cleaned = call("scout_cleanup", scout_db, source_event="keep", max_share=1.0)

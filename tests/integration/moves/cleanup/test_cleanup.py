@@ -66,6 +66,22 @@ def run(dsn: str, *statements: str) -> None:
             connection.execute(statement)  # type: ignore[call-overload]
 
 
+def spoil(dsn: str, condition: str) -> None:
+    """Makes sales wrong in silver as their events now say they are: each has a total of -1."""
+    sold = f"SELECT source_event_id FROM scout.silver_transactions WHERE {condition}"
+    run(
+        dsn,
+        f"UPDATE scout.bronze_events SET event_data = event_data || '{{\"total_amount\": -1}}' WHERE event_id IN ({sold})",
+        f"UPDATE scout.silver_transactions SET total_amount = -1 WHERE {condition}",
+    )
+
+
+def prune(dsn: str, *events: str) -> None:
+    """Deletes old events, as a deployment may: silver is all there is of these sales."""
+    with connect(dsn) as connection:
+        connection.execute("DELETE FROM scout.bronze_events WHERE event_id = ANY(%s::uuid[])", [[*events]])
+
+
 def there(dsn: str, *transactions: str) -> list[str]:
     """Which of these sales silver has."""
     query = "SELECT transaction_id FROM scout.silver_transactions WHERE transaction_id = ANY(%s) ORDER BY 1"
@@ -174,7 +190,7 @@ def test_what_a_reprocess_does_afterwards(scout_db: str, source_event: str) -> N
 
 
 def test_null_and_not_a_number_move(scout_db: str) -> None:
-    loaded(scout_db, *(sale(number) for number in range(3)))
+    prune(scout_db, *loaded(scout_db, *(sale(number) for number in range(3))))
     names = [sale(number)["transaction_id"] for number in range(3)]
     run(
         scout_db,
@@ -233,7 +249,7 @@ def test_a_row_that_violates_several_rules_moves_once_with_all_names(scout_db: s
 @pytest.mark.parametrize("check", [True, False])
 def test_what_is_systemic_moves_nothing_and_is_reported(scout_db: str, check: bool) -> None:
     library.empty_baskets(scout_db)
-    run(scout_db, "UPDATE scout.silver_transactions SET total_amount = -1 WHERE transaction_id LIKE '1-000001%'")
+    spoil(scout_db, "transaction_id LIKE '1-000001%'")
     before = fingerprint(scout_db)
     result = call(CLEANUP, scout_db, check=check)
     assert result["failed"]
@@ -313,6 +329,60 @@ def test_no_more_than_max_rows_move(scout_db: str) -> None:
     assert ran(CLEANUP, scout_db, max_rows=4)["moved"]["transactions"] == 4
 
 
+# --- silver that is wrong where the events are sound
+
+LOST = {
+    "a total": ("UPDATE scout.silver_transactions SET total_amount = -1 WHERE transaction_id = '{}'", "(total_amount)"),
+    "no items": ("UPDATE scout.silver_transactions SET item_count = 0 WHERE transaction_id = '{}'", "(item_count)"),
+    "a line": (
+        "DELETE FROM scout.silver_line_items WHERE transaction_id = '{}' AND line_sequence = 1",
+        "(lines.missing)",
+    ),
+    "a price": (
+        "UPDATE scout.silver_line_items SET unit_price = 1e6 WHERE transaction_id = '{}' AND line_sequence = 1",
+        "(lines.unit_price)",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("lost", LOST)
+def test_a_sound_sale_that_silver_has_wrong_is_refused_by_name_and_its_window_recovers_it(
+    scout_db: str, lost: str, check: bool
+) -> None:
+    statement, differing = LOST[lost]
+    items = [{"product_id": f"P-{n}", "qty": 2, "unit_price": 100, "line_amount": 200} for n in range(2)]
+    right = sale(1, items=items, total_amount=400, net_amount=400, discount_amount=0, tax_amount=0)
+    name = right["transaction_id"]
+    loaded(scout_db, right)
+    bad = library.negative_totals(scout_db, count=1)
+    run(scout_db, statement.format(name))
+    before = fingerprint(scout_db)
+    result = call(CLEANUP, scout_db, check=check)
+    assert (result["failed"], result["changed"]) == (True, False)
+    assert result["msg"].startswith("refused to move 1 sale whose events are sound: silver alone is wrong")
+    assert f"{name} {differing}" in result["msg"]
+    assert [*result["damaged"]] == [name]
+    assert fingerprint(scout_db) == before
+    _, _, command = result["error"]["next_step"].partition("window_recovery.yml ")
+    window = dict(word.split("=", 1) for word in command.split() if word != "-e")
+    assert ran("scout_window_recovery", scout_db, **window)["changed"]
+    assert silver_is_what_bronze_makes(scout_db) == {}
+    assert ran(CLEANUP, scout_db)["moved"]["transactions"] == 1
+    assert there(scout_db, name, *bad) == [name]
+
+
+def test_a_sale_that_its_own_event_made_wrong_is_moved(scout_db: str) -> None:
+    """Also where events of one sale say different things, and another field of silver was corrected by hand."""
+    wrong = sale(1, total_amount=-50)
+    loaded(scout_db, wrong, sale(1, total_amount=-40))
+    run(
+        scout_db,
+        f"UPDATE scout.silver_transactions SET region = 'x' WHERE transaction_id = '{wrong['transaction_id']}'",
+    )
+    assert ran(CLEANUP, scout_db)["moved"]["transactions"] == 1
+
+
 # --- events
 
 
@@ -379,8 +449,7 @@ def test_sales_without_their_event_move_alone(scout_db: str, source_event: str) 
 
 def test_orphans_move_where_the_rule_says_so(scout_db: str) -> None:
     events = loaded(scout_db, *(sale(n) for n in range(3)))
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM scout.bronze_events WHERE event_id = ANY(%s::uuid[])", [events])
+    prune(scout_db, *events)
     before, written = scout_tables(scout_db), bronze(scout_db)
     reported = ran(CLEANUP, scout_db)
     assert not reported["changed"]
@@ -520,7 +589,7 @@ def test_a_run_broken_off_goes_on_with_what_it_was_about(scout_db: str) -> None:
 def test_small_batches_do_the_same_as_one(scout_db: str) -> None:
     library.backlog(scout_db, count=900)
     ran("scout_drain", scout_db)
-    run(scout_db, "UPDATE scout.silver_transactions SET total_amount = -1, net_amount = 'NaN'")
+    spoil(scout_db, "true")
     before, written = scout_tables(scout_db), bronze(scout_db)
     result = ran(CLEANUP, scout_db, max_share=1.0, target_seconds=0.01)
     assert result["moved"]["transactions"] == before["scout.silver_transactions"][0]

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -686,20 +686,24 @@ def test_a_plan_is_refused_where_an_entry_has_changed(scout_db: str, tmp_path: P
 # --- broken off
 
 
-def broken_off_at(dsn: str, words: str) -> Callable[[str], None]:
-    """A voice that has the session terminated when it says this."""
-    done = threading.Event()
+class BrokenOff(Progress):
+    """Has the session terminated when its second batch begins."""
 
-    def say(line: str) -> None:
-        if words in line and not done.is_set():
-            done.set()
+    def __init__(self, dsn: str) -> None:
+        super().__init__()
+        self.dsn, self.batches = dsn, 0
+
+    @contextlib.contextmanager
+    def unbroken(self) -> Iterator[None]:
+        self.batches += 1
+        if self.batches == 2:
             rows(
-                dsn,
+                self.dsn,
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE starts_with(application_name, 'scout-recovery/') AND datname = current_database()",
             )
-
-    return say
+        with super().unbroken():
+            yield
 
 
 def test_a_run_that_lost_its_session_goes_on(scout_db: str) -> None:
@@ -708,7 +712,7 @@ def test_a_run_that_lost_its_session_goes_on(scout_db: str) -> None:
     run = away(scout_db, ids)
     before = scout_tables(scout_db)
     options = {"run_id": run["run_id"], "canary_rows": 4, "rate_per_second": 40}
-    broken = call("scout_redrive", scout_db, progress=Progress(broken_off_at(scout_db, "waiting")), **options)
+    broken = call("scout_redrive", scout_db, progress=BrokenOff(scout_db), **options)
     assert broken["failed"]
     assert broken["error"]["kind"] == "connection_lost"
     back = len(set(ids) & set(bronze(scout_db)))

@@ -64,14 +64,14 @@ def judged(dsn: str, window: Window) -> dict[str, Any]:
         postgres_session.open_session(postgres_session.Settings(dsn=dsn)) as session,
         session.read(statement_timeout_seconds=60),
     ):
-        surveyor = comparison.Surveyor(
+        comparer = comparison.Comparer(
             session, row_images.read(session), Selection(window), everything=False, timezone="UTC"
         )
 
         def explain(query: sql.Composed, **values: Any) -> Any:
             return session.row(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ") + query, **values)
 
-        made = surveyor._run(comparison.COUNTS, shown=1, carried=-1, only=explain)  # pyright: ignore[reportPrivateUsage]
+        made = comparer._run(comparison.COUNTS, shown=1, carried=-1, only=explain)  # pyright: ignore[reportPrivateUsage]
         return made["QUERY PLAN"][0]["Plan"]
 
 

@@ -22,8 +22,8 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
 )
 from tests.integration import expectation
 from tests.integration.modules import call, connect, one, rows
+from tests.integration.moves.engine.test_expected_silver import CHANGES, payload_of
 from tests.integration.moves.test_hostile import PAYLOADS
-from tests.integration.moves.window.test_expected_silver import CHANGES, payload_of
 from tests.integration.oracle import START, arrive
 from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover

@@ -383,7 +383,10 @@ def test_poison_is_in_the_result_with_what_postgresql_said(scout_db: str) -> Non
     assert {entry["event_id"]: entry["sqlstate"] for entry in result["poison"]} == {
         str(event): code for event, code in case.damage.poison.items()
     }
-    assert all(entry["error"] and entry["dlq_id"] for entry in result["poison"])
+    assert result["poison"]
+    for entry in result["poison"]:
+        assert entry["error"]
+        assert entry["dlq_id"]
 
 
 def test_poison_outside_the_window_stands_in_nobodys_way(scout_db: str) -> None:

@@ -21,8 +21,8 @@ OPTIONS = {"missing_grant": {"role": "loader", "object": "FUNCTION cron.alter_jo
 
 #: Something that a team's schema may not have or have differently, and what is then said about a fault.
 LACKING = {
-    "DROP FUNCTION scout.canonical_event_hash CASCADE": (
-        "poison_event", ["function scout.canonical_event_hash(jsonb)"],
+    "ALTER TABLE scout.bronze_events RENAME source_system TO origin": (
+        "poison_event", ["column scout.bronze_events.source_system"],
     ),
     "ALTER FUNCTION scout.load_silver_from_bronze RENAME TO load_silver": (
         "negative_totals", ["function scout.load_silver_from_bronze(integer)"],
@@ -38,6 +38,9 @@ LACKING = {
         "etl_job_failing", ["table cron.job", "table cron.job_run_details", "sequence cron.runid_seq"],
     ),
 }  # fmt: skip
+
+
+DROP_HASH = "DROP FUNCTION scout.canonical_event_hash CASCADE"
 
 
 def options(name: str) -> dict[str, str]:
@@ -57,7 +60,6 @@ def test_of_a_database_without_a_pipeline_tables_views_functions_and_jobs_are_na
     pg_server.drop_database("no_pipeline")
     assert lacks["poison_event"] == [
         "table scout.bronze_events",
-        "function scout.canonical_event_hash(jsonb)",
         "table scout.etl_processed",
         "function scout.load_silver_from_bronze(integer)",
     ]
@@ -110,7 +112,7 @@ def test_the_list_tells_options_and_which_faults_hold_sessions() -> None:
     found = library.FAULTS["poison_event"].options
     assert [str(option) for option in found.values()] == ["kind=non_numeric_amount", "age_seconds=3600", "count=1"]
     assert found["count"].type == "int"
-    assert all(option.required for option in library.FAULTS["missing_grant"].options.values())
+    assert [option.required for option in library.FAULTS["missing_grant"].options.values()] == [True, True]
     assert all(fault.about.endswith(".") for fault in library.FAULTS.values())
 
 
@@ -128,3 +130,14 @@ def test_the_command_line_lists_them_and_names_what_is_lacking(scout_db: str) ->
     )  # fmt: skip
     assert refused.returncode == 1
     assert refused.stderr == "job_disabled_on_purpose: the database has no table cron.job\n"
+
+
+def test_a_fault_needs_no_hash_function_of_the_pipeline(variant_db: str) -> None:
+    """A deployment has another one of that name; its events have the hash of their payload all the same."""
+    for statement in ("SELECT", DROP_HASH):
+        with psycopg.connect(variant_db, autocommit=True) as connection:
+            connection.execute(statement.encode())
+            assert library.lacking(connection, "poison_event") == []
+            [event] = library.poison_event(variant_db)
+            hashed = "SELECT event_hash = sha256(convert_to(event_data::text, 'UTF8')) FROM scout.bronze_events WHERE event_id = %s"
+            assert connection.execute(hashed, [event]).fetchone() == (True,)

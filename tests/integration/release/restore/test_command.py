@@ -245,7 +245,7 @@ def test_a_pause_keeps_off_what_comes_back_and_gives_it_back(release: str) -> No
     )
     done(call("scout_ingestion", release, state="paused"))
     gone = done(restored(release, require_pause=True))
-    assert set(gone["held"]) == {"bronze-to-silver-etl", "product-linking"}
+    assert set(gone["kept_disabled"]) == {"bronze-to-silver-etl", "product-linking"}
     ingestion = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
     assert ingestion <= off(release)
     assert not done(restored(release))["changed"]

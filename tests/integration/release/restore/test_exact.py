@@ -148,7 +148,8 @@ def test_there_and_back(scout_db: str, release: Release) -> None:
     result = done(restored(scout_db, allow_lossy=not release.same_rows))
     assert result["changed"]
     assert whole(scout_db) == before
-    assert not release.same_rows or data(scout_db) == rows_before
+    if release.same_rows:
+        assert data(scout_db) == rows_before
     assert not restored(scout_db)["changed"]
     again = undone(scout_db, result)
     assert whole(scout_db) == after

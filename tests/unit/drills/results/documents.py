@@ -46,9 +46,9 @@ def phase(name: str, seconds: float | None, budget: float | None = 300.0) -> Doc
     return {"phase": name, "seconds": seconds, "budget": budget, "within": within}
 
 
-def promise(text: str = "a second run changes nothing", *, kept: bool = True, wanted: str = "0 changed",
+def check(text: str = "a second run changes nothing", *, passed: bool = True, wanted: str = "0 changed",
             found: str = "0 changed") -> Document:  # fmt: skip
-    return {"promise": text, "wanted": wanted, "found": found, "kept": kept}
+    return {"check": text, "wanted": wanted, "found": found, "passed": passed}
 
 
 def step(playbook: str = "emergency_reset", **fields: Any) -> Document:
@@ -63,13 +63,13 @@ def scenario(name: str = "poison_event", **fields: Any) -> Document:
         "name": name, "title": "A poison event stops the ETL", "severity": "high", "verdict": "passed",
         "started_at": "2026-11-25T21:00:05Z", "seconds": 41.2,
         "phases": [phase("detected", 3.2, None), phase("paused", 5.1, 60.0), phase("recovered", 18.4), phase("resumed", 17.9)],
-        "events": events(), "steps": [step()], "promises": [promise()], "lacks": [], "why": [],
+        "events": events(), "steps": [step()], "checks": [check()], "lacks": [], "why": [],
     }  # fmt: skip
     return made | fields
 
 
-def events(written: int = 2310, **astray: int) -> Document:
-    return {"written": written, "lost": 0, "duplicated": 0, "altered": 0, "unexpected": 0} | astray
+def events(written: int = 2310, **lost_or_duplicated: int) -> Document:
+    return {"written": written, "lost": 0, "duplicated": 0, "altered": 0, "unexpected": 0} | lost_or_duplicated
 
 
 def document(*scenarios: Document, **fields: Any) -> Document:
@@ -101,12 +101,12 @@ def realistic(
         fields_of = {
             "title": title, "severity": severity, "phases": phases, "events": events(written),
             "seconds": round(28 + (seconds[2] or 0) * pace, 1), "steps": _steps(name, playbooks, (seconds[2] or 0) * pace),
-            "promises": [
-                promise("every exit code is as expected", wanted="0", found="0"),
-                promise(),
-                promise("undo brings back what was there", wanted="the same digest", found="the same digest"),
-                promise("steady state before", wanted="flowing, gate, nothing paused, jobs, gold", found="all of it"),
-                promise("steady state after", wanted="flowing, gate, nothing paused, jobs, gold", found="all of it"),
+            "checks": [
+                check("every exit code is as expected", wanted="0", found="0"),
+                check(),
+                check("undo brings back what was there", wanted="the same digest", found="the same digest"),
+                check("steady state before", wanted="flowing, gate, nothing paused, jobs, gold", found="all of it"),
+                check("steady state after", wanted="flowing, gate, nothing paused, jobs, gold", found="all of it"),
             ],
         }  # fmt: skip
         made.append(scenario(name, **(fields_of | dict((changed or {}).get(name, {})))))
@@ -139,7 +139,7 @@ def at(days_before: int) -> Document:
             "finished_at": (started + datetime.timedelta(seconds=800)).isoformat()}  # fmt: skip
 
 
-#: What went wrong in the drill of the pictures: one scenario fails its budget and a promise, and one became slower.
+#: What went wrong in the drill of the pictures: one scenario fails its budget and a check, and one became slower.
 TROUBLE: dict[str, Document] = {
     "slow_standby": {
         "verdict": "failed",
@@ -163,10 +163,10 @@ TROUBLE: dict[str, Document] = {
     },
     "gold_broken": {
         "verdict": "failed",
-        "promises": [
-            promise("every exit code is as expected", wanted="0", found="0"),
-            promise(kept=False, found="1 changed: gold.daily_sales was refreshed again"),
-            promise("steady state after", wanted="flowing, gate, nothing paused, jobs, gold", found="all of it"),
+        "checks": [
+            check("every exit code is as expected", wanted="0", found="0"),
+            check(passed=False, found="1 changed: gold.daily_sales was refreshed again"),
+            check("steady state after", wanted="flowing, gate, nothing paused, jobs, gold", found="all of it"),
         ],
         "why": ["a second run of emergency_reset changed 1 thing"],
     },
@@ -175,7 +175,7 @@ TROUBLE: dict[str, Document] = {
         "phases": [],
         "events": None,
         "steps": [],
-        "promises": [],
+        "checks": [],
         "seconds": 0.4,
         "lacks": ["function scout.load_bronze_event(jsonb), needed by the fault bad_release"],
         "why": ["the schema under drill lacks what its fault needs"],
@@ -206,7 +206,7 @@ HOSTILE = (
 )
 #: The fields of one that the drill never came to.
 UNBEGUN: dict[str, Any] = {
-    "verdict": "not_run", "phases": [], "events": None, "steps": [], "promises": [], "started_at": None, "seconds": 0.0,
+    "verdict": "not_run", "phases": [], "events": None, "steps": [], "checks": [], "started_at": None, "seconds": 0.0,
 }  # fmt: skip
 #: Reasons that fill a page.
 LONG = [f"{n}" * 900 for n in range(9)]
@@ -217,11 +217,11 @@ def drill_of_everything() -> dict[str, Any]:
     return document(
         scenario(
             HOSTILE, title=HOSTILE, severity=HOSTILE, verdict="failed", steps=[step(HOSTILE, artifacts=HOSTILE, said=HOSTILE,
-            run_ids=[HOSTILE])], promises=[promise(HOSTILE, wanted=HOSTILE, found=HOSTILE, kept=False)], lacks=[HOSTILE],
+            run_ids=[HOSTILE])], checks=[check(HOSTILE, wanted=HOSTILE, found=HOSTILE, passed=False)], lacks=[HOSTILE],
             why=[HOSTILE],
         ),
         scenario(steps=[step(HOSTILE, artifacts="javascript:alert(3)", said=HOSTILE)]),
-        scenario(HOSTILE + "2", verdict="not_run", phases=[], events=None, steps=[], promises=[]),
+        scenario(HOSTILE + "2", verdict="not_run", phases=[], events=None, steps=[], checks=[]),
         collection=HOSTILE, server=HOSTILE, sandbox=HOSTILE, schema_from=HOSTILE, operator=HOSTILE,
     )  # fmt: skip
 
@@ -240,5 +240,5 @@ DRILLS: dict[str, dict[str, Any]] = {
     "over budget": document(scenario(verdict="failed", phases=[phase("recovered", 372.0)])),
     "claims": document(scenario(events=events(lost=1))),
     "never": document(scenario(verdict="failed", phases=[phase("paused", None), phase("recovered", None, None)])),
-    "nothing": document(scenario(phases=[phase("recovered", 0.0, 0.0)], events=events(0), promises=[])),
+    "nothing": document(scenario(phases=[phase("recovered", 0.0, 0.0)], events=events(0), checks=[])),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from tests.unit.drills.results import documents as drills
-from tests.unit.drills.results.documents import at, document, events, phase, promise, scenario
+from tests.unit.drills.results.documents import at, check, document, events, phase, scenario
 
 
 def took(seconds: float | None, verdict: str = "passed", **fields: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def trend(now: dict[str, Any], before: history.Earlier, **fields: Any) -> histor
 
 def test_a_drill_is_kept_and_read_back(tmp_path: Path) -> None:
     made = document(
-        took(18.4, promises=[promise(), promise(kept=False)]), scenario("b", verdict="failed", events=events(7, lost=2))
+        took(18.4, checks=[check(), check(passed=False)]), scenario("b", verdict="failed", events=events(7, lost=2))
     )
     path = history.keep(made, tmp_path / "drills" / "history")
     assert path == tmp_path / "drills" / "history" / "2026-11-25T210000Z.json"
@@ -56,10 +56,10 @@ def test_a_drill_is_kept_and_read_back(tmp_path: Path) -> None:
         "schema_from": None,
         "scenarios": [
             {"name": "poison_event", "severity": "high", "verdict": "failed", "seconds": 41.2, "phases": {"recovered": 18.4},
-             "events": events(), "promises": {"kept": 1, "of": 2}},
+             "events": events(), "checks": {"passed": 1, "of": 2}},
             {"name": "b", "severity": "high", "verdict": "failed", "seconds": 41.2,
              "phases": {"detected": 3.2, "paused": 5.1, "recovered": 18.4, "resumed": 17.9},
-             "events": events(7, lost=2), "promises": {"kept": 1, "of": 1}},
+             "events": events(7, lost=2), "checks": {"passed": 1, "of": 1}},
         ],
     }  # fmt: skip
     found = history.read(path.parent)

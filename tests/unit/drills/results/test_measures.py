@@ -103,8 +103,8 @@ def test_a_pause_that_is_meant_to_stay_needs_no_end() -> None:
     ],
 )
 def test_events_that_went_astray(found: Whereabouts, said: str) -> None:
-    promise = measures.no_event_astray(found, ())
-    assert (promise.found, promise.kept) == (said, said == "none lost or duplicated")
+    check = measures.no_event_lost(found, ())
+    assert (check.found, check.passed) == (said, said == "none lost or duplicated")
     counted = measures.events({A: "", B: ""}, found, ())
     assert counted["written"] == 2
     assert {name for name in ("lost", "duplicated", "altered", "unexpected") if counted[name]} == {
@@ -114,20 +114,20 @@ def test_events_that_went_astray(found: Whereabouts, said: str) -> None:
 
 def test_an_event_whose_commit_was_cut_off_is_no_surprise() -> None:
     found = Whereabouts(unexpected={C})
-    assert measures.no_event_astray(found, {C}).kept
+    assert measures.no_event_lost(found, {C}).passed
     assert measures.events({}, found, {C})["unexpected"] == 0
-    assert not measures.no_event_astray(Whereabouts(lost={C}), {C}).kept
+    assert not measures.no_event_lost(Whereabouts(lost={C}), {C}).passed
 
 
 def test_many_events_are_not_all_named() -> None:
-    promise = measures.no_event_astray(Whereabouts(lost={UUID(int=n) for n in range(1, 8)}), ())
-    assert promise.found.endswith("and 4 others)")
+    check = measures.no_event_lost(Whereabouts(lost={UUID(int=n) for n in range(1, 8)}), ())
+    assert check.found.endswith("and 4 others)")
 
 
 def test_silver_that_differs_is_named_by_table() -> None:
-    assert measures.silver_follows({}).kept
-    promise = measures.silver_follows({"lines": ["+ x", "- y"]})
-    assert (promise.kept, promise.found) == (False, "different: 2 or more lines")
+    assert measures.silver_follows({}).passed
+    check = measures.silver_follows({"lines": ["+ x", "- y"]})
+    assert (check.passed, check.found) == (False, "different: 2 or more lines")
 
 
 def played(rc: int | None = 0, changed: int | None = 3, **result: Any) -> PlaybookResult:
@@ -161,15 +161,15 @@ PLAY = Play("emergency_reset", Path("emergency_reset.yml"))
     ],
 )
 def test_how_a_playbook_was_to_end(expect: Expect, played_: PlaybookResult, kept: list[bool]) -> None:
-    promises = measures.of_play(dataclasses.replace(PLAY, expect=expect), played_)
-    assert [promise.kept for promise in promises] == kept
+    checks = measures.of_play(dataclasses.replace(PLAY, expect=expect), played_)
+    assert [check.passed for check in checks] == kept
 
 
 @pytest.mark.parametrize(("screen", "found"), [("was at work on X", "work on X"), ("nothing", "nothing like it")])
 def test_what_a_playbook_was_to_say(screen: str, found: str) -> None:
     expect = Expect(rc="any", says=re.compile(r"work on \w"))
-    [promise] = measures.of_play(dataclasses.replace(PLAY, expect=expect), dataclasses.replace(played(), screen=screen))
-    assert (promise.found, promise.kept) == (found, found != "nothing like it")
+    [check] = measures.of_play(dataclasses.replace(PLAY, expect=expect), dataclasses.replace(played(), screen=screen))
+    assert (check.found, check.passed) == (found, found != "nothing like it")
 
 
 def test_a_phase_that_was_too_late_is_named_as_in_the_scorecard() -> None:
@@ -185,8 +185,8 @@ def test_a_phase_that_was_too_late_is_named_as_in_the_scorecard() -> None:
 
 
 def test_a_playbook_that_failed_is_quoted() -> None:
-    [promise] = measures.of_play(PLAY, played(rc=2))
-    assert promise.broken == "the exit code of emergency_reset.yml: wanted 0, found 2 (it said so)"
+    [check] = measures.of_play(PLAY, played(rc=2))
+    assert check.broken == "the exit code of emergency_reset.yml: wanted 0, found 2 (it said so)"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_playbook_that_failed_is_quoted() -> None:
     ],
 )
 def test_a_second_run_changes_nothing(played_: PlaybookResult, kept: list[bool]) -> None:
-    assert [promise.kept for promise in measures.nothing_changed("emergency_reset", played_)] == kept
+    assert [check.passed for check in measures.nothing_changed("emergency_reset", played_)] == kept
 
 
 def health(state: str = "running", **statuses: str) -> dict[str, Any]:
@@ -270,14 +270,14 @@ def test_every_job_is_as_it_was(now: dict[str, bool], said: str) -> None:
     ],
 )
 def test_nothing_is_left_behind(ledger: Ledger, sessions: list[str], pauses_count: bool, said: str) -> None:
-    promise = measures.nothing_left(ledger, sessions, pauses_count=pauses_count)
-    assert (promise.found, promise.kept) == (said, said == "nothing")
+    check = measures.nothing_left(ledger, sessions, pauses_count=pauses_count)
+    assert (check.found, check.passed) == (said, said == "nothing")
 
 
 GOOD: dict[str, Any] = {
     "phases": [{"phase": "recovered", "seconds": 1.0, "budget": 2.0, "within": True}],
     "events": {"written": 9, "lost": 0, "duplicated": 0, "altered": 0, "unexpected": 0},
-    "promises": [{"promise": "p", "wanted": "w", "found": "w", "kept": True}],
+    "checks": [{"check": "p", "wanted": "w", "found": "w", "passed": True}],
     "why": [],
 }
 
@@ -289,8 +289,8 @@ GOOD: dict[str, Any] = {
         {"phases": [{**GOOD["phases"][0], "within": False}]},
         {"events": None},
         *({"events": {**GOOD["events"], name: 1}} for name in ("lost", "duplicated", "altered", "unexpected")),
-        {"promises": []},
-        {"promises": [*GOOD["promises"], {**GOOD["promises"][0], "kept": False}]},
+        {"checks": []},
+        {"checks": [*GOOD["checks"], {**GOOD["checks"][0], "passed": False}]},
         {"why": ["something"]},
     ],
 )
@@ -300,5 +300,5 @@ def test_one_thing_that_is_not_as_promised_fails_it(change: dict[str, Any]) -> N
 
 
 def test_what_could_not_be_checked_is_broken() -> None:
-    promise = measures.unchecked("gold is fresh", "yes", ValueError("no view"))
-    assert promise.broken == "gold is fresh: wanted yes, found could not be checked: no view"
+    check = measures.unchecked("gold is fresh", "yes", ValueError("no view"))
+    assert check.broken == "gold is fresh: wanted yes, found could not be checked: no view"

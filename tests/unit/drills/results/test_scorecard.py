@@ -21,7 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from tests import CHECKOUT
 from tests.unit.drills.results import documents as drills
-from tests.unit.drills.results.documents import DRILLS, UNBEGUN, document, events, phase, promise, scenario, step
+from tests.unit.drills.results.documents import DRILLS, UNBEGUN, check, document, events, phase, scenario, step
 
 VALID = jsonschema.Draft202012Validator(json.loads((CHECKOUT / "docs" / "drill.schema.json").read_text()))
 
@@ -41,7 +41,7 @@ VALID = jsonschema.Draft202012Validator(json.loads((CHECKOUT / "docs" / "drill.s
         (document(scenario("b", verdict="interrupted")), "interrupted", "stopped before its end: 0 of 1 scenario ran, 0 passed"),
         (document(verdict="interrupted"), "interrupted", "stopped before its end: 0 of 0 scenarios ran, 0 passed"),
         # What is claimed counts for nothing against what was measured.
-        (document(scenario(promises=[promise(kept=False)])), "failed", "the one scenario did not pass"),
+        (document(scenario(checks=[check(passed=False)])), "failed", "the one scenario did not pass"),
         (document(scenario(events=events(lost=1))), "failed", "the one scenario did not pass"),
         (document(scenario(events=events(duplicated=1))), "failed", "the one scenario did not pass"),
         (document(scenario(events=events(altered=1))), "failed", "the one scenario did not pass"),
@@ -65,7 +65,7 @@ def test_the_verdict(drill: dict[str, Any], word: str, line: str) -> None:
         ({"verdict": "not_run", "lacks": ["function scout.x(int)"], "events": None}, ("lacks function scout.x(int)",)),
         (UNBEGUN, ("the drill ended before it began",)),
         ({"events": events(lost=2, altered=1000)}, ("events: 2 lost, 1,000 altered",)),
-        ({"promises": [promise(found="3 changed", kept=False)]}, ("a second run changes nothing: wanted 0 changed, found 3 changed",)),
+        ({"checks": [check(found="3 changed", passed=False)]}, ("a second run changes nothing: wanted 0 changed, found 3 changed",)),
         ({"phases": [phase("recovered", 372.0)]}, ("recovered after 6 min 12 s of 5 min, 1 min 12 s over budget",)),
         ({"phases": [phase("recovered", 3.0) | {"within": False}]}, ("recovered after 3.0 s of 5 min, judged too late",)),
         ({"phases": [phase("recovered", None)]}, ("never recovered, budget 5 min",)),
@@ -105,7 +105,7 @@ def of_one(**fields: Any) -> dict[str, Any]:
         (of_one(steps=[step(rc="0")]), "scenarios[0].steps[0].rc", "it is '0'. Next: give a whole number"),
         (of_one(why="x"), "scenarios[0].why", "it is 'x'. Next: give a list"),
         (of_one(why=[3]), "scenarios[0].why", "it is '[3]'. Next: give a list of texts"),
-        (of_one(promises=[promise() | {"kept": None}]), "scenarios[0].promises[0].kept", "it is not there. Next: give true or false"),
+        (of_one(checks=[check() | {"passed": None}]), "scenarios[0].checks[0].passed", "it is not there. Next: give true or false"),
     ],
 )  # fmt: skip
 def test_a_document_that_cannot_be_read_says_where(
@@ -175,7 +175,7 @@ def test_the_figures_that_people_ask_for_first(drill: str, figures: list[str]) -
     ],
 )
 def test_each_figure_has_the_colour_of_what_it_says(drill: str, tones: list[str]) -> None:
-    """Scenarios passed, slowest recovery, events lost, promises kept, against earlier drills: each is bad by itself."""
+    """Scenarios passed, slowest recovery, events lost, checks passed, against earlier drills: each is bad by itself."""
     text = scorecard.html(DRILLS[drill], drills.past())
     assert re.findall(r'class="value (\w+)">', text) == tones
 
@@ -224,7 +224,7 @@ def test_no_secret_reaches_any_of_them(tmp_path: Path) -> None:
     dsn = "postgresql://scout:s3cret-word@db1/scout"
     made = document(
         scenario(verdict="error", why=[f"could not reach {dsn}"], steps=[step(said=f"password=s3cret-word in {dsn}")],
-                 promises=[promise(found=dsn)], lacks=[dsn]),
+                 checks=[check(found=dsn)], lacks=[dsn]),
         schema_from=dsn,
     )  # fmt: skip
     for path in [*scorecard.write(made, tmp_path), history.keep(made, tmp_path / "history")]:

@@ -149,6 +149,20 @@ def test_a_read_that_failed_makes_its_checks_inconclusive_with_the_reason() -> N
     assert check.reason == "permission denied for table alerts (GRANT SELECT ON scout.alerts TO x)"
 
 
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (Problem("privilege", "permission denied", "GRANT SELECT ON scout.alerts TO x"),
+         "permission denied (GRANT SELECT ON scout.alerts TO x)"),
+        (Problem("privilege", "permission denied"), "permission denied"),
+        (Problem("budget", "out of time", "give it more"), "out of time"),
+    ],
+)  # fmt: skip
+def test_what_to_do_is_said_of_a_grant_only(problem: Problem, reason: str) -> None:
+    verdict = judged(seen(problems={"raised": problem}))
+    assert {check.name: check.reason for check in verdict.checks}["unresolved_alerts"] == reason
+
+
 def test_a_failure_outweighs_what_cannot_be_told_and_that_a_warning() -> None:
     fields: Result = {"bronze_minutes": 6.0}
     assert judged(seen(**fields)).verdict == "warn"
@@ -499,3 +513,37 @@ def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
 def test_unless_told_otherwise_only_what_is_sound_and_running_passes() -> None:
     options = gate_verdict.Options(thresholds={}, severities={})
     assert (options.warn_passes, options.paused_passes) == (False, False)
+
+
+def test_silver_that_is_new_and_corrected_at_once_is_not_said_to_be_corrected_only() -> None:
+    for updated, said in ((16.0, False), (15.5, True)):
+        checks = judged(seen({"updated_minutes": updated}, silver_minutes=16.0)).checks
+        [silver] = [check for check in checks if check.name == "silver_staleness"]
+        assert ("later ones only corrected others" in silver.reason) is said
+        assert silver.value == updated
+
+
+def test_swallowed_events_are_counted_where_they_could_be_read() -> None:
+    lost = {"lost": 0, "swallowed": 2, "lost_ids": None, "swallowed_ids": ["e"]}
+    for row, value, status in (
+        (lost, 2.0, "fail"),
+        ({**lost, "swallowed": 0, "swallowed_ids": None}, 0.0, "pass"),
+        (None, None, "inconclusive"),
+    ):
+        checks = judged(seen({"lost": row})).checks
+        [swallowed] = [check for check in checks if check.name == "swallowed_events"]
+        assert (swallowed.value, swallowed.status, swallowed.counts) == (value, status, False)
+        assert ("for example e" in swallowed.reason) is bool(value)
+
+
+def test_lost_events_are_named() -> None:
+    lost = {"lost": 2, "swallowed": 0, "lost_ids": ["4711", "4712"], "swallowed_ids": None}
+    [found] = [check for check in judged(seen({"lost": lost})).checks if check.name == "lost_events"]
+    assert (found.value, found.reason) == (2.0, "for example 4711, 4712")
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(29.0, False), (30.0, False), (31.0, True)])
+def test_a_job_is_late_once_it_has_missed_three_of_its_times(minutes: float, late: bool) -> None:
+    job = dataclasses.replace(LINK_JOB, schedule="*/10 * * * *")
+    runs = [needed(ETL_JOB), needed(job, ran(minutes=minutes)), needed(GOLD_JOB)]
+    assert ("job_runs" in wrong(judged(seen({"needed": runs})))) is late

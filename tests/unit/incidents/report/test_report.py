@@ -123,7 +123,7 @@ def test_an_incident_from_end_to_end() -> None:
         root_cause="a till sends text",
         facts=Facts(
             pauses=[{"paused_at": at(5), "resumed_at": at(26), "actor": "eve@db", "resumed_by": "eve@db"}],
-            set_aside=letters(quarantine["run_id"]),
+            quarantined=letters(quarantine["run_id"]),
         ),
         zone="Asia/Manila",
     )
@@ -359,7 +359,7 @@ def test_what_is_kept_of_a_look() -> None:
 
 def test_amounts_are_exact() -> None:
     rows = {f"r{n}": {**letters(f"r{n}")[f"r{n}"], "amount": "0.10"} for n in range(3)}
-    impact = report_impact.assess(timeline.Record({}, [], [], [], at(0)), Facts(set_aside=rows), at(0))
+    impact = report_impact.assess(timeline.Record({}, [], [], [], at(0)), Facts(quarantined=rows), at(0))
     assert str(impact.amount) == "0.30"
 
 

@@ -92,8 +92,9 @@ def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:
     error = raised.value
     assert error.attempted.endswith("3,602 loaded + 2 quarantined + 36 not transactional + 1 unexplained")
     assert error.said == f"event 4711: {WHY}"
-    assert "window_recovery.yml -e window_clock=ingested_at -e window_start=2026-11-25T01:00:00+00:00" in (
-        error.next_step or ""
+    assert error.next_step is not None
+    assert (
+        "window_recovery.yml -e window_clock=ingested_at -e window_start=2026-11-25T01:00:00+00:00" in error.next_step
     )
     assert error.result == {"changed": True}
     account().refuse("scout on db1:5432", WINDOW, {})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ...reference.faults.library import FAULTS, lacking
 from ...reference.faults.registry import missing
-from ..results.document import Promise
+from ..results.document import Check
 from ..scenario.scenario import Action
 from . import probes
 from .release_actions import NEEDS, bad_release, release_captured, release_is_back
@@ -68,7 +68,7 @@ BREAKING: t.Final[dict[str, Callable[..., t.Any]]] = {
 }
 
 
-def act(scene: Scene, action: Action) -> list[Promise]:
+def act(scene: Scene, action: Action) -> list[Check]:
     """A fault, or another action, and what it found; jobs that it switched on purpose are nobody's to switch back."""
     before = probes.jobs(scene.sandbox.dsn)
     if action.name in ACTIONS:
@@ -81,10 +81,10 @@ def act(scene: Scene, action: Action) -> list[Promise]:
         scene.jobs |= {name: active for name, active in after.items() if before.get(name) != active}
     scene.note_arrivals()
     results = t.cast("list[t.Any]", found) if isinstance(found, list) else []
-    promises = [each for each in results if isinstance(each, Promise)]
-    if not promises:
+    checks = [each for each in results if isinstance(each, Check)]
+    if not checks:
         scene.learn(found)
-    return promises
+    return checks
 
 
 def about(action: Action) -> str:

@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 
 from ...reference.release.bad_release import Picture, Team
-from ..results.document import Promise
+from ..results.document import Check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Captured:
     team: Team
     picture: Picture
 
-    def promises(self, connection: psycopg.Connection[t.Any], dsn: str) -> list[Promise]:
+    def checks(self, connection: psycopg.Connection[t.Any], dsn: str) -> list[Check]:
         """Whether it is there again."""
         now, team = Picture.of(connection, dsn), self.team
         differ = sum(line[:1] in "+-" for line in list(difflib.unified_diff(self.picture.schema, now.schema, n=0))[2:])
@@ -38,5 +38,5 @@ class Captured:
         ]
 
 
-def _same(promise: str, wanted: str, found: str) -> Promise:
-    return Promise(promise, wanted, found, wanted == found)
+def _same(check: str, wanted: str, found: str) -> Check:
+    return Check(check, wanted, found, wanted == found)

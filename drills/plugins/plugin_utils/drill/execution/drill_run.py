@@ -225,7 +225,7 @@ def _blank(wanted: Scenario) -> dict[str, t.Any]:
         "phases": [],
         "events": None,
         "steps": [],
-        "promises": [],
+        "checks": [],
         "lacks": [],
         "why": [],
     }

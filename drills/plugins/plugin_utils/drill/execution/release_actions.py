@@ -19,7 +19,7 @@ from ...reference.release.pg_dump import program
 from .captured_release import Captured
 
 if t.TYPE_CHECKING:
-    from ..results.document import Promise
+    from ..results.document import Check
     from .scene import Scene
 
 RELEASE: t.Final = "v5.2.1"
@@ -67,11 +67,11 @@ def bad_release(scene: Scene) -> None:
         captured.team.release(connection)
 
 
-def release_is_back(scene: Scene) -> list[Promise]:
+def release_is_back(scene: Scene) -> list[Check]:
     """Schema, jobs, branch and edge function are compared with what was captured."""
     captured = _captured(scene)
     with psycopg.connect(scene.sandbox.dsn, autocommit=True, application_name="team") as connection:
-        return captured.promises(connection, scene.sandbox.dsn)
+        return captured.checks(connection, scene.sandbox.dsn)
 
 
 def _captured(scene: Scene) -> Captured:

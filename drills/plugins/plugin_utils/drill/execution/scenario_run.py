@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
-    from ..results.measures import Document, Promise
+    from ..results.measures import Check, Document
     from ..results.records import PlaybookResult
     from ..sandbox.factory import Sandbox
     from ..scenario.scenario import Scenario
@@ -76,7 +76,7 @@ class ScenarioRun:
 
     def __post_init__(self) -> None:
         self.scene = Scene(self.scenario, self.sandbox, self.runner, self.folder, self.progress)
-        self._promises: list[Promise] = []
+        self._checks: list[Check] = []
         self._faulted: dt.datetime | None = None
         self._detected: dt.datetime | None = None
         self._recovered: dt.datetime | None = None
@@ -111,10 +111,10 @@ class ScenarioRun:
         """What is known by now."""
         document = self.document
         document["seconds"] = round(seconds, 2)
-        document["promises"] = [dataclasses.asdict(promise) for promise in self._promises]
-        document["why"] += [promise.broken for promise in self._promises if not promise.kept]
+        document["checks"] = [dataclasses.asdict(check) for check in self._checks]
+        document["why"] += [check.broken for check in self._checks if not check.passed]
         document["why"] += measures.late(document["phases"])
-        if document["verdict"] == "not_run" and self._promises:
+        if document["verdict"] == "not_run" and self._checks:
             document["verdict"] = measures.verdict(document)
 
     # --- the course of it
@@ -122,7 +122,7 @@ class ScenarioRun:
     def _rehearse(self) -> None:
         """Everything that needs the pipeline at work."""
         self._keep(measures.steady("before", self._settled(self.scenario.steady_state, self._patience)))
-        if any(not promise.kept for promise in self._promises):
+        if any(not check.passed for check in self._checks):
             raise NotConverged("the pipeline is not in its steady state before anything was broken")
         self._break()
         self._detect()
@@ -177,7 +177,7 @@ class ScenarioRun:
                 self._say(f"noticed: {found['summary']}")
                 return
             self.progress.wait(LOOK_SECONDS)
-        self._keep([measures.Promise("its health shows that something is wrong", "yes", "no", kept=False)])
+        self._keep([measures.Check("its health shows that something is wrong", "yes", "no", passed=False)])
 
     def _health(self) -> Mapping[str, t.Any] | None:
         """None where it cannot be asked, as while a server restarts."""
@@ -246,8 +246,8 @@ class ScenarioRun:
         for event in play.meanwhile:
             if id(event) not in happened:
                 said = f"no task matched {event.task.pattern!r} in time"
-                promise = f"{event.do} happens while {play.playbook}.yml runs"
-                self._keep([measures.Promise(promise, "yes", said, kept=False)])
+                check = f"{event.do} happens while {play.playbook}.yml runs"
+                self._keep([measures.Check(check, "yes", said, passed=False)])
 
     def _played(self, play: Play, played: PlaybookResult, folder: Path) -> None:
         self._record(play.playbook, played, folder)
@@ -301,13 +301,13 @@ class ScenarioRun:
     def _undo_all(self, run_ids: list[str], word: str) -> list[str]:
         """The runs that did it."""
         if not run_ids:
-            self._keep([measures.Promise(f"there is something to {word}", "yes", "nothing", kept=False)])
+            self._keep([measures.Check(f"there is something to {word}", "yes", "nothing", passed=False)])
         made: list[str] = []
         for run_id in run_ids:
             played = self._alone(self.scene.undo_of(run_id))
             code = "none" if played.rc is None else str(played.rc)
             found = code if played.rc == 0 else f"{code} ({measures.why(played)})"
-            self._keep([measures.Promise(f"the exit code of the {word} of {run_id[:8]}", "0", found, played.rc == 0)])
+            self._keep([measures.Check(f"the exit code of the {word} of {run_id[:8]}", "0", found, played.rc == 0)])
             made += [run.run_id for run in probes.ledger(self.sandbox.dsn).runs if run.undoes == run_id]
         # What was undone last is redone first.
         return made[::-1]
@@ -355,7 +355,7 @@ class ScenarioRun:
         """While others write: what they have just committed is nobody's loss."""
         known = self.scene.written()
         found = oracle.where(self.sandbox.dsn, known)
-        self._keep([measures.no_event_astray(dataclasses.replace(found, unexpected=set()), (), when)])
+        self._keep([measures.no_event_lost(dataclasses.replace(found, unexpected=set()), (), when)])
 
     def _judge(self) -> None:
         """Everything that needs the pipeline at rest."""
@@ -364,7 +364,7 @@ class ScenarioRun:
         written = scene.written()
         found = oracle.where(dsn, written)
         self.document["events"] = measures.events(written, found, scene.load.doubtful)
-        self._keep([measures.no_event_astray(found, scene.load.doubtful)])
+        self._keep([measures.no_event_lost(found, scene.load.doubtful)])
         try:
             difference = oracle.silver_is_what_bronze_makes(dsn, poison=scene.poison)
             self._keep([measures.silver_follows(difference)])
@@ -375,7 +375,7 @@ class ScenarioRun:
             measures.nothing_left(
                 ledger, probes.sessions(dsn), pauses_count="nothing_paused" in self.scenario.steady_state
             ),
-            *(measures.Promise("the pipeline takes its load", "yes", trouble, kept=False) for trouble in scene.load.trouble[:3]),
+            *(measures.Check("the pipeline takes its load", "yes", trouble, passed=False) for trouble in scene.load.trouble[:3]),
         ])  # fmt: skip
         assert self._faulted
         moments = measures.Moments(self._faulted, self._detected, self._recovered)
@@ -389,11 +389,11 @@ class ScenarioRun:
     def _now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC) + self._skew
 
-    def _keep(self, promises: list[Promise]) -> None:
-        for promise in promises:
-            if not promise.kept:
-                self._say(f"CHECK FAILED: {promise.broken}")
-        self._promises += promises
+    def _keep(self, checks: list[Check]) -> None:
+        for check in checks:
+            if not check.passed:
+                self._say(f"CHECK FAILED: {check.broken}")
+        self._checks += checks
 
     def _say(self, line: str) -> None:
         self.progress.say(f"{self.scenario.name}: {line}")

@@ -20,7 +20,7 @@ FORMAT: t.Final = "scout-recovery/drill-1"
 PHASES: t.Final = ("detected", "paused", "recovered", "resumed")
 VERDICTS: t.Final = ("passed", "failed", "interrupted")
 SCENARIO_VERDICTS: t.Final = ("passed", "failed", "error", "interrupted", "not_run")
-#: What must be nothing for no event to have gone astray.
+#: What must be nothing for no event to be lost or duplicated.
 ASTRAY: t.Final = ("lost", "duplicated", "altered", "unexpected")
 #: A drill is named for its time, and its files are named for it.
 NAME: t.Final = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
@@ -70,14 +70,17 @@ class Events:
     unexpected: int
 
     @property
-    def astray(self) -> dict[str, int]:
+    def lost_or_duplicated(self) -> dict[str, int]:
         """Only what is not as it was written."""
         return {kind: number for kind in ASTRAY if (number := getattr(self, kind))}
 
     @property
     def words(self) -> str:
         """`2 lost, 1 altered`; `none lost or duplicated`."""
-        return ", ".join(f"{number:,} {kind}" for kind, number in self.astray.items()) or "none lost or duplicated"
+        return (
+            ", ".join(f"{number:,} {kind}" for kind, number in self.lost_or_duplicated.items())
+            or "none lost or duplicated"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,18 +97,18 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
-class Promise:
+class Check:
     """What was promised, and what came of it."""
 
-    promise: str
+    check: str
     wanted: str
     found: str
-    kept: bool
+    passed: bool
 
     @property
     def broken(self) -> str:
-        """As a person says it; empty where it was kept."""
-        return "" if self.kept else f"{self.promise}: wanted {self.wanted}, found {self.found}"
+        """As a person says it; empty where it passed."""
+        return "" if self.passed else f"{self.check}: wanted {self.wanted}, found {self.found}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Scenario:
     phases: tuple[Phase, ...]
     events: Events | None
     steps: tuple[Step, ...]
-    promises: tuple[Promise, ...]
+    checks: tuple[Check, ...]
     lacks: tuple[str, ...]
     why: tuple[str, ...]
 
@@ -129,13 +132,11 @@ class Scenario:
     def broken(self) -> tuple[str, ...]:
         """Everything measured that is not as promised."""
         late = [phase.broken for phase in self.phases if phase.broken]
-        astray = [f"events: {self.events.words}"] if self.events and self.events.astray else []
-        promises = [
-            f"{promise.promise}: wanted {promise.wanted}, found {promise.found}"
-            for promise in self.promises
-            if not promise.kept
+        lost_or_duplicated = [f"events: {self.events.words}"] if self.events and self.events.lost_or_duplicated else []
+        checks = [
+            f"{check.check}: wanted {check.wanted}, found {check.found}" for check in self.checks if not check.passed
         ]
-        return (*late, *astray, *promises)
+        return (*late, *lost_or_duplicated, *checks)
 
     @property
     def verdict(self) -> str:
@@ -268,7 +269,7 @@ def _scenario(fields: Fields) -> Scenario:
         phases=tuple(_phase(phase) for phase in fields.each("phases")),
         events=None if events is None else Events(*(events.whole(kind) for kind in ("written", *ASTRAY))),
         steps=tuple(_step(step) for step in fields.each("steps")),
-        promises=tuple(_promise(promise) for promise in fields.each("promises")),
+        checks=tuple(_check(check) for check in fields.each("checks")),
         lacks=fields.texts("lacks"),
         why=fields.texts("why"),
     )
@@ -298,10 +299,10 @@ def _step(fields: Fields) -> Step:
     )
 
 
-def _promise(fields: Fields) -> Promise:
-    return Promise(
-        promise=fields.text("promise"),
+def _check(fields: Fields) -> Check:
+    return Check(
+        check=fields.text("check"),
         wanted=fields.text("wanted", default=""),
         found=fields.text("found", default=""),
-        kept=fields.yes("kept"),
+        passed=fields.yes("passed"),
     )

@@ -152,7 +152,7 @@ def _kept(scenario: Scenario) -> dict[str, t.Any]:
         "seconds": scenario.seconds,
         "phases": {phase.phase: phase.seconds for phase in scenario.phases},
         "events": dataclasses.asdict(scenario.events) if scenario.events else None,
-        "promises": {"kept": sum(p.kept for p in scenario.promises), "of": len(scenario.promises)},
+        "checks": {"passed": sum(p.passed for p in scenario.checks), "of": len(scenario.checks)},
     }
 
 

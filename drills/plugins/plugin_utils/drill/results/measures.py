@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a scenario came to: its phases against their budgets, its events, its promises. Pure."""
+"""What a scenario came to: its phases against their budgets, its events, its checks. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 
 from ..scenario.scenario import ANY, FAILED
-from .document import Phase, Promise
+from .document import Check, Phase
 
 if t.TYPE_CHECKING:
     import datetime as dt
@@ -36,9 +36,9 @@ class Moments:
     recovered: dt.datetime | None
 
 
-def unchecked(promise: str, wanted: str, error: BaseException) -> Promise:
+def unchecked(check: str, wanted: str, error: BaseException) -> Check:
     """One that could not be checked counts as broken."""
-    return Promise(promise, wanted, f"could not be checked: {str(error).partition(chr(10))[0]}", kept=False)
+    return Check(check, wanted, f"could not be checked: {str(error).partition(chr(10))[0]}", passed=False)
 
 
 def phases(scenario: Scenario, moments: Moments, pauses: Sequence[Pause]) -> list[Document]:
@@ -78,7 +78,7 @@ def events(written: Mapping[UUID, str], found: t.Any, doubtful: Iterable[UUID]) 
     }
 
 
-def no_event_astray(found: t.Any, doubtful: Iterable[UUID], when: str = "") -> Promise:
+def no_event_lost(found: t.Any, doubtful: Iterable[UUID], when: str = "") -> Check:
     """Every event ever written is in one place, as it was written."""
     wrong = {
         "lost": found.lost,
@@ -87,7 +87,7 @@ def no_event_astray(found: t.Any, doubtful: Iterable[UUID], when: str = "") -> P
         "unexpected": found.unexpected - set(doubtful),
     }
     said = "; ".join(f"{len(ids):,} {name} ({some(ids)})" for name, ids in wrong.items() if ids)
-    return Promise(
+    return Check(
         f"every event is in one place, as it was written{when}",
         "none lost or duplicated",
         said or "none lost or duplicated",
@@ -95,52 +95,52 @@ def no_event_astray(found: t.Any, doubtful: Iterable[UUID], when: str = "") -> P
     )
 
 
-def silver_follows(difference: Mapping[str, t.Any]) -> Promise:
+def silver_follows(difference: Mapping[str, t.Any]) -> Check:
     """Silver is what the ETL makes of bronze."""
     said = ", ".join(f"{len(rows)} or more {name}" for name, rows in difference.items())
-    return Promise(
+    return Check(
         "silver is what the ETL makes of bronze", "no difference", f"different: {said}" if said else "no difference",
         not said,
     )  # fmt: skip
 
 
-def of_play(play: Play, played: PlaybookResult) -> list[Promise]:
+def of_play(play: Play, played: PlaybookResult) -> list[Check]:
     """How a playbook was to end, and did."""
     expect, name = play.expect, f"{play.playbook}.yml"
-    made: list[Promise] = []
+    made: list[Check] = []
     if expect.rc != ANY:
         wanted = "another than 0" if expect.rc == FAILED else str(expect.rc)
         kept = played.rc != 0 if expect.rc == FAILED else played.rc == expect.rc
         found = "none, it was killed" if played.rc is None else str(played.rc)
         if not kept:
             found += f" ({why(played)})"
-        made.append(Promise(f"the exit code of {name}", wanted, found, kept))
+        made.append(Check(f"the exit code of {name}", wanted, found, kept))
     if expect.changed is not None:
         changed = played.changed
         kept = changed is not None and (changed > 0) == expect.changed
         found = "nothing is known" if changed is None else f"{changed} changed"
-        made.append(Promise(f"{name} changes", "something" if expect.changed else "nothing", found, kept))
+        made.append(Check(f"{name} changes", "something" if expect.changed else "nothing", found, kept))
     if expect.outcome is not None:
         outcome = str(played.result.get("outcome", "none"))
-        made.append(Promise(f"the outcome of {name}", expect.outcome, outcome, outcome == expect.outcome))
+        made.append(Check(f"the outcome of {name}", expect.outcome, outcome, outcome == expect.outcome))
     if expect.error is not None:
         error = str(t.cast("Document", played.result.get("error") or {}).get("kind", "none"))
-        made.append(Promise(f"the error of {name}", expect.error, error, error == expect.error))
+        made.append(Check(f"the error of {name}", expect.error, error, error == expect.error))
     if expect.says is not None:
         found = expect.says.search(played.screen)
-        made.append(Promise(f"{name} says", expect.says.pattern, found[0] if found else "nothing like it", bool(found)))
+        made.append(Check(f"{name} says", expect.says.pattern, found[0] if found else "nothing like it", bool(found)))
     return made
 
 
-def nothing_changed(name: str, played: PlaybookResult) -> list[Promise]:
+def nothing_changed(name: str, played: PlaybookResult) -> list[Check]:
     """The same playbook once more."""
     found = "nothing is known" if played.changed is None else f"{played.changed} changed"
     code = "none" if played.rc is None else str(played.rc)
     if played.rc != 0:
         code += f" ({why(played)})"
     return [
-        Promise(f"the exit code of a second {name}.yml", "0", code, played.rc == 0),
-        Promise(f"a second {name}.yml changes nothing", "0 changed", found, played.changed == 0),
+        Check(f"the exit code of a second {name}.yml", "0", code, played.rc == 0),
+        Check(f"a second {name}.yml changes nothing", "0 changed", found, played.changed == 0),
     ]
 
 
@@ -149,9 +149,9 @@ def why(played: PlaybookResult) -> str:
     return played.said or "it said nothing"
 
 
-def steady(when: str, found: Mapping[str, tuple[bool, str]]) -> list[Promise]:
+def steady(when: str, found: Mapping[str, tuple[bool, str]]) -> list[Check]:
     """The steady state, part by part."""
-    return [Promise(f"{STEADY_WORDS[name]} {when}", "yes", said, kept) for name, (kept, said) in found.items()]
+    return [Check(f"{STEADY_WORDS[name]} {when}", "yes", said, kept) for name, (kept, said) in found.items()]
 
 
 STEADY_WORDS: t.Final = {
@@ -218,13 +218,13 @@ def same_jobs(before: Mapping[str, bool], now: Mapping[str, bool]) -> tuple[bool
     return not said, ", ".join(said) or "yes"
 
 
-def nothing_left(ledger: Ledger, sessions: Sequence[str], *, pauses_count: bool) -> Promise:
+def nothing_left(ledger: Ledger, sessions: Sequence[str], *, pauses_count: bool) -> Check:
     """No lease, no pause, no session and no unfinished run stays behind."""
     said = [f"a lease of {owner}" for owner in ledger.leases]
     if pauses_count:
         said += [f"a pause of {p.actor}" for p in ledger.pauses if p.resumed_at is None]
     said += [f"a session {name}" for name in sessions]
-    return Promise("nothing is left behind", "nothing", ", ".join(said) or "nothing", not said)
+    return Check("nothing is left behind", "nothing", ", ".join(said) or "nothing", not said)
 
 
 def some(values: Iterable[t.Any]) -> str:
@@ -237,6 +237,6 @@ def verdict(document: Document) -> str:
     """Passed only where everything measured is as promised, and something was promised."""
     stray = document["events"] and any(document["events"][k] for k in ("lost", "duplicated", "altered", "unexpected"))
     late = any(not phase["within"] for phase in document["phases"])
-    broken = any(not promise["kept"] for promise in document["promises"])
-    whole = bool(document["promises"] and document["events"] and document["phases"])
+    broken = any(not check["passed"] for check in document["checks"])
+    whole = bool(document["checks"] and document["events"] and document["phases"])
     return "passed" if whole and not (stray or late or broken or document["why"]) else "failed"

@@ -50,7 +50,7 @@ class Line:
     bars: Mapping[str, Bar]
     spark: Curve
     chart: Curve
-    kept: int
+    passed: int
     #: The drills that the curves show.
     shown: tuple[Point, ...]
 
@@ -89,7 +89,7 @@ def html(document: Mapping[str, t.Any], earlier: Earlier | None = None, template
 
 
 def junit(document: Mapping[str, t.Any]) -> str:
-    """A suite for each scenario, a case for each promise; something in it fails exactly where the drill did not pass."""
+    """A suite for each scenario, a case for each check; something in it fails exactly where the drill did not pass."""
     drill, library = results_document.read(document), summary_junit.required("the scorecard as JUnit XML")
     suites = library.JUnitXml(SUITES)
     suites.add_testsuite(_suite_of_drill(library, drill))
@@ -169,7 +169,7 @@ def _line(number: int, scenario: Scenario, trends: Trends) -> Line:
         bars={phase.phase: svg_geometry.bar(phase) for phase in scenario.phases},
         spark=svg_geometry.curve(trend, 96, 26, 4),
         chart=svg_geometry.curve(trend, 260, 96, 10),
-        kept=sum(promise.kept for promise in scenario.promises),
+        passed=sum(check.passed for check in scenario.checks),
         shown=trend.points[-svg_geometry.SHOWN :],
     )
 
@@ -195,7 +195,7 @@ def _figures(drill: Drill, lines: list[Line], trends: Trends) -> list[Figure]:
         Figure("Scenarios passed", all_of, _others(lines), _tone(verdict.word)),
         _slowest(drill),
         _astray(drill),
-        _promises(lines),
+        _checks(lines),
         _against(drill, trends),
     ]
 
@@ -207,7 +207,7 @@ def _others(lines: list[Line]) -> str:
 
 
 def _slowest(drill: Drill) -> Figure:
-    """The time to recovery that a team can promise is the longest that it saw."""
+    """The time to recovery that a team can check is the longest that it saw."""
     known = [(phase, s.name) for s in drill.scenarios if (phase := s.phase("recovered")) is not None]
     never = [name for phase, name in known if phase.seconds is None]
     if never or not known:
@@ -226,14 +226,14 @@ def _astray(drill: Drill) -> Figure:
     total = results_document.Events(
         *(sum(getattr(e, kind) for e in known) for kind in ("written", *results_document.ASTRAY))
     )
-    rest = ", ".join(f"{number:,} {kind}" for kind, number in total.astray.items() if kind != "lost")
+    rest = ", ".join(f"{number:,} {kind}" for kind, number in total.lost_or_duplicated.items() if kind != "lost")
     of = f"of {total.written:,} written; "
     note = of + (rest or "none duplicated, altered or unexpected")
-    return Figure("Events lost", f"{total.lost:,}", note, "bad" if total.astray else "good")
+    return Figure("Events lost", f"{total.lost:,}", note, "bad" if total.lost_or_duplicated else "good")
 
 
-def _promises(lines: list[Line]) -> Figure:
-    kept, of = sum(line.kept for line in lines), sum(len(line.scenario.promises) for line in lines)
+def _checks(lines: list[Line]) -> Figure:
+    kept, of = sum(line.passed for line in lines), sum(len(line.scenario.checks) for line in lines)
     if not of:
         return Figure("Checks passed", "unknown", "none were checked", "open")
     note = "exit codes, second runs, undo, steady state" if kept == of else f"{of - kept:,} broken"
@@ -291,9 +291,11 @@ def _suite(library: t.Any, scenario: Scenario) -> t.Any:
         budget = f" within {in_words(phase.budget)}" if phase.budget is not None else ""
         case(f"{phase.phase}{budget}", phase.broken, "budget")
     if scenario.events:
-        case("no event lost or duplicated", scenario.events.words if scenario.events.astray else "", "events")
-    for promise in scenario.promises:
-        case(promise.promise, "" if promise.kept else f"wanted {promise.wanted}, found {promise.found}", "promise")
+        case(
+            "no event lost or duplicated", scenario.events.words if scenario.events.lost_or_duplicated else "", "events"
+        )
+    for check in scenario.checks:
+        case(check.check, "" if check.passed else f"wanted {check.wanted}, found {check.found}", "check")
     return suite
 
 

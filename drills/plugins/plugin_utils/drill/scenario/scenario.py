@@ -26,7 +26,7 @@ NAME: t.Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 SANDBOXES: t.Final = ("embedded", "docker", "staging")
 STEADY: t.Final = ("flowing", "gate", "nothing_paused", "jobs", "gold")
 OPERATORS: t.Final = ("owner", "least_privileged")
-VARIANTS: t.Final = ("faithful", "repaired")
+VARIANTS: t.Final = ("faithful", "repaired", "deployed")
 MEANWHILE: t.Final = ("kill_controller", "restart_server", "interrupt", "release_sessions", "fault")
 #: What ends a playbook before its end.
 ENDING: t.Final = ("kill_controller", "interrupt")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Realistic Scout events, each a pure function of seed and number: fast in bulk, one at a time for live writers.
 
-Texts are written the way jsonb prints them (keys by length, then bytes), so the hash made here is canonical_event_hash's.
+Texts are written the way jsonb prints them (keys by length, then bytes), so the hash made here is the pipeline's.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b, sha256
 from itertools import accumulate
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from .stores_and_products import SOLD, STORES
@@ -38,6 +39,13 @@ RHYTHM = [1, 1, 1, 1, 2, 6, 12, 16, 14, 12, 14, 18, 22, 18, 14, 14, 18, 24, 30, 
 OTHER_EVERY, CORRECTION_EVERY, LATE_EVERY = 100, 199, 50
 CORRECTION_DISTANCE = 97
 
+INSERT = """
+INSERT INTO scout.bronze_events (event_type, event_ts, source_system, event_data, event_hash, ingested_at)
+SELECT %(type)s, coalesce(%(at)s, now()), %(source)s, d, {hash}, coalesce(%(at)s, now())
+FROM (SELECT %(payload)s AS d) AS given
+RETURNING event_id
+"""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -51,7 +59,7 @@ class Event:
 
     @property
     def event_hash(self) -> bytes:
-        """What canonical_event_hash computes from the payload."""
+        """What the pipeline computes from the payload."""
         return sha256(self.text.encode()).digest()
 
     @property
@@ -180,18 +188,21 @@ def insert(
     ingested_at: datetime | None = None,
     source_system: str = "edge",
 ) -> UUID:
-    """Store the payload as one bronze event, hashed by the pipeline's own function, and return its id."""
+    """Store the payload as one bronze event, hashed as the pipeline does, and return its id."""
     row = connection.execute(
-        """
-        INSERT INTO scout.bronze_events (event_type, event_ts, source_system, event_data, event_hash, ingested_at)
-        SELECT %(type)s, coalesce(%(at)s, now()), %(source)s, d, scout.canonical_event_hash(d), coalesce(%(at)s, now())
-        FROM (SELECT %(payload)s AS d) AS given
-        RETURNING event_id
-        """,
+        with_hash(connection, INSERT),
         {"type": event_type, "at": ingested_at, "source": source_system, "payload": Jsonb(payload)},
     ).fetchone()
     assert row
     return UUID(str(row[0]))
+
+
+def with_hash(connection: psycopg.Connection[Any], statement: LiteralString) -> sql.Composed:
+    """The statement with what hashes the payload d where it says {hash}: the pipeline's own function of one payload,
+    or what it does where a deployment has another of that name."""
+    [[own]] = connection.execute("SELECT to_regprocedure('scout.canonical_event_hash(jsonb)') IS NOT NULL").fetchall()
+    made = sql.SQL("scout.canonical_event_hash(d)" if own else "sha256(convert_to(d::text, 'UTF8'))")
+    return sql.SQL(statement).format(hash=made)
 
 
 def copy(connection: psycopg.Connection[Any], rows: Iterable[Event]) -> int:

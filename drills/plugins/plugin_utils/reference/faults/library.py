@@ -39,8 +39,7 @@ BRONZE = tuple(
     f"column scout.bronze_events.{name}"
     for name in ("event_id", "event_type", "event_ts", "source_system", "event_data", "event_hash", "ingested_at")
 )
-ARRIVES = (*BRONZE, "function scout.canonical_event_hash(jsonb)")
-LOADS = (*ARRIVES, "column scout.etl_processed.event_id", "function scout.load_silver_from_bronze(integer)")
+LOADS = (*BRONZE, "column scout.etl_processed.event_id", "function scout.load_silver_from_bronze(integer)")
 SILVER = tuple(f"column scout.silver_transactions.{name}" for name in ("id", "transaction_id", "source_event_id"))
 LINES = tuple(f"column scout.silver_line_items.{name}" for name in ("transaction_id", "quantity", "unit_price"))
 JOB = f"job {ETL_JOB}"

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from ..events import generator
 from .storm import Storm
 
 Connection = psycopg.Connection[Any]
@@ -25,7 +26,7 @@ MINUTE_SECONDS = 3.0
 #: The person who corrects knows the sale's number, and that the sale is loaded; each is corrected once.
 CORRECT = """
 INSERT INTO scout.bronze_events AS b (event_type, source_system, event_data, event_hash)
-SELECT 'transaction.v1', 'backoffice', d, scout.canonical_event_hash(d) FROM (SELECT %(payload)s AS d) AS given
+SELECT 'transaction.v1', 'backoffice', d, {hash} FROM (SELECT %(payload)s AS d) AS given
 WHERE EXISTS (SELECT FROM scout.silver_transactions AS t WHERE t.transaction_id = d ->> 'transaction_id')
 RETURNING b.event_id, b::text
 """
@@ -79,7 +80,7 @@ class Shop(Storm):
             if sale["transaction_id"] in {"", *done}:
                 continue
             sale |= {"payment_method": "corrected", "correction": self._next()}
-            found = connection.execute(CORRECT, {"payload": Jsonb(sale)}).fetchone()
+            found = connection.execute(generator.with_hash(connection, CORRECT), {"payload": Jsonb(sale)}).fetchone()
             if found:
                 done.add(sale["transaction_id"])
                 self._keep([(found[0], found[1], None)])

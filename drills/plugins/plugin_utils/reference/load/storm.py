@@ -26,14 +26,14 @@ Connection = psycopg.Connection[Any]
 
 WRITE = """
 INSERT INTO scout.bronze_events AS b (event_type, source_system, event_data, event_hash)
-SELECT %(type)s, %(source)s, d, scout.canonical_event_hash(d) FROM (SELECT %(payload)s AS d) AS given
+SELECT %(type)s, %(source)s, d, {hash} FROM (SELECT %(payload)s AS d) AS given
 RETURNING b.event_id, b::text
 """
 
 #: A second pending event of a transaction would stop the pipeline's own ETL, so a careful corrector waits.
 CORRECT = """
 INSERT INTO scout.bronze_events AS b (event_type, source_system, event_data, event_hash)
-SELECT 'transaction.v1', 'backoffice', d, scout.canonical_event_hash(d) FROM (SELECT %(payload)s AS d) AS given
+SELECT 'transaction.v1', 'backoffice', d, {hash} FROM (SELECT %(payload)s AS d) AS given
 WHERE NOT EXISTS (
     SELECT FROM scout.bronze_events AS o
     WHERE o.event_data ->> 'transaction_id' = d ->> 'transaction_id' AND o.event_type = 'transaction.v1'
@@ -135,7 +135,9 @@ class Storm:
             if self.blind_corrections:
                 found = self._stored(connection, "transaction.v1", "backoffice", sale)
             else:
-                found = connection.execute(CORRECT, {"payload": Jsonb(sale)}).fetchone()
+                found = connection.execute(
+                    generator.with_hash(connection, CORRECT), {"payload": Jsonb(sale)}
+                ).fetchone()
             if found is not None:
                 self._keep([(found[0], found[1], None)])
                 self.corrections += 1
@@ -157,7 +159,8 @@ class Storm:
         return *self._stored(connection, "transaction.v1", dice.choice(generator.SOURCES), sale), sale
 
     def _stored(self, connection: Connection, kind: str, source: str, payload: dict[str, Any]) -> tuple[UUID, str]:
-        found = connection.execute(WRITE, {"type": kind, "source": source, "payload": Jsonb(payload)}).fetchone()
+        write = generator.with_hash(connection, WRITE)
+        found = connection.execute(write, {"type": kind, "source": source, "payload": Jsonb(payload)}).fetchone()
         assert found
         return found[0], found[1]
 

@@ -80,6 +80,11 @@ def payload_of(changes: list[tuple[str, str, Any]]) -> dict[str, Any]:
     return sale
 
 
+def one_code(sqlstate: str) -> str:
+    """An unusable date has two codes."""
+    return "22007" if sqlstate == "22008" else sqlstate
+
+
 @settings(
     max_examples=300, derandomize=True, database=None, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -102,8 +107,7 @@ def test_it_agrees_with_the_etl_on_any_event(empty: Connection, changes: list[tu
             sqlstate = error.sqlstate
         assert bool(sqlstate) == bool(meant.poison), (sqlstate, meant.poison)
         if sqlstate and len(changes) == 1:
-            # An unusable date has two codes.
-            assert {sqlstate, meant.poison[event]} <= {"22007", "22008"} or sqlstate == meant.poison[event]
+            assert one_code(sqlstate) == one_code(meant.poison[event])
         assert expectation.differences(held(empty), meant) == []
 
 

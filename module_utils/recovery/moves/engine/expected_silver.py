@@ -17,12 +17,12 @@ import typing as t
 from ...postgres.driver import sql
 from ...scout import contract, loadable
 from ...scout.row_images import literal, named
-from ..engine.selection import sale
+from .selection import sale
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ...scout.row_images import Table, Tables
-    from ..engine.selection import Selection
+    from .selection import Selection
 
 #: A time that means another moment whenever it is read: silver has the moment at which it was loaded.
 MOVING: t.Final = "f.e ->> 'ts' ~* '(now|today|tomorrow|yesterday)'"

@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sales that silver has otherwise than their sound events say: what a window recovery rebuilds, and nothing should move."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+from ...scout import contract
+from ...scout.dead_letters import FORMAT
+from .expected_silver import ASSUMED, Model
+from .selection import sale
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...postgres.session import Session
+    from ...scout.row_images import Tables
+
+#: The events that fed these sales, and when they arrived. None of a sale that cannot be rebuilt, because one of them is
+#: malformed, cannot be compared, because silver has it of an event that is gone or names another sale, or was set aside by a
+#: cleanup that kept its event.
+FED = """
+SELECT sale, array_agg(event_id::text ORDER BY ingested_at, event_id) AS events, min(ingested_at) AS first, max(ingested_at) AS last
+FROM (
+    SELECT {sale} AS sale, b.event_id, b.ingested_at, {malformed} AS malformed
+    FROM {bronze} AS b
+    WHERE {sale} = ANY(%(sales)s) AND b.event_type = {transaction_event} AND isfinite(b.ingested_at)
+      AND (EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+           OR EXISTS (SELECT FROM {transactions} AS t WHERE t.source_event_id = b.event_id))
+) AS fed
+GROUP BY sale
+HAVING NOT bool_or(malformed)
+   AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = sale AND t.source_event_id <> ALL(array_agg(event_id)))
+   AND NOT EXISTS (SELECT FROM {dead_letters} AS d
+                   WHERE d.resolved_at IS NULL AND d.original_payload ->> 'transaction_id' = sale
+                     AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event')
+"""
+
+#: The sales of the events that were loaded last; those of them that silver has lost.
+RECENT = """
+SELECT DISTINCT {sale} AS sale
+FROM (SELECT event_id FROM {etl_ledger} ORDER BY processed_at DESC NULLS LAST LIMIT %(rows)s) AS p
+JOIN {bronze} AS b ON b.event_id = p.event_id
+WHERE b.event_type = {transaction_event} AND {sale} IS NOT NULL
+"""
+LOST = RECENT + "  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = {sale})"
+
+#: How many of the events that were loaded last are looked at.
+RECENT_ROWS: t.Final = 5000
+
+WINDOW: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Damaged:
+    """Sales that silver has wrong, each with the fields that differ, and the minutes within which all their events arrived."""
+
+    differing: dict[str, list[str]]
+    start: datetime.datetime
+    end: datetime.datetime
+
+    @property
+    def command(self) -> str:
+        """What rebuilds them."""
+        return f"{WINDOW} -e window_start={_text(self.start)} -e window_end={_text(self.end)}"
+
+    def sample(self, most: int = 3) -> str:
+        """`4-0001 (total_amount), 4-0002 (lines.missing) and 5 more`."""
+        names = sorted(self.differing)
+        shown = ", ".join(f"{name[:60]} ({', '.join(self.differing[name])})" for name in names[:most])
+        return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | None:
+    """Those of these sales whose events are in bronze, can be loaded, and say something else than silver has; None where all
+    agree. Only fields that every deployed ETL fills in the same way are compared."""
+    if not sales:
+        return None
+    model = Model(tables, session.facts.server_version)
+    fed = session.rows(
+        contract.compose(FED, sale=sale("b"), malformed=model.malformed), sales=list(sales), format=FORMAT
+    )
+    events = {row["sale"]: row["events"] for row in fed}
+    differing = model.wrong(session, [*events], [event for of in events.values() for event in of], list(ASSUMED))
+    differing = _unexplained(session, model, differing, events)
+    wrong = [row for row in fed if row["sale"] in differing]
+    if not wrong:
+        return None
+    last = max(row["last"] for row in wrong).astimezone(datetime.UTC)
+    return Damaged(
+        differing,
+        min(row["first"] for row in wrong).astimezone(datetime.UTC).replace(second=0, microsecond=0),
+        last.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1),
+    )
+
+
+def spread(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | None:
+    """The same of these sales and of those that silver has lost; where any is damaged, of all that were loaded lately, for whatever
+    damaged one may have damaged others that no rule finds."""
+    found = find(session, tables, sorted({*sales, *_recent(session, LOST)}))
+    return found and find(session, tables, sorted({*sales, *found.differing, *_recent(session, RECENT)}))
+
+
+def _recent(session: Session, query: t.LiteralString) -> list[str]:
+    return [row["sale"] for row in session.rows(contract.compose(query, sale=sale("b")), rows=RECENT_ROWS)]
+
+
+def _unexplained(
+    session: Session, model: Model, differing: dict[str, list[str]], events: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """The same without what one event of a sale says by itself: which of several came first is known to the ETL alone."""
+    left = dict(differing)
+    for nth in range(max((len(events[name]) for name in left), default=0)):
+        alone = {name: events[name][nth] for name in left if 1 < len(events[name]) > nth}
+        found = model.wrong(session, [*alone], [*alone.values()], list(ASSUMED))
+        left |= {name: [field for field in left[name] if field in found.get(name, ())] for name in alone}
+        left = {name: fields for name, fields in left.items() if fields}
+    return left
+
+
+def _text(at: datetime.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%MZ")

@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that proves a running pipeline, from options to a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ...core.errors import NotConverged, Stopped
+from ...core.results import ModuleResult
+from ...core.text import count, in_words
+from ...postgres.failures import attempting
+from ...scout import gold_views
+from . import judgement, reading
+from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
+from .trial import Trials
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from ...core.errors import RecoveryError
+    from ...invoke import Call, Params
+
+POLL_SECONDS: t.Final = 0.5
+SAID_EVERY_SECONDS: t.Final = 4.0
+#: pg_cron records the end of the first of several statements; what the others did shows a little later.
+SETTLES_SECONDS: t.Final = 5.0
+
+RESET: t.Final = "emergency_reset.yml"
+AGAIN: t.Final = f"then {RESET}"
+#: What a reset quarantines, or loads one after the other.
+OF_DATA: t.Final = ("21", "22", "23")
+LOOK: t.Final = "assess.yml shows whether its next run works"
+
+
+class ProofResult(ModuleResult):
+    """What scout_proof returns."""
+
+    proven: bool
+    status: str
+    state: t.NotRequired[str]
+    waits: bool
+    jobs: list[dict[str, t.Any]]
+    error: dict[str, t.Any] | None
+    seconds: t.NotRequired[float]
+    effects: t.NotRequired[dict[str, int]]
+
+
+class _State(t.TypedDict):
+    """How ingestion was when the proof began."""
+
+    state: str
+
+
+def prove(call: Call, params: Params) -> ProofResult:
+    """Whether the jobs that load silver and refresh gold work by themselves: the proof of each, and what they came to.
+
+    Waits for their next runs for at most `timeout_seconds`; with `look`, and in check mode, says only what it would wait for.
+    What is not proved is a result with an `error`, so that the caller can pause again. Raises Stopped while it waits, with
+    ingestion left as it is; MissingPrivilege where no job can be seen; WrongDatabase without pg_cron.
+    """
+    began = time.monotonic()
+    if not params["wanted"]:
+        return _nothing("unproven, because proof=false")
+    with attempting("could not see what is to be proved", on=call.session.where):
+        found = reading.read(call.session, params["jobs"])
+    if params["if_running"] and not found.running:
+        return {**_nothing(""), **_state(found)}
+    todo = judgement.plan(found.jobs, found.scheduler, params["timeout_seconds"], waits=params["waits"])
+    if call.check or params["look"]:
+        return _planned(found, todo)
+    proof = _Proof(call, found, todo, params["timeout_seconds"])
+    try:
+        # Who names jobs says which they are.
+        nothing = [] if params["jobs"] else judgement.unproved(found.jobs, found.elsewhere)
+        verdicts = [*nothing, *proof.made()]
+    except Stopped as e:
+        e.result = {**_state(found), "changed": False, "proven": False, "status": "unproven", "waits": True, "jobs": []}
+        e.said = "ingestion is running, unproven: no run was waited for to its end"
+        e.next_step = LOOK
+        raise
+    status = judgement.overall(verdicts)
+    error = _error(call, status, verdicts)
+    return {
+        **_state(found),
+        "changed": False,
+        "proven": status == PROVED,
+        "status": status,
+        "waits": any(each.how == RUN for each in todo),
+        "jobs": [verdict.as_dict() for verdict in verdicts],
+        "error": error.as_dict() if error else None,
+        "seconds": round(time.monotonic() - began, 3),
+        "summary": judgement.summary(verdicts),
+        "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, FAILED, UNKNOWN)},
+    }
+
+
+def _nothing(why: str) -> ProofResult:
+    """Where nothing is to be proved."""
+    return {
+        "changed": False,
+        "proven": False,
+        "status": "skipped",
+        "waits": False,
+        "jobs": [],
+        "error": None,
+        "summary": why,
+    }
+
+
+def _state(found: reading.Found) -> _State:
+    """How ingestion was when the proof began."""
+    return {"state": "running" if found.running else "paused"}
+
+
+def _planned(found: reading.Found, todo: list[Todo]) -> ProofResult:
+    """What would be waited for."""
+    return {
+        **_state(found),
+        "changed": False,
+        "proven": False,
+        "status": "planned",
+        "waits": any(each.how == RUN for each in todo),
+        "jobs": [{"jobname": each.job.jobname, "purpose": each.purpose, "how": each.how} for each in todo],
+        "error": None,
+        "summary": judgement.announced(todo, found.scheduler.now),
+    }
+
+
+def _error(call: Call, status: str, verdicts: list[Verdict]) -> RecoveryError | None:
+    """What is to be said where it is not proved that the pipeline works."""
+    if status == PROVED:
+        return None
+    wrong = [verdict for verdict in verdicts if verdict.status == status]
+    step = next((verdict.next_step for verdict in wrong if verdict.next_step), "")
+    attempted = "cannot tell whether the pipeline works by itself"
+    if status == FAILED:
+        attempted = "the pipeline does not work by itself"
+        data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
+        step = f"{step}; {AGAIN}" if step else RESET if data else f"fix what it says, {AGAIN}"
+    return NotConverged(
+        attempted,
+        on=call.session.where,
+        said=judgement.summary(wrong),
+        sqlstate=next((verdict.sqlstate for verdict in wrong if verdict.sqlstate), None),
+        next_step=step or LOOK,
+    )
+
+
+@dataclasses.dataclass
+class _Proof:
+    """The proof of some jobs."""
+
+    call: Call
+    found: reading.Found
+    todo: list[Todo]
+    seconds: float
+
+    def made(self) -> list[Verdict]:
+        """What the proof of each job came to, in their order."""
+        verdicts: dict[int, Verdict] = {}
+        runs = [each for each in self.todo if each.how == RUN]
+        trials = [each for each in self.todo if each.how == TRIAL]
+        if runs:
+            verdicts |= self._waited(runs)
+        for each in self.todo:
+            if each.how == LATEST:
+                seen, _ = reading.runs(self.call.session, [each.job], 0)
+                verdict = judgement.of_latest(each, seen, self.found.scheduler)
+                if verdict is None:
+                    trials.append(dataclasses.replace(each, how=TRIAL, why="it has not run yet"))
+                else:
+                    verdicts[each.job.jobid] = verdict
+        if trials:
+            verdicts |= self._tried(trials)
+            if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
+                verdicts |= {each.job.jobid: judgement.muted(each, why) for each in trials}
+        return [verdicts[each.job.jobid] for each in self.todo]
+
+    def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
+        """Trials of jobs that no run can prove now."""
+        names = ", ".join(each.job.jobname for each in todo)
+        if self.found.scheduler.real:
+            self.call.progress.say(
+                f"trying {names}, rolled back: {'; '.join(dict.fromkeys(t.why for t in todo if t.why))}"
+            )
+        loaders = [job for job, purpose in self.found.jobs if purpose == LOAD and job.active]
+        trials = Trials(self.call.session, loaders[0] if loaders else None, self.seconds)
+        with attempting(f"could not try {names}", on=self.call.session.where):
+            verdicts = trials.run(todo)
+        jobs = {each.job.jobname: each.job.jobid for each in todo}
+        return {jobs[verdict.jobname]: verdict for verdict in verdicts}
+
+    def _waited(self, todo: list[Todo]) -> dict[int, Verdict]:
+        """Waits for a run of each job; one whose effect cannot be seen is tried besides."""
+        session, progress = self.call.session, self.call.progress
+        jobs = [each.job for each in todo]
+        pending = reading.waiting(session)
+        deadline, spoken = time.monotonic() + self.seconds, time.monotonic()
+        progress.say(judgement.announced(todo, self.found.scheduler.now))
+        verdicts: dict[int, Verdict] = {}
+        while True:
+            runs, now = reading.runs(session, jobs, self.found.newest)
+            for each in todo:
+                if each.job.jobid in verdicts:
+                    continue
+                run = next((run for run in runs if run.jobid == each.job.jobid and run.over), None)
+                if run is not None:
+                    verdicts[each.job.jobid] = judgement.of_run(each, run)
+            left = deadline - time.monotonic()
+            if len(verdicts) == len(todo) or left <= 0:
+                break
+            if time.monotonic() - spoken >= SAID_EVERY_SECONDS:
+                spoken = time.monotonic()
+                progress.say(self._still([each for each in todo if each.job.jobid not in verdicts], runs, now, left))
+            progress.wait(min(POLL_SECONDS, left))
+        for each in todo:
+            if each.job.jobid not in verdicts:
+                running = next((run for run in runs if run.jobid == each.job.jobid), None)
+                why = "" if running else reading.why_silent(session)
+                verdicts[each.job.jobid] = judgement.missing(each, running, self.seconds, why)
+        return self._with_effects(todo, verdicts, pending)
+
+    def _still(self, todo: list[Todo], runs: list[judgement.JobRun], now: datetime.datetime, left: float) -> str:
+        """What is still waited for."""
+        begun = {run.jobid for run in runs}
+        told = [
+            f"{each.job.jobname} is running"
+            if each.job.jobid in begun
+            else f"{each.job.jobname} is due in {in_words(max(0.0, (each.due - now).total_seconds()))}"
+            for each in todo
+            if each.due
+        ]
+        return f"{', '.join(told)}; {in_words(left)} left of {in_words(self.seconds)}"
+
+    def _with_effects(self, todo: list[Todo], verdicts: dict[int, Verdict], pending: list[str]) -> dict[int, Verdict]:
+        """A run that says it succeeded must have done something, where there was anything to do."""
+        unseen: list[Todo] = []
+        for each in todo:
+            verdict = verdicts[each.job.jobid]
+            if verdict.status != PROVED or each.purpose == OTHER:
+                continue
+            if each.purpose == LOAD and pending:
+                left = self._left_of(pending)
+                if left == len(pending):
+                    what = f"{count(left, 'event')} that waited for it {'is' if left == 1 else 'are'} still pending"
+                    verdicts[each.job.jobid] = judgement.without_effect(each, verdict, what)
+                else:
+                    verdicts[each.job.jobid] = dataclasses.replace(
+                        verdict, said=f"{verdict.said} and loaded what waited"
+                    )
+            elif each.purpose == GOLD and self._refreshed_since(verdict.started):
+                verdicts[each.job.jobid] = dataclasses.replace(verdict, said=f"{verdict.said} and refreshed gold")
+            else:
+                unseen.append(each)
+        if unseen:
+            tried = self._tried([dataclasses.replace(each, why="its run had nothing to do") for each in unseen])
+            for jobid, verdict in tried.items():
+                said = f"{verdicts[jobid].said}, with nothing to do; it {verdict.said}"
+                if verdict.status == UNKNOWN:
+                    # A run that succeeded is a proof; only its effect was not to be seen.
+                    verdicts[jobid] = dataclasses.replace(
+                        verdicts[jobid], said=f"{verdicts[jobid].said}, with nothing to do"
+                    )
+                else:
+                    verdicts[jobid] = dataclasses.replace(verdict, how=RUN, said=said, started=verdicts[jobid].started)
+        return verdicts
+
+    def _left_of(self, pending: list[str]) -> int:
+        """How many of these events are still pending once a run has settled."""
+        deadline = time.monotonic() + SETTLES_SECONDS
+        while (left := reading.still_waiting(self.call.session, pending)) == len(pending):
+            if time.monotonic() >= deadline:
+                break
+            self.call.progress.wait(POLL_SECONDS)
+        return left
+
+    def _refreshed_since(self, moment: datetime.datetime | None) -> bool:
+        """Whether every view carries a time of refresh that is not before this."""
+        session = self.call.session
+        with session.read():
+            times = [gold_views.refreshed_at(session, view) for view in gold_views.views(session) if view.populated]
+        return moment is not None and bool(times) and all(at is not None and at >= moment for at in times)

@@ -1,0 +1,288 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to be proved after a resume, by which kind of proof, and what runs of the scheduler prove; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+import zoneinfo
+
+from ...core.text import cut, in_words, printable
+from ...scout import contract, cron_jobs
+from .schedule import next_run
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ...scout.cron_jobs import Job
+
+#: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial.
+LOAD, GOLD, OTHER = "load", "gold", "other"
+RUN, LATEST, TRIAL = "run", "latest", "trial"
+#: What a proof came to.
+PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
+
+#: pg_cron notices within two seconds that a job is active again; a start before that may be missed.
+NOTICED_SECONDS: t.Final = 2.0
+#: A schedule that has been missed so often is not kept.
+LATE_TIMES: t.Final = 3
+#: How long after its time a run may begin.
+STARTS_SECONDS: t.Final = 15.0
+#: With less a batch of the ETL cannot be loaded, even where a single event can.
+LEAST_TIMEOUT_SECONDS: t.Final = 1.0
+LONGEST_MESSAGE: t.Final = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheduler:
+    """Who starts the jobs: whether that is the real pg_cron, its time zone, what it records, and the database's clock."""
+
+    now: datetime.datetime
+    real: bool
+    records: bool = True
+    timezone: str = "GMT"
+
+    @property
+    def seen(self) -> bool:
+        """Whether a run of it can be seen."""
+        return self.real and self.records
+
+    @property
+    def zone(self) -> datetime.tzinfo | None:
+        """Its time zone; None where this machine does not know it."""
+        try:
+            return zoneinfo.ZoneInfo(self.timezone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            return datetime.UTC if self.timezone.upper() in ("GMT", "UTC") else None
+
+    @property
+    def why_trial(self) -> str:
+        """Why its runs prove nothing."""
+        return "" if self.seen else "there is no scheduler" if not self.real else "pg_cron records no runs here"
+
+
+@dataclasses.dataclass(frozen=True)
+class Todo:
+    """A job to be proved: what it is for, how, and when it is due."""
+
+    job: Job
+    purpose: str
+    how: str
+    due: datetime.datetime | None = None
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class JobRun:
+    """A run as the scheduler recorded it."""
+
+    runid: int
+    jobid: int
+    status: str
+    message: str
+    started: datetime.datetime | None
+    ended: datetime.datetime | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to an end."""
+        return self.status in ("succeeded", "failed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the proof of a job came to, in words, and the command that fixes it where that is known."""
+
+    jobname: str
+    purpose: str
+    how: str
+    status: str
+    said: str
+    sqlstate: str | None = None
+    next_step: str = ""
+    started: datetime.datetime | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results."""
+        return {**dataclasses.asdict(self), "started": self.started.isoformat() if self.started else None}
+
+
+def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[str] = ()) -> list[tuple[Job, str]]:
+    """The jobs that load silver or refresh gold, by their name or by what they call; the others too, if they were named."""
+    names = contract.names()
+    loading = callers(sources, [contract.bare(names.load_function)])
+    refreshing = callers(sources, names.gold_functions)
+    found: list[tuple[Job, str]] = []
+    for job in jobs:
+        if job.jobname == names.load_job or cron_jobs.calls(job.command, loading):
+            found.append((job, LOAD))
+        elif job.jobname == names.refresh_job or cron_jobs.calls(job.command, refreshing):
+            found.append((job, GOLD))
+        elif job.jobname in named and job.jobname != names.link_job:
+            found.append((job, OTHER))
+    return found
+
+
+def callers(sources: Mapping[str, str], functions: Iterable[str]) -> set[str]:
+    """These functions and all that call them, directly or through another."""
+    found = set(functions)
+    while more := {name for name, text in sources.items() if name not in found and cron_jobs.calls(text, found)}:
+        found |= more
+    return found
+
+
+def plan(found: Sequence[tuple[Job, str]], scheduler: Scheduler, wait_seconds: float, *, waits: bool) -> list[Todo]:
+    """How each active job is proved. Where runs can be seen, a run that is due within the wait is waited for; with `waits`
+    false, because nothing had to be done, the latest run is the proof."""
+    todo: list[Todo] = []
+    for job, purpose in found:
+        if not job.active or job.parked:
+            continue
+        if not scheduler.seen:
+            todo.append(Todo(job, purpose, TRIAL, why=scheduler.why_trial))
+            continue
+        due = due_at(job.schedule, scheduler)
+        if not waits:
+            todo.append(Todo(job, purpose, LATEST, due))
+        elif due is not None and (due - scheduler.now).total_seconds() <= wait_seconds:
+            todo.append(Todo(job, purpose, RUN, due))
+        else:
+            never = (
+                "when it is due cannot be told"
+                if scheduler.zone is None
+                else f"its schedule {job.schedule} never comes"
+            )
+            why = f"not due before {clock(due, scheduler.now)}" if due else never
+            todo.append(Todo(job, purpose, TRIAL, due, why))
+    return todo
+
+
+def due_at(schedule: str, scheduler: Scheduler) -> datetime.datetime | None:
+    """When the scheduler starts a job next, as far as that can be told."""
+    if scheduler.zone is None:
+        return None
+    return next_run(schedule, scheduler.now + datetime.timedelta(seconds=NOTICED_SECONDS), scheduler.zone)
+
+
+def clock(moment: datetime.datetime | None, now: datetime.datetime | None = None) -> str:
+    """`22:04:00` in UTC; with the date, where that is another than today's."""
+    if moment is None:
+        return "no time that can be told"
+    moment = moment.astimezone(datetime.UTC)
+    other = now is not None and moment.date() != now.astimezone(datetime.UTC).date()
+    return f"{moment:%H:%M:%S} on {moment:%Y-%m-%d}" if other else f"{moment:%H:%M:%S}"
+
+
+def announced(todo: Iterable[Todo], now: datetime.datetime) -> str:
+    """`next run of loading at 22:04:00, 38 s`, of each that is waited for."""
+    return "; ".join(
+        f"next run of {each.job.jobname} at {clock(each.due)}, {in_words(max(0.0, (each.due - now).total_seconds()))}"
+        for each in todo
+        if each.how == RUN and each.due
+    )
+
+
+def unproved(found: Sequence[tuple[Job, str]], elsewhere: Sequence[Mapping[str, t.Any]]) -> list[Verdict]:
+    """What no run can prove: that nothing loads, because no job does, or it is inactive or in another database."""
+    loads = [job for job, purpose in found if purpose == LOAD]
+    if any(job.active and not job.parked for job in loads):
+        return []
+    load = contract.names().load_job
+    if loads:
+        job = loads[0]
+        said = f"{job.jobname} is inactive, so nothing loads"
+        return [Verdict(job.jobname, LOAD, RUN, FAILED, said, next_step=activation(job))]
+    if elsewhere:
+        row = elsewhere[0]
+        said = f"{row['jobname']} runs in database {row['database']} and not in this one, so nothing loads here"
+        step = f"SELECT cron.alter_job({row['jobid']}, database => current_database()::text)"
+        return [Verdict(str(row["jobname"]), LOAD, RUN, FAILED, said, next_step=step)]
+    said = f"no job calls {contract.names().load_function}, so nothing loads"
+    return [Verdict(load, LOAD, RUN, FAILED, said, next_step=f"schedule {load} again: SELECT cron.schedule(…)")]
+
+
+def activation(job: Job) -> str:
+    """What a person types to have the scheduler start a job again."""
+    return f"SELECT cron.alter_job({job.jobid}, active => true)"
+
+
+def of_run(todo: Todo, run: JobRun) -> Verdict:
+    """What a run that is over proves; an effect is looked for elsewhere."""
+    at = f"at {clock(run.started)}" if run.started else "and did not even start"
+    if run.status == "succeeded":
+        return _verdict(todo, PROVED, f"ran {at} as {todo.job.owner}", started=run.started)
+    said = printable(run.message) or "no message"
+    return _verdict(todo, FAILED, f"failed {at} as {todo.job.owner}: {cut(said, LONGEST_MESSAGE)}", started=run.started)
+
+
+def of_latest(todo: Todo, runs: Sequence[JobRun], scheduler: Scheduler) -> Verdict | None:
+    """What the latest run proves, where there is one, it is over, and the schedule has been kept since; else None."""
+    own = sorted((run for run in runs if run.jobid == todo.job.jobid), key=lambda run: run.runid)
+    latest = next((run for run in reversed(own) if run.over), None)
+    if latest is None:
+        return None
+    # One that is still running has started as well.
+    missed = since = own[-1].started
+    for _ in range(LATE_TIMES):
+        missed = missed and scheduler.zone and next_run(todo.job.schedule, missed, scheduler.zone)
+    if since and missed and (scheduler.now - missed).total_seconds() > STARTS_SECONDS and latest.status == "succeeded":
+        silent = in_words((scheduler.now - since).total_seconds())
+        said = f"has not started for {silent}, although its schedule is {todo.job.schedule}"
+        return _verdict(todo, FAILED, said, next_step=ALIVE, started=since)
+    return of_run(todo, latest)
+
+
+ALIVE: t.Final = "see in the server's log why pg_cron starts nothing, and whether cron.launch_active_jobs is on"
+
+
+def missing(todo: Todo, running: JobRun | None, seconds: float, why: str) -> Verdict:
+    """Of a run that did not come, or did not end, within the wait."""
+    if running is not None:
+        said = f"is still running after {in_words(seconds)}"
+        step = "give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
+        return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
+    said = f"did not start within {in_words(seconds)}, although it was due at {clock(todo.due)}"
+    return _verdict(todo, FAILED, f"{said}: {why}" if why else said, next_step=ALIVE)
+
+
+def muted(todo: Todo, why: str) -> Verdict:
+    """Of a job that nobody will start, whatever its command does."""
+    return _verdict(todo, FAILED, f"will not be started: {why}", next_step=ALIVE)
+
+
+def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
+    """Of a run that says it succeeded, and had no effect."""
+    command = cut(printable(todo.job.command), 100)
+    said = f"{verdict.said} and says that it succeeded, but {what}: its command is {command}"
+    return dataclasses.replace(verdict, status=FAILED, said=said)
+
+
+def tried(todo: Todo, status: str, said: str, sqlstate: str | None = None, next_step: str = "") -> Verdict:
+    """Of a trial, which was rolled back."""
+    return _verdict(todo, status, said, sqlstate=sqlstate, next_step=next_step)
+
+
+def _verdict(
+    todo: Todo,
+    status: str,
+    said: str,
+    *,
+    sqlstate: str | None = None,
+    next_step: str = "",
+    started: datetime.datetime | None = None,
+) -> Verdict:
+    return Verdict(todo.job.jobname, todo.purpose, todo.how, status, said, sqlstate, next_step, started)
+
+
+def overall(verdicts: Iterable[Verdict]) -> str:
+    """failed where any failed, else unknown where any is, else proved."""
+    found = {verdict.status for verdict in verdicts}
+    return next((status for status in (FAILED, UNKNOWN) if status in found), PROVED)
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """One line for a person."""
+    return "; ".join(f"{verdict.jobname} {verdict.said}" for verdict in verdicts)

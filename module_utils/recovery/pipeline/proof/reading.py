@@ -1,0 +1,280 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the database says of the scheduler, its runs, and the role of a job: what that is set to, and what it may do."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...postgres.driver import errors, sql
+from ...scout import contract, cron_jobs, event_queue
+from . import judgement
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable
+
+    from ...postgres.session import Row, Session
+    from ...scout.cron_jobs import Job
+
+#: What pg_cron is set to may be hidden, and is what it is by default then.
+SCHEDULER = """
+SELECT clock_timestamp() AS now,
+       EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron') AS real,
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.log_run') AS records,
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.timezone') AS timezone
+"""
+
+#: Why a scheduler starts nothing, as far as one may see it.
+SILENT = """
+SELECT (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.launch_active_jobs') AS launches,
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.database_name') AS database,
+       pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pg_cron launcher') AS gone
+"""
+
+NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)"
+
+#: A run that could not even connect has no time.
+RUNS = """
+SELECT runid, jobid, status, coalesce(return_message, '') AS message, start_time AS started, end_time AS ended
+FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s) AND runid > %(after)s ORDER BY runid DESC LIMIT 500
+"""
+
+ELSEWHERE = """
+SELECT jobid, jobname::text AS jobname, database FROM cron.job
+WHERE jobname = %(job)s AND database <> current_database() LIMIT 1
+"""
+
+#: The strongest setting comes last.
+SETTINGS = """
+SELECT lower(split_part(setting, '=', 1)) AS name, substr(setting, strpos(setting, '=') + 1) AS value,
+       s.setrole <> 0 AS of_role, s.setdatabase <> 0 AS of_database
+FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+  AND (s.setrole = 0 OR r.rolname = %(owner)s)
+ORDER BY s.setrole <> 0, s.setdatabase <> 0
+"""
+
+#: What this session has of its own, and the job's has not; its time limit is what it was before the transaction.
+OURS = """
+SELECT lower(name) AS name,
+       CASE WHEN source IN ('user', 'database user', 'client', 'session') AND name <> 'statement_timeout' THEN boot_val
+            WHEN name = 'statement_timeout' AND %(limited)s THEN boot_val
+            ELSE reset_val END AS value
+FROM pg_catalog.pg_settings
+WHERE context IN ('user', 'superuser') AND (source IN ('user', 'database user', 'client') OR name = ANY(%(bounded)s))
+"""
+LIMITED: t.Final = "SET LOCAL statement_timeout = '10s'"
+BOUNDED: t.Final = ("TimeZone", "DateStyle", "search_path", "statement_timeout", "lock_timeout")
+#: What would end this session, is meant for others, or cannot be set within a transaction.
+NOT_TRIED: t.Final = frozenset({
+    *("application_name", "client_encoding", "role", "session_authorization", "session_preload_libraries"),
+    *("local_preload_libraries", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"),
+    *("client_connection_check_interval", "statement_timeout", "default_transaction_read_only", "default_transaction_isolation"),
+    *("transaction_isolation", "transaction_read_only", "default_transaction_deferrable", "transaction_deferrable"),
+    "extra_float_digits",
+})  # fmt: skip
+
+#: Connection limits are not those of the background workers of pg_cron.
+LOGIN = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron')
+       AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
+       r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
+       d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
+       d.datname::text AS database
+FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
+WHERE r.rolname = %(owner)s AND d.datname = current_database()
+"""
+
+GRANTS = """
+SELECT p.oid::regprocedure::text AS function, p.prosecdef AS definer, pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
+       pg_catalog.has_function_privilege(%(owner)s, p.oid, 'EXECUTE') AS execute,
+       pg_catalog.has_schema_privilege(%(owner)s, n.oid, 'USAGE') AS usage
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = ANY(%(names)s)
+ORDER BY 1
+"""
+
+SAMPLE = """
+SELECT b.event_id::text AS event_id FROM {bronze} AS b WHERE {pending} ORDER BY b.ingested_at LIMIT %(most)s
+"""
+#: One statement cannot upsert a row twice.
+REPEATED = """
+SELECT b.event_data ->> 'transaction_id' AS transaction_id, count(*) AS events FROM {bronze} AS b
+WHERE {pending} AND jsonb_typeof(b.event_data) = 'object' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1
+"""
+STILL = "SELECT count(*) AS events FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {pending}"
+SAMPLE_EVENTS: t.Final = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What there is to prove: the jobs with what each is for, those of other databases, and who starts them."""
+
+    jobs: tuple[tuple[Job, str], ...]
+    elsewhere: tuple[Row, ...]
+    scheduler: judgement.Scheduler
+    newest: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether any of them can start."""
+        return any(job.active and not job.parked for job, _ in self.jobs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A setting of a role or a database, and the statement that resets it."""
+
+    name: str
+    value: str
+    place: str
+    reset: str
+
+
+def read(session: Session, names: list[str] | None) -> Found:
+    """What there is to prove, on one snapshot."""
+    with session.read():
+        cron_jobs.require(session)
+        row = session.row(SCHEDULER)
+        every = cron_jobs.ingestion_jobs(session, names, required=False)
+        sources: dict[str, str] = {}
+        for each in session.rows(cron_jobs.FUNCTIONS):
+            sources[each["name"]] = sources.get(each["name"], "") + "\n" + (each["source"] or "")
+        jobs = judgement.purposes(every, sources, names or ())
+        newest = _newest(session, [job for job, _ in jobs]) if row["real"] else 0
+        scheduler = judgement.Scheduler(
+            row["now"],
+            real=row["real"],
+            records=newest is not None and row["records"] != "off",
+            timezone=row["timezone"] or "GMT",
+        )
+        elsewhere = [] if jobs else session.rows(ELSEWHERE, job=contract.names().load_job)
+    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest or 0)
+
+
+def _newest(session: Session, jobs: list[Job]) -> int | None:
+    """The newest run of these jobs; None where their history may not be read."""
+    newest = 0
+    try:
+        for owner, ids in _by_owner(jobs):
+            with session.savepoint(), cron_jobs.as_role(session, owner):
+                newest = max(newest, session.row(NEWEST_RUN, jobids=ids)["runid"])
+    except (errors.InsufficientPrivilege, errors.UndefinedTable):
+        return None
+    return newest
+
+
+def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[judgement.JobRun], datetime.datetime]:
+    """The runs of these jobs that came after one, the oldest first, and the database's clock."""
+    found: list[judgement.JobRun] = []
+    with session.read():
+        for owner, ids in _by_owner(jobs):
+            with cron_jobs.as_role(session, owner):
+                found += [judgement.JobRun(**row) for row in session.rows(RUNS, jobids=ids, after=after)]
+        now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
+    return sorted(found, key=lambda run: run.runid), now
+
+
+def _by_owner(jobs: Iterable[Job]) -> list[tuple[str, list[int]]]:
+    owners: dict[str, list[int]] = {}
+    for job in jobs:
+        owners.setdefault(job.owner, []).append(job.jobid)
+    return sorted(owners.items())
+
+
+def why_silent(session: Session, *, certain: bool = False) -> str:
+    """Why the scheduler starts nothing, where that can be told; with `certain`, not by who seems to be there."""
+    with session.read():
+        row = session.row(SILENT)
+        here = session.facts.database
+    if row["launches"] == "off":
+        return "cron.launch_active_jobs is off"
+    if row["database"] not in (None, here):
+        return f"pg_cron starts the jobs of database {row['database']}"
+    return "no pg_cron launcher is running" if row["gone"] and not certain else ""
+
+
+def waiting(session: Session) -> list[str]:
+    """The oldest pending events, some of them."""
+    with session.read():
+        return [row["event_id"] for row in session.rows(event_queue.of_pending(SAMPLE), most=SAMPLE_EVENTS)]
+
+
+def repeated(session: Session) -> Row | None:
+    """The transaction with the most pending events, if any has several; inside a transaction."""
+    return next(iter(session.rows(event_queue.of_pending(REPEATED))), None)
+
+
+def still_waiting(session: Session, event_ids: list[str]) -> int:
+    """How many of these events are pending."""
+    with session.read():
+        return session.row(event_queue.of_pending(STILL), ids=event_ids)["events"]
+
+
+def settings(session: Session, owner: str) -> dict[str, Setting]:
+    """What the sessions of a job have set for their role and this database, by name; inside a transaction."""
+    role, database = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.database).as_string()
+    found: dict[str, Setting] = {}
+    for row in session.rows(SETTINGS, owner=owner):
+        place = f"role {owner}" if row["of_role"] else f"database {session.facts.database}"
+        whose = f"ROLE {role}" if row["of_role"] else f"DATABASE {database}" if row["of_database"] else "ROLE ALL"
+        if row["of_role"] and row["of_database"]:
+            place, whose = f"{place} in database {session.facts.database}", f"{whose} IN DATABASE {database}"
+        found[row["name"]] = Setting(row["name"], row["value"], place, f"ALTER {whose} RESET {row['name']}")
+    return found
+
+
+def plain(session: Session) -> dict[str, str]:
+    """What a session has of its settings that nobody set for this role; in a transaction of its own, without our bounds."""
+    with session.connection.transaction():
+        session.connection.execute(LIMITED)
+        limited = "statement_timeout" in settings(session, session.facts.role)
+        rows = session.rows(OURS, bounded=list(BOUNDED), limited=limited)
+    return {row["name"]: row["value"] for row in rows if row["value"] is not None}
+
+
+def obstacle(session: Session, owner: str) -> tuple[str, str] | None:
+    """Why the scheduler cannot open a session as this role, and the statement that changes it; inside a transaction."""
+    found = session.rows(LOGIN, owner=owner)
+    if not found:
+        return f"role {owner} does not exist", f"CREATE ROLE {sql.Identifier(owner).as_string()} LOGIN"
+    row = found[0]
+    role, database = sql.Identifier(owner).as_string(), sql.Identifier(row["database"]).as_string()
+    if not row["logs_in"]:
+        return f"role {owner} may not log in", f"ALTER ROLE {role} LOGIN"
+    if not row["connects"]:
+        return f"database {row['database']} allows no connections", f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"
+    if row["superuser"]:
+        return None
+    if not row["may_connect"]:
+        step = f"GRANT CONNECT ON DATABASE {database} TO {role}"
+        return f"role {owner} may not connect to database {row['database']}", step
+    if row["workers"]:
+        return None
+    if row["role_limit"] == 0:
+        return f"role {owner} has CONNECTION LIMIT 0", f"ALTER ROLE {role} CONNECTION LIMIT -1"
+    if row["database_limit"] == 0:
+        return f"database {row['database']} has CONNECTION LIMIT 0", f"ALTER DATABASE {database} CONNECTION LIMIT -1"
+    return None
+
+
+def grants(session: Session, owner: str, functions: Iterable[str]) -> list[str]:
+    """The GRANTs that the role of a job lacks for the functions it calls; inside a transaction."""
+    role = sql.Identifier(owner).as_string()
+    schema = sql.Identifier(contract.names().schema).as_string()
+    missing: list[str] = []
+    for row in session.rows(GRANTS, owner=owner, schema=contract.names().schema, names=list(functions)):
+        missing += [] if row["usage"] else [f"GRANT USAGE ON SCHEMA {schema} TO {role}"]
+        missing += [] if row["execute"] else [f"GRANT EXECUTE ON FUNCTION {row['function']} TO {role}"]
+    return list(dict.fromkeys(missing))
+
+
+def definers(session: Session, owner: str, functions: Iterable[str]) -> list[str]:
+    """The owners as whom those functions run that run as their owner; inside a transaction."""
+    rows = session.rows(GRANTS, owner=owner, schema=contract.names().schema, names=list(functions))
+    return sorted({row["owner"] for row in rows if row["definer"]})

@@ -1,0 +1,358 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job runs, run as its role with its settings in a transaction that is rolled back, and whether it had its effect.
+
+A test sale is sent first, so that there is something to load. The command runs inside a function that belongs to the job's
+role and runs as its owner: so it can neither end the transaction nor become the role that proves it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import typing as t
+
+from ...core.text import count, cut, in_words, printable
+from ...postgres.driver import errors, psycopg, sql
+from ...scout import contract, event_queue, gold_views
+from .. import drain, trial_sale
+from . import judgement, reading
+from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from ...postgres.session import Session
+    from ...scout.cron_jobs import Job
+
+#: As pg_cron, it takes a command of several statements, but none that ends the transaction.
+RUNNER = """
+CREATE FUNCTION pg_temp.{name}(command text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS
+'BEGIN EXECUTE command; END'
+"""
+ASKER = """
+CREATE FUNCTION pg_temp.{name}(command text) RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER AS
+'BEGIN RETURN QUERY EXECUTE command; END'
+"""
+CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
+SET = "SELECT set_config(%(name)s, %(value)s, true)"
+BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
+LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
+#: A cancelled refresh of the pipeline leaves its session's lock behind.
+UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
+BEGAN = "SELECT transaction_timestamp() AS at"
+REFRESH = "SELECT to_jsonb(r)::text FROM {refresh_function}() AS r"
+
+#: How the pipeline's refresh begins to say that it did not.
+REFUSALS: t.Final = ("ERROR", "SKIPPED")
+
+ATTEMPTS: t.Final = 3
+LOCK_SECONDS: t.Final = 5.0
+SUSPECTS_ROWS: t.Final = 2000
+#: Somebody else was at work at the same time.
+COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+#: What works for the scheduler, but not within a function.
+NOT_HERE: t.Final = ("0A000", "2D000", "25001", "25P01")
+#: One statement that upserts a row twice.
+REPEATS: t.Final = "21000"
+BECOMES: t.Final = "cannot set parameter"
+
+
+class _Failed(Exception):
+    """A command that went wrong: what is to be said of it."""
+
+    def __init__(self, status: str, said: str, sqlstate: str | None = None, next_step: str = "") -> None:
+        super().__init__(said)
+        self.status, self.said, self.sqlstate, self.next_step = status, said, sqlstate, next_step
+
+
+class Trials:
+    """The trials of some jobs, in one transaction of which nothing remains."""
+
+    def __init__(self, session: Session, loader: Job | None, seconds: float) -> None:
+        self.session = session
+        #: The job that brings a sale into silver, without which no refresh of gold can be seen.
+        self.loader = loader
+        self.deadline = time.monotonic() + seconds
+        self.seconds = seconds
+        self.plain: dict[str, str] = {}
+        self.runners = 0
+
+    def run(self, todo: Sequence[Todo]) -> list[Verdict]:
+        """What each job's trial came to, those that load first."""
+        ordered = sorted(todo, key=lambda each: each.purpose != LOAD)
+        for attempt in range(ATTEMPTS):
+            found: list[Verdict] = []
+            self.plain = reading.plain(self.session)
+            try:
+                with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
+                    found = self._all(ordered)
+                    self.session.execute(UNLOCK)
+                    raise psycopg.Rollback
+            except COLLISIONS:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                continue
+            if attempt + 1 < ATTEMPTS and any(verdict.sqlstate in COLLIDED for verdict in found):
+                continue
+            return found
+        return []
+
+    def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
+        drawing = self.session.rows(trial_sale.DRAWING, tables=list(trial_sale.written()))
+        if drawing:
+            said = f"was not tried: {drawing[0]['name']} takes numbers from a sequence, which no rollback undoes"
+            step = "look at its next run in cron.job_run_details, or run it again with proof=false"
+            return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
+        verdicts: list[Verdict] = []
+        loads = ""
+        for each in ordered:
+            if each.purpose == GOLD and not any(done.purpose == LOAD for done in verdicts):
+                loads = self._bring()
+            verdict = self._one(each, loads)
+            if verdict.purpose == LOAD and verdict.status != PROVED:
+                loads = f"{verdict.jobname} {verdict.said}"
+            verdicts.append(verdict)
+        return verdicts
+
+    def _bring(self) -> str:
+        """Has the ETL's job load a sale for gold to show; why it could not."""
+        if self.loader is None:
+            return "no job loads a sale for it"
+        verdict = self._one(Todo(self.loader, LOAD, judgement.TRIAL), "")
+        return "" if verdict.status == PROVED else f"{verdict.jobname} {verdict.said}"
+
+    def _one(self, todo: Todo, loads: str) -> Verdict:
+        try:
+            effect = self._effect(todo, loads)
+        except _Failed as e:
+            said = f"was tried as {todo.job.owner}, rolled back: {e.said}"
+            return tried(todo, e.status, said, e.sqlstate, e.next_step)
+        return tried(todo, PROVED, f"was tried as {todo.job.owner}, rolled back: {effect}")
+
+    def _effect(self, todo: Todo, loads: str) -> str:
+        """Runs the command of a job; in words what came of it."""
+        self._require_login(todo)
+        if todo.purpose == GOLD:
+            return self._refreshed(todo, loads)
+        if todo.purpose == LOAD:
+            return self._loaded(todo)
+        self._execute(todo)
+        return "it runs"
+
+    def _loaded(self, todo: Todo) -> str:
+        """Has a job load a sale, in words what came of it; its effect stays for those that follow."""
+        session = self.session
+        sale = trial_sale.Trial(session, max(0.001, self.deadline - time.monotonic()), todo.job.owner)
+        event, why = self._send(sale, todo)
+        self._execute(todo)
+        if event is None:
+            raise _Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
+        command = cut(printable(todo.job.command), 100)
+        if event_queue.not_taken(session, [event]):
+            raise _Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
+        if not sale.landed():
+            said = f"it marked a sale as processed, and {contract.names().transactions} has nothing of it"
+            raise _Failed(
+                FAILED, said, next_step=f"look at {contract.names().etl}: it marks events that it does not load"
+            )
+        return "it loads"
+
+    def _send(self, sale: trial_sale.Trial, todo: Todo) -> tuple[str | None, str]:
+        """Sends a sale as ourselves, else as the role of the job; why neither may."""
+        why = ""
+        for role in (None, todo.job.owner):
+            try:
+                with self.session.savepoint(), self._as(role):
+                    return sale.sent(), ""
+            except (psycopg.Error, trial_sale.Unlike) as e:
+                self._require_open(e)
+                why = why or (e.diag.message_primary if isinstance(e, psycopg.Error) else None) or str(e)
+        return None, why
+
+    def _refreshed(self, todo: Todo, loads: str) -> str:
+        """Has a job refresh gold; in words which views are newer now."""
+        session = self.session
+        if loads:
+            raise _Failed(UNKNOWN, f"no change of silver to show, because {loads}")
+        self._execute(todo)
+        began = session.row(BEGAN)["at"]
+        views = gold_views.views(session)
+        if not views:
+            said = f"schema {contract.names().schema} has no materialized view"
+            raise _Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
+        times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
+        old = [view.full_name for view in views if view.full_name not in times]
+        old += [name for name, at in times.items() if at is not None and at < began]
+        if old:
+            command = cut(printable(todo.job.command), 100)
+            why = self._why_not_refreshed(todo) or f"its command is {command}"
+            raise _Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
+        newer = sum(at is not None for at in times.values())
+        return f"it refreshes {count(newer, 'view')}" if newer else "it runs"
+
+    def _why_not_refreshed(self, todo: Todo) -> str:
+        """What the pipeline's own refresh says of it, to the role of the job."""
+        command, said = contract.compose(REFRESH).as_string(), ""
+        with contextlib.suppress(psycopg.Error), self.session.savepoint():
+            try:
+                runner = self._runner(todo.job.owner, ASKER)
+                answers = self.session.rows(sql.SQL(CALL).format(name=runner), command=command)
+                words = [str(value) for row in answers for value in json.loads(row["said"]).values()]
+                said = next((word for word in words if word.startswith(REFUSALS)), "")
+            except psycopg.Error as e:
+                said = e.diag.message_primary or str(e)
+            raise psycopg.Rollback
+        return printable(said)
+
+    def _require_login(self, todo: Todo) -> None:
+        """Raises where the scheduler could not even begin, or has less time than a batch takes."""
+        owner = todo.job.owner
+        if found := reading.obstacle(self.session, owner):
+            raise _Failed(FAILED, f"the scheduler cannot run it: {found[0]}", next_step=found[1])
+        given = reading.settings(self.session, owner)
+        for name in ("statement_timeout", "transaction_timeout"):
+            setting = given.get(name)
+            if setting and 0 < (seconds := self._seconds(setting.value)) < judgement.LEAST_TIMEOUT_SECONDS:
+                said = f"{name} of {round(seconds * 1000):,} ms is set for {setting.place}, less than a batch takes"
+                raise _Failed(FAILED, said, "57014", setting.reset)
+        read_only = given.get("default_transaction_read_only")
+        if read_only and read_only.value.lower() in ("on", "true", "yes", "1"):
+            raise _Failed(
+                FAILED, f"default_transaction_read_only is on for {read_only.place}", "25006", read_only.reset
+            )
+
+    def _seconds(self, value: str) -> float:
+        """A time limit as it was set, in seconds; 0 for none."""
+        milliseconds = 0
+        with self.session.savepoint():
+            # Read as a limit that does not end what reads it.
+            self.session.execute(SET, name="lock_timeout", value=value)
+            milliseconds = self.session.row(LOCK_TIMEOUT)["ms"]
+            raise psycopg.Rollback
+        return milliseconds / 1000
+
+    def _execute(self, todo: Todo) -> None:
+        """Runs the command of a job as its role, with its settings; raises _Failed where it goes wrong."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise _Failed(UNKNOWN, *self._too_late())
+        given = reading.settings(self.session, todo.job.owner).get("statement_timeout")
+        theirs = self._seconds(given.value if given else self.plain.get("statement_timeout", "0"))
+        try:
+            with self.session.savepoint():
+                runner = self._runner(todo.job.owner)
+                with self._settings_of(todo.job.owner):
+                    lock = self.session.row(LOCK_TIMEOUT)["ms"] / 1000
+                    self.session.limit_statements(
+                        min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
+                    )
+                    self.session.rows(sql.SQL(CALL).format(name=runner), command=todo.job.command)
+        except psycopg.Error as e:
+            self._require_open(e)
+            self.session.limit_statements(max(0.001, self.deadline - time.monotonic()))
+            raise self._explained(todo, e, theirs) from e
+        self.session.limit_statements(max(0.001, self.deadline - time.monotonic()))
+
+    def _explained(self, todo: Todo, e: psycopg.Error, theirs: float) -> _Failed:
+        """What an error of a job's command means."""
+        said = printable(e.diag.message_primary or str(e))
+        owner = todo.job.owner
+        if isinstance(e, errors.QueryCanceled) and "statement timeout" in said:
+            setting = reading.settings(self.session, owner).get("statement_timeout")
+            if setting is None or theirs >= self.seconds:
+                return _Failed(UNKNOWN, *self._too_late())
+            return _Failed(
+                FAILED,
+                f"it takes longer than the {setting.value} that {setting.place} allows",
+                e.sqlstate,
+                setting.reset,
+            )
+        if isinstance(e, errors.LockNotAvailable):
+            step = "terminate_sessions.yml --check shows who holds the lock, then run the same command again"
+            return _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock", e.sqlstate, step)
+        if e.sqlstate in NOT_HERE or (isinstance(e, errors.InsufficientPrivilege) and said.startswith(BECOMES)):
+            step = "look at its next run in cron.job_run_details, or run it again with proof=false"
+            return _Failed(UNKNOWN, f"it cannot be tried within a transaction: {said}", e.sqlstate, step)
+        return _Failed(FAILED, self._why(todo, said, e.sqlstate), e.sqlstate, self._cure(todo, e))
+
+    def _why(self, todo: Todo, said: str, sqlstate: str | None) -> str:
+        """The message of a failure, with the event that it is of, or the role that lacks something."""
+        functions = _functions(todo)
+        if said.startswith("permission denied"):
+            definers = [
+                owner for owner in reading.definers(self.session, todo.job.owner, functions) if owner != todo.job.owner
+            ]
+            return f"{said}, as {definers[0]}, who owns {functions[0]}" if definers else said
+        if todo.purpose == LOAD:
+            with contextlib.suppress(psycopg.Error), self.session.savepoint():
+                if sqlstate == REPEATS and (row := reading.repeated(self.session)):
+                    return f"{said}: {row['events']} pending events have transaction_id {cut(printable(row['transaction_id']), 60)}"
+                found = drain.suspects(self.session, limit=SUSPECTS_ROWS, most=1)
+                return f"{said}: event {found[0].event_id}, {found[0].reason}" if found else said
+        return said
+
+    def _cure(self, todo: Todo, e: psycopg.Error) -> str:
+        """The statements that fix it, where they can be told."""
+        if isinstance(e, errors.InsufficientPrivilege):
+            return "; ".join(reading.grants(self.session, todo.job.owner, _functions(todo)))
+        return ""
+
+    def _too_late(self) -> tuple[str, None, str]:
+        said = f"it takes longer than the {in_words(self.seconds)} there are for a proof"
+        return said, None, "give it more time with -e proof_timeout_seconds=…"
+
+    def _runner(self, owner: str, function: t.LiteralString = RUNNER) -> sql.Identifier:
+        """A function of this transaction that runs a command as this role."""
+        self.runners += 1
+        name = sql.Identifier(f"scout_proof_{self.runners}")
+        with self._as(owner):
+            self.session.connection.execute(sql.SQL(function).format(name=name))
+            grant = "GRANT EXECUTE ON FUNCTION pg_temp.{}(text) TO {}"
+            self.session.connection.execute(sql.SQL(grant).format(name, sql.Identifier(self.session.facts.role)))
+        return name
+
+    @contextlib.contextmanager
+    def _as(self, role: str | None) -> Generator[None]:
+        """Part of the transaction as another role, whoever we are."""
+        if role in (None, self.session.facts.role):
+            yield
+            return
+        become = sql.SQL("SET LOCAL ROLE {}")
+        self.session.connection.execute(become.format(sql.Identifier(role)))
+        try:
+            yield
+        finally:
+            if self.session.connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+                self.session.connection.execute(become.format(sql.Identifier(self.session.facts.role)))
+
+    @contextlib.contextmanager
+    def _settings_of(self, owner: str) -> Generator[None]:
+        """Within it the session is set as those of the job are, as far as we may."""
+        wanted = self.plain | {name: each.value for name, each in reading.settings(self.session, owner).items()}
+        wanted = {name: value for name, value in wanted.items() if name not in reading.NOT_TRIED}
+        before = {row["name"]: row["value"] for row in self.session.rows(BEFORE, names=list(wanted))}
+        self._set(wanted)
+        yield
+        self._set({name: value for name, value in before.items() if value is not None})
+
+    def _set(self, values: dict[str, str]) -> None:
+        for name, value in values.items():
+            with contextlib.suppress(psycopg.Error), self.session.savepoint():
+                self.session.execute(SET, name=name, value=value)
+
+    def _require_open(self, e: Exception) -> None:
+        """Raises the error where the session is lost with it."""
+        if self.session.connection.closed:
+            raise e
+
+
+COLLIDED: t.Final = tuple(error.sqlstate for error in COLLISIONS)
+
+
+def _functions(todo: Todo) -> Sequence[str]:
+    """What the command of a job calls, directly or through another."""
+    names = contract.names()
+    return names.gold_functions if todo.purpose == GOLD else (contract.bare(names.load_function),)

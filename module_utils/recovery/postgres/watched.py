@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A connection that is given up once nobody answers any more: no timeout of PostgreSQL's ends what it does not run."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+import typing as t
+
+from ..core.text import in_words
+from .driver import import_error, psycopg
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator
+
+    Base = psycopg.Connection[dict[str, t.Any]]
+else:
+    Base = object if import_error else psycopg.Connection
+
+#: After so many seconds without a word the server is asked whether it is there, and after as many again once more.
+SILENT_SECONDS = 15.0
+#: How long its answer to that may take.
+PROBE_SECONDS = 5.0
+#: How many such questions in a row have to remain without an answer.
+PROBES = 2
+#: How much longer than its timeout a statement may take, in seconds, before its session is taken for dead.
+GRACE_SECONDS = 60.0
+#: What every server and pooler answers with one byte before anybody has logged in: whether it speaks TLS.
+SSL_REQUEST: t.Final = struct.pack("!II", 8, 80877103)
+
+
+class Watched(Base):
+    """A connection of which each wait ends: with what came, or with an OperationalError where nobody answers."""
+
+    #: The timeout that PostgreSQL has for the statement, in seconds; None where it is not known.
+    limit_seconds: float | None = None
+
+    def wait(self, gen: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        """As in any connection, but not for ever."""
+        return super().wait(_watched(gen, self), *args, **kwargs)
+
+
+def _watched(gen: t.Any, connection: Watched) -> Generator[t.Any, t.Any, t.Any]:
+    """What `gen` does; raises where the server has been silent for too long, with the connection closed."""
+    began = heard = time.monotonic()
+    unanswered = 0
+    try:
+        state = next(gen)
+        while True:
+            ready = yield state
+            now = time.monotonic()
+            if ready:
+                heard, unanswered = now, 0
+            elif connection.limit_seconds is not None and now - began > connection.limit_seconds + GRACE_SECONDS:
+                _give_up(
+                    connection, f"its session has not answered for {in_words(now - began)}, and passed its timeout"
+                )
+            elif now - heard > SILENT_SECONDS:
+                unanswered = 0 if answers(connection.info) else unanswered + 1
+                heard = time.monotonic()
+                if unanswered >= PROBES:
+                    _give_up(connection, f"the server has not answered for {in_words(heard - began)}")
+            state = gen.send(ready)
+    except StopIteration as e:
+        return e.value
+
+
+def _give_up(connection: Watched, why: str) -> t.NoReturn:
+    # Nothing is said to a server that does not listen, or closing would wait for it as well.
+    connection.pgconn.finish()
+    raise psycopg.OperationalError(why)
+
+
+def answers(info: psycopg.ConnectionInfo) -> bool:
+    """Whether somebody is there: who refuses us is, and so is one that cannot be asked."""
+    host, port = info.hostaddr or info.host, info.port
+    try:
+        if host.startswith(("/", "@")):
+            with socket.socket(socket.AF_UNIX) as asked:
+                path = f"{host}/.s.PGSQL.{port}"
+                asked.settimeout(PROBE_SECONDS)
+                asked.connect(f"\0{path[1:]}" if host.startswith("@") else path)
+                return _answered(asked)
+        with socket.create_connection((host, port), PROBE_SECONDS) as asked:
+            asked.settimeout(PROBE_SECONDS)
+            return _answered(asked)
+    except TimeoutError:
+        return False
+    except OSError:
+        # A refusal, an unknown name: what becomes of our own connection is for it to say.
+        return True
+
+
+def _answered(asked: socket.socket) -> bool:
+    asked.sendall(SSL_REQUEST)
+    asked.recv(1)
+    return True

@@ -1,0 +1,39 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds in each of our transactions, whatever the server, the database or the role is set to."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import pytest
+from psycopg import sql
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
+    Session,
+    Settings,
+    open_session,
+)
+from tests.integration.modules import connect
+
+SETTING = "SELECT current_setting(%(name)s) AS value"
+
+
+def transaction(session: Session, kind: str) -> AbstractContextManager[Session]:
+    """One of the three kinds."""
+    return session.move(closed=["scout.etl_processed"]) if kind == "move" else getattr(session, kind)()
+
+
+@pytest.mark.parametrize("kind", ["read", "write", "move"])
+def test_nothing_is_compiled(scout_db: str, kind: str) -> None:
+    """Compiling the query of the alerts cost ten times what it takes to run."""
+    with connect(scout_db) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET jit = on").format(name))
+    with open_session(Settings(scout_db)) as session:
+        with transaction(session, kind):
+            assert session.row(SETTING, name="jit")["value"] == "off"
+        assert session.row(SETTING, name="jit")["value"] == "on", (
+            "through a pooler it would stay with a session of others"
+        )

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Events without an offset are read in the time zone of the scheduler's sessions."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
+from tests.integration.modules import connect, one
+
+
+def zone(dsn: str) -> str:
+    with open_session(Settings(dsn)) as session, session.read():
+        return event_queue.pipeline_timezone(session, "loader")
+
+
+def test_the_time_zone_of_the_operators_shell_is_not_that_of_the_pipeline(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGTZ", "TZ"):
+        monkeypatch.delenv(name, raising=False)
+    theirs = zone(scout_db)
+    monkeypatch.setenv("PGTZ", "Pacific/Auckland")
+    assert one(scout_db, "SHOW TimeZone") == "Pacific/Auckland", "anybody else's session has it"
+    assert zone(scout_db) == theirs != "Pacific/Auckland"
+    assert os.environ["PGTZ"] == "Pacific/Auckland"
+    with connect(scout_db) as connection:
+        connection.execute("ALTER ROLE loader SET TimeZone = 'Asia/Manila'")
+        try:
+            assert zone(scout_db) == "Asia/Manila"
+        finally:
+            connection.execute("ALTER ROLE loader RESET TimeZone")

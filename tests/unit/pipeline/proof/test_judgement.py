@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to be proved, by which kind of proof, and what runs prove."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import judgement
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.judgement import (
+    FAILED,
+    GOLD,
+    LATEST,
+    LOAD,
+    PROVED,
+    RUN,
+    TRIAL,
+    UNKNOWN,
+    JobRun,
+    Scheduler,
+    Todo,
+    plan,
+    purposes,
+)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import NEVER, Job
+
+NOW = datetime.datetime(2026, 11, 25, 22, 3, 22, tzinfo=datetime.UTC)
+LIVE = Scheduler(NOW, real=True)
+
+
+def job(name: str = "bronze-to-silver-etl", **fields: Any) -> Job:
+    given: dict[str, Any] = {
+        "jobid": 1, "schedule": "* * * * *", "command": "SELECT scout.load_silver_from_bronze(2000)", "active": True, "owner": "loader",
+    }  # fmt: skip
+    return Job(jobname=name, **(given | fields))
+
+
+def run(seconds_ago: float, status: str = "succeeded", **fields: Any) -> JobRun:
+    started = NOW - datetime.timedelta(seconds=seconds_ago)
+    given: dict[str, Any] = {"runid": 7, "jobid": 1, "message": "1 row", "started": started, "ended": started}
+    return JobRun(status=status, **(given | fields))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "schedule", "waits", "how", "why"),
+    [
+        (LIVE, "* * * * *", True, RUN, ""),
+        (LIVE, "5 seconds", True, RUN, ""),
+        (LIVE, "*/5 * * * *", True, TRIAL, "not due before 22:05:00"),
+        (LIVE, "0 0 1 1 *", True, TRIAL, "not due before 00:00:00 on 2027-01-01"),
+        (LIVE, "@yearly", True, TRIAL, "its schedule @yearly never comes"),
+        (LIVE, "* * * * *", False, LATEST, ""),
+        (Scheduler(NOW, real=True, records=False), "* * * * *", True, TRIAL, "pg_cron records no runs here"),
+        (Scheduler(NOW, real=False), "* * * * *", False, TRIAL, "there is no scheduler"),
+        (Scheduler(NOW, real=True, timezone="Nowhere/Else"), "* * * * *", True, TRIAL, "when it is due cannot be told"),
+    ],
+)  # fmt: skip
+def test_how_a_job_is_proved(scheduler: Scheduler, schedule: str, waits: bool, how: str, why: str) -> None:
+    [todo] = plan([(job(schedule=schedule), LOAD)], scheduler, 90, waits=waits)
+    assert (todo.how, todo.why) == (how, why)
+
+
+def test_jobs_that_cannot_start_are_not_proved() -> None:
+    assert plan([(job(active=False), LOAD), (job(schedule=NEVER), LOAD)], LIVE, 90, waits=True) == []
+
+
+def test_a_start_that_pg_cron_may_not_notice_any_more_is_not_relied_on() -> None:
+    just_before = Scheduler(NOW.replace(second=59), real=True)
+    assert judgement.due_at("* * * * *", just_before) == NOW.replace(minute=5, second=0)
+
+
+def test_what_is_waited_for_is_said() -> None:
+    todo = plan([(job(), LOAD), (job("smart-gold-refresh", schedule="*/5 * * * *"), GOLD)], LIVE, 90, waits=True)
+    assert judgement.announced(todo, NOW) == "next run of bronze-to-silver-etl at 22:04:00, 38 s"
+
+
+def test_what_each_job_is_for() -> None:
+    sources = {
+        "step": "BEGIN PERFORM inner_step(); END",
+        "inner_step": "BEGIN PERFORM scout.load_silver_from_bronze(5); END",
+        "nothing": "SELECT 1",
+    }
+    found = purposes(
+        [
+            job(command="SELECT 1"),
+            job("nightly", command="SELECT step()"),
+            job("smart-gold-refresh", command="SELECT 1"),
+            job("gold", command="SELECT scout.refresh_gold_platinum()"),
+            job("product-linking", command="SELECT scout.link_products_to_catalog(1)"),
+            job("other", command="SELECT nothing()"),
+        ],
+        sources,
+    )
+    assert [(each.jobname, purpose) for each, purpose in found] == [
+        ("bronze-to-silver-etl", LOAD), ("nightly", LOAD), ("smart-gold-refresh", GOLD), ("gold", GOLD),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("found", "elsewhere", "said", "step"),
+    [
+        ([(job(), LOAD)], [], None, ""),
+        ([(job(active=False), LOAD)], [], "bronze-to-silver-etl is inactive, so nothing loads",
+         "SELECT cron.alter_job(1, active => true)"),
+        ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other"}],
+         "bronze-to-silver-etl runs in database other and not in this one, so nothing loads here",
+         "SELECT cron.alter_job(4, database => current_database()::text)"),
+        ([(job("smart-gold-refresh"), GOLD)], [], "no job calls scout.load_silver_from_bronze, so nothing loads", "schedule"),
+    ],
+)  # fmt: skip
+def test_what_no_run_can_prove(found: Any, elsewhere: Any, said: str | None, step: str) -> None:
+    verdicts = judgement.unproved(found, elsewhere)
+    assert [verdict.said for verdict in verdicts] == ([said] if said else [])
+    assert all(verdict.status == FAILED and verdict.next_step.startswith(step) for verdict in verdicts)
+
+
+TODO = Todo(job(), LOAD, RUN, NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        (run(3), PROVED, "ran at 22:03:19 as loader"),
+        (run(3, "failed", message="ERROR:  no\n such table"), FAILED, "failed at 22:03:19 as loader: ERROR: no such table"),
+        (run(3, "failed", message="connection failed", started=None), FAILED,
+         "failed and did not even start as loader: connection failed"),
+        (run(3, "failed", message=""), FAILED, "failed at 22:03:19 as loader: no message"),
+    ],
+)  # fmt: skip
+def test_what_a_run_proves(given: JobRun, status: str, said: str) -> None:
+    verdict = judgement.of_run(TODO, given)
+    assert (verdict.status, verdict.said) == (status, said)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds_ago", "status"),
+    [("* * * * *", 22, PROVED), ("* * * * *", 142, PROVED), ("* * * * *", 202, FAILED), ("*/5 * * * *", 800, PROVED),
+     ("*/5 * * * *", 1500, FAILED), ("0 0 1 1 *", 86400 * 100, PROVED)],
+)  # fmt: skip
+def test_the_latest_run_counts_while_its_schedule_is_kept(schedule: str, seconds_ago: float, status: str) -> None:
+    verdict = judgement.of_latest(Todo(job(schedule=schedule), LOAD, LATEST), [run(seconds_ago)], LIVE)
+    assert verdict is not None
+    assert verdict.status == status
+
+
+def test_a_run_that_is_still_on_its_way_has_started() -> None:
+    verdict = judgement.of_latest(TODO, [run(900), run(840, "running", runid=8)], LIVE)
+    assert verdict is not None
+    assert verdict.status == FAILED
+    verdict = judgement.of_latest(TODO, [run(900), run(30, "running", runid=8)], LIVE)
+    assert verdict is not None
+    assert verdict.status == PROVED
+
+
+def test_without_a_run_that_is_over_there_is_no_latest() -> None:
+    assert judgement.of_latest(TODO, [run(3, "running"), run(3, jobid=2)], LIVE) is None
+
+
+def test_a_run_that_does_not_come_or_does_not_end() -> None:
+    absent = judgement.missing(TODO, None, 90, "cron.launch_active_jobs is off")
+    assert absent.status == FAILED
+    assert (
+        absent.said
+        == "did not start within 1 min 30 s, although it was due at 22:03:22: cron.launch_active_jobs is off"
+    )
+    endless = judgement.missing(TODO, run(30, "running"), 90, "")
+    assert (endless.status, endless.said) == (UNKNOWN, "is still running after 1 min 30 s")
+
+
+def test_the_worst_of_them_is_the_whole() -> None:
+    good, bad, unsure = (judgement.tried(TODO, status, "x") for status in (PROVED, FAILED, UNKNOWN))
+    assert judgement.overall([good]) == PROVED
+    assert judgement.overall([good, unsure]) == UNKNOWN
+    assert judgement.overall([unsure, bad, good]) == FAILED
