@@ -66,6 +66,6 @@ def test_a_role_that_may_not_log_in_is_named_by_preflight_and_reset(hindered: Pi
     assert f"job {LOADER} cannot work: its role" in looked.summary
     assert " LOGIN;" in looked.summary
     played = stage.play("emergency_reset", hindered.dsn)
-    assert (played.rc, played.result["outcome"]) == (2, "still_failing"), played.text
+    assert (played.rc, played.result["ok"]) == (2, False), played.text
     assert "job_rights" in played.summary
     assert " LOGIN;" in played.summary

@@ -61,8 +61,16 @@ def test_what_our_own_drain_can_do_and_the_job_cannot_is_paused_again(broken: Pi
 @pytest.mark.parametrize(
     ("options", "rc", "now"),
     [
-        ({"on_failed_proof": "leave"}, 2, "now ingestion is running, but it does not work by itself"),
-        ({"proof": False}, 0, "now ingestion is running, nothing is failing proof unproven, because proof=false"),
+        (
+            {"on_failed_proof": "leave"},
+            2,
+            "now ingestion is running, still failing: jobs_present, but it does not work by itself",
+        ),
+        (
+            {"proof": False},
+            2,
+            "now ingestion is running, still failing: jobs_present proof unproven, because proof=false",
+        ),
     ],
 )
 def test_who_says_so_is_left_running(
@@ -90,7 +98,7 @@ def test_where_nothing_had_to_be_done_a_job_that_does_nothing_is_found(healthy: 
     before = healthy.fingerprint()
     played = stage.play("emergency_reset", healthy.dsn)
     assert played.rc == 2, played.text
-    assert "now ingestion is running, but it does not work by itself" in played.summary
+    assert "now ingestion is running, still failing: jobs_present, but it does not work by itself" in played.summary
     assert healthy.fingerprint().items() >= before.items()
 
 

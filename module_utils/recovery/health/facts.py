@@ -12,7 +12,8 @@ import typing as t
 from ..ledger import lease
 from ..ledger.pauses import open_pause
 from ..moves.engine import damaged_silver
-from ..pipeline import job_rights, refresh_gold
+from ..pipeline import refresh_gold
+from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
 from ..scout import contract, cron_jobs, event_queue, poison_probe, row_images, sessions
 from . import schema_drift
@@ -28,7 +29,7 @@ if t.TYPE_CHECKING:
     from ..ledger.lease import AtWork
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
-    from ..pipeline.job_rights import Obstacle
+    from ..pipeline.proof.job_rights import Obstacle
     from ..postgres.session import Row, Session
 
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.

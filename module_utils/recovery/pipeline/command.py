@@ -350,10 +350,6 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     }
 
 
-#: SQLSTATEs of what a migration dropped or renamed: a dry run of its rollback comes before that is there again.
-GONE: t.Final = ("42P01", "42703")
-
-
 def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
     """The views that were asked for, or all."""
     session = call.session
@@ -361,10 +357,9 @@ def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
         with attempting("could not read the gold views", on=session.where), session.read():
             found = refresh_gold.read(session)
     except DatabaseError as e:
-        if not (call.check and e.sqlstate in GONE):
+        if not call.check:
             raise
-        with session.read():
-            found = [refresh_gold.Freshness(v, "unknown", e.said, None, None) for v in refresh_gold.views(session)]
+        found = refresh_gold.unseen(session, e)
     unknown = sorted(set(names or ()) - {f.view.name for f in found})
     if unknown:
         raise BadInput(

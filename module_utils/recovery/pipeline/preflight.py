@@ -20,7 +20,8 @@ from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_security
-from . import job_rights, refresh_gold
+from . import refresh_gold
+from .proof import job_rights
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence

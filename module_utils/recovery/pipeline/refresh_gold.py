@@ -38,6 +38,9 @@ __all__ = [
     "views",
 ]
 
+#: SQLSTATEs of a table and a column that are not there.
+GONE: t.Final = ("42P01", "42703")
+
 LOCK = "SELECT pg_try_advisory_xact_lock(%(key)s) AS got"
 
 HOLDER = """
@@ -83,6 +86,15 @@ class Refreshed:
 
 class _LockHeld(NotConverged):
     """Scout's refresh lock is taken, so no view can be refreshed."""
+
+
+def unseen(session: Session, why: RecoveryError) -> list[Freshness]:
+    """The views by name alone, for a dry run of a rollback: what a migration dropped or renamed is not there again yet.
+    Raises `why` where it is anything else."""
+    if why.sqlstate not in GONE:
+        raise why
+    with session.read():
+        return [Freshness(view, "unknown", why.said, None, None) for view in views(session)]
 
 
 def require(session: Session, todo: list[View]) -> None:

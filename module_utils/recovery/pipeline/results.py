@@ -93,6 +93,7 @@ class PreflightResult(ModuleResult):
     """What scout_preflight_info returns."""
 
     missing: list[dict[str, t.Any]]
+    hindered: list[dict[str, str]]
     role: str
     superuser: bool
     server_version: int

@@ -139,6 +139,8 @@ def _why(made: render.ResultDocument) -> str:
     if made["outcome"] == "still_failing":
         failing = [each["name"] for each in made["indicators"] if each["status"] == "fail"]
         return f"still failing, and no reset can repair it: {', '.join(failing)}"
+    if made["outcome"] == "cannot_tell":
+        return f"cannot tell: {'; '.join(made['cannot_tell'])}"
     return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
 
 

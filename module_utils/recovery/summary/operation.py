@@ -212,7 +212,9 @@ class Story:
     def _standing(self) -> str:
         """What a pipeline that runs comes to where a reset did all it can, and it is not well or cannot be judged."""
         running = "verdict_when_running" if self.state == "running" else "verdict"
-        return {"failing": STILL_FAILING, "inconclusive": CANNOT_TELL}.get(str(self.after.get(running)), "")
+        # Of what was repaired, what was found before it tells nothing.
+        seen = self.ran.get("assess_again", {}) if self.before.get("needs_reset") else self.after
+        return {"failing": STILL_FAILING, "inconclusive": CANNOT_TELL}.get(str(seen.get(running)), "")
 
     @property
     def _judged(self) -> str:

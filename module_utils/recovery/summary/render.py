@@ -356,6 +356,12 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
         again += [
             c["next_command"] for c in as_list(story.before.get("diagnoses")) if rollback.ROLLBACK in c["next_command"]
         ]
+    if story.ran.get("proof") is failure:
+        # What keeps the jobs from working may have been seen by the assessment, with the statement that changes it.
+        known = [str(c["next_command"]) for c in as_list((story.after or story.before).get("diagnoses"))]
+        again = [command for command in known if not command.startswith((RESET, RESUME)) and command not in step][
+            :1
+        ] + again
     return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 

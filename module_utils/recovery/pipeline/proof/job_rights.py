@@ -12,14 +12,14 @@ import dataclasses
 import re
 import typing as t
 
-from ..postgres.driver import sql
-from ..scout import contract, cron_jobs
+from ...postgres.driver import sql
+from ...scout import contract, cron_jobs
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ..postgres.session import Row, Session
-    from ..scout.cron_jobs import Job
+    from ...postgres.session import Row, Session
+    from ...scout.cron_jobs import Job
 
 ROLE = """
 SELECT r.rolcanlogin AS logs_in, r.rolconnlimit AS most, r.rolsuper AS superuser, d.datallowconn AS open, d.datconnlimit AS room,
