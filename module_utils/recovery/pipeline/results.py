@@ -98,5 +98,4 @@ class PreflightResult(ModuleResult):
     superuser: bool
     server_version: int
     pooled: bool
-    hindered: list[dict[str, t.Any]]
     warnings: list[str]
