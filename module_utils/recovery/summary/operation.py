@@ -28,6 +28,11 @@ GOOD: t.Final = frozenset(
 #: Of a reset that did all it can, and of what could not be judged; somebody has to see to both.
 STILL_FAILING: t.Final = "still_failing"
 CANNOT_TELL: t.Final = "cannot_tell"
+#: What a reset says that did nothing, by its outcome.
+NOTHING_DONE_BECAUSE: t.Final = {
+    STILL_FAILING: "nothing: a reset cannot fix what is failing",
+    CANNOT_TELL: "nothing: what is wrong could not be told",
+}
 #: Steps that are done for others.
 PREPARATIONS: t.Final = frozenset({"preflight", "lease"})
 #: Ansible leaves out what has other tags, and ends well.
@@ -207,6 +212,11 @@ class Story:
         if not self.resume_wanted:
             return "left_paused_as_told"
         return "left_paused" if self.after.get("blockers") else "left_paused_for_another"
+
+    @property
+    def nothing_done(self) -> str:
+        """Why a reset did nothing, in words."""
+        return NOTHING_DONE_BECAUSE.get(self.outcome, "nothing: no change was needed")
 
     @property
     def _standing(self) -> str:

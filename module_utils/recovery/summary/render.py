@@ -30,12 +30,6 @@ RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 
-#: What a reset says that did nothing, by its outcome.
-NOTHING_DONE_BECAUSE: t.Final = {
-    STILL_FAILING: "nothing: a reset cannot fix what is failing",
-    CANNOT_TELL: "nothing: what is wrong could not be told",
-}
-
 
 def document(story: Story) -> ResultDocument:
     """The result for a machine; its schema is docs/result.schema.json."""
@@ -201,7 +195,7 @@ def _did(story: Story) -> str:
     if story.failure is not None:
         return ""
     if story.operation == "emergency_reset":
-        return NOTHING_DONE_BECAUSE.get(story.outcome, "nothing: no change was needed")
+        return story.nothing_done
     told = [str(r["summary"]) for r in steps.values() if r.get("summary")]
     return "; ".join(text.removeprefix("would ") if story.check else text for text in told)
 

@@ -71,7 +71,7 @@ def cleanup(call: Call, params: Params) -> CleanupResult:
     seen = _look(call, job)
     result = _found(seen)
     if job.applied:
-        return {**result, **job.nothing(""), "rules": mover.by_rule(seen.report, {})}
+        return {**result, **job.nothing(""), "rules": findings.by_rule(seen.report, {})}
     _refuse_systemic(call, seen, result)
     whole = _whole(call, seen) if call.check or job.plan else None
     rows, noun = mover.size(seen.report, whole)
@@ -85,16 +85,16 @@ def cleanup(call: Call, params: Params) -> CleanupResult:
         job.refuse_drift(whole)
     _refuse_damaged(call, seen, result)
     if not (rows or job.interrupted):
-        rules = mover.by_rule(seen.report, {})
-        return {**result, **job.nothing(mover.told("moved", {"moved": {}}, rules)), "rules": rules}
+        rules = findings.by_rule(seen.report, {})
+        return {**result, **job.nothing(findings.told("moved", {"moved": {}}, rules)), "rules": rules}
     engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
         document = {"incident": call.incident, "actor": call.controller.actor}
         work = mover.Cleanup(call.session, run, seen.tables, seen.wanted, call.progress, document)
         batches = work.go(options, rows)
     done = job.done(run, batches, verb="moved")
-    rules = mover.by_rule(seen.report, run.effects.get("rules") or {})
-    told = f"{mover.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
+    rules = findings.by_rule(seen.report, run.effects.get("rules") or {})
+    told = f"{findings.told('moved', done, rules)} ({in_words(done['batches']['seconds'])})"
     return {**result, **done, "rules": rules, "summary": told}
 
 
@@ -161,7 +161,7 @@ def _found(seen: _Look) -> _Found:
         "window": seen.wanted.window.as_dict(),
         "range": dict(zip(("first", "last"), report.moving.window, strict=True)),
         "report": report.as_dict(),
-        "rules": mover.by_rule(report),
+        "rules": findings.by_rule(report),
         "warnings": [findings.line(finding) for finding in report.violated if not finding.rule.moves],
     }
 
@@ -169,8 +169,8 @@ def _found(seen: _Look) -> _Found:
 def _planned(result: _Found, job: engine_job.MoveJob, seen: _Look, whole: Whole) -> CleanupResult:
     """The result of a check."""
     planned = job.planned(seen.wanted.as_dict(), whole, verb="would move")
-    rules = mover.by_rule(seen.report)
-    told = mover.told("would move", planned, rules)
+    rules = findings.by_rule(seen.report)
+    told = findings.told("would move", planned, rules)
     if planned["changed"]:
         told += f", in about {in_words(planned.get('plan', {})['estimated_seconds'])}"
     if file := planned.get("plan_file"):

@@ -9,10 +9,13 @@ import dataclasses
 import typing as t
 
 from ...core.text import count
+from ...scout import contract
+from ..engine.job import about_requeued, in_numbers
 from .rules import SEVERITIES, Rule
 
 if t.TYPE_CHECKING:
     import datetime
+    from collections.abc import Mapping, Sequence
 
 #: What a row of the table with this alias is called.
 NOUNS: t.Final = {"t": "transaction", "l": "line", "b": "event"}
@@ -147,3 +150,33 @@ def line(finding: Finding) -> str:
 def percent(share: float) -> str:
     """`5 %`."""
     return f"{100 * share:.3g} %"
+
+
+def by_rule(report: Report, moved: Mapping[str, int] | None = None) -> list[dict[str, t.Any]]:
+    """What each rule found, and how many sales (for a rule on events: events) move or moved for it."""
+    made: list[dict[str, t.Any]] = []
+    for finding in report.findings:
+        rule, found = finding.rule, finding.figures
+        would = found.events if rule.table == contract.names().bronze else found.transactions
+        made.append(
+            {
+                **{key: getattr(rule, key) for key in ("name", "table", "severity", "action", "error_code")},
+                "scanned": finding.scanned,
+                "violations": finding.violations,
+                "share": round(finding.share, 6),
+                "moved": moved.get(rule.name, 0) if moved is not None else would if rule.moves else 0,
+            }
+        )
+    return made
+
+
+def told(verb: str, effects: Mapping[str, t.Any], found: Sequence[Mapping[str, t.Any]]) -> str:
+    """`moved 12 events, 12 transactions, 31 line items: negative_total 9, empty_basket 3; 2 rules only reported`."""
+    moved = in_numbers(effects["moved"])
+    text = "no row violates a rule that moves it" if moved == "nothing" else f"{verb} {moved}"
+    names = [f"{rule['name']} {rule['moved']:,}" for rule in found if rule["moved"]]
+    if names and moved != "nothing":
+        text += f": {', '.join(names)}"
+    text += about_requeued(verb, effects)
+    reported = sum(bool(rule["violations"]) for rule in found if rule["action"] == "report")
+    return text + (f"; {count(reported, 'rule')} only reported" if reported else "")

@@ -9,7 +9,6 @@ import dataclasses
 import datetime
 import typing as t
 
-from ...core.text import count
 from ...postgres.driver import sql
 from ...postgres.failures import attempting
 from ...postgres.times import Window, window_of
@@ -18,7 +17,7 @@ from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
-from ..engine.job import SCAN_SECONDS, about_requeued, closed, in_numbers
+from ..engine.job import SCAN_SECONDS, closed
 from ..engine.selection import sale, seen_by_snapshot, snapshot_values
 from ..quarantine.mover import Whole
 from . import rules, scan
@@ -228,36 +227,6 @@ def size(report: Report, found: Whole | None) -> tuple[int, str]:
     events = found.counts["events"] if found else report.moving.events
     sales = found.counts["transactions"] if found else report.moving.transactions
     return (sales, "transaction") if sales >= events else (events, "event")
-
-
-def by_rule(report: Report, moved: Mapping[str, int] | None = None) -> list[dict[str, t.Any]]:
-    """What each rule found, and how many sales (for a rule on events: events) move or moved for it."""
-    made: list[dict[str, t.Any]] = []
-    for finding in report.findings:
-        rule, found = finding.rule, finding.figures
-        would = found.events if rule.table == contract.names().bronze else found.transactions
-        made.append(
-            {
-                **{key: getattr(rule, key) for key in ("name", "table", "severity", "action", "error_code")},
-                "scanned": finding.scanned,
-                "violations": finding.violations,
-                "share": round(finding.share, 6),
-                "moved": moved.get(rule.name, 0) if moved is not None else would if rule.moves else 0,
-            }
-        )
-    return made
-
-
-def told(verb: str, effects: Mapping[str, t.Any], found: Sequence[Mapping[str, t.Any]]) -> str:
-    """`moved 12 events, 12 transactions, 31 line items: negative_total 9, empty_basket 3; 2 rules only reported`."""
-    moved = in_numbers(effects["moved"])
-    text = "no row violates a rule that moves it" if moved == "nothing" else f"{verb} {moved}"
-    names = [f"{rule['name']} {rule['moved']:,}" for rule in found if rule["moved"]]
-    if names and moved != "nothing":
-        text += f": {', '.join(names)}"
-    text += about_requeued(verb, effects)
-    reported = sum(bool(rule["violations"]) for rule in found if rule["action"] == "report")
-    return text + (f"; {count(reported, 'rule')} only reported" if reported else "")
 
 
 class Cleanup:
