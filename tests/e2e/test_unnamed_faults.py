@@ -238,7 +238,9 @@ def role(working: Pipeline) -> Iterator[str]:
     name = f"fault_role_{next(_numbers)}"
     working.execute(f"CREATE ROLE {name} LOGIN")
     yield name
-    with psycopg.connect(working.dsn, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+    with psycopg.connect(
+        working.dsn, autocommit=True, options="-c default_transaction_read_only=off -c statement_timeout=0"
+    ) as connection:
         for statement in (
             "ALTER DATABASE {database} RESET ALL",
             "REASSIGN OWNED BY {role} TO loader",

@@ -11,7 +11,7 @@ import datetime
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import schedule as schedules
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
 from tests.unit.health.test_assessment import ETL_JOB, NOW, ran
 
 FRIDAY = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
@@ -21,7 +21,7 @@ HOUR = datetime.timedelta(hours=1)
 @pytest.mark.parametrize(
     ("schedule", "within_an_hour"),
     [
-        ("* * * * *", 60), ("*/5 * * * *", 12), ("3-59/10 * * * *", 6), ("0,30 * * * *", 2), ("7/20 * * * *", 3), ("@hourly", 1),
+        ("* * * * *", 60), ("*/5 * * * *", 12), ("3-59/10 * * * *", 6), ("0,30 * * * *", 2), ("7/20 * * * *", 0), ("@hourly", 1),
         ("30 seconds", 120), ("* 6-23 * * *", 0), ("* 4 * * *", 5), ("* * * * fri", 60), ("* * * * 5-7", 60),
         ("* * * * sat", 0), ("* * 2 jan *", 60), ("* * 3 * fri", 60), ("* * 3 * sat", 0), ("* * $ * *", 0), ("nonsense", 0),
         ("* * * *", 0), ("a * * * *", 0),

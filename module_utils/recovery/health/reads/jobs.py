@@ -14,9 +14,8 @@ import typing as t
 from ...core.errors import MissingPrivilege
 from ...core.text import in_words
 from ...postgres.driver import errors
-from ...scout import contract, cron_jobs
+from ...scout import contract, cron_jobs, cron_schedule
 from ..thresholds import JOB_LATE_SECONDS
-from . import schedule
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -158,7 +157,7 @@ def asks_for_nothing(command: str, functions: Iterable[str]) -> bool:
 def rare(of: Needed, now: datetime.datetime | None) -> str:
     """Why a job hardly ever comes, active or not; empty where it does."""
     job = of.job
-    if job is None or job.parked or now is None or schedule.comes_within_a_day(job.schedule, now):
+    if job is None or job.parked or now is None or cron_schedule.comes_within_a_day(job.schedule, now):
         return ""
     return f"{job.jobname} is not due within a day: its schedule is {job.schedule}"
 
@@ -209,8 +208,8 @@ def _is_late(of: Needed, now: datetime.datetime | None, resumed_seconds: float |
     at_work = bool(of.runs) and of.runs[0]["end_time"] is None
     if scheduled and not at_work:
         since = now - datetime.timedelta(seconds=silent)
-        return schedule.missed(of.job.schedule, since, now - GRACE) >= LATE_TIMES
-    every = schedule.every_seconds(of.job.schedule)
+        return cron_schedule.missed(of.job.schedule, since, now - GRACE) >= LATE_TIMES
+    every = cron_schedule.every_seconds(of.job.schedule)
     return every is not None and silent > max(JOB_LATE_SECONDS, LATE_TIMES * every)
 
 

@@ -12,7 +12,7 @@ import zoneinfo
 
 from ...core.text import cut, in_words, printable
 from ...scout import contract, cron_jobs
-from .schedule import next_run
+from ...scout.cron_schedule import next_run
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -25,9 +25,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.health imp
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import schedule as schedules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT

@@ -16,6 +16,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
     GOLD,
     LATEST,
     LOAD,
+    OTHER,
     PROVED,
     RUN,
     TRIAL,
@@ -97,6 +98,7 @@ def test_what_each_job_is_for() -> None:
     )
     assert [(each.jobname, purpose) for each, purpose in found] == [
         ("bronze-to-silver-etl", LOAD), ("nightly", LOAD), ("smart-gold-refresh", GOLD), ("gold", GOLD),
+        ("product-linking", OTHER),
     ]  # fmt: skip
 
 

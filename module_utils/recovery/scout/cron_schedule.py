@@ -14,6 +14,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS: t.Final = re.compile(r"\s*([1-9]|[1-5][0-9])\s+seconds?\s*", re.IGNORECASE)
+MINUTES: t.Final = re.compile(r"(?:\*|\*/(?P<every>[1-9][0-9]?)) \* \* \* \*")
 PART: t.Final = re.compile(r"(?:\*|(?P<first>[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?)(?:/(?P<step>[0-9]+))?")
 MONTHS: t.Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS: t.Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -25,6 +26,7 @@ NAMED: t.Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+NEVER: t.Final = frozenset({"@yearly", "@annually", "@reboot"})
 #: The 29th of February comes after eight years at the latest.
 HORIZON_DAYS: t.Final = 366 * 8 + 2
 DAY: t.Final = datetime.timedelta(days=1)
@@ -78,6 +80,31 @@ def next_run(schedule: str, after: datetime.datetime, zone: datetime.tzinfo) -> 
     if fields is None:
         return None
     return next((start for start in _starts(fields, after.astimezone(zone), zone) if start > after), None)
+
+
+def missed(schedule: str, after: datetime.datetime, until: datetime.datetime) -> int:
+    """How often the job should have come between two moments, by UTC; 0 where that cannot be told."""
+    found, moment = 0, next_run(schedule, after, datetime.UTC)
+    while moment is not None and moment <= until:
+        found, moment = found + 1, next_run(schedule, moment, datetime.UTC)
+    return found
+
+
+def comes_within_a_day(schedule: str, now: datetime.datetime) -> bool:
+    """Whether the job comes at all within the next day, by UTC, as far as its schedule can be told."""
+    if SECONDS.fullmatch(schedule) or (parse(schedule) is None and schedule.strip() not in NEVER):
+        return True
+    start = next_run(schedule, now, datetime.UTC)
+    return start is not None and start - now <= DAY
+
+
+def every_seconds(schedule: str) -> float | None:
+    """How often a job comes whose schedule says so plainly; None for every other schedule."""
+    if found := SECONDS.fullmatch(schedule):
+        return float(found[1])
+    if found := MINUTES.fullmatch(" ".join(schedule.split())):
+        return 60.0 * float(found["every"] or 1)
+    return None
 
 
 def _starts(fields: Fields, local: datetime.datetime, zone: datetime.tzinfo) -> Iterator[datetime.datetime]:

@@ -10,7 +10,7 @@ import zoneinfo
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.schedule import next_run, parse
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_schedule import next_run, parse
 
 UTC = datetime.UTC
 #: A Wednesday.
