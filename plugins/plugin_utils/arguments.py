@@ -18,15 +18,19 @@ TYPES = {"int": "a whole number", "float": "a number", "bool": "a yes or no", "d
 
 
 def as_list(option: Mapping[str, t.Any], value: t.Any) -> t.Any:
-    """A list that was typed as JSON after -e name=, which Ansible would take for one element with brackets."""
-    if option.get("type") == "list" and isinstance(value, str) and value.lstrip().startswith("["):
+    """A list that was typed after -e name=: as JSON, which Ansible would take for one element with brackets, or with commas,
+    around which it would keep the spaces."""
+    if option.get("type") != "list" or not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
         with contextlib.suppress(ValueError):
             return json.loads(value)
-    return value
+    return [part.strip() for part in value.split(",")] if value.strip() else value
 
 
 def in_plain_words(message: str, values: Mapping[str, t.Any]) -> str:
     """Ansible's complaint about the type of an option, with the value that was given instead of its class."""
+    message = message.replace("must be one of: , ", "must be one of: ")
     found = WRONG_TYPE.match(message)
     if found is None or found["name"] not in values:
         return message

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import typing as t
 import zoneinfo
 
@@ -283,6 +284,18 @@ def overall(verdicts: Iterable[Verdict]) -> str:
     return next((status for status in (FAILED, UNKNOWN) if status in found), PROVED)
 
 
+#: How a trial that went well is told.
+TRIED: t.Final = re.compile(r"was tried as (?P<role>.+), rolled back: it (?P<effect>\w+(?: [^;:]*)?)")
+
+
 def summary(verdicts: Iterable[Verdict]) -> str:
-    """One line for a person."""
-    return "; ".join(f"{verdict.jobname} {verdict.said}" for verdict in verdicts)
+    """One line for a person: `bronze-to-silver loads, gold refreshes 2 views (tried as loader, rolled back)`."""
+    told: list[str] = []
+    by_role: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        found = TRIED.fullmatch(verdict.said) if verdict.status == PROVED else None
+        if found is None:
+            told.append(f"{verdict.jobname} {verdict.said}")
+        else:
+            by_role.setdefault(found["role"], []).append(f"{verdict.jobname} {found['effect']}")
+    return "; ".join([*told, *(f"{', '.join(jobs)} (tried as {role}, rolled back)" for role, jobs in by_role.items())])

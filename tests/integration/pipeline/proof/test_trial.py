@@ -109,7 +109,7 @@ def test_a_healthy_pipeline_is_proved_and_nothing_remains(either_db: str, front:
         (GOLD, "gold", "trial", "proved"),
     ]
     assert result["summary"] == (
-        f"{ETL} was tried as loader, rolled back: it loads; {GOLD} was tried as loader, rolled back: it refreshes 2 views"
+        f"{ETL} loads, product-linking runs, {GOLD} refreshes 2 views (tried as loader, rolled back)"
     )
     assert (fingerprint(either_db), sequences(either_db)) == (before, numbers)
     assert one(either_db, OUR_LOCKS) == 0
@@ -321,7 +321,7 @@ def test_who_names_jobs_has_those_proved(scout_db: str) -> None:
     result = prove(scout_db, jobs=["data-quality-alerts"])
     assert [(each["jobname"], each["purpose"]) for each in result["jobs"]] == [("data-quality-alerts", "other")]
     assert result["proven"]
-    assert result["summary"] == "data-quality-alerts was tried as loader, rolled back: it runs"
+    assert result["summary"] == "data-quality-alerts runs (tried as loader, rolled back)"
 
 
 def test_settings_of_the_operator_are_not_those_of_the_job(scout_db: str) -> None:
