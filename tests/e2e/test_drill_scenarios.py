@@ -47,8 +47,8 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
     "skips_the_backlog": ({}, "silver is what the ETL makes of bronze: wanted no difference, found different"),
     "does_nothing": ({}, "events flow after: wanted yes, found backlog_age"),
     "switches_jobs_on": (
-        {"faults": [{"job_disabled_on_purpose": {}}, *BREAKS["faults"]]},
-        "every job is as it was after: wanted yes, found product-linking is on",
+        {"faults": [{"job_disabled_on_purpose": {"jobname": "data-quality-alerts"}}, *BREAKS["faults"]]},
+        "every job is as it was after: wanted yes, found data-quality-alerts is on",
     ),
     "leaves_a_lease": ({}, "nothing is paused after: wanted yes, found the lease is held by ghost"),
     "changes_again": ({"again": True}, "a second changes_again.yml changes nothing: wanted 0 changed, found 1 changed"),

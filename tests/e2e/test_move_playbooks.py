@@ -214,9 +214,7 @@ def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline,
 
 def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> None:
     """The rules it found broken are in the document; the same again changes nothing."""
-    healthy.execute(
-        "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
-    )
+    library.negative_totals(healthy.dsn, count=1)
     planned = ran(stage.play("quality_cleanup", healthy.dsn, "--check"), "planned")
     assert planned["move"]["moved"]["transactions"] == 1
     played = stage.play("quality_cleanup", healthy.dsn)
