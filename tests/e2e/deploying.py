@@ -306,7 +306,7 @@ class Deploying:
     def begun(self, step: str) -> bool:
         """Whether it has come to a step."""
         steps = self.artifacts / "steps.tsv"
-        return steps.exists() and f"{step}\tbegun" in steps.read_text()
+        return steps.exists() and any(line.startswith(f"{step}\tbegun") for line in steps.read_text().splitlines())
 
     def wait(self) -> Deployed:
         """Waits for its end."""
