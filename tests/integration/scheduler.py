@@ -32,7 +32,10 @@ def installed(dsn: str) -> None:
         connection.execute("SET allow_system_table_mods = on")
         connection.execute(INSTALLED)
         connection.execute("UPDATE cron.job SET schedule = '1 second' WHERE jobname = 'bronze-to-silver-etl'")
-        connection.execute("UPDATE cron.job SET schedule = '0 0 29 2 *' WHERE jobname = 'smart-gold-refresh'")
+        connection.execute(
+            "UPDATE cron.job SET schedule = format('0 %s * * *', extract(hour FROM now() AT TIME ZONE 'UTC' + interval '12 hours'))"
+            " WHERE jobname = 'smart-gold-refresh'"
+        )
 
 
 @contextlib.contextmanager
