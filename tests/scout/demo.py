@@ -43,7 +43,7 @@ POISON = {
 #: The runbook says ten minutes; nobody wants to watch that.
 STUCK_AFTER_SECONDS = 3
 INGESTION_JOBS = ("bronze-to-silver-etl", "product-linking", "smart-gold-refresh")
-DISABLED_JOB = "product-linking"
+DISABLED_JOB = "data-quality-alerts"
 
 IMAGES = "SELECT b.event_id::text, b::text FROM scout.bronze_events b WHERE event_id = ANY (%(poison)s)"
 

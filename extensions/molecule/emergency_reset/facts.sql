@@ -30,7 +30,7 @@ SELECT cmp_ok(
 );
 
 -- The scheduler runs what it ran before, and succeeds.
-SELECT bag_eq('SELECT jobname FROM cron.job WHERE NOT active', ARRAY['product-linking'], 'only the job that was off on purpose is off');
+SELECT bag_eq('SELECT jobname FROM cron.job WHERE NOT active', ARRAY['data-quality-alerts'], 'only the job that was off on purpose is off');
 SELECT is(schedule, '2 seconds', 'the loader has its schedule') FROM cron.job WHERE jobname = 'bronze-to-silver-etl';
 SELECT is(status, 'succeeded', 'its latest finished run succeeded') FROM cron.job_run_details
 WHERE command LIKE '%load_silver%' AND end_time IS NOT NULL ORDER BY runid DESC LIMIT 1;

@@ -14,6 +14,8 @@ from ..core import advice
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+#: A line of a command, its first or another.
+COMMAND: t.Final = re.compile(r"ansible-playbook |\s+-e ")
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9
@@ -91,6 +93,7 @@ def _shortened(body: list[str], room: int, width: int) -> list[str]:
     # Half a command is none.
     while len(shown) > 1 and len(shown) < len(body) and shown[-1].endswith("\\"):
         shown.pop()
-    if len(shown) < len(body) and len(shown[-1]) <= width - INDENT:
+    # A mark beside a command would be pasted with it.
+    if len(shown) < len(body) and len(shown[-1]) <= width - INDENT and not COMMAND.match(shown[-1]):
         shown[-1] = shown[-1][: width - INDENT - 2].rstrip() + " …"
     return shown
