@@ -127,9 +127,10 @@ def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) ->
     connection.execute(OLD_LETTER)
     connection.execute(LOAD_ALL)
     late: dict[UUID, str] = {}
+    write = generator.with_hash(slow, WRITE)
     for number in range(LATE_SALES):
         sale = generator.transaction(LATE_SEED, number)
-        late |= slow.execute(WRITE, {"type": "transaction.v1", "source": "pos-sync", "payload": Jsonb(sale)}).fetchall()
+        late |= slow.execute(write, {"type": "transaction.v1", "source": "pos-sync", "payload": Jsonb(sale)}).fetchall()
     end = rows(connection, "SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")[0][0]
     time.sleep(1.1)
     for fault in (library.negative_totals, library.empty_baskets, library.line_mismatch):
