@@ -17,6 +17,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import Call
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.undo.command import Undone
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures.document import Document
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
@@ -59,6 +60,10 @@ def copy(pg_server: Server, template: str) -> Iterator[str]:
     pg_server.drop_database(name)
 
 
+#: What the module says of a run besides.
+ABOUT: Undone = {"undone": {}, "put_back": {}, "taken": {}, "conflicts": [], "conflicting": 0, "warnings": []}
+
+
 def go_back(dsn: str, order: restore_request.Order) -> Result:
     """What the modules do, in a database that is no Scout's."""
     with open_session(Settings(dsn)) as session:
@@ -70,10 +75,10 @@ def undo(dsn: str, run_id: str) -> Result:
     """The same for an undo."""
     with open_session(Settings(dsn)) as session:
         call = Call(session, False, Progress(), controller.this_controller(None), "adhoc")
-        query = "SELECT run_id::text, undoes::text, effects FROM scout_ops.runs WHERE run_id::text = %(run_id)s"
+        query = "SELECT *, run_id::text, undoes::text FROM scout_ops.runs WHERE run_id::text = %(run_id)s"
         with session.read():
             undone = session.row(query, run_id=run_id)
-        return restore_command.undo(call, PARAMETERS, undone)
+        return {**restore_command.undo(call, PARAMETERS, undone, ABOUT)}
 
 
 def whole(dsn: str) -> list[str]:
