@@ -241,12 +241,12 @@ class Trial:
         return self.ids[0]
 
     def landed(self) -> str:
-        """What silver lacks of the sale: the table that has nothing of it, or less than its lines; empty where all is there."""
+        """What silver lacks of the sale, in words; empty where all is there."""
         names, sale = contract.names(), self.sale
         if not self.session.rows(contract.compose(SILVER), transaction_id=sale.transaction_id, ts=sale.ts):
-            return names.transactions
+            return f"{names.transactions} has nothing of it"
         lines = self.session.rows(contract.compose(LINES), transaction_id=sale.transaction_id)
-        return names.line_items if len(lines) < len(sale.lines) else ""
+        return f"{names.line_items} lacks lines of it" if len(lines) < len(sale.lines) else ""
 
     def _prepare(self) -> sql.Composed:
         """What the sale is made of, when it arrives, and the statement that sends it."""

@@ -217,7 +217,7 @@ def standby(pg_server: Server) -> Iterator[str]:
     subprocess.run(backup, check=True, **options)
     process = subprocess.Popen(
         [bin_dir(runner) / "postgres", "-D", root / "data", "-c", "listen_addresses=", "-c", f"unix_socket_directories={root}",
-         "-c", "max_connections=100", "-c", "port=5432"],
+         "-c", "max_connections=100", "-c", "max_prepared_transactions=4", "-c", "port=5432"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options,
     )  # fmt: skip
     try:

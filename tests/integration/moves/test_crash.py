@@ -212,7 +212,11 @@ def test_a_redrive_broken_off_inside_a_batch_goes_on(scout_db: str) -> None:
 def test_a_cleanup_broken_off_inside_a_batch_goes_on(scout_db: str, sibling: str) -> None:
     for dsn in (scout_db, sibling):
         with connect(dsn) as connection:
-            connection.execute("UPDATE scout.silver_transactions SET total_amount = -total_amount - 1")
+            connection.execute(
+                "UPDATE scout.bronze_events SET event_data = event_data || '{\"total_amount\": -1}'"
+                " WHERE event_id IN (SELECT source_event_id FROM scout.silver_transactions)"
+            )
+            connection.execute("UPDATE scout.silver_transactions SET total_amount = -1")
     hang(scout_db, AWAY["removing an event"], some(scout_db, LATE))
     written = bronze(scout_db)
     options = {"only": ["negative_total"], "max_share": 1.0, "target_seconds": 0.2, "incident": "INC-9"}

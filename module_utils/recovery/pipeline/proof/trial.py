@@ -165,7 +165,7 @@ class Trials:
         if event_queue.not_taken(session, [event]):
             raise _Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
         if lacking := sale.landed():
-            said = f"it marked a sale as processed, and {lacking} has not what belongs there"
+            said = f"it marked a sale as processed, and {lacking}"
             raise _Failed(
                 FAILED, said, next_step=f"look at {contract.names().etl}: it marks events that it does not load"
             )

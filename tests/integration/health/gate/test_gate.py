@@ -386,7 +386,15 @@ def test_the_documented_role_is_enough_and_a_missing_grant_is_named(scout_db: st
         assert ended(result) == ("inconclusive", 47)
         # Jobs that are hidden are not missing.
         unknown = {name for name, status in wrong(result).items() if status == "inconclusive"}
-        assert unknown == {"jobs_present", "jobs_active", "job_runs", "etl_duration", "job_rights", "smoke_test"}
+        assert unknown == {
+            "jobs_present",
+            "jobs_active",
+            "job_runs",
+            "job_schedules",
+            "etl_duration",
+            "job_rights",
+            "smoke_test",
+        }
         assert 'GRANT "loader" TO' in checks(result)["jobs_present"]["reason"]
         assert "preflight.yml names each missing GRANT" in checks(result)["smoke_test"]["reason"]
 

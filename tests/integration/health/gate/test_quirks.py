@@ -252,7 +252,8 @@ def test_quirk_22_what_a_role_may_not_see_is_neither_paused_nor_missing(scout_db
             result = judge(dsn)
             assert ended(result) == ("inconclusive", 47)
             assert wrong(result) == dict.fromkeys(
-                ("jobs_present", "jobs_active", "job_runs", "etl_duration", "job_rights"), "inconclusive"
+                ("jobs_present", "jobs_active", "job_runs", "job_schedules", "etl_duration", "job_rights"),
+                "inconclusive",
             )
             assert result["ingestion"]["state"] == "unknown"
         finally:

@@ -106,6 +106,7 @@ def test_a_healthy_pipeline_is_proved_and_nothing_remains(either_db: str, front:
     assert result["error"] is None
     assert [(each["jobname"], each["purpose"], each["how"], each["status"]) for each in result["jobs"]] == [
         (ETL, "load", "trial", "proved"),
+        ("product-linking", "other", "trial", "proved"),
         (GOLD, "gold", "trial", "proved"),
     ]
     assert result["summary"] == (
@@ -208,7 +209,7 @@ def test_the_functions_of_a_wrapper_and_its_schema_are_those_of_the_job(scout_db
     )
     result = prove(scout_db)
     assert result["proven"], result
-    assert {each["jobname"] for each in result["jobs"]} == {"load", GOLD}
+    assert {each["jobname"] for each in result["jobs"]} == {"load", "product-linking", GOLD}
     run(scout_db, f"ALTER ROLE loader IN DATABASE {name} RESET search_path")
     assert "function step() does not exist" in said(prove(scout_db), "load")
 
