@@ -98,7 +98,10 @@ FAILURES = {
         "",
         "not resumed because of critical_alerts",
         "emergency_reset.yml",
-        mend="DELETE FROM scout.silver_transactions WHERE total_amount < 0",
+        mend=(
+            "WITH gone AS (DELETE FROM scout.silver_transactions WHERE total_amount < 0 RETURNING source_event_id) "
+            "DELETE FROM scout.bronze_events WHERE event_id IN (SELECT source_event_id FROM gone)"
+        ),
         fault=library.negative_totals,
         outcome="left_paused",
     ),
