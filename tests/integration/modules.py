@@ -218,7 +218,7 @@ def operator(dsn: str, *, without: str = "", attributes: str = "") -> Iterator[s
     with connect(dsn) as connection:
         names |= {
             "owner": connection.execute(
-                "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'scout'"
+                "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname IN ('scout', 'pos')"
             ).fetchone()[0]
         }  # type: ignore[index]
         connection.execute(f"CREATE ROLE {role} LOGIN {attributes}")  # type: ignore[call-overload]

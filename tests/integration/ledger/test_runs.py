@@ -79,7 +79,7 @@ def test_a_run_that_was_interrupted_is_gone_on_with_by_the_same_words(ledger: Le
     first = broken_off(ledger, moved=1)
     assert rows(scout_db, LINES) == [
         (first, "failed", {"moved": 1}, {"kind": "not_reached", "attempted": "could not go on", "on": "", "said": "no",
-                                         "sqlstate": None, "next_step": ""}),
+                                         "sqlstate": None, "next_step": "", "advice": [], "commands": []}),
     ]  # fmt: skip
     again = done(ledger, more=2)
     assert (again.run_id, again.effects) == (first, {"moved": 1, "more": 2})
@@ -142,7 +142,7 @@ def test_a_run_whose_end_cannot_be_written_has_not_succeeded(ledger: Ledger, sco
             spoilt(error)
         with connect(scout_db) as connection:
             connection.execute("ALTER TABLE scout_ops.elsewhere RENAME TO runs")
-    assert [row[1] for row in rows(scout_db, LINES)] == ["running", "running"]
+    assert [row[1] for row in rows(scout_db, LINES)] == ["interrupted", "running"]
     assert one(scout_db, "SELECT owner FROM scout_ops.leases") is None
 
 

@@ -157,9 +157,11 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
 def test_the_role_can_move_rows_and_take_them_back(scout_db: str, operator: str) -> None:
     """Every move, its undo, and the undo of that, by a role that owns nothing; so what was set aside is there to come back."""
     with connect(scout_db) as superuser:
+        sale = "SELECT source_event_id FROM scout.silver_transactions ORDER BY id LIMIT 1"
         superuser.execute(
-            "UPDATE scout.silver_transactions SET total_amount = -1 WHERE id = (SELECT min(id::text)::uuid FROM scout.silver_transactions)"
+            f"""UPDATE scout.bronze_events SET event_data = event_data || '{{"total_amount": -1}}' WHERE event_id IN ({sale})"""
         )
+        superuser.execute(f"UPDATE scout.silver_transactions SET total_amount = -1 WHERE source_event_id IN ({sale})")
     event_id = str(one(scout_db, "SELECT event_id FROM scout.etl_processed ORDER BY processed_at, event_id LIMIT 1"))
     for name, options in (
         ("scout_quarantine", {"event_ids": [event_id]}),
