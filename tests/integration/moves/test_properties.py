@@ -137,11 +137,20 @@ def cleanup(world: World, rules: list[str] | None, source_event: str) -> None:
     ran("scout_cleanup", world.dsn, max_share=1.0, only=rules, source_event=source_event, incident="INC-2")
 
 
+INCIDENTS = "SELECT DISTINCT incident FROM scout_ops.runs WHERE effects <> '{}'"
+
+
 def redrive(world: World, which: int, canary_rows: int) -> None:
-    """The entries of a run, or those of an incident."""
-    runs = world.runs()
-    selected = {"run_id": runs[which % len(runs)]} if runs and which % 3 else {"of_incident": f"INC-{1 + which % 2}"}
-    ran("scout_redrive", world.dsn, **selected, canary_rows=canary_rows, max_failures=100, rate_per_second=5000)
+    """The entries of a run, or those of an incident; one that nothing was done for is refused by its name."""
+    runs, pace = world.runs(), {"canary_rows": canary_rows, "max_failures": 100, "rate_per_second": 5000}
+    if runs and which % 3:
+        ran("scout_redrive", world.dsn, run_id=runs[which % len(runs)], **pace)
+        return
+    incident = f"INC-{1 + which % 2}"
+    result = call("scout_redrive", world.dsn, of_incident=incident, **pace)
+    if result.get("failed"):
+        assert f"no incident is named '{incident}'" in result["msg"], result
+        assert not any(incident == row[0] for row in (rows(world.dsn, INCIDENTS) if runs else []))
 
 
 def undo(world: World, which: int, on_conflict: str) -> None:
