@@ -123,7 +123,7 @@ def lines(story: Story) -> list[str]:
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
         "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
-        "next": "; then ".join(_next(story)),
+        "next": "; then ".join(_next(story)).replace(";; then ", "; then "),
     }
     near = f"{story.folder}/" if story.folder else ""
     if near:

@@ -28,7 +28,7 @@ RESUMED = "SELECT extract(epoch FROM clock_timestamp() - max(resumed_at))::float
 #: Whether jobs are started here by pg_cron itself. Where there is only its schema, nothing can be late by the minute.
 SCHEDULER = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron') AS there,
-       current_setting('cron.launch_active_jobs', true) AS launching
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.launch_active_jobs') AS launching
 """
 
 #: A job of the same name that was moved to another database.
