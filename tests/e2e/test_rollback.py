@@ -257,9 +257,13 @@ def test_without_a_pause_and_with_down_scripts(bad: Release, tmp_path: Path) -> 
     bad.schema_is_back()
 
 
+#: The latest sale, in silver as its event says it.
 NEGATIVE = """
-UPDATE scout.silver_transactions SET total_amount = -1
-WHERE id = (SELECT id FROM scout.silver_transactions ORDER BY processed_at DESC, id LIMIT 1)
+WITH spoilt AS (
+    UPDATE scout.silver_transactions SET total_amount = -1
+    WHERE id = (SELECT id FROM scout.silver_transactions ORDER BY processed_at DESC, id LIMIT 1) RETURNING source_event_id
+)
+UPDATE scout.bronze_events SET event_data = event_data || '{"total_amount": -1}' WHERE event_id IN (SELECT source_event_id FROM spoilt)
 """
 REFUSE = (
     "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$",

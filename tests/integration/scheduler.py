@@ -34,7 +34,7 @@ def installed(dsn: str) -> None:
         connection.execute("UPDATE cron.job SET schedule = '1 second' WHERE jobname = 'bronze-to-silver-etl'")
         connection.execute(
             "UPDATE cron.job SET schedule = format('0 %s * * *', extract(hour FROM now() AT TIME ZONE 'UTC' + interval '12 hours'))"
-            " WHERE jobname = 'smart-gold-refresh'"
+            " WHERE jobname IN ('product-linking', 'smart-gold-refresh')"
         )
 
 
