@@ -136,9 +136,10 @@ def invoke(
     about: Result = {}
     try:
         if not _needs_database(params):
-            return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
+            with voice.never_silent():
+                return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
         check_options(params)
-        with _session(_action(name), params) as (session, there):
+        with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
