@@ -14,7 +14,7 @@ from ..core.text import first_line
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
-from .judging import functions, statements
+from .judging import functions, roles, statements
 from .judging.statements import calls
 
 if t.TYPE_CHECKING:
@@ -230,12 +230,15 @@ def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
 
 
 def missing_grants(session: Session, owner: str) -> list[str]:
-    """The GRANTs that are missing to see and alter the jobs of this owner."""
+    """The GRANTs that are missing to see and alter the jobs of this owner; of one whom nobody may be made a member of, the
+    command that gives the pipeline another."""
     if session.facts.superuser:
         return []
     found = session.rows(GRANTS, owner=owner, privilege=_becoming(session))
     if not found:
         return []
+    if not found[0]["member"] and roles.mighty(session, [owner]):
+        return [roles.owner_of_its_own(session)]
     role, me = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.role).as_string()
     # Becoming the owner is enough; inheriting all that he may do would be too much.
     least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
@@ -324,10 +327,10 @@ def _no_job(session: Session, said: str, all_jobs: list[Job]) -> MissingPrivileg
         )
     found = session.rows(ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function))
     grants = missing_grants(session, found[0]["owner"]) if found else []
-    me = sql.Identifier(session.facts.role).as_string()
     return MissingPrivilege(
         "could not tell which jobs are ingestion",
         on=session.where,
         said=f"{said} to role {session.facts.role} (jobs it sees: {seen}); pg_cron shows a role only its own jobs",
-        next_step="; ".join(grants) or f"name jobs that exist, or GRANT <the owner of the jobs> TO {me}",
+        next_step="; ".join(grants)
+        or f"name jobs that exist; or {roles.operator_of_its_own(session)}, with -v owner=, by a superuser",
     )
