@@ -61,7 +61,7 @@ def undo[R: Mapping[str, t.Any]](
         work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress)
         preview = work.preview()
     result, run_named = _found(undone, preview), named(undone)
-    if undone["undone_by"] or not preview.items:
+    if undone["undone_by"] or not (preview.items or preview.conflicting):
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
         return {**result, **job.nothing(f"{run_named} is already undone{by}")}
     engine_job.refuse_too_many(preview.items, params, where=call.session.where, noun="item")
