@@ -65,7 +65,7 @@ def test_the_markdown_is_the_runbooks_template_filled_in(told: tuple[Pipeline, S
         assert re.search(rf"^- \*\*{name}\*\*: .+", text, re.MULTILINE), name
     assert incident_story.CAUSE in text
     assert "42 events, 39 transactions" in text
-    assert "- [ ] Update monitoring alerts (incident\\_note.yml takes incident=INC-2041" in text
+    assert "- [ ] Update monitoring alerts (incident_note.yml takes incident=INC-2041" in text
     assert re.findall(r"^## (.*)$", text, re.MULTILINE)[-1] == "Still to be written down"
     assert re.search(r"^Users saw wrong figures for .+", text, re.MULTILINE)
     assert not [code for code in re.findall(r"`([^`]+)`", text) if "…" in code]

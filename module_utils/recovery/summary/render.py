@@ -29,7 +29,6 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-#: After a step that ended without words of ours.
 CRASHED: t.Final = (
     f"{ASSESS} shows how the pipeline is now; fix what line failed names, then run the same command again"
 )
@@ -249,8 +248,7 @@ def _now_unseen(steps: set[str]) -> str:
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first."""
     wrong = [_failure(name, r) for name, r in story.ran.items() if went_wrong(r)]
-    if not wrong and not story.began:
-        wrong.append(_failure("", NOTHING_DONE))
+    wrong += [] if wrong or story.began else [_failure("", NOTHING_DONE)]
     return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
 
