@@ -24,6 +24,7 @@ from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
 from .postgres.session import POOLED, Settings, check_incident, open_session
 from .scout import contract, row_security
+from .scout.judging import roles
 
 if t.TYPE_CHECKING:
     import datetime
@@ -43,6 +44,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "lock_timeout_seconds": {"type": "float", "default": 5.0},
     "incident": {"type": "str", "default": "adhoc"},
     "contract": {"type": "dict", "default": {}},
+    "allow_superuser": {"type": "bool", "default": False},
 }
 
 #: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
@@ -51,6 +53,9 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "lease_token": {"type": "int", "no_log": False},
     "takeover": {"type": "bool", "default": False},
 }
+
+#: The environment's word for the option of that name.
+ALLOW_SUPERUSER: t.Final = "SCOUT_ALLOW_SUPERUSER"
 
 #: Ellipses, which no text consists of.
 PLACEHOLDERS: t.Final = frozenset({"…", "..."})
@@ -194,12 +199,31 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         lock_timeout_seconds=params["lock_timeout_seconds"],
     )
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
+        if session.facts.superuser and not params["allow_superuser"] and not _allowed(os.environ):
+            raise _superuser(session)
         there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
+
+
+def _allowed(environment: Mapping[str, str]) -> bool:
+    return environment.get(ALLOW_SUPERUSER, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _superuser(session: Session) -> BadInput:
+    """Whoever can make a function or a view that is called on the way would have a superuser's rights, even while he only looks."""
+    return BadInput(
+        f"refused to work as superuser {session.facts.role}",
+        on=session.where,
+        said="what others wrote in this database would run with a superuser's rights",
+        next_step=(
+            f"connect as scout_operator, which {roles.operator_of_its_own(session)} makes; "
+            "or add -e allow_superuser=true to do it all the same"
+        ),
+    )
 
 
 def _require_enough(session: Session, missing: str, action: str, source: str) -> None:

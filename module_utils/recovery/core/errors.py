@@ -99,6 +99,12 @@ class MissingPrivilege(RecoveryError):
     kind = "missing_privilege"
 
 
+class ForeignLedger(RecoveryError):
+    """The ledger is somebody else's, or somebody else has a hand in it."""
+
+    kind = "foreign_ledger"
+
+
 class LeaseHeld(RecoveryError):
     """Another operator is working."""
 

@@ -13,6 +13,7 @@ from ..core import batch_size
 from ..core.errors import NotConverged, RecoveryError
 from ..core.progress import Pace
 from ..core.text import count, in_words
+from ..ledger.trust import stored_letters
 from ..postgres import lock_holders
 from ..postgres.driver import errors, psycopg
 from ..postgres.failures import translate
@@ -291,7 +292,10 @@ class Drain:
         self.tolerance.refuse(
             "the drain", event_id, refused, quarantined=len(done.poison), loaded=done.loaded, where=self.session.where
         )
-        return quarantine(self.session, self.run.run_id, event_id, refused, self.document)
+        moved = quarantine(self.session, self.run.run_id, event_id, refused, self.document)
+        if self.run.ledger.present:
+            stored_letters.note(self.session, self.run.run_id, moved["dlq_id"])
+        return moved
 
     def _finished(self, *, full: bool) -> bool:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""
