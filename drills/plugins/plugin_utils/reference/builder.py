@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import conninfo, sql
 
 from .events import generator, stores_and_products
 from .server import places
-from .server.local import Server, persistent, uri
+from .server.local import Server, persistent, psql, uri
 
 SCHEMA = Path(__file__).parent / "schema"
 VARIANTS = ("faithful", "repaired", "deployed")
@@ -80,6 +80,12 @@ ORDER BY tick, j.jobid
 SCHEDULED_HERE = "SELECT FROM pg_settings WHERE name = 'cron.database_name' AND setting = current_database()"
 
 
+OPERATOR = "scout_operator"
+SUPERUSERS_OWN = """
+SELECT FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'scout' AND r.rolsuper
+"""
+
+
 class AlreadyBuilt(RuntimeError):
     """The database holds a schema scout, which is not ours to overwrite."""
 
@@ -103,6 +109,21 @@ def build_as(
         if events:
             _load(connection, events, seed, pending)
     return dsn
+
+
+def operator(dsn: str) -> str:
+    """The dsn of scout_operator, made by the very scripts of docs/ as a person runs them; of a pipeline that a superuser owns,
+    the owner is changed first."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(SUPERUSERS_OWN).fetchone()
+    for script in (["pipeline_owner.sql"] if row else []) + ["operator_role.sql"]:
+        path = places.RECOVERY / "docs" / script
+        done = subprocess.run(
+            [psql(), "-X", "-q", "-d", dsn, "-f", str(path)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"docs/{script}: {done.stderr.strip()}")
+    return conninfo.make_conninfo(dsn, user=OPERATOR)
 
 
 def _refuse_existing(connection: psycopg.Connection[Any]) -> None:
@@ -269,7 +290,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(
         f"{given.variant} reference with {given.events} events ({given.pending} pending) in {time.monotonic() - began:.1f} s"
     )
-    print(f"SCOUT_DSN={dsn if '://' in dsn else uri(conninfo_to_dict(dsn))}")
+    print(f"SCOUT_DSN={dsn if '://' in dsn else uri(conninfo.conninfo_to_dict(dsn))}")
     return 0
 
 
