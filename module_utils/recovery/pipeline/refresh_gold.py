@@ -128,6 +128,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
         began = time.monotonic()
         try:
             progress.checkpoint()
+            progress.doing(f"refreshing {view.full_name}")
             how = _refresh_one(session, run, view, done, options, progress)
         except psycopg.Error as e:
             if session.connection.closed:
