@@ -38,7 +38,7 @@ def make(session: Session, role: str, owner: str) -> None:
         raise ProgramFailed(attempted, said=str(e), next_step="install psql, PostgreSQL's own client") from e
     with session.read():
         owned = roles.mighty(session, [owner])
-    scripts = [(OWNER_SCRIPT, [])] if owned else []
+    scripts = [(OWNER_SCRIPT, ["-v", "members=on"])] if owned else []
     scripts += [(SCRIPT, ["-v", f"role={role}", *([] if owned else ["-v", f"owner={owner}"])])]
     for script, options in scripts:
         _run(session, [program, "-X", "-q", *options, "-f", "-"], script, attempted)
