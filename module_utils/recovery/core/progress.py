@@ -28,9 +28,7 @@ MOVING_SECONDS: t.Final = 3.0
 class Pace:
     """How far something is that goes step by step, and how fast it went in the last ten seconds."""
 
-    def __init__(
-        self, verb: str, total: int, noun: str = "event", clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, verb: str, total: int, noun: str = "event", clock: Callable[[], float] = time.monotonic) -> None:
         self._verb, self._total, self._noun, self._clock = verb, total, noun, clock
         #: When how many were done; the first one is that at the beginning of what the rate is of.
         self._seen = collections.deque([(clock(), 0)])

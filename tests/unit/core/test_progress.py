@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -47,12 +48,15 @@ def test_a_silence_is_broken_by_where_it_stands() -> None:
         progress.doing("refreshing gold")
         time.sleep(0.3)
     said = [line for _, line in lines]
-    assert [line.partition(";")[0] for line in said] == ["still working", "still working", "refreshing gold"] + [
-        "refreshing gold"
+    assert [line.partition(";")[0] for line in said] == [
+        "still working",
+        "still working",
+        "refreshing gold",
+        "refreshing gold",
     ]
     assert said[0].endswith(" s so far")
     moments = [0.0, *(moment for moment, _ in lines)]
-    assert max(after - before for before, after in zip(moments, moments[1:], strict=False)) < 0.3
+    assert max(after - before for before, after in itertools.pairwise(moments)) < 0.3
     time.sleep(0.3)
     assert len(lines) == len(said), "and by nobody once it is over"
 
