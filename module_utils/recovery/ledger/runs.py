@@ -30,14 +30,19 @@ WHERE action = %(action)s AND asked = %(asked)s AND status = 'succeeded' AND und
 """
 
 START_RUN = """
-INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes)
-VALUES (%(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s, %(asked)s, %(undoes)s)
+INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes,
+                            backend_pid, backend_start, backend_role)
+SELECT %(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s, %(asked)s, %(undoes)s,
+       a.pid, a.backend_start, a.usename
+FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
 """
 
 GO_ON = """
-UPDATE scout_ops.runs
-SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, controller = %(controller)s, parent_run_id = %(parent)s
-WHERE run_id = %(run_id)s
+UPDATE scout_ops.runs AS r
+SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, controller = %(controller)s, parent_run_id = %(parent)s,
+    backend_pid = a.pid, backend_start = a.backend_start, backend_role = a.usename
+FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
+WHERE r.run_id = %(run_id)s
 """
 
 #: Runs that cannot have come to their end: who holds the lease is the only one who does such a thing.
@@ -169,6 +174,8 @@ def _start(
         "parent": lease["run_id"] if lease and joined else None,
         "actor": ledger.controller.actor,
         "controller": ledger.controller.name,
+        # Through a pooler the server's process serves others next.
+        "pooled": ledger.session.facts.pooled,
     }
     found = interrupted(ledger, action, asked) if asked is not None else None
     if found is not None:

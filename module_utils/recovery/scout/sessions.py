@@ -15,9 +15,9 @@ from . import contract, cron_jobs
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from ..postgres.session import Row, Session
+    from ..postgres.session import Known, Row, Session
 
 #: Sessions of this database besides ours. Ages are of the transaction; an idle holder's, of its idleness.
 ACTIVITY = """
@@ -68,7 +68,6 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
        OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
 """
 
-OURS = "scout-recovery/"
 HOLDS_KEY = "holds advisory key"
 #: The age from which a session counts as stuck, unless another one is given: the runbook's.
 STUCK_AFTER_SECONDS: t.Final = 600.0
@@ -97,11 +96,8 @@ class Activity:
     writing: bool
     #: Whether it is an ETL or refresh session or holds one of Scout's keys (may be ended when stuck).
     pipeline: bool
-
-    @property
-    def ours(self) -> bool:
-        """Whether the toolkit itself opened it."""
-        return (self.application or "").startswith(OURS)
+    #: Whether the ledger knows it as a session of a run under way.
+    ours: bool = False
 
     @property
     def holds_key(self) -> bool:
@@ -136,7 +132,8 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
     held: dict[int, list[Row]] = {}
     for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
-    return [classify(row, held.get(row["pid"], []), running.get(row["pid"])) for row in session.rows(ACTIVITY)]
+    known = session.known() if session.known else frozenset["Known"]()
+    return [classify(row, held.get(row["pid"], []), running.get(row["pid"]), known) for row in session.rows(ACTIVITY)]
 
 
 def _locks(session: Session) -> list[Row]:
@@ -153,7 +150,7 @@ def _locks(session: Session) -> list[Row]:
     )
 
 
-def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
+def classify(row: Row, locks: list[Row], job: str | None, known: Collection[Known] = ()) -> Activity:
     """What a session is to the pipeline, from its locks, its job and its statement; mere mentions do not count."""
     reasons: list[str] = []
     kinds = {lock["kind"] for lock in locks}
@@ -197,6 +194,7 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
         pipeline=busy
         or bool(kinds & {"etl", "gold", "advisory", "locks"})
         or (idle and bool(kinds & {"rows", "silver"})),
+        ours=(row["pid"], row["backend_start"], row["role"]) in known,
     )
 
 
