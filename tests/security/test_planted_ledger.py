@@ -66,7 +66,7 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
         refused(call("scout_runs_info", dsn))
         assessed = call("scout_health_info", dsn)
         assert any("belongs to mallory" in warning for warning in assessed["warnings"]), assessed["warnings"]
-        looked = call("scout_preflight", dsn)
+        looked = call("scout_preflight_info", dsn)
         assert any("belongs to mallory" in warning for warning in looked["warnings"]), looked["warnings"]
         paused = call("scout_ingestion", dsn, state="paused", ledger="off")
         assert paused["changed"], "an attacker keeps nobody from pausing"
