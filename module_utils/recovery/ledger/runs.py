@@ -11,6 +11,7 @@ import os
 import typing as t
 import uuid
 
+from ..core import redaction
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
@@ -23,6 +24,9 @@ if t.TYPE_CHECKING:
 
     from ..postgres.session import Row
     from .ledger import Ledger
+
+#: Names of what PostgreSQL, a session or a person said, in effects and errors.
+WORDS_OF_OTHERS: t.Final = ("attempted", "detail", "error", "message", "query", "reason", "said")
 
 IN_FORCE = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
@@ -87,7 +91,7 @@ class Run:
         """Adds effects; call it inside the transaction that has them."""
         self.effects.update(effects)
         if self.ledger.present:
-            self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(self.effects))
+            self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(_kept(self.effects)))
 
     def close(self) -> None:
         """From now on a run with the same parameters is a new one instead of continuing this one; inside the
@@ -141,6 +145,11 @@ def operation(
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
                 ledger_lease.release(ledger, own.token)
+
+
+def _kept(document: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A document as the ledger keeps it: what others said in it without secrets and without what is a person's."""
+    return redaction.cleaned(document, WORDS_OF_OTHERS)
 
 
 def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
@@ -226,8 +235,8 @@ def _finish(run: Run, error: BaseException | None) -> None:
                 FINISH_RUN,
                 run_id=run.run_id,
                 status=status,
-                effects=Jsonb(run.effects),
-                error=None if said is None else Jsonb(said),
+                effects=Jsonb(_kept(run.effects)),
+                error=None if said is None else Jsonb(_kept(said)),
             )
     except (psycopg.Error, RecoveryError):
         if error is None:

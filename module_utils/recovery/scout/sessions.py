@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege
+from ..core.redaction import clean
 from ..core.text import in_words
 from ..postgres.driver import sql
 from . import contract, cron_jobs
@@ -183,7 +184,7 @@ def classify(row: Row, locks: list[Row], job: str | None, known: Collection[Know
         state=row["state"],
         wait=f"{row['wait_event_type']}: {row['wait_event']}" if row["wait_event_type"] else None,
         seconds=max(0.0, row["seconds"] or 0.0),
-        query=" ".join((row["query"] or "").split()),
+        query=clean(" ".join((row["query"] or "").split())),
         superuser=row["superuser"],
         hidden=bool(row["hidden"]),
         blocked_by=tuple(row["blocked_by"]),
