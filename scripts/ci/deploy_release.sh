@@ -123,6 +123,8 @@ python=$tools/python3
 # Others than the owner have no business with what a step said.
 (umask 077 && mkdir -p -- "$artifacts") || refuse "cannot make the folder $artifacts"
 artifacts=$(CDPATH='' cd -- "$artifacts" && pwd -P)
+[ -z "$(find "$artifacts" -maxdepth 0 -perm /002)" ] ||
+    refuse "anybody may write to $artifacts, and could have this script write elsewhere: chmod o-w $(printf '%q' "$artifacts")"
 export SCOUT_EVIDENCE=${SCOUT_EVIDENCE:-$artifacts/evidence} PYTHONUNBUFFERED=1
 export DEPLOY_FROM=$from DEPLOY_TO=$to DEPLOY_COMMIT=$commit DEPLOY_APPLICATION=$application
 export DEPLOY_RESULT=$artifacts/deploy-result.json
@@ -209,6 +211,7 @@ step() {
     exec 7>"$work/screen" 9>&-
     (
         trap '' INT TERM HUP
+        umask 077
         exec tee -- "$artifacts/$current.log" <&8 7>&-
     ) &
     tee_pid=$!

@@ -232,10 +232,11 @@ def _blank(wanted: Scenario) -> dict[str, t.Any]:
 
 
 def _folder(output: Path, name: str) -> Path:
-    """A folder for this drill alone."""
+    """A folder for this drill alone, and for nobody else to read."""
+    output = files.private_folder(output, "drill_output_dir")
     for folder in (output / f"{name}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100)))):
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(mode=files.PRIVATE)
         except FileExistsError:
             continue
         except OSError as e:
