@@ -105,17 +105,16 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True, mode=PRIVATE)
 
 
-def private_folder(path: Path, name: str = "") -> Path:
-    """A folder for what is nobody else's business, made where it is missing. Raises BadInput where it is somebody else's,
+def private_folder(path: Path) -> Path:
+    """A folder for what is nobody else's business, made where it is missing. Raises OSError where it is somebody else's,
     or where anybody may write to it."""
-    with translating(path, name):
-        folder = real(path)
-        make_folder(folder)
-        facts = folder.stat()
-        if facts.st_uid not in (0, os.geteuid()):
-            raise PermissionError(errno.EPERM, f"the folder belongs to uid {facts.st_uid}")
-        if facts.st_mode & stat.S_IWOTH:
-            raise PermissionError(errno.EPERM, "anybody may write to the folder")
+    folder = real(path)
+    make_folder(folder)
+    facts = folder.stat()
+    if facts.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, f"the folder belongs to uid {facts.st_uid}")
+    if facts.st_mode & stat.S_IWOTH:
+        raise PermissionError(errno.EPERM, "anybody may write to the folder")
     return folder
 
 
