@@ -16,6 +16,7 @@ from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
 from . import lease as ledger_lease
 from .controller import this_controller
+from .trust import ownership
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator
@@ -120,6 +121,7 @@ def operation(
     try:
         if ledger.present:
             with attempting("could not write to the ledger", on=session.where), session.write():
+                ownership.require(session)
                 _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
                 session.execute(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
         try:

@@ -328,9 +328,21 @@ ALTER TABLE scout_ops.runs ADD CONSTRAINT runs_status_check
 COMMENT ON COLUMN scout_ops.runs.status IS
     'running, succeeded, failed, stopped, interrupted: killed, as the next run found out; running with a dead controller means killed';
 """,
+    """
+CREATE TABLE scout_ops.stored (
+    dlq_id uuid PRIMARY KEY,
+    run_id uuid NOT NULL,
+    digest bytea NOT NULL
+);
+CREATE INDEX stored_run ON scout_ops.stored (run_id);
+COMMENT ON TABLE scout_ops.stored IS 'What each run stored among the dead letters: undo and redrive believe only that';
+COMMENT ON COLUMN scout_ops.stored.dlq_id IS 'The dead letter';
+COMMENT ON COLUMN scout_ops.stored.run_id IS 'The run that stored it';
+COMMENT ON COLUMN scout_ops.stored.digest IS 'SHA-256, cut to 16 bytes, of its payload and its details as they were stored';
+""",
 )
 
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
-    *("releases", "protected_data", "incidents", "incident_entries"),
+    *("releases", "protected_data", "incidents", "incident_entries", "stored"),
 )

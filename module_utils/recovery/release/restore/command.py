@@ -195,7 +195,7 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
 
 def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
     transaction.refuse(
-        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, allow=order.allow
+        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, way_out=order.way_out
     )
 
 
