@@ -167,7 +167,7 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         lock_timeout_seconds=params["lock_timeout_seconds"],
     )
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
-        there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
+        [there] = session.glance(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:

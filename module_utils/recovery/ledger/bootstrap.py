@@ -92,7 +92,7 @@ def _create_or_upgrade(session: Session) -> bool:
 
 
 def _state(session: Session) -> Row:
-    return session.row(STATE, tables=list(TABLES))
+    return session.glance(STATE, tables=list(TABLES))[0]
 
 
 def _applied(session: Session) -> int:

@@ -46,6 +46,9 @@ def join(session: Session, *, readable: bool) -> Joined:
     try:
         with session.read():
             found = session.rows(OPEN_INCIDENT)
+            # Through a pooler the name would stay with a session that serves others next.
+            if found and given == ADHOC and not session.facts.pooled:
+                session.execute(NAME_SESSION, name=application_name(found[0]["incident"], session.settings.action))
     except psycopg.Error as e:
         if session.connection.closed:
             raise
@@ -56,9 +59,6 @@ def join(session: Session, *, readable: bool) -> Joined:
     incident: str = found[0]["incident"]
     if given == ADHOC:
         session.settings = dataclasses.replace(session.settings, incident=incident)
-        # Through a pooler the name would stay with a session that serves others next.
-        if not session.facts.pooled:
-            session.execute(NAME_SESSION, name=application_name(incident, session.settings.action))
     return Joined(incident, True, _late(found[0]), found[0]["opened_at"])
 
 

@@ -12,13 +12,14 @@ import re
 import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
-from ..postgres.driver import errors, psycopg, sql
+from ..postgres import acting
+from ..postgres.driver import errors, sql
 from ..postgres.failures import attempting
 from . import contract
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
 
     from ..postgres.session import Session
 
@@ -146,18 +147,9 @@ class JobRun:
     started_at: datetime.datetime
 
 
-@contextlib.contextmanager
-def as_role(session: Session, role: str) -> Generator[None]:
+def as_role(session: Session, role: str) -> contextlib.AbstractContextManager[None]:
     """Part of a transaction as another role; a superuser, who sees and may alter all jobs, stays as he is."""
-    if session.facts.superuser or role == session.facts.role:
-        yield
-        return
-    session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-    try:
-        yield
-    finally:
-        if session.connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
-            session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(session.facts.role)))
+    return contextlib.nullcontext() if session.facts.superuser else acting.as_role(session, role)
 
 
 def _identities(session: Session) -> list[str]:
