@@ -201,7 +201,7 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
         if session.facts.superuser and not params["allow_superuser"] and not _allowed(os.environ):
             raise _superuser(session)
-        there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
+        [there] = session.glance(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
