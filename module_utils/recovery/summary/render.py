@@ -29,9 +29,8 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-CRASHED: t.Final = (
-    f"{ASSESS} shows how the pipeline is now; fix what line failed names, then run the same command again"
-)
+#: After a step that ended without words of ours.
+CRASHED: t.Final = f"{ASSESS} shows how the pipeline is now; fix what failed, then run the same command again"
 
 
 def document(story: Story) -> ResultDocument:

@@ -85,8 +85,9 @@ WITH RECURSIVE n AS (
     WHERE i.schema NOT IN ('scout_ops', 'pg_catalog')
        OR d.refclassid = 'pg_proc'::regclass
     UNION ALL
-    SELECT 'TABLE ' || name, 'code', c.relowner::regrole::text, 'child table ' || (pg_catalog.pg_identify_object('pg_class'::regclass, c.oid, 0)).identity, NULL
-    FROM relations JOIN pg_catalog.pg_inherits AS h ON h.inhparent = relations.oid JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid
+    SELECT 'TABLE ' || name, 'code', c.relowner::regrole::text, pg_catalog.format('child table %%I.%%I', s.nspname, c.relname), NULL
+    FROM relations JOIN pg_catalog.pg_inherits AS h ON h.inhparent = relations.oid AND relations.relkind IN ('r', 'p')
+    JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
 )
 SELECT object, kind, who, what, fix FROM found ORDER BY kind DESC, object LIMIT 200
 """
@@ -127,7 +128,7 @@ def foreign(session: Session) -> ForeignLedger | None:
         ours = "; ".join(f"`GRANT {sql.Identifier(owner).as_string()} TO {me}`" for owner in owners[:3])
         steps = (
             f"if that role keeps your team's ledger: {ours}. Else look at it, then " if ours else "look at it, then "
-        ) + ("`DROP SCHEMA scout_ops CASCADE`")
+        ) + "`ALTER SCHEMA scout_ops RENAME TO scout_ops_not_ours` keeps all of it out of the way"
     else:
         steps = "; ".join(f"`{fix}`" for fix in fixes[:20])
     return ForeignLedger(

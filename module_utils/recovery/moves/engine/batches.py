@@ -93,9 +93,9 @@ class Batches:
         self.retries = 0
         self.longest_seconds = 0.0
         self.began = time.monotonic()
-        self.pace = Pace(verb, total, noun, time.monotonic)
+        self.rate = Pace(verb, total, noun, time.monotonic)
         if total:
-            progress.follows(self.pace)
+            progress.follows(self.rate)
         self.standbys = Standbys(session, options.max_replica_lag_seconds, progress)
 
     def go(self, work: Work) -> None:
@@ -202,7 +202,7 @@ class Batches:
         rows = span.size if span.full or not done else min(span.size, done)
         self.sizes.took(rows if done else 0.0, seconds, full=span.full, waited_for=bool(waiting))
         if done and self.total:
-            self.progress.moved(self.pace, self.rows)
+            self.progress.moved(self.rate, self.rows)
         if waiting:
             self.progress.wait(min(1.0, seconds))
 
