@@ -239,7 +239,9 @@ def write(artifacts: Path, made: dict[str, Any]) -> None:
     """The file is whole at any time."""
     path = artifacts / RESULT
     beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(json.dumps(made, indent=1) + "\n")
     beside.replace(path)
 
 

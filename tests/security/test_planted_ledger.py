@@ -59,7 +59,7 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
     with operator(scout_db) if who == "operator" else contextlib.nullcontext(scout_db) as dsn:
         error = refused(call("scout_lease", dsn))
         assert "SCHEMA scout_ops belongs to mallory" in error["said"]
-        assert "DROP SCHEMA scout_ops CASCADE" in error["next_step"]
+        assert "ALTER SCHEMA scout_ops RENAME" in error["next_step"]
         assert "-e ledger=off" in error["next_step"]
         refused(call("scout_ingestion", dsn, state="paused"))
         refused(call("scout_undo", dsn, run_id="00000000-0000-4000-8000-000000000001"))
@@ -96,13 +96,13 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
             ("CREATE FUNCTION public.evil() RETURNS text LANGUAGE sql AS $$ SELECT '' $$;"
             "ALTER TABLE scout_ops.runs ALTER COLUMN actor SET DEFAULT public.evil()"),
             "TABLE scout_ops.runs has use of function public.evil()",
-            "DROP SCHEMA scout_ops CASCADE",
+            "ALTER SCHEMA scout_ops RENAME TO scout_ops_not_ours",
         ),
         (
             ("CREATE FUNCTION public.evil(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT true $$;"
             "CREATE INDEX evil ON scout_ops.runs (public.evil(actor))"),
             "has use of function public.evil(",
-            "DROP SCHEMA scout_ops CASCADE",
+            "ALTER SCHEMA scout_ops RENAME TO scout_ops_not_ours",
         ),
         (
             "GRANT UPDATE ON scout_ops.images TO PUBLIC",
@@ -127,7 +127,7 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
         (
             "CREATE TABLE public.evil () INHERITS (scout_ops.leases)",
             "TABLE scout_ops.leases has child table public.evil",
-            "DROP SCHEMA scout_ops CASCADE",
+            "ALTER SCHEMA scout_ops RENAME TO scout_ops_not_ours",
         ),
     ],
 )  # fmt: skip

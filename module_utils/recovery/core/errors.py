@@ -151,3 +151,9 @@ class ProgramFailed(RecoveryError):
     """Another program, git or a CLI, failed or took too long; what it said is quoted without secrets."""
 
     kind = "program_failed"
+
+
+class Unexpected(RecoveryError):
+    """A fault of this toolkit; what was committed stays, the rest was rolled back."""
+
+    kind = "unexpected"

@@ -21,7 +21,7 @@ ETL = "SELECT scout.load_silver_from_bronze(1)"
 
 
 def activity(
-    pid: int, *locks: dict[str, str], seconds: float = 900, job: str | None = None, **columns: Any
+    pid: int, *locks: dict[str, str], seconds: float = 900, job: str | None = None, able: bool = True, **columns: Any
 ) -> sessions.Activity:
     """A session as PostgreSQL would show it: idle in a transaction, that old, holding these locks."""
     row = {
@@ -29,7 +29,7 @@ def activity(
         "state": "idle in transaction", "wait_event_type": None, "wait_event": None, "seconds": seconds,
         "query": "SELECT 1", "in_transaction": True, "hidden": False, "blocked_by": [], "superuser": False,
     }  # fmt: skip
-    return sessions.classify(row | columns, list(locks), job)
+    return sessions.classify(row | columns, list(locks), job, able=able)
 
 
 def chosen(*activities: sessions.Activity, **options: Any) -> tuple[list[int], list[int]]:
@@ -56,6 +56,10 @@ def chosen(*activities: sessions.Activity, **options: Any) -> tuple[list[int], l
         (activity(1, query=ETL), False, False),
         (activity(1, query=ETL, state="idle", in_transaction=False), False, False),
         (activity(1, query=f"SELECT $${ETL}$$", state="active"), False, False),
+        # Who may not write loads nothing, whatever he calls it; what he holds may be in the way all the same.
+        (activity(1, query=ETL, state="active", able=False), False, False),
+        (activity(1, SILVER, able=False), False, True),
+        (activity(1, job="bronze-to-silver-etl", able=False), True, True),
     ],
 )
 def test_what_makes_a_session_the_pipelines(session: sessions.Activity, writing: bool, pipeline: bool) -> None:

@@ -128,7 +128,7 @@ def foreign(session: Session) -> ForeignLedger | None:
         ours = "; ".join(f"`GRANT {sql.Identifier(owner).as_string()} TO {me}`" for owner in owners[:3])
         steps = (
             f"if that role keeps your team's ledger: {ours}. Else look at it, then " if ours else "look at it, then "
-        ) + ("`DROP SCHEMA scout_ops CASCADE`")
+        ) + "`ALTER SCHEMA scout_ops RENAME TO scout_ops_not_ours` keeps all of it out of the way"
     else:
         steps = "; ".join(f"`{fix}`" for fix in fixes[:20])
     return ForeignLedger(

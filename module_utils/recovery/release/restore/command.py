@@ -197,7 +197,7 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
     with call.session.read():
         owners.refuse_strange(call.session, seen.way, order.allow_owners, order.allow_strange)
     transaction.refuse(
-        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, allow=order.allow
+        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, way_out=order.way_out
     )
 
 

@@ -15,7 +15,6 @@ from ...core.errors import BadInput
 from ...moves.engine import job as engine_job
 from ..captures import document as captures_document
 from ..captures import store as captures_store
-from . import transaction
 from .down_scripts import Script
 from .object_names import has_taken, key_of
 from .owners import OWNERS
@@ -64,10 +63,10 @@ class Order:
         return tuple(self.undone["effects"].get("lost", ())) if self.undone else ()
 
     @property
-    def allow(self) -> str:
-        """How a person allows that data is lost."""
-        ways = f"rollback.yml -e capture_id={self.document['capture_id']} -e allow_lossy=true"
-        return ways if self.undone else transaction.ALLOW
+    def way_out(self) -> str:
+        """What shows a person more where data would be lost: an undo cannot lose any, a rollback to its capture can."""
+        shown = f"`rollback.yml --check -e capture_id={self.document['capture_id']}` goes the same way; "
+        return shown if self.undone else ""
 
     @property
     def allow_strange(self) -> str:
