@@ -115,7 +115,7 @@ def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
     stray_words.refuse(context.CLIARGS.get("extra_vars") or ())
     typed = load_extra_vars(loader)
     extra_vars.refuse_placeholders(typed)
-    extra_vars.refuse_unclear(variables)
+    extra_vars.refuse_unclear(variables, typed)
     return extra_vars.check(typed)
 
 
