@@ -117,7 +117,7 @@ bench: setup ## Measure, side by side with the runbook's script
 psql: setup ## Open a shell on the demo database
 	@$(BIN)/python -m tests.scout.demo psql $(ARGS)
 
-reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last line: SCOUT_DSN=...
+reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last lines: FAULTS_DSN=..., SCOUT_DSN=...
 	@set -- --variant "$$VARIANT" --events "$$EVENTS" --seed "$$SEED"; \
 	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
 	$(PYTHON) -m $(PIPELINE).builder "$$@" $(ARGS)
