@@ -164,15 +164,18 @@ def test_a_drill_on_the_operators_server_connects_as_he_does(monkeypatch: pytest
     known = [option for option in psycopg.pq.Conninfo.get_defaults() if option.envvar]
     for option in known:
         monkeypatch.setenv((option.envvar or b"").decode(), f"given-{option.keyword.decode()}")
-    runner = playbook_process.PlaybookRunner([], tmp_path, as_operator=True)
-    passed = {name for name in runner._shell() if name.startswith("PG")}
+    passed = {
+        name
+        for name in playbook_process.PlaybookRunner([], tmp_path, as_operator=True).shell()
+        if name.startswith("PG")
+    }
     everything = {(option.envvar or b"").decode() for option in known}
     withheld = {
         *("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE", "PGPASSWORD", "PGOPTIONS"),
     }
     assert everything - passed == withheld
     assert {"PGSSLMODE", "PGREQUIREAUTH", "PGCHANNELBINDING", "PGSSLCRL", "PGGSSENCMODE", "PGREQUIREPEER"} <= passed
-    assert not playbook_process.PlaybookRunner([], tmp_path)._shell().keys() & {"PGSSLMODE", "PGREQUIREAUTH"}
+    assert not playbook_process.PlaybookRunner([], tmp_path).shell().keys() & {"PGSSLMODE", "PGREQUIREAUTH"}
 
 
 @pytest.mark.parametrize("url", ["http://hooks.example.org/x", "http://127.0.0.1.example.org/x", "http://2130706433/x"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from ...core import files
 from ...core.errors import BadInput, NotConverged
 from ...core.text import count
+from ...core.values import loaded
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Plan:
 def load(name: str, *, action: str, database: str) -> Plan:
     """The plan in a file. Raises BadInput for one of another action, database or format."""
     try:
-        found = json.loads(Path(name).expanduser().read_text(encoding="utf-8"))
+        found = loaded(Path(name).expanduser().read_text(encoding="utf-8"))
         made = found.pop("format")
         plan = Plan(**found)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as e:

@@ -94,9 +94,9 @@ class PlaybookRunner:
         """The playbook on its way."""
         environment = self._environment(order)
         self._prepare(order, environment)
-        return PlaybookProcess(order, self._shell(), on_task)
+        return PlaybookProcess(order, self.shell(), on_task)
 
-    def _shell(self) -> dict[str, str]:
+    def shell(self) -> dict[str, str]:
         """For the program that runs it: a plain shell with our tools on its path."""
         names = {*KEPT, *(of_libpq() if self.as_operator else ())}
         kept = {name: value for name, value in os.environ.items() if name in names or name.startswith("LC_")}
