@@ -6,6 +6,7 @@
 --   psql -X -q -d scout -f docs/pipeline_owner.sql > pipeline_owner_undo.sql  do it; what undoes it is printed
 --   psql -X -d scout -f pipeline_owner_undo.sql                               undo it
 --   psql -X -d scout -v owner=etl -v schema=pos -f …                          another owner, another schema
+--   psql -X -d scout -v members=on -f …                                       the same owner as in another database
 --
 -- Its objects (schema, tables, views, sequences, functions, types) and jobs become those of role scout_owner, with all grants
 -- that others have. The role gets the settings of the one before (a time zone decides what a naive time means), and what a
@@ -26,6 +27,10 @@ SET client_min_messages = warning;
 \if :{?schema}
 \else
   \set schema scout
+\endif
+\if :{?members}
+\else
+  \set members off
 \endif
 \if :{?dry_run}
 \else
@@ -56,8 +61,9 @@ SELECT set_config('scout.refusal', CASE
     WHEN to_regnamespace(quote_ident(:'schema')) IS NULL THEN format('there is no schema %s: name it with -v schema=…', :'schema')
     WHEN NOT :'is_new'::boolean
          AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'schema' AND pg_get_userbyid(nspowner) = :'owner')
-         AND EXISTS (SELECT FROM pg_auth_members WHERE roleid = quote_ident(:'owner')::regrole)
-    THEN format('role %s is there, and others are members of it: name another one with -v owner=…', :'owner')
+         AND EXISTS (SELECT FROM pg_auth_members WHERE roleid = quote_ident(:'owner')::regrole) AND NOT :'members'::boolean
+    THEN format('role %s is there, and others are members of it: name another one with -v owner=…; or, if they may become the '
+                'owner of this pipeline too: -v members=on', :'owner')
     ELSE '' END, false) <> '' AS refused \gset
 \if :refused
   DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: '' || current_setting(''scout.refusal''); END';

@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 #: The collections whose playbooks and roles read what is typed: this one, and who said so.
 ROOTS = [Path(__file__).resolve().parents[2]]
 #: Where a playbook or a role reads a variable.
-EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+EXPRESSION = re.compile(r"\{\{((?:[^{}]|\{(?!\{)|\}(?!\}))*+)\}\}")
 #: A text of a person, whose name is quoted there.
 TYPED = re.compile(r"lookup\('scout\.recovery\.typed', '(\w+)'\)")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")

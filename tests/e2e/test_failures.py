@@ -41,13 +41,6 @@ class Failure:
 
 
 FAILURES = {
-    "evidence_cannot_be_kept": Failure(
-        "evidence",
-        "could not write evidence to /proc/nowhere",
-        "evidence_folder",
-        variables={"evidence_folder": "/proc/nowhere"},
-        ingestion="running",
-    ),
     "pause_has_to_wait_too_long": Failure(
         "pause",
         "still in flight: pid",

@@ -62,11 +62,11 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
         assert "ALTER SCHEMA scout_ops RENAME" in error["next_step"]
         assert "-e ledger=off" in error["next_step"]
         refused(call("scout_ingestion", dsn, state="paused"))
-        refused(call("scout_quarantine", dsn, event_ids=["00000000-0000-4000-8000-000000000001"]))
+        refused(call("scout_undo", dsn, run_id="00000000-0000-4000-8000-000000000001"))
         refused(call("scout_runs_info", dsn))
         assessed = call("scout_health_info", dsn)
         assert any("belongs to mallory" in warning for warning in assessed["warnings"]), assessed["warnings"]
-        looked = call("scout_preflight", dsn)
+        looked = call("scout_preflight_info", dsn)
         assert any("belongs to mallory" in warning for warning in looked["warnings"]), looked["warnings"]
         paused = call("scout_ingestion", dsn, state="paused", ledger="off")
         assert paused["changed"], "an attacker keeps nobody from pausing"
@@ -122,7 +122,7 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
         (
             "ALTER TABLE scout_ops.pauses OWNER TO mallory",
             "TABLE scout_ops.pauses belongs to mallory",
-            "GRANT mallory TO postgres",
+            'GRANT "mallory" TO "postgres"',
         ),
         (
             "CREATE TABLE public.evil () INHERITS (scout_ops.leases)",

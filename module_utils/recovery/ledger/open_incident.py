@@ -11,7 +11,7 @@ import typing as t
 from ..core.times import to_the_minute
 from ..postgres.driver import psycopg
 from ..postgres.session import application_name
-from .trust import ownership
+from .trust import known_sessions, ownership
 
 if t.TYPE_CHECKING:
     import datetime
@@ -46,7 +46,10 @@ def join(session: Session, *, readable: bool) -> Joined:
         return Joined(given)
     try:
         with session.read():
-            found = session.rows(OPEN_INCIDENT) if ownership.foreign(session) is None else []
+            if ownership.foreign(session) is not None:
+                return Joined(given)
+            known_sessions.attach(session)
+            found = session.rows(OPEN_INCIDENT)
     except psycopg.Error as e:
         if session.connection.closed:
             raise

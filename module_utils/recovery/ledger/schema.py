@@ -339,6 +339,18 @@ COMMENT ON TABLE scout_ops.stored IS 'What each run stored among the dead letter
 COMMENT ON COLUMN scout_ops.stored.dlq_id IS 'The dead letter';
 COMMENT ON COLUMN scout_ops.stored.run_id IS 'The run that stored it';
 COMMENT ON COLUMN scout_ops.stored.digest IS 'SHA-256, cut to 16 bytes, of its payload and its details as they were stored';
+
+ALTER TABLE scout_ops.runs ADD COLUMN backend_pid int, ADD COLUMN backend_start timestamptz, ADD COLUMN backend_role text;
+COMMENT ON COLUMN scout_ops.runs.backend_pid IS 'The server process of its session; NULL through a pooler';
+COMMENT ON COLUMN scout_ops.runs.backend_start IS 'When that process started: guards against pid reuse';
+COMMENT ON COLUMN scout_ops.runs.backend_role IS 'The role it logged in as';
+
+UPDATE scout_ops.pauses AS p SET jobs = (
+    SELECT coalesce(jsonb_agg(CASE WHEN job ? 'command' THEN job - 'command' || jsonb_build_object(
+        'command_digest', encode(sha256(convert_to(job ->> 'command', 'UTF8')), 'hex')) ELSE job END), '[]')
+    FROM jsonb_array_elements(p.jobs) AS job);
+COMMENT ON COLUMN scout_ops.pauses.jobs IS
+    'The jobs it deactivated: jobid, jobname, schedule, owner, SHA-256 of the command, which may hold a secret';
 """,
 )
 

@@ -9,15 +9,16 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege
+from ..core.redaction import clean
 from ..core.text import in_words
 from ..postgres.driver import sql
 from . import contract, cron_jobs
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from ..postgres.session import Row, Session
+    from ..postgres.session import Known, Row, Session
 
 #: Which roles of sessions cannot write the pipeline's tables at all: neither themselves, nor as a role that they may become, nor
 #: through a view, a rule or a foreign key that writes them, nor through a function that runs as somebody who can.
@@ -103,7 +104,6 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
        OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
 """
 
-OURS = "scout-recovery/"
 HOLDS_KEY = "holds advisory key"
 #: The age from which a session counts as stuck, unless another one is given: the runbook's.
 STUCK_AFTER_SECONDS: t.Final = 600.0
@@ -132,11 +132,8 @@ class Activity:
     writing: bool
     #: Whether it is an ETL or refresh session or holds one of Scout's keys (may be ended when stuck).
     pipeline: bool
-
-    @property
-    def ours(self) -> bool:
-        """Whether the toolkit itself opened it."""
-        return (self.application or "").startswith(OURS)
+    #: Whether the ledger knows it as a session of a run under way.
+    ours: bool = False
 
     @property
     def holds_key(self) -> bool:
@@ -171,9 +168,10 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
     held: dict[int, list[Row]] = {}
     for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
+    known = session.known() if session.known else frozenset["Known"]()
     unable = {row["role"] for row in session.rows(UNABLE, **_tables())}
     return [
-        classify(row, held.get(row["pid"], []), running.get(row["pid"]), able=row["role"] not in unable)
+        classify(row, held.get(row["pid"], []), running.get(row["pid"]), known, able=row["role"] not in unable)
         for row in session.rows(ACTIVITY)
     ]
 
@@ -190,7 +188,9 @@ def _tables() -> dict[str, t.Any]:
     return {"schema": names.schema, "written": written, "silver": names.silver_prefix}
 
 
-def classify(row: Row, locks: list[Row], job: str | None, *, able: bool = True) -> Activity:
+def classify(
+    row: Row, locks: list[Row], job: str | None, known: Collection[Known] = (), *, able: bool = True
+) -> Activity:
     """What a session is to the pipeline, from its locks, its job and its statement; mere mentions do not count.
 
     Who is not `able` to write silver or gold loads nothing, whatever he calls a function of his, and whatever lock he took
@@ -227,7 +227,7 @@ def classify(row: Row, locks: list[Row], job: str | None, *, able: bool = True) 
         state=row["state"],
         wait=f"{row['wait_event_type']}: {row['wait_event']}" if row["wait_event_type"] else None,
         seconds=max(0.0, row["seconds"] or 0.0),
-        query=" ".join((row["query"] or "").split()),
+        query=clean(" ".join((row["query"] or "").split())),
         superuser=row["superuser"],
         hidden=bool(row["hidden"]),
         blocked_by=tuple(row["blocked_by"]),
@@ -238,6 +238,7 @@ def classify(row: Row, locks: list[Row], job: str | None, *, able: bool = True) 
         pipeline=busy
         or bool(kinds & {"etl", "gold", "advisory", "locks"})
         or (idle and bool(kinds & {"rows", "silver"})),
+        ours=(row["pid"], row["backend_start"], row["role"]) in known,
     )
 
 

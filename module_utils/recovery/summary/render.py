@@ -247,8 +247,7 @@ def _now_unseen(steps: set[str]) -> str:
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first."""
     wrong = [_failure(name, r) for name, r in story.ran.items() if went_wrong(r)]
-    if not wrong and not story.began:
-        wrong.append(_failure("", NOTHING_DONE))
+    wrong += [] if wrong or story.began else [_failure("", NOTHING_DONE)]
     return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -100,7 +101,9 @@ def test_why_a_session_counts(session: sessions.Activity, reasons: tuple[str, ..
         ([activity(1, LEDGER, blocked_by=[2]), activity(2, LEDGER, blocked_by=[1])], [1, 2], []),
         # A prepared transaction has no process.
         ([activity(1, LEDGER, blocked_by=[0])], [1], []),
-        ([activity(1, KEY, application="scout-recovery/INC-1/drain")], [], [1]),
+        # Anybody can give himself the name; the ledger knows who is ours.
+        ([activity(1, KEY, application="scout-recovery/INC-1/drain")], [1], []),
+        ([dataclasses.replace(activity(1, KEY), ours=True)], [], [1]),
         ([activity(1, KEY, role="replicator")], [], [1]),
         ([activity(1, KEY, role="dba", superuser=True)], [], [1]),
         ([activity(1, LEDGER, blocked_by=[2]), activity(2, role="replicator")], [1], [2]),

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ...core.errors import MissingPrivilege
+from ...core.redaction import clean
 from ...core.text import in_words
 from ...postgres.driver import errors
 from ...scout import contract, cron_jobs, cron_schedule
@@ -137,7 +138,7 @@ def choose(name: str, jobs: Sequence[cron_jobs.Job], writes: Callable[[cron_jobs
     if fit:
         return Needed(name, fit[0])
     if idle:
-        return Needed(name, why=f"its command asks for 0 rows: {' '.join(idle[0].command.split())[:100]}")
+        return Needed(name, why=f"its command asks for 0 rows: {clean(' '.join(idle[0].command.split()))[:100]}")
     return Needed(name, why=f"its command does not call {' or '.join(purpose or ())}" if named else "there is none")
 
 

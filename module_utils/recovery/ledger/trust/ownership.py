@@ -85,9 +85,9 @@ WITH RECURSIVE n AS (
     WHERE i.schema NOT IN ('scout_ops', 'pg_catalog')
        OR d.refclassid = 'pg_proc'::regclass
     UNION ALL
-    SELECT 'TABLE ' || relations.name, 'code', c.relowner::regrole::text, 'child table ' || i.identity, NULL
-    FROM relations JOIN pg_catalog.pg_inherits AS h ON h.inhparent = relations.oid JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid
-    CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_class'::regclass, c.oid, 0) AS i
+    SELECT 'TABLE ' || name, 'code', c.relowner::regrole::text, pg_catalog.format('child table %%I.%%I', s.nspname, c.relname), NULL
+    FROM relations JOIN pg_catalog.pg_inherits AS h ON h.inhparent = relations.oid AND relations.relkind IN ('r', 'p')
+    JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
 )
 SELECT object, kind, who, what, fix FROM found ORDER BY kind DESC, object LIMIT 200
 """

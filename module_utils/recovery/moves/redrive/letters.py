@@ -64,7 +64,7 @@ WHEN jsonb_typeof(d.error_details -> 'event') IS DISTINCT FROM 'object'
      THEN 'its image of the event is not whole'
 WHEN {believed} THEN NULL
 WHEN {noted} THEN 'it was added or changed since: it is not what the run that it names stored'
-WHEN d.dlq_id::text <> ALL(%(dlq_ids)s)
+WHEN d.dlq_id <> ALL(%(dlq_ids)s::uuid[])
      THEN 'no record of what its run stored, so it may be forged: look at it, then name it in dlq_ids' END
 """
 )

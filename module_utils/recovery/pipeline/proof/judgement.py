@@ -11,6 +11,7 @@ import re
 import typing as t
 import zoneinfo
 
+from ...core.redaction import clean
 from ...core.text import cut, in_words, printable
 from ...scout import contract
 from ...scout.cron_schedule import next_run
@@ -256,7 +257,7 @@ def muted(todo: Todo, why: str) -> Verdict:
 
 def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
     """Of a run that says it succeeded, and had no effect."""
-    command = cut(printable(todo.job.command), 100)
+    command = cut(printable(clean(todo.job.command)), 100)
     said = f"{verdict.said} and says that it succeeded, but {what}: its command is {command}"
     return dataclasses.replace(verdict, status=FAILED, said=said)
 

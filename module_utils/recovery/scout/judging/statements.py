@@ -102,11 +102,12 @@ def called(plain: str) -> frozenset[tuple[str | None, str]]:
 
 
 def calls(text: str, functions: Iterable[str]) -> str | None:
-    """The first of these functions that a statement calls; mentions in literals, comments and definitions do not count."""
+    """The first of these functions of the pipeline (bare names) that a statement calls, in its schema or in one that it does
+    not tell; mentions in literals, comments and definitions do not count."""
     plain = code(text, literals=False)
     if DEFINITION.match(plain):
         return None
-    names = {name for _, name in called(plain)}
+    names = {name for schema, name in called(plain) if schema in (None, contract.names().schema)}
     return next((name for name in functions if name.lower() in names), None)
 
 

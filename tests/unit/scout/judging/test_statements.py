@@ -51,6 +51,8 @@ def test_calls(text: str) -> None:
         "EXPLAIN SELECT scout.load_silver_from_bronze(1)",
         "SELECT my_load_silver_from_bronze(1)",
         "SELECT load_silver_from_bronze FROM t",
+        "SELECT pg_temp.load_silver_from_bronze(1)",
+        'SELECT "public" . "load_silver_from_bronze"(1)',
     ],
 )
 def test_a_mention_is_no_call(text: str) -> None:
