@@ -55,7 +55,7 @@ demo-rollback: setup ## Watch a bad release being rolled back on a running pipel
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
 	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
 
-test: setup ## Run every check and test; Molecule where Docker can be had
+test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible
 
 check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
