@@ -14,6 +14,7 @@ import urllib.parse
 
 from .core.errors import BadInput, RecoveryError, WrongDatabase
 from .core.progress import Progress
+from .core.text import visible_in
 from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres.driver import psycopg
@@ -133,19 +134,26 @@ def invoke(
     about: Result = {}
     try:
         if not _needs_database(params):
-            return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
+            return _told({"operation": _action(name), **run(WithoutSession(check, voice, controller), params)})
         check_options(params)
         with _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
-            return _completed({**about, **run(call, params)}, name, session, joined)
+            return _told(_completed({**about, **run(call, params)}, name, session, joined))
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:
         error = translate(e, f"{name} failed")
         error.next_step = error.next_step or "unexpected error: please report it"
         return about | failure(error)
+
+
+def _told(result: Result) -> Result:
+    """Ansible shows warnings as they are."""
+    if result.get("warnings"):
+        result["warnings"] = visible_in(result["warnings"])
+    return result
 
 
 def _needs_database(params: Params) -> bool:

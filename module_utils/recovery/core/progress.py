@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from .errors import Stopped
+from .text import LONGEST, visible
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -40,7 +41,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Shows a line at once."""
         if self._say is not None:
-            self._say(line)
+            self._say(visible(line, LONGEST))
 
     def say_throttled(self, line: str) -> None:
         """Shows a line unless one was shown within the last second."""
