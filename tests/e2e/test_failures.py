@@ -77,7 +77,9 @@ FAILURES = {
         "docs/emergency-reset.md says what max_poison is for",
         variables={"max_poison": 1},
     ),
-    "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=quarantine", variables={"poison": "stop"}),
+    "poison_is_to_stop_it": Failure(
+        "drain", "SQLSTATE 22", "docs/emergency-reset.md, section Poison events", variables={"poison": "stop"}
+    ),
     "gold_view_is_broken": Failure(
         "refresh_gold",
         "scout.gold_bad: division by zero SQLSTATE 22012",

@@ -319,6 +319,26 @@ class Redactor:
         return found["before"] + BARE.sub(lambda bare: self.hashed(bare[0]), found["value"])
 
 
+@functools.cache
+def _of_this_process() -> Redactor:
+    return Redactor()
+
+
+def clean(text: str) -> str:
+    """A text of others as it may be stored or shown: no secrets, and what is a person's as a hash that this process alone makes."""
+    return _of_this_process().text(text)
+
+
+def cleaned(value: t.Any, named: Collection[str]) -> t.Any:
+    """A document in which the texts below these names are clean, and all others as they are."""
+    if isinstance(value, dict):
+        return {
+            key: clean(inner) if key in named and isinstance(inner, str) else cleaned(inner, named)
+            for key, inner in t.cast("dict[str, t.Any]", value).items()
+        }
+    return [cleaned(inner, named) for inner in t.cast("list[t.Any]", value)] if isinstance(value, list) else value
+
+
 def _names_a_secret(name: str) -> bool:
     return SECRET_NAME.search(name) is not None
 

@@ -181,7 +181,7 @@ class EvidenceArchive:
 @contextlib.contextmanager
 def opened(base: Path, redactor: Redactor) -> Generator[EvidenceArchive]:
     """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
-    base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    base = files.private_folder(base)
     _sweep(base)
     folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
     folder.mkdir(mode=0o700)
