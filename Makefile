@@ -122,7 +122,7 @@ reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; 
 	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
 	$(PYTHON) -m $(PIPELINE).builder "$$@" $(ARGS)
 
-faults: setup ## Break the pipeline that SCOUT_DSN names: ARGS="poison_event kind=bad_ts"; without ARGS: list the faults
+faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event kind=bad_ts"; without ARGS: list the faults
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
 
 lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest

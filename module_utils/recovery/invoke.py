@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .core.errors import BadInput, RecoveryError, Unexpected, WrongDatabase
 from .core.progress import Progress
+from .core.text import visible_in
 from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres import dsn as dsns
@@ -144,13 +145,13 @@ def invoke(
     try:
         if not _needs_database(params):
             with voice.never_silent():
-                return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
+                return _told({"operation": _action(name), **run(WithoutSession(check, voice, controller), params)})
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
-            return _completed({**about, **run(call, params)}, name, session, joined)
+            return _told(_completed({**about, **run(call, params)}, name, session, joined))
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:
@@ -180,6 +181,13 @@ def _unexpected(error: Exception, name: str, params: Params) -> Unexpected:
         said=said,
         next_step=f"`assess.yml` shows how the pipeline is now; please report this {kept}",
     )
+
+
+def _told(result: Result) -> Result:
+    """Ansible shows warnings as they are."""
+    if result.get("warnings"):
+        result["warnings"] = visible_in(result["warnings"])
+    return result
 
 
 def _needs_database(params: Params) -> bool:
