@@ -19,9 +19,11 @@ from .dsn import connection_advice, describe, parse_dsn, to_set
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Generator, Sequence
 
     Query = t.LiteralString | sql.SQL | sql.Composed
+    Known = tuple[int, datetime.datetime | None, str | None]
 
 Row = dict[str, t.Any]
 
@@ -88,8 +90,7 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
-    #: Of a database that we have just made: only there may statements come outside of transactions.
-    just_made: bool = False
+    just_made: bool = False  #: By us, so that statements may come outside of transactions.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +130,8 @@ class Session:
         connection.pinned_only = not settings.just_made
         #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
         self.fence: Callable[[], None] | None = None
+        #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
+        self.known: Callable[[], frozenset[Known]] | None = None
 
     @property
     def where(self) -> str:

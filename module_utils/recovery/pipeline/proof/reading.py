@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.driver import errors, sql
+from ...postgres.driver import errors, psycopg, sql
 from ...scout import contract, cron_jobs, event_queue
+from ...scout.judging import functions, statements
 from . import judgement
 
 if t.TYPE_CHECKING:
@@ -144,10 +145,7 @@ def read(session: Session, names: list[str] | None) -> Found:
         cron_jobs.require(session)
         row = session.row(SCHEDULER)
         every = cron_jobs.ingestion_jobs(session, names, required=False)
-        sources: dict[str, str] = {}
-        for each in session.rows(cron_jobs.FUNCTIONS):
-            sources[each["name"]] = sources.get(each["name"], "") + "\n" + (each["source"] or "")
-        jobs = judgement.purposes(every, sources, names or ())
+        jobs = judgement.purposes(every, _functions(session, every), names or ())
         newest = _newest(session, [job for job, _ in jobs]) if row["real"] else 0
         scheduler = judgement.Scheduler(
             row["now"],
@@ -157,6 +155,15 @@ def read(session: Session, names: list[str] | None) -> Found:
         )
         elsewhere = [] if jobs else session.rows(ELSEWHERE, job=contract.names().load_job)
     return Found(tuple(jobs), tuple(elsewhere), scheduler, newest or 0)
+
+
+def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
+    """Those that the jobs may come to; none where they cannot be judged, so that a job is for what it calls itself."""
+    try:
+        with session.savepoint():
+            return functions.read(session, [job.owner for job in jobs])
+    except (statements.Intricate, psycopg.Error):
+        return functions.Functions(())
 
 
 def _newest(session: Session, jobs: list[Job]) -> int | None:
