@@ -90,8 +90,7 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
-    #: Of a database that we have just made: only there may statements come outside of transactions.
-    just_made: bool = False
+    just_made: bool = False  #: By us, so that statements may come outside of transactions.
 
 
 @dataclasses.dataclass(frozen=True)
