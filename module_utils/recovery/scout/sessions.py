@@ -11,7 +11,7 @@ import typing as t
 from ..core.errors import MissingPrivilege
 from ..core.text import in_words
 from ..postgres.driver import sql
-from . import contract, cron_jobs
+from . import contract, cron_jobs, cron_runs
 
 if t.TYPE_CHECKING:
     import datetime
@@ -132,7 +132,7 @@ class Activity:
 def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activity]:
     """Every other session of this database, with what it holds and whom it waits for."""
     jobs = {job.jobid: job.jobname for job in counted}
-    running = {run.pid: jobs[run.jobid] for run in cron_jobs.runs_in_flight(session, counted)} if jobs else {}
+    running = {run.pid: jobs[run.jobid] for run in cron_runs.runs_in_flight(session, counted)} if jobs else {}
     held: dict[int, list[Row]] = {}
     for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
