@@ -1,14 +1,17 @@
 -- Makes a role that may do everything this collection does, and nothing else. Run once by a superuser, with psql, in the
 -- database that holds schema scout; again after new gold views, and after an upgrade of PostgreSQL or of the collection:
 --
---   psql -d scout -f docs/operator_role.sql                     role scout_operator
---   psql -d scout -v role=alice -v owner=etl -f …               another role; another owner of the pipeline and its jobs
---   psql -d scout -v rollback=on -f …                           also to roll back to a captured release: with the owner's rights
+--   psql -X -d scout -f docs/operator_role.sql                  role scout_operator
+--   psql -X -d scout -v role=alice -v owner=etl -f …            another role; another owner of the pipeline and its jobs
+--   psql -X -d scout -v rollback=on -f …                        also to roll back to a captured release: with the owner's rights
 --
 -- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
+-- Where the pipeline or its jobs belong to a superuser it refuses: docs/pipeline_owner.sql gives them an owner of their own.
 -- docs/privileges.md says what each grant is for.
 
 \set ON_ERROR_STOP on
+-- First of all: what somebody made in public or in a schema of our own name must not be what we call.
+SET search_path = pg_catalog, pg_temp;
 SET client_min_messages = warning;
 \if :{?role}
 \else
@@ -23,11 +26,32 @@ SELECT current_setting('server_version_num')::int >= 160000 AS chooses_inheritan
        current_setting('server_version_num')::int >= 170000 AS has_maintain,
        NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') AS is_new \gset
 
+-- Who may become a superuser, make roles, or have the server run programs or touch files is no owner to become.
+SELECT set_config('scout.refusal', coalesce((
+    SELECT format('refused: the pipeline belongs to %s, who %s, and role %s would have to be able to become him', r.rolname, CASE
+               WHEN r.rolsuper THEN 'is a superuser'
+               WHEN r.oid = d.oid THEN 'may make roles, replicate or bypass row security'
+               ELSE format('may become %s', d.rolname) END, :'role')
+    FROM pg_roles AS r JOIN pg_roles AS d ON r.oid = d.oid OR pg_has_role(r.oid, d.oid, 'MEMBER')
+    WHERE r.rolname = :'owner'
+      AND (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls
+           OR d.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data'))
+    ORDER BY r.rolsuper DESC, r.oid <> d.oid LIMIT 1), ''), false) <> '' AS refused,
+    EXISTS (SELECT FROM pg_roles WHERE rolname = :'role' AND rolsuper) OR :'role' = :'owner' AS unfit \gset
+\if :refused
+  DO 'BEGIN RAISE EXCEPTION USING MESSAGE = current_setting(''scout.refusal''),
+      HINT = ''first: psql -X -d '' || current_database() || '' -f docs/pipeline_owner.sql''; END';
+\endif
+\if :unfit
+  DO 'BEGIN RAISE EXCEPTION ''the role to be made is a superuser, or owns the pipeline: name another one with -v role=…''; END';
+\endif
+
 BEGIN;
 
 \if :is_new
   CREATE ROLE :"role" LOGIN;
 \endif
+ALTER ROLE :"role" SET search_path = pg_catalog, pg_temp;
 
 -- Read the pipeline.
 GRANT USAGE ON SCHEMA scout TO :"role";

@@ -48,7 +48,7 @@ options:
   token:
     description:
       - Access token for Supabase, passed in E(SUPABASE_ACCESS_TOKEN) and never shown. Without it, that variable or what
-        C(supabase login) stored is used.
+        C(supabase login) stored in a file is used. The CLI has a home of its own, in which nothing of the operator's is.
     type: str
   verify_jwt:
     description: Whether callers of the function need a valid JWT.

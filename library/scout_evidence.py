@@ -87,6 +87,10 @@ options:
     description: How long the export of one of these tables may take, in seconds.
     type: float
     default: 3600.0
+  required:
+    description: Whether it fails where no evidence can be kept; otherwise that is a warning.
+    type: bool
+    default: true
   window_start:
     description:
       - Begin of the window that samples and whole tables are taken of. Unless given, six hours before its end, or when the
@@ -132,7 +136,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 folder:
-  description: Where the snapshot was written; null in check mode.
+  description: Where the snapshot was written; null in check mode, and where none could be kept that is not required.
   returned: success
   type: str
 files:
@@ -178,6 +182,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "sample_rows": {"type": "int", "default": 100},
     "full": {"type": "list", "elements": "str", "default": []},
     "full_seconds": {"type": "float", "default": 3600.0},
+    "required": {"type": "bool", "default": True},
     "window_start": {"type": "str"},
     "window_end": {"type": "str"},
     "time_zone": {"type": "str"},

@@ -22,6 +22,9 @@ options:
   time_zone:
     description: The team's zone, such as Asia/Manila; the timeline has every time in it too.
     type: str
+  currency:
+    description: What stands after amounts in the report, such as EUR or $; without it they have no unit.
+    type: str
   report:
     description:
       - Return the report as well, the runbook's documentation template filled in. An incident that is not on record is an error then.
@@ -71,8 +74,9 @@ report:
   description:
     - With O(report), everything that role report's templates show, in plain values; or null. Nothing of it depends on the clock, so
       an incident of which nothing new is on record gives the same report again.
-    - Has milestones, impact, root_cause, resolution, prevention, follow_ups, done, people, communications, evidence, checklist,
-      missing, timeline, looks, charts (inline SVG) and others; docs/incidents.md lists them.
+    - Has wrong_figures (seconds, spells, sentence), milestones, impact, root_cause, resolution, prevention, follow_ups, done,
+      people, communications, evidence, checklist, missing, timeline, looks, charts (inline SVG) and others; docs/incidents.md
+      lists them.
   returned: success
   type: dict
 summary:
@@ -91,6 +95,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     "latest": {"type": "bool", "default": False},
     "time_zone": {"type": "str"},
+    "currency": {"type": "str"},
     "report": {"type": "bool", "default": False},
 }
 

@@ -28,6 +28,17 @@ options:
   capture_id:
     description: The very capture to roll back to, as results of captures name it; one that was superseded, for example.
     type: str
+  release_digest:
+    description:
+      - The digest that the capture must have, all 64 digits, as the result of M(scout.recovery.scout_capture) has it; another one is
+        refused. Whoever may write the ledger can replace a capture.
+    type: str
+  allow_owners:
+    description:
+      - Roles that may own what is made or changed although they are superusers, or own nothing of the release today.
+    type: list
+    elements: str
+    default: []
   release_file:
     description: The file to take the capture from instead of the ledger.
     type: path

@@ -9,10 +9,13 @@ import contextlib
 import dataclasses
 import os
 import sys
+import tempfile
+import traceback
 import typing as t
 import urllib.parse
+from pathlib import Path
 
-from .core.errors import BadInput, RecoveryError, WrongDatabase
+from .core.errors import BadInput, RecoveryError, Unexpected, WrongDatabase
 from .core.progress import Progress
 from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
@@ -21,6 +24,7 @@ from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
 from .postgres.session import POOLED, Settings, check_incident, open_session
 from .scout import contract, row_hazards
+from .scout.judging import roles
 
 if t.TYPE_CHECKING:
     import datetime
@@ -40,6 +44,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "lock_timeout_seconds": {"type": "float", "default": 5.0},
     "incident": {"type": "str", "default": "adhoc"},
     "contract": {"type": "dict", "default": {}},
+    "allow_superuser": {"type": "bool", "default": False},
 }
 
 #: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
@@ -48,6 +53,9 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "lease_token": {"type": "int", "no_log": False},
     "takeover": {"type": "bool", "default": False},
 }
+
+#: The environment's word for the option of that name.
+ALLOW_SUPERUSER: t.Final = "SCOUT_ALLOW_SUPERUSER"
 
 #: Ellipses, which no text consists of.
 PLACEHOLDERS: t.Final = frozenset({"…", "..."})
@@ -127,15 +135,16 @@ def invoke(
 ) -> Result:
     """Runs a module with its validated options: on a guarded session on a Scout database, as a `Call`, unless it needs none.
 
-    Returns its result, or the failure of what raised a RecoveryError or an error of PostgreSQL; raises neither.
+    Returns its result, or the failure of what raised a RecoveryError, an error of PostgreSQL or any other; raises none.
     """
     voice, controller = progress or Progress(), this_controller(controller_pid)
     about: Result = {}
     try:
         if not _needs_database(params):
-            return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
+            with voice.never_silent():
+                return {"operation": _action(name), **run(WithoutSession(check, voice, controller), params)}
         check_options(params)
-        with _session(_action(name), params) as (session, there):
+        with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
@@ -146,6 +155,29 @@ def invoke(
         error = translate(e, f"{name} failed")
         error.next_step = error.next_step or "unexpected error: please report it"
         return about | failure(error)
+    except Exception as e:  # noqa: BLE001  # a fault of ours ends as any failure does: paused, in words, with what to do
+        return about | failure(_unexpected(e, name, params))
+
+
+def _unexpected(error: Exception, name: str, params: Params) -> Unexpected:
+    """The fault with the line it happened in; its traceback is kept in a file that only its owner reads, without secrets."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = next((frame for frame in reversed(frames) if "recovery" in frame.filename), frames[-1])
+    place = f"{'/'.join(Path(ours.filename).parts[-3:])} line {ours.lineno}, in {ours.name}"
+    said, told = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+    for secret in sorted(secrets(params), key=len, reverse=True):
+        said, told = said.replace(secret, "***"), told.replace(secret, "***")
+    kept = f"with what stands here, from {os.uname().nodename}"
+    with contextlib.suppress(OSError):
+        number, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".traceback")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(told)
+        kept = f"with its traceback, {path} on {os.uname().nodename}"
+    return Unexpected(
+        f"{name} broke off because of a fault in it, at {place}",
+        said=said,
+        next_step=f"`assess.yml` shows how the pipeline is now; please report this {kept}",
+    )
 
 
 def _needs_database(params: Params) -> bool:
@@ -167,12 +199,31 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         lock_timeout_seconds=params["lock_timeout_seconds"],
     )
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
+        if session.facts.superuser and not params["allow_superuser"] and not _allowed(os.environ):
+            raise _superuser(session)
         there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
+
+
+def _allowed(environment: Mapping[str, str]) -> bool:
+    return environment.get(ALLOW_SUPERUSER, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _superuser(session: Session) -> BadInput:
+    """Whoever can make a function or a view that is called on the way would have a superuser's rights, even while he only looks."""
+    return BadInput(
+        f"refused to work as superuser {session.facts.role}",
+        on=session.where,
+        said="what others wrote in this database would run with a superuser's rights",
+        next_step=(
+            f"connect as scout_operator, which {roles.operator_of_its_own(session)} makes; "
+            "or add -e allow_superuser=true to do it all the same"
+        ),
+    )
 
 
 def _require_enough(session: Session, missing: str, action: str, source: str) -> None:

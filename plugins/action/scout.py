@@ -26,7 +26,7 @@ from ..plugin_utils import preload  # isort: skip  # first: the imports below ar
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
-from ..plugin_utils import arguments, extra_vars, stray_words, task_options
+from ..plugin_utils import arguments, extra_vars, stray_words, task_options, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,10 +85,10 @@ class ActionModule(ActionBase):
         hidden = invoke.secrets(params)
 
         def say(line: str) -> None:
-            if self._task.no_log:
-                return
-            display.display(f"[{host}] {remove_values(line, hidden)}", color="cyan")
+            if not self._task.no_log:
+                voice.say(display, f"[{host}] {remove_values(line, hidden)}", self._task, color="cyan")
 
+        voice.begin(display, self._task)
         leave_with(os.getppid())
         with guarded(os.getppid(), host), stoppable(Progress(say)) as progress:
             result = invoke.invoke(
@@ -115,7 +115,7 @@ def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
     stray_words.refuse(context.CLIARGS.get("extra_vars") or ())
     typed = load_extra_vars(loader)
     extra_vars.refuse_placeholders(typed)
-    extra_vars.refuse_unclear(variables)
+    extra_vars.refuse_unclear(variables, typed)
     return extra_vars.check(typed)
 
 

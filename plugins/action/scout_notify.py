@@ -16,6 +16,7 @@ from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.progress import Progress
 from ..module_utils.recovery.invoke import failure, invoke
 from ..module_utils.recovery.notifications import channels
+from ..plugin_utils import voice
 from .scout import module_of, validated
 
 display = Display()
@@ -44,8 +45,9 @@ class ActionModule(ActionBase):
 
         def say(line: str) -> None:
             if not self._task.no_log:
-                display.display(f"[{host}] {channels.hide(line, hidden)}", color="cyan")
+                voice.say(display, f"[{host}] {channels.hide(line, hidden)}", self._task, color="cyan")
 
+        voice.begin(display, self._task)
         return invoke(module.run, "scout_notify", params, check=bool(self._task.check_mode), progress=Progress(say))
 
 

@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.summary.command import summarize
-from ..plugin_utils import standing
+from ..plugin_utils import standing, voice
 from .scout import module_of, validated
 
 display = Display()
@@ -60,10 +60,10 @@ class ActionModule(ActionBase):
             return result
         lines = result.pop("lines", [])
         if params["first"]:
-            display.display("\n".join(["", *lines, ""]))
+            voice.say(display, "\n".join(["", *lines, ""]), self._task)
             return result
         if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
-            display.display("\n".join(["", *lines]))
+            voice.say(display, "\n".join(["", *lines]), self._task)
         if result.get("failed"):
             # Ansible would print all of it; the lines say it better, and result_file has it.
             result = {name: result[name] for name in ("failed", "changed", "msg")}

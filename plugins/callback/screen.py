@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 import typing as t
@@ -12,6 +13,8 @@ import typing as t
 from ansible.playbook.role_include import IncludeRole
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
+
+from ..plugin_utils import voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -26,6 +29,7 @@ description:
   - A step of this collection is called by the phase of its playbook that it belongs to, such as C((6/11) Terminate stuck sessions),
     and what it ensures. The numbers are those of all phases, also where some are skipped. Where a file of ours is included is
     shown with C(-v).
+  - What a step does stands before it is done, and its progress below it. What is skipped is shown with C(-v).
   - Where a step of this collection refuses or fails, it shows the sentence for a person, and neither the place in the role nor
     the whole result, which says the same three times. With C(-v) they are shown.
 extends_documentation_fragment:
@@ -72,6 +76,38 @@ class CallbackModule(Default):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "scout.recovery.screen"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun: dict[str, t.Any] = {}
+        self._process = os.getpid()
+        self._plain = self._display.display
+
+    def v2_playbook_on_start(self, playbook: t.Any) -> None:
+        """From now on what a worker says comes through here."""
+        self._display.display = self._shown
+        super().v2_playbook_on_start(playbook)
+
+    def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
+        """Remembers what may soon have something to say."""
+        self._begun[str(task._uuid)] = task
+        super().v2_runner_on_start(host, task)
+
+    def _shown(self, msg: str, *args: t.Any, **kwargs: t.Any) -> None:
+        """Shows a line below the header of its task; a worker, which is a copy of this process, hands it over."""
+        if isinstance(msg, voice.Line) and os.getpid() == self._process:
+            task = self._begun.get(msg.task)
+            if task is not None and self._last_task_banner != task._uuid:
+                self._print_task_banner(task)
+            if not msg:
+                return
+        self._plain(msg, *args, **kwargs)
+
+    def get_option(self, option: str, hostvars: t.Any = None) -> t.Any:
+        """Ansible's options; what is skipped is shown to who asks for more."""
+        if option == "display_skipped_hosts" and not self._display.verbosity:
+            return False
+        return super().get_option(option, hostvars)
 
     def _print_task_banner(self, task: t.Any) -> None:
         cached = self._last_task_name

@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
+from ..plugin_utils import voice
 from .screen import heading
 
 DOCUMENTATION = r"""
@@ -118,7 +119,7 @@ class CallbackModule(CallbackBase):
         part = ""
         for line in lines:
             part = line[2:9].strip() or part if line.startswith("  ") else ""
-            self._display.display(line, color=_colour(part, line))
+            voice.say(self._display, line, color=_colour(part, line))
 
     def _interrupted(self, pid: int) -> None:
         """Says how things stand where no summary could."""
@@ -197,7 +198,7 @@ class CallbackModule(CallbackBase):
                 )
                 render.save(Path(str(path)), render.document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
-            self._display.display(f"  failed {e}")
+            voice.say(self._display, f"  failed {e}")
 
 
 def _colour(part: str, line: str) -> str | None:

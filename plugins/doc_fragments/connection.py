@@ -42,6 +42,12 @@ options:
         named without their schema.
     type: dict
     default: {}
+  allow_superuser:
+    description:
+      - Work as a superuser all the same. What others wrote in the database would run with a superuser's rights, so one is refused,
+        even to look. C(psql -X -f docs/operator_role.sql) makes the role that is needed. Without it E(SCOUT_ALLOW_SUPERUSER) is used.
+    type: bool
+    default: false
 requirements:
   - psycopg >= 3.2 on the host that runs the module (the controller for local connections)
 notes:

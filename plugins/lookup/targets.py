@@ -11,6 +11,9 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
+from ..module_utils.recovery.core.errors import BadInput
+from ..plugin_utils import extra_vars
+
 DOCUMENTATION = r"""
 name: targets
 short_description: The hosts a playbook of this collection is for
@@ -18,11 +21,14 @@ version_added: 0.1.0
 description:
   - Gives a pattern for C(hosts) that matches at least one host, so that a mistyped name ends the run instead of
     letting it do nothing and report success.
-  - Without a pattern this is the group C(scout). Where the inventory has no hosts at all it is C(localhost), so that
+  - The pattern is the variable C(target), if it was given with C(-e).
+    Without it this is the group C(scout). Where the inventory has no hosts at all it is C(localhost), so that
     the playbooks work without an inventory on the database that C(scout_dsn) or E(SCOUT_DSN) names.
+  - Every playbook begins with it, before anything that was typed is used. From then on whatever was given with C(-e), on the
+    command line or in a file, is data - nothing in it is a template. A name that only a playbook sets is refused.
 options:
   _terms:
-    description: One pattern of hosts; empty for the default.
+    description: One pattern of hosts, whatever C(target) is.
     type: list
     elements: str
 author:
@@ -31,7 +37,7 @@ author:
 
 EXAMPLES = r"""
 - name: Assess the pipeline
-  hosts: "{{ lookup('scout.recovery.targets', target | default('')) }}"
+  hosts: "{{ lookup('scout.recovery.targets') }}"
   tasks: []
 """
 
@@ -50,8 +56,12 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[str]:
         """The pattern itself, the default, or an error that says what can be named."""
+        try:
+            typed = extra_vars.as_data(self._loader)
+        except BadInput as e:
+            raise AnsibleLookupError(f"{e}") from e
         groups: dict[str, list[str]] = (variables or {}).get("groups", {})
-        pattern = str(terms[0]).strip() if terms else ""
+        pattern = str(terms[0] if terms else typed.get("target", "")).strip()
         if pattern:
             matching = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader)
             if matching.run([pattern], variables=variables):

@@ -12,18 +12,20 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.parsing.convert_bool import boolean  # pyright: ignore[reportUnknownVariableType]
+from ansible.utils.unsafe_proxy import wrap_var  # pyright: ignore[reportUnknownVariableType]
+from ansible.utils.vars import load_extra_vars
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import is_placeholder
 from . import task_options
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 #: The collections whose playbooks and roles read what is typed: this one, and who said so.
 ROOTS = [Path(__file__).resolve().parents[2]]
 #: Where a playbook or a role reads a variable.
-EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+EXPRESSION = re.compile(r"\{\{((?:[^{}]|\{(?!\{)|\}(?!\}))*+)\}\}")
 #: A text of a person, whose name is quoted there.
 TYPED = re.compile(r"lookup\('scout\.recovery\.typed', '(\w+)'\)")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -31,8 +33,14 @@ NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 #: An option of a role, in its defaults and in its specification.
 OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
 SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
+#: What playbooks hand to their roles, or remember: the names in these blocks, and what a task registers.
+BLOCK = re.compile(r"^( *)(?:vars|ansible\.builtin\.set_fact):\n((?:\1  .*\n|\n)+)", re.MULTILINE)
+REGISTERED = re.compile(r"^ *register: (\w+)$", re.MULTILINE)
+KEY = re.compile(r"^( *)(\w+):", re.MULTILINE)
+#: An option of a role that takes what a person sets.
+TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.typed')", re.MULTILINE)
 #: Read by plugins, as they stand.
-READ_ELSEWHERE = frozenset({"scout_drill_target"}) | task_options.names()
+READ_ELSEWHERE = frozenset({"scout_drill_target", "target"}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
@@ -55,8 +63,8 @@ def read_also(root: Path) -> None:
     """Counts what the playbooks and roles of another collection read, which depends on this one."""
     if (root := root.resolve()) not in ROOTS:
         ROOTS.append(root)
-        known.cache_clear()
-        switches.cache_clear()
+        for names in (known, switches, internal):
+            names.cache_clear()
 
 
 def _files(*patterns: str) -> list[Path]:
@@ -90,6 +98,35 @@ def ours(folder: str) -> bool:
     return Path(folder).resolve() in [root / "playbooks" for root in ROOTS]
 
 
+@functools.cache
+def internal() -> frozenset[str]:
+    """Names that playbooks and roles set themselves: what one step tells another, and what makes an operation what it is."""
+    names, taken = set[str](), set[str]()
+    for file in _files("playbooks/*.yml", "roles/*/tasks/*.yml"):
+        text = file.read_text(encoding="utf-8")
+        names.update(REGISTERED.findall(text))
+        for indent, block in BLOCK.findall(text):
+            names.update(name for deep, name in KEY.findall(block) if len(deep) == len(indent) + 2)
+    for file in _files("roles/*/vars/main.yml"):
+        names.update(OPTION.findall(file.read_text(encoding="utf-8")))
+    for file in _files("roles/*/defaults/main.yml"):
+        taken.update(TAKES.findall(file.read_text(encoding="utf-8")))
+    return frozenset(name for name in names - taken if not name.startswith(OF_OTHERS))
+
+
+def as_data(loader: t.Any) -> dict[str, t.Any]:
+    """What was given with -e, on the command line or in a file, by name. From now on nothing of it is a template, for any
+    play: braces in the id of an event, in the name of a release or in a password are braces. Raises BadInput for a name
+    that only a playbook gives."""
+    typed: dict[str, t.Any] = load_extra_vars(loader)
+    for name in sorted(typed):
+        if name in internal() or name.endswith("_result"):
+            raise BadInput(f"{name} cannot be set: a playbook sets it itself", next_step=f"leave out {name}")
+    # Ansible has one dictionary of them, and merges it anew for each task.
+    typed.update({name: wrap_var(value) for name, value in typed.items()})
+    return typed
+
+
 def check(given: Iterable[str]) -> list[str]:
     """Refuses a name that is nearly one of ours, or stands for one; says of any other that nothing here reads it."""
     read, options = known()
@@ -115,11 +152,11 @@ def refuse_placeholders(given: Mapping[str, t.Any]) -> None:
             )
 
 
-def refuse_unclear(variables: Mapping[str, t.Any]) -> None:
-    """Refuses a switch that is neither on nor off: Ansible takes `ture` for no."""
+def refuse_unclear(variables: Mapping[str, t.Any], typed: Collection[str] = ()) -> None:
+    """Refuses a switch that is neither on nor off: Ansible takes `ture` for no. A template of an inventory is seen later."""
     for name in sorted(switches() & variables.keys()):
         value = variables[name]
-        if isinstance(value, str) and "{{" in value:
+        if isinstance(value, str) and "{{" in value and name not in typed:
             continue
         try:
             boolean(value)

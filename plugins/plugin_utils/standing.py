@@ -40,6 +40,7 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
     contract = variables.get("scout_contract")
     params |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}
+    params |= {"allow_superuser": _yes(variables.get("allow_superuser"))}
     params |= {"statement_timeout_seconds": float(SECONDS), "state": "paused", "jobs": None, "only_own": False}
     params |= {"leave_stuck_after_seconds": None, "operation": None, "reason": None}
     found = invoke.invoke(_look, "scout_ingestion", params, check=True)
@@ -53,6 +54,10 @@ def _look(call: invoke.Call, params: invoke.Params) -> invoke.Result:
         with call.session.read():
             rows = call.session.rows(UNFINISHED, moves=[*actions.MOVES, *actions.ROLLBACK])
     return {**command.set_ingestion(call, params), "run_id": rows[0]["run_id"] if rows else None}
+
+
+def _yes(value: t.Any) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().lower() in ("1", "true", "yes", "on"))
 
 
 def _plain(value: t.Any) -> str | None:

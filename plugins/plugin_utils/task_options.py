@@ -17,6 +17,7 @@ VARIABLES: t.Final = {
     "dsn": "scout_dsn",
     "password": "scout_password",
     "contract": "scout_contract",
+    "allow_superuser": "allow_superuser",
     "incident": "incident",
     "ledger": "ledger",
     "takeover": "takeover",

@@ -86,6 +86,12 @@ case $mode in
             refuse "name the commit of the application that runs now, to be able to restore it: --commit ID"
         ;;
 esac
+# Whoever may push a tag writes these names, and they reach playbooks, screens and programs.
+for name in from to; do
+    [[ ${!name} =~ ^([A-Za-z0-9][A-Za-z0-9._+/-]{0,99})?$ ]] ||
+        refuse "--$name $(printf '%q' "${!name:0:100}") is not usable: use 1 to 100 letters, digits and . _ + / - (for example v5.2.1)"
+done
+[[ $commit =~ ^([0-9a-fA-F]{7,64})?$ ]] || refuse "--commit $(printf '%q' "${commit:0:100}") is not the id of a commit"
 [ -z "$if_interrupted" ] || [ "$mode" = rollback ] || refuse "--if-interrupted goes with --rollback"
 case $step_seconds in
     '' | *[!0-9]* | 0*) refuse "--step-seconds $step_seconds is not a whole number of seconds" ;;
@@ -117,6 +123,8 @@ python=$tools/python3
 # Others than the owner have no business with what a step said.
 (umask 077 && mkdir -p -- "$artifacts") || refuse "cannot make the folder $artifacts"
 artifacts=$(CDPATH='' cd -- "$artifacts" && pwd -P)
+[ -z "$(find "$artifacts" -maxdepth 0 -perm /002)" ] ||
+    refuse "anybody may write to $artifacts, and could have this script write elsewhere: chmod o-w $(printf '%q' "$artifacts")"
 export SCOUT_EVIDENCE=${SCOUT_EVIDENCE:-$artifacts/evidence} PYTHONUNBUFFERED=1
 export DEPLOY_FROM=$from DEPLOY_TO=$to DEPLOY_COMMIT=$commit DEPLOY_APPLICATION=$application
 export DEPLOY_RESULT=$artifacts/deploy-result.json
@@ -203,6 +211,7 @@ step() {
     exec 7>"$work/screen" 9>&-
     (
         trap '' INT TERM HUP
+        umask 077
         exec tee -- "$artifacts/$current.log" <&8 7>&-
     ) &
     tee_pid=$!

@@ -148,6 +148,13 @@ def end(artifacts: Path) -> None:
             print(f"deploy_release: ended {left}", flush=True)
 
 
+def captured_digest(artifacts: Path) -> dict[str, str]:
+    """The digest of what this deployment captured itself: whoever may write the ledger can replace a capture there."""
+    digests = {made["capture"]["digest"] for made in hosts(artifacts / "capture.json") if made.get("capture")}
+    # One for each database where there are several, which a variable of all cannot name.
+    return {"release_digest": digests.pop()} if len(digests) == 1 else {}
+
+
 def variables(
     step: str, result: Path, environment: dict[str, str], begun: list[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -164,6 +171,7 @@ def variables(
         }
     elif step in ("plan_rollback", "rollback"):
         own |= {"release": environment["DEPLOY_FROM"], "application_dir": environment["DEPLOY_APPLICATION"]}
+        own |= captured_digest(result.parent)
     if step == "rollback":
         # What the team's own program deploys is in no ledger, so what the ledger has last may not be what runs.
         default["edge_function_force"] = "deploy" in begun or not {"migrate", "gate"} & set(begun)
@@ -231,7 +239,9 @@ def write(artifacts: Path, made: dict[str, Any]) -> None:
     """The file is whole at any time."""
     path = artifacts / RESULT
     beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(json.dumps(made, indent=1) + "\n")
     beside.replace(path)
 
 

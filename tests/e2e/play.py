@@ -78,6 +78,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "COLUMNS": "80",
         "PYTHONUNBUFFERED": "1",
         "SCOUT_EVIDENCE": str(home / "evidence"),
+        "SCOUT_ALLOW_SUPERUSER": "1",
         **(extra or {}),
     }
 

@@ -41,13 +41,6 @@ class Failure:
 
 
 FAILURES = {
-    "evidence_cannot_be_kept": Failure(
-        "evidence",
-        "could not write evidence to /proc/nowhere",
-        "evidence_folder",
-        variables={"evidence_folder": "/proc/nowhere"},
-        ingestion="running",
-    ),
     "pause_has_to_wait_too_long": Failure(
         "pause",
         "still in flight: pid",
@@ -84,7 +77,9 @@ FAILURES = {
         "docs/emergency-reset.md says what max_poison is for",
         variables={"max_poison": 1},
     ),
-    "poison_is_to_stop_it": Failure("drain", "SQLSTATE 22", "poison=quarantine", variables={"poison": "stop"}),
+    "poison_is_to_stop_it": Failure(
+        "drain", "SQLSTATE 22", "docs/emergency-reset.md, section Poison events", variables={"poison": "stop"}
+    ),
     "gold_view_is_broken": Failure(
         "refresh_gold",
         "scout.gold_bad: division by zero SQLSTATE 22012",

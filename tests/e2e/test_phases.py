@@ -35,20 +35,20 @@ def headings(played: Played) -> list[str]:
 def test_a_reset_is_read_as_its_phases(broken: Pipeline, stage: Stage) -> None:
     played = stage.play("emergency_reset", broken.dsn)
     assert played.rc == 0, played.text
-    assert headings(played) == [*RESET, *ALWAYS]
+    assert headings(played) == [phase for phase in [*RESET, *ALWAYS] if not phase.startswith("(7/11)")], (
+        "nothing was left to pause"
+    )
     assert "included:" not in played.text
     assert "scout.recovery." not in played.text
 
 
 def test_numbers_stay_where_phases_are_left_out(healthy: Pipeline, stage: Stage) -> None:
     """Nothing to repair, or a move told not to drain: the others keep their numbers, as the proof at the end."""
-    assert headings(stage.play("emergency_reset", healthy.dsn)) == [*RESET[:3], "Repair", RESET[-1], *ALWAYS]
+    assert headings(stage.play("emergency_reset", healthy.dsn)) == [*RESET[:3], RESET[-1], *ALWAYS]
     window = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z", "event_types": ["heartbeat.v1"]}
     moved = headings(stage.play("quarantine", healthy.dsn, drain=False, **window))
     assert [name for name in moved if name.startswith(("(6/", "(8/", "(9/"))] == [
         "(6/10) Carry out the plan",
-        "(8/10) Drain the backlog",
-        "(9/10) Refresh gold",
     ]
 
 

@@ -65,7 +65,11 @@ def test_the_markdown_is_the_runbooks_template_filled_in(told: tuple[Pipeline, S
         assert re.search(rf"^- \*\*{name}\*\*: .+", text, re.MULTILINE), name
     assert incident_story.CAUSE in text
     assert "42 events, 39 transactions" in text
-    assert "- [ ] Update monitoring alerts: `ansible-playbook playbooks/incident_note.yml -e incident=INC-2041" in text
+    assert "- [ ] Update monitoring alerts (incident_note.yml takes incident=INC-2041" in text
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE)[-1] == "Still to be written down"
+    assert re.search(r"^Users saw wrong figures for .+", text, re.MULTILINE)
+    assert not [code for code in re.findall(r"`([^`]+)`", text) if "…" in code]
+    assert str(told[1].home) not in text + files(told[2])[0].read_text(encoding="utf-8")
     shown = MarkdownIt("gfm-like", {"linkify": False}).render(text)
     assert "<table>" in shown
     assert "{{" not in text

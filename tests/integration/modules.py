@@ -87,7 +87,7 @@ def start_ad_hoc(
 ) -> subprocess.Popen[str]:
     """The `ansible` command on its way."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "SCOUT_", "ANSIBLE_"))}
-    more = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"}
+    more = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1", "SCOUT_ALLOW_SUPERUSER": "1"}
     return subprocess.Popen(
         [str(Path(sys.executable).parent / "ansible"), "local", "-m", f"scout.recovery.{name}", "-a", json.dumps(options), *arguments],
         cwd=CHECKOUT, env=clean | more | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

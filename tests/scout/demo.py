@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
@@ -192,11 +193,12 @@ def demonstrate(
     dsn = server.create_database(DATABASE)
     with ExitStack() as stack, psycopg.connect(dsn, autocommit=True) as connection:
         broken = _break(stack, screen, connection, dsn, events, backlog, variant)
-        _assess_broken(screen, dsn)
+        operating = conninfo.make_conninfo(dsn, user=builder.OPERATOR)
+        _assess_broken(screen, operating)
         _try_runbook(screen, connection, broken)
-        _reset(screen, dsn)
-        _check(screen, connection, broken, dsn)
-        _reset_again(screen, connection, dsn)
+        _reset(screen, operating)
+        _check(screen, connection, broken, operating)
+        _reset_again(screen, connection, operating)
     _end(screen, server, time.monotonic() - began)
 
 
@@ -212,6 +214,8 @@ def _break(
     screen.title("A pipeline that works, and then breaks")
     began = time.monotonic()
     builder.build(dsn, variant, events=events)
+    builder.operator(dsn)
+    owner = builder.pipeline_owner(dsn)
     version = str(_one(connection, "SHOW server_version")).split()[0]
     screen.say(
         f"Scout with {events:,} events on PostgreSQL {version}, built in {time.monotonic() - began:.0f} s: database "
@@ -219,8 +223,8 @@ def _break(
     )
     print()
     held = [
-        stack.enter_context(library.stuck_etl(dsn, age_seconds=4000)),
-        stack.enter_context(library.lock_holder(dsn)),
+        stack.enter_context(library.stuck_etl(owner, age_seconds=4000)),
+        stack.enter_context(library.lock_holder(owner)),
     ]
     since = time.monotonic()
     poison = [event for kind in POISON for event in library.poison_event(dsn, kind)]

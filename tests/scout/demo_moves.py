@@ -97,7 +97,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
         late, last = _prepare(connection, slow, dsn, events)
         before, jobs = _prints(connection), rows(connection, demo.JOBS)
         shop = Shop(dsn, rate=RATE, corrections_per_second=5.0, scheduler=builder.has_scheduler(connection))
-        watch, hands = Watch(dsn), Hands(screen, dsn, STATE)
+        watch, hands = Watch(dsn), Hands(screen, builder.operator(dsn), STATE)
         shop.existing = before["bronze_events"][0]
         with shop, watch.watching():
             _introduce(screen, shop, before, time.monotonic() - began)

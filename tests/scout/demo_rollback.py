@@ -96,7 +96,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     screen.title("A pipeline at work, and the application around it")
     with session(dsn) as connection:
         case = _prepare(connection, dsn, events)
-        hands = Hands(screen, dsn, STATE)
+        hands = Hands(screen, builder.operator(dsn, rollback=True), STATE)
         shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
         shop.existing = case.before["bronze_events"][0]
         with shop:

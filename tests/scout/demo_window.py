@@ -107,10 +107,11 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     """All screens, on a database made for them; the caller looks at screen.broken_promises."""
     began = time.monotonic()
     dsn = fresh(server, database, STATE)
-    hands, watch = Hands(screen, dsn, STATE), Watch(dsn)
+    watch = Watch(dsn)
     screen.title("A pipeline that works, and two hours of it that went wrong")
     with session(dsn) as connection:
         case = _break(connection, dsn, events)
+        hands = Hands(screen, builder.operator(dsn), STATE)
         before, jobs, wrong = _prints(connection, case), rows(connection, demo.JOBS), len(case.wrong())
         _introduce(screen, connection, case, events, time.monotonic() - began)
         hands.begin()

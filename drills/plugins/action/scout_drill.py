@@ -21,7 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progr
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure, secrets
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.controller import this_controller
-from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload, voice
 
 from ..modules import scout_drill
 from ..plugin_utils.reference.server import places
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         hidden: set[str] = set()
 
         def say(line: str) -> None:
-            display.display(f"[drill] {remove_values(line, hidden)}", color="cyan")
+            voice.say(display, f"[drill] {remove_values(line, hidden)}", self._task, color="cyan")
 
         try:
             ignored = mistyped(self._loader, task_vars or {})
@@ -78,7 +78,7 @@ class ActionModule(ActionBase):
                 for each in chosen:
                     say(f"would drill {drill_run.told(each)}")
                 return {**about}
-            with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress:
+            with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress, progress.never_silent():
                 done = drill_run.run(request, progress)
         except RecoveryError as e:
             return t.cast("dict[str, t.Any]", remove_values(failure(e), hidden))

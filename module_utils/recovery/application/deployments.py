@@ -193,8 +193,9 @@ class InFile:
     @contextlib.contextmanager
     def _locked(self) -> Generator[None]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            path = files.real(self.path.with_name(f"{self.path.name}.lock"))
+            files.make_folder(path.parent)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.OWNER)
         except OSError as e:
             raise self._unwritable(e) from e
         try:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ..core import subprocesses
 from ..core.errors import BadInput, ProgramFailed
+from ..core.files import PRIVATE
 from ..core.results import ModuleResult
 from . import deployments
 from .deployments import Deployment, Records
@@ -33,8 +34,8 @@ TOKENS = re.compile(
     r"\bsbp_\w{8,}|\bey[\w-]{10,}\.[\w-]{10,}\.[\w-]*|(?<=:)[^\s:/@]+(?=@)"
     r"|(?i:(?<=bearer )\S+|(?<=token=)\S+|(?<=key=)\S+|(?<=secret=)\S+|(?<=password=)\S+|(?<=authorization: )\S+(?: \S+)?)"
 )
-#: Of no use to a CLI, or somebody else's: the database's, git's, Ansible's, and where the CLI is to work.
-WITHHELD = re.compile(r"(?:PG|SCOUT_|GIT_|ANSIBLE_).*|SUPABASE_WORKDIR|SUPABASE_DB_PASSWORD")
+#: Of no use to a CLI, or somebody else's: the database's, git's, Ansible's, the operator's folders, and where the CLI is to work.
+WITHHELD = re.compile(r"(?:PG|SCOUT_|GIT_|ANSIBLE_|XDG_).*|SUPABASE_WORKDIR|SUPABASE_DB_PASSWORD")
 TOKEN: t.Final = "SUPABASE_ACCESS_TOKEN"
 OUTPUT_BYTES: t.Final = 1 << 16
 SHOWN: t.Final = 4000
@@ -117,7 +118,9 @@ def deploy(
         root = _export(repository, wanted, todo.commit, files)
         attempt.begin(todo)
         say(f"deploying {wanted.function} from {todo.commit[:10]} to {wanted.project_ref}")
-        done = _run(root, arguments(cli, wanted, config_says_open=source.says_open), wanted)
+        home = repository.scratch / "home"
+        home.mkdir(mode=PRIVATE)
+        done = _run(root, home, arguments(cli, wanted, config_says_open=source.says_open), wanted)
         output = redacted(done, wanted.token)
         if done.code != 0:
             raise _failed(done, output, wanted, todo)
@@ -231,7 +234,21 @@ def _export(repository: Repository, wanted: Wanted, commit: str, files: list[str
             said=missing[0],
             next_step="git fsck",
         )
-    return (top / wanted.folder).parent
+    root = (top / wanted.folder).parent
+    _refuse_links_out(root, names, top, on=str(repository.folder), commit=commit)
+    return root
+
+
+def _refuse_links_out(root: Path, names: bytes, top: Path, *, on: str, commit: str) -> None:
+    """Raises BadInput for a link of the commit that leads out of its tree: the CLI would send what it finds there."""
+    for name in map(os.fsdecode, filter(None, names.split(b"\0"))):
+        if (top / name).is_symlink() and not Path(os.path.realpath(top / name)).is_relative_to(root.resolve()):
+            raise BadInput(
+                f"{name} of commit {commit[:10]} is a link that leads out of {root.relative_to(top) / 'supabase'}",
+                on=on,
+                said=f"it leads to {(top / name).readlink()}",
+                next_step="name a commit that has a file there",
+            )
 
 
 def arguments(cli: str, wanted: Wanted, *, config_says_open: bool) -> list[str]:
@@ -256,12 +273,22 @@ def _found(cli: str) -> str:
     return found
 
 
-def _run(root: Path, argv: list[str], wanted: Wanted) -> subprocesses.Done:
+def _stored_token() -> str | None:
+    """What `supabase login` has left in the operator's home."""
+    try:
+        return (Path.home() / ".supabase" / "access-token").read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _run(root: Path, home: Path, argv: list[str], wanted: Wanted) -> subprocesses.Done:
     environ = {name: value for name, value in os.environ.items() if not WITHHELD.fullmatch(name)}
     # Without it the CLI would look for a config.toml in the folders above.
     environ["SUPABASE_WORKDIR"] = str(root)
-    if wanted.token:
-        environ[TOKEN] = wanted.token
+    # Nothing of the operator's is for a program that reads what a commit has written.
+    environ["HOME"] = str(home)
+    if token := wanted.token or environ.get(TOKEN) or _stored_token():
+        environ[TOKEN] = token
     try:
         return subprocesses.run(
             argv, cwd=root, environment=environ, seconds=wanted.timeout_seconds, limit=OUTPUT_BYTES, tail=True
@@ -272,7 +299,7 @@ def _run(root: Path, argv: list[str], wanted: Wanted) -> subprocesses.Done:
 
 def redacted(done: subprocesses.Done, token: str | None) -> str:
     """The end of what the CLI wrote, without a token in any spelling."""
-    secrets = {value for value in (token, os.environ.get(TOKEN)) if value}
+    secrets = {value for value in (token, os.environ.get(TOKEN), _stored_token()) if value}
     spellings = {spelling for value in secrets for spelling in (value, urllib.parse.quote(value, safe=""))}
     parts: list[str] = []
     for data in (done.out, done.err):

@@ -108,7 +108,7 @@ class Repository:
         if not self._program:
             raise BadInput("could not find git", next_step="install git on the host that runs the module")
         said = self._run(["version"], cwd=self.scratch, own=True).out.decode(errors="replace")
-        found = re.search(r"(\d+)\.(\d+)", said)
+        found = re.search(r"(\d{1,9})\.(\d{1,9})", said)
         if found is None or (int(found[1]), int(found[2])) < OLDEST:
             raise BadInput(f"refused {said.strip()}", next_step=f"git {'.'.join(map(str, OLDEST))} or later is needed")
         return int(found[1]), int(found[2])

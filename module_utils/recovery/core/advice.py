@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -29,6 +30,11 @@ class Part(t.NamedTuple):
 
     text: str
     is_command: bool
+
+
+def value(text: str) -> str:
+    """The value of an option in a command that somebody pastes into a shell, where it may have been written by anybody."""
+    return shlex.quote(text)
 
 
 def plain(text: str) -> str:

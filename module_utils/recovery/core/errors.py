@@ -99,6 +99,12 @@ class MissingPrivilege(RecoveryError):
     kind = "missing_privilege"
 
 
+class ForeignLedger(RecoveryError):
+    """The ledger is somebody else's, or somebody else has a hand in it."""
+
+    kind = "foreign_ledger"
+
+
 class LeaseHeld(RecoveryError):
     """Another operator is working."""
 
@@ -145,3 +151,9 @@ class ProgramFailed(RecoveryError):
     """Another program, git or a CLI, failed or took too long; what it said is quoted without secrets."""
 
     kind = "program_failed"
+
+
+class Unexpected(RecoveryError):
+    """A fault of this toolkit; what was committed stays, the rest was rolled back."""
+
+    kind = "unexpected"

@@ -1,26 +1,31 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files written whole or not at all, flushed to disk, with one writer at a time."""
+"""Files written whole or not at all, flushed to disk, with one writer at a time, through nobody else's links."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 import stat
 import time
 import typing as t
+from pathlib import Path
 
 from .errors import BadInput
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
 #: The mode of what may hold a secret.
 OWNER: t.Final = 0o600
+#: That of a folder with such files.
+PRIVATE: t.Final = 0o700
+#: As many links as Linux follows.
+MOST_LINKS: t.Final = 40
 #: How long another writer of the same folder is waited for.
 LOCK_SECONDS: t.Final = 30.0
 GIVE: t.Final = "give a path that can be written"
@@ -29,18 +34,18 @@ GIVE: t.Final = "give a path that can be written"
 def write(path: Path, data: bytes, name: str = "", *, mode: int | None = None, advice: str = GIVE) -> None:
     """Writes a file in one step: a reader meets the old one or the new one. BadInput says which `name` was given for it.
 
-    Without `mode` the file keeps the mode it had, or gets what the umask leaves.
+    Without `mode` a file of ours keeps the mode it had; any other is readable by its owner alone.
     """
     with translating(path, name, advice):
-        _replace(path.expanduser().resolve(), data, mode)
+        _replace(real(path), data, mode)
 
 
 def create(path: Path, data: bytes) -> bool:
     """Writes a file that does not exist yet, in one step; False, with the file unchanged, where it does. Raises
     BadInput where it cannot be written."""
-    with translating(path), _written(path, data, None) as part:
+    with translating(path), _written(real(path), data, OWNER) as part:
         try:
-            os.link(part, path)
+            os.link(part, path, follow_symlinks=False)
         except FileExistsError:
             return False
     return True
@@ -50,10 +55,67 @@ def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: 
     """Replaces a file's bytes (empty where there is no file) by what `made` returns for them; one writer at a time.
     Raises BadInput where it cannot be written."""
     with translating(path, name):
-        there = path.expanduser().resolve()
-        there.parent.mkdir(parents=True, exist_ok=True)
+        there = real(path)
+        make_folder(there.parent)
         with locked(there.parent):
             _replace(there, made(there.read_bytes() if there.is_file() else b""), mode)
+
+
+def append(path: Path, name: str = "") -> t.BinaryIO:
+    """A file open for adding to its end, unbuffered, and readable by its owner alone. Raises BadInput where it cannot
+    be written."""
+    with translating(path, name):
+        there = real(path)
+        make_folder(there.parent)
+        descriptor = os.open(there, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, OWNER)
+        return os.fdopen(descriptor, "ab", buffering=0)
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, absolute and without links. Raises OSError for a link that is neither ours nor the
+    administrator's: whoever may write to a folder such as /tmp could have a file of ours written by it."""
+    left = list(path.expanduser().absolute().parts[1:])
+    there, links = Path("/"), 0
+    while left:
+        part = left.pop(0)
+        if part == "..":
+            there = there.parent
+            continue
+        step = there / part
+        with contextlib.suppress(FileNotFoundError):
+            facts = step.lstat()
+            if stat.S_ISLNK(facts.st_mode):
+                links += 1
+                if facts.st_uid not in (0, os.geteuid()):
+                    raise PermissionError(errno.EPERM, f"{step} is a link that somebody else has made")
+                if links > MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                target = Path(step.readlink())
+                there = Path("/") if target.is_absolute() else there
+                left = [*(target.parts[1:] if target.is_absolute() else target.parts), *left]
+                continue
+        there = step
+    return there
+
+
+def make_folder(folder: Path) -> None:
+    """Makes what is missing of a folder, each part for us alone. Raises OSError where that cannot be done."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True, mode=PRIVATE)
+
+
+def private_folder(path: Path) -> Path:
+    """A folder for what is nobody else's business, made where it is missing. Raises OSError where it is somebody else's,
+    or where anybody may write to it."""
+    folder = real(path)
+    make_folder(folder)
+    facts = folder.stat()
+    if facts.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, f"the folder belongs to uid {facts.st_uid}")
+    if facts.st_mode & stat.S_IWOTH:
+        raise PermissionError(errno.EPERM, "anybody may write to the folder")
+    return folder
 
 
 @contextlib.contextmanager
@@ -96,21 +158,21 @@ def _replace(path: Path, data: bytes, mode: int | None) -> None:
             # Such as /dev/null, in whose place there must not be a file.
             path.write_bytes(data)
             return
-        mode = stat.S_IMODE(facts.st_mode) if mode is None else mode
-    with _written(path, data, mode) as part:
+        if mode is None and facts.st_uid == os.geteuid():
+            mode = stat.S_IMODE(facts.st_mode)
+    with _written(path, data, OWNER if mode is None else mode) as part:
         part.replace(path)
 
 
 @contextlib.contextmanager
-def _written(path: Path, data: bytes, mode: int | None) -> Generator[Path]:
+def _written(path: Path, data: bytes, mode: int) -> Generator[Path]:
     """The bytes beside the file that they are for, safe on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(part, flags, 0o666 if mode is None else OWNER), "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
+        with os.fdopen(os.open(part, flags, OWNER), "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

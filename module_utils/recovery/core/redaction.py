@@ -61,15 +61,23 @@ HARMLESS: t.Final = (
     r"|verification|on|at|if|missing|provided|supplied|mismatch|policy|hash|null)\b)"
 )
 
+
+def _without_login(found: re.Match[str]) -> str:
+    """An address without who logs in."""
+    _, at, rest = found[2].rpartition("@")
+    return f"{found[1]}{HIDDEN}@{rest}" if at else found[0]
+
+
 #: In this order: the whole before its parts. What replaces it keeps what tells a reader that something was there.
 #: Each with its signs: without any of them in a text, in small letters, it finds nothing there. That of a password file has
 #: none but COLONS.
-RULES: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+RULES: t.Final[tuple[tuple[str, str | Callable[[re.Match[str]], str], tuple[str, ...]], ...]] = (
     # Keys, cut short or not.
     (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN, ("private key",)),
     # A database's address, all of it, as a URI or as keywords; any other address without who logs in.
     (r"\bpostgres(?:ql)?://[^\s\"<>]*", f"postgresql://{HIDDEN}", ("://",)),
-    (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]*@", rf"\1{HIDDEN}@", ("://",)),
+    # A run without a space is looked at once, however many addresses are in it.
+    (r"(\b[a-z][a-z0-9+.-]{0,30}://)([^\s\"'<>]*)", _without_login, ("://",)),
     (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>/:@]*:(?!\d*\Z)[^\s\"'<>/@]*\Z", rf"\1{HIDDEN}", ("://",)),
     (
         (r"(?:(?<![\w.])(?:host|hostaddr|port|dbname|user|password|passfile|service|options|application_name|sslmode|sslcert"
@@ -81,8 +89,8 @@ RULES: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (r"(?<![\w:.*-])[\w.*-]+:(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:[^\s'\"]+", HIDDEN, ()),
     # Headers; what is not quoted ends with the line.
     (
-        (r"((?:authorization|(?:set-)?cookie)[\\\"']*\s*(?:[:=,]|=>)\s*)(?:\\*\"[^\"]*(?:\"|\Z)|''[^']*(?:''|\Z)"
-        r"|'[^']*(?:'|\Z)|(?!\s*\*\*\*)[^\n']+)"),
+        (r"((?:authorization|(?:set-)?cookie)[\\\"']*\s*+(?:[:=,]|=>)\s*+)(?:\\*\"[^\"]*(?:\"|\Z)|''[^']*(?:''|\Z)"
+        r"|'[^']*(?:'|\Z)|(?!\*\*\*)[^\n']+)"),
         rf"\1{HIDDEN}",
         ("authorization", "cookie"),
     ),
@@ -136,7 +144,7 @@ VALUES = re.compile(r"\bvalues\b[\s\S]*", re.IGNORECASE)
 NUMBER = re.compile(r"(?<![\w.:'$+-])\d{3,}(?![\w:.-])")
 ROW = re.compile(r"(row contains \().*?(\)(?:\.?(?:\s|$)|\.?\Z)|\Z)", re.IGNORECASE | re.DOTALL)
 PARAMETER = re.compile(r"(\$\d+ = )'((?:[^']|'')*)(?:'|\Z)")
-KEY = re.compile(r"(Key \()([^)]*)(\)=\()(.*?)(\)(?= |\.|$)|\Z)", re.DOTALL)
+KEY = re.compile(r"(Key \()((?:[^()]|\((?:[^()]|\([^()]*+\))*+\))*+)(\)=\()(.*?)(\)(?= |\.|$)|\Z)", re.DOTALL)
 BARE = re.compile(r"""[^\s,"\\][^,"\\]*""")
 PATH = re.compile(r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d][\w-]*(?:\[\*\])?)*)")
 
@@ -175,14 +183,17 @@ class Redactor:
         self.key = functools.lru_cache(8192)(self.text)
         self._secret = functools.lru_cache(4096)(_names_a_secret)
 
-    def line(self, raw: bytes) -> bytes:
-        """A row as one line of JSON, from such a line; where nothing is to be hidden, the very same bytes."""
+    def line(self, raw: bytes, longest: int | None = None) -> bytes:
+        """A row as one line of JSON, from such a line; where nothing is to be hidden, the very same bytes. Of a text of more
+        than `longest` characters the beginning, its length and a digest."""
         small = raw.lower()
         suspect = self._is_suspect(small)
-        if not suspect and not self._is_personal(small):
+        long = longest is not None and len(raw) > longest
+        if not suspect and not long and not self._is_personal(small):
             return raw
         try:
             row = self._read.decode(raw.decode("utf-8", errors="replace"))
+            row = self._shortened(row, longest) if longest is not None and long else row
             text = json.dumps(
                 self._walked(row, (), self._any if suspect else self._said), ensure_ascii=False, separators=(", ", ": ")
             )
@@ -241,6 +252,18 @@ class Redactor:
             return value
         return MASKED + hmac.digest(self._hash_key, value.encode("utf-8", errors="replace"), "sha256").hex()[:DIGITS]
 
+    def _shortened(self, value: t.Any, longest: int) -> t.Any:
+        if isinstance(value, str) and len(value) > longest:
+            text = value.removeprefix(self._number)
+            digest = hmac.digest(self._hash_key, text.encode("utf-8", errors="replace"), "sha256").hex()[:DIGITS]
+            return f"{text[:longest]}… ({len(text):,} characters, digest {digest})"
+        if isinstance(value, dict):
+            entries = t.cast("dict[str, t.Any]", value).items()
+            return {self._shortened(key, longest): self._shortened(inner, longest) for key, inner in entries}
+        if isinstance(value, list):
+            return [self._shortened(inner, longest) for inner in t.cast("list[t.Any]", value)]
+        return value
+
     def _kept(self, number: str) -> t.Any:
         """A number that Python would write otherwise goes through as text."""
         return int(number) if len(number) < 16 and number.lstrip("-").isdigit() else self._number + number
@@ -294,6 +317,26 @@ class Redactor:
 
     def _of_name(self, found: re.Match[str]) -> str:
         return found["before"] + BARE.sub(lambda bare: self.hashed(bare[0]), found["value"])
+
+
+@functools.cache
+def _of_this_process() -> Redactor:
+    return Redactor()
+
+
+def clean(text: str) -> str:
+    """A text of others as it may be stored or shown: no secrets, and what is a person's as a hash that this process alone makes."""
+    return _of_this_process().text(text)
+
+
+def cleaned(value: t.Any, named: Collection[str]) -> t.Any:
+    """A document in which the texts below these names are clean, and all others as they are."""
+    if isinstance(value, dict):
+        return {
+            key: clean(inner) if key in named and isinstance(inner, str) else cleaned(inner, named)
+            for key, inner in t.cast("dict[str, t.Any]", value).items()
+        }
+    return [cleaned(inner, named) for inner in t.cast("list[t.Any]", value)] if isinstance(value, list) else value
 
 
 def _names_a_secret(name: str) -> bool:

@@ -18,12 +18,15 @@ import re
 import shutil
 import time
 import typing as t
+from collections.abc import Generator
 from pathlib import Path
 
 from ..core import files
+from ..core.errors import NotConverged
+from ..core.text import count
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
 
     from ..core.redaction import Redactor
 
@@ -74,6 +77,21 @@ class Kept:
     number: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Most:
+    """What is kept at most of a section that others fill."""
+
+    value_characters: int
+    section_bytes: int
+    seconds: float
+
+    def reached(self, size: int, until: float) -> str:
+        """Why no more is kept; empty where more is."""
+        if size >= self.section_bytes:
+            return f"more than {self.section_bytes >> 20} MiB"
+        return f"it took more than {self.seconds:g} s" if time.monotonic() > until else ""
+
+
 class EvidenceArchive:
     """The evidence archive in the making; without a folder it is only read, counted and thrown away."""
 
@@ -82,12 +100,14 @@ class EvidenceArchive:
         self.folder = folder
         self.redactor = redactor
 
-    def add(self, name: str, rows: Iterable[bytes]) -> int:
-        """Writes rows of JSON as one file, one after the other; what breaks off leaves no file."""
+    def add(self, name: str, rows: Iterable[bytes], most: Most | None = None) -> int:
+        """Writes rows of JSON as one file, one after the other; what breaks off leaves no file. Raises NotConverged, with the
+        rows until then kept, where they are more than they may be."""
         if self.folder is None:
             return sum(1 for _ in rows)
         path = self.folder / f"{name}.jsonl.gz"
-        redacted, number = self.redactor.line, 0
+        longest = most.value_characters if most else None
+        number, size, why, until = 0, 0, "", time.monotonic() + (most.seconds if most else 0.0)
         try:
             with (
                 _Hashed(path) as raw,
@@ -96,14 +116,35 @@ class EvidenceArchive:
                 io.BufferedWriter(t.cast("t.Any", file)) as out,
             ):
                 for row in rows:
-                    out.write(redacted(row))
+                    line = self.redactor.line(row, longest)
+                    out.write(line)
                     out.write(b"\n")
                     number += 1
+                    size += len(line)
+                    if most is not None and (why := most.reached(size, until)):
+                        break
+                if why and isinstance(rows, Generator):
+                    # What still comes from the server is cancelled now, and not when somebody collects garbage.
+                    rows.close()
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         self.files.append({"file": path.name, "rows": number, "bytes": raw.size, "sha256": raw.digest.hexdigest()})
+        if why:
+            raise NotConverged(f"{name} was cut", said=f"only the first {count(number, 'row')} of it: {why}")
         return number
+
+    def rows(self, name: str) -> int | None:
+        """How many rows of a section are kept; None where it is not."""
+        return next((entry["rows"] for entry in self.files if entry["file"] == f"{name}.jsonl.gz"), None)
+
+    def drop_unfinished(self) -> None:
+        """Removes the files of what was broken off from outside."""
+        if self.folder is not None:
+            finished = {entry["file"] for entry in self.files}
+            for path in self.folder.iterdir():
+                if path.name not in finished:
+                    path.unlink()
 
     def finish(self, base: Path, about: dict[str, t.Any]) -> Kept:
         """Writes the manifest, linked to the previous one of the same incident, and gives the folder its name.
@@ -140,7 +181,7 @@ class EvidenceArchive:
 @contextlib.contextmanager
 def opened(base: Path, redactor: Redactor) -> Generator[EvidenceArchive]:
     """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
-    base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    base = files.private_folder(base)
     _sweep(base)
     folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
     folder.mkdir(mode=0o700)

@@ -22,6 +22,7 @@ from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
 from ..scout import contract, cron_jobs, cron_runs, event_queue
+from .archive import Most
 
 if t.TYPE_CHECKING:
     import datetime
@@ -92,6 +93,8 @@ LOG_SIZE = "SELECT size FROM pg_catalog.pg_ls_logdir() WHERE name = %(name)s"
 LOG_TAIL = "SELECT pg_catalog.pg_read_binary_file(%(path)s, greatest(0, %(size)s - %(bytes)s), %(bytes)s) AS tail"
 
 HISTORY_SECONDS: t.Final = 6 * 3600.0
+#: Whoever can write an event chooses how long its texts are.
+MOST: t.Final = Most(value_characters=8192, section_bytes=16 << 20, seconds=5.0)
 LOG_BYTES: t.Final = 128 << 10
 LOG_LINES: t.Final = 1000
 #: How a line of the log begins that is not the rest of a statement, unless log_line_prefix is without a time.
@@ -130,6 +133,8 @@ def whole() -> dict[str, str | None]:
 class _AbsentError(NotConverged):
     """There is nothing to read here, and that is not a problem."""
 
+    kind = "absent"
+
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
@@ -155,25 +160,40 @@ class Kept:
     seconds: float = 0.0
 
 
-def collect(session: Session, kept_in: EvidenceArchive, wanted: Wanted, progress: Progress, *, check: bool) -> Kept:
-    """Every section that can be had within the budget, then the tables that are wanted whole, on one READ ONLY snapshot."""
+def collect(
+    session: Session,
+    kept_in: EvidenceArchive,
+    wanted: Wanted,
+    progress: Progress,
+    *,
+    check: bool,
+    after: Callable[[Kept], None] = lambda _: None,
+) -> Kept:
+    """Every section that can be had within the budget, then the tables that are wanted whole, on one READ ONLY snapshot.
+    `after` is told after each how far it came."""
     began, kept = time.monotonic(), Kept()
     with session.read():
         budget = Budget(session, wanted.budget_seconds)
         for name, rows in _readers(wanted, kept_in.redactor).items():
-            found = budget.read(name, lambda s, name=name, rows=rows: kept_in.add(name, rows(s)))
+            found = budget.read(name, lambda s, name=name, rows=rows: kept_in.add(name, rows(s), MOST))
             problem = budget.problems.get(name)
+            if problem is not None:
+                found = kept_in.rows(name)
             if found is not None:
                 kept.sections[name] = found
-            elif problem is not None and (problem.kind == _AbsentError.kind or name == "server_log"):
+            if problem is not None and (problem.kind == _AbsentError.kind or name == "server_log"):
                 kept.absent[name] = problem.said
             elif problem is not None:
                 kept.problems[name] = problem.said
+            kept.seconds = round(time.monotonic() - began, 3)
+            after(kept)
         if wanted.health:
             kept.sections["health"] = kept_in.add("health", _lines([wanted.health]))
         kept.seconds = round(time.monotonic() - began, 3)
+        after(kept)
         for table in () if check else wanted.full:
             kept.sections[f"full_{table}"] = _whole(session, kept_in, table, wanted, progress)
+            after(kept)
     return kept
 
 

@@ -10,18 +10,26 @@ import re
 import typing as t
 from pathlib import Path
 
-from ..core import redaction
-from ..core.errors import BadInput, NotConverged
+from ..core import redaction, subprocesses
+from ..core.errors import BadInput, ConnectionFailed, ConnectionLost, DatabaseError, NotConverged
+from ..core.progress import Progress
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import check_options, known_secrets
+from ..postgres.driver import psycopg
+from ..postgres.failures import translate
+from ..postgres.session import open_session
 from ..postgres.times import window_of
 from . import archive, collect
 from . import verify as verification
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..invoke import Call, Params, WithoutSession
 
+#: How long redacting and writing may take besides reading.
+HANDLING_SECONDS: t.Final = 15.0
 DIGEST: t.Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,9 +67,7 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
     wanted = _wanted(call, params)
     redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
     if call.check:
-        would = collect.collect(
-            call.session, archive.EvidenceArchive(redactor, None), wanted, call.progress, check=True
-        )
+        would = _collected(call, archive.EvidenceArchive(redactor, None), wanted)
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
         return {
             "changed": False,
@@ -78,11 +84,66 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
     try:
         return _kept(call, params, wanted, base, redactor)
     except OSError as e:
-        raise BadInput(
+        failed = BadInput(
             f"could not write evidence to {base}",
             said=e.strerror or str(e),
             next_step="give a writable evidence_folder with enough space",
-        ) from e
+        )
+        if params["required"]:
+            raise failed from e
+    except (NotConverged, ConnectionFailed, ConnectionLost, DatabaseError) as e:
+        if params["required"]:
+            raise
+        failed = e
+    return _none(str(failed))
+
+
+def _none(why: str) -> EvidenceResult:
+    """What comes of it where evidence is not worth stopping for."""
+    return {
+        "changed": False,
+        "folder": None,
+        "files": [],
+        "manifest_sha256": None,
+        "number": None,
+        "absent": {},
+        "seconds": 0.0,
+        "summary": "kept no evidence",
+        "warnings": [f"no evidence was kept: {why}"],
+    }
+
+
+def _collected(call: Call, made: archive.EvidenceArchive, wanted: collect.Wanted) -> collect.Kept:
+    """What a process of its own collects on a session of its own: what others wrote may keep it busy for ever, and then
+    it is killed, and what it has finished by then is kept."""
+    last = collect.Kept()
+
+    def work(tell: Callable[[t.Any], None]) -> None:
+        try:
+            with open_session(call.session.settings) as session:
+                collect.collect(
+                    session,
+                    made,
+                    wanted,
+                    Progress(tell),
+                    check=call.check,
+                    after=lambda kept: tell((kept, made.files)),
+                )
+        except psycopg.Error as e:
+            raise translate(e, "could not collect evidence", on=call.session.where) from e
+
+    def heard(told: t.Any) -> None:
+        nonlocal last
+        if isinstance(told, str):
+            call.progress.say(told)
+        else:
+            last, made.files = told
+
+    limit = wanted.budget_seconds + HANDLING_SECONDS + wanted.full_seconds * len(wanted.full)
+    if not subprocesses.apart(work, seconds=limit, heard=heard, checkpoint=call.progress.checkpoint):
+        made.drop_unfinished()
+        last.problems["the rest"] = f"it took longer than {in_words(limit)} and was ended"
+    return last
 
 
 def _kept(
@@ -90,7 +151,7 @@ def _kept(
 ) -> EvidenceResult:
     """Writes it; raises OSError where that cannot be done."""
     with archive.opened(base, redactor) as made:
-        kept = collect.collect(call.session, made, wanted, call.progress, check=False)
+        kept = _collected(call, made, wanted)
         # Who took it is no customer, also with an address.
         actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
         done = made.finish(base, redactor.value(_about(call, params, wanted, kept)) | {"actor": actor})

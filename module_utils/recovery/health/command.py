@@ -75,9 +75,10 @@ def assess(call: Call, params: Params) -> AssessResult:
     figures = thresholds.chosen(params["thresholds"])
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
+    ledger = call.look(params["ledger"])
     found = facts.read(
         call.session,
-        call.look(params["ledger"]),
+        ledger,
         budget_seconds=params["budget_seconds"],
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["alert_hours"],
@@ -103,6 +104,7 @@ def assess(call: Call, params: Params) -> AssessResult:
         "warnings": [
             *(f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems),
             *found.limited,
+            *ledger.warnings,
         ],
     }
 

@@ -245,7 +245,7 @@ def _tell(progress: Progress, name: str, seconds: float) -> None:
     """Shows what is looked at where it takes longer than one waits without a word."""
     progress.checkpoint()
     if seconds >= QUIET_SECONDS:
-        progress.say_throttled(f"assessing: {name.replace('_', ' ')}, {seconds:.0f} s so far")
+        progress.say_throttled(f"assessing: {name.replace('_', ' ')}")
 
 
 def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str]) -> None:

@@ -218,7 +218,7 @@ def save(name: str, pipeline: str, assessment: Mapping[str, t.Any], *, keep_seco
         )
     advice = "give a path in a folder that exists and can be written, such as the node exporter's textfile folder"
     with files.translating(Path(name), "metrics_file", advice):
-        path = path.resolve()
+        path = files.real(path)
         with files.locked(path.parent):
             before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
             _refuse_foreign(before, name)

@@ -266,10 +266,10 @@ def _heard(summary: str, incident: str | None) -> NotifiedResult:
 def tell(call: Call, params: Mapping[str, t.Any]) -> IncidentInfoResult:
     """The story of an incident, or that there is none: its record, its timeline, what is overdue, and its report if asked for.
 
-    Raises BadInput for a time zone that is none, and, where a report is asked for, NotConverged without an incident and
+    Raises BadInput for a time zone or a currency that is none, and, where a report is asked for, NotConverged without an incident and
     MissingPrivilege without sight of the ledger.
     """
-    zone = timeline.zone_of(params["time_zone"])
+    zone, currency = timeline.zone_of(params["time_zone"]), options.currency(params["currency"])
     session = call.session
     record: timeline.Record | None = None
     with attempting("could not read the record", on=session.where), session.read():
@@ -301,7 +301,7 @@ def tell(call: Call, params: Mapping[str, t.Any]) -> IncidentInfoResult:
         "overdue": shown["overdue"],
         "record": shown,
         "timeline": events,
-        "report": _reported(call, record, zone) if params["report"] else None,
+        "report": _reported(call, record, zone, currency) if params["report"] else None,
         "summary": f"{in_brief(shown, record)}; {count(len(events), 'event')}",
     }
 
@@ -316,17 +316,17 @@ def _nothing_to_report(where: str, given: str) -> NotConverged:
     )
 
 
-def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None) -> dict[str, t.Any]:
+def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | None, currency: str) -> dict[str, t.Any]:
     """The runbook's template filled in, with its pictures; what cannot be drawn is said in it."""
     session = call.session
     with attempting("could not read the report's data", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
-    story = build.ReportInput(record, facts, session.where, zone)
+    story = build.ReportInput(record, facts, session.where, zone, currency)
     made: dict[str, t.Any] = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]
     try:
-        made["charts"] = charts.draw(seen, pauses, story.as_of, thresholds.DEFAULTS)
+        made["charts"] = charts.draw(seen, pauses, story.as_of, thresholds.DEFAULTS, story.marks)
     except BadInput as e:
         made["no_charts"] = f"{e.attempted}: {e.said}"
     return made

@@ -165,3 +165,11 @@ def _refuse_empty(made: Wanted, state: str) -> None:
             "nothing to update was given",
             next_step="give severity, title, text, next_update_minutes, adopt or adopt_since",
         )
+
+
+def currency(given: str | None) -> str:
+    """What stands after amounts. Raises BadInput for what is no currency's code or sign."""
+    text = (given or "").strip()
+    if len(text) > 4 or any(unicodedata.category(each)[0] not in "LS" for each in text) or set(text) & set("<>|`"):
+        raise BadInput(f"currency {text[:80]!r} is not usable", next_step="give its code, such as EUR, or its sign")
+    return text

@@ -13,8 +13,10 @@ from ..postgres.failures import attempting
 from ..postgres.session import check_incident
 from .ledger import Ledger
 from .schema import TABLES, VERSIONS
+from .trust import ownership
 
 if t.TYPE_CHECKING:
+    from ..core.errors import RecoveryError
     from ..postgres.session import Row, Session
     from .controller import Controller
 
@@ -43,18 +45,24 @@ FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
 
 
 def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for reading: used where it exists, never created. Raises MissingPrivilege where it is required and
-    the role may not use it."""
+    """The ledger for reading: used where it exists, never created. Where it is required, raises MissingPrivilege where the
+    role may not use it, and ForeignLedger where it is not ours; else the latter is a warning."""
     check_incident(incident)
-    state: Row = {"ready": False} if mode == "off" else _state(session)
+    if mode == "off":
+        return Ledger(session, False, controller, incident)
+    if foreign := ownership.foreign(session):
+        if mode == "required":
+            raise foreign
+        return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
+    state = _state(session)
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
 
 
 def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
-    """The ledger for writing: created on first use where permitted. Raises MissingPrivilege where it is required and
-    cannot be created or used."""
+    """The ledger for writing: created on first use where permitted. Raises ForeignLedger where the one that is there is not
+    ours, and MissingPrivilege where it is required and cannot be created or used."""
     check_incident(incident)
     ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
     if mode != "off" and not ledger.present:
@@ -69,6 +77,7 @@ def ensure(session: Session, *, incident: str, controller: Controller, mode: str
 def _create_or_upgrade(session: Session) -> bool:
     """Whether the ledger can be used, after creating what is missing of it where permitted."""
     with session.read():
+        ownership.require(session)
         state = _state(session)
         if state["ready"] and _applied(session) >= len(VERSIONS):
             return True
@@ -77,7 +86,13 @@ def _create_or_upgrade(session: Session) -> bool:
     try:
         with attempting("could not create the ledger", on=session.where), session.write():
             session.execute("SELECT pg_advisory_xact_lock(%(key)s)", key=CREATION_LOCK)
-            if not _state(session)["present"]:
+            # Between the look and the lock somebody may have come first.
+            ownership.require(session)
+            owner = session.rows(OWNER)
+            if owner:
+                # Members of the role that keeps it have it keep all of it.
+                session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner[0]["owner"])))
+            else:
                 session.execute("CREATE SCHEMA scout_ops")
                 session.execute(
                     "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
@@ -86,9 +101,14 @@ def _create_or_upgrade(session: Session) -> bool:
             for number, statements in enumerate(VERSIONS[applied:], applied + 1):
                 session.connection.execute(statements)
                 session.execute("INSERT INTO scout_ops.versions (version) VALUES (%(number)s)", number=number)
+            session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(session.facts.role)))
+            ownership.revoke_all(session)
     except MissingPrivilege:
         return False
     return True
+
+
+OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'scout_ops'"
 
 
 def _state(session: Session) -> Row:
@@ -107,9 +127,10 @@ def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     database = sql.Identifier(session.facts.database).as_string()
     grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
     if present:
+        owner = sql.Identifier(session.row(OWNER)["owner"]).as_string()
         grants = (
-            f"GRANT USAGE ON SCHEMA scout_ops TO {role}; "
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {role}"
+            f"GRANT USAGE, CREATE ON SCHEMA scout_ops TO {owner}; "
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {owner}"
         )
     return MissingPrivilege(
         "could not use the ledger scout_ops",
@@ -119,12 +140,14 @@ def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     )
 
 
-def problem(session: Session) -> MissingPrivilege | None:
+def problem(session: Session) -> RecoveryError | None:
     """Why this role could not use the ledger, or None when it could; inside the caller's transaction."""
+    if foreign := ownership.foreign(session):
+        return foreign
     state = _state(session)
     return None if state["ready"] or state["creatable"] else _cannot_use(session, present=state["present"])
 
 
-def hidden(session: Session) -> MissingPrivilege | None:
+def hidden(session: Session) -> RecoveryError | None:
     """Why this role sees nothing of a ledger that is there, or None; inside the caller's transaction."""
     return problem(session) if _state(session)["present"] else None

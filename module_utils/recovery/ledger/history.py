@@ -14,6 +14,7 @@ from ..core.text import count
 from ..postgres.failures import attempting
 from . import bootstrap
 from .actions import UNDOABLE
+from .trust import ownership
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
@@ -120,19 +121,24 @@ def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | 
     return None if effects else "moved nothing"
 
 
+def readable(session: Session) -> bool:
+    """Whether there is a ledger that is ours and may be read. Inside the caller's transaction."""
+    return session.row(READABLE)["readable"] and ownership.foreign(session) is None
+
+
 def of_incident(session: Session, incident: str) -> tuple[str, ...]:
     """The runs that were done for it, or adopted since; none where no ledger can be read. Inside the caller's transaction."""
-    if not session.row(READABLE)["readable"]:
+    if not readable(session):
         return ()
     return tuple(row["run_id"] for row in session.rows(OF_INCIDENT, incident=incident))
 
 
 def knows_run(session: Session, run_id: str) -> bool:
     """Whether the ledger has a run of this id. Inside the caller's transaction."""
-    return session.row(READABLE)["readable"] and session.row(KNOWS_RUN, run_id=run_id)["known"]
+    return readable(session) and session.row(KNOWS_RUN, run_id=run_id)["known"]
 
 
 def knows_incident(session: Session, incident: str) -> bool:
     """Whether an incident of this name was opened. Inside the caller's transaction."""
-    there = session.row(READABLE)["readable"] and session.row(HAS_INCIDENTS)["there"]
+    there = readable(session) and session.row(HAS_INCIDENTS)["there"]
     return there and session.row(KNOWS_INCIDENT, incident=incident)["known"]

@@ -15,6 +15,7 @@ from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
 from .controller import holder_is_dead
+from .trust import ownership
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
@@ -135,6 +136,7 @@ def acquire(
     session, here = ledger.session, holder or ledger.controller
     note = ""
     with attempting("could not take the lease", on=session.where), session.write():
+        ownership.require(session)
         seen = read(ledger)
         if seen is not None and seen["held"]:
             dead = holder_is_dead(seen, here)

@@ -11,6 +11,7 @@ import typing as t
 from ..core.times import to_the_minute
 from ..postgres.driver import psycopg
 from ..postgres.session import application_name
+from .trust import known_sessions, ownership
 
 if t.TYPE_CHECKING:
     import datetime
@@ -45,6 +46,9 @@ def join(session: Session, *, readable: bool) -> Joined:
         return Joined(given)
     try:
         with session.read():
+            if ownership.foreign(session) is not None:
+                return Joined(given)
+            known_sessions.attach(session)
             found = session.rows(OPEN_INCIDENT)
     except psycopg.Error as e:
         if session.connection.closed:

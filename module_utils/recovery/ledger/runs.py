@@ -11,11 +11,13 @@ import os
 import typing as t
 import uuid
 
+from ..core import redaction
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
 from . import lease as ledger_lease
 from .controller import this_controller
+from .trust import ownership
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,20 +25,28 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Row
     from .ledger import Ledger
 
+#: Names of what PostgreSQL, a session or a person said, in effects and errors.
+WORDS_OF_OTHERS: t.Final = ("attempted", "detail", "error", "message", "query", "reason", "said")
+
 IN_FORCE = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
 WHERE action = %(action)s AND asked = %(asked)s AND status = 'succeeded' AND undone_by IS NULL ORDER BY started_at DESC LIMIT 1
 """
 
 START_RUN = """
-INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes)
-VALUES (%(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s, %(asked)s, %(undoes)s)
+INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes,
+                            backend_pid, backend_start, backend_role)
+SELECT %(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s, %(asked)s, %(undoes)s,
+       a.pid, a.backend_start, a.usename
+FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
 """
 
 GO_ON = """
-UPDATE scout_ops.runs
-SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, controller = %(controller)s, parent_run_id = %(parent)s
-WHERE run_id = %(run_id)s
+UPDATE scout_ops.runs AS r
+SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, controller = %(controller)s, parent_run_id = %(parent)s,
+    backend_pid = a.pid, backend_start = a.backend_start, backend_role = a.usename
+FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
+WHERE r.run_id = %(run_id)s
 """
 
 #: Runs that cannot have come to their end: who holds the lease is the only one who does such a thing.
@@ -81,7 +91,7 @@ class Run:
         """Adds effects; call it inside the transaction that has them."""
         self.effects.update(effects)
         if self.ledger.present:
-            self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(self.effects))
+            self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(_kept(self.effects)))
 
     def close(self) -> None:
         """From now on a run with the same parameters is a new one instead of continuing this one; inside the
@@ -120,6 +130,7 @@ def operation(
     try:
         if ledger.present:
             with attempting("could not write to the ledger", on=session.where), session.write():
+                ownership.require(session)
                 _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
                 session.execute(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
         try:
@@ -134,6 +145,11 @@ def operation(
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
                 ledger_lease.release(ledger, own.token)
+
+
+def _kept(document: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A document as the ledger keeps it: what others said in it without secrets and without what is a person's."""
+    return redaction.cleaned(document, WORDS_OF_OTHERS)
 
 
 def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
@@ -167,6 +183,8 @@ def _start(
         "parent": lease["run_id"] if lease and joined else None,
         "actor": ledger.controller.actor,
         "controller": ledger.controller.name,
+        # Through a pooler the server's process serves others next.
+        "pooled": ledger.session.facts.pooled,
     }
     found = interrupted(ledger, action, asked) if asked is not None else None
     if found is not None:
@@ -217,8 +235,8 @@ def _finish(run: Run, error: BaseException | None) -> None:
                 FINISH_RUN,
                 run_id=run.run_id,
                 status=status,
-                effects=Jsonb(run.effects),
-                error=None if said is None else Jsonb(said),
+                effects=Jsonb(_kept(run.effects)),
+                error=None if said is None else Jsonb(_kept(said)),
             )
     except (psycopg.Error, RecoveryError):
         if error is None:

@@ -328,9 +328,33 @@ ALTER TABLE scout_ops.runs ADD CONSTRAINT runs_status_check
 COMMENT ON COLUMN scout_ops.runs.status IS
     'running, succeeded, failed, stopped, interrupted: killed, as the next run found out; running with a dead controller means killed';
 """,
+    """
+CREATE TABLE scout_ops.stored (
+    dlq_id uuid PRIMARY KEY,
+    run_id uuid NOT NULL,
+    digest bytea NOT NULL
+);
+CREATE INDEX stored_run ON scout_ops.stored (run_id);
+COMMENT ON TABLE scout_ops.stored IS 'What each run stored among the dead letters: undo and redrive believe only that';
+COMMENT ON COLUMN scout_ops.stored.dlq_id IS 'The dead letter';
+COMMENT ON COLUMN scout_ops.stored.run_id IS 'The run that stored it';
+COMMENT ON COLUMN scout_ops.stored.digest IS 'SHA-256, cut to 16 bytes, of its payload and its details as they were stored';
+
+ALTER TABLE scout_ops.runs ADD COLUMN backend_pid int, ADD COLUMN backend_start timestamptz, ADD COLUMN backend_role text;
+COMMENT ON COLUMN scout_ops.runs.backend_pid IS 'The server process of its session; NULL through a pooler';
+COMMENT ON COLUMN scout_ops.runs.backend_start IS 'When that process started: guards against pid reuse';
+COMMENT ON COLUMN scout_ops.runs.backend_role IS 'The role it logged in as';
+
+UPDATE scout_ops.pauses AS p SET jobs = (
+    SELECT coalesce(jsonb_agg(CASE WHEN job ? 'command' THEN job - 'command' || jsonb_build_object(
+        'command_digest', encode(sha256(convert_to(job ->> 'command', 'UTF8')), 'hex')) ELSE job END), '[]')
+    FROM jsonb_array_elements(p.jobs) AS job);
+COMMENT ON COLUMN scout_ops.pauses.jobs IS
+    'The jobs it deactivated: jobid, jobname, schedule, owner, SHA-256 of the command, which may hold a secret';
+""",
 )
 
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
-    *("releases", "protected_data", "incidents", "incident_entries"),
+    *("releases", "protected_data", "incidents", "incident_entries", "stored"),
 )

@@ -11,7 +11,9 @@ import typing as t
 
 from ..core import batch_size
 from ..core.errors import NotConverged, RecoveryError
+from ..core.progress import Pace
 from ..core.text import count, in_words
+from ..ledger.trust import stored_letters
 from ..postgres import lock_holders
 from ..postgres.driver import errors, psycopg
 from ..postgres.failures import translate
@@ -109,6 +111,9 @@ class Drain:
         self.started_at = before.now
         self.done = Drained(before.events)
         self.began = time.monotonic()
+        self.pace = Pace("loaded", before.events)
+        if before.events:
+            progress.follows(self.pace)
         #: The size that takes the target time, and the size of the next attempt.
         self.limit = self.size = options.first_batch_rows
         self.took: list[batch_size.Took] = []
@@ -227,13 +232,8 @@ class Drain:
         elif batch.seen >= self.size == self.limit:
             self.limit = int(batch_size.following(self.limit, self.took, self._limits()))
         self.size = self.limit if self.failing is None else max(1, self.failing // 2)
-        done = self.done
-        rate = done.loaded / max(time.monotonic() - self.began, 0.001)
-        if done.loaded and done.left:
-            self.progress.say_throttled(
-                f"loaded {done.loaded:,} of {done.backlog:,} events ({100 * done.loaded // done.backlog} %), "
-                f"{rate:,.0f}/s, about {in_words(done.left / max(rate, 0.001))} left"
-            )
+        if self.done.loaded and self.done.left:
+            self.progress.moved(self.pace, self.done.loaded)
 
     def _limits(self) -> batch_size.Limits:
         """Below the first size it goes only for events that cannot be loaded, and for a batch that took all its time."""
@@ -292,7 +292,10 @@ class Drain:
         self.tolerance.refuse(
             "the drain", event_id, refused, quarantined=len(done.poison), loaded=done.loaded, where=self.session.where
         )
-        return quarantine(self.session, self.run.run_id, event_id, refused, self.document)
+        moved = quarantine(self.session, self.run.run_id, event_id, refused, self.document)
+        if self.run.ledger.present:
+            stored_letters.note(self.session, self.run.run_id, moved["dlq_id"])
+        return moved
 
     def _finished(self, *, full: bool) -> bool:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""

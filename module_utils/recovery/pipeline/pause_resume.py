@@ -7,10 +7,12 @@ pause disabled."""
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 import typing as t
 
 from ..core.errors import NotConverged, PauseHeld
+from ..core.redaction import clean
 from ..core.text import in_words, printable
 from ..core.times import to_the_second
 from ..ledger import lease
@@ -235,7 +237,7 @@ def _stop(
             run,
             [saved(job) for job in taken],
             switched=switch["called"],
-            reason=printable(reason or "")[:LONGEST_REASON] or None,
+            reason=clean(printable(reason or ""))[:LONGEST_REASON] or None,
         )
         in_force = open_pause(ledger)
         # Read again, because the switch may have done it, though never the schedule of a parked job.
@@ -306,8 +308,9 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None, p
 
 
 def saved(job: Job) -> dict[str, t.Any]:
-    """A job as a pause remembers it."""
-    return {key: value for key, value in job.as_dict().items() if key != "active"}
+    """A job as a pause remembers it: not its command, which may hold a secret, but a digest that tells whether it changed."""
+    kept = {key: value for key, value in job.as_dict().items() if key not in ("active", "command")}
+    return {**kept, "command_digest": hashlib.sha256(job.command.encode()).hexdigest()}
 
 
 def _current(session: Session, of: Iterable[Job]) -> list[Job]:

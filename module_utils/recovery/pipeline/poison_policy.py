@@ -44,7 +44,10 @@ class Tolerance:
                 on=where,
                 said=culprit,
                 sqlstate=refused.sqlstate,
-                next_step="run again with -e poison=quarantine to quarantine it, or correct it",
+                next_step=(
+                    "correct it where it comes from, then run the same command again; docs/emergency-reset.md, section "
+                    "Poison events, says what else can be done with it"
+                ),
             )
         share = (quarantined + 1) / (quarantined + 1 + loaded)
         too_many = quarantined >= self.max_poison

@@ -20,11 +20,12 @@ from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_hazards
+from ..scout.judging import roles
 from . import refresh_gold
 from .proof import job_rights
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..invoke import Call, Params
     from ..postgres.session import Session
@@ -36,6 +37,9 @@ ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *ROLLBACK)
 
 #: More missing privileges than these are counted instead of named in one line.
 FEW: t.Final = 3
+
+#: How it is told that nobody can operate the pipeline before it has another owner.
+OWNED: t.Final = "the pipeline is owned by "
 
 #: Where the migration history is unless somebody keeps it elsewhere.
 HISTORY: t.Final = "supabase_migrations.schema_migrations"
@@ -75,32 +79,6 @@ SELECT n.nspname::text AS schema, p.proname::text AS name, pg_catalog.oidvectort
        pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS may
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s
-"""
-
-#: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
-#: owner of something else, and he may own what is made in the schema.
-OWNERS = """
-WITH n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
-things AS (
-    SELECT 'pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
-    UNION ALL
-    SELECT 'pg_class'::regclass, c.oid, c.relowner FROM pg_catalog.pg_class AS c JOIN n ON c.relnamespace = n.oid
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-    UNION ALL
-    SELECT 'pg_proc'::regclass, p.oid, p.proowner FROM pg_catalog.pg_proc AS p JOIN n ON p.pronamespace = n.oid
-    UNION ALL
-    SELECT 'pg_type'::regclass, y.oid, y.typowner FROM pg_catalog.pg_type AS y JOIN n ON y.typnamespace = n.oid
-    WHERE y.typtype IN ('d', 'e', 'r')
-)
-SELECT pg_catalog.pg_get_userbyid(o.owner)::text AS owner, pg_catalog.pg_has_role(o.owner, 'USAGE') AS acts,
-       pg_catalog.pg_has_role(o.owner, %(becoming)s) AS becomes, o.owner = n.nspowner AS of_schema,
-       pg_catalog.has_schema_privilege(o.owner, n.oid, 'CREATE') AS creates,
-       pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS we_create
-FROM (
-    SELECT DISTINCT owner FROM things AS t
-    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
-) AS o CROSS JOIN n
-ORDER BY 1
 """
 
 MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
@@ -184,6 +162,14 @@ def check(call: Call, params: Params) -> PreflightResult:
 def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:
     facts = call.session.facts
     what = [entry.what for entry in missing]
+    if what[0].startswith(OWNED):
+        return MissingPrivilege(
+            what[0],
+            on=call.session.where,
+            said=f"who operates it has to become its owner, and role {facts.role} may become no such role",
+            next_step=f"a superuser runs {missing[0].grant}, then {roles.operator_of_its_own(call.session)}",
+            result={"missing": [entry.as_dict() for entry in missing]},
+        )
     more = [f"and {len(what) - FEW} more"] if len(what) > FEW else []
     return MissingPrivilege(
         f"role {facts.role} is missing {count(len(missing), 'privilege')}",
@@ -213,6 +199,13 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
     wanted = ("assess", *actions)
     warnings = [text for text in (POOLED if session.facts.pooled else None, bytecode_warning()) if text]
     with session.read():
+        if owners := roles.mighty_owners(session):
+            owned, own = f"{OWNED}{' and '.join(owners)}", roles.owner_of_its_own(session)
+            needing = [action for action in actions if action in ("pause", "rollback")]
+            if needing and not session.facts.superuser:
+                missing.append(Missing(needing[0], owned, own))
+            else:
+                warnings.insert(0, f"{owned}, whom no operator may become: a superuser runs {own}")
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
@@ -229,7 +222,16 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
         elif problem:
             warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
-    return Preflight(tuple(m for m in missing if m.action in wanted), tuple(warnings))
+    return Preflight(tuple(_told_once(m for m in missing if m.action in wanted)), tuple(warnings))
+
+
+def _told_once(missing: Iterable[Missing]) -> Iterator[Missing]:
+    """Of those that the same command fixes the first; GRANTs are told apart."""
+    done: set[str] = set()
+    for entry in missing:
+        if entry.grant.startswith(("GRANT ", "ALTER ")) or entry.grant not in done:
+            yield entry
+        done.add(entry.grant)
 
 
 def bytecode_warning() -> str | None:
@@ -288,12 +290,13 @@ def _ownership(session: Session, me: str) -> list[Missing]:
             missing.append(Missing("rollback", usage, f"GRANT {usage} TO {me}"))
     chooses = session.facts.server_version >= 160000
     create = f"CREATE ON SCHEMA {contract.names().schema}"
-    owners = session.rows(OWNERS, schema=contract.names().schema, becoming="SET" if chooses else "MEMBER")
-    for row in owners:
+    for row in roles.of_everything(session):
         owner = sql.Identifier(row["owner"]).as_string()
         if not (row["acts"] and row["becomes"]):
-            how = " WITH INHERIT TRUE, SET TRUE" if chooses else ""
-            missing.append(Missing("rollback", f"the rights of owner {row['owner']}", f"GRANT {owner} TO {me}{how}"))
+            grant = f"GRANT {owner} TO {me}" + (" WITH INHERIT TRUE, SET TRUE" if chooses else "")
+            if roles.mighty(session, [row["owner"]]):
+                grant = roles.owner_of_its_own(session)
+            missing.append(Missing("rollback", f"the rights of owner {row['owner']}", grant))
         if not row["creates"]:
             missing.append(Missing("rollback", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
         if row["of_schema"] and row["acts"] and not row["we_create"]:
@@ -327,7 +330,10 @@ def _gold(session: Session, me: str) -> list[Missing]:
         if not row["may"]:
             what = f"MAINTAIN ON {sql.Identifier(contract.names().schema, view.name).as_string()}"
             owner = sql.Identifier(row["owner"]).as_string()
-            missing.append(Missing("refresh_gold", what, f"GRANT {what if modern else owner} TO {me}"))
+            grant = f"GRANT {what if modern else owner} TO {me}"
+            if not modern and roles.mighty(session, [row["owner"]]):
+                grant = roles.owner_of_its_own(session)
+            missing.append(Missing("refresh_gold", what, grant))
     return missing
 
 
@@ -343,6 +349,9 @@ def _scheduler(session: Session) -> list[Missing]:
     }
     missing: list[Missing] = []
     for grant in (grant for owner in sorted(owners) for grant in cron_jobs.missing_grants(session, owner)):
+        if not grant.startswith("GRANT "):
+            missing.append(Missing("pause", "an owner of its jobs whom it may become", grant))
+            continue
         what = grant.removeprefix("GRANT ").partition(" TO ")[0]
         missing.append(Missing("pause", what if " ON " in what else f"membership in {what}", grant))
     return missing

@@ -15,6 +15,7 @@ from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import translate
 from ..scout import contract, sessions
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
+from ..scout.judging import roles
 from . import blockers
 
 if t.TYPE_CHECKING:
@@ -105,6 +106,8 @@ def require(session: Session, todo: list[View]) -> None:
     if session.facts.server_version >= 170000:
         names = ", ".join(sql.Identifier(contract.names().schema, view.name).as_string() for view in denied)
         grant = f"GRANT MAINTAIN ON {names} TO {me}"
+    elif roles.mighty(session, [view.owner for view in denied]):
+        grant = roles.owner_of_its_own(session)
     else:
         owners = ", ".join(sorted({sql.Identifier(view.owner).as_string() for view in denied}))
         grant = f"GRANT {owners} TO {me} (only an owner may refresh before PostgreSQL 17)"
@@ -125,6 +128,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
         began = time.monotonic()
         try:
             progress.checkpoint()
+            progress.doing(f"refreshing {view.full_name}")
             how = _refresh_one(session, run, view, done, options, progress)
         except psycopg.Error as e:
             if session.connection.closed:

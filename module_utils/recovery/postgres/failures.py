@@ -9,6 +9,7 @@ import contextlib
 import typing as t
 
 from ..core.errors import ConnectionLost, DatabaseError, MissingPrivilege, RecoveryError
+from ..core.redaction import clean
 from ..core.text import first_line
 from .driver import errors, psycopg
 
@@ -40,6 +41,8 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
     said = error.diag.message_primary or first_line(str(error)) or type(error).__name__
     if error.diag.message_detail:
         said += f" ({error.diag.message_detail})"
+    # "Failing row contains (…)" is a customer's.
+    said = clean(said)
     kind: type[RecoveryError] = DatabaseError
     if isinstance(error, errors.InsufficientPrivilege):
         kind = MissingPrivilege

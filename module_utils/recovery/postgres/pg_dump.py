@@ -33,14 +33,15 @@ CHOOSER: t.Final = "pg_wrapper"
 VERSION: t.Final = re.compile(r"\) (\d+)")
 
 #: Entries of an archive: event triggers would act on what is done to the copy, and pg_cron is of one database alone.
-EVENT_TRIGGER: t.Final = re.compile(rb"\d+; \d+ \d+ (?:EVENT TRIGGER|[A-Z ]+ - EVENT TRIGGER) ")
+EVENT_TRIGGER: t.Final = re.compile(rb"\A\d+; \d+ \d+ (?:EVENT TRIGGER|[A-Z ]+ - EVENT TRIGGER) ")
 SCHEDULER: t.Final = re.compile(
-    rb"\d+; \d+ \d+ (?:EXTENSION - pg_cron|[A-Z ]+ - EXTENSION pg_cron|SCHEMA - cron|[A-Z ]+ - SCHEMA cron|[A-Z ]+ cron) "
+    rb"\A\d+; \d+ \d+ (?:EXTENSION - pg_cron|[A-Z ]+ - EXTENSION pg_cron|SCHEMA - cron|[A-Z ]+ - SCHEMA cron|[A-Z ]+ cron) "
 )
 #: Every database has it, and pg_dump would make it where it is told to copy it.
-PUBLIC: t.Final = re.compile(rb"\d+; \d+ \d+ (?:SCHEMA - public|COMMENT - SCHEMA public) ")
+PUBLIC: t.Final = re.compile(rb"\A\d+; \d+ \d+ (?:SCHEMA - public|COMMENT - SCHEMA public) ")
 COMPLAINT: t.Final = re.compile(
-    r"^\S+: error: (?P<said>[^\n]+)(?:(?:\n(?!pg_restore: )[^\n]*)*?\nCommand was: (?P<command>[^\n]+))?", re.MULTILINE
+    r"^\S+: error: (?P<said>[^\n]+)(?:(?:\n(?!pg_restore: |\S{1,100}: error: )[^\n]*)*?\nCommand was: (?P<command>[^\n]+))?",
+    re.MULTILINE,
 )
 #: A newer pg_restore sets what an older server does not know, and goes on.
 UNKNOWN_SETTING: t.Final = "unrecognized configuration parameter"

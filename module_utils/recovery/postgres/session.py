@@ -23,9 +23,11 @@ from .dsn import connection_advice, describe, parse_dsn, to_set, without_time_zo
 from .watched import Watched
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Generator, Sequence
 
     Query = t.LiteralString | sql.SQL | sql.Composed
+    Known = tuple[int, datetime.datetime | None, str | None]
 
 Row = dict[str, t.Any]
 
@@ -127,6 +129,8 @@ class Session:
         connection.limit_seconds = settings.statement_timeout_seconds
         #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
         self.fence: Callable[[], None] | None = None
+        #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
+        self.known: Callable[[], frozenset[Known]] | None = None
 
     @property
     def where(self) -> str:

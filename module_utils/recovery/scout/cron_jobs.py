@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import re
 import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
+from ..core.text import first_line
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
+from .judging import functions, roles, statements
+from .judging.statements import calls
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from ..postgres.session import Session
 
 #: A schedule that never comes: lets a run in flight end while no new one can start.
 NEVER: t.Final = "0 0 30 2 *"
+
+#: What can be done where nobody can tell which jobs are the pipeline's.
+NAME_THEM: t.Final = "name the jobs that write silver or gold, with -e '{\"ingestion_jobs\": [...]}'"
 
 #: From the catalog, because to_regclass fails on a schema one may not use.
 HAS_CRON = """
@@ -69,31 +73,6 @@ SELECT pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s LIMIT 1
 """
-
-#: Sources of the database's own functions, for telling which of them write silver or gold.
-FUNCTIONS = """
-SELECT p.proname::text AS name, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
-FROM pg_catalog.pg_proc AS p
-JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-WHERE l.lanname NOT IN ('c', 'internal') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cron', 'scout_ops')
-"""
-
-#: What a statement says besides code; a comment may hold one more, and the text may have been cut anywhere.
-TOKEN = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*(?:/\*.*?\*/|.)*?(?:\*/|\Z))
-    |(?P<literal>(?<!\w)[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z))
-    |(?P<name>"[^"]*(?:"|\Z))
-    |(?<!\w)\$(?P<tag>[^\W\d]\w*|)\$(?P<body>.*?)(?:\$(?P=tag)\$|\Z)""",
-    re.DOTALL | re.VERBOSE,
-)
-DEFINITION = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|explain)\b(?!.*\banaly[sz]e\b)", re.IGNORECASE)
-#: Up to the name of what a statement writes.
-WRITES: t.Final = (
-    r"\b(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|copy"
-    r"|refresh\s+materialized\s+view(?:\s+concurrently)?)\s+(?:only\s+)?"
-    r"(?:\"?\w+\"?\s*\.\s*)?\"?"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,12 +184,15 @@ def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
 
 
 def missing_grants(session: Session, owner: str) -> list[str]:
-    """The GRANTs that are missing to see and alter the jobs of this owner."""
+    """The GRANTs that are missing to see and alter the jobs of this owner; of one whom nobody may be made a member of, the
+    command that gives the pipeline another."""
     if session.facts.superuser:
         return []
     found = session.rows(GRANTS, owner=owner, privilege=_becoming(session))
     if not found:
         return []
+    if not found[0]["member"] and roles.mighty(session, [owner]):
+        return [roles.owner_of_its_own(session)]
     role, me = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.role).as_string()
     # Becoming the owner is enough; inheriting all that he may do would be too much.
     least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
@@ -235,60 +217,38 @@ def require_grants(session: Session, of: Iterable[Job]) -> None:
             )
 
 
-def _code(text: str, *, literals: bool) -> str:
-    """A statement without its comments, and without its literals unless they are wanted."""
+def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
+    """Tells of each of these jobs whether it writes silver or gold: by a statement of its own or by a function it calls.
 
-    def plain(found: re.Match[str]) -> str:
-        if found["comment"]:
-            return " "
-        if found["name"]:
-            return found[0]
-        if found["literal"]:
-            return found[0] if literals else "''"
-        return f" {_code(found['body'], literals=True)} " if literals else "''"
+    Whatever keeps that from being told, now or of one of them, raises WrongDatabase, whose next step is to name the jobs.
+    """
+    jobs_of = sorted({job.owner for job in of})
+    with _telling(session), session.savepoint():
+        found = functions.read(session, jobs_of)
+        chosen = {role: found.writing(role) for role in jobs_of}
 
-    return TOKEN.sub(plain, text)
+    def writes(job: Job) -> bool:
+        with _telling(session, f"the command of job {job.jobname[:80]}: "):
+            plain = statements.code(job.command, literals=True)
+            return statements.writes(plain) or chosen[job.owner].called_by(plain)
 
-
-def calls(text: str, functions: Iterable[str]) -> str | None:
-    """The first of these functions that a statement calls; mentions in literals, comments and definitions do not count."""
-    code = _code(text, literals=False)
-    if DEFINITION.match(code):
-        return None
-    for name in functions:
-        if re.search(rf"\b{re.escape(name)}\b\"?\s*\(", code, re.IGNORECASE):
-            return name
-    return None
+    return writes
 
 
-@functools.lru_cache(maxsize=8)
-def _write(names: contract.Contract) -> re.Pattern[str]:
-    """A statement that writes silver or gold."""
-    tables = (rf"{re.escape(contract.bare(name))}\b" for name in (names.transactions, names.line_items))
-    prefixes = (re.escape(prefix) for prefix in (names.silver_prefix, names.gold_prefix))
-    return re.compile(f"{WRITES}(?:{'|'.join((*prefixes, *tables))})", re.IGNORECASE)
-
-
-def writers(sources: dict[str, str]) -> set[str]:
-    """The functions that write silver or gold, themselves or through another (name -> source, all overloads joined)."""
-    code = {name: _code(source, literals=True) for name, source in sources.items()}
-    names = contract.names()
-    write = _write(names)
-    found = {*names.etl_functions, *names.gold_functions} | {n for n, body in code.items() if write.search(body)}
-    while True:
-        called = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(found)))})\b\"?\s*\(", re.IGNORECASE)
-        more = {name for name, body in code.items() if name not in found and called.search(body)}
-        if not more:
-            return found
-        found |= more
-
-
-def writes_silver_or_gold(command: str, writing_functions: Iterable[str]) -> bool:
-    """Whether a job's command writes silver or gold: by a statement of its own or by a function it calls."""
-    code = _code(command, literals=True)
-    return bool(_write(contract.names()).search(code)) or any(
-        re.search(rf"\b{re.escape(name)}\b\"?\s*\(", code, re.IGNORECASE) for name in writing_functions
-    )
+@contextlib.contextmanager
+def _telling(session: Session, what: str = "") -> Generator[None]:
+    """What others wrote, or what PostgreSQL says of it, keeps nobody from pausing the jobs that he names."""
+    try:
+        yield
+    except (statements.Intricate, psycopg.Error) as e:
+        if isinstance(e, psycopg.OperationalError) and session.connection.closed:
+            raise
+        raise WrongDatabase(
+            "could not tell which jobs are ingestion",
+            on=session.where,
+            said=f"{what}{first_line(str(e))}",
+            next_step=NAME_THEM,
+        ) from e
 
 
 def ingestion_jobs(session: Session, names: list[str] | None = None, *, required: bool = True) -> list[Job]:
@@ -301,15 +261,10 @@ def ingestion_jobs(session: Session, names: list[str] | None = None, *, required
         if unknown:
             raise _no_job(session, f"no job is named {', '.join(repr(name)[:80] for name in unknown)}", all_jobs)
         return [job for job in all_jobs if job.jobname in names]
-    sources: dict[str, str] = {}
-    for row in session.rows(FUNCTIONS):
-        sources[row["name"]] = sources.get(row["name"], "") + "\n" + (row["source"] or "")
-    writing = writers(sources)
-    chosen = [
-        job
-        for job in all_jobs
-        if job.jobname in contract.names().purposes or writes_silver_or_gold(job.command, writing)
-    ]
+    # Those that have the names of Scout's need not be judged; where one other cannot be, all have to be named.
+    others = [job for job in all_jobs if job.jobname not in contract.names().purposes]
+    writes = writers(session, others) if others else None
+    chosen = [job for job in all_jobs if job not in others or (writes is not None and writes(job))]
     if not chosen and (required or not session.facts.superuser):
         raise _no_job(session, "no job that writes silver or gold is visible", all_jobs)
     return chosen
@@ -322,14 +277,14 @@ def _no_job(session: Session, said: str, all_jobs: list[Job]) -> MissingPrivileg
             "could not tell which jobs are ingestion",
             on=session.where,
             said=f"{said} (jobs: {seen})",
-            next_step="name the jobs with -e '{\"ingestion_jobs\": [...]}', or schedule the ETL",
+            next_step=f"{NAME_THEM}; or schedule the ETL",
         )
     found = session.rows(ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function))
     grants = missing_grants(session, found[0]["owner"]) if found else []
-    me = sql.Identifier(session.facts.role).as_string()
     return MissingPrivilege(
         "could not tell which jobs are ingestion",
         on=session.where,
         said=f"{said} to role {session.facts.role} (jobs it sees: {seen}); pg_cron shows a role only its own jobs",
-        next_step="; ".join(grants) or f"name jobs that exist, or GRANT <the owner of the jobs> TO {me}",
+        next_step="; ".join(grants)
+        or f"name jobs that exist; or {roles.operator_of_its_own(session)}, with -v owner=, by a superuser",
     )

@@ -47,7 +47,7 @@ SELECT DISTINCT ON (a.pid) d.jobid, a.pid, d.start_time AS started_at
 FROM pg_catalog.pg_stat_activity AS a
 JOIN cron.job_run_details AS d ON d.job_pid = a.pid AND d.start_time >= a.backend_start - interval '10 seconds'
 WHERE a.datname = current_database() AND d.database = current_database()
-  AND (a.backend_type = 'pg_cron' OR a.application_name = 'pg_cron')
+  AND a.usename = d.username AND (a.backend_type = 'pg_cron' OR a.application_name = 'pg_cron')
 ORDER BY a.pid, d.runid DESC
 """
 

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 import typing as t
 
 from ..core.errors import NotConverged
-from ..postgres.driver import Jsonb
+from ..postgres.driver import Jsonb, sql
 from . import contract, row_images
 
 if t.TYPE_CHECKING:
@@ -16,6 +18,9 @@ if t.TYPE_CHECKING:
 
 #: Version of the document in error_details; a reader refuses one it does not know.
 FORMAT: t.Final = "scout-recovery/1"
+
+#: Ids that ascend, so that the primary key grows at its end: a prefix made for the batch, then the number of the row.
+DLQ_ID = sql.SQL("(%(prefix)s || lpad(to_hex(row_number() OVER ()), 12, '0'))::uuid")
 
 BEFORE = """
 SELECT md5(({image})::text) AS digest, md5(b.event_data::text) AS payload_digest
@@ -65,3 +70,9 @@ def move_event(
             next_step=contract.words("look for a trigger or rule on {bronze} or {dead_letters}"),
         )
     return {"event_id": event_id, "dlq_id": str(moved[0]["dlq_id"]), "digest": after[0]["digest"]}
+
+
+def ascending_prefix() -> str:
+    """The first four groups of a UUID of version 7: the time in milliseconds, then random bits."""
+    stamp, dice = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(26)
+    return f"{stamp[:8]}-{stamp[8:]}-7{dice & 0xFFF:03x}-{0x8000 | dice >> 12:04x}-"

@@ -9,15 +9,51 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege
+from ..core.redaction import clean
 from ..core.text import in_words
 from ..postgres.driver import sql
 from . import contract, cron_jobs, cron_runs
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from ..postgres.session import Row, Session
+    from ..postgres.session import Known, Row, Session
+
+#: Which roles of sessions cannot write the pipeline's tables at all: neither themselves, nor as a role that they may become, nor
+#: through a view, a rule or a foreign key that writes them, nor through a function that runs as somebody who can.
+UNABLE = """
+WITH RECURSIVE written AS (
+    SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s
+      AND (c.relkind IN ('r', 'p') AND (c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s))
+           OR c.relkind = 'm')
+    UNION
+    SELECT through.oid FROM written AS w CROSS JOIN LATERAL (
+        SELECT r.ev_class AS oid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+        JOIN pg_catalog.pg_class AS v ON v.oid = r.ev_class AND v.relkind IN ('r', 'p', 'v')
+        WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+          AND d.refobjid = w.oid
+        UNION ALL
+        SELECT f.confrelid FROM pg_catalog.pg_constraint AS f
+        WHERE f.contype = 'f' AND f.conrelid = w.oid AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
+    ) AS through
+), able AS MATERIALIZED (
+    SELECT r.oid FROM pg_catalog.pg_roles AS r
+    WHERE r.rolsuper OR EXISTS (
+        SELECT FROM written AS w WHERE pg_catalog.has_table_privilege(r.oid, w.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
+), deputies AS MATERIALIZED (
+    SELECT p.oid, p.pronamespace AS schema, p.prorettype = 'pg_catalog.trigger'::regtype AS fires FROM pg_catalog.pg_proc AS p
+    WHERE p.prosecdef AND p.proowner IN (SELECT oid FROM able)
+)
+SELECT r.rolname::text AS role
+FROM pg_catalog.pg_roles AS r
+WHERE r.oid IN (SELECT DISTINCT a.usesysid FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = current_database())
+  AND NOT EXISTS (SELECT FROM able AS b WHERE pg_catalog.pg_has_role(r.oid, b.oid, 'MEMBER'))
+  AND NOT EXISTS (SELECT FROM deputies AS d
+                  WHERE d.fires OR pg_catalog.has_schema_privilege(r.oid, d.schema, 'USAGE')
+                    AND pg_catalog.has_function_privilege(r.oid, d.oid, 'EXECUTE'))
+"""
 
 #: Sessions of this database besides ours. Ages are of the transaction; an idle holder's, of its idleness.
 ACTIVITY = """
@@ -73,7 +109,6 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
                              AND i.indexprs IS NULL)))
 """
 
-OURS = "scout-recovery/"
 HOLDS_KEY = "holds advisory key"
 #: The age from which a session counts as stuck, unless another one is given: the runbook's.
 STUCK_AFTER_SECONDS: t.Final = 600.0
@@ -102,11 +137,8 @@ class Activity:
     writing: bool
     #: Whether it is an ETL or refresh session or holds one of Scout's keys (may be ended when stuck).
     pipeline: bool
-
-    @property
-    def ours(self) -> bool:
-        """Whether the toolkit itself opened it."""
-        return (self.application or "").startswith(OURS)
+    #: Whether the ledger knows it as a session of a run under way.
+    ours: bool = False
 
     @property
     def holds_key(self) -> bool:
@@ -141,25 +173,34 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
     held: dict[int, list[Row]] = {}
     for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
-    return [classify(row, held.get(row["pid"], []), running.get(row["pid"])) for row in session.rows(ACTIVITY)]
+    known = session.known() if session.known else frozenset["Known"]()
+    unable = {row["role"] for row in session.rows(UNABLE, **_tables())}
+    return [
+        classify(row, held.get(row["pid"], []), running.get(row["pid"]), known, able=row["role"] not in unable)
+        for row in session.rows(ACTIVITY)
+    ]
 
 
 def _locks(session: Session) -> list[Row]:
+    names, tables = contract.names(), _tables()
+    ledger, bronze = tables["written"][0], contract.bare(names.bronze)
+    return session.rows(LOCKS, keys=[names.gold_lock], ledger=ledger, bronze=bronze, **tables)
+
+
+def _tables() -> dict[str, t.Any]:
     names = contract.names()
     written = [contract.bare(name) for name in (names.etl_ledger, names.transactions, names.line_items)]
-    return session.rows(
-        LOCKS,
-        keys=[names.gold_lock],
-        schema=names.schema,
-        ledger=written[0],
-        written=written,
-        bronze=contract.bare(names.bronze),
-        silver=names.silver_prefix,
-    )
+    return {"schema": names.schema, "written": written, "silver": names.silver_prefix}
 
 
-def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
-    """What a session is to the pipeline, from its locks, its job and its statement; mere mentions do not count."""
+def classify(
+    row: Row, locks: list[Row], job: str | None, known: Collection[Known] = (), *, able: bool = True
+) -> Activity:
+    """What a session is to the pipeline, from its locks, its job and its statement; mere mentions do not count.
+
+    Who is not `able` to write silver or gold loads nothing, whatever he calls a function of his, and whatever lock he took
+    without a right to write.
+    """
     reasons: list[str] = []
     kinds = {lock["kind"] for lock in locks}
     reasons += [f"{HOLDS_KEY} {lock['object']}" for lock in locks if lock["kind"] == "advisory"]
@@ -175,7 +216,7 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
     if job is not None:
         reasons.append(f"runs job {job}")
     called = None
-    if row["in_transaction"]:
+    if able and row["in_transaction"]:
         called = cron_jobs.calls(
             row["query"] or "", (*contract.names().etl_functions, *contract.names().gold_functions)
         )
@@ -191,17 +232,18 @@ def classify(row: Row, locks: list[Row], job: str | None) -> Activity:
         state=row["state"],
         wait=f"{row['wait_event_type']}: {row['wait_event']}" if row["wait_event_type"] else None,
         seconds=max(0.0, row["seconds"] or 0.0),
-        query=" ".join((row["query"] or "").split()),
+        query=clean(" ".join((row["query"] or "").split())),
         superuser=row["superuser"],
         hidden=bool(row["hidden"]),
         blocked_by=tuple(row["blocked_by"]),
         job=job,
         reasons=tuple(reasons),
-        writing=busy or bool(kinds & {"etl", "silver", "gold"}),
+        writing=busy or (able and bool(kinds & {"etl", "silver", "gold"})),
         # Nobody comes back to a transaction left open on what the pipeline needs, and nothing may yet wait for it.
         pipeline=busy
         or bool(kinds & {"etl", "gold", "advisory", "locks"})
         or (idle and bool(kinds & {"rows", "reads", "silver"})),
+        ours=(row["pid"], row["backend_start"], row["role"]) in known,
     )
 
 

@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: A line of a command, its first or another.
-COMMAND: t.Final = re.compile(r"ansible-playbook |\s+-e ")
+COMMAND: t.Final = re.compile(r"ansible-playbook |(?<!\s)\s+-e ")
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9

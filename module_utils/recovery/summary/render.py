@@ -29,6 +29,8 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+#: After a step that ended without words of ours.
+CRASHED: t.Final = f"{ASSESS} shows how the pipeline is now; fix what failed, then run the same command again"
 
 
 def document(story: Story) -> ResultDocument:
@@ -244,16 +246,15 @@ def _now_unseen(steps: set[str]) -> str:
 
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first."""
-    wrong = [_failure(r) for r in story.ran.values() if went_wrong(r)]
-    if not wrong and not story.began:
-        wrong.append(_failure(NOTHING_DONE))
+    wrong = [_failure(name, r) for name, r in story.ran.items() if went_wrong(r)]
+    wrong += [] if wrong or story.began else [_failure("", NOTHING_DONE)]
     return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
 
-def _failure(failure: Result) -> str:
+def _failure(name: str, failure: Result) -> str:
     error = failure.get("error")
     if not error:
-        return str(failure.get("msg", "a step failed"))
+        return f"step {name.replace('_', ' ')}: {failure.get('msg', 'it says nothing')}"
     text = str(error["attempted"])
     text += f" on {error['on']}" if error["on"] else ""
     text += f": {error['said']}" if error["said"] else ""
@@ -338,10 +339,10 @@ def _after_looking(story: Story) -> list[str]:
 def _after_failing(story: Story, failure: Result) -> list[str]:
     """What the error says, and the command that continues from there."""
     error: Result = failure.get("error") or {}
-    step = str(error.get("next_step") or ("" if error else "run the same command again with -vvv"))
+    step = str(error.get("next_step") or ("" if error else CRASHED))
     step = step or f"{ASSESS} names likely causes; fix what PostgreSQL reports, then run the same command again"
     again = ["run the same command again"] if story.moving and "again" not in step else []
-    if error.get("kind") == "connection_lost" and advice.COMMAND.fullmatch(story.again):
+    if error.get("kind", "connection_lost") == "connection_lost" and advice.COMMAND.fullmatch(story.again):
         again.append(story.again)
     if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
         again.append(f"{moves.RUNS} lists the runs")

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice, errors
+from tests import CHECKOUT
 
 A = "ansible-playbook playbooks/assess.yml"
 R = "ansible-playbook playbooks/redrive.yml"
@@ -40,3 +44,16 @@ def test_an_error_says_both_for_a_machine() -> None:
     assert made["commands"] == [A]
     assert made["next_step"] == f"{A} shows it; then run the same command again"
     assert made["advice"] == ["shows it; then run the same command again"]
+
+
+#: What throws data aside belongs on a page that says what is lost then, and on no screen.
+THROWS_ASIDE = re.compile(r"allow_lossy=true|poison=quarantine|max_poison(?:_share)?=\d")
+
+
+def test_no_text_of_the_product_offers_to_throw_data_aside() -> None:
+    found: list[str] = []
+    for path in [*(CHECKOUT / "module_utils").rglob("*.py"), *(CHECKOUT / "plugins").rglob("*.py")]:
+        if "doc_fragments" not in path.parts:
+            texts = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+            found += [f"{path.name}: {text}" for text in texts if isinstance(text, str) and THROWS_ASIDE.search(text)]
+    assert found == []

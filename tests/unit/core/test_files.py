@@ -4,7 +4,6 @@
 """Files are there whole or not at all, whoever writes and whatever stops them."""
 
 import concurrent.futures
-import os
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,12 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     assert names(path.parent) == ["a.json"]
 
 
-def test_a_file_that_was_not_there_has_the_mode_of_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        files.write(tmp_path / "a", b"")
-    finally:
-        os.umask(before)
-    assert mode(tmp_path / "a") == 0o640
+def test_a_file_that_was_not_there_is_its_owners_and_another_keeps_its_mode(tmp_path: Path) -> None:
+    files.write(tmp_path / "new" / "a", b"")
+    assert (mode(tmp_path / "new"), mode(tmp_path / "new" / "a")) == (0o700, 0o600)
+    (tmp_path / "new" / "a").chmod(0o640)
+    files.write(tmp_path / "new" / "a", b"")
+    assert mode(tmp_path / "new" / "a") == 0o640
 
 
 def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:

@@ -162,10 +162,30 @@ def test_gitlab_leaves_time_to_go_back_before_the_job_is_over() -> None:
     assert GITLAB["deploy"]["timeout"] == "2 hours"
 
 
-def test_actions_are_pinned_to_a_version() -> None:
-    used = [step["uses"] for job in GITHUB["jobs"].values() for step in job["steps"] if "uses" in step]
+def test_actions_are_pinned_to_a_commit_whose_version_is_said() -> None:
+    text = (ROOT / "deploy" / "github-actions.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
     assert used
-    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", name) for name in used)
+    assert [name for name in used if not re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", name)] == []
+
+
+def test_a_job_has_the_rights_it_needs_and_no_others() -> None:
+    assert GITHUB["permissions"] == {}
+    rights = {name: job["permissions"] for name, job in GITHUB["jobs"].items()}
+    assert rights.pop("check") == {"contents": "read"}
+    assert all(given == {"contents": "write"} for given in rights.values())
+    assert all(step["with"]["persist-credentials"] is False for step in GITHUB["jobs"]["check"]["steps"][:2])
+
+
+@pytest.mark.parametrize("tag", ["v{{ 7 }}", "v5.3", "v5.3.0$(id)", "v5.3.0{{ lookup('pipe', 'id') }}", "v5.3.0-rc1"])
+def test_a_tag_of_another_form_starts_no_deployment(tag: str) -> None:
+    [pattern] = GITHUB[True]["push"]["tags"]
+    github = re.escape(pattern).replace(r"\[0\-9\]\+", "[0-9]+")
+    rules = {rule["if"] for job in gitlab_jobs().values() for rule in job["rules"] if "CI_COMMIT_TAG" in rule["if"]}
+    [gitlab] = {found[1] for rule in rules if (found := re.search(r"CI_COMMIT_TAG =~ /(.*?)/ ", rule))}
+    for form in (github, gitlab):
+        assert re.search(form, "v5.3.0")
+        assert not re.fullmatch(form.strip("^$"), tag)
 
 
 def test_secrets_come_from_the_store_and_are_words_of_no_command() -> None:

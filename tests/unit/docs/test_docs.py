@@ -38,9 +38,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool, "dict": dict, "float": (int, float), "int": int, "list": list, "path": str, "str": str,
 }  # fmt: skip
 # What another task registered is not for people to set.
-PUBLIC = re.compile(
-    r"\{\{ (?:lookup\('scout.recovery.targets', )?(\w+)(?<!_result) \| default\(|lookup\('scout.recovery.typed', '(\w+)'\)"
-)
+PUBLIC = re.compile(r"\{\{ (\w+)(?<!_result) \| default\(|lookup\('scout.recovery.typed', '(\w+)'\)")
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 by_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -65,7 +63,7 @@ def public_variables() -> set[str]:
     sources = [path for root in (ROOT, DRILLS) for path in root.glob("playbooks/*.yml")]
     sources += [path for root in (ROOT, DRILLS) for path in root.glob("roles/*/defaults/main.yml")]
     found = [names for path in sources for names in PUBLIC.findall(path.read_text(encoding="utf-8"))]
-    return {name for names in found for name in names if name} | task_options.names()
+    return {name for names in found for name in names if name} | task_options.names() | {"target"}
 
 
 def code(page: Path) -> Iterator[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ ETL = "SELECT scout.load_silver_from_bronze(1)"
 
 
 def activity(
-    pid: int, *locks: dict[str, str], seconds: float = 900, job: str | None = None, **columns: Any
+    pid: int, *locks: dict[str, str], seconds: float = 900, job: str | None = None, able: bool = True, **columns: Any
 ) -> sessions.Activity:
     """A session as PostgreSQL would show it: idle in a transaction, that old, holding these locks."""
     row = {
@@ -28,7 +29,7 @@ def activity(
         "state": "idle in transaction", "wait_event_type": None, "wait_event": None, "seconds": seconds,
         "query": "SELECT 1", "in_transaction": True, "hidden": False, "blocked_by": [], "superuser": False,
     }  # fmt: skip
-    return sessions.classify(row | columns, list(locks), job)
+    return sessions.classify(row | columns, list(locks), job, able=able)
 
 
 def chosen(*activities: sessions.Activity, **options: Any) -> tuple[list[int], list[int]]:
@@ -55,6 +56,10 @@ def chosen(*activities: sessions.Activity, **options: Any) -> tuple[list[int], l
         (activity(1, query=ETL), False, False),
         (activity(1, query=ETL, state="idle", in_transaction=False), False, False),
         (activity(1, query=f"SELECT $${ETL}$$", state="active"), False, False),
+        # Who may not write loads nothing, whatever he calls it; what he holds may be in the way all the same.
+        (activity(1, query=ETL, state="active", able=False), False, False),
+        (activity(1, SILVER, able=False), False, True),
+        (activity(1, job="bronze-to-silver-etl", able=False), True, True),
     ],
 )
 def test_what_makes_a_session_the_pipelines(session: sessions.Activity, writing: bool, pipeline: bool) -> None:
@@ -96,7 +101,9 @@ def test_why_a_session_counts(session: sessions.Activity, reasons: tuple[str, ..
         ([activity(1, LEDGER, blocked_by=[2]), activity(2, LEDGER, blocked_by=[1])], [1, 2], []),
         # A prepared transaction has no process.
         ([activity(1, LEDGER, blocked_by=[0])], [1], []),
-        ([activity(1, KEY, application="scout-recovery/INC-1/drain")], [], [1]),
+        # Anybody can give himself the name; the ledger knows who is ours.
+        ([activity(1, KEY, application="scout-recovery/INC-1/drain")], [1], []),
+        ([dataclasses.replace(activity(1, KEY), ours=True)], [], [1]),
         ([activity(1, KEY, role="replicator")], [], [1]),
         ([activity(1, KEY, role="dba", superuser=True)], [], [1]),
         ([activity(1, LEDGER, blocked_by=[2]), activity(2, role="replicator")], [1], [2]),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import rollback as rollbacks
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
@@ -101,7 +102,7 @@ APPLICATION = (
     f"ansible-playbook playbooks/rollback.yml -e schema_rollback_enabled=false -e application_commit={TIP[:12]}"
 )
 LOSSY = errors.NotConverged("refused to roll back: data would be lost", on=DATABASE, said="column scout.alerts.team",
-                          next_step="save what is needed of it, then allow it: -e allow_lossy=true")  # fmt: skip
+                          next_step=f"save what is needed of it by hand first; {transaction.LOSS}")  # fmt: skip
 LOCKED = errors.NotConverged("could not roll back within 1 min: others hold locks; nothing was changed", on=DATABASE,
                            next_step="terminate_sessions.yml --check shows who is blocking")  # fmt: skip
 UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1, v5.2.0", next_step="name one of them")
@@ -146,7 +147,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         APPLICATION, f"{render.RESUME} re-enables", "next ansible-playbook playbooks/terminate_sessions.yml --check",
         "then run the same command again"]),
     "data would be lost": (START | {"plan": failed(LOSSY, loses=["column:scout.alerts.team"])}, {}, "failed", [
-        "now nothing was changed", "-e allow_lossy=true"]),
+        "now nothing was changed", "docs/rollback.md, section If data would be lost"]),
     "there is no such release": (START | {"plan": failed(UNKNOWN)}, {}, "failed", ["captured are v5.2.1, v5.2.0"]),
     "not pushed": (WHOLE | {"revert": NOT_PUSHED}, {}, "done", [f"next {PUSH}"]),
     "left paused as told": (WHOLE | {"resume": {}}, {"resume_wanted": False}, "done", [

@@ -159,7 +159,8 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "failed at refresh_gold": (REPAIRED | {"refresh_gold": failed(LOCKED), "assess_again": {}}, {}, "failed", [
         "now ingestion is paused", "pid 4711", "next ansible-playbook playbooks/terminate_sessions.yml then run the same command again"]),
     "a step crashed": (PAUSED | {"drain": {"failed": True, "msg": "Traceback " * 200}}, {}, "failed", [
-        "failed Traceback", "next run the same command again with -vvv"]),
+        "failed step drain: Traceback", "next ansible-playbook playbooks/assess.yml shows how the pipeline is now",
+        "then run the same command again"]),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import conninfo, sql
 
 from .events import generator, stores_and_products
 from .server import places
-from .server.local import Server, persistent, uri
+from .server.local import Server, persistent, psql, uri
 
 SCHEMA = Path(__file__).parent / "schema"
 VARIANTS = ("faithful", "repaired", "deployed")
@@ -80,6 +80,12 @@ ORDER BY tick, j.jobid
 SCHEDULED_HERE = "SELECT FROM pg_settings WHERE name = 'cron.database_name' AND setting = current_database()"
 
 
+OPERATOR = "scout_operator"
+SUPERUSERS_OWN = """
+SELECT FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'scout' AND r.rolsuper
+"""
+
+
 class AlreadyBuilt(RuntimeError):
     """The database holds a schema scout, which is not ours to overwrite."""
 
@@ -103,6 +109,31 @@ def build_as(
         if events:
             _load(connection, events, seed, pending)
     return dsn
+
+
+def operator(dsn: str, *, rollback: bool = False) -> str:
+    """The dsn of scout_operator, made by the very scripts of docs/ as a person runs them; of a pipeline that a superuser owns,
+    the owner is changed first. With `rollback` it may also roll back to a release."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(SUPERUSERS_OWN).fetchone()
+    scripts = [("pipeline_owner.sql", ["-v", "members=on"])] if row else []
+    scripts += [("operator_role.sql", ["-v", "rollback=on"] if rollback else [])]
+    for script, options in scripts:
+        words = [psql(), "-X", "-q", "-d", dsn, *options, "-f", str(places.RECOVERY / "docs" / script)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"docs/{script}: {done.stderr.strip()}")
+    return conninfo.make_conninfo(dsn, user=OPERATOR)
+
+
+def pipeline_owner(dsn: str) -> str:
+    """The dsn of the pipeline's owner, as whom its jobs have sessions."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'scout'"
+        ).fetchone()
+    assert row
+    return conninfo.make_conninfo(dsn, user=row[0])
 
 
 def _refuse_existing(connection: psycopg.Connection[Any]) -> None:
@@ -247,7 +278,7 @@ def template(server: Server, variant: str = "faithful", **options: int) -> Templ
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; its last line is SCOUT_DSN=<uri>."""
+    """The command line; its last lines are FAULTS_DSN=<uri>, of a superuser who breaks it, and SCOUT_DSN=<uri>, of an operator."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {places.PACKAGE}.builder",
         description="Builds the reference Scout.",
@@ -263,13 +294,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         dsn = given.dsn or _new_database(given.database)
         build(dsn, given.variant, given.events, given.seed, given.pending)
+        operating = operator(dsn)
     except (AlreadyBuilt, psycopg.Error, RuntimeError) as error:
         print(f"reference not built: {error}", file=sys.stderr)
         return 1
     print(
         f"{given.variant} reference with {given.events} events ({given.pending} pending) in {time.monotonic() - began:.1f} s"
     )
-    print(f"SCOUT_DSN={dsn if '://' in dsn else uri(conninfo_to_dict(dsn))}")
+    for name, reach in (("FAULTS_DSN", dsn), ("SCOUT_DSN", operating)):
+        print(f"{name}={reach if '://' in reach else uri(conninfo.conninfo_to_dict(reach))}")
     return 0
 
 

@@ -11,12 +11,13 @@ import re
 import typing as t
 
 from ...core.errors import MissingPrivilege
+from ...core.redaction import clean
 from ...core.text import in_words
 from ...scout import contract, cron_jobs, cron_runs, cron_schedule
 from ..thresholds import JOB_LATE_SECONDS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ...postgres.session import Row, Session
 
@@ -57,11 +58,8 @@ def needed(session: Session, names: Sequence[str]) -> list[Needed]:
     """What does the work of these names, without their runs. Raises MissingPrivilege where a job may only be hidden."""
     cron_jobs.require(session)
     jobs = cron_jobs.jobs(session)
-    sources: dict[str, str] = {}
-    for row in session.rows(cron_jobs.FUNCTIONS):
-        sources[row["name"]] = sources.get(row["name"], "") + "\n" + (row["source"] or "")
-    writing = cron_jobs.writers(sources)
-    chosen = [choose(name, jobs, writing) for name in names]
+    writes = cron_jobs.writers(session, jobs)
+    chosen = [choose(name, jobs, writes) for name in names]
     if any(each.job is None for each in chosen):
         _require_sight(session)
         moved = {
@@ -102,14 +100,14 @@ def _require_sight(session: Session) -> None:
         )
 
 
-def choose(name: str, jobs: Sequence[cron_jobs.Job], writing: Iterable[str]) -> Needed:
+def choose(name: str, jobs: Sequence[cron_jobs.Job], writes: Callable[[cron_jobs.Job], bool]) -> Needed:
     """The job that does the work of this name, an active one before others; for a job of Scout its name is not enough."""
     purpose = contract.names().purposes.get(name)
     named = [job for job in jobs if job.jobname == name]
     if purpose is None:
         fit = named
     else:
-        fit = [job for job in named if cron_jobs.writes_silver_or_gold(job.command, writing)]
+        fit = [job for job in named if writes(job)]
         fit += [job for job in jobs if job not in fit and cron_jobs.calls(job.command, purpose)]
     idle = [job for job in fit if asks_for_nothing(job.command, purpose or ())]
     fit = [job for job in fit if job not in idle]
@@ -117,7 +115,7 @@ def choose(name: str, jobs: Sequence[cron_jobs.Job], writing: Iterable[str]) -> 
     if fit:
         return Needed(name, fit[0])
     if idle:
-        return Needed(name, why=f"its command asks for 0 rows: {' '.join(idle[0].command.split())[:100]}")
+        return Needed(name, why=f"its command asks for 0 rows: {clean(' '.join(idle[0].command.split()))[:100]}")
     return Needed(name, why=f"its command does not call {' or '.join(purpose or ())}" if named else "there is none")
 
 

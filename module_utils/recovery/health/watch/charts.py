@@ -85,8 +85,6 @@ def draw(course: Course, thresholds: Mapping[str, Mapping[str, float]], path: Pa
     require()
     figure = _figure(course, thresholds, title)
     names = [path.with_name(f"{path.name}.{kind}") for kind in KINDS]
-    with files.translating(path, "chart_file"):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for kind, name in zip(KINDS, names, strict=True):
         drawn = io.BytesIO()
         with importlib.import_module("matplotlib").rc_context(STYLE), warnings.catch_warnings():

@@ -18,7 +18,8 @@ import time
 import typing as t
 from pathlib import Path
 
-from ...core.errors import BadInput, ConnectionFailed, NotConverged, RecoveryError, Stopped
+from ...core import files
+from ...core.errors import ConnectionFailed, NotConverged, RecoveryError, Stopped
 from ...core.text import count
 from ...ledger import bootstrap, runs
 from ...postgres.driver import Jsonb, conninfo, psycopg
@@ -372,13 +373,5 @@ def _unreached(error: psycopg.Error | RecoveryError) -> str:
 def _append(path: Path, samples: list[dict[str, t.Any]]) -> None:
     """Adds a line for each; lines of several watches in one file do not mix."""
     text = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0) as file:
-            file.write(text.encode(errors="replace"))
-    except (OSError, ValueError) as e:
-        raise BadInput(
-            f"could not write samples_file {path}",
-            said=getattr(e, "strerror", None) or str(e),
-            next_step="give a path that can be written",
-        ) from e
+    with files.translating(path, "samples_file"), files.append(path, "samples_file") as file:
+        file.write(text.encode(errors="replace"))

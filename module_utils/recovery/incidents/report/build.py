@@ -15,8 +15,8 @@ import typing as t
 from ...core.text import count, in_words
 from ...ledger import actions
 from .. import timeline
+from . import head, wording, wrong_figures
 from . import impact as report_impact
-from . import wording
 
 if t.TYPE_CHECKING:
     import datetime
@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     from ..timeline import Record
     from .facts import Facts
 
-NOTE: t.Final = "ansible-playbook playbooks/incident_note.yml"
+NOTE: t.Final = "incident_note.yml"
 #: The notes by which a report says what keeps it from happening again.
 PREVENTION: t.Final = ("update_monitoring", "update_runbook")
 #: The template's follow-up actions, each with the notes that make it done.
@@ -52,6 +52,8 @@ class ReportInput:
     facts: Facts
     database: str
     zone: zoneinfo.ZoneInfo | None = None
+    #: What stands after an amount, such as EUR; nothing where nobody named it.
+    currency: str = ""
 
     @property
     def name(self) -> str:
@@ -76,6 +78,18 @@ class ReportInput:
             if run["action"] in RESPONSES and run["status"] == "succeeded" and not run["undone_by"]
         ]
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The steps that did something, numbered as the report lists them and its charts mark them; by run."""
+        acting = [run["run_id"] for run in self.record.runs if run["action"] not in LOOKS]
+        return {run_id: number for number, run_id in enumerate(acting, 1)}
+
+    @property
+    def marks(self) -> list[tuple[datetime.datetime, int]]:
+        """When each of them began."""
+        numbers = self.numbers
+        return [(run["started_at"], numbers[run["run_id"]]) for run in self.record.runs if run["run_id"] in numbers]
+
     def stamp(self, at: datetime.datetime | str) -> Row:
         """A moment as it is shown."""
         return wording.stamp(at, self.zone)
@@ -85,12 +99,13 @@ def build(story: ReportInput) -> Row:
     """Everything that a template needs, in plain values; texts of people are as they typed them."""
     record = timeline.described(story.record)
     events = _events(story)
-    impact = report_impact.assess(story.record, story.facts, story.as_of)
+    impact = report_impact.assess(story.record, story.facts, story.as_of, story.currency)
+    wrong = wrong_figures.of(report_impact.points(story.record, story.facts), story.as_of)
     milestones = _milestones(story, events)
     began: datetime.datetime = story.record.row["opened_at"]
     made: Row = {
         "incident": story.name,
-        "database": story.database,
+        "database": wording.without_paths(story.database),
         "title": record["title"],
         "severity": record["severity"],
         "state": record["state"],
@@ -103,6 +118,7 @@ def build(story: ReportInput) -> Row:
         "next_update": story.stamp(record["next_update_at"]) if record["next_update_at"] else None,
         "escalation": record["escalation"],
         "milestones": milestones,
+        "wrong_figures": {**wrong.as_dict(), "spells": [_spell(story, *each) for each in wrong.spells]},
         "impact": _shown_impact(story, impact),
         **{name: _noted(story, name) for name in ("root_cause", "external_dependencies", "retrospective")},
         "symptoms": _notes(story, None),
@@ -120,8 +136,8 @@ def build(story: ReportInput) -> Row:
         "timeline": events,
         "looks": report_impact.looks(story.record, story.facts, story.stamp),
     }
-    made["in_brief"] = _in_brief(story, made, impact)
-    made["figures"] = _figures(story, made, impact)
+    made["in_brief"] = head.in_brief(story, made, impact, wrong)
+    made["figures"] = head.figures(story, made, impact, wrong)
     return made
 
 
@@ -140,6 +156,7 @@ def _events(story: ReportInput) -> list[Row]:
         made.append(
             {
                 **event,
+                **({"effect": wording.without_paths(event["effect"])} if event["kind"] == "run" else {}),
                 **story.stamp(event["at"]),
                 "heading": wording.heading(event),
                 "tone": wording.tone(event),
@@ -225,6 +242,7 @@ def _step(story: ReportInput, run: Row, events: list[Row]) -> Row:
         "by": run["actor"],
         "run_id": run["run_id"],
         "acts": run["action"] not in LOOKS,
+        "number": story.numbers.get(run["run_id"]),
         "took": took,
         "command": f"ansible-playbook playbooks/undo.yml -e run_id={run['run_id']}" if event["undo"] else None,
     }
@@ -241,7 +259,8 @@ def _follow_ups(story: ReportInput, impact: report_impact.Impact) -> list[Row]:
                 "text": text,
                 "done": not lacking,
                 "notes": [] if len(items) > 1 else notes,
-                "command": _lacking(story, lacking[0])["command"] if lacking else None,
+                "how": _lacking(story, lacking[0])["how"] if lacking else None,
+                "command": None,
             }
         )
     if impact.waiting:
@@ -249,18 +268,17 @@ def _follow_ups(story: ReportInput, impact: report_impact.Impact) -> list[Row]:
             f"Decide on {count(impact.waiting, 'dead letter')} of this incident: fix the cause and redrive, or discard"
         )
         command = f"ansible-playbook playbooks/redrive.yml -e of_incident={story.name}"
-        made.append({"text": text, "done": False, "notes": [], "command": command})
+        made.append({"text": text, "done": False, "notes": [], "how": None, "command": command})
     if impact.still_paused:
         command = "ansible-playbook playbooks/resume_ingestion.yml"
-        made.append({"text": "Resume ingestion", "done": False, "notes": [], "command": command})
+        made.append({"text": "Resume ingestion", "done": False, "notes": [], "how": None, "command": command})
     return made
 
 
 def _lacking(story: ReportInput, item: str) -> Row:
-    """What a person has still to supply, and how."""
-    said = f"-e \"{item}='…'\"" if item in ("root_cause", "external_dependencies", "retrospective") else ""
-    said = said or f"-e settles={item} -e \"text='…'\""
-    return {"item": item, "text": item.replace("_", " "), "command": f"{NOTE} -e incident={story.name} {said}"}
+    """What a person has still to supply, and how; no command, which would lack their words."""
+    said = item if item in ("root_cause", "external_dependencies", "retrospective") else f"settles={item} and text"
+    return {"item": item, "text": item.replace("_", " "), "how": f"{NOTE} takes incident={story.name} and {said}"}
 
 
 def _people(story: ReportInput) -> list[Row]:
@@ -310,22 +328,16 @@ def _evidence(story: ReportInput) -> list[Row]:
         {
             **story.stamp(run["started_at"]),
             "by": run["actor"],
-            "folder": str(run["effects"].get("folder") or ""),
-            "text": str(run["effects"].get("summary") or ""),
+            "folder": wording.without_paths(str(run["effects"].get("folder") or "")),
+            "text": wording.without_paths(str(run["effects"].get("summary") or "")),
         }
         for run in story.record.runs
         if run["action"] == "evidence" and run["status"] == "succeeded"
     ]
 
 
-def _response(story: ReportInput) -> tuple[float | None, float | None]:
-    """After how many seconds somebody did or said something, and within how many it was promised."""
-    opened = story.record.row["opened_at"]
-    moments = [run["started_at"] for run in story.record.runs if run["action"] not in actions.LOOKS]
-    moments += [e["at"] for e in story.record.entries if e["kind"] in timeline.RESPONSES]
-    minutes = timeline.severity_terms(story.record.entries).get("response_minutes")
-    first = max(0.0, (min(moments) - opened).total_seconds()) if moments else None
-    return first, None if minutes is None else minutes * 60.0
+def _spell(story: ReportInput, start: datetime.datetime, end: datetime.datetime) -> Row:
+    return {"start": story.stamp(start), "end": story.stamp(end), "lasted": in_words((end - start).total_seconds())}
 
 
 def _shown_impact(story: ReportInput, impact: report_impact.Impact) -> Row:
@@ -348,52 +360,3 @@ def _shown_impact(story: ReportInput, impact: report_impact.Impact) -> Row:
         {"start": story.stamp(impact.window[0]), "end": story.stamp(impact.window[1])} if impact.window else None
     )
     return made
-
-
-def _in_brief(story: ReportInput, made: Row, impact: report_impact.Impact) -> str:
-    """What somebody reads who reads nothing else."""
-    lasted = made["impact"]["duration"]
-    state = f"closed after {lasted}" if made["closed"] else f"open, on record for {lasted}"
-    first, _ = _response(story)
-    parts = [f"{made['severity'].capitalize()}, {state}."]
-    if first is not None:
-        parts.append(f"The first response came {'at once' if first < 1 else f'after {in_words(first)}'}.")
-    if impact.pauses:
-        still = " and is still" if impact.still_paused else ""
-        parts.append(f"Ingestion was{still} paused for {in_words(impact.paused_seconds)}.")
-    parts.append(impact.sentence)
-    return " ".join(part for part in parts if part)
-
-
-def _figures(story: ReportInput, made: Row, impact: report_impact.Impact) -> list[Row]:
-    """The large figures at the top, each with a word below."""
-    first, promised = _response(story)
-    late = first is not None and promised is not None and first > promised
-    within = f"{'later than' if late else 'within'} the {in_words(promised)} promised" if promised else ""
-    end = made["milestones"][3]
-    opened: datetime.datetime = story.record.row["opened_at"]
-    return [
-        _figure(
-            "Duration",
-            made["impact"]["duration"],
-            f"until {made['as_of']['utc'][:16]} UTC" if made["closed"] else "so far",
-        ),
-        _figure("First response", "none yet" if first is None else in_words(first), within, "bad" if late else ""),
-        _figure(
-            "Recovered",
-            "not yet" if end["at"] is None else in_words(max(0.0, _seconds(opened, end["at"]))),
-            "after it was opened" if end["at"] else "not confirmed",
-            "" if end["at"] else "bad",
-        ),
-        _figure("Ingestion paused", in_words(impact.paused_seconds) if impact.pauses else "never", impact.pause_words),
-        _figure("Quarantined", (impact.counted or ["nothing"])[0], impact.kept_words),
-        _figure("Amount quarantined", impact.amount_words, impact.amount_note),
-    ]
-
-
-def _figure(label: str, value: str, note: str = "", tone: str = "") -> Row:
-    return {"label": label, "value": value, "note": note, "tone": tone}
-
-
-def _seconds(since: datetime.datetime, at: str) -> float:
-    return (type(since).fromisoformat(at) - since).total_seconds()

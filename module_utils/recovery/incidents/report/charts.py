@@ -59,7 +59,11 @@ STYLE: t.Final = {
     "ytick.left": False,
     "patch.force_edgecolor": False,
 }
-#: In inches, at 72 points each: the size of the letters follows from it.
+#: A step that was taken, and its number.
+Mark = tuple[datetime.datetime, int]
+#: Of the axis of time; numbers that are closer are written as one.
+NEAR_SHARE: t.Final = 0.03
+#: In inches for each chart, at 72 points each: the size of the letters follows from it.
 SIZES: t.Final = {"wide": (10.2, 3.1), "narrow": (4.6, 3.1)}
 #: From here on minutes are drawn in powers of ten.
 LONG_MINUTES: t.Final = 600.0
@@ -78,27 +82,21 @@ def draw(
     pauses: Sequence[Pause],
     until: datetime.datetime,
     thresholds: Mapping[str, Mapping[str, float]],
+    marks: Sequence[Mark] = (),
 ) -> list[Row]:
-    """Each chart with its words and its SVG by width; none where there are fewer than two looks. Raises without matplotlib."""
-    made: list[Row] = []
+    """One picture of staleness and backlog over one axis of time, with its words and its SVG by width; none where there are
+    fewer than two looks, or none of them has figures. `marks` are the numbered steps. Raises without matplotlib."""
     if len(points) < 2:
-        return made
+        return []
     charts.require()
     spans = [(start, end or until) for start, end, _ in pauses]
-    for name, title, words, figures, paint in (
-        (
-            "staleness",
-            "Staleness",
-            "Age of the newest row of each layer",
-            [line[0] for line in LINES],
-            _staleness,
-        ),
-        ("backlog", "Backlog", "Events pending", ["backlog_events"], _backlog),
-    ):
-        if any(_known(points, figure) for figure in figures):
-            shown = {size: _svg(f"{name}-{size}", title, size, points, spans, thresholds, paint) for size in SIZES}
-            made.append({"name": name, "title": title, "words": words, **shown})
-    return made
+    panels = [panel for panel in PANELS if any(_known(points, figure) for figure in panel.figures)]
+    if not panels:
+        return []
+    title = " and ".join(panel.title for panel in panels).capitalize()
+    words = "A figure holds from one look to the next; ticks below are looks, dotted lines the numbered steps"
+    shown = {size: _svg(f"looks-{size}", title, size, points, spans, thresholds, panels, marks) for size in SIZES}
+    return [{"name": "looks", "title": title, "words": words, **shown}]
 
 
 def _known(points: Sequence[Row], name: str) -> bool:
@@ -117,23 +115,51 @@ def _svg(
     points: Sequence[Row],
     spans: Sequence[tuple[datetime.datetime, datetime.datetime]],
     thresholds: Mapping[str, Mapping[str, float]],
-    paint: t.Any,
+    panels: Sequence[Panel],
+    marks: Sequence[Mark],
 ) -> str:
     matplotlib = importlib.import_module("matplotlib")
+    width, height = SIZES[size]
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        figure = charts.of_matplotlib("figure").Figure(figsize=SIZES[size], layout="constrained")
-        axes = figure.subplots()
-        axes.set_axisbelow(True)
-        handles = _paused(axes, points, spans)
-        handles = paint(axes, points, thresholds, size) + handles
-        _times(axes, points, size)
-        if len(handles) > 1:
-            place: dict[str, t.Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0, "ncols": 4}
+        figure = charts.of_matplotlib("figure").Figure(figsize=(width, height * len(panels)), layout="constrained")
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        _times(rows[-1], [*(point["at"] for point in points), *(at for at, _ in marks)], size)
+        for panel, axes in zip(panels, rows, strict=True):
+            axes.set_axisbelow(True)
+            handles = _paused(axes, points, spans)
+            handles = panel.paint(axes, points, thresholds, size) + handles
+            axes.set_ylabel(panel.unit)
+            _mark(axes, points, marks, panel.title, numbered=axes is rows[0])
+            place: dict[str, t.Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.06), "borderaxespad": 0, "ncols": 4}
             axes.legend(handles=handles, frameon=False, handlelength=1.6, columnspacing=1.2, **place)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return _inlined(out.getvalue(), name, title)
+
+
+def _mark(axes: t.Any, points: Sequence[Row], marks: Sequence[Mark], name: str, *, numbered: bool) -> None:
+    """When somebody looked, as ticks at the bottom; when something was done, as lines with the numbers of the steps."""
+    below = axes.get_xaxis_transform()
+    times = [point["at"] for point in points]
+    looks: dict[str, t.Any] = {"linestyle": "none", "marker": "|", "markersize": 7, "color": INK, "clip_on": False}
+    axes.plot(times, [0.0] * len(times), transform=below, gid=f"look-{name}", **looks)
+    first, last = axes.get_xlim()
+    for at, numbers in _gathered(marks, (last - first) * NEAR_SHARE):
+        axes.axvline(at, color=ACCENT, linestyle=(0, (1, 2)), linewidth=1, zorder=1, gid=f"step-{name}-{numbers}")
+        if numbered:
+            axes.text(at, 1.01, numbers, transform=below, ha="center", va="bottom", color=ACCENT, fontsize=8.5)
+
+
+def _gathered(marks: Sequence[Mark], near_days: float) -> list[tuple[datetime.datetime, str]]:
+    """Steps whose numbers would lie on each other as one: `3-5`."""
+    made: list[tuple[datetime.datetime, int, int]] = []
+    for at, number in marks:
+        if made and (at - made[-1][0]).total_seconds() <= near_days * 86400:
+            made[-1] = (*made[-1][:2], number)
+        else:
+            made.append((at, number, number))
+    return [(at, str(start) if start == end else f"{start}-{end}") for at, start, end in made]
 
 
 def _inlined(svg: str, name: str, title: str) -> str:
@@ -171,7 +197,7 @@ def _paused(
 def _line(
     axes: t.Any, points: Sequence[Row], name: str, label: str, colour: str, dashes: t.Any, **more: t.Any
 ) -> t.Any:
-    """A figure over time, broken where it is unknown or where nobody looked for long."""
+    """A figure, each from the look that saw it to the next one, broken where it is unknown or nobody looked for long."""
     whole = (points[-1]["at"] - points[0]["at"]).total_seconds()
     times: list[datetime.datetime] = []
     values: list[float] = []
@@ -183,7 +209,16 @@ def _line(
         values.append(value)
     marker = "o" if len(points) <= MARKED else None
     (line,) = axes.plot(
-        times, values, color=colour, linestyle=dashes, linewidth=1.8, marker=marker, markersize=3.5, label=label, **more
+        times,
+        values,
+        color=colour,
+        linestyle=dashes,
+        linewidth=1.8,
+        marker=marker,
+        markersize=3.5,
+        label=label,
+        drawstyle="steps-post",
+        **more,
     )
     return line
 
@@ -221,7 +256,7 @@ def _backlog(
     axes: t.Any, points: Sequence[Row], thresholds: Mapping[str, Mapping[str, float]], size: str
 ) -> list[t.Any]:
     line = _line(axes, points, "backlog_events", "events pending", ACCENT, "-")
-    axes.fill_between(line.get_xdata(), line.get_ydata(), color=ACCENT, alpha=0.14, linewidth=0)
+    axes.fill_between(line.get_xdata(), line.get_ydata(), step="post", color=ACCENT, alpha=0.14, linewidth=0)
     limits = thresholds["backlog_events"]
     most = _most(points, ["backlog_events"], [])
     if most > 10 * max(limits.values()):
@@ -267,8 +302,9 @@ def _limits(axes: t.Any, limits: Mapping[str, float], size: str, unit: str = "")
             )
 
 
-def _times(axes: t.Any, points: Sequence[Row], size: str) -> None:
-    dates, first, last = charts.of_matplotlib("dates"), points[0]["at"], points[-1]["at"]
+def _times(axes: t.Any, moments: Sequence[datetime.datetime], size: str) -> None:
+    """The one axis of time: from the first look or step to the last one."""
+    dates, first, last = charts.of_matplotlib("dates"), min(moments), max(moments)
     margin = max((last - first) / 60, datetime.timedelta(seconds=1))
     axes.set_xlim(first - margin, last + margin)
     locator = dates.AutoDateLocator(minticks=3, maxticks=9 if size == "wide" else 4, tz=datetime.UTC)
@@ -276,3 +312,18 @@ def _times(axes: t.Any, points: Sequence[Row], size: str) -> None:
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=datetime.UTC, show_offset=False))
     days = dict.fromkeys(f"{at.astimezone(datetime.UTC):%Y-%m-%d}" for at in (first, last))
     axes.set_xlabel(f"UTC, {' to '.join(days)}")
+
+
+class Panel(t.NamedTuple):
+    """A chart of the picture: its title, its unit, the figures it shows and how they are painted."""
+
+    title: str
+    unit: str
+    figures: Sequence[str]
+    paint: t.Any
+
+
+PANELS: t.Final = (
+    Panel("staleness", "age of the newest row", [line[0] for line in LINES], _staleness),
+    Panel("backlog", "events pending", ["backlog_events"], _backlog),
+)

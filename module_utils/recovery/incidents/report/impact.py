@@ -53,6 +53,7 @@ class Impact:
     lines: int = 0
     #: Of the rows set aside that have one; None where there is none, or it could not be read.
     amount: decimal.Decimal | None = None
+    currency: str = ""
     no_amount: int = 0
     #: Dead letters that were not brought back.
     waiting: int = 0
@@ -75,6 +76,7 @@ class Impact:
             **{name: getattr(self, name) for name in ("events", "transactions", "lines", "no_amount", "waiting")},
             **{name: getattr(self, name) for name in ("made_again", "loaded", "still_paused")},
             "amount": None if self.amount is None else str(self.amount),
+            "currency": self.currency or None,
             "amount_before": None if self.amount_before is None else str(self.amount_before),
             "amount_after": None if self.amount_after is None else str(self.amount_after),
             "paused_seconds": round(self.paused_seconds, 3),
@@ -99,7 +101,7 @@ class Impact:
         """What was done to data, in words."""
         parts: list[str] = []
         if self.events or self.transactions or self.lines:
-            amount = f", {wording.money(self.amount)} in all" if self.amount is not None else ""
+            amount = f", {wording.money(self.amount, self.currency)} in all" if self.amount is not None else ""
             parts.append(f"{wording.joined(self.counted)} quarantined{amount}")
         if self.made_again:
             change = self.amount_change
@@ -113,8 +115,10 @@ class Impact:
         """`, 1,200.00 before and 1,500.00 now`."""
         if self.amount_after is None:
             return ""
-        before = f"{wording.money(self.amount_before)} before and " if self.amount_before is not None else ""
-        return f", {before}{wording.money(self.amount_after)} now"
+        before = (
+            f"{wording.money(self.amount_before, self.currency)} before and " if self.amount_before is not None else ""
+        )
+        return f", {before}{wording.money(self.amount_after, self.currency)} now"
 
     @property
     def sentence(self) -> str:
@@ -142,7 +146,7 @@ class Impact:
         """The amount, or why there is none."""
         if "dead letters" in self.unknown:
             return "unknown"
-        return "none" if self.amount is None else wording.money(self.amount)
+        return "none" if self.amount is None else wording.money(self.amount, self.currency)
 
     @property
     def amount_note(self) -> str:
@@ -163,8 +167,8 @@ class Impact:
         return "and still is" if self.still_paused else count(len(self.pauses), "pause")
 
 
-def assess(record: Record, facts: Facts, until: datetime.datetime) -> Impact:
-    """What it came to; an open pause counts until then."""
+def assess(record: Record, facts: Facts, until: datetime.datetime, currency: str = "") -> Impact:
+    """What it came to; an open pause counts until then, and amounts are of that currency."""
     in_force = [run for run in record.runs if not run["undone_by"]]
     kept = list(facts.quarantined.values())
     numbers = _from_letters(kept) if "dead letters" not in facts.unknown else _from_effects(in_force)
@@ -174,6 +178,7 @@ def assess(record: Record, facts: Facts, until: datetime.datetime) -> Impact:
     window = (min(row["first_at"] for row in kept if row["first_at"]), max(ends)) if ends else None
     made = Impact(
         **numbers,
+        currency=currency,
         made_again=sum(row["added"] for row in again),
         amount_before=_sum(row["amount_before"] for row in again),
         amount_after=_sum(row["amount_after"] for row in again),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -41,6 +42,9 @@ ENTRIES: t.Final = {
     "closed": "Incident closed",
     "sample": "Seen by the watch",
 }
+#: A path that begins at the root, and the address of a server's socket.
+PATH: t.Final = re.compile(r"(?<![\w.:/~])~?/(?:[^\s/;,:()]+/)+([^\s/;,:()]+)/?")
+SOCKET: t.Final = re.compile(r" on /[^\s;,]*")
 #: What of a run is not well, and what is, as the page colours it.
 BAD: t.Final = ("failing", "fail", "inconclusive", "not_passed")
 GOOD: t.Final = ("healthy", "pass", "passed")
@@ -87,9 +91,14 @@ def tone(event: Mapping[str, t.Any]) -> str:
     return "word" if event["kind"] in ("note", "update", "notified", "adopted") else "plain"
 
 
-def money(amount: t.Any) -> str:
-    """`1,234.50`."""
-    return f"{amount:,.2f}"
+def money(amount: t.Any, currency: str = "") -> str:
+    """`1,234.50`, with the currency where one is named: `1,234.50 EUR`."""
+    return f"{amount:,.2f} {currency}".rstrip()
+
+
+def without_paths(text: str) -> str:
+    """Of a path that only one machine has, its last part; a socket is where it is."""
+    return PATH.sub(r"\1", SOCKET.sub(" on a local socket", text))
 
 
 def joined(parts: list[str]) -> str:

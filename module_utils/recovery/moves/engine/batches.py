@@ -11,7 +11,8 @@ import typing as t
 from pathlib import Path
 
 from ...core.errors import NotConverged, RecoveryError, Stopped
-from ...core.text import count, in_words
+from ...core.progress import Pace
+from ...core.text import count
 from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -92,6 +93,9 @@ class Batches:
         self.retries = 0
         self.longest_seconds = 0.0
         self.began = time.monotonic()
+        self.rate = Pace(verb, total, noun, time.monotonic)
+        if total:
+            progress.follows(self.rate)
         self.standbys = Standbys(session, options.max_replica_lag_seconds, progress)
 
     def go(self, work: Work) -> None:
@@ -198,13 +202,7 @@ class Batches:
         rows = span.size if span.full or not done else min(span.size, done)
         self.sizes.took(rows if done else 0.0, seconds, full=span.full, waited_for=bool(waiting))
         if done and self.total:
-            elapsed = max(time.monotonic() - self.began, 0.001)
-            rate = self.rows / elapsed
-            left = max(0, self.total - self.rows)
-            self.progress.say_throttled(
-                f"{self.verb} {self.rows:,} of {self.total:,} {self.noun}s "
-                f"({min(100, 100 * self.rows // self.total)} %), {rate:,.0f}/s, about {in_words(left / rate)} left"
-            )
+            self.progress.moved(self.rate, self.rows)
         if waiting:
             self.progress.wait(min(1.0, seconds))
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import secrets
-import time
 import typing as t
 
 from ...core.errors import NotConverged
+from ...ledger.trust.stored_letters import NOTED, RETURNED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
-from ...scout.dead_letters import FORMAT
+from ...scout.dead_letters import DLQ_ID, FORMAT, ascending_prefix
 from ...scout.row_hazards import refuse_cascades, triggers
 from .batches import Done
 from .selection import sale
@@ -71,8 +70,8 @@ WITH stored AS (
     LEFT JOIN LATERAL ({requeued_of}) AS q ON o.transaction_id IS NOT NULL
     LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (event_id uuid, code text, message text, rules jsonb) ON w.event_id = b.event_id
     WHERE b.event_id = ANY(%(ids)s::uuid[])
-    RETURNING {row}
-)
+    RETURNING {row}, {returned}
+), noted AS ({noted})
 {sums}
 """
 
@@ -98,13 +97,10 @@ WITH stored AS (
     LEFT JOIN jsonb_to_recordset(%(labels)s) AS w (transaction_id text, code text, message text, rules jsonb)
            ON w.transaction_id = t.transaction_id
     WHERE t.transaction_id = ANY(%(orphans)s)
-    RETURNING {row}
-)
+    RETURNING {row}, {returned}
+), noted AS ({noted})
 {sums}
 """
-
-#: Ids that ascend, so that the primary key grows at its end: a prefix made for the batch, then the number of the row.
-DLQ_ID = sql.SQL("(%(prefix)s || lpad(to_hex(row_number() OVER ()), 12, '0'))::uuid")
 
 LINES_OF = """
 SELECT jsonb_agg({line} ORDER BY l.line_id) AS lines
@@ -157,8 +153,8 @@ WITH stored AS (
     INSERT INTO {dead_letters} (dlq_id, original_payload, error_code, error_message, error_details, source_system)
     SELECT {dlq_id}, b.event_data, %(code)s, %(message)s, jsonb_set(%(document)s::jsonb, '{{event}}', {event}), b.source_system
     FROM {bronze} AS b WHERE {where}
-    RETURNING {payload} AS payload, {image} AS image
-)
+    RETURNING {payload} AS payload, {image} AS image, {returned}
+), noted AS ({noted})
 SELECT count(*) AS events, coalesce(sum(payload), 0) AS payloads_digest, coalesce(sum(image), 0) AS events_digest FROM stored
 """
 
@@ -242,6 +238,8 @@ class Closure:
             where=where,
             payload=self._hash(sql.SQL("original_payload")),
             image=self._hash(sql.SQL("error_details -> 'event'")),
+            returned=RETURNED,
+            noted=NOTED,
         )
         limit()
         stored = session.row(query, **values, **self._constants)
@@ -323,7 +321,8 @@ class Closure:
             "code": self.code,
             "message": self.message,
             "document": Jsonb(self.document),
-            "prefix": _ascending_prefix(),
+            "run": self.run_id,
+            "prefix": ascending_prefix(),
         }
 
     def _event(self, alias: str) -> sql.Composed:
@@ -341,6 +340,8 @@ class Closure:
             lines_of=contract.compose(LINES_OF, line=tables.lines.image("l")),
             requeued_of=contract.compose(REQUEUED_OF, ledger=tables.ledger.image("p")),
             row=self._row,
+            returned=RETURNED,
+            noted=NOTED,
             sums=SUMS,
         )
 
@@ -354,6 +355,8 @@ class Closure:
             lines_of=contract.compose(LINES_OF, line=tables.lines.image("l")),
             requeued_of=contract.compose(REQUEUED_OF, ledger=tables.ledger.image("p")),
             row=self._row,
+            returned=RETURNED,
+            noted=NOTED,
             sums=SUMS,
         )
 
@@ -392,9 +395,3 @@ class Closure:
             for name in ("requeued", "lines")
         }
         return sql.SQL(ROW).format(payload=self._hash(sql.SQL("original_payload")), **one, **many)
-
-
-def _ascending_prefix() -> str:
-    """The first four groups of a UUID of version 7: the time in milliseconds, then random bits."""
-    stamp, dice = f"{time.time_ns() // 1_000_000:012x}", secrets.randbits(26)
-    return f"{stamp[:8]}-{stamp[8:]}-7{dice & 0xFFF:03x}-{0x8000 | dice >> 12:04x}-"

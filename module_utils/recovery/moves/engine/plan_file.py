@@ -14,6 +14,7 @@ from pathlib import Path
 from ...core import files
 from ...core.errors import BadInput, NotConverged
 from ...core.text import count
+from ...ledger.trust import signatures
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +48,22 @@ class Plan:
 
     def save(self, name: str) -> None:
         """Writes it whole or not at all."""
-        text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1)
+        made = {"format": FORMAT, **dataclasses.asdict(self)}
+        signed = signatures.sign("plan", _signable(made))
+        text = json.dumps(made | ({"signature": signed} if signed else {}), indent=1)
         files.write(Path(name), f"{text}\n".encode(), "plan_file")
+
+
+def _signable(made: Mapping[str, t.Any]) -> bytes:
+    return json.dumps(made, sort_keys=True).encode()
 
 
 def load(name: str, *, action: str, database: str) -> Plan:
     """The plan in a file. Raises BadInput for one of another action, database or format."""
     try:
         found = json.loads(Path(name).expanduser().read_text(encoding="utf-8"))
+        signature = found.pop("signature", None)
+        content = _signable(found)
         made = found.pop("format")
         plan = Plan(**found)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as e:
@@ -63,6 +72,7 @@ def load(name: str, *, action: str, database: str) -> Plan:
             said=getattr(e, "strerror", None) or f"it is not a plan: {e}",
             next_step=f"create it with --check -e plan_file={name}",
         ) from e
+    signatures.refuse_unsigned("plan", content, signature, f"plan_file {name}")
     wrong = [
         f"it is a plan for {what}, this is {here}"
         for what, here in ((made, FORMAT), (plan.action, action), (plan.database, database))

@@ -11,6 +11,7 @@ import typing as t
 from ...core.errors import SystemicFailure
 from ...core.text import count, in_words
 from ...ledger import history
+from ...ledger.trust import stored_letters
 from ...scout import cron_jobs, event_queue, row_images
 from ..engine import job as engine_job
 from ..engine import unknown_names
@@ -126,6 +127,7 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
             job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
         )
         wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
+        wanted = dataclasses.replace(wanted, recorded=stored_letters.readable(session))
         if not kept:
             _refuse_unknown(session, wanted)
         values = {**wanted.values, "max_replays": how.pace.max_replays}

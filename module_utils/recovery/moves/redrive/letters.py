@@ -13,6 +13,7 @@ import uuid
 
 from ...core.errors import BadInput
 from ...ledger import history
+from ...ledger.trust.stored_letters import AS_STORED, RUN_NOTED
 from ...postgres import times
 from ...postgres.driver import Jsonb, sql
 from ...postgres.times import Window
@@ -41,13 +42,14 @@ WHOLE = sql.SQL(
     "AND (d.error_details #>> '{event,event_id}') ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
 )
 
-#: Why no event can be made of an entry; NULL where one can.
+#: Why no event can be made of an entry; NULL where one can. What names a run is believed as far as that run stored it; where it
+#: recorded nothing (an earlier version, a drain without a ledger) somebody has to name the entry.
 WHY = sql.SQL(
     """
 CASE WHEN d.error_details IS NULL OR d.error_details ->> 'format' = 'scout-recovery/1' AND d.error_details ->> 'kind' = 'runbook' THEN
     CASE WHEN jsonb_typeof(d.original_payload) <> 'object' THEN 'its payload is no object, so nothing tells what event it was'
-         WHEN d.original_payload = '{}' THEN 'its payload is empty'
-         WHEN d.original_payload - 'transaction_id' = '{}' THEN 'its payload is nothing but a transaction id: the rest was not kept'
+         WHEN d.original_payload = '{{}}' THEN 'its payload is empty'
+         WHEN d.original_payload - 'transaction_id' = '{{}}' THEN 'its payload is nothing but a transaction id: the rest was not kept'
          WHEN NOT d.original_payload ? 'transaction_id' AND d.original_payload ->> 'event_type' IS NULL
              THEN 'its payload has no transaction_id, so nothing tells its event type' END
 WHEN jsonb_typeof(d.error_details) <> 'object' OR d.error_details ->> 'format' IS NULL
@@ -57,9 +59,13 @@ WHEN NOT d.error_details ? 'event' AND jsonb_typeof(d.error_details -> 'transact
      THEN 'it is a silver transaction without its event: undo.yml -e run_id='
           || coalesce(d.error_details ->> 'run_id', '…') || ' brings it back'
 WHEN jsonb_typeof(d.error_details -> 'event') IS DISTINCT FROM 'object'
-     OR NOT d.error_details -> 'event' ?& '{event_id,event_type,event_ts,ingested_at,event_hash}'
-     OR (d.error_details #>> '{event,event_id}') !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-     THEN 'its image of the event is not whole' END
+     OR NOT d.error_details -> 'event' ?& '{{event_id,event_type,event_ts,ingested_at,event_hash}}'
+     OR (d.error_details #>> '{{event,event_id}}') !~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+     THEN 'its image of the event is not whole'
+WHEN {believed} THEN NULL
+WHEN {noted} THEN 'it was added or changed since: it is not what the run that it names stored'
+WHEN d.dlq_id <> ALL(%(dlq_ids)s::uuid[])
+     THEN 'no record of what its run stored, so it may be forged: look at it, then name it in dlq_ids' END
 """
 )
 
@@ -137,6 +143,14 @@ class DeadLetterSelection:
     event_ids: tuple[str, ...] = ()
     #: Entries that came, or were changed, later are not meant; so a run tries each at most once.
     snapshot: str | None = None
+    #: Whether the ledger has a record of what runs stored; else no dead letter with the name of a run can be believed.
+    recorded: bool = False
+
+    @property
+    def why(self) -> sql.Composed:
+        """Why no event can be made of an entry d; NULL where one can."""
+        believed, noted = (AS_STORED, RUN_NOTED) if self.recorded else (sql.SQL("false"), sql.SQL("false"))
+        return WHY.format(believed=believed, noted=noted)
 
     def condition(self) -> sql.Composed:
         """What a row d of the dead letter queue must fulfil."""
@@ -168,7 +182,7 @@ class DeadLetterSelection:
     def to_try(self) -> sql.Composed:
         """The condition of those that can be rebuilt and have not failed too often."""
         return sql.SQL("{} AND coalesce(d.retry_count, 0) < %(max_replays)s AND ({}) IS NULL").format(
-            self.condition(), WHY
+            self.condition(), self.why
         )
 
     @property
@@ -191,6 +205,7 @@ class DeadLetterSelection:
         """For the ledger and plan files; `from_dict` reads it."""
         values: dict[str, t.Any] = dataclasses.asdict(self)
         lists = {name: list(values[name]) for name in LISTS}
+        del values["recorded"]
         return {**values, **lists, "window": self.window.as_dict()}
 
     @classmethod

@@ -13,7 +13,7 @@ from ...scout import contract
 from ...scout.row_images import digest
 from . import duplicates
 from . import letters as redrive_letters
-from .letters import EVENT_ID, WHY
+from .letters import EVENT_ID
 
 if t.TYPE_CHECKING:
     import datetime
@@ -128,7 +128,7 @@ class Preview:
 
 def extent(session: Session, selection: DeadLetterSelection, values: Mapping[str, t.Any]) -> Extent:
     """How much a selection is; inside the caller's transaction."""
-    query = contract.compose(EXTENT, why=WHY, condition=selection.condition())
+    query = contract.compose(EXTENT, why=selection.why, condition=selection.condition())
     return Extent(**session.row(query, **values))
 
 
@@ -155,7 +155,7 @@ def left_alone(
     """The first entries that cannot be rebuilt, each with the reason, and the first ones that are parked."""
 
     def first(statement: t.LiteralString, number: int) -> list[dict[str, t.Any]]:
-        query = contract.compose(statement, why=WHY, condition=selection.condition(), event_id=EVENT_ID)
+        query = contract.compose(statement, why=selection.why, condition=selection.condition(), event_id=EVENT_ID)
         return session.rows(query, **values, named=NAMED) if number else []
 
     return {

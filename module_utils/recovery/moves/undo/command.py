@@ -10,6 +10,7 @@ import typing as t
 from ...core.errors import BadInput
 from ...core.text import count, in_words
 from ...core.times import to_the_minute
+from ...ledger import bootstrap
 from ...scout import row_images
 from ..engine import job as engine_job
 from . import run as undo_run
@@ -61,7 +62,7 @@ def undo[R: Mapping[str, t.Any]](
         work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress)
         preview = work.preview()
     result, run_named = _found(undone, preview), named(undone)
-    if undone["undone_by"] or not preview.items:
+    if undone["undone_by"] or not (preview.items or preview.conflicting):
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
         return {**result, **job.nothing(f"{run_named} is already undone{by}")}
     engine_job.refuse_too_many(preview.items, params, where=call.session.where, noun="item")
@@ -85,6 +86,8 @@ def _find(call: Call, run_id: str) -> Row:
     """The run's row of the ledger."""
     with engine_job.reading(call.session, "could not read the run to undo"):
         if not call.look().present:
+            if problem := bootstrap.hidden(call.session):
+                raise problem
             raise BadInput(
                 f"run {run_id} is unknown",
                 on=call.session.where,

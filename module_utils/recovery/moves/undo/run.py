@@ -143,6 +143,7 @@ class Undo:
         journal = Journal(session, self.tables, self.undone["run_id"], self.source)
         row = session.row("SELECT pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now")
         preview = Preview(row["snapshot"], row["now"])
+        preview.conflicts, preview.conflicting = self.source.not_stored(session, NAMED)
         cursor: t.Any = None
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()
@@ -186,7 +187,8 @@ class Undo:
             said=named + (" …" if number > 5 else ""),
             next_step=(
                 "undo.yml --check lists them; then -e on_conflict=keep_current leaves them as they are now, "
-                "-e on_conflict=restore restores what they were"
+                "-e on_conflict=restore restores what they were, but for dead letters that are not what the run stored: "
+                "look who wrote them"
             ),
             result={"conflicts": [c.as_dict() for c in conflicts], "conflicting": number},
         )
@@ -227,6 +229,7 @@ class Undo:
 
         batches.go(work)
         with session.write():
+            self.refuse(*self.source.not_stored(session, NAMED))
             related.forget()
             session.execute(UNDONE, by=run.run_id, run_id=self.undone["run_id"])
             if self.undone["undoes"]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...ledger.trust.stored_letters import AS_STORED, RUN_NOTED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ..engine.cursors import Keyset
+from .planner import Conflict
 
 if t.TYPE_CHECKING:
-    from ...postgres.session import Session
+    from ...postgres.session import Row, Session
     from ...scout.row_images import Table
 
 #: A dead letter as an item: its image, and the rows it keeps. Its large document is fetched and unpacked once, not for each part.
@@ -77,9 +79,26 @@ SELECT i.item::text FROM scout_ops.images AS i
 WHERE {condition} AND i.transaction_id IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
 """
 
-#: Dead letters a run made that still are what they were.
-DEAD_LETTERS_OF = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
+#: Unresolved dead letters that name a run; those of them that are what it stored; and the others, whoever made them that.
+NAMING_RUN = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
+DEAD_LETTERS_OF = sql.SQL("{} AND {}").format(NAMING_RUN, AS_STORED)
+NOT_STORED = """
+SELECT d.dlq_id::text AS key,
+       EXISTS (SELECT FROM scout_ops.stored AS s WHERE s.dlq_id = d.dlq_id AND s.run_id = %(undone)s::uuid) AS known,
+       {noted} AS noted, count(*) OVER () AS number
+FROM {dead_letters} AS d
+WHERE {naming_run} AND NOT {as_stored} ORDER BY 1 LIMIT %(most)s
+"""
 JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.undone_by IS NULL")
+
+
+def _why(row: Row) -> str:
+    """Why a dead letter that names the run is not taken for one of it."""
+    if row["known"]:
+        return "has changed since the run stored it"
+    if row["noted"]:
+        return "was added since: the run did not store it"
+    return "cannot be told from a forged one: the ledger has no digest of what this run stored"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +141,14 @@ class Source:
             else ((self.key, "bigint"),)
         )
         return Keyset("items", self.table, columns, self.condition, self.values, first_rows=500, descending=True)
+
+    def not_stored(self, session: Session, most: int) -> tuple[list[Conflict], int]:
+        """Dead letters that name the run and are not what it stored, the first of them, and how many there are."""
+        if not self.dead_letters:
+            return [], 0
+        query = contract.compose(NOT_STORED, naming_run=NAMING_RUN, noted=RUN_NOTED, as_stored=AS_STORED)
+        found = session.rows(query, **self.values, most=most)
+        return [Conflict("dead_letters", row["key"], _why(row)) for row in found], found[0]["number"] if found else 0
 
     def moved_again(self, session: Session) -> list[str]:
         """The transactions that the run moved more than once, where that is not to be seen from the items themselves."""

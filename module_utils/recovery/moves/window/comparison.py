@@ -9,6 +9,7 @@ import dataclasses
 import time
 import typing as t
 
+from ...ledger import history
 from ...postgres.driver import sql
 from ...scout import contract, event_queue
 from ..engine.expected_silver import Model
@@ -333,7 +334,7 @@ class Comparer:
             if self.unjudged is None:
                 self.unjudged = self.model.unjudged(self.session, self.selection)
             if self.cleanups is None:
-                there = self.session.row("SELECT to_regclass('scout_ops.runs') IS NOT NULL AS there")["there"]
+                there = history.readable(self.session)
                 self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
             return only(
                 judged + contract.compose(tail),

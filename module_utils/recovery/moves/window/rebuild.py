@@ -14,6 +14,7 @@ import dataclasses
 import typing as t
 
 from ...core.errors import NotConverged
+from ...ledger.trust import stored_letters
 from ...pipeline import poison_policy
 from ...postgres.driver import Jsonb, psycopg, sql
 from ...scout import contract, event_queue
@@ -276,6 +277,7 @@ class Rebuild:
         item = session.row(query, run_id=self.run_id, event_id=event_id)["item"]
         take_written(session, tables, "ledger", [item])
         moved = poison_policy.quarantine(session, self.run_id, event_id, refused, document)
+        stored_letters.note(session, self.run_id, moved["dlq_id"])
         query = contract.compose(COMPLETE_EVENT, letter=tables.dead_letters.image("d"))
         session.execute(query, item=item, dlq_id=moved["dlq_id"])
         return moved

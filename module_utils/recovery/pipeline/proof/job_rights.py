@@ -85,7 +85,7 @@ ORDER BY 1
 #: Less than this and no run of the pipeline can end; milliseconds. 0 is no limit.
 SHORTEST_MS: t.Final = 1000.0
 UNITS: t.Final = {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
-DURATION: t.Final = re.compile(r"'?\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>us|ms|s|min|h|d|)\s*'?")
+DURATION: t.Final = re.compile(r"'?\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*+(?P<unit>us|ms|s|min|h|d|)\s*'?")
 
 #: Privileges on tables, by their keys in the contract, that a function's work takes. An upsert reads what it updates.
 WORK: t.Final[dict[str, tuple[tuple[str, str], ...]]] = {

@@ -11,14 +11,17 @@ import re
 import typing as t
 import zoneinfo
 
+from ...core.redaction import clean
 from ...core.text import cut, in_words, printable
-from ...scout import contract, cron_jobs
+from ...scout import contract
 from ...scout.cron_schedule import next_run
+from ...scout.judging import statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ...scout.cron_jobs import Job
+    from ...scout.judging.functions import Functions
 
 #: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial.
 LOAD, GOLD, OTHER = "load", "gold", "other"
@@ -125,28 +128,26 @@ class Verdict:
         return {**dataclasses.asdict(self), "started": self.started.isoformat() if self.started else None}
 
 
-def purposes(jobs: Iterable[Job], sources: Mapping[str, str], named: Sequence[str] = ()) -> list[tuple[Job, str]]:
+def purposes(jobs: Iterable[Job], known: Functions, named: Sequence[str] = ()) -> list[tuple[Job, str]]:
     """The jobs that load silver, link products or refresh gold, by their name or by what they call; others if they were named."""
     names = contract.names()
-    loading = callers(sources, [contract.bare(names.load_function)])
-    refreshing = callers(sources, names.gold_functions)
     found: list[tuple[Job, str]] = []
     for job in jobs:
-        if job.jobname == names.load_job or cron_jobs.calls(job.command, loading):
+        if job.jobname == names.load_job or _comes_to(job, known, [contract.bare(names.load_function)]):
             found.append((job, LOAD))
-        elif job.jobname == names.refresh_job or cron_jobs.calls(job.command, refreshing):
+        elif job.jobname == names.refresh_job or _comes_to(job, known, names.gold_functions):
             found.append((job, GOLD))
         elif job.jobname in named or job.jobname == names.link_job:
             found.append((job, OTHER))
     return found
 
 
-def callers(sources: Mapping[str, str], functions: Iterable[str]) -> set[str]:
-    """These functions and all that call them, directly or through another."""
-    found = set(functions)
-    while more := {name for name, text in sources.items() if name not in found and cron_jobs.calls(text, found)}:
-        found |= more
-    return found
+def _comes_to(job: Job, known: Functions, functions: Iterable[str]) -> bool:
+    """Whether a job calls one of these functions of the pipeline, itself or through another; not where nobody can tell."""
+    try:
+        return known.reaching(job.owner, functions).called_by(statements.code(job.command, literals=True))
+    except statements.Intricate:
+        return False
 
 
 def plan(found: Sequence[tuple[Job, str]], scheduler: Scheduler, wait_seconds: float, *, waits: bool) -> list[Todo]:
@@ -273,7 +274,7 @@ def muted(todo: Todo, why: str) -> Verdict:
 
 def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
     """Of a run that says it succeeded, and had no effect."""
-    command = cut(printable(todo.job.command), 100)
+    command = cut(printable(clean(todo.job.command)), 100)
     said = f"{verdict.said} and says that it succeeded, but {what}: its command is {command}"
     return dataclasses.replace(verdict, status=FAILED, said=said)
 

@@ -9,8 +9,9 @@ import dataclasses
 import typing as t
 
 from ...core.errors import MissingPrivilege
-from ...postgres.driver import sql
+from ...postgres.driver import psycopg, sql
 from ...scout import contract, cron_jobs, cron_runs, event_queue
+from ...scout.judging import functions, statements
 from . import judgement
 
 if t.TYPE_CHECKING:
@@ -122,10 +123,7 @@ def read(session: Session, names: list[str] | None) -> Found:
         cron_jobs.require(session)
         starter = cron_runs.scheduler(session)
         every = cron_jobs.ingestion_jobs(session, names, required=False)
-        sources: dict[str, str] = {}
-        for each in session.rows(cron_jobs.FUNCTIONS):
-            sources[each["name"]] = sources.get(each["name"], "") + "\n" + (each["source"] or "")
-        jobs = judgement.purposes(every, sources, names or ())
+        jobs = judgement.purposes(every, _functions(session, every), names or ())
         newest, unseen, unknown = _newest(session, [job for job, _ in jobs], starter)
         scheduler = judgement.Scheduler(
             starter.now, real=starter.installed, timezone=starter.timezone or "GMT", unseen=unseen, unknown=unknown
@@ -133,6 +131,15 @@ def read(session: Session, names: list[str] | None) -> Found:
         load = contract.names().load_job
         elsewhere = [] if jobs else cron_runs.elsewhere(session, [load])
     return Found(tuple(jobs), tuple(elsewhere), scheduler, newest)
+
+
+def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
+    """Those that the jobs may come to; none where they cannot be judged, so that a job is for what it calls itself."""
+    try:
+        with session.savepoint():
+            return functions.read(session, [job.owner for job in jobs])
+    except (statements.Intricate, psycopg.Error):
+        return functions.Functions(())
 
 
 def _newest(

@@ -14,6 +14,7 @@ import json
 import time
 import typing as t
 
+from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...postgres.driver import errors, psycopg, sql
 from ...scout import contract, event_queue, gold_views, row_hazards
@@ -161,7 +162,7 @@ class Trials:
         self._execute(todo)
         if event is None:
             raise _Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
-        command = cut(printable(todo.job.command), 100)
+        command = cut(printable(clean(todo.job.command)), 100)
         if event_queue.not_taken(session, [event]):
             raise _Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
         if lacking := sale.landed():
@@ -198,7 +199,7 @@ class Trials:
         old = [view.full_name for view in views if view.full_name not in times]
         old += [name for name, at in times.items() if at is not None and at < began]
         if old:
-            command = cut(printable(todo.job.command), 100)
+            command = cut(printable(clean(todo.job.command)), 100)
             why = self._why_not_refreshed(todo) or f"its command is {command}"
             raise _Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
         newer = sum(at is not None for at in times.values())

@@ -15,6 +15,7 @@ from pathlib import Path
 from ...core import files
 from ...core.errors import BadInput
 from ...core.text import count
+from ...ledger.trust import signatures
 from ..catalog.entries import Entry
 
 if t.TYPE_CHECKING:
@@ -25,6 +26,8 @@ Document = dict[str, t.Any]
 FORMAT: t.Final = "scout-release/1"
 #: What of an entry is its definition. What it needs and where it is follow from the rest, or are of one database alone.
 DEFINITION: t.Final = ("kind", "name", "facts", "owner", "grants", "comment", "labels")
+#: What is made of all the rest.
+SEALS: t.Final = ("checksum", "signature")
 FEW: t.Final = 5
 PLURALS: t.Final = {
     "index": "indexes",
@@ -166,9 +169,13 @@ def document(entries: Iterable[Entry], about: Mapping[str, t.Any]) -> Document:
 
 
 def sealed(made: Document) -> Document:
-    """The document with a checksum of all that is in it, what does not count for the digest too."""
-    rest = {name: value for name, value in made.items() if name != "checksum"}
-    return {**rest, "checksum": hashlib.sha256(canonical(rest)).hexdigest()}
+    """The document with a checksum of all that is in it, what does not count for the digest too, and with a signature where this
+    controller has a key."""
+    rest = {name: value for name, value in made.items() if name not in SEALS}
+    seal = canonical(rest)
+    signed = signatures.sign("capture", seal)
+    signature = {"signature": signed} if signed else {}
+    return {**rest, "checksum": hashlib.sha256(seal).hexdigest(), **signature}
 
 
 def at(made: Document, found: Mapping[str, Entry | None]) -> Document:
@@ -202,6 +209,8 @@ def verify(made: Document, name: str) -> None:
         raise _not_a_capture(
             name, f"digests differ: {', '.join(map(readable, wrong[:FEW])) or 'that of the whole'}; it was altered"
         )
+    rest = {part: value for part, value in made.items() if part not in SEALS}
+    signatures.refuse_unsigned("capture", canonical(rest), made.get("signature"), name)
 
 
 def _not_a_capture(name: str, said: str) -> BadInput:

@@ -76,17 +76,17 @@ RULES: t.Final[tuple[tuple[str, str, str, str], ...]] = (
     (r"ALTER INDEX .* SET STATISTICS", "", "ShareUpdateExclusiveLock", ""),
     (r"ALTER (STATISTICS|PUBLICATION)\b", "", "ShareUpdateExclusiveLock", ""),
     (r"ALTER TABLE .* DROP COLUMN ", "", "AccessExclusiveLock", LOSES),
-    (r"ALTER TABLE .* ALTER COLUMN .* TYPE ", "", "AccessExclusiveLock", REWRITES),
+    (r"ALTER TABLE (?>.*? ALTER COLUMN ).* TYPE ", "", "AccessExclusiveLock", REWRITES),
     (r"ALTER TABLE .* ADD COLUMN ", r"GENERATED|nextval|DEFAULT", "AccessExclusiveLock", REWRITES),
     (r"ALTER TABLE .* SET (LOGGED|UNLOGGED|TABLESPACE)", "", "AccessExclusiveLock", REWRITES),
     (r"ALTER SEQUENCE .* SET (LOGGED|UNLOGGED)", "", "AccessExclusiveLock", ""),
     (r"ALTER TABLE .* VALIDATE CONSTRAINT", "", "ShareRowExclusiveLock", ""),
-    (r"ALTER TABLE .* ALTER COLUMN .* SET STATISTICS", "", "ShareUpdateExclusiveLock", ""),
+    (r"ALTER TABLE (?>.*? ALTER COLUMN ).* SET STATISTICS", "", "ShareUpdateExclusiveLock", ""),
     (r"ALTER (ROUTINE|OPERATOR|COLLATION|SCHEMA)\b", "", "AccessShareLock", ""),
     (r"ALTER\b", "", "AccessExclusiveLock", ""),
 )
 COMPILED: t.Final = tuple(
-    (re.compile(start, re.DOTALL), re.compile(also), lock, effect) for start, also, lock, effect in RULES
+    (re.compile(rf"\A(?:{start})", re.DOTALL), re.compile(also), lock, effect) for start, also, lock, effect in RULES
 )
 
 

@@ -22,7 +22,7 @@ from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
 from ..catalog import reader as catalog_reader
-from . import paused_jobs, rehearsal, saved_data, transaction
+from . import owners, paused_jobs, rehearsal, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
 from .result import Look, described, newer, nothing, undone_as
@@ -194,8 +194,10 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
 
 
 def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
+    with call.session.read():
+        owners.refuse_strange(call.session, seen.way, order.allow_owners, order.allow_strange)
     transaction.refuse(
-        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, allow=order.allow
+        call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, way_out=order.way_out
     )
 
 

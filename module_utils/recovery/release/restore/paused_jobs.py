@@ -51,7 +51,7 @@ def hold(
     for entry in pause.jobs:
         job, after = jobs.get(entry["jobid"]), wanted.get(keys.get(entry["jobid"], ""))
         if job is not None and (after is None or after.facts["active"]):
-            given_back.append({**entry, "schedule": job.schedule, "command": job.command})
+            given_back.append({**pause_resume.saved(job), "jobname": entry["jobname"], "owner": entry["owner"]})
     started = [job for job in cron_jobs.ingestion_jobs(session, names, required=False) if job.active]
     for job in started:
         cron_jobs.alter(session, job, active=False, schedule=job.schedule)

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 from pathlib import Path
 
+from ...core import advice
 from ...core.errors import BadInput
 from ...moves.engine import job as engine_job
 from ..captures import document as captures_document
 from ..captures import store as captures_store
-from . import transaction
 from .down_scripts import Script
 from .object_names import has_taken, key_of
+from .owners import OWNERS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +26,12 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row
     from ..captures.document import Document
 
+DIGEST: t.Final = re.compile(r"[0-9a-fA-F]{64}")
+
 RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     "capture_id": {"type": "str"},
+    "release_digest": {"type": "str"},
+    "allow_owners": {"type": "list", "elements": "str", "default": []},
     "allow_lossy": {"type": "bool", "default": False},
     "drop_function": {"type": "str"},
     "drop_column": {"type": "str"},
@@ -48,6 +54,8 @@ class Order:
     undone: Row | None = None
     #: Whether the capture was read from the ledger, which knows where its objects are by now; a file says where they were.
     in_ledger: bool = True
+    #: Roles that may own what this makes although they are superusers, or own nothing of the release today.
+    allow_owners: tuple[str, ...] = ()
 
     @property
     def given_up(self) -> tuple[str, ...]:
@@ -55,10 +63,17 @@ class Order:
         return tuple(self.undone["effects"].get("lost", ())) if self.undone else ()
 
     @property
-    def allow(self) -> str:
-        """How a person allows that data is lost."""
-        ways = f"rollback.yml -e capture_id={self.document['capture_id']} -e allow_lossy=true"
-        return ways if self.undone else transaction.ALLOW
+    def way_out(self) -> str:
+        """What shows a person more where data would be lost: an undo cannot lose any, a rollback to its capture can."""
+        shown = f"`rollback.yml --check -e capture_id={self.document['capture_id']}` goes the same way; "
+        return shown if self.undone else ""
+
+    @property
+    def allow_strange(self) -> str:
+        """How a person allows owners that nobody expects."""
+        named = "capture_id" if self.undone else "release"
+        which = f"{named}={advice.value(str(self.document[named]))}"
+        return f"if that is right: `rollback.yml -e {which} -e allow_owners={OWNERS}`; else look who wrote that capture"
 
     @property
     def goal(self) -> str:
@@ -85,6 +100,7 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = _document(call, params, word)
+        _refuse_other(call, document, params["release_digest"])
         present = call.look().present
 
         def gone(key: str) -> bool:
@@ -92,7 +108,32 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
 
         only, warnings = key_of(call.session, word, params[word], document, gone) if word else (None, list[str]())
     in_ledger = not params["release_file"]
-    return Order("rollback", document, only, scripts, params["allow_lossy"], asked, in_ledger=in_ledger), warnings
+    owners = tuple(params["allow_owners"])
+    order = Order(
+        "rollback", document, only, scripts, params["allow_lossy"], asked, in_ledger=in_ledger, allow_owners=owners
+    )
+    return order, warnings
+
+
+def _refuse_other(call: Call, document: Document, pinned: str | None) -> None:
+    """Raises BadInput where the capture is not the one whose digest was pinned: whoever may write the ledger can replace one."""
+    if not pinned:
+        return
+    if not DIGEST.fullmatch(pinned):
+        raise BadInput(
+            f"release_digest {pinned[:80]!r} is not a digest",
+            next_step="give all 64 digits, as capture_release.yml showed them",
+        )
+    if pinned.lower() != document["digest"]:
+        raise BadInput(
+            f"refused the capture of {document['release']}: it is not the one that was pinned",
+            on=call.session.where,
+            said=f"its digest is {document['digest']}, not {pinned.lower()}",
+            next_step=(
+                "look who replaced it (scout_ops.releases); to roll back to the one that was pinned give its capture_id, or its "
+                "file: -e release_file=…"
+            ),
+        )
 
 
 def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Document:

@@ -53,10 +53,11 @@ AS_WRITTEN: t.Final = """
 SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function_bodies', 'off', true)
 """
 
-ALLOW: t.Final = "-e allow_lossy=true"
-#: The pauses between attempts, while others hold locks: the first, and the longest.
+#: Where it is told what is lost then, for good; no screen offers it as a way out.
+LOSS: t.Final = "docs/rollback.md, section If data would be lost, says what becomes of it, and who may decide that"
 #: What to do where the planned way does not arrive.
 BY_HAND: t.Final = "fix by hand what differs, then run the same command again; please report it"
+#: The pauses between attempts, while others hold locks: the first, and the longest.
 FIRST_SECONDS: t.Final = 0.2
 LONGEST_SECONDS: t.Final = 5.0
 
@@ -197,7 +198,7 @@ def _relation(entry: Entry) -> str:
     return entry.facts.get("table") or entry.facts.get("relation") or ""
 
 
-def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), allow: str = ALLOW) -> None:
+def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), way_out: str = "") -> None:
     """Raises NotConverged where PostgreSQL cannot get back to the capture, or data would be lost that nobody has given
     up."""
     if way.plan.impossible:
@@ -215,7 +216,7 @@ def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str]
             "refused to roll back: data would be lost",
             on=where,
             said="; ".join(told),
-            next_step=f"save what is needed of it, then allow it: {allow}",
+            next_step=f"save what is needed of it by hand first; {way_out}{LOSS}",
         )
 
 

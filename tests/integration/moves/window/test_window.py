@@ -300,7 +300,8 @@ def test_told_to_stop_at_poison_it_stops_and_goes_on_when_told_otherwise(scout_d
     stopped = call("scout_window_recovery", scout_db, poison="stop", **WINDOW.options)
     assert stopped["failed"]
     assert case.letters() == {}
-    assert "poison=quarantine" in stopped["error"]["next_step"]
+    assert "docs/emergency-reset.md" in stopped["error"]["next_step"]
+    assert "poison=" not in stopped["error"]["next_step"], "what throws data aside is no way out"
     result = recover(case, poison="quarantine")
     case.check()
     case.reconciled(result)

@@ -224,7 +224,8 @@ def test_data_that_cannot_come_back_or_be_saved_is_refused(scout_db: str) -> Non
     before, rows_before = schema(scout_db), data(scout_db)
     planned = done(restored(scout_db, check=True))
     assert (planned["loses"], planned["empty"]) == (["column:scout.alerts.extra"], ["column:scout.dim_store.opened_on"])
-    assert any("allow_lossy" in warning for warning in planned["warnings"])
+    assert any("docs/rollback.md" in warning for warning in planned["warnings"])
+    assert not any("allow_lossy" in warning for warning in planned["warnings"]), "what loses data is no way out"
     for options in ({}, {"check": True, "look": True}):
         result = restored(scout_db, **options)
         assert result.get("failed")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -17,10 +18,11 @@ from markdown_it import MarkdownIt
 
 from ansible_collections.scout.recovery.plugins.filter.escaped import escaped
 from ansible_collections.scout.recovery.plugins.filter.markdown import markdown
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import markdown as core_markdown
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import course
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import options, timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import charts as report_charts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import impact as report_impact
@@ -28,7 +30,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import incident, render
 
 BEGAN = datetime.datetime(2026, 11, 25, 17, 0, tzinfo=datetime.UTC)
-NOTE = "ansible-playbook playbooks/incident_note.yml -e incident=INC-1"
 
 
 def at(minutes: float) -> datetime.datetime:
@@ -61,7 +62,14 @@ def letters(run_id: str, **more: Any) -> dict[str, dict[str, Any]]:
     return {run_id: row | more}
 
 
-def told(*parts: dict[str, Any], facts: Facts | None = None, zone: str | None = None, **line: Any) -> dict[str, Any]:
+def told(
+    *parts: dict[str, Any],
+    facts: Facts | None = None,
+    zone: str | None = None,
+    currency: str = "",
+    database: str = "scout on db1:5432",
+    **line: Any,
+) -> dict[str, Any]:
     """The report of an incident with these runs and entries."""
     row = {
         "incident": "INC-1", "title": "gold is stale", "severity": "high", "opened_at": at(0), "opened_by": "bob@db",
@@ -75,10 +83,15 @@ def told(*parts: dict[str, Any], facts: Facts | None = None, zone: str | None = 
         [],
         at(10_000),
     )
-    story = build.ReportInput(record, facts or Facts(), "scout on db1:5432", timeline.zone_of(zone))
+    story = build.ReportInput(record, facts or Facts(), database, timeline.zone_of(zone), currency)
     made = build.build(story)
     json.dumps(made)
     return made
+
+
+def commands(made: dict[str, Any]) -> list[str]:
+    """Every command of a report."""
+    return re.findall(r'"command": "([^"]+)"', json.dumps(made, ensure_ascii=False))
 
 
 def milestones(made: dict[str, Any]) -> dict[str, tuple[str | None, str]]:
@@ -96,11 +109,15 @@ def test_an_incident_of_which_nothing_is_on_record_but_that_it_was_opened() -> N
     assert made["closed"] is None
     assert made["as_of"]["utc"] == "2026-11-25 17:00:00 UTC", "the clock of today is no part of it"
     assert [part["item"] for part in made["missing"]] == ["root_cause", "external_dependencies", "retrospective"]
-    assert made["missing"][0]["command"] == f"{NOTE} -e \"root_cause='…'\""
+    assert made["missing"][0]["how"] == "incident_note.yml takes incident=INC-1 and root_cause"
+    assert not [text for text in commands(made) if "…" in text], "a command with a placeholder is none"
     assert (made["resolution"], made["done"], made["looks"]["count"]) == ([], [], 0)
     assert made["impact"]["data"] == "no rows were touched"
     assert made["impact"]["affected"] == "none"
-    assert made["in_brief"] == "High, open, on record for 0.0 s. No rows were touched."
+    assert made["in_brief"] == (
+        "How long users saw wrong figures is unknown: no look at gold is on record. "
+        "High, open, on record for 0.0 s. No rows were touched."
+    )
     assert made["people"] == [{"name": "bob@db", "did": "opened it"}]
 
 
@@ -162,7 +179,9 @@ def test_an_incident_from_end_to_end() -> None:
     assert made["communications"][0]["to"] == ["team"]
     assert made["communications"][0]["failed"] == ["oncall: no answer"]
     figures = {figure["label"]: (figure["value"], figure["note"]) for figure in made["figures"]}
+    assert next(iter(figures)) == "Users saw wrong figures"
     assert figures == {
+        "Users saw wrong figures": ("unknown", "no look at gold is on record"),
         "Duration": ("40 min", "until 2026-11-25 17:40 UTC"),
         "First response": ("1 min", "within the 30 min promised"),
         "Recovered": ("26 min", "after it was opened"),
@@ -170,8 +189,10 @@ def test_an_incident_from_end_to_end() -> None:
         "Quarantined": ("3 events", "2 transactions and 7 line items; 3 unresolved dead letters"),
         "Amount quarantined": ("1,234.50", "without 1 row that has none"),
     }
-    assert made["in_brief"].startswith(
-        "High, closed after 40 min. The first response came after 1 min. Ingestion was paused"
+    assert (
+        made["in_brief"]
+        .partition(". ")[2]
+        .startswith("High, closed after 40 min. The first response came after 1 min. Ingestion was paused")
     )
 
 
@@ -216,7 +237,7 @@ def test_an_open_pause_counts_to_the_end_of_what_is_on_record() -> None:
 def test_a_late_response_and_what_could_not_be_read() -> None:
     drained = run("drain", 45, loaded=7, poison=[{}, {}])
     made = told(drained, facts=Facts(unknown={"dead letters": "it could not be read within the time budget"}))
-    first, amount = made["figures"][1], made["figures"][5]
+    first, amount = made["figures"][2], made["figures"][6]
     assert (first["value"], first["note"], first["tone"]) == ("45 min", "later than the 30 min promised", "bad")
     assert (amount["value"], amount["note"]) == ("unknown", "it could not be read within the time budget")
     assert made["impact"]["events"] == 2, "as the run itself counted them"
@@ -311,7 +332,7 @@ def test_charts_are_elements_of_the_page_in_its_colours() -> None:
     points = [sample(m, gold_staleness=90 - m, silver_staleness=1, backlog_events=2000 - m) for m in range(30)]
     pauses = [(at(5), at(6), "eve"), (at(20), None, "eve")]
     charts = drawn(*points, pauses=pauses)
-    assert [chart["name"] for chart in charts] == ["staleness", "backlog"]
+    assert [(chart["name"], chart["title"]) for chart in charts] == [("looks", "Staleness and backlog")]
     ids: list[str] = []
     for chart in charts:
         for size in ("wide", "narrow"):
@@ -334,6 +355,91 @@ def test_charts_of_minutes_and_of_decades(most: float) -> None:
     (chart,) = drawn(sample(0, gold_staleness=most), sample(600, gold_staleness=0.1))
     assert (">1 h<" in chart["wide"]) is (most > report_charts.LONG_MINUTES)
     assert "fail above 15 min" in chart["wide"]
+
+
+def path_of(svg: str, colour: str) -> list[tuple[float, float]]:
+    """The points of the line of a colour."""
+    found = next(
+        part
+        for part in re.findall(r"<path d=\"([^\"]+)\"[^>]*style=\"([^\"]*)\"", svg)
+        if f"stroke: {colour}" in part[1]
+    )
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML] ([\d.]+) ([\d.]+)", found[0])]
+
+
+def test_a_figure_holds_until_the_next_look() -> None:
+    """No line leads from one to the other: between two looks nobody knows it."""
+    (chart,) = drawn(sample(0, gold_staleness=1), sample(10, gold_staleness=9), sample(30, gold_staleness=2))
+    line = path_of(chart["wide"], "var(--gold)")
+    assert len(line) == 5
+    assert all(x == after_x or y == after_y for (x, y), (after_x, after_y) in itertools.pairwise(line))
+
+
+def test_looks_and_steps_are_marked_on_one_axis_with_units() -> None:
+    points = [sample(m, gold_staleness=m, backlog_events=m) for m in (0, 1, 50)]
+    (chart,) = report_charts.draw(
+        points, (), at(60), thresholds.DEFAULTS, [(at(20), 1), (at(40), 2), (at(40.5), 3), (at(70), 4)]
+    )
+    for size in ("wide", "narrow"):
+        svg = chart[size]
+        assert [svg.count(f">{mark}<") for mark in ("1", "2-3", "4")] == [1, 1, 1]
+        assert svg.count('id="looks-' + size + "-step-") == 6, "in both charts"
+        assert svg.count('id="looks-' + size + "-look-") == 2
+        assert ">age of the newest row<" in svg
+        assert ">events pending<" in svg
+        assert svg.count("UTC, 2026-11-25") == 1
+
+
+GOLD = [sample(0, gold_staleness=20), sample(30, "healthy", gold_staleness=1)]
+
+
+@pytest.mark.parametrize(
+    ("looks", "seconds", "said", "value"),
+    [
+        ([], None, "is unknown: no look at gold is on record", "unknown"),
+        ([sample(0, silver_staleness=90)], None, "is unknown: no look at gold is on record", "unknown"),
+        ([sample(0, gold_staleness=1)], 0, "No look found gold beyond its threshold (1 look).", "not seen"),
+        # It passed ten minutes ten minutes before the first look.
+        (GOLD, 40 * 60, "Users saw wrong figures for 40 min: gold up to 20 min old.", "40 min"),
+        # Not before a look found it within.
+        ([sample(-5, gold_staleness=9), *GOLD], 35 * 60, "for 35 min: gold", "35 min"),
+        ([*GOLD, sample(50, gold_staleness=19), sample(60, gold_staleness=1)], 59 * 60, "for 59 min in 2 spells: gold", "59 min"),
+        # As long as the record goes.
+        ([sample(0, gold_staleness=20)], 70 * 60,
+         "at least 1 h 10 min: gold up to 20 min old; the last look still found it so.", "1 h 10 min"),
+    ],
+)  # fmt: skip
+def test_how_long_users_saw_wrong_figures(looks: list[Any], seconds: int | None, said: str, value: str) -> None:
+    made = told(entry("note", 60), facts=Facts(samples=looks, sample_count=len(looks)))
+    assert made["wrong_figures"]["seconds"] == seconds
+    assert said in made["in_brief"].partition(". High")[0] + "."
+    assert made["figures"][0]["value"] == value
+
+
+def test_amounts_have_the_currency_that_was_named() -> None:
+    moved = run("quarantine", 1, moved={"events": 3})
+    facts = Facts(quarantined=letters(moved["run_id"]))
+    made = told(moved, facts=facts, currency="EUR")
+    assert "1,234.50 EUR in all" in made["impact"]["data"]
+    assert made["figures"][6]["value"] == "1,234.50 EUR"
+    assert told(moved, facts=facts)["figures"][6]["value"] == "1,234.50"
+
+
+@pytest.mark.parametrize("given", ["EUR5", "dollars", "<b>", "E\nR"])
+def test_a_currency_that_is_none(given: str) -> None:
+    with pytest.raises(errors.BadInput, match="currency"):
+        options.currency(given)
+
+
+def test_no_path_of_one_machine() -> None:
+    folder = "/home/ana/evidence/INC-1/20261125"
+    kept = run("evidence", 1, folder=folder, summary=f"kept 12 files in {folder} (0.4 s)")
+    made = told(kept, database="scout on /run/postgresql:5432")
+    assert "/home" not in json.dumps(made)
+    assert "/run" not in json.dumps(made)
+    assert made["evidence"][0]["folder"] == "20261125"
+    assert made["done"][0]["effect"] == "kept 12 files in 20261125 (0.4 s)"
+    assert made["database"] == "scout on a local socket"
 
 
 def test_a_sample_without_a_figure_is_a_gap() -> None:

@@ -29,6 +29,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
     purposes,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import NEVER, Job
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging.functions import Function, Functions
 
 NOW = datetime.datetime(2026, 11, 25, 22, 3, 22, tzinfo=datetime.UTC)
 LIVE = Scheduler(NOW, real=True)
@@ -86,6 +87,7 @@ def test_what_each_job_is_for() -> None:
         "inner_step": "BEGIN PERFORM scout.load_silver_from_bronze(5); END",
         "nothing": "SELECT 1",
     }
+    known = Functions(Function(oid, "public", name, source) for oid, (name, source) in enumerate(sources.items()))
     found = purposes(
         [
             job(command="SELECT 1"),
@@ -95,7 +97,7 @@ def test_what_each_job_is_for() -> None:
             job("product-linking", command="SELECT scout.link_products_to_catalog(1)"),
             job("other", command="SELECT nothing()"),
         ],
-        sources,
+        known,
     )
     assert [(each.jobname, purpose) for each, purpose in found] == [
         ("bronze-to-silver-etl", LOAD), ("nightly", LOAD), ("smart-gold-refresh", GOLD), ("gold", GOLD),

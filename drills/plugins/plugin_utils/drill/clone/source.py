@@ -43,7 +43,7 @@ SETTINGS: t.Final = (
 REACHING_ROLES: t.Final = ("pg_execute_server_program", "pg_read_server_files", "pg_write_server_files")
 
 #: What a newer server keeps among the options of a column is its own, and only its own pg_dump leaves it out.
-OWN_OPTION: t.Final = re.compile(r"ALTER TABLE .* ALTER COLUMN .* SET \(pg_\w+=[^)]*\)", re.DOTALL)
+OWN_OPTION: t.Final = re.compile(r"ALTER TABLE (?>.*? ALTER COLUMN ).* SET \(pg_\w+=[^()]*\)", re.DOTALL)
 
 SCHEMAS: t.Final = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace"
 PRESENT: t.Final = "SELECT to_regclass(%(name)s) IS NOT NULL AS there"

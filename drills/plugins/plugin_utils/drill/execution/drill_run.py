@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import importlib
@@ -232,17 +233,19 @@ def _blank(wanted: Scenario) -> dict[str, t.Any]:
 
 
 def _folder(output: Path, name: str) -> Path:
-    """A folder for this drill alone."""
-    for folder in (output / f"{name}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100)))):
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as e:
-            raise BadInput(
-                f"cannot write to drill_output_dir {output}", said=str(e), next_step="give a folder that can be written"
-            ) from e
-        return folder
+    """A folder for this drill alone, and for nobody else to read."""
+    try:
+        output = files.private_folder(output)
+        for folder in (output / f"{name}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100)))):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=files.PRIVATE)
+                return folder
+    except OSError as e:
+        raise BadInput(
+            f"cannot write to drill_output_dir {output}",
+            said=str(e),
+            next_step="give a folder that only you can write to",
+        ) from e
     raise BadInput(
         f"drill_output_dir {output} has a hundred drills of the same second", next_step="give another folder"
     )

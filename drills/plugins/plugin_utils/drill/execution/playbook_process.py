@@ -89,6 +89,8 @@ class PlaybookRunner:
         made = {
             "SCOUT_DSN": make_conninfo("", **t.cast("dict[str, t.Any]", parameters)),
             "SCOUT_EVIDENCE": str(order.folder / "evidence"),
+            # The owner of a sandbox may be one.
+            "SCOUT_ALLOW_SUPERUSER": "1",
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(self.collections),
             "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary",
             "ANSIBLE_NOCOLOR": "1",

@@ -103,7 +103,7 @@ def gate(dsn: str) -> dict[str, t.Any]:
 def _ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
     """The result of a module that only looks, in this process; a failure is raised."""
     module: t.Any = importlib.import_module(f"{MODULES}.{name}")
-    checked = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, **options})
+    checked = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, "allow_superuser": True, **options})
     params = t.cast("dict[str, t.Any]", checked.validated_parameters)
     result = invoke(module.run, name, params, check=False, controller_pid=os.getppid())
     if result.get("failed"):

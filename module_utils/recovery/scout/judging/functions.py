@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database's own functions that a job may come to, by oid, and which of them write silver or gold.
+
+Only those of owners that matter: the pipeline's, the job's own role and superusers, and who may become one of them. What
+anybody else calls a function of his decides nothing.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import typing as t
+
+from ...core.text import count
+from .. import contract
+from . import statements
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...postgres.session import Session
+
+#: More than this no pipeline has, and reading it would keep a pause waiting.
+MAX_FUNCTIONS: t.Final = 5000
+MAX_CHARACTERS: t.Final = 262_144
+MAX_TOTAL: t.Final = 16 * MAX_CHARACTERS
+
+#: Who owns the schema of the pipeline, its tables or its ETL, by oid; whoever may become one of them has his rights anyway.
+#: Functions in a schema that no such role may use, or of an extension, no job of theirs comes to.
+FUNCTIONS = """
+WITH owners AS MATERIALIZED (
+    SELECT n.nspowner AS oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
+    UNION
+    SELECT c.relowner FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relname = ANY(%(tables)s)
+    UNION
+    SELECT p.proowner FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname = %(schema)s AND p.proname = ANY(%(functions)s)
+), jobs AS MATERIALIZED (
+    SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = ANY(%(roles)s)
+), roles AS MATERIALIZED (
+    SELECT r.oid, r.rolname, r.rolsuper OR EXISTS (
+        SELECT FROM owners AS o WHERE o.oid = r.oid OR pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER')
+    ) AS everyones
+    FROM pg_catalog.pg_roles AS r
+    WHERE r.oid IN (SELECT DISTINCT p.proowner FROM pg_catalog.pg_proc AS p)
+), schemas AS MATERIALIZED (
+    SELECT n.oid, n.nspname
+    FROM pg_catalog.pg_namespace AS n
+    WHERE NOT pg_catalog.starts_with(n.nspname, 'pg_') AND n.nspname NOT IN ('information_schema', 'cron', 'scout_ops')
+      AND EXISTS (SELECT FROM jobs AS j WHERE pg_catalog.has_schema_privilege(j.oid, n.oid, 'USAGE'))
+)
+SELECT p.oid::bigint AS oid, n.nspname::text AS schema, p.proname::text AS name, r.everyones, r.rolname::text AS owner,
+       ARRAY(SELECT k.rolname::text FROM jobs AS j JOIN pg_catalog.pg_roles AS k ON k.oid = j.oid
+             WHERE j.oid = r.oid OR pg_catalog.pg_has_role(r.oid, j.oid, 'MEMBER')) AS of,
+       pg_catalog.left(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc), %(longest)s) AS source
+FROM pg_catalog.pg_proc AS p
+JOIN schemas AS n ON n.oid = p.pronamespace
+JOIN roles AS r ON r.oid = p.proowner
+JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+WHERE l.lanname NOT IN ('c', 'internal')
+  AND (r.everyones OR EXISTS (SELECT FROM jobs AS j WHERE j.oid = r.oid OR pg_catalog.pg_has_role(r.oid, j.oid, 'MEMBER')))
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ORDER BY p.oid LIMIT %(most)s
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function of the database, and whose jobs may come to it: those of all roles, or of some."""
+
+    oid: int
+    schema: str
+    name: str
+    source: str
+    everyones: bool = True
+    of: tuple[str, ...] = ()
+
+    def matters_to(self, role: str) -> bool:
+        """Whether what it does decides about a job of this role."""
+        return self.everyones or role in self.of
+
+    @functools.cached_property
+    def code(self) -> str:
+        """What it says; raises Intricate, naming it, where that cannot be judged."""
+        try:
+            if len(self.source) > MAX_CHARACTERS:
+                raise statements.Intricate(f"it is longer than {MAX_CHARACTERS} characters")
+            return statements.code(self.source, literals=True)
+        except statements.Intricate as e:
+            raise statements.Intricate(f"function {self.schema}.{self.name}: {e}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Functions that do something of interest, by their name and schema."""
+
+    names: frozenset[tuple[str, str]]
+
+    @functools.cached_property
+    def _bare(self) -> frozenset[str]:
+        return frozenset(name for _, name in self.names)
+
+    def called_by(self, plain: str) -> bool:
+        """Whether code calls one of them; where it tells no schema, any of that name."""
+        found = statements.called(plain)
+        return any(name in self._bare if schema is None else (schema, name) in self.names for schema, name in found)
+
+
+class Functions:
+    """What the database has of functions."""
+
+    def __init__(self, found: Iterable[Function]) -> None:
+        self._found = tuple(found)
+
+    @functools.cached_property
+    def _callers(self) -> dict[str, list[tuple[str | None, Function]]]:
+        """By the name of what they call, with the schema they tell."""
+        callers: dict[str, list[tuple[str | None, Function]]] = collections.defaultdict(list)
+        for function in self._found:
+            for schema, name in statements.called(function.code):
+                callers[name].append((schema, function))
+        return dict(callers)
+
+    def writing(self, role: str) -> Chosen:
+        """Those that write silver or gold for a job of this role, themselves or through another."""
+        names = contract.names()
+        own = {(f.schema, f.name) for f in self._found if f.matters_to(role) and statements.writes(f.code)}
+        return self._reaching(role, own | self.of_pipeline(*names.etl_functions, *names.gold_functions))
+
+    def reaching(self, role: str, names: Iterable[str]) -> Chosen:
+        """These functions of the pipeline (bare names), and those that come to them for a job of this role."""
+        return self._reaching(role, self.of_pipeline(*names))
+
+    @staticmethod
+    def of_pipeline(*names: str) -> set[tuple[str, str]]:
+        """Functions of the pipeline's schema by their bare names."""
+        return {(contract.names().schema, name) for name in names}
+
+    def _reaching(self, role: str, first: Iterable[tuple[str, str]]) -> Chosen:
+        found = {(schema.lower(), name.lower()) for schema, name in first}
+        todo = list(found)
+        while todo:
+            schema, name = todo.pop()
+            for told, function in self._callers.get(name, ()):
+                caller = function.schema.lower(), function.name.lower()
+                if told in (None, schema) and caller not in found and function.matters_to(role):
+                    found.add(caller)
+                    todo.append(caller)
+        return Chosen(frozenset(found))
+
+
+def read(session: Session, roles: Iterable[str]) -> Functions:
+    """The functions that decide about jobs of these roles. Raises Intricate where there are too many to be judged."""
+    names = contract.names()
+    found = session.rows(
+        FUNCTIONS,
+        schema=names.schema,
+        tables=[contract.bare(name) for name in names.required_tables],
+        functions=[*names.etl_functions, *names.gold_functions],
+        roles=sorted(set(roles)),
+        longest=MAX_CHARACTERS + 1,
+        most=MAX_FUNCTIONS + 1,
+    )
+    if len(found) > MAX_FUNCTIONS:
+        raise statements.Intricate(f"there are more than {MAX_FUNCTIONS} functions")
+    if (total := sum(len(row["source"] or "") for row in found)) > MAX_TOTAL:
+        raise statements.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
+    return Functions(
+        Function(row["oid"], row["schema"], row["name"], row["source"] or "", row["everyones"], tuple(row["of"]))
+        for row in found
+    )

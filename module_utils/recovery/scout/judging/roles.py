@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Roles that nobody may be made a member of to operate the pipeline, and what to do where the pipeline belongs to one."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from .. import contract
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...postgres.session import Row, Session
+
+#: Who is a superuser or may become one, make roles, see every row, or have the server run programs and touch files.
+MIGHTY = """
+SELECT DISTINCT ON (r.rolname) r.rolname::text AS role, r.rolsuper AS superuser, r.oid = d.oid AS itself, d.rolname::text AS other
+FROM pg_catalog.pg_roles AS r
+JOIN pg_catalog.pg_roles AS d ON r.oid = d.oid OR pg_catalog.pg_has_role(r.oid, d.oid, 'MEMBER')
+WHERE r.rolname = ANY(%(roles)s)
+  AND (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls
+       OR d.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data'))
+ORDER BY r.rolname, r.oid <> d.oid, d.rolname
+"""
+
+#: Who owns the pipeline: its schema, its tables or its ETL.
+OWNERS = """
+SELECT pg_catalog.pg_get_userbyid(n.nspowner)::text AS role FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
+UNION
+SELECT pg_catalog.pg_get_userbyid(c.relowner)::text
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = ANY(%(tables)s)
+UNION
+SELECT pg_catalog.pg_get_userbyid(p.proowner)::text
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proname = %(load)s
+"""
+
+#: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
+#: owner of something else, and he may own what is made in the schema.
+OF_EVERYTHING = """
+WITH n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
+things AS (
+    SELECT 'pg_catalog.pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
+    UNION ALL
+    SELECT 'pg_catalog.pg_class'::regclass, c.oid, c.relowner FROM pg_catalog.pg_class AS c JOIN n ON c.relnamespace = n.oid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.proowner FROM pg_catalog.pg_proc AS p JOIN n ON p.pronamespace = n.oid
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::regclass, y.oid, y.typowner FROM pg_catalog.pg_type AS y JOIN n ON y.typnamespace = n.oid
+    WHERE y.typtype IN ('d', 'e', 'r')
+)
+SELECT pg_catalog.pg_get_userbyid(o.owner)::text AS owner, pg_catalog.pg_has_role(o.owner, 'USAGE') AS acts,
+       pg_catalog.pg_has_role(o.owner, %(becoming)s) AS becomes, o.owner = n.nspowner AS of_schema,
+       pg_catalog.has_schema_privilege(o.owner, n.oid, 'CREATE') AS creates,
+       pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS we_create
+FROM (
+    SELECT DISTINCT owner FROM things AS t
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
+) AS o CROSS JOIN n
+ORDER BY 1
+"""
+
+
+def mighty(session: Session, roles: Iterable[str]) -> dict[str, str]:
+    """Those of these roles that may do more than an owner of a pipeline should, as `superuser postgres`; each with that text."""
+    return {
+        row["role"]: f"superuser {row['role']}"
+        if row["superuser"]
+        else f"role {row['role']}, who may {'make roles, replicate or bypass row security' if row['itself'] else 'become ' + row['other']}"
+        for row in session.rows(MIGHTY, roles=sorted(set(roles)))
+    }
+
+
+def mighty_owners(session: Session) -> list[str]:
+    """Such roles that own the pipeline: `superuser postgres`."""
+    names = contract.names()
+    tables = [contract.bare(name) for name in names.required_tables]
+    owners = session.rows(OWNERS, schema=names.schema, tables=tables, load=contract.bare(names.load_function))
+    return sorted(mighty(session, [row["role"] for row in owners]).values())
+
+
+def of_everything(session: Session) -> list[Row]:
+    """All owners of something in the pipeline's schema, with what we may do as them."""
+    becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
+    return session.rows(OF_EVERYTHING, schema=contract.names().schema, becoming=becoming)
+
+
+def owner_of_its_own(session: Session) -> str:
+    """The command that gives the pipeline an owner whom an operator may become."""
+    schema = contract.names().schema
+    other = "" if schema == contract.DEFAULT.schema else f" -v schema={schema}"
+    return f"psql -X -d {shlex.quote(session.facts.database)}{other} -f docs/pipeline_owner.sql"
+
+
+def operator_of_its_own(session: Session) -> str:
+    """The command that makes the role which an operator should have."""
+    return f"psql -X -d {shlex.quote(session.facts.database)} -f docs/operator_role.sql"

@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attack: somebody who may write to a shared folder puts a link where the operator's run will write, or reads what it wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import archive
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
+from tests.e2e.play import Stage
+
+#: Somebody else on the operator's machine. Only root can give him a file; others are taken for somebody else themselves.
+SOMEBODY = 65534
+PRECIOUS = "ssh-ed25519 the operator's\n"
+
+WAYS: dict[str, Callable[[Path], Any]] = {
+    "write": lambda path: files.write(path, b"evil"),
+    "update": lambda path: files.update(path, lambda before: before + b"evil"),
+    "create": lambda path: files.create(path, b"evil"),
+    "append": lambda path: files.append(path).close(),
+    "metrics": lambda path: prometheus.save(f"{path}.prom", "local", {}, keep_seconds=1),
+}
+
+
+class Machine:
+    """A folder like /tmp, in which somebody has planted a link to a file of the operator's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shared, self.precious = folder / "shared", folder / "precious"
+        self.shared.mkdir()
+        self.shared.chmod(0o1777)
+        self.precious.write_text(PRECIOUS)
+
+    def plant(self, name: str, target: Path) -> Path:
+        link = self.shared / name
+        link.symlink_to(target)
+        os.chown(link, SOMEBODY, SOMEBODY, follow_symlinks=False)
+        return link
+
+
+def unchanged(_path: Path, _uid: int, _gid: int, *, follow_symlinks: bool = True) -> None:
+    """Whose it is stays as it is."""
+
+
+@pytest.fixture(autouse=True)
+def somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we are not root, whatever this test makes is somebody else's."""
+    if os.geteuid() != 0:
+        monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
+        monkeypatch.setattr(os, "chown", unchanged)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("where", ["last", "in_between", "behind_another"])
+def test_nobody_elses_link_is_followed(way: str, where: str, machine: Machine, tmp_path: Path) -> None:
+    suffix = ".prom" if way == "metrics" else ""
+    if where == "in_between":
+        machine.plant("results", tmp_path)
+        path = machine.shared / "results" / "precious"
+    else:
+        path = machine.plant(f"result{suffix}", machine.precious)
+        path = path.with_name("result")
+    if where == "behind_another":
+        ours = tmp_path / f"ours{suffix}"
+        ours.symlink_to(machine.shared / f"result{suffix}")
+        path = tmp_path / "ours"
+    with pytest.raises(BadInput) as raised:
+        WAYS[way](path)
+    assert raised.value.next_step
+    assert machine.precious.read_text() == PRECIOUS
+    assert not (tmp_path / "precious.prom").exists()
+
+
+def test_what_a_run_writes_nobody_else_reads(scout_db: str, tmp_path: Path) -> None:
+    """Metrics excepted, which the node exporter reads."""
+    before = os.umask(0o000)
+    try:
+        played = Stage(tmp_path).play(
+            "evidence", scout_db, result_file=str(tmp_path / "new" / "r.json"), evidence_dir=str(tmp_path / "kept")
+        )
+        assert played.rc == 0, played.text
+        Stage(tmp_path).play("assess", scout_db, metrics_file=str(tmp_path / "m.prom"))
+    finally:
+        os.umask(before)
+    made = [path for name in ("new", "kept") for path in [tmp_path / name, *(tmp_path / name).rglob("*")]]
+    assert len(made) > 5
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
+    assert (tmp_path / "m.prom").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("whose", ["anybodys", "somebodys"])
+def test_evidence_is_not_kept_where_others_may_write(whose: str, tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    if whose == "anybodys":
+        folder.chmod(0o1777)
+    else:
+        os.chown(folder, SOMEBODY, SOMEBODY)
+    with pytest.raises(PermissionError), archive.opened(folder, Redactor(mask=())):
+        pass
+    assert list(folder.iterdir()) == []
