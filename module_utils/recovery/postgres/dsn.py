@@ -108,6 +108,8 @@ def unverified(where: str, source: str) -> BadInput:
         said="require_tls is set, and the server would not be verified",
         next_step=f"add sslmode=verify-full, and sslrootcert=FILE where its authority is not a public one, to {to_set(source)}",
     )
+
+
 #: A time zone among the options of a connection, in each way that a server takes one; a backslash escapes a space.
 TIME_ZONE: t.Final = re.compile(r"(?:^|(?<=\s))(?:-c\s*|--)timezone=(?:\\.|[^\s\\])*\s*", re.IGNORECASE | re.DOTALL)
 

@@ -59,8 +59,7 @@ SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits',
 #: The first statement of a session, bounded by us: a role or a database may be set to milliseconds.
 FACTS = """
 BEGIN READ ONLY;
-SET LOCAL search_path = pg_catalog, pg_temp;
-SET LOCAL statement_timeout = '60s';
+SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = '60s';
 SELECT current_database() AS database,
        (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
        current_setting('default_transaction_read_only') = 'on' OR pg_catalog.pg_is_in_recovery() AS read_only,

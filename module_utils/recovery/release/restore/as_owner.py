@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Statements of a rollback that call what others wrote (defaults, checks, casts, queries of views) with the rights of the owner
-of what they are about, and with no way back to ours."""
+of what they are about, and unable to become us again."""
 
 from __future__ import annotations
 
