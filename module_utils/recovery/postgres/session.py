@@ -15,7 +15,7 @@ from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
 from ..core.text import first_line
 from . import loaders
 from .driver import psycopg, rows, sql
-from .dsn import connection_advice, describe, parse_dsn, to_set
+from .dsn import connection_advice, describe, parse_dsn, to_set, without_time_zone
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
@@ -90,8 +90,7 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
-    #: Of a database that we have just made: only there may statements come outside of transactions.
-    just_made: bool = False
+    just_made: bool = False  #: By us, so that statements may come outside of transactions.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,6 +291,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         "keepalives_interval": parts.get("keepalives_interval") or 10,
         "keepalives_count": parts.get("keepalives_count") or 3,
         "tcp_user_timeout": parts.get("tcp_user_timeout") or 60_000,
+        **without_time_zone(parts),
     }
     if settings.password:
         if "\0" in settings.password:
