@@ -196,8 +196,7 @@ class Session:
 
     @contextlib.contextmanager
     def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
-        """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
-        tables `closed`: what it reads of them stays true until it commits."""
+        """A fenced REPEATABLE READ transaction whose one snapshot is taken once nobody else can write the tables `closed`."""
         limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
         first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE"
         # No query before the locks: the first one takes the snapshot.
