@@ -19,7 +19,7 @@ from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
-from ...scout import contract, event_queue, gold_views, side_effects
+from ...scout import contract, event_queue, gold_views, row_hazards
 from .. import drain, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
@@ -145,7 +145,7 @@ class Trials:
         """What stands on the pipeline's tables and may change, refuse or hide rows."""
         found: list[str] = []
         with contextlib.suppress(psycopg.Error), self.session.savepoint():
-            found = side_effects.on_tables(self.session)
+            found = row_hazards.on_tables(self.session)
         return found[:MOST_NAMED]
 
     def _effect(self, todo: Todo, loads: str) -> str:

@@ -24,7 +24,7 @@ from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.common import split_qualified
 from ..planner import fill_statements, lock_hazards, single_object
 from ..planner import plan as planner_plan
-from . import saved_data
+from . import as_owner, saved_data
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -288,12 +288,13 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
 def walk(session: Session, found: planner_plan.Plan) -> None:
     """Executes the steps of the plan; inside the caller's transaction. Raises a RecoveryError that names the
     statement that failed."""
+    settled = as_owner.owners(statement for step in found.steps for statement in step.statements)
     for step in found.steps:
         for statement in step.statements:
             session.connection.execute(AS_WRITTEN)
             try:
                 # Written by the planner of what the catalog says, and without any value to bind.
-                session.connection.execute(statement.encode())
+                as_owner.execute(session, statement, settled)
             except (errors.LockNotAvailable, errors.DeadlockDetected):
                 raise
             except psycopg.Error as e:
