@@ -189,7 +189,7 @@ def _grants(missing: Sequence[Missing], database: str, role: str) -> str:
     if contract.names() != contract.DEFAULT:
         return f"a superuser runs {listed}"
     more = " -v rollback=on" if any(entry.action in ROLLBACK for entry in missing) else ""
-    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
+    script = f"psql -X -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
     return f"a superuser runs {script} (or {listed})"
 
 

@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..core.text import first_line
+from ..postgres import acting
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
@@ -96,18 +97,9 @@ class Job:
         return dataclasses.asdict(self)
 
 
-@contextlib.contextmanager
-def as_role(session: Session, role: str) -> Generator[None]:
+def as_role(session: Session, role: str) -> contextlib.AbstractContextManager[None]:
     """Part of a transaction as another role; a superuser, who sees and may alter all jobs, stays as he is."""
-    if session.facts.superuser or role == session.facts.role:
-        yield
-        return
-    session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-    try:
-        yield
-    finally:
-        if session.connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
-            session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(session.facts.role)))
+    return contextlib.nullcontext() if session.facts.superuser else acting.as_role(session, role)
 
 
 def identities(session: Session) -> list[str]:

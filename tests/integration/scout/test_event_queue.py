@@ -10,14 +10,14 @@ import os
 import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import acting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration.modules import connect, one
 
 
 def zone(dsn: str) -> str:
     with open_session(Settings(dsn)) as session, session.read():
-        return event_queue.pipeline_timezone(session, "loader")
+        return acting.actor(session, "loader").timezone
 
 
 def test_the_time_zone_of_the_operators_shell_is_not_that_of_the_pipeline(

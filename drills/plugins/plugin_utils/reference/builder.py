@@ -80,6 +80,16 @@ ORDER BY tick, j.jobid
 SCHEDULED_HERE = "SELECT FROM pg_settings WHERE name = 'cron.database_name' AND setting = current_database()"
 
 
+#: Only what the builder and a clone make carries it, and only that may be broken. Copies of a database have it, too; a dump of
+#: a team's schemas has not.
+MARK = "scout_sandbox"
+MARKED = """
+SELECT FROM pg_catalog.pg_namespace AS n
+JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
+JOIN pg_catalog.pg_database AS d ON d.datname = pg_catalog.current_database()
+WHERE n.nspname = 'scout_sandbox' AND (r.rolsuper OR d.datdba = r.oid)
+"""
+
 OPERATOR = "scout_operator"
 SUPERUSERS_OWN = """
 SELECT FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'scout' AND r.rolsuper
@@ -136,6 +146,17 @@ def pipeline_owner(dsn: str) -> str:
     return conninfo.make_conninfo(dsn, user=row[0])
 
 
+def mark(connection: psycopg.Connection[Any]) -> None:
+    """Marks a database as one that may be broken."""
+    connection.execute("CREATE SCHEMA scout_sandbox")
+    connection.execute("COMMENT ON SCHEMA scout_sandbox IS 'made for drills and tests: faults may break this database'")
+
+
+def is_marked(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a database may be broken: nobody but its owner or a superuser can have said so."""
+    return connection.execute(MARKED).fetchone() is not None
+
+
 def _refuse_existing(connection: psycopg.Connection[Any]) -> None:
     row = connection.execute("SELECT current_database() FROM pg_namespace WHERE nspname = 'scout'").fetchone()
     if row:
@@ -157,6 +178,7 @@ def _create_roles(connection: psycopg.Connection[Any]) -> None:
 
 def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Mapping[str, str]) -> None:
     with connection.transaction():
+        mark(connection)
         create_cron(connection)
         owner = sql.Identifier(roles.get("loader") or _owner(connection, variant))
         for statement in (

@@ -126,14 +126,14 @@ class Recovery:
         self.tolerance = tolerance
         self.progress = progress
         self.document = document
-        self.rebuilding = Rebuild(session, tables, comparer.model, run.run_id, comparer.timezone)
+        self.rebuilding = Rebuild(session, tables, comparer.model, run.run_id, comparer.pipeline)
         #: What the ETL makes otherwise than its events say, or refuses for the sake of an event that is not of the window.
         self.given_up: dict[str, str] = {}
         self.final: Comparison | None = None
         #: Events that were as they should be at the start.
         self.sound = 0
         self.timeout_seconds = 120.0
-        self.etl = Etl(session, self.timeout_seconds, comparer.timezone)
+        self.etl = Etl(session, self.timeout_seconds, comparer.pipeline)
         self.looks = 0
         self.batches: Batches | None = None
 

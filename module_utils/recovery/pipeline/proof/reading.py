@@ -40,16 +40,18 @@ WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname
 ORDER BY s.setrole <> 0, s.setdatabase <> 0
 """
 
-#: What this session has of its own, and the job's has not; its time limit is what it was before the transaction.
+#: What this session has of its own, and the job's has not; what the transaction has set hides where the value before came
+#: from.
 OURS = """
 SELECT lower(name) AS name,
-       CASE WHEN source IN ('user', 'database user', 'client', 'session') AND name <> 'statement_timeout' THEN boot_val
-            WHEN name = 'statement_timeout' AND %(limited)s THEN boot_val
+       CASE WHEN name = ANY(%(own)s) THEN boot_val
+            WHEN source IN ('user', 'database user', 'client', 'session') AND name <> ALL(%(hidden)s) THEN boot_val
             ELSE reset_val END AS value
 FROM pg_catalog.pg_settings
 WHERE context IN ('user', 'superuser') AND (source IN ('user', 'database user', 'client') OR name = ANY(%(bounded)s))
 """
 LIMITED: t.Final = "SET LOCAL statement_timeout = '10s'"
+HIDDEN_BY_OURS: t.Final = ("statement_timeout", "search_path")
 BOUNDED: t.Final = ("TimeZone", "DateStyle", "search_path", "statement_timeout", "lock_timeout")
 #: What would end this session, is meant for others, or cannot be set within a transaction.
 NOT_TRIED: t.Final = frozenset({
@@ -212,10 +214,10 @@ def settings(session: Session, owner: str) -> dict[str, Setting]:
 
 def plain(session: Session) -> dict[str, str]:
     """What a session has of its settings that nobody set for this role; in a transaction of its own, without our bounds."""
-    with session.connection.transaction():
-        session.connection.execute(LIMITED)
-        limited = "statement_timeout" in settings(session, session.facts.role)
-        rows = session.rows(OURS, bounded=list(BOUNDED), limited=limited)
+    with session.connection.pinned(LIMITED):
+        ours = settings(session, session.facts.role)
+        own = [name for name in HIDDEN_BY_OURS if name in ours or session.connection.opened_with(name)]
+        rows = session.rows(OURS, bounded=list(BOUNDED), hidden=list(HIDDEN_BY_OURS), own=own)
     return {row["name"]: row["value"] for row in rows if row["value"] is not None}
 
 

@@ -229,7 +229,7 @@ def _rehearsed(
 
 def _walk(session: Session, order: restore_request.Order, way: transaction.Way) -> None:
     if order.scripts:
-        run_scripts(session, order.scripts)
+        run_scripts(session, order.scripts, way.target.scope.schemas)
     else:
         transaction.walk(session, way.plan)
 

@@ -18,7 +18,19 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import request as restore_request
-from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, off, one, rows, start_ad_hoc
+from tests.integration.modules import (
+    Result,
+    call,
+    connect,
+    executed,
+    fingerprint,
+    hand_over_ledger,
+    jobs,
+    off,
+    one,
+    rows,
+    start_ad_hoc,
+)
 from tests.integration.releases import globals_of
 
 #: A changed ETL, a column that goes and two that come, tables with and without a key, a view replaced, a grant revoked.
@@ -549,13 +561,11 @@ def test_objects_of_others_are_named_and_nothing_is_changed(release: str) -> Non
             "GRANT loader TO restore_operator;"
             "GRANT pg_read_all_stats TO restore_operator;"
             f"GRANT CREATE ON DATABASE {database} TO restore_operator;"
-            "GRANT USAGE, CREATE ON SCHEMA scout_ops TO restore_operator;"
-            "GRANT ALL ON ALL TABLES IN SCHEMA scout_ops TO restore_operator;"
-            "GRANT ALL ON ALL SEQUENCES IN SCHEMA scout_ops TO restore_operator;"
             "ALTER VIEW scout.v_etl_performance OWNER TO postgres",
         )
         before = schema(release)
         dsn = psycopg.conninfo.make_conninfo(release, user="restore_operator")
+        hand_over_ledger(release, dsn)
         result = restored(dsn)
         assert result.get("failed")
         assert "v_etl_performance" in result["msg"]
