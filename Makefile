@@ -55,7 +55,7 @@ demo-rollback: setup ## Watch a bad release being rolled back on a running pipel
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
 	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
 
-test: setup ## Run every check and test; Molecule where Docker can be had
+test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible
 
 check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
@@ -122,7 +122,7 @@ reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; 
 	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
 	$(PYTHON) -m $(PIPELINE).builder "$$@" $(ARGS)
 
-faults: setup ## Break the pipeline that SCOUT_DSN names: ARGS="poison_event kind=bad_ts"; without ARGS: list the faults
+faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event kind=bad_ts"; without ARGS: list the faults
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
 
 lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest

@@ -14,6 +14,7 @@ from ansible.playbook.role_include import IncludeRole
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
 
+from ..module_utils.recovery.core.text import visible_in
 from ..plugin_utils import voice
 
 if t.TYPE_CHECKING:
@@ -70,6 +71,13 @@ def _is_ours(task: t.Any) -> bool:
     return bool(task._role) and str(task._role.get_name()).startswith(COLLECTIONS)
 
 
+def _seen(result: t.Any) -> t.Any:
+    """The result, of which each callback has a copy of its own, with every text in it visible."""
+    made = result._result
+    made.update(visible_in(dict(made), None))
+    return result
+
+
 class CallbackModule(Default):
     """Shows phases by their numbers, and says a refusal once."""
 
@@ -119,7 +127,39 @@ class CallbackModule(Default):
         """Says nothing of a file of ours that is included: what is in it follows."""
         task = result._task
         if self._display.verbosity or not (isinstance(task, TaskInclude) and _is_ours(task)):
-            super().v2_runner_on_ok(result)
+            super().v2_runner_on_ok(_seen(result))
+
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        """What others wrote is shown as a screen may show it, here and below."""
+        super().v2_runner_on_failed(_seen(result), ignore_errors)
+
+    def v2_runner_on_skipped(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_runner_on_skipped(_seen(result))
+
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_runner_on_unreachable(_seen(result))
+
+    def v2_runner_item_on_ok(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_runner_item_on_ok(_seen(result))
+
+    def v2_runner_item_on_failed(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_runner_item_on_failed(_seen(result))
+
+    def v2_runner_item_on_skipped(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_runner_item_on_skipped(_seen(result))
+
+    def v2_runner_retry(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_runner_retry(_seen(result))
+
+    def v2_on_file_diff(self, result: t.Any) -> None:
+        """As it may be shown."""
+        super().v2_on_file_diff(_seen(result))
 
     def v2_playbook_on_include(self, included_file: t.Any) -> None:
         """Nor of where it is."""

@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
+from ..module_utils.recovery.core.text import LONGEST, printable
 from ..plugin_utils import voice
 from .screen import heading
 
@@ -101,7 +102,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
         """Says of a bastion out of reach what no task can say there."""
-        why = " ".join(str(result._result.get("msg", "")).split())
+        why = printable(result._result.get("msg", ""), LONGEST)
         lines = [f"{result._host.get_name()} could not be reached"]
         for name, text in (("failed", why), ("next", "check the connection, then run the same command again")):
             first, *rest = textwrap.wrap(text, 70, break_on_hyphens=False) or [""]

@@ -47,11 +47,13 @@ _value:
 import html
 import typing as t
 
+from ..module_utils.recovery.core.text import visible
+
 
 def escaped(data: t.Any, keep: t.Sequence[str] = ()) -> t.Any:
     """The same data with every text in it escaped."""
     if isinstance(data, str):
-        return html.escape(data, quote=True)
+        return html.escape(visible(data), quote=True)
     if isinstance(data, dict):
         return {escaped(key): value if key in keep else escaped(value, keep) for key, value in data.items()}
     if isinstance(data, list | tuple):

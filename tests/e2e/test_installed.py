@@ -79,7 +79,7 @@ def test_the_reference_is_built_on_a_server_of_the_user(installed: Path, root: P
         dsn = built.stdout.splitlines()[-2].partition("=")[2]
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT count(*) FROM scout.bronze_events").fetchone() == (200,)
-        broken = python(env | {"SCOUT_DSN": dsn}, "faults.cli", "lock_holder", "--detach")
+        broken = python(env, "faults.cli", "lock_holder", "--detach", "--dsn", dsn)
         assert broken.stdout.startswith("lock_holder: held by holder (pid "), broken.stdout + broken.stderr
         assert python(env, "faults.cli", "--release").stdout.startswith("released lock_holder-")
     finally:

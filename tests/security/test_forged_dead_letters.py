@@ -137,7 +137,7 @@ def test_undo_of_a_run_that_an_earlier_version_left_without_digests_believes_no_
 def test_redrive_leaves_alone_what_was_added(intruder: str, selection: str) -> None:
     run = quarantined(intruder)
     forge(intruder, run["run_id"])
-    given = {"of_incident": "INC-1", "error_codes": ["QUARANTINE"], "run_id": run["run_id"]}
+    given: dict[str, Any] = {"of_incident": "INC-1", "error_codes": ["QUARANTINE"], "run_id": run["run_id"]}
     done = call("scout_redrive", intruder, **{selection: given[selection]})
 
     assert not done.get("failed"), done["msg"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from . import advice
+from .text import printable, visible
 
 LONGEST: t.Final = 1500
 
@@ -27,12 +28,12 @@ class RecoveryError(Exception):
         next_step: str = "",
         result: dict[str, t.Any] | None = None,
     ) -> None:
-        self.attempted = _one_line(attempted)
-        self.on = _one_line(on)
-        self.said = _one_line(said)
+        self.attempted = printable(attempted, LONGEST)
+        self.on = printable(on, LONGEST)
+        self.said = printable(said, LONGEST)
         self.sqlstate = sqlstate
         #: What to do next; a command in it stands between backticks.
-        self.next_step = next_step
+        self.next_step = visible(next_step)
         self.result: dict[str, t.Any] = result or {}
         super().__init__(str(self))
 
@@ -61,12 +62,6 @@ class RecoveryError(Exception):
             "advice": advice.words([self.next_step]),
             "commands": advice.commands([self.next_step]),
         }
-
-
-def _one_line(text: str) -> str:
-    """What others named or said, fit to stand in a sentence."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else line[:LONGEST] + "…"
 
 
 class BadInput(RecoveryError):

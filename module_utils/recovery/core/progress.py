@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from .errors import Stopped
-from .text import in_words
+from .text import LONGEST, in_words, visible
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -104,7 +104,7 @@ class Progress:
         """Shows a line at once: something has happened."""
         self._spoken = time.monotonic()
         if self._say is not None:
-            self._say(line)
+            self._say(visible(line, LONGEST))
 
     def doing(self, line: str) -> None:
         """Shows what is begun now, before it is done."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
+import unicodedata
 
 
 def first_line(text: str) -> str:
@@ -37,6 +39,48 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
-def printable(text: t.Any, instead: str = " ") -> str:
-    """One line in which nothing moves a cursor or breaks a picture: what others wrote may hold anything."""
-    return "".join(c if c.isprintable() else instead for c in " ".join(str(text).split()))
+#: Letters, marks and spaces that nobody sees; what is not printable besides is told by its category.
+UNSEEN: t.Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+#: What a screen is shown of one text at most.
+LONGEST: t.Final = 4000
+
+
+def visible(text: t.Any, longest: int | None = None) -> str:
+    """A text of others as a screen may show it, with its lines: whatever would move a cursor, turn the direction of reading, or
+    would not be seen, stands as \\x1b or \\u202e. Of more than `longest` characters only the beginning."""
+    found = str(text)
+    if longest is not None:
+        found = cut(found, longest)
+    if found.isascii() and found.isprintable():
+        return found
+    return "".join(c if c in "\n\t" or _is_seen(c) else _escaped(c) for c in found.replace("\r\n", "\n"))
+
+
+def _is_seen(character: str) -> bool:
+    if UNSEEN.match(character):
+        return False
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible_in(value: t.Any, longest: int | None = LONGEST) -> t.Any:
+    """The same data with every text in it visible."""
+    if isinstance(value, str):
+        return visible(value, longest)
+    if isinstance(value, dict):
+        entries = t.cast("dict[t.Any, t.Any]", value).items()
+        return {visible_in(key, longest): visible_in(inner, longest) for key, inner in entries}
+    if isinstance(value, list | tuple):
+        return [visible_in(inner, longest) for inner in t.cast("list[t.Any]", value)]
+    return value
+
+
+def printable(text: t.Any, longest: int | None = None) -> str:
+    """The same on one line, for a sentence or a picture."""
+    return visible(" ".join(str(text).split()), longest)

@@ -24,6 +24,7 @@ from pathlib import Path
 from ..core import files
 from ..core.errors import NotConverged
 from ..core.text import count
+from ..core.values import loaded
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -235,7 +236,7 @@ def _latest(base: Path, incident: str) -> _Link | None:
             continue
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             data = (base / name / MANIFEST).read_bytes()
-            manifest = json.loads(data)
+            manifest = loaded(data)
             if manifest["format"] == FORMAT and manifest["incident"] == incident:
                 made_at = datetime.datetime.strptime(stamp, STAMP).replace(tzinfo=datetime.UTC)
                 return _Link(name, int(manifest["number"]), hashlib.sha256(data).hexdigest(), made_at)

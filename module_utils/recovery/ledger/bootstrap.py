@@ -32,11 +32,11 @@ WITH tables AS (
                                        AND (c.relname NOT IN ('related_events', 'todo')
                                             OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
+    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s::text[])
 )
 SELECT n.oid IS NOT NULL AS present,
        coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
-           AND there = cardinality(%(tables)s) AND closed = 0 AS ready,
+           AND there = cardinality(%(tables)s::text[]) AND closed = 0 AS ready,
        closed = 0 AND CASE WHEN n.oid IS NULL THEN pg_catalog.has_database_privilege(current_database(), 'CREATE')
                            ELSE pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                                 AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') END AS creatable
@@ -112,7 +112,7 @@ OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_cata
 
 
 def _state(session: Session) -> Row:
-    return session.row(STATE, tables=list(TABLES))
+    return session.glance(STATE, tables=list(TABLES))[0]
 
 
 def _applied(session: Session) -> int:
@@ -127,7 +127,7 @@ def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     database = sql.Identifier(session.facts.database).as_string()
     grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
     if present:
-        owner = sql.Identifier(session.row(OWNER)["owner"]).as_string()
+        owner = sql.Identifier(session.glance(OWNER)[0]["owner"]).as_string()
         grants = (
             f"GRANT USAGE, CREATE ON SCHEMA scout_ops TO {owner}; "
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {owner}"

@@ -50,6 +50,9 @@ def join(session: Session, *, readable: bool) -> Joined:
                 return Joined(given)
             known_sessions.attach(session)
             found = session.rows(OPEN_INCIDENT)
+            # Through a pooler the name would stay with a session that serves others next.
+            if found and given == ADHOC and not session.facts.pooled:
+                session.execute(NAME_SESSION, name=application_name(found[0]["incident"], session.settings.action))
     except psycopg.Error as e:
         if session.connection.closed:
             raise
@@ -60,9 +63,6 @@ def join(session: Session, *, readable: bool) -> Joined:
     incident: str = found[0]["incident"]
     if given == ADHOC:
         session.settings = dataclasses.replace(session.settings, incident=incident)
-        # Through a pooler the name would stay with a session that serves others next.
-        if not session.facts.pooled:
-            session.execute(NAME_SESSION, name=application_name(incident, session.settings.action))
     return Joined(incident, True, _late(found[0]), found[0]["opened_at"])
 
 

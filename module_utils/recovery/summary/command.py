@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ..core.errors import RecoveryError
+from ..core.text import printable, visible, visible_in
 from ..invoke import failure
 from ..ledger.open_incident import ADHOC
 from ..postgres.session import INCIDENT
@@ -75,7 +76,7 @@ def summarize(
         )
         made = render.document(story)
         if params.get("first"):
-            return {"changed": False, "lines": render.first_lines(story)}
+            return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
         if params.get("news"):
             return {"changed": False, **news(made, story.ran)}
         return _summary(*_saved(story, made, params, run_key))
@@ -113,10 +114,21 @@ def _saved(
     return story, made
 
 
+def _seen(story: Story) -> Story:
+    """The same with all that others wrote as a screen may show it; a machine is given it as it is."""
+    return dataclasses.replace(story, steps=visible_in(dict(story.steps)), left_out=visible_in(dict(story.left_out)))
+
+
+def _lines(lines: list[str]) -> list[str]:
+    """None of them is two."""
+    return [visible(line).replace("\n", "\\n") for line in lines]
+
+
 def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
+    seen = _seen(story)
     result: SummaryResult = {
         "changed": False,
-        "lines": [*_page(story), *render.lines(story)],
+        "lines": _lines([*_page(seen), *render.lines(seen)]),
         "document": made,
         "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
     }
@@ -124,7 +136,7 @@ def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
     if unwritten is not None:
         result.update(failed=True, msg=unwritten["msg"])
     elif not made["ok"] and not any(step.get("failed") for step in story.ran.values()):
-        result.update(failed=True, msg=_why(made))
+        result.update(failed=True, msg=printable(_why(made)))
     return result
 
 

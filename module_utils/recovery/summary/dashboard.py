@@ -192,4 +192,4 @@ def _to_the_minute(text: str, year: str = "") -> str:
 
 
 def _printable(text: t.Any) -> str:
-    return printable(text, "?")
+    return printable(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core import advice, files
 from ..core.text import count, cut, in_words
-from ..core.values import as_list
+from ..core.values import as_list, loaded
 from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
@@ -393,7 +393,7 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
 
 def _of_this_run(text: bytes, run_key: str) -> list[Result]:
     try:
-        found: Result = json.loads(text)
+        found: Result = loaded(text)
         return as_list(found["results"]) if found["run_key"] == run_key else []
     except (ValueError, LookupError, TypeError):
         return []

@@ -826,12 +826,12 @@ def test_nothing_stays_marked_when_another_event_comes_first(
     written = every_event(scout_db)
     load = event_queue.load
 
-    def overtaken(session: Any, limit: int, timezone: str, **marks: int) -> int:
+    def overtaken(session: Any, limit: int, pipeline: Any, **marks: int) -> int:
         if limit == 1 and not newcomers:
             newcomers.extend(
                 arrive(scout_db, [poison_payloads.payload("bad_ts", SEED, 10)], start=START - timedelta(days=9))
             )
-        return load(session, limit, timezone, **marks)
+        return load(session, limit, pipeline, **marks)
 
     newcomers: list[Any] = []
     monkeypatch.setattr(event_queue, "load", overtaken)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,16 @@ ORDER BY tick, j.jobid
 SCHEDULED_HERE = "SELECT FROM pg_settings WHERE name = 'cron.database_name' AND setting = current_database()"
 
 
+#: Only what the builder and a clone make carries it, and only that may be broken. Copies of a database have it, too; a dump of
+#: a team's schemas has not.
+MARK = "scout_sandbox"
+MARKED = """
+SELECT FROM pg_catalog.pg_namespace AS n
+JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
+JOIN pg_catalog.pg_database AS d ON d.datname = pg_catalog.current_database()
+WHERE n.nspname = 'scout_sandbox' AND (r.rolsuper OR d.datdba = r.oid)
+"""
+
 OPERATOR = "scout_operator"
 SUPERUSERS_OWN = """
 SELECT FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'scout' AND r.rolsuper
@@ -136,6 +146,17 @@ def pipeline_owner(dsn: str) -> str:
     return conninfo.make_conninfo(dsn, user=row[0])
 
 
+def mark(connection: psycopg.Connection[Any]) -> None:
+    """Marks a database as one that may be broken."""
+    connection.execute("CREATE SCHEMA scout_sandbox")
+    connection.execute("COMMENT ON SCHEMA scout_sandbox IS 'made for drills and tests: faults may break this database'")
+
+
+def is_marked(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a database may be broken: nobody but its owner or a superuser can have said so."""
+    return connection.execute(MARKED).fetchone() is not None
+
+
 def _refuse_existing(connection: psycopg.Connection[Any]) -> None:
     row = connection.execute("SELECT current_database() FROM pg_namespace WHERE nspname = 'scout'").fetchone()
     if row:
@@ -157,6 +178,7 @@ def _create_roles(connection: psycopg.Connection[Any]) -> None:
 
 def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Mapping[str, str]) -> None:
     with connection.transaction():
+        mark(connection)
         create_cron(connection)
         owner = sql.Identifier(roles.get("loader") or _owner(connection, variant))
         for statement in (
@@ -254,12 +276,16 @@ class Template:
         self.server, self.variant, self.options = server, variant, options
         self.name = f"scout_template_{variant}_{time.monotonic_ns():x}"
         self._built_at = 0.0
+        #: What is done to each template once it is built, given its dsn.
+        self.prepare: Callable[[str], object] | None = None
 
     def clone(self, name: str) -> str:
         """A new database of that name with a healthy reference in it; returns its dsn."""
         if time.monotonic() - self._built_at > TEMPLATE_AGE_SECONDS:
             self.drop()
-            build(self.server.create_database(self.name), self.variant, **self.options)
+            dsn = build(self.server.create_database(self.name), self.variant, **self.options)
+            if self.prepare is not None:
+                self.prepare(dsn)
             self._built_at = time.monotonic()
         dsn = self.server.create_database(name, self.name)
         with psycopg.connect(dsn) as connection:

@@ -56,5 +56,5 @@ def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> N
     raise BadInput(
         f"refused {name}: " + ("its signature is wrong" if signature else "it is not signed"),
         said=f"this controller has a key ({KEY_FILE}), and whoever made or changed it did not have it",
-        next_step=f"make it again with that key; to believe it all the same, look at it, then unset {KEY_FILE} for one run",
+        next_step=f"create it with that key; to believe it all the same, look at it, then unset {KEY_FILE} for one run",
     )

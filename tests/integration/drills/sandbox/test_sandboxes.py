@@ -435,10 +435,9 @@ def test_only_the_inventory_says_otherwise_and_only_for_that_server(staging: Sta
     beside = Host("luzon", f"host=localhost port={port} dbname=scout user=x")
     said = "inventory host luzon is on this server and is not marked as a target of drills"
     assert refusal(staging, dsn, beside, elsewhere, Host("broken", "host=a@b")).said == said
-    # Another database of a server that is marked; but never one that somebody left unmarked.
-    with open_sandbox(
-        "staging", sandbox_dsn=dsn, pipeline=EVENTS, name="x", hosts=[beside, Host("b", by_socket, marked=True)]
-    ):
+    # Another database of a server that is marked; but not where somebody left one unmarked.
+    assert refusal(staging, dsn, beside, Host("b", by_socket, marked=True)).said == said
+    with open_sandbox("staging", sandbox_dsn=dsn, pipeline=EVENTS, name="x", hosts=[Host("b", by_socket, marked=True)]):
         pass
     own = Host("visayas", f"host=127.0.0.1 port={port} dbname=postgres")
     said = refusal(staging, dsn, own, Host("b", by_socket, marked=True)).said

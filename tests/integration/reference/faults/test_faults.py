@@ -125,8 +125,8 @@ def test_the_command_line_lists_them_and_names_what_is_lacking(scout_db: str) ->
     with psycopg.connect(scout_db, autocommit=True) as connection:
         connection.execute("DROP SCHEMA cron CASCADE")
     refused = subprocess.run(
-        [*command, "job_disabled_on_purpose"],
-        env=env | {"SCOUT_DSN": scout_db}, cwd=os.sep, capture_output=True, text=True, check=False,
+        [*command, "job_disabled_on_purpose", "--dsn", scout_db],
+        env=env, cwd=os.sep, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert refused.returncode == 1
     assert refused.stderr == "job_disabled_on_purpose: the database has no table cron.job\n"

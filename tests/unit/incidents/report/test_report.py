@@ -26,6 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import charts as report_charts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import impact as report_impact
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import story as report_story
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report.facts import Facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import incident, render
 
@@ -83,7 +84,7 @@ def told(
         [],
         at(10_000),
     )
-    story = build.ReportInput(record, facts or Facts(), database, timeline.zone_of(zone), currency)
+    story = report_story.ReportInput(record, facts or Facts(), database, timeline.zone_of(zone), currency)
     made = build.build(story)
     json.dumps(made)
     return made

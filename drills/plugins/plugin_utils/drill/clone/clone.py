@@ -81,6 +81,7 @@ class Clone:
     def make(self, events: int, seed: int) -> tuple[str, ...]:
         """Everything, one after the other; what the clone lacks of its source. Raises where it would be no pipeline."""
         self._progress.say_throttled(f"cloning the schema of {self._source.where}")
+        builder.mark(self._session.connection)
         builder.create_cron(self._session.connection)
         self._join_roles()
         self._extend()

@@ -51,13 +51,13 @@ class _Wanted(t.NamedTuple):
         with attempting("could not build a pipeline in the sandbox"):
             if not self.schema_from:
                 builder.build(dsn, self.pipeline.variant, self.pipeline.events, self.pipeline.seed)
-                with open_session(Settings(dsn, action="drill"), "the sandbox") as session:
+                with open_session(Settings(dsn, action="drill", just_made=True), "the sandbox") as session:
                     # A scheduler that has not run anything yet looks like one that stands still.
                     if builder.has_scheduler(session.connection):
                         session.connection.execute(builder.HISTORY)
                 return ()
             found = _read_source(self.schema_from)
-            with open_session(Settings(dsn, action="drill"), "the sandbox") as session:
+            with open_session(Settings(dsn, action="drill", just_made=True), "the sandbox") as session:
                 return self.clone(session, found, clone_clone.roles_of_ours(session, found))
 
     def build_beside(self, made: staging.Scratch) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class _Wanted(t.NamedTuple):
                 return ()
             found = _read_source(self.schema_from)
             roles = made.roles_of(found)
-            with open_session(Settings(made.dsn, action="drill"), "the sandbox") as session:
+            with open_session(Settings(made.dsn, action="drill", just_made=True), "the sandbox") as session:
                 return (*made.lacks, *self.clone(session, found, roles))
 
     def clone(self, session: Session, found: source.Source, roles: Mapping[str, str]) -> tuple[str, ...]:

@@ -41,11 +41,13 @@ ASK_SECONDS: t.Final = 5.0
 CLUSTER: t.Final = "SELECT current_setting('cluster_name') AS name"
 #: Who may not see what others do sees that they are there.
 OTHERS: t.Final = """
-SELECT count(*)::int AS sessions, coalesce(min(r.rolname)::text, '?') AS role
+SELECT a.datname::text AS database, count(*)::int AS sessions, coalesce(min(r.rolname)::text, '?') AS role
 FROM pg_catalog.pg_stat_activity AS a LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
-WHERE a.datname = current_database() AND a.usesysid IS NOT NULL
+WHERE a.datname IS NOT NULL AND a.usesysid IS NOT NULL
   AND coalesce(a.backend_type, 'client backend') = 'client backend' AND r.rolname IS DISTINCT FROM session_user
+GROUP BY a.datname ORDER BY a.datname LIMIT 5
 """
+DATABASES: t.Final = "SELECT datname::text AS name FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname"
 #: From the catalog, because to_regclass fails on a schema one may not use.
 THERE: t.Final = """
 SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
@@ -77,8 +79,8 @@ class _Place:
 
 
 def refuse(session: Session, dsn: str, hosts: Sequence[Host]) -> None:
-    """Raises unless it is safe to make a scratch database on the session's server; a marked host there makes it safe, but
-    never the database of a host that is not marked."""
+    """Raises unless it is safe to make a scratch database on the session's server. A host there that the inventory marks makes
+    it safe, unless the server also holds the database of one that is not marked, or one by the name of production."""
     here = _here(session, dsn)
     known = [(host, place) for host in hosts if (place := _known(host)) and place.addresses & here.addresses]
     reasons = [
@@ -86,14 +88,19 @@ def refuse(session: Session, dsn: str, hosts: Sequence[Host]) -> None:
         for host, place in known
         if not host.marked and place.database == here.database
     ]
-    if not reasons and any(host.marked for host, _ in known):
-        return
     if not reasons:
         reasons = [
-            f"inventory host {host.name} is on this server and is not marked as a target of drills" for host, _ in known
+            f"inventory host {host.name} is on this server and is not marked as a target of drills"
+            for host, _ in known
+            if not host.marked
         ]
-    reasons += _by_name((*here.names, _cluster(session)))
-    reasons += _by_what_is_there(session)
+    marked = {place.database for host, place in known if host.marked}
+    beside = [name for name in _databases(session) if name != here.database and name not in marked]
+    if marked:
+        reasons += _by_name(beside)
+    else:
+        reasons += _by_name((*here.names, _cluster(session), *beside))
+        reasons += _by_what_is_there(session)
     if reasons:
         raise WrongDatabase(
             "refused to drill there, since it looks like production",
@@ -115,13 +122,18 @@ def _cluster(session: Session) -> str:
         return session.row(CLUSTER)["name"] or ""
 
 
-def _by_what_is_there(session: Session) -> Iterator[str]:
-    """What goes on in the database that was named; others on the server may not be looked into."""
+def _databases(session: Session) -> list[str]:
     with session.read():
-        others = session.row(OTHERS)
-    if others["sessions"]:
-        said = count(others["sessions"], "session")
-        yield f"other people are in database {session.facts.database}: {said}, among them one of {others['role']}"
+        return [row["name"] for row in session.rows(DATABASES)]
+
+
+def _by_what_is_there(session: Session) -> Iterator[str]:
+    """What goes on on the server, and in the database that was named; others may not be looked into."""
+    with session.read():
+        others = session.rows(OTHERS)
+    for each in others:
+        said = count(each["sessions"], "session")
+        yield f"other people are in database {each['database']}: {said}, among them one of {each['role']}"
     with session.read(statement_timeout_seconds=ASK_SECONDS):
         there = session.rows(THERE, bronze=contract.DEFAULT.bronze)
         if not there:

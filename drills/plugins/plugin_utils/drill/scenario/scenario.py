@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.values import refuse_deep
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.options import severities
 
 from .yaml_reader import Action, Reader, under
@@ -22,6 +23,12 @@ if t.TYPE_CHECKING:
 
     from .yaml_reader import Registry
 
+#: What says where a playbook works and how it gets there; the drill alone says that.
+LEADS: t.Final = re.compile(
+    r"ansible_.*|pg[a-z]+|(?:.*_)?(?:dsn|uri|password|passfile|service|hosts?|port|connection|targets?|inventory|become.*)"
+    r"|scout_drill_target|.*environment|result_file|group_names|hostvars|omit",
+    re.IGNORECASE,
+)
 NAME: t.Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 SANDBOXES: t.Final = ("embedded", "docker", "staging")
 STEADY: t.Final = ("flowing", "gate", "nothing_paused", "jobs", "gold")
@@ -133,7 +140,8 @@ def read(
     """The scenario in a file; BadInput that names all its mistakes."""
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
+        refuse_deep(given)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise BadInput(
             f"the scenario {file} cannot be read",
             said=str(e),
@@ -227,6 +235,15 @@ def _steps(at: Reader, given: t.Any, playbooks: Path, faults: Registry, actions:
     return tuple(step for step in made if step)
 
 
+def _refuse_variables(at: Reader, key: str, variables: dict[t.Any, t.Any]) -> None:
+    """No play of a scenario leads anywhere but to the sandbox, and none of its values is a template."""
+    for name, value in variables.items():
+        if LEADS.fullmatch(str(name)):
+            at.wrong(under(key, name), value, "a scenario's to give: a drill works on its sandbox alone")
+        elif "{{" in repr(value) or "{%" in repr(value):
+            at.wrong(under(key, name), value, "a plain value")
+
+
 def _play(at: Reader, key: str, given: t.Any, known: tuple[str, ...], playbooks: Path, faults: Registry) -> Play | None:
     found = at.mapping(key, given, known)
     if "playbook" not in found:
@@ -245,6 +262,8 @@ def _play(at: Reader, key: str, given: t.Any, known: tuple[str, ...], playbooks:
     variables = found.get("vars", {})
     if not isinstance(variables, dict):
         at.wrong(under(key, "vars"), variables, "a mapping of extra variables")
+    else:
+        _refuse_variables(at, under(key, "vars"), t.cast("dict[t.Any, t.Any]", variables))
     ended = any(event.do in ENDING for event in meanwhile)
     operator, actor = found.get("operator"), found.get("actor")
     return Play(

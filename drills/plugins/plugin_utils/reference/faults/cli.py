@@ -19,6 +19,7 @@ import psycopg
 
 from ..server import places
 from .library import FAULTS, lacking
+from .registry import require_mark
 from .stuck_sessions import Held
 
 HOLDERS = places.state() / "faults"
@@ -34,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         "name", nargs="?", choices=sorted(FAULTS), metavar="NAME", help="the fault; without one: list them"
     )
     parser.add_argument("options", nargs="*", metavar="key=value", help="keywords of the fault")
-    parser.add_argument("--dsn", default=os.environ.get("SCOUT_DSN"), help="superuser's dsn (default: $SCOUT_DSN)")
+    parser.add_argument(
+        "--dsn", help="superuser's dsn of a database that make reference has made; - reads it from the input"
+    )
     parser.add_argument("--detach", action="store_true", help="hold the sessions in the background until --release")
     parser.add_argument("--release", action="store_true", help="end the background holders, of NAME or all")
     parser.add_argument("--holder", type=Path, help=argparse.SUPPRESS)
@@ -48,11 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{'':26}[{' '.join(map(str, fault.options.values()))}]")
         return 0
     if not given.dsn:
-        parser.error("--dsn or SCOUT_DSN is needed")
+        parser.error("--dsn is needed; no variable of the environment stands for it")
+    given.dsn = sys.stdin.readline().rstrip("\n") if given.dsn == "-" else given.dsn
     if given.detach:
         return _detach(given)
     try:
         options = dict(map(_keyword, given.options))
+        require_mark(given.dsn)
         _complain(given.dsn, given.name, options)
         outcome = FAULTS[given.name](given.dsn, **options)
     except (AssertionError, LookupError, TypeError, ValueError, psycopg.Error) as error:
@@ -108,12 +113,15 @@ def _wait(held: Held) -> None:
 def _detach(given: argparse.Namespace) -> int:
     HOLDERS.mkdir(parents=True, exist_ok=True)
     holder = HOLDERS / f"{given.name}-{time.time_ns()}"
-    # The dsn may hold a password: it travels in the environment, where only the same user sees it.
+    # The dsn may hold a password: nobody sees what is read from a pipe.
     process = subprocess.Popen(
-        [sys.executable, "-m", f"{places.PACKAGE}.faults.cli", given.name, *given.options, "--holder", str(holder)],
-        env=places.environment() | {"SCOUT_DSN": given.dsn}, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-m", f"{places.PACKAGE}.faults.cli", given.name, *given.options, "--dsn=-", "--holder", str(holder)],
+        env=places.environment(), start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    assert process.stdin
+    process.stdin.write(f"{given.dsn}\n".encode())
+    process.stdin.close()
     while process.poll() is None:
         text = holder.read_text() if holder.exists() else ""
         if text.endswith("\n"):

@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 
+from .. import builder
+
 Connection = psycopg.Connection[Any]
 
 #: Whether something is there, by its kind and the words after it.
@@ -62,6 +64,7 @@ class Fault:
         for option, among in self.choices.items():
             if options.get(option, among[0]) not in among:
                 raise ValueError(f"{option} is {options[option]!r}, not one of {', '.join(among)}")
+        require_mark(dsn)
         return self.function(dsn, **options)
 
     @property
@@ -91,6 +94,20 @@ class Fault:
 
 
 FAULTS: dict[str, Fault] = {}
+
+
+class NotMarkedError(LookupError):
+    """The database is not one that may be broken."""
+
+
+def require_mark(dsn: str) -> None:
+    """Raises unless the builder of the reference or a clone has made the database, whatever its name and its server are."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if not builder.is_marked(connection):
+            raise NotMarkedError(
+                f"refused: database {connection.info.dbname} was not made for drills and tests (it has no schema {builder.MARK});"
+                " make one with: make reference"
+            )
 
 
 def fault[F: Callable[..., Any]](*needed: str, **choices: tuple[str, ...]) -> Callable[[F], F]:

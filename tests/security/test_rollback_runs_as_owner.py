@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attack: defaults, checks, casts and queries of an owner of tables run with the rights of whoever rolls back his release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
+    document as captures_document,
+)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Scope
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
+
+#: Each of its functions notes as whom it ran, and takes what a superuser may give.
+RELEASE = """
+CREATE SCHEMA shop;
+CREATE TABLE shop.seen (what text, who text, super bool);
+GRANT INSERT ON shop.seen TO PUBLIC;
+CREATE FUNCTION shop.evil(what text) RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    BEGIN EXECUTE 'RESET ROLE'; EXCEPTION WHEN OTHERS THEN NULL; END;
+    BEGIN EXECUTE 'SET ROLE postgres'; EXCEPTION WHEN OTHERS THEN NULL; END;
+    INSERT INTO shop.seen SELECT what, current_user, rolsuper FROM pg_roles WHERE rolname = current_user;
+    BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; EXCEPTION WHEN OTHERS THEN NULL; END;
+    RETURN 1;
+END $$;
+CREATE FUNCTION shop.fine(n int) RETURNS bool LANGUAGE sql AS 'SELECT shop.evil(''check'') = 1';
+CREATE DOMAIN shop.number AS int CONSTRAINT odd CHECK (shop.evil('domain') = 1);
+CREATE TABLE shop.thing (id int PRIMARY KEY, n int DEFAULT shop.evil('default'), CONSTRAINT good CHECK (shop.fine(n)));
+INSERT INTO shop.thing SELECT g FROM generate_series(1, 3) AS g;
+CREATE TABLE shop.typed (id int PRIMARY KEY, n shop.number);
+INSERT INTO shop.typed SELECT g, g FROM generate_series(1, 3) AS g;
+CREATE MATERIALIZED VIEW shop.stored AS SELECT id, shop.evil('view') AS n FROM shop.thing;
+"""
+#: Each is what the rollback has to take back, so that what is above is made again.
+BAD = """
+ALTER TABLE shop.thing DROP CONSTRAINT good;
+DROP MATERIALIZED VIEW shop.stored;
+ALTER TABLE shop.thing DROP COLUMN n;
+ALTER TABLE shop.typed ALTER COLUMN n TYPE int;
+ALTER DOMAIN shop.number DROP CONSTRAINT odd;
+TRUNCATE shop.seen;
+"""
+SCOPE = Scope(("shop",))
+
+
+@pytest.fixture
+def dsn(pg_server: Server) -> Iterator[str]:
+    name = "rollback_as_owner"
+    made = pg_server.create_database(name)
+    with psycopg.connect(made, autocommit=True) as connection:
+        connection.execute("CREATE ROLE mallory LOGIN")
+        connection.execute("GRANT CREATE ON DATABASE rollback_as_owner TO mallory")
+    with psycopg.connect(made, user="mallory", autocommit=True) as attacker:
+        attacker.execute(RELEASE.encode())
+    yield made
+    pg_server.drop_database(name)
+    with psycopg.connect(pg_server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute("DROP ROLE mallory")
+
+
+def test_what_is_made_again_runs_with_the_rights_of_its_owner(dsn: str) -> None:
+    with open_session(Settings(dsn)) as session:
+        with session.read():
+            found, here = catalog_reader.read(session, SCOPE), captures_store.origin(session)
+            about = {
+                "database": here.database,
+                "database_oid": here.database_oid,
+                "system_identifier": here.system_identifier,
+            }
+            scope = {"schemas": ["shop"], "migrations_table": "", "beyond": list(found.beyond)}
+            document = captures_document.document(found.entries.values(), {"scope": scope, **about})
+        with psycopg.connect(dsn, autocommit=True) as release:
+            release.execute(BAD.encode())
+        target = transaction.Target(json.loads(json.dumps(document)), same_database=True)
+        with session.read():
+            way = transaction.survey(session, target)
+        transaction.restore(session, way, transaction.Patience(), Progress())
+    with psycopg.connect(dsn, autocommit=True) as looks:
+        seen = looks.execute("SELECT DISTINCT what, who, super FROM shop.seen ORDER BY 1").fetchall()
+        assert {what for what, *_ in seen} >= {"default", "check", "domain", "view"}
+        assert {(who, super_) for _, who, super_ in seen} == {("mallory", False)}
+        [(is_super,)] = looks.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'").fetchall()
+        assert not is_super
