@@ -25,7 +25,7 @@ from .postgres.driver import psycopg
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
 from .postgres.session import POOLED, Settings, check_incident, open_session
-from .scout import contract, row_security
+from .scout import contract, row_hazards
 from .scout.judging import roles
 
 if t.TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
-            row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
+            row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
 
 

@@ -20,7 +20,7 @@ from ..ledger.pauses import close_pause, open_pause, save_pause
 from ..postgres import acting
 from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting
-from ..scout import contract, cron_jobs, sessions
+from ..scout import contract, cron_jobs, cron_runs, sessions
 from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _stop(
     """
     with attempting("could not pause ingestion", on=session.where), session.write():
         found = _current(session, todo.jobs)
-        runs = [r for r in cron_jobs.runs_in_flight(session, found) if everyone or r.pid in stuck]
+        runs = [r for r in cron_runs.runs_in_flight(session, found) if everyone or r.pid in stuck]
         running = frozenset(r.jobid for r in runs)
         switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
         if not running:

@@ -110,6 +110,21 @@ def unverified(where: str, source: str) -> BadInput:
     )
 
 
+#: A time zone among the options of a connection, in each way that a server takes one; a backslash escapes a space.
+TIME_ZONE: t.Final = re.compile(r"(?:^|(?<=\s))(?:-c\s*|--)timezone=(?:\\.|[^\s\\])*\s*", re.IGNORECASE | re.DOTALL)
+
+
+def without_time_zone(parts: Mapping[str, t.Any]) -> dict[str, str]:
+    """The `options` to connect with in place of the given ones, or of PGOPTIONS, where these set a time zone: it would be
+    taken for the one that all sessions of the database have."""
+    given = parts.get("options")
+    if given is None:
+        found = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
+        given = (found.get("options") or b"").decode(errors="surrogateescape")
+    kept = TIME_ZONE.sub("", given)
+    return {"options": kept} if kept != given else {}
+
+
 def describe(parts: dict[str, t.Any], source: str) -> str:
     """Where a connection string leads, without its secrets."""
     host = parts.get("host") or parts.get("hostaddr")

@@ -15,7 +15,7 @@ from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
 from ..core.text import first_line
 from . import loaders
 from .driver import psycopg, rows, sql
-from .dsn import connection_advice, describe, parse_dsn, to_set
+from .dsn import connection_advice, describe, parse_dsn, to_set, without_time_zone
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
@@ -59,8 +59,7 @@ SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits',
 #: The first statement of a session, bounded by us: a role or a database may be set to milliseconds.
 FACTS = """
 BEGIN READ ONLY;
-SET LOCAL search_path = pg_catalog, pg_temp;
-SET LOCAL statement_timeout = '60s';
+SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = '60s';
 SELECT current_database() AS database,
        (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
        current_setting('default_transaction_read_only') = 'on' OR pg_catalog.pg_is_in_recovery() AS read_only,
@@ -90,8 +89,7 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
-    #: Of a database that we have just made: only there may statements come outside of transactions.
-    just_made: bool = False
+    just_made: bool = False  #: By us, so that statements may come outside of transactions.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,8 +196,7 @@ class Session:
 
     @contextlib.contextmanager
     def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
-        """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
-        tables `closed`: what it reads of them stays true until it commits."""
+        """A fenced REPEATABLE READ transaction whose one snapshot is taken once nobody else can write the tables `closed`."""
         limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
         first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE"
         # No query before the locks: the first one takes the snapshot.
@@ -292,6 +289,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         "keepalives_interval": parts.get("keepalives_interval") or 10,
         "keepalives_count": parts.get("keepalives_count") or 3,
         "tcp_user_timeout": parts.get("tcp_user_timeout") or 60_000,
+        **without_time_zone(parts),
     }
     if settings.password:
         if "\0" in settings.password:

@@ -20,7 +20,7 @@ from ...ledger.trust.stored_letters import NOTED, RETURNED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import DLQ_ID, FORMAT, ascending_prefix
-from ...scout.side_effects import has_triggers, refuse_cascades
+from ...scout.row_hazards import refuse_cascades, triggers
 from .batches import Done
 from .selection import sale
 from .siblings import RelatedEvents, touched_by
@@ -222,7 +222,7 @@ class Closure:
     def look(self) -> None:
         """Raises NotConverged where rows would be lost, and notices triggers; once per run, inside a transaction."""
         refuse_cascades(self.session)
-        self.triggers = has_triggers(self.session)
+        self.triggers = bool(triggers(self.session))
 
     def left_traces(self, where: sql.Composable, values: Mapping[str, t.Any]) -> bool:
         """Whether events of bronze (alias b) that fulfil `where` have more of a closure than themselves."""

@@ -20,7 +20,7 @@ from ...core.text import count
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused
-from ...scout.side_effects import refuse_cascades
+from ...scout.row_hazards import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import RelatedEvents

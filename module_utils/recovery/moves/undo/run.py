@@ -15,7 +15,7 @@ from ...core.times import to_the_minute
 from ...ledger import history
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
-from ...scout.side_effects import has_triggers, refuse_cascades
+from ...scout.row_hazards import refuse_cascades, triggers
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import RelatedEvents
@@ -203,7 +203,7 @@ class Undo:
         journal.since = related.since
         with session.read():
             refuse_cascades(session)
-            journal.triggers = has_triggers(session)
+            journal.triggers = bool(triggers(session))
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             again = self.source.moved_again(session)
         batches = Batches(

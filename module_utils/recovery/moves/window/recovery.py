@@ -14,7 +14,7 @@ from ...pipeline.poison_policy import Etl, Tolerance
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused, named
-from ...scout.side_effects import refuse_cascades
+from ...scout.row_hazards import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Keyset
 from ..engine.job import SCAN_SECONDS, closed

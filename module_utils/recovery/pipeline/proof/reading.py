@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.driver import errors, psycopg, sql
-from ...scout import contract, cron_jobs, event_queue
+from ...core.errors import MissingPrivilege
+from ...postgres.driver import psycopg, sql
+from ...scout import contract, cron_jobs, cron_runs, event_queue
 from ...scout.judging import functions, statements
 from . import judgement
 
@@ -20,33 +21,12 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
 
-#: What pg_cron is set to may be hidden, and is what it is by default then.
-SCHEDULER = """
-SELECT clock_timestamp() AS now,
-       EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron') AS real,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.log_run') AS records,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.timezone') AS timezone
-"""
-
-#: Why a scheduler starts nothing, as far as one may see it.
-SILENT = """
-SELECT (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.launch_active_jobs') AS launches,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.database_name') AS database,
-       pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pg_cron launcher') AS gone
-"""
-
 NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)"
 
 #: A run that could not even connect has no time.
 RUNS = """
 SELECT runid, jobid, status, coalesce(return_message, '') AS message, start_time AS started, end_time AS ended
 FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s) AND runid > %(after)s ORDER BY runid DESC LIMIT 500
-"""
-
-ELSEWHERE = """
-SELECT jobid, jobname::text AS jobname, database FROM cron.job
-WHERE jobname = %(job)s AND database <> current_database() LIMIT 1
 """
 
 #: The strongest setting comes last.
@@ -79,7 +59,7 @@ NOT_TRIED: t.Final = frozenset({
     *("local_preload_libraries", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"),
     *("client_connection_check_interval", "statement_timeout", "default_transaction_read_only", "default_transaction_isolation"),
     *("transaction_isolation", "transaction_read_only", "default_transaction_deferrable", "transaction_deferrable"),
-    "extra_float_digits",
+    "extra_float_digits", "search_path",
 })  # fmt: skip
 
 #: Connection limits are not those of the background workers of pg_cron.
@@ -143,18 +123,16 @@ def read(session: Session, names: list[str] | None) -> Found:
     """What there is to prove, on one snapshot."""
     with session.read():
         cron_jobs.require(session)
-        row = session.row(SCHEDULER)
+        starter = cron_runs.scheduler(session)
         every = cron_jobs.ingestion_jobs(session, names, required=False)
         jobs = judgement.purposes(every, _functions(session, every), names or ())
-        newest = _newest(session, [job for job, _ in jobs]) if row["real"] else 0
+        newest, unseen, unknown = _newest(session, [job for job, _ in jobs], starter)
         scheduler = judgement.Scheduler(
-            row["now"],
-            real=row["real"],
-            records=newest is not None and row["records"] != "off",
-            timezone=row["timezone"] or "GMT",
+            starter.now, real=starter.installed, timezone=starter.timezone or "GMT", unseen=unseen, unknown=unknown
         )
-        elsewhere = [] if jobs else session.rows(ELSEWHERE, job=contract.names().load_job)
-    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest or 0)
+        load = contract.names().load_job
+        elsewhere = [] if jobs else cron_runs.elsewhere(session, [load])
+    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest)
 
 
 def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
@@ -166,46 +144,42 @@ def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
         return functions.Functions(())
 
 
-def _newest(session: Session, jobs: list[Job]) -> int | None:
-    """The newest run of these jobs; None where their history may not be read."""
-    newest = 0
+def _newest(
+    session: Session, jobs: list[Job], starter: cron_runs.Scheduler
+) -> tuple[int, judgement.Hidden | None, judgement.Hidden | None]:
+    """The newest run of these jobs; why runs cannot be seen; and why, where there is none, that is no sign of it."""
+    if not starter.installed:
+        return 0, None, None
     try:
-        for owner, ids in _by_owner(jobs):
-            with session.savepoint(), cron_jobs.as_role(session, owner):
-                newest = max(newest, session.row(NEWEST_RUN, jobids=ids)["runid"])
-    except (errors.InsufficientPrivilege, errors.UndefinedTable):
-        return None
-    return newest
+        newest = max((row["runid"] for row in cron_runs.as_owners(session, jobs, NEWEST_RUN)), default=0)
+    except MissingPrivilege as e:
+        return 0, judgement.Hidden(e.said, e.next_step), None
+    if starter.records == "off":
+        problem = cron_runs.unrecorded(session)
+        return newest, judgement.Hidden(problem.said, problem.next_step), None
+    if newest == 0 and not starter.shown:
+        problem = cron_runs.unknown(session)
+        return newest, None, judgement.Hidden(problem.said, problem.next_step)
+    return newest, None, None
 
 
 def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[judgement.JobRun], datetime.datetime]:
     """The runs of these jobs that came after one, the oldest first, and the database's clock."""
-    found: list[judgement.JobRun] = []
     with session.read():
-        for owner, ids in _by_owner(jobs):
-            with cron_jobs.as_role(session, owner):
-                found += [judgement.JobRun(**row) for row in session.rows(RUNS, jobids=ids, after=after)]
+        found = [judgement.JobRun(**row) for row in cron_runs.as_owners(session, jobs, RUNS, after=after)]
         now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     return sorted(found, key=lambda run: run.runid), now
-
-
-def _by_owner(jobs: Iterable[Job]) -> list[tuple[str, list[int]]]:
-    owners: dict[str, list[int]] = {}
-    for job in jobs:
-        owners.setdefault(job.owner, []).append(job.jobid)
-    return sorted(owners.items())
 
 
 def why_silent(session: Session, *, certain: bool = False) -> str:
     """Why the scheduler starts nothing, where that can be told; with `certain`, not by who seems to be there."""
     with session.read():
-        row = session.row(SILENT)
-        here = session.facts.database
-    if row["launches"] == "off":
+        found = cron_runs.scheduler(session)
+    if found.launches == "off":
         return "cron.launch_active_jobs is off"
-    if row["database"] not in (None, here):
-        return f"pg_cron starts the jobs of database {row['database']}"
-    return "no pg_cron launcher is running" if row["gone"] and not certain else ""
+    if found.database not in (None, session.facts.database):
+        return f"pg_cron starts the jobs of database {found.database}"
+    return "no pg_cron launcher is running" if found.gone and not certain else ""
 
 
 def waiting(session: Session) -> list[str]:
