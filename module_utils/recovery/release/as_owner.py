@@ -2,11 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Statements of a rollback that call what others wrote (defaults, checks, casts, queries of views) with the rights of the owner
-<<<<<<< HEAD:module_utils/recovery/release/as_owner.py
 of what they are about; none of it can become us again."""
-=======
-of what they are about, and unable to become us again."""
->>>>>>> main:module_utils/recovery/release/restore/as_owner.py
 
 from __future__ import annotations
 
