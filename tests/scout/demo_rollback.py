@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from psycopg import conninfo
-
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import MINUTE_SECONDS, Connection, Shop
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
@@ -98,7 +96,8 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     screen.title("A pipeline at work, and the application around it")
     with session(dsn) as connection:
         case = _prepare(connection, dsn, events)
-        hands = Hands(screen, conninfo.make_conninfo(dsn, user=builder.OPERATOR), STATE)
+        # What the shop leaves locked belongs to a superuser here, whose sessions only another may end.
+        hands = Hands(screen, dsn, STATE, superuser=True)
         shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
         shop.existing = case.before["bronze_events"][0]
         with shop:
@@ -127,9 +126,6 @@ def _prepare(connection: Connection, dsn: str, events: int) -> Case:
     builder.build(dsn, events=events)
     for statements in (HISTORY, OLD_LETTER, LOAD_ALL, SETTLE, EXISTED):
         connection.execute(statements)
-    builder.operator(dsn, rollback=True)
-    # A rollback is rehearsed first, in a database of its own.
-    connection.execute("ALTER ROLE scout_operator CREATEDB")
     team = Team(CHECKOUT / STATE / "team")
     prices = rows(connection, PRICES)
     return Case(connection, dsn, team, _prints(connection), Picture.of(connection, dsn), prices)

@@ -39,16 +39,16 @@ def loaded(text: str | bytes) -> t.Any:
 
 def refuse_deep(document: t.Any) -> None:
     """Raises ValueError for what is nested more than 100 levels deep, or within itself."""
-    level: list[t.Any] = [document]
+    level: dict[int, t.Any] = {id(document): document}
     for _ in range(DEEPEST + 1):
         inner: list[t.Any] = []
-        for each in level:
+        for each in level.values():
             if isinstance(each, dict):
                 inner += t.cast("dict[t.Any, t.Any]", each).values()
             elif isinstance(each, list):
                 inner += t.cast("list[t.Any]", each)
         # What is there many times, as YAML allows, is looked at once.
-        level = list({id(each): each for each in inner if isinstance(each, dict | list)}.values())
+        level = {id(t.cast("object", each)): each for each in inner if isinstance(each, (dict, list))}
         if not level:
             return
     raise ValueError(f"it is nested more than {DEEPEST} levels deep")

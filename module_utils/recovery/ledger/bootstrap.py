@@ -127,7 +127,7 @@ def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     database = sql.Identifier(session.facts.database).as_string()
     grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
     if present:
-        owner = sql.Identifier(session.row(OWNER)["owner"]).as_string()
+        owner = sql.Identifier(session.glance(OWNER)[0]["owner"]).as_string()
         grants = (
             f"GRANT USAGE, CREATE ON SCHEMA scout_ops TO {owner}; "
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {owner}"

@@ -59,7 +59,7 @@ NOT_TRIED: t.Final = frozenset({
     *("local_preload_libraries", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"),
     *("client_connection_check_interval", "statement_timeout", "default_transaction_read_only", "default_transaction_isolation"),
     *("transaction_isolation", "transaction_read_only", "default_transaction_deferrable", "transaction_deferrable"),
-    "extra_float_digits",
+    "extra_float_digits", "search_path",
 })  # fmt: skip
 
 #: Connection limits are not those of the background workers of pg_cron.

@@ -31,7 +31,6 @@ DIGEST: t.Final = re.compile(r"[0-9a-fA-F]{64}")
 RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     "capture_id": {"type": "str"},
     "release_digest": {"type": "str"},
-    "allow_owners": {"type": "list", "elements": "str", "default": []},
     "allow_lossy": {"type": "bool", "default": False},
     "drop_function": {"type": "str"},
     "drop_column": {"type": "str"},
@@ -71,9 +70,10 @@ class Order:
     @property
     def allow_strange(self) -> str:
         """How a person allows owners that nobody expects."""
-        named = "capture_id" if self.undone else "release"
-        which = f"{named}={advice.value(str(self.document[named]))}"
-        return f"if that is right: `rollback.yml -e {which} -e allow_owners={OWNERS}`; else look who wrote that capture"
+        which = f"rollback.yml -e release={advice.value(str(self.document['release']))}"
+        if self.undone:
+            which = f"undo.yml -e run_id={self.undone['run_id']}"
+        return f"if that is right: `{which} -e allow_owners={OWNERS}`; else look who wrote that capture"
 
     @property
     def goal(self) -> str:
