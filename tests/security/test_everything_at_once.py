@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -32,6 +33,7 @@ ATTACKER, OPERATOR = traps.ATTACKER, "scout_operator"
 
 #: An operation may take so many times as long as on a clean database, and so many seconds more.
 TIMES, SECONDS = 3, 15.0
+DRILL_SECONDS = 240
 
 NIGHTLY = "2026-11-01 00:00:00+00"
 MAY = """
@@ -110,6 +112,15 @@ SALES = "SELECT transaction_id, total_amount::text FROM scout.silver_transaction
 #: Nothing of ours is left behind that runs with its owner's rights.
 OURS = "SELECT oid::regprocedure::text FROM pg_catalog.pg_proc WHERE proname LIKE 'scout_recovery%'"
 
+SCENARIO: dict[str, Any] = {
+    "title": "Small",
+    "severity": "high",
+    "pipeline": {"events": 150},
+    "faults": [{"poison_event": {}}],
+    "steps": [{"playbook": "emergency_reset", "expect": {"changed": True, "outcome": "recovered"}}],
+    "again": False,
+}
+
 Night = dict[str, float]
 
 
@@ -140,7 +151,7 @@ def clean(attacked: str, pg_server: Server, scout_template: builder.Template) ->
 
 
 @contextlib.contextmanager
-def attack(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+def attack(dsn: str) -> Generator[psycopg.Connection[Any]]:
     """All of it, as long as the block lasts; gives the session that bears the toolkit's name and holds the refresh up."""
     for schema in ("public", OPERATOR):
         traps.plant(dsn, schema)
@@ -176,7 +187,7 @@ def forge(dsn: str, run_id: str) -> None:
     """A letter of the run, with a sale of its own: somebody told him the run's id."""
     details = {"format": "scout-recovery/1", "kind": "quarantine", "run_id": run_id, "incident": "INC-2"}
     mark = {"event_id": letters.EVENT["event_id"], "processed_at": NIGHTLY}
-    image = {"event": letters.EVENT, "transaction": letters.image(dsn), "lines": [], "ledger": mark}
+    image: dict[str, Any] = {"event": letters.EVENT, "transaction": letters.image(dsn), "lines": [], "ledger": mark}
     with connect(dsn, user=ATTACKER) as attacker:
         attacker.execute(letters.FORGE, [Jsonb({"transaction_id": "FORGED"}), Jsonb(details | image)])
 
@@ -186,7 +197,7 @@ def night(dsn: str, stage: Stage, after_quarantine: Callable[[str], None]) -> Ni
     operator, took = builder.operator(dsn, rollback=True), Night()
 
     @contextlib.contextmanager
-    def timed(name: str) -> Iterator[None]:
+    def timed(name: str) -> Generator[None]:
         began = time.monotonic()
         yield
         took[name] = time.monotonic() - began
@@ -222,6 +233,19 @@ def night(dsn: str, stage: Stage, after_quarantine: Callable[[str], None]) -> Ni
     return took
 
 
+def drill(operator: str, stage: Stage) -> None:
+    """A drill of the pipeline's schema, which is his to look at, in a sandbox; it ends within its time."""
+    folders = {name: stage.home / name for name in ("scenarios", "output", "history")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["scenarios"] / "small.yml").write_text(yaml.safe_dump(SCENARIO))
+    options: dict[str, Any] = {f"drill_{name}_dir": str(folder) for name, folder in folders.items()}
+    with stage.start("drill", None, scenario="small", schema_from=operator, **options) as running:
+        drilled = running.wait(DRILL_SECONDS)
+    assert drilled.rc == 0, drilled.text
+    assert not screens.wrong(drilled.text.encode()), drilled.text
+
+
 def rights(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
     """Whatever anybody is, and the attacker may, in the database and on the server."""
     of = {name: query.replace("%(who)s", f"'{ATTACKER}'") for name, query in HIS.items()}
@@ -250,6 +274,7 @@ def test_he_ends_with_no_right_no_row_and_no_second_more(
         builder.operator(attacked, rollback=True)
         before = rights(attacked)
         took = night(attacked, Stage(tmp_path), lambda run_id: forge(attacked, run_id))
+        drill(builder.operator(attacked, rollback=True), Stage(tmp_path))
         after = rights(attacked)
         assert gone(attacked, impostor.info.backend_pid), "whoever holds the pipeline up is ended, whatever his name"
 
