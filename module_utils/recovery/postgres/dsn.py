@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import typing as t
@@ -14,7 +15,7 @@ from ..core.values import is_loopback
 from .driver import conninfo, errors, import_error, psycopg, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 #: Where libpq looks by itself; and that nothing at all says where the database is.
 LIBPQ: t.Final = "libpq's environment"
@@ -65,6 +66,32 @@ def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
     return parts
 
 
+@contextlib.contextmanager
+def without_shells_time_zone() -> Generator[None]:
+    """Connects without the time zone of the operator's shell: the pipeline's is read from what a new session has."""
+    kept = os.environ.pop("PGTZ", None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ["PGTZ"] = kept
+
+
+#: A time zone among the options of a connection, in each way that a server takes one; a backslash escapes a space.
+TIME_ZONE: t.Final = re.compile(r"(?:^|(?<=\s))(?:-c\s*|--)timezone=(?:\\.|[^\s\\])*\s*", re.IGNORECASE | re.DOTALL)
+
+
+def without_time_zone(parts: Mapping[str, t.Any]) -> dict[str, str]:
+    """The `options` to connect with in place of the given ones, or of PGOPTIONS, where these set a time zone: it would be
+    taken for the one that all sessions of the database have."""
+    given = parts.get("options")
+    if given is None:
+        found = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
+        given = (found.get("options") or b"").decode(errors="surrogateescape")
+    kept = TIME_ZONE.sub("", given)
+    return {"options": kept} if kept != given else {}
+
+
 #: The modes of TLS in which libpq knows whom it talks to.
 VERIFIED: t.Final = ("verify-ca", "verify-full")
 UNVERIFIED: t.Final = (
@@ -108,21 +135,6 @@ def unverified(where: str, source: str) -> BadInput:
         said="require_tls is set, and the server would not be verified",
         next_step=f"add sslmode=verify-full, and sslrootcert=FILE where its authority is not a public one, to {to_set(source)}",
     )
-
-
-#: A time zone among the options of a connection, in each way that a server takes one; a backslash escapes a space.
-TIME_ZONE: t.Final = re.compile(r"(?:^|(?<=\s))(?:-c\s*|--)timezone=(?:\\.|[^\s\\])*\s*", re.IGNORECASE | re.DOTALL)
-
-
-def without_time_zone(parts: Mapping[str, t.Any]) -> dict[str, str]:
-    """The `options` to connect with in place of the given ones, or of PGOPTIONS, where these set a time zone: it would be
-    taken for the one that all sessions of the database have."""
-    given = parts.get("options")
-    if given is None:
-        found = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
-        given = (found.get("options") or b"").decode(errors="surrogateescape")
-    kept = TIME_ZONE.sub("", given)
-    return {"options": kept} if kept != given else {}
 
 
 def describe(parts: dict[str, t.Any], source: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import re
 import typing as t
 
@@ -15,7 +14,7 @@ from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
 from ..core.text import first_line
 from . import loaders
 from .driver import psycopg, rows, sql
-from .dsn import connection_advice, describe, parse_dsn, to_set, without_time_zone
+from .dsn import connection_advice, describe, parse_dsn, to_set, without_shells_time_zone, without_time_zone
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
@@ -59,7 +58,8 @@ SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits',
 #: The first statement of a session, bounded by us: a role or a database may be set to milliseconds.
 FACTS = """
 BEGIN READ ONLY;
-SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = '60s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '60s';
 SELECT current_database() AS database,
        (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
        current_setting('default_transaction_read_only') = 'on' OR pg_catalog.pg_is_in_recovery() AS read_only,
@@ -89,7 +89,8 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
-    just_made: bool = False  #: By us, so that statements may come outside of transactions.
+    #: Of a database that we have just made: only there may statements come outside of transactions.
+    just_made: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +197,8 @@ class Session:
 
     @contextlib.contextmanager
     def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
-        """A fenced REPEATABLE READ transaction whose one snapshot is taken once nobody else can write the tables `closed`."""
+        """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
+        tables `closed`: what it reads of them stays true until it commits."""
         limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
         first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE"
         # No query before the locks: the first one takes the snapshot.
@@ -296,7 +298,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             raise BadInput("the password contains a NUL character", next_step="correct scout_password")
         given["password"] = settings.password
     try:
-        with _own_time_zone():
+        with without_shells_time_zone():
             connection = Watched.connect(
                 settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
             )
@@ -325,17 +327,6 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise
     finally:
         connection.close()
-
-
-@contextlib.contextmanager
-def _own_time_zone() -> Generator[None]:
-    """Connects without the time zone of the operator's shell: the pipeline's is read from what a new session has."""
-    kept = os.environ.pop("PGTZ", None)
-    try:
-        yield
-    finally:
-        if kept is not None:
-            os.environ["PGTZ"] = kept
 
 
 #: Where a setting comes from, by pg_settings.source.

@@ -126,7 +126,7 @@ def operator(dsn: str, *, rollback: bool = False) -> str:
     the owner is changed first. With `rollback` it may also roll back to a release."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(SUPERUSERS_OWN).fetchone()
-    scripts = [("pipeline_owner.sql", ["-v", "members=on"])] if row else []
+    scripts = [("pipeline_owner.sql", ["-v", "members=on"])] if row is not None else []
     scripts += [("operator_role.sql", ["-v", "rollback=on"] if rollback else [])]
     for script, options in scripts:
         words = [psql(), "-X", "-q", "-d", dsn, *options, "-f", str(places.RECOVERY / "docs" / script)]

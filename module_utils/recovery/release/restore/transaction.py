@@ -18,13 +18,14 @@ from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
+from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.common import split_qualified
 from ..planner import fill_statements, lock_hazards, single_object
 from ..planner import plan as planner_plan
-from . import as_owner, saved_data
+from . import saved_data
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -402,6 +402,8 @@ GOLD = [sample(0, gold_staleness=20), sample(30, "healthy", gold_staleness=1)]
         ([sample(0, gold_staleness=1)], 0, "No look found gold beyond its threshold (1 look).", "not seen"),
         # It passed ten minutes ten minutes before the first look.
         (GOLD, 40 * 60, "Users saw wrong figures for 40 min: gold up to 20 min old.", "40 min"),
+        # An assessment calls it fine as long as silver is no newer.
+        ([sample(0, gold_staleness=20) | {"statuses": {"gold_staleness": "ok"}}, GOLD[1]], 40 * 60, "for 40 min: gold", "40 min"),
         # Not before a look found it within.
         ([sample(-5, gold_staleness=9), *GOLD], 35 * 60, "for 35 min: gold", "35 min"),
         ([*GOLD, sample(50, gold_staleness=19), sample(60, gold_staleness=1)], 59 * 60, "for 59 min in 2 spells: gold", "59 min"),

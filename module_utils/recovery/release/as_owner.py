@@ -2,20 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Statements of a rollback that call what others wrote (defaults, checks, casts, queries of views) with the rights of the owner
-of what they are about, and unable to become us again."""
+of what they are about; none of it can become us again."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from ...postgres.driver import sql
-from ..planner import fill_statements
+from ..postgres.driver import sql
+from .planner import fill_statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ...postgres.session import Row, Session
+    from ..postgres.session import Row, Session
 
 _NAME: t.Final = r'(?:"(?:[^"]|"")++"|[^\s".(]++)'
 _QUALIFIED: t.Final = rf"({_NAME}\.{_NAME})"
