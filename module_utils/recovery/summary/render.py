@@ -120,7 +120,7 @@ def lines(story: Story) -> list[str]:
         "now": incident.now(story.record)
         if story.keeps_record and not story.check
         else watch.unproven(story.ran, _now(story)),
-        "proof": watch.proof(story.ran),
+        "proof": watch.proof(story.ran, story.failure),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -245,8 +245,8 @@ def _now_unseen(steps: set[str]) -> str:
 
 
 def _failed(story: Story) -> str:
-    """Each step that failed, a pause that could not be made because of another first."""
-    wrong = [_failure(name, r) for name, r in story.ran.items() if went_wrong(r)]
+    """Each step that failed, a pause that could not be made because of another first; a proof only where it came to that."""
+    wrong = [_failure(n, r) for n, r in story.ran.items() if went_wrong(r) and (n != watch.PROOF or r is story.failure)]
     wrong += [] if wrong or story.began else [_failure("", NOTHING_DONE)]
     return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
