@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
@@ -78,3 +80,57 @@ def test_a_server_that_freezes_ends_a_reset_and_the_same_command_finishes(own: P
     assert (again.rc, again.result["outcome"], again.result["ingestion"]) == (0, "recovered", "running"), again.text
     assert (own.pending(), own.unaccounted(events), own.lease_owner()) == (0, [], None)
     assert own.active_jobs() >= JOBS
+
+
+@contextlib.contextmanager
+def loading(pipeline: Pipeline) -> Iterator[None]:
+    """Within it a loader that no job starts always has a transaction open, and begins anew where it is ended."""
+    over, begun = threading.Event(), threading.Event()
+
+    def load() -> None:
+        while not over.is_set():
+            with (
+                contextlib.suppress(psycopg.Error),
+                psycopg.connect(pipeline.dsn, user="loader", application_name="own-loader") as session,
+            ):
+                while not over.is_set():
+                    session.execute("SELECT FROM scout.load_silver_from_bronze(0)")
+                    begun.set()
+                    over.wait(0.2)
+                session.rollback()
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        assert begun.wait(20)
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options"),
+    [
+        ("quarantine", {"drain_timeout_seconds": 2}),
+        # Its session is stuck and ended, and it is back before the pause is complete.
+        ("emergency_reset", {"drain_timeout_seconds": 2, "stuck_after_seconds": 1}),
+    ],
+)
+def test_a_loader_that_keeps_ingestion_from_being_paused_is_named_and_the_same_command_goes_on(
+    broken: Pipeline, stage: Stage, playbook: str, options: dict[str, object]
+) -> None:
+    events, active = broken.events(), broken.active_jobs()
+    if playbook == "quarantine":
+        options = options | {"event_ids": [str(events[0])]}
+    with loading(broken):
+        ended = stage.play(playbook, broken.dsn, **options)
+        assert (ended.rc, ended.result["outcome"], ended.result["ingestion"] != "running") == (2, "failed", True)
+        assert "own-loader" in ended.summary, ended.text
+        assert "run the same command again" in ended.summary, ended.text
+        assert not broken.active_jobs() & JOBS
+        assert broken.lease_owner() is None
+    again = stage.play(playbook, broken.dsn, **options)
+    assert (again.rc, again.result["ingestion"]) == (0, "running"), again.text
+    assert (broken.active_jobs(), broken.lease_owner()) == (active, None)
+    assert (broken.pending(), broken.unaccounted(events)) == (0, [])
