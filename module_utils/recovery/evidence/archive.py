@@ -40,8 +40,6 @@ STAMP: t.Final = "%Y%m%dT%H%M%S.%fZ"
 UNFINISHED: t.Final = ".part"
 #: The fast end of gzip: evidence is in the way of an action.
 LEVEL: t.Final = 3
-#: Before that nobody has had the time to lock the folder just made.
-UNLOCKED_SECONDS: t.Final = 60.0
 
 
 class _Hashed(io.RawIOBase):
@@ -183,12 +181,14 @@ class EvidenceArchive:
 def opened(base: Path, redactor: Redactor) -> Generator[EvidenceArchive]:
     """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
     base = files.private_folder(base)
-    _sweep(base)
-    folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
-    folder.mkdir(mode=0o700)
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with files.locked(base):
+        # Nobody sees a folder that is made and not locked yet, so one without a lock is that of a dead.
+        _sweep(base)
+        folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
         yield EvidenceArchive(redactor, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -199,8 +199,7 @@ def _sweep(base: Path) -> None:
     """Removes what runs that were killed have left: nobody holds its lock."""
     for folder in base.glob(f".evidence-*{UNFINISHED}"):
         with contextlib.suppress(OSError):
-            facts = folder.lstat()
-            if facts.st_uid != os.getuid() or time.time() - facts.st_mtime < UNLOCKED_SECONDS:
+            if folder.lstat().st_uid != os.getuid():
                 continue
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
