@@ -9,8 +9,9 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -45,7 +46,7 @@ def own() -> Iterator[Pipeline]:
 
 
 @contextlib.contextmanager
-def frozen(pipeline: Pipeline) -> Iterator[None]:
+def frozen(pipeline: Pipeline) -> Generator[None]:
     """Within it no process of the server does anything, as in a container that is paused."""
     folder = pipeline.one("SELECT current_setting('data_directory')")
     postmaster = int(Path(folder, "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
@@ -83,7 +84,7 @@ def test_a_server_that_freezes_ends_a_reset_and_the_same_command_finishes(own: P
 
 
 @contextlib.contextmanager
-def loading(pipeline: Pipeline) -> Iterator[None]:
+def loading(pipeline: Pipeline) -> Generator[None]:
     """Within it a loader that no job starts always has a transaction open, and begins anew where it is ended."""
     over, begun = threading.Event(), threading.Event()
 
@@ -118,7 +119,7 @@ def loading(pipeline: Pipeline) -> Iterator[None]:
     ],
 )
 def test_a_loader_that_keeps_ingestion_from_being_paused_is_named_and_the_same_command_goes_on(
-    broken: Pipeline, stage: Stage, playbook: str, options: dict[str, object]
+    broken: Pipeline, stage: Stage, playbook: str, options: dict[str, Any]
 ) -> None:
     events, active = broken.events(), broken.active_jobs()
     if playbook == "quarantine":

@@ -134,7 +134,7 @@ def test_what_a_killed_run_left_is_gone_with_the_next_of_its_incident(scout_db: 
             assert time.monotonic() < deadline, f"{parts()}, {one(scout_db, WAITING)} sessions"
             time.sleep(0.05)
 
-    options = {"dsn": scout_db, "folder": str(tmp_path), "incident": "INC-1"}
+    options: dict[str, Any] = {"dsn": scout_db, "folder": str(tmp_path), "incident": "INC-1"}
     with psycopg.connect(scout_db) as other:
         other.execute("LOCK TABLE scout.alerts IN ACCESS EXCLUSIVE MODE")
         with start_ad_hoc(EVIDENCE, full=["alerts"], full_seconds=300, **options) as killed:
