@@ -151,6 +151,13 @@ LIMITED: t.Final = re.compile(r'too many connections for (?P<kind>role|database)
 #: What it and a pooler say where no connection is left.
 FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
 
+#: As only a superuser, for whom some are reserved, can still connect.
+FREE_SLOTS: t.Final = (
+    "as a superuser: SELECT pid, usename, application_name, state_change FROM pg_stat_activity WHERE state = 'idle' "
+    "ORDER BY state_change; end unneeded sessions, or raise max_connections (ALTER SYSTEM, then a restart); "
+    "then run the same command again"
+)
+
 
 def connection_advice(error: psycopg.Error, source: str) -> str:
     """What to do where no session can be opened."""
@@ -167,7 +174,7 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
         kind, name = full["kind"].upper(), sql.Identifier(full["name"]).as_string(None)
         return f"ALTER {kind} {name} CONNECTION LIMIT -1, or end unneeded sessions; then run the same command again"
     if FULL.search(text) or error.sqlstate == "53300":
-        return "end unneeded sessions (pg_stat_activity), or wait; then run the same command again"
+        return FREE_SLOTS
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"
     return (

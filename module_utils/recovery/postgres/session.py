@@ -15,6 +15,7 @@ from ..core.text import first_line
 from . import loaders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, parse_dsn, to_set, without_shells_time_zone, without_time_zone
+from .failures import limits_named
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
@@ -314,12 +315,14 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         ) from e
     loaders.read_all(connection)
     try:
-        facts, timeout_seconds = _facts(connection, source, only_read=only_read)
-        if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
-            limit = _milliseconds(settings.statement_timeout_seconds)
-            with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
-                connection.execute(OWN_TIMEOUT, {"limit": limit})
-        yield Session(connection, settings, facts)
+        about = connection.info
+        with limits_named(about.user, about.dbname, f"{settings.action} failed", on=describe(parts, source)):
+            facts, timeout_seconds = _facts(connection, source, only_read=only_read)
+            if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
+                limit = _milliseconds(settings.statement_timeout_seconds)
+                with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
+                    connection.execute(OWN_TIMEOUT, {"limit": limit})
+            yield Session(connection, settings, facts)
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):

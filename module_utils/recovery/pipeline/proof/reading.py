@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.errors import MissingPrivilege
+from ...core.text import count
 from ...postgres.driver import psycopg, sql
 from ...scout import contract, cron_jobs, cron_runs, event_queue
 from ...scout.judging import functions, statements
@@ -62,16 +63,22 @@ NOT_TRIED: t.Final = frozenset({
     "extra_float_digits", "search_path",
 })  # fmt: skip
 
+#: How many connections of role `r` others than its jobs and we have.
+TAKEN: t.LiteralString = """
+(SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.usesysid = r.oid AND a.application_name <> 'pg_cron'
+ AND NOT pg_catalog.starts_with(a.application_name, 'scout-recovery/'))
+"""
 #: Connection limits are not those of the background workers of pg_cron.
-LOGIN = """
+LOGIN: t.LiteralString = f"""
 SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron')
        AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
        r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
        d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
-       d.datname::text AS database
+       d.datname::text AS database,
+       {TAKEN} AS taken
 FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
 WHERE r.rolname = %(owner)s AND d.datname = current_database()
-"""
+"""  # noqa: S608  # made of literals alone
 
 GRANTS = """
 SELECT p.oid::regprocedure::text AS function, p.prosecdef AS definer, pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
@@ -239,11 +246,17 @@ def obstacle(session: Session, owner: str) -> tuple[str, str] | None:
         return f"role {owner} may not connect to database {row['database']}", step
     if row["workers"]:
         return None
-    if row["role_limit"] == 0:
-        return f"role {owner} has CONNECTION LIMIT 0", f"ALTER ROLE {role} CONNECTION LIMIT -1"
+    if 0 <= row["role_limit"] <= row["taken"]:
+        problem = f"role {owner} has CONNECTION LIMIT {row['role_limit']}{others(row['taken'])}"
+        return problem, f"ALTER ROLE {role} CONNECTION LIMIT -1"
     if row["database_limit"] == 0:
         return f"database {row['database']} has CONNECTION LIMIT 0", f"ALTER DATABASE {database} CONNECTION LIMIT -1"
     return None
+
+
+def others(taken: int) -> str:
+    """How many sessions of a role are open, beside those of its jobs."""
+    return f", and {count(taken, 'session')} of it {'is' if taken == 1 else 'are'} open" if taken else ""
 
 
 def grants(session: Session, owner: str, functions: Iterable[str]) -> list[str]:
