@@ -12,10 +12,12 @@ from ..postgres.driver import sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
 from .ledger import Ledger
-from .schema import TABLES, VERSIONS
+from .schema import ADDED_LAST, TABLES, VERSIONS
 from .trust import ownership
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..core.errors import RecoveryError
     from ..postgres.session import Row, Session
     from .controller import Controller
@@ -54,7 +56,7 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
         if mode == "required":
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
-    state = _state(session)
+    state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
@@ -111,8 +113,8 @@ def _create_or_upgrade(session: Session) -> bool:
 OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'scout_ops'"
 
 
-def _state(session: Session) -> Row:
-    return session.glance(STATE, tables=list(TABLES))[0]
+def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
+    return session.glance(STATE, tables=list(tables))[0]
 
 
 def _applied(session: Session) -> int:
