@@ -12,10 +12,12 @@ from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
 from .ledger import Ledger
-from .schema import TABLES, VERSIONS
+from .schema import ADDED_LAST, TABLES, VERSIONS
 from .trust import ownership
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..core.errors import RecoveryError
     from ..postgres.session import Row, Session
     from .controller import Controller
@@ -50,8 +52,8 @@ def look(
     """The ledger for reading: used where it exists, never created. Where it is required, raises MissingPrivilege where the
     role may not use it, and ForeignLedger where it is not ours; else the latter is a warning.
 
-    One of an earlier version that lacks tables is not read, so whoever is about to write has it upgraded first: what was paused
-    before would not be resumed.
+    One of the version before is read as it is. Whoever is about to write has it upgraded first: what an even earlier one paused
+    would not be resumed, and what it lacks may be asked for.
     """
     check_incident(incident)
     if mode == "off":
@@ -61,9 +63,11 @@ def look(
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
     state = _state(session)
-    idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    if upgrade and idle and state["present"] and not state["ready"] and _create_or_upgrade(session):
-        state = _state(session)
+    if state["present"] and not state["ready"]:
+        idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if upgrade and idle:
+            _create_or_upgrade(session)
+        state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
@@ -120,8 +124,8 @@ def _create_or_upgrade(session: Session) -> bool:
 OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'scout_ops'"
 
 
-def _state(session: Session) -> Row:
-    return session.glance(STATE, tables=list(TABLES))[0]
+def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
+    return session.glance(STATE, tables=list(tables))[0]
 
 
 def _applied(session: Session) -> int:

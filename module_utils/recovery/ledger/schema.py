@@ -358,7 +358,10 @@ COMMENT ON COLUMN scout_ops.stored.signature IS 'HMAC-SHA256 of dead letter, run
 """,
 )
 
+#: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
+ADDED_LAST: t.Final = ("stored",)
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
-    *("releases", "protected_data", "incidents", "incident_entries", "stored"),
+    *("releases", "protected_data", "incidents", "incident_entries"),
+    *ADDED_LAST,
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library, stuck_sessions
-from tests.integration.modules import Result, call, gone, off, one
+from tests.integration.modules import Result, call, gone, off, one, operator
 
 AFTER = re.compile(r"^ansible-playbook playbooks/terminate_sessions\.yml -e stuck_after_seconds=(\d+)$")
 
@@ -103,15 +103,10 @@ def test_whether_the_refresh_lock_could_be_taken(stuck_after_seconds: float, sco
 def test_a_protected_blocker_is_asked_for(scout_db: str) -> None:
     """No command ends it, so none is printed."""
     library.backlog(scout_db, 5)
-    call("scout_ingestion", scout_db, state="paused")
-    one(scout_db, "SELECT count(*) FROM pg_roles WHERE rolname = 'supabase_admin'")
-    with stuck_sessions.holding(scout_db, "boss") as held, held:
-        held.hold(
-            "admin",
-            "LOCK TABLE scout.silver_transactions IN EXCLUSIVE MODE",
-            "SET application_name = 'scout-recovery/x'",
-        )
-        made = call("scout_drain", scout_db, lock_timeout_seconds=0.3)
+    with stuck_sessions.holding(scout_db, "boss") as held, held, operator(scout_db) as dsn:
+        call("scout_ingestion", dsn, state="paused")
+        held.hold("admin", "LOCK TABLE scout.silver_transactions IN EXCLUSIVE MODE")
+        made = call("scout_drain", dsn, lock_timeout_seconds=0.3)
     assert made["error"]["commands"] == []
     assert "ask postgres to end pid " in made["error"]["next_step"]
-    assert "it is a session of this toolkit" in made["error"]["next_step"]
+    assert "is a superuser, and only a superuser may end its sessions" in made["error"]["next_step"]

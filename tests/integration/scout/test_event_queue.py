@@ -58,5 +58,5 @@ def test_the_time_zone_of_the_options_is_not_that_of_the_pipeline(
     assert one(dsn, "SHOW TimeZone") == "Pacific/Auckland", "anybody else's session has it"
     assert zone(dsn) == theirs != "Pacific/Auckland"
     if "work_mem" in options:
-        with open_session(Settings(dsn)) as session:
+        with open_session(Settings(dsn)) as session, session.read():
             assert session.row("SHOW work_mem")["work_mem"] == "8MB"
