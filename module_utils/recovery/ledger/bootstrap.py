@@ -63,10 +63,11 @@ def look(
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
     state = _state(session)
-    if state["present"] and not state["ready"]:
-        idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        if upgrade and idle:
-            _create_or_upgrade(session)
+    idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    if upgrade and idle and state["present"]:
+        _create_or_upgrade(session)
+        state = _state(session)
+    if not state["ready"]:
         state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
