@@ -90,10 +90,15 @@ class Call:
     incident: str
     #: When that was opened, if it is the open one.
     opened_at: datetime.datetime | None = None
+    #: Whether the module never writes anything.
+    only_reads: bool = False
 
     def look(self, mode: str = "auto") -> ledger.Ledger:
         """The ledger for reading."""
-        return bootstrap.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
+        upgrade = not (self.check or self.only_reads)
+        return bootstrap.look(
+            self.session, incident=self.incident, controller=self.controller, mode=mode, upgrade=upgrade
+        )
 
     def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""
@@ -150,7 +155,8 @@ def invoke(
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
-            call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
+            only_reads = name.endswith("_info")
+            call = Call(session, check, voice, controller, joined.incident, joined.opened_at, only_reads)
             return _told(_completed({**about, **run(call, params)}, name, session, joined))
     except RecoveryError as e:
         return about | failure(e)

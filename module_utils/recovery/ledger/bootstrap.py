@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..core.errors import MissingPrivilege
-from ..postgres.driver import sql
+from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
 from .ledger import Ledger
@@ -46,9 +46,15 @@ FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
 """
 
 
-def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
+def look(
+    session: Session, *, incident: str, controller: Controller, mode: str = "auto", upgrade: bool = False
+) -> Ledger:
     """The ledger for reading: used where it exists, never created. Where it is required, raises MissingPrivilege where the
-    role may not use it, and ForeignLedger where it is not ours; else the latter is a warning."""
+    role may not use it, and ForeignLedger where it is not ours; else the latter is a warning.
+
+    One of the version before is read as it is. Whoever is about to write has it upgraded first: what an even earlier one paused
+    would not be resumed, and what it lacks may be asked for.
+    """
     check_incident(incident)
     if mode == "off":
         return Ledger(session, False, controller, incident)
@@ -56,7 +62,13 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
         if mode == "required":
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
-    state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
+    state = _state(session)
+    idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    if upgrade and idle and state["present"]:
+        _create_or_upgrade(session)
+        state = _state(session)
+    if not state["ready"]:
+        state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)

@@ -352,6 +352,10 @@ UPDATE scout_ops.pauses AS p SET jobs = (
 COMMENT ON COLUMN scout_ops.pauses.jobs IS
     'The jobs it deactivated: jobid, jobname, schedule, owner, SHA-256 of the command, which may hold a secret';
 """,
+    """
+ALTER TABLE scout_ops.stored ADD COLUMN signature bytea;
+COMMENT ON COLUMN scout_ops.stored.signature IS 'HMAC-SHA256 of dead letter, run and digest; NULL where the controller had no key';
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.

@@ -11,7 +11,7 @@ import hashlib
 import time
 import typing as t
 
-from ..core.errors import NotConverged, PauseHeld
+from ..core.errors import MissingPrivilege, NotConverged, PauseHeld
 from ..core.redaction import clean
 from ..core.text import in_words, printable
 from ..core.times import to_the_second
@@ -350,6 +350,8 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
                 return {"called": False, "said": f"{contract.names().switch} does not exist"}
             by = acting.actor(session, cron_jobs.etl_owner(session))
             answer = acting.call(session, by, contract.compose(SWITCH, action=sql.Literal(action)))
+    except MissingPrivilege as e:
+        return {"called": False, "said": str(e)}
     except psycopg.Error as e:
         if session.connection.closed:
             raise

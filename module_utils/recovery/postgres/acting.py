@@ -16,6 +16,7 @@ import json
 import re
 import typing as t
 
+from ..core.errors import MissingPrivilege
 from .driver import psycopg, sql
 from .watched import PIN
 
@@ -45,7 +46,8 @@ SELECT (SELECT jsonb_object_agg(p.name, coalesce((
             ORDER BY g.setrole <> 0 DESC, g.setdatabase <> 0 DESC LIMIT 1), p.value)) FROM plain AS p) AS settings,
        coalesce((SELECT me.rolsuper OR NOT role.rolsuper AND pg_catalog.pg_has_role(me.oid, role.oid, %(becoming)s)
                  FROM role, me), false) AS becomes,
-       coalesce((SELECT pg_catalog.has_database_privilege(role.oid, current_database(), 'TEMP') FROM role), false) AS temporary
+       coalesce((SELECT pg_catalog.has_database_privilege(role.oid, current_database(), 'TEMP') FROM role), false) AS temporary,
+       coalesce((SELECT rolsuper FROM role), false) AS superuser
 """
 
 #: Of these schemas, those in which nobody may make anything but superusers, ourselves, and the role.
@@ -91,6 +93,8 @@ class Actor:
     timezone: str
     becomes: bool = False
     sealed: bool = False
+    #: Whether its code may run with our rights: it is ours, or a superuser's, who has them all anyway.
+    trusted: bool = False
 
 
 def actor(session: Session, role: str) -> Actor:
@@ -100,7 +104,8 @@ def actor(session: Session, role: str) -> Actor:
     row = session.row(ACTOR, role=role, becoming=becoming, own=own)
     given = row["settings"]
     becomes = row["becomes"] and role != session.facts.role
-    return Actor(role, given["search_path"], given["timezone"], becomes, becomes and row["temporary"])
+    trusted = role == session.facts.role or row["superuser"]
+    return Actor(role, given["search_path"], given["timezone"], becomes, becomes and row["temporary"], trusted)
 
 
 def trusted_path(session: Session, by: Actor) -> list[str]:
@@ -125,13 +130,32 @@ def finding(session: Session, path: Sequence[str], *settings: t.LiteralString) -
 
 def call(session: Session, by: Actor, statement: sql.Composed, *settings: t.LiteralString) -> list[Row]:
     """The rows of a query that calls code of others, as that role; afterwards the transaction is ours again. `settings` are
-    utilities for the call. What fails has to be rolled back by the caller."""
+    utilities for the call. What fails has to be rolled back by the caller. Raises MissingPrivilege where that code would
+    have our rights."""
+    if not by.sealed and not by.trusted:
+        raise _unsealed(session, by)
     query = sql.SQL(AS_JSON).format(statement=statement)
     with _sealed(session, by, settings) if by.sealed else _open(session, by, settings):
         if by.sealed:
             query = sql.SQL(CALL).format(function=sql.Identifier(FUNCTION), command=sql.Literal(query.as_string()))
         rows = session.rows(query)
     return [json.loads(row["said"]) for row in rows]
+
+
+def _unsealed(session: Session, by: Actor) -> MissingPrivilege:
+    role, me = (sql.Identifier(name).as_string() for name in (by.role, session.facts.role))
+    how = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
+    grant = f"GRANT {role} TO {me}{how}"
+    if by.becomes:
+        grant = f"GRANT TEMPORARY ON DATABASE {sql.Identifier(session.facts.database).as_string()} TO {role}"
+    return MissingPrivilege(
+        f"refused to call what belongs to role {by.role} with the rights of role {session.facts.role}",
+        on=session.where,
+        said=f"{by.role} may make no temporary function"
+        if by.becomes
+        else f"{session.facts.role} may not become {by.role}",
+        next_step=grant,
+    )
 
 
 @contextlib.contextmanager
@@ -144,12 +168,10 @@ def _sealed(session: Session, by: Actor, settings: tuple[t.LiteralString, ...]) 
 
 @contextlib.contextmanager
 def _open(session: Session, by: Actor, settings: tuple[t.LiteralString, ...]) -> Generator[None]:
-    """As the role itself where there is no way to seal it, or as ourselves."""
-    there: tuple[t.LiteralString, ...] = (BECOME,) if by.becomes else ()
-    back: tuple[t.LiteralString, ...] = ("SET LOCAL ROLE {me}",) if by.becomes else ()
-    _send(session, by, SET, *settings, *there)
+    """As ourselves, with the role's path: where its code is ours, or may do everything anyway."""
+    _send(session, by, SET, *settings)
     yield
-    _send(session, by, *back, OURS)
+    _send(session, by, OURS)
 
 
 def _send(session: Session, by: Actor, *statements: t.LiteralString) -> None:

@@ -453,7 +453,7 @@ def test_the_ledger_of_an_older_version(scout_db: str, monkeypatch: pytest.Monke
     before = fingerprint(scout_db)
     assert call("scout_health_info", scout_db)["incident"] == "adhoc"
     assert story(scout_db)["incident"] is None
-    assert "no incident is open" in call(MODULE, scout_db, state="noted", text="x")["msg"]
+    assert "no incident is open" in call(MODULE, scout_db, state="noted", text="x", check=True)["msg"]
     assert call(MODULE, scout_db, incident="INC-1", check=True, **GOLD)["incident"] == "INC-1"
     assert fingerprint(scout_db) == before
     opened(scout_db, incident="INC-1")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ...core import advice
 from ...core.text import count, in_words
 from ...ledger import actions
 from .. import timeline
@@ -210,7 +211,7 @@ def _follow_ups(story: ReportInput, impact: report_impact.Impact) -> list[Row]:
         text = (
             f"Decide on {count(impact.waiting, 'dead letter')} of this incident: fix the cause and redrive, or discard"
         )
-        command = f"ansible-playbook playbooks/redrive.yml -e of_incident={story.name}"
+        command = f"ansible-playbook playbooks/redrive.yml -e of_incident={advice.value(story.name)}"
         made.append({"text": text, "done": False, "notes": [], "how": None, "command": command})
     if impact.still_paused:
         command = "ansible-playbook playbooks/resume_ingestion.yml"

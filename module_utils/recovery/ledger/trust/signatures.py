@@ -42,6 +42,11 @@ def _key() -> bytes | None:
     return key
 
 
+def has_key() -> bool:
+    """Whether this controller signs, and refuses what is not signed."""
+    return bool(os.environ.get(KEY_FILE))
+
+
 def sign(kind: str, content: bytes) -> str | None:
     """HMAC-SHA256 of a content of this kind; None without a key."""
     key = _key()

@@ -148,7 +148,9 @@ class Undo:
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()
             cursor = span.after
-            self._count(journal, self._keys(span), preview)
+            keys = self._keys(span)
+            self.source.refuse_unsigned(session, keys, lock=False)
+            self._count(journal, keys, preview)
             self.progress.say_throttled(f"looked at {count(preview.items, 'item')} of run {self.undone['run_id']}")
         return preview
 
@@ -220,7 +222,10 @@ class Undo:
 
         def work(span: Span, limit: Callable[[], None]) -> Done:
             limit()
-            found = journal.read(self._keys_with_kin(span, again))
+            keys = self._keys_with_kin(span, again)
+            self.source.refuse_unsigned(session, keys, lock=True)
+            limit()
+            found = journal.read(keys)
             limit()
             swaps = plan(found, journal.current(found), self.on_conflict)
             conflicts = [conflict for swap in swaps for conflict in swap.conflicts]

@@ -64,7 +64,9 @@ class Order:
     @property
     def way_out(self) -> str:
         """What shows a person more where data would be lost: an undo cannot lose any, a rollback to its capture can."""
-        shown = f"`rollback.yml --check -e capture_id={self.document['capture_id']}` goes the same way; "
+        shown = (
+            f"`rollback.yml --check -e capture_id={advice.value(str(self.document['capture_id']))}` goes the same way; "
+        )
         return shown if self.undone else ""
 
     @property
@@ -98,10 +100,10 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
         raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
     asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
+    present = call.look().present
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = _document(call, params, word)
         _refuse_other(call, document, params["release_digest"])
-        present = call.look().present
 
         def gone(key: str) -> bool:
             return present and has_taken(call.session, key)
