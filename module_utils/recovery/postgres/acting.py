@@ -57,7 +57,7 @@ FROM unnest(%(names)s::text[]) WITH ORDINALITY AS given (name, place) JOIN pg_ca
 WHERE NOT EXISTS (
     SELECT FROM (SELECT n.nspowner AS grantee UNION SELECT a.grantee
                  FROM pg_catalog.aclexplode(n.nspacl) AS a WHERE a.privilege_type = 'CREATE') AS maker
-    LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = CASE WHEN maker.grantee = 'pg_catalog.pg_database_owner'::regrole
+    LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = CASE WHEN maker.grantee = 'pg_database_owner'::regrole
         THEN (SELECT datdba FROM pg_catalog.pg_database WHERE datname = current_database()) ELSE maker.grantee END
     WHERE r.rolsuper IS NOT TRUE AND (r.rolname IN (current_user, %(role)s)) IS NOT TRUE)
 ORDER BY given.place

@@ -308,8 +308,8 @@ def test_one_function_alone(release: str) -> None:
 
 
 def test_one_column_alone(release: str) -> None:
-    columns = """SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
-                 WHERE attrelid = 'scout.dim_store'::regclass AND attnum > 0 AND NOT attisdropped"""
+    columns = """SELECT ARRAY(SELECT attname::text FROM pg_attribute
+                 WHERE attrelid = 'scout.dim_store'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum)"""
     order = one(release, columns)
     opened = rows(release, "SELECT store_id, opened_on FROM scout.dim_store ORDER BY 1")
     released(release)
