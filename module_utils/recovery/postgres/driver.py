@@ -23,7 +23,7 @@ except ImportError:
                 raise AttributeError(name)
             return self
 
-        def __call__(self, *args: t.Any, **values: t.Any) -> t.Any:
+        def __call__(self, *_args: t.Any, **_values: t.Any) -> t.Any:
             return self
 
         def __add__(self, other: t.Any) -> t.Any:
