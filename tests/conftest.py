@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
 from tests import CHECKOUT, warm
 
 pytest_plugins = ["tests.scout.fixtures"]
@@ -21,6 +22,13 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Three on two cores: a worker waits for a third of its time."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What needs Docker is left out, before any of its fixtures, where no Docker answers."""
+    if item.get_closest_marker("docker") and not docker.answers():
+        pytest.skip("no Docker server answers")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from tests.e2e.pipeline import Pipeline
+
+Sale = dict[str, Any]
 
 #: The jobs without which data do not reach those who look at them, and how often each has to run.
 NEEDED = {"bronze-to-silver-etl": "* * * * *", "product-linking": "*/5 * * * *", "smart-gold-refresh": "*/5 * * * *"}
@@ -38,22 +43,60 @@ SELECT (SELECT sum(transaction_count) FROM scout.gold_daily_metrics) = (SELECT c
 def failing(pipeline: Pipeline) -> str:
     """What of the pipeline does not work by its next scheduled runs, each as its own role; empty where a new sale arrives."""
     try:
-        return _failing(pipeline)
+        if wrong := _unscheduled(pipeline, NEEDED):
+            return wrong
+        sale = _sell(pipeline)
+        return _run(pipeline) or _missing(pipeline, sale)
     except psycopg.Error as e:
         return str(e)
 
 
-def _failing(pipeline: Pipeline) -> str:
-    jobs = {name: (schedule, command, role) for name, schedule, command, role in pipeline.rows(JOBS)}
-    for name, schedule in NEEDED.items():
+def failing_by_itself(pipeline: Pipeline, schedule: str, seconds: float) -> str:
+    """The same where the real pg_cron starts the jobs, each by this schedule, and a new sale arrives within so many seconds."""
+    if wrong := _unscheduled(pipeline, dict.fromkeys(NEEDED, schedule)):
+        return wrong
+    sale = _sell(pipeline)
+    deadline = time.monotonic() + seconds
+    while wrong := _seen(pipeline, sale):
+        if time.monotonic() > deadline:
+            return wrong
+        time.sleep(0.2)
+    return ""
+
+
+def _seen(pipeline: Pipeline, sale: Sale) -> str:
+    try:
+        return _missing(pipeline, sale)
+    except psycopg.Error as e:
+        return str(e)
+
+
+def _jobs(pipeline: Pipeline) -> dict[str, tuple[str, str, str]]:
+    """Schedule, command and role of each job that can start."""
+    return {name: (schedule, command, role) for name, schedule, command, role in pipeline.rows(JOBS)}
+
+
+def _unscheduled(pipeline: Pipeline, needed: Mapping[str, str]) -> str:
+    jobs = _jobs(pipeline)
+    for name, schedule in needed.items():
         if name not in jobs:
             return f"job {name} cannot start"
         if jobs[name][0] != schedule:
             return f"job {name} does not start when it has to"
+    return ""
+
+
+def _sell(pipeline: Pipeline) -> Sale:
+    """A new sale, which is in bronze now."""
     sale = generator.transaction(77_077, 1, sold_at=datetime.now(UTC)) | {"transaction_id": f"probe-{uuid.uuid4()}"}
-    payload = psycopg.types.json.Jsonb(sale)
     with psycopg.connect(pipeline.dsn, autocommit=True) as connection:
-        connection.execute(STORE, [payload, sale["transaction_id"]])
+        connection.execute(STORE, [psycopg.types.json.Jsonb(sale), sale["transaction_id"]])
+    return sale
+
+
+def _run(pipeline: Pipeline) -> str:
+    """Runs each job as its role does; what fails."""
+    jobs = _jobs(pipeline)
     for name in NEEDED:
         _, command, role = jobs[name]
         try:
@@ -61,6 +104,11 @@ def _failing(pipeline: Pipeline) -> str:
                 connection.execute(command.encode())
         except psycopg.Error as e:
             return f"job {name}: {e}"
+    return ""
+
+
+def _missing(pipeline: Pipeline, sale: Sale) -> str:
+    """Where the sale has not arrived."""
     name = sale["transaction_id"]
     found = pipeline.rows(IN_SILVER, name, name)[0]
     if found != (1, len(sale["items"])):

@@ -17,7 +17,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution impor
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests.door import Door
 
@@ -105,8 +104,6 @@ def test_a_scenario_passes(name: str, tmp_path: Path) -> None:
 @pytest.mark.docker
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_scenario_passes_with_the_real_pg_cron(name: str, tmp_path: Path) -> None:
-    if not docker.answers():
-        pytest.skip("Docker is not running")
     passes(drilled(name, tmp_path, sandbox="docker"))
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from ...core.errors import NotConverged, Stopped
+from ...core.errors import DatabaseError, NotConverged, Stopped
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.failures import attempting
@@ -172,6 +172,7 @@ class _Proof:
         trials = [each for each in self.todo if each.how == TRIAL]
         if runs:
             verdicts |= self._waited(runs)
+        latest: list[Todo] = []
         for each in self.todo:
             if each.how == LATEST:
                 seen, _ = reading.runs(self.call.session, [each.job], 0)
@@ -179,11 +180,15 @@ class _Proof:
                 if verdict is None:
                     trials.append(dataclasses.replace(each, how=TRIAL, why="it has not run yet"))
                 else:
+                    latest.append(each)
                     verdicts[each.job.jobid] = verdict
+        if latest:
+            verdicts |= self._with_effects(latest, verdicts, [])
         if trials:
             verdicts |= self._tried(trials)
-            if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
-                verdicts |= {each.job.jobid: judgement.muted(each, why) for each in trials}
+        # Whoever starts nothing was alive once: what ran then, or can be tried, is no proof that it is.
+        if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
+            verdicts |= {each.job.jobid: judgement.muted(each, why) for each in (*latest, *trials)}
         return [verdicts[each.job.jobid] for each in self.todo]
 
     def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
@@ -264,16 +269,14 @@ class _Proof:
             else:
                 unseen.append(each)
         if unseen:
-            tried = self._tried([dataclasses.replace(each, why="its run had nothing to do") for each in unseen])
-            for jobid, verdict in tried.items():
-                said = f"{verdicts[jobid].said}, with nothing to do; it {verdict.said}"
-                if verdict.status == UNKNOWN:
-                    # A run that succeeded is a proof; only its effect was not to be seen.
-                    verdicts[jobid] = dataclasses.replace(
-                        verdicts[jobid], said=f"{verdicts[jobid].said}, with nothing to do"
-                    )
-                else:
-                    verdicts[jobid] = dataclasses.replace(verdict, how=RUN, said=said, started=verdicts[jobid].started)
+            try:
+                tried = self._tried([dataclasses.replace(each, why="its run had nothing to do") for each in unseen])
+            except DatabaseError as e:
+                # A server that is too busy for the trial has run the job all the same.
+                tried = {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in unseen}
+            for each in unseen:
+                verdict, trial = verdicts[each.job.jobid], tried[each.job.jobid]
+                verdicts[each.job.jobid] = judgement.besides(verdict, trial)
         return verdicts
 
     def _left_of(self, pending: list[str]) -> int:

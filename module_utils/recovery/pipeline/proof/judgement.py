@@ -279,6 +279,16 @@ def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
     return dataclasses.replace(verdict, status=FAILED, said=said)
 
 
+def besides(verdict: Verdict, trial: Verdict) -> Verdict:
+    """Of a run that succeeded and whose effect was not to be seen, and a trial of the same job: the latest run is still the
+    proof, unless the trial fails."""
+    idle = f"{verdict.said}, with nothing to do" if verdict.how == RUN else verdict.said
+    if trial.status == FAILED or (trial.status == PROVED and verdict.how == RUN):
+        said = f"{idle}; it {trial.said}"
+        return dataclasses.replace(trial, how=verdict.how, said=said, started=verdict.started)
+    return dataclasses.replace(verdict, said=idle)
+
+
 def tried(todo: Todo, status: str, said: str, sqlstate: str | None = None, next_step: str = "") -> Verdict:
     """Of a trial, which was rolled back."""
     return _verdict(todo, status, said, sqlstate=sqlstate, next_step=next_step)

@@ -25,7 +25,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
     NotConverged,
     RecoveryError,
@@ -84,12 +84,6 @@ def schema(dsn: str, *schemas: str) -> str:
 def _first_name(found: re.Match[str]) -> str:
     name = found[1] or found[2]
     return name if re.fullmatch("[a-z_]+", name) else f'"{name}"'
-
-
-@pytest.fixture(autouse=True)
-def _docker(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("docker") and not docker.answers():
-        pytest.skip("no Docker server answers")
 
 
 @pytest.fixture(scope="module")

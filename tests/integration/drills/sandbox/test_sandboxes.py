@@ -26,7 +26,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.factory
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
     BadInput,
     MissingPrivilege,
@@ -66,12 +66,6 @@ def drill_containers() -> set[str]:
 def folder(dsn: str) -> Path:
     """Where an embedded server keeps everything."""
     return Path(str(conninfo_to_dict(dsn)["host"]))
-
-
-@pytest.fixture(autouse=True)
-def _docker(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("docker") and not docker.answers():
-        pytest.skip("no Docker server answers")
 
 
 @pytest.fixture

@@ -27,12 +27,6 @@ RESET ROLE;
 """
 
 
-@pytest.fixture(autouse=True)
-def _docker(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("docker") and not docker.answers():
-        pytest.skip("no Docker server answers")
-
-
 @pytest.mark.docker
 @pytest.mark.parametrize("background_workers", ["on", "off"])
 def test_the_scheduler_runs_the_job_of_an_ordinary_role(background_workers: str) -> None:

@@ -183,3 +183,21 @@ def test_the_worst_of_them_is_the_whole() -> None:
     assert judgement.overall([good]) == PROVED
     assert judgement.overall([good, unsure]) == UNKNOWN
     assert judgement.overall([unsure, bad, good]) == FAILED
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "came_to", "said"),
+    [
+        (RUN, PROVED, PROVED, "ran, with nothing to do; it loads"),
+        (RUN, FAILED, FAILED, "ran, with nothing to do; it loads"),
+        (RUN, UNKNOWN, PROVED, "ran, with nothing to do"),
+        (LATEST, PROVED, PROVED, "ran"),
+        (LATEST, FAILED, FAILED, "ran; it loads"),
+        (LATEST, UNKNOWN, PROVED, "ran"),
+    ],
+)
+def test_a_trial_besides_a_run_finds_what_the_run_does_not_show(how: str, status: str, came_to: str, said: str) -> None:
+    ran = judgement.Verdict("etl", LOAD, how, PROVED, "ran", started=NOW)
+    found = judgement.besides(ran, judgement.Verdict("etl", LOAD, TRIAL, status, "loads", next_step="look"))
+    assert (found.how, found.status, found.said, found.started) == (how, came_to, said, NOW)
+    assert found.next_step == ("look" if came_to == FAILED or (how, status) == (RUN, PROVED) else "")
