@@ -20,11 +20,12 @@ FROM {transactions} WHERE updated_at <= clock_timestamp() AND isfinite(updated_a
 
 #: What the ETL says it has loaded and silver does not have; and what it passed over without a word, as it does with a
 #: payload that is no object or has no transaction_id. A sale that a cleanup set aside while it kept the event is not lost.
-#: Of the newest marks only: right after a backlog was loaded they would be all there are.
+#: Of the newest marks only: right after a backlog was loaded they would be all there are. The start is of the transaction, so
+#: that the planner can estimate with it and use an index.
 LOST = """
 WITH newest AS MATERIALIZED (
     SELECT p.event_id FROM {etl_ledger} AS p
-    WHERE p.processed_at >= clock_timestamp() - make_interval(hours => %(hours)s) ORDER BY p.processed_at DESC LIMIT %(most)s
+    WHERE p.processed_at >= now() - make_interval(hours => %(hours)s) ORDER BY p.processed_at DESC LIMIT %(most)s
 ), marked AS MATERIALIZED (
     SELECT b.event_id, CASE WHEN jsonb_typeof(b.event_data) = 'object' THEN b.event_data ->> 'transaction_id' END AS transaction_id
     FROM newest JOIN {bronze} AS b ON b.event_id = newest.event_id WHERE b.event_type = %(event_type)s
