@@ -6,7 +6,6 @@ generated events in place of data. What cannot be had there is said by name."""
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
@@ -33,14 +32,6 @@ REACHING: t.Final = frozenset(
         "plperlu", "plpython3u", "plsh", "postgres_fdw", "tds_fdw", "wrappers",
     }
 )  # fmt: skip
-#: So would one that has the server run a program or touch its files, on whose machine this is; a superuser's may.
-REACHES: t.Final = re.compile(
-    r"\bCOPY\b[^;]*\b(?:TO|FROM)\s+(?:PROGRAM\b|'+/)"
-    # A name of a file that is put together when it runs.
-    r"|\bCOPY\b[^;']*\b(?:TO|FROM)\s+(?:'\s*\|\||%(?:\d+\$)?[Ls])"
-    r"|\b(?:pg_read_file|pg_read_binary_file|pg_ls_dir|lo_import|lo_export)\s*\(",
-    re.IGNORECASE,
-)
 #: What follows from something that could not be made; that one is said.
 FOLLOWS: t.Final = (
     errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedObject, errors.InvalidSchemaName, errors.UndefinedColumn,
@@ -84,7 +75,7 @@ class Clone:
         builder.mark(self._session.connection)
         builder.create_cron(self._session.connection)
         self._join_roles()
-        self._extend()
+        self._lacks += extend(self._session, self._source)
         self._build()
         self._require_pipeline()
         self._progress.say_throttled(f"filling the clone with {count(events, 'generated event')}")
@@ -140,20 +131,6 @@ class Clone:
 
     # --- schema
 
-    def _extend(self) -> None:
-        """The extensions that can be had here and do not reach out; others matter where the pipeline uses them."""
-        for each in self._source.extensions:
-            what = f"extension {each.name}"
-            if each.name in REACHING:
-                if each.used:
-                    self._lacks.append(f"{what}: it reaches out of the sandbox")
-            elif self._session.row(AVAILABLE, name=each.name)["there"]:
-                named = (sql.Identifier(each.schema), sql.Identifier(each.name))
-                self._do(what, sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(named[0]))
-                self._do(what, sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} WITH SCHEMA {0}").format(*named))
-            elif each.used:
-                self._lacks.append(f"{what}: this server does not have it")
-
     def _build(self) -> None:
         """What pg_dump wrote, in its order; privileges last, as pg_dump has them too."""
         made = [each for each in self._source.statements if not _granting(each)]
@@ -175,9 +152,6 @@ class Clone:
             # A setting that this server does not know is of no use to it either.
             self._do_quietly(statement)
             return True
-        if statement.words[0] == "CREATE" and REACHES.search(statement.text):
-            self._lacks.append(f"{statement.about}: it reaches out of the sandbox")
-            return False
         follows = () if complete or statement.words[0] == "CREATE" else FOLLOWS
         return self._do(statement.about, statement.renamed(self._roles), follows)
 
@@ -224,9 +198,6 @@ class Clone:
                 "active": job.active,
                 "owner": self._roles[job.owner],
             }
-            if REACHES.search(job.command):
-                self._lacks.append(f"job {job.jobname}: it reaches out of the sandbox")
-                continue
             name = None if job.jobname == f"job {job.jobid}" else job.jobname
             try:
                 self._session.execute(JOB, name=name, **values)
@@ -252,25 +223,53 @@ def _written(text: str) -> sql.SQL:
     return sql.SQL(t.cast("t.LiteralString", text))
 
 
-def attributes(role: Role, *, superuser: bool) -> str:
-    """How the role is made on a server of the drill's own, where it may be what it is, or elsewhere."""
-    words = ["LOGIN" if role.login and superuser else "NOLOGIN", "INHERIT" if role.inherits else "NOINHERIT"]
-    if superuser:
-        words += ["SUPERUSER"] * role.superuser + ["BYPASSRLS"] * role.bypasses
-    return " ".join(words)
+def extend(session: Session, source: Source) -> list[str]:
+    """The extensions that can be had here and do not reach out, as far as the session's role may make them; what is lacked of
+    those that the pipeline uses."""
+    lacks: list[str] = []
+    for each in source.extensions:
+        what = f"extension {each.name}"
+        if each.name in REACHING:
+            lacks += [f"{what}: it reaches out of the sandbox"] if each.used else []
+        elif session.row(AVAILABLE, name=each.name)["there"]:
+            schema, name = sql.Identifier(each.schema), sql.Identifier(each.name)
+            try:
+                with session.connection.transaction():
+                    if not session.rows(
+                        "SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(name)s", name=each.schema
+                    ):
+                        session.connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+                    session.connection.execute(
+                        sql.SQL("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}").format(name, schema)
+                    )
+            except psycopg.Error as e:
+                lacks.append(f"{what}: {e.diag.message_primary or type(e).__name__}")
+        elif each.used:
+            lacks.append(f"{what}: this server does not have it")
+    return lacks
+
+
+def attributes(role: Role) -> str:
+    """How the role is made; none is above others, whatever it is in the source."""
+    return f"NOLOGIN {'INHERIT' if role.inherits else 'NOINHERIT'}"
+
+
+def lacks_of(role: Role) -> list[str]:
+    """What of it a clone lacks."""
+    more = [word for word, has in (("superuser", role.superuser), ("above policies", role.bypasses)) if has]
+    return [f"role {role.name}: it is {' and '.join(more)} in the source, which no role of a clone is"] if more else []
 
 
 def roles_of_ours(session: Session, source: Source) -> dict[str, str]:
-    """The source's roles, made on a server of the drill's own; one that would be the server's superuser gets another name."""
+    """The source's roles, made on a server of the drill's own by a role that may make some; one whose name is taken there gets
+    another one."""
     found: dict[str, str] = {}
     for role in source.roles:
-        taken = session.rows("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=role.name)
-        if taken and role.superuser == taken[0]["rolsuper"]:
-            found[role.name] = role.name
-            continue
+        taken = session.rows("SELECT FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=role.name)
         found[role.name] = f"source_{role.name}"[:60] if taken else role.name
         named = sql.Identifier(found[role.name])
-        session.connection.execute(
-            sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role, superuser=True))
-        )
+        with session.connection.transaction():
+            session.connection.execute(sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role)))
+            how = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
+            session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + _written(how))
     return found

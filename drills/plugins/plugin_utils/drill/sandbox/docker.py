@@ -30,9 +30,9 @@ class Boxed(Sandbox):
 
     kind = "docker"
 
-    def __init__(self, box: container.Box, lacks: tuple[str, ...] = ()) -> None:
+    def __init__(self, box: container.Box, dsn: str, lacks: tuple[str, ...] = ()) -> None:
         """A sandbox in the container, which somebody else removes."""
-        super().__init__(box.dsn, lacks)
+        super().__init__(dsn, lacks)
         self._box = box
 
     def restart_server(self, *, immediate: bool = False) -> None:

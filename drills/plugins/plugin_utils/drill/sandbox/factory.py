@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import secrets
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import conninfo, sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
     Session,
@@ -37,6 +39,8 @@ KINDS: t.Final = ("embedded", "docker", "staging")
 ROLES: t.Final = ("loader", "edge_ingest", "dashboard_reader")
 #: The superuser of an embedded server with a clone, whose name is no role of anybody's.
 SUPERUSER: t.Final = "scout_drill"
+#: Who owns a clone, and drives it.
+OWNER: t.Final = "scout_drill_owner"
 
 
 class _Wanted(t.NamedTuple):
@@ -46,8 +50,8 @@ class _Wanted(t.NamedTuple):
     schema_from: str
     progress: Progress
 
-    def build(self, dsn: str) -> tuple[str, ...]:
-        """Builds it in an empty database of a server of ours; what a clone lacks."""
+    def build(self, dsn: str) -> tuple[str, tuple[str, ...]]:
+        """Builds it in an empty database of a server of ours; how that is reached then, and what a clone lacks."""
         with attempting("could not build a pipeline in the sandbox"):
             if not self.schema_from:
                 builder.build(dsn, self.pipeline.variant, self.pipeline.events, self.pipeline.seed)
@@ -55,10 +59,16 @@ class _Wanted(t.NamedTuple):
                     # A scheduler that has not run anything yet looks like one that stands still.
                     if builder.has_scheduler(session.connection):
                         session.connection.execute(builder.HISTORY)
-                return ()
+                return dsn, ()
             found = _read_source(self.schema_from)
             with open_session(Settings(dsn, action="drill"), "the sandbox") as session:
-                return self.clone(session, found, clone_clone.roles_of_ours(session, found))
+                lacks = clone_clone.extend(session, found)
+                owned = _handed_over(session)
+            # From here on no session is a superuser's: whatever a team's schema does, it may not read a file or run a program.
+            with open_session(Settings(owned, action="drill"), "the sandbox") as session:
+                roles = clone_clone.roles_of_ours(session, found)
+                lacks += [each for role in found.roles for each in clone_clone.lacks_of(role)]
+                return owned, tuple(dict.fromkeys((*lacks, *self.clone(session, found, roles))))
 
     def build_beside(self, made: staging.Scratch) -> tuple[str, ...]:
         """Builds it in a scratch database, with scratch roles; what a clone lacks."""
@@ -75,6 +85,30 @@ class _Wanted(t.NamedTuple):
     def clone(self, session: Session, found: source.Source, roles: Mapping[str, str]) -> tuple[str, ...]:
         """Makes a clone with these roles; what it lacks."""
         return clone_clone.Clone(session, found, roles, self.progress).make(self.pipeline.events, self.pipeline.seed)
+
+
+def _handed_over(session: Session) -> str:
+    """How the database is reached as an ordinary role that owns it, and may make others and watch them as on a staging server."""
+    password, owner = secrets.token_urlsafe(24), sql.Identifier(OWNER)
+    verifier = session.connection.pgconn.encrypt_password(password.encode(), OWNER.encode(), b"scram-sha-256").decode()
+    for statement in (
+        sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(owner, sql.Literal(verifier)),
+        *(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(role), owner) for role in staging.WATCHING),
+        sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(session.facts.database), owner),
+    ):
+        session.connection.execute(statement)
+    if builder.may_schedule(session.connection):
+        # The real scheduler is an extension's, in whose tables the clone's jobs are written.
+        builder.create_cron(session.connection)
+        for statement in (
+            "GRANT USAGE ON SCHEMA cron TO {} WITH GRANT OPTION",
+            "GRANT ALL ON ALL TABLES IN SCHEMA cron TO {} WITH GRANT OPTION",
+            "GRANT ALL ON ALL SEQUENCES IN SCHEMA cron TO {} WITH GRANT OPTION",
+            "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO {} WITH GRANT OPTION",
+            "ALTER ROLE {} BYPASSRLS",
+        ):
+            session.connection.execute(sql.SQL(statement).format(owner))
+    return conninfo.make_conninfo(session.settings.dsn, user=OWNER, password=password)
 
 
 @functools.lru_cache(maxsize=1)
@@ -118,7 +152,7 @@ def _embedded(wanted: _Wanted) -> Generator[Sandbox]:
         except RuntimeError as e:
             raise Unavailable("could not start the embedded PostgreSQL", said=str(e)) from e
         dsn = server.create_database(scratch_names.new_name())
-        yield Embedded(server, dsn, wanted.build(dsn))
+        yield Embedded(server, *wanted.build(dsn))
     finally:
         with wanted.progress.unbroken():
             server.stop()
@@ -127,7 +161,7 @@ def _embedded(wanted: _Wanted) -> Generator[Sandbox]:
 @contextlib.contextmanager
 def _docker(wanted: _Wanted) -> Generator[Sandbox]:
     with docker.opened(wanted.progress) as box:
-        yield docker.Boxed(box, wanted.build(box.dsn))
+        yield docker.Boxed(box, *wanted.build(box.dsn))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import subprocesses
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import ProgramFailed
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import roles
 
 from ...reference.server import places
@@ -26,6 +27,22 @@ SCRIPT: t.Final = places.RECOVERY / "docs" / "operator_role.sql"
 OWNER_SCRIPT: t.Final = places.RECOVERY / "docs" / "pipeline_owner.sql"
 SECONDS: t.Final = 60.0
 FOLDER: t.Final = "scout-drill"
+
+
+def prepare(session: Session) -> None:
+    """The role, which a session that is no superuser's can act as and hand on; it logs in as the session does."""
+    named = sql.Identifier(ROLE)
+    if not session.rows("SELECT FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=ROLE):
+        session.connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(named))
+        how = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
+        session.connection.execute(
+            sql.SQL("GRANT {} TO CURRENT_USER").format(named) + sql.SQL(t.cast("t.LiteralString", how))
+        )
+    verifier = session.connection.pgconn.encrypt_password(
+        session.connection.info.password.encode(), ROLE.encode(), b"scram-sha-256"
+    )
+    password = sql.Literal(verifier.decode())
+    session.connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(named, password))
 
 
 def make(session: Session, role: str, owner: str) -> None:
