@@ -47,7 +47,6 @@ def test_nothing_of_a_schema_runs_a_program(scout_db: str, tmp_path: Path, owner
         attacker.execute("CREATE ROLE mighty_owner SUPERUSER LOGIN")
         attacker.execute(HIDDEN.format(file=file).encode())
         attacker.execute(f"ALTER FUNCTION scout.innocent() OWNER TO {owner}".encode())
-        attacker.execute(f"ALTER TABLE scout.bronze_events OWNER TO {owner}".encode())
     with (
         factory.open_sandbox("embedded", schema_from=scout_db, pipeline=EVENTS, name="test") as sandbox,
         psycopg.connect(sandbox.dsn, autocommit=True) as looks,

@@ -249,9 +249,9 @@ def extend(session: Session, source: Source) -> list[str]:
     return lacks
 
 
-def attributes(role: Role) -> str:
+def attributes(role: Role, *, login: bool = False) -> str:
     """How the role is made; none is above others, whatever it is in the source."""
-    return f"NOLOGIN {'INHERIT' if role.inherits else 'NOINHERIT'}"
+    return f"{'LOGIN' if login and role.login else 'NOLOGIN'} {'INHERIT' if role.inherits else 'NOINHERIT'}"
 
 
 def lacks_of(role: Role) -> list[str]:
@@ -269,7 +269,12 @@ def roles_of_ours(session: Session, source: Source) -> dict[str, str]:
         found[role.name] = f"source_{role.name}"[:60] if taken else role.name
         named = sql.Identifier(found[role.name])
         with session.connection.transaction():
-            session.connection.execute(sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role)))
+            session.connection.execute(sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role, login=True)))
             how = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
             session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + _written(how))
+    # Who is above all in the source may use what is anybody's in the clone, and nothing of the server.
+    for role in source.roles:
+        below = [sql.Identifier(found[each.name]) for each in source.roles if each.name != role.name and not each.superuser]
+        for each in below if role.superuser else ():
+            session.connection.execute(sql.SQL("GRANT {} TO {}").format(each, sql.Identifier(found[role.name])))
     return found
