@@ -55,7 +55,7 @@ demo-rollback: setup ## Watch a bad release being rolled back on a running pipel
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
 	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
 
-test: setup ## Run every check and test; Molecule where Docker can be had
+test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible
 
 check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
@@ -117,7 +117,7 @@ bench: setup ## Measure, side by side with the runbook's script
 psql: setup ## Open a shell on the demo database
 	@$(BIN)/python -m tests.scout.demo psql $(ARGS)
 
-reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last line: SCOUT_DSN=...
+reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; last lines: FAULTS_DSN=..., SCOUT_DSN=...
 	@set -- --variant "$$VARIANT" --events "$$EVENTS" --seed "$$SEED"; \
 	if [ -n "$$DSN" ]; then set -- "$$@" --dsn "$$DSN"; fi; \
 	$(PYTHON) -m $(PIPELINE).builder "$$@" $(ARGS)

@@ -32,6 +32,13 @@ options:
     type: str
     choices: [refuse, keep_current, restore]
     default: refuse
+  allow_owners:
+    description:
+      - Of a run that changed the schema, roles that may own what is made or changed although they are superusers, or own nothing of
+        the release today.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger

@@ -72,8 +72,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     try:
-        docker.make_ready()
-        docker.image(install=True)
+        docker.ensure()
+        docker.image(install=docker.set_up())
     except docker.Unavailable as problem:
         sys.exit(f"molecule cannot run here: {problem}")
     codes = {}

@@ -20,11 +20,12 @@ from .core.progress import Progress
 from .core.text import visible_in
 from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
+from .postgres import dsn as dsns
 from .postgres.driver import psycopg
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
 from .postgres.session import POOLED, Settings, check_incident, open_session
-from .scout import contract, row_security
+from .scout import contract, row_hazards
 from .scout.judging import roles
 
 if t.TYPE_CHECKING:
@@ -46,6 +47,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "incident": {"type": "str", "default": "adhoc"},
     "contract": {"type": "dict", "default": {}},
     "allow_superuser": {"type": "bool", "default": False},
+    "require_tls": {"type": "bool", "default": False},
 }
 
 #: Options every module has besides, so that a play sets them once for all; documented in plugins/doc_fragments/ledger.py.
@@ -88,10 +90,15 @@ class Call:
     incident: str
     #: When that was opened, if it is the open one.
     opened_at: datetime.datetime | None = None
+    #: Whether the module never writes anything.
+    only_reads: bool = False
 
     def look(self, mode: str = "auto") -> ledger.Ledger:
         """The ledger for reading."""
-        return bootstrap.look(self.session, incident=self.incident, controller=self.controller, mode=mode)
+        upgrade = not (self.check or self.only_reads)
+        return bootstrap.look(
+            self.session, incident=self.incident, controller=self.controller, mode=mode, upgrade=upgrade
+        )
 
     def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""
@@ -148,7 +155,8 @@ def invoke(
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
-            call = Call(session, check, voice, controller, joined.incident, joined.opened_at)
+            only_reads = name.endswith("_info")
+            call = Call(session, check, voice, controller, joined.incident, joined.opened_at, only_reads)
             return _told(_completed({**about, **run(call, params)}, name, session, joined))
     except RecoveryError as e:
         return about | failure(e)
@@ -206,19 +214,24 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         statement_timeout_seconds=params["statement_timeout_seconds"],
         lock_timeout_seconds=params["lock_timeout_seconds"],
     )
+    verified = params["require_tls"] or _is_on(os.environ, dsns.REQUIRE_TLS)
+    if verified:
+        dsns.require_verified(parse_dsn(dsn, source), source, os.environ)
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
-        if session.facts.superuser and not params["allow_superuser"] and not _allowed(os.environ):
+        if verified and dsns.is_unverified(session.connection.pgconn):
+            raise dsns.unverified(session.where, source)
+        if session.facts.superuser and not params["allow_superuser"] and not _is_on(os.environ, ALLOW_SUPERUSER):
             raise _superuser(session)
-        there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
+        [there] = session.glance(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
-            row_security.require_sight(session, writing=done in actions.WRITES_ROWS)
+            row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
 
 
-def _allowed(environment: Mapping[str, str]) -> bool:
-    return environment.get(ALLOW_SUPERUSER, "").strip().lower() in ("1", "true", "yes", "on")
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def _superuser(session: Session) -> BadInput:
@@ -260,6 +273,9 @@ def _completed(result: Result, name: str, session: Session, joined: open_inciden
     # What keeps the record says itself what is overdue, and by now it may not be any more.
     warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
     warnings += [POOLED] if session.facts.pooled else []
+    warnings += (
+        [dsns.UNVERIFIED] if not session.connection.closed and dsns.is_unverified(session.connection.pgconn) else []
+    )
     if warnings:
         told: list[str] = result.get("warnings") or []
         result["warnings"] = [*told, *(text for text in warnings if text not in told)]

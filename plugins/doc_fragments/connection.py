@@ -48,6 +48,12 @@ options:
         even to look. C(psql -X -f docs/operator_role.sql) makes the role that is needed. Without it E(SCOUT_ALLOW_SUPERUSER) is used.
     type: bool
     default: false
+  require_tls:
+    description:
+      - Refuse a session with another machine unless the server is verified, as with C(sslmode=verify-full) or C(verify-ca).
+        Without this option such a session gives a warning. Without it E(SCOUT_REQUIRE_TLS) is used.
+    type: bool
+    default: false
 requirements:
   - psycopg >= 3.2 on the host that runs the module (the controller for local connections)
 notes:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import typing as t
+
+from ..module_utils.recovery.core.values import loaded
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ def as_list(option: Mapping[str, t.Any], value: t.Any) -> t.Any:
         return value
     if value.lstrip().startswith("["):
         with contextlib.suppress(ValueError):
-            return json.loads(value)
+            return loaded(value)
     return [part.strip() for part in value.split(",")] if value.strip() else value
 
 

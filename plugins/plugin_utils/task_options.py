@@ -18,6 +18,7 @@ VARIABLES: t.Final = {
     "password": "scout_password",
     "contract": "scout_contract",
     "allow_superuser": "allow_superuser",
+    "require_tls": "require_tls",
     "incident": "incident",
     "ledger": "ledger",
     "takeover": "takeover",

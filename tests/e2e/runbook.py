@@ -23,6 +23,7 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
 from tests import CHECKOUT
 from tests.e2e.play import environment
 
@@ -230,7 +231,7 @@ class Desk:
         before = "" if command.endswith("activate") else f". ./activate && cd '{self.home}'"
         script = "\n".join(["set -e", before, *self._exports, command])
         made = environment(self.home) | {"PATH": f"{self.path}{os.pathsep}{os.environ['PATH']}", "LOGNAME": "ana"}
-        made = {name: value for name, value in made.items() if not name.startswith("SCOUT_")}
+        made = {name: value for name, value in made.items() if not name.startswith("SCOUT_") or name == ALLOW_SUPERUSER}
         done = subprocess.run(
             ["bash", "-c", script], cwd=CHECKOUT, env=made, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=300,

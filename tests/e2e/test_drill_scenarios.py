@@ -59,13 +59,13 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.fixture(autouse=True)
 def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """The playbooks of a drill are forked; test_drill.py and test_playbook_process.py have them as they are."""
-    shell = PlaybookRunner._shell
+    shell = PlaybookRunner.shell
 
     def behind(runner: PlaybookRunner) -> dict[str, str]:
         found = shell(runner)
         return found | {"PATH": f"{door.folder}{os.pathsep}{found['PATH']}"}
 
-    monkeypatch.setattr(PlaybookRunner, "_shell", behind)
+    monkeypatch.setattr(PlaybookRunner, "shell", behind)
 
 
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_the_reference_is_built_on_a_server_of_the_user(installed: Path, root: P
     try:
         built = python(env, "builder", "--events", "200", "--database", "drill")
         assert built.returncode == 0, built.stderr
-        dsn = built.stdout.splitlines()[-1].partition("=")[2]
+        dsn = built.stdout.splitlines()[-2].partition("=")[2]
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT count(*) FROM scout.bronze_events").fetchone() == (200,)
         broken = python(env, "faults.cli", "lock_holder", "--detach", "--dsn", dsn)

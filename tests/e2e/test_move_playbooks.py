@@ -244,6 +244,25 @@ def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(healthy
     assert healthy.lease_owner() is None
 
 
+def test_what_a_redrive_that_changed_nothing_resumes_is_proved(healthy: Pipeline, stage: Stage) -> None:
+    poison = library.poison_event(healthy.dsn, "non_numeric_amount")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "running", "proved")
+    healthy.execute(
+        "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'"
+    )
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "paused", "failed")
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
+    assert "now ingestion is paused" in played.summary, played.text
+    assert "bronze-to-silver-etl was tried as loader, rolled back: it ran and loaded nothing" in played.summary, (
+        played.text
+    )
+    assert not JOBS & healthy.active_jobs()
+    assert healthy.lease_owner() is None
+
+
 def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, stage: Stage) -> None:
     """The poison event comes last: the drain of the quarantine finds it."""
     library.poison_event(healthy.dsn, "non_numeric_amount")

@@ -67,7 +67,7 @@ def test_the_markdown_is_the_runbooks_template_filled_in(told: tuple[Pipeline, S
     assert "42 events, 39 transactions" in text
     assert "- [ ] Update monitoring alerts (incident_note.yml takes incident=INC-2041" in text
     assert re.findall(r"^## (.*)$", text, re.MULTILINE)[-1] == "Still to be written down"
-    assert re.search(r"^Users saw wrong figures for .+", text, re.MULTILINE)
+    assert re.search(r"^Users saw wrong figures for .+: gold up to 1 h 0 min old", text, re.MULTILINE)
     assert not [code for code in re.findall(r"`([^`]+)`", text) if "…" in code]
     assert str(told[1].home) not in text + files(told[2])[0].read_text(encoding="utf-8")
     shown = MarkdownIt("gfm-like", {"linkify": False}).render(text)
@@ -200,8 +200,8 @@ def test_an_incident_over_midnight_names_the_day_of_each_time(
         assert seen.flaws() == [], look
         words = " ".join(seen.text.split())
         # Summer time ended that night.
-        assert "2026-10-24 23:55:00 25 Oct 01:55:00 Ingestion paused" in words, look
-        assert "2026-10-25 01:05:00 02:05:00 Ingestion resumed" in words, look
+        assert "2026-10-24 23:55:00 25 Oct 01:55:00 1 · Ingestion paused" in words, look
+        assert "2026-10-25 01:05:00 02:05:00 2 · Ingestion resumed" in words, look
     assert "| 2026-10-24 23:55:00 | 25 Oct 01:55:00 | Ingestion paused |" in markdown.read_text(encoding="utf-8")
 
 

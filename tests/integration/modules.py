@@ -232,6 +232,22 @@ def operator(dsn: str, *, without: str = "", attributes: str = "") -> Iterator[s
             connection.execute(f"DROP ROLE {role}")  # type: ignore[call-overload]
 
 
+HAND_OVER = """
+SELECT 'ALTER SCHEMA scout_ops OWNER TO {role}'
+UNION ALL
+SELECT format('ALTER TABLE scout_ops.%I OWNER TO {role}', relname) FROM pg_class
+WHERE relnamespace = 'scout_ops'::regnamespace AND relkind = 'r'
+"""
+
+
+def hand_over_ledger(dsn: str, operator_dsn: str) -> None:
+    """Makes the ledger that of another operator: one that belongs to somebody else is not used."""
+    role = conninfo_to_dict(operator_dsn)["user"]
+    with connect(dsn) as connection:
+        for (statement,) in connection.execute(HAND_OVER.replace("{role}", str(role))).fetchall():  # type: ignore[call-overload]
+            connection.execute(statement)
+
+
 def gone(dsn: str, pid: int) -> bool:
     """Whether the server process is no longer there."""
     return not rows(dsn, "SELECT FROM pg_stat_activity WHERE pid = %s", pid)

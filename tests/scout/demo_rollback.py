@@ -96,7 +96,8 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     screen.title("A pipeline at work, and the application around it")
     with session(dsn) as connection:
         case = _prepare(connection, dsn, events)
-        hands = Hands(screen, builder.operator(dsn, rollback=True), STATE)
+        # What the shop leaves locked belongs to a superuser here, whose sessions only another may end.
+        hands = Hands(screen, dsn, STATE, superuser=True)
         shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
         shop.existing = case.before["bronze_events"][0]
         with shop:

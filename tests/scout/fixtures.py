@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import account
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.scout import planted
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
@@ -41,25 +42,19 @@ def memory() -> Path | None:
 @pytest.fixture(scope="session")
 def scout_template(pg_server: Server) -> Iterator[builder.Template]:
     """The faithful reference, or the variant that SCOUT_TEST_VARIANT names; `clone(name)` makes a database of it."""
-    template = builder.template(pg_server, os.environ.get("SCOUT_TEST_VARIANT", "faithful"))
-    yield template
-    template.drop()
+    yield from _planted(pg_server, os.environ.get("SCOUT_TEST_VARIANT", "faithful"))
 
 
 @pytest.fixture(scope="session")
 def repaired_template(pg_server: Server) -> Iterator[builder.Template]:
     """The repaired reference; `clone(name)` makes a database of it."""
-    template = builder.template(pg_server, "repaired")
-    yield template
-    template.drop()
+    yield from _planted(pg_server, "repaired")
 
 
 @pytest.fixture(scope="session")
 def deployed_template(pg_server: Server) -> Iterator[builder.Template]:
     """The reference as it was measured where it is deployed; `clone(name)` makes a database of it."""
-    template = builder.template(pg_server, "deployed")
-    yield template
-    template.drop()
+    yield from _planted(pg_server, "deployed")
 
 
 @pytest.fixture
@@ -107,6 +102,14 @@ def cron_db(pg_server: Server) -> str:
         return builder.build(pg_server.dsn(name))
     except builder.AlreadyBuilt:
         return pg_server.dsn(name)
+
+
+def _planted(server: Server, variant: str) -> Iterator[builder.Template]:
+    """A reference in whose schema public somebody lies in wait for every query of ours."""
+    template = builder.template(server, variant)
+    template.prepare = planted.plant
+    yield template
+    template.drop()
 
 
 def _database(server: Server, template: builder.Template) -> Iterator[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.integration.modules import Result, call, connect, gone, one, rows
@@ -17,7 +18,7 @@ NAME = "scout-recovery/INC-9/drain"
 def terminate(dsn: str) -> Result:
     """The result, with everything older than a moment counted as stuck."""
     time.sleep(0.3)
-    waits = {"cancel_wait_seconds": 0.5, "terminate_wait_seconds": 5}
+    waits: dict[str, Any] = {"cancel_wait_seconds": 0.5, "terminate_wait_seconds": 5}
     return call("scout_terminate_sessions", dsn, stuck_after_seconds=0.2, **waits)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import psycopg
 
@@ -48,7 +49,7 @@ def test_statements_of_sessions_that_are_ended_are_kept_without_secrets(scout_db
     with psycopg.connect(scout_db, autocommit=True) as session:
         session.execute(statement.encode())
         time.sleep(0.3)
-        waits = {"cancel_wait_seconds": 0.5, "terminate_wait_seconds": 5}
+        waits: dict[str, Any] = {"cancel_wait_seconds": 0.5, "terminate_wait_seconds": 5}
         done = call("scout_terminate_sessions", scout_db, stuck_after_seconds=0.2, **waits)
         session.close()
 

@@ -25,6 +25,7 @@ PLAYBOOKS = {
 }
 #: What has to be right for anything to begin.
 RIGHT = {"result_file", "scout_dsn", "target", "scout_drill_target"}
+EVENT = "00000000-0000-4000-8000-00000000e711"
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
 
 
@@ -100,12 +101,12 @@ def test_a_transaction_with_such_a_name_is_quarantined_by_it(scout_db: str, tmp_
     name = attack(made, "transaction")
     with psycopg.connect(scout_db) as connection:
         connection.execute(
-            "INSERT INTO scout.bronze_events (event_id, event_type, event_data) VALUES ('evil', 'transaction.v1', %s)",
-            [json.dumps({"transaction_id": name})],
+            "INSERT INTO scout.bronze_events (event_id, event_type, event_data) VALUES (%s, 'transaction.v1', %s)",
+            [EVENT, json.dumps({"transaction_id": name})],
         )
     played = stage.play("quarantine", scout_db, transactions=[name], pause=False, drain=False, refresh=False)
     assert played.rc in (0, 2), played.text
-    assert pipeline.one("SELECT count(*) FROM scout.bronze_events WHERE event_id = 'evil'") == 0, played.text
+    assert pipeline.one(f"SELECT count(*) FROM scout.bronze_events WHERE event_id = '{EVENT}'") == 0, played.text
     assert list(made.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import BadInput, LeaseHeld
+from ..core.values import loaded
 from ..ledger import runs
 from ..postgres.failures import attempting
 
@@ -165,7 +166,7 @@ class InFile:
 
     def _read(self) -> list[dict[str, t.Any]]:
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = loaded(self.path.read_text(encoding="utf-8"))
             entries = found["deployments"]
             if found["format"] != FORMAT or not all(isinstance(entry, dict) for entry in entries):
                 raise ValueError(f"its format is not {FORMAT}")

@@ -24,6 +24,7 @@ from pathlib import Path
 from ..core import files
 from ..core.errors import NotConverged
 from ..core.text import count
+from ..core.values import loaded
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,8 +40,6 @@ STAMP: t.Final = "%Y%m%dT%H%M%S.%fZ"
 UNFINISHED: t.Final = ".part"
 #: The fast end of gzip: evidence is in the way of an action.
 LEVEL: t.Final = 3
-#: Before that nobody has had the time to lock the folder just made.
-UNLOCKED_SECONDS: t.Final = 60.0
 
 
 class _Hashed(io.RawIOBase):
@@ -182,12 +181,14 @@ class EvidenceArchive:
 def opened(base: Path, redactor: Redactor) -> Generator[EvidenceArchive]:
     """A folder in the making below `base`: whatever is not finished is gone afterwards, also that of runs that were killed."""
     base = files.private_folder(base)
-    _sweep(base)
-    folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
-    folder.mkdir(mode=0o700)
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with files.locked(base):
+        # Nobody sees a folder that is made and not locked yet, so one without a lock is that of a dead.
+        _sweep(base)
+        folder = base / f".evidence-{os.getpid()}-{time.monotonic_ns():x}{UNFINISHED}"
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
         yield EvidenceArchive(redactor, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -198,8 +199,7 @@ def _sweep(base: Path) -> None:
     """Removes what runs that were killed have left: nobody holds its lock."""
     for folder in base.glob(f".evidence-*{UNFINISHED}"):
         with contextlib.suppress(OSError):
-            facts = folder.lstat()
-            if facts.st_uid != os.getuid() or time.time() - facts.st_mtime < UNLOCKED_SECONDS:
+            if folder.lstat().st_uid != os.getuid():
                 continue
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
@@ -235,7 +235,7 @@ def _latest(base: Path, incident: str) -> _Link | None:
             continue
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             data = (base / name / MANIFEST).read_bytes()
-            manifest = json.loads(data)
+            manifest = loaded(data)
             if manifest["format"] == FORMAT and manifest["incident"] == incident:
                 made_at = datetime.datetime.strptime(stamp, STAMP).replace(tzinfo=datetime.UTC)
                 return _Link(name, int(manifest["number"]), hashlib.sha256(data).hexdigest(), made_at)

@@ -21,7 +21,7 @@ from ..moves.cleanup import rules, violations
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
-from ..scout import contract, cron_jobs, event_queue
+from ..scout import contract, cron_jobs, cron_runs, event_queue
 from .archive import Most
 
 if t.TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
     }
     readers["tables"] = functools.partial(streamed, query=TABLES, schema=contract.names().schema)
     readers["jobs"] = lambda s: _lines(job.as_dict() for job in cron_jobs.jobs(s))
-    readers["job_runs"] = lambda s: _lines(cron_jobs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS))
+    readers["job_runs"] = lambda s: _lines(cron_runs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS))
     sampled = _sampled()
     bad = contract.compose(
         BAD_TRANSACTIONS,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 import stat
 import typing as t
 
 from ..core.errors import BadInput
+from ..core.values import loaded
 from .archive import FORMAT, MANIFEST, NAME
 
 if t.TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _folder(folder: Path, report: Report, checkpoint: Callable[[], None]) -> _Ma
     elif not digest.startswith(found["digest"]):
         report.wrong(name, "was tampered with: its SHA-256 does not match the folder's name", MANIFEST)
     try:
-        manifest: dict[str, t.Any] = json.loads(data)
+        manifest: dict[str, t.Any] = loaded(data)
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {str(manifest['format'])[:60]!r}")
         entries = {str(entry["file"]): (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}

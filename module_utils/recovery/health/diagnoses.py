@@ -33,6 +33,13 @@ SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be quarantined; the sa
 #: At least so much time is advised to look again.
 MORE_SECONDS: t.Final = 60
 
+#: Why something cannot be seen where a person can change that, in words.
+HIDING: t.Final = {
+    "privilege": "insufficient privileges to see",
+    "wrong_database": "insufficient privileges to see",
+    "not_reached": "cannot see",
+}
+
 DEPLOYED_SECONDS: t.Final = 86400.0
 #: What breaks no rule of the view of quality alerts, in words.
 SPOILED: t.Final = {
@@ -113,11 +120,11 @@ def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Dia
         yield cause(what, evidence, more, blocks=False)
     grants: dict[str, list[str]] = {}
     for name, problem in found.problems.items():
-        if problem.kind in ("privilege", "wrong_database"):
-            grants.setdefault(f"{problem.said}\n{problem.next_step}", []).append(name)
+        if problem.kind in HIDING:
+            grants.setdefault(f"{problem.kind}\n{problem.said}\n{problem.next_step}", []).append(name)
     for key, names in grants.items():
-        said, _, next_step = key.partition("\n")
-        yield cause(f"insufficient privileges to see: {', '.join(names)}", said, next_step)
+        kind, said, next_step = key.split("\n")
+        yield cause(f"{HIDING[kind]}: {', '.join(names)}", said, next_step)
 
 
 def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

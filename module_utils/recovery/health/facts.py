@@ -15,7 +15,7 @@ from ..moves.engine import damaged_silver
 from ..pipeline import refresh_gold
 from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, event_queue, poison_probe, row_images, sessions
+from ..scout import contract, cron_jobs, cron_runs, event_queue, poison_probe, row_hazards, row_images, sessions
 from . import schema_drift
 from .reads import jobs as jobs_read
 from .reads import losses, objects, quality, surroundings
@@ -252,15 +252,17 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     """The jobs that have to be there with their runs, what is missing of the schema, and silver's other clock."""
     wider = found.wider
     wider.needed = budget.read("needed_jobs", functools.partial(jobs_read.needed, names=required))
-    scheduler = budget.read("scheduler", jobs_read.scheduler)
-    wider.scheduled = bool(scheduler and scheduler["there"])
+    if wider.needed:
+        wider.needed = budget.read("job_runs", functools.partial(jobs_read.with_runs, of=wider.needed)) or wider.needed
+    scheduler = budget.read("scheduler", cron_runs.scheduler)
+    wider.scheduled = scheduler is not None and scheduler.installed
     able = [each.job for each in wider.needed or [] if each.job is not None]
     wider.rights = budget.read("rights", functools.partial(job_rights.read, jobs=able))
     wider.missing = budget.read("objects", objects.missing)
     gone = wider.missing or []
     wider.unknown_columns = budget.read("columns", functools.partial(objects.unknown_columns, gone=gone))
     wider.gone_views = budget.read("gold_views", objects.gone_views)
-    wider.triggers = budget.read("triggers", surroundings.triggers)
+    wider.triggers = budget.read("triggers", row_hazards.triggers)
     wider.prepared = budget.read("prepared", surroundings.prepared)
     wider.interrupted = budget.read("interrupted", functools.partial(surroundings.interrupted, ledger=ledger))
     wider.server = budget.read("server", surroundings.server)
@@ -296,7 +298,8 @@ def _activities(session: Session, jobs: list[cron_jobs.Job]) -> list[sessions.Ac
 
 
 def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:
-    runs = [run for run in cron_jobs.history(session, jobs, HISTORY_SECONDS) if run["end_time"] is not None]
+    runs = [run for run in cron_runs.history(session, jobs, HISTORY_SECONDS) if run["end_time"] is not None]
+    cron_runs.require_record(session, jobs)
     return sorted(runs, key=lambda run: run["end_time"], reverse=True)
 
 

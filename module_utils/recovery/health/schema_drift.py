@@ -19,8 +19,8 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Session
 
 #: A look at the catalog leaves the settings of its transaction otherwise.
-AS_BEFORE: t.Final = "SELECT set_config('search_path', %(path)s, true), set_config('IntervalStyle', %(style)s, true)"
-SETTINGS: t.Final = "SELECT current_setting('search_path') AS path, current_setting('IntervalStyle') AS style"
+AS_BEFORE: t.Final = "SELECT set_config('IntervalStyle', %(style)s, true)"
+SETTINGS: t.Final = "SELECT current_setting('IntervalStyle') AS style"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Figure:
     essential: bool = False
     #: Tells of runs that are over: of what a pause and a repair came to, only the next run can.
     past: bool = False
-    #: The worst it may come to in an assessment; a gate has its own severities.
+    #: The worst it may come to; of a gate the severities tell which block.
     worst: str = "fail"
 
     @property
@@ -309,15 +309,15 @@ FIGURES: t.Final = (
 )  # fmt: skip
 #: Checks without figures that a site may set: there, or not. An assessment judges by both.
 CHECKS: t.Final = (
-    Figure("empty_baskets", SALES, ("alerts",), alert("EMPTY_BASKET"), worst="warn"),
-    Figure("missing_lines", LINES, ("alerts",), alert("MISSING_LINES"), worst="warn"),
-    Figure("not_a_number", LINES, ("alerts",), alert("NOT_A_NUMBER"), worst="warn"),
+    Figure("empty_baskets", SALES, ("alerts",), alert("EMPTY_BASKET")),
+    Figure("missing_lines", LINES, ("alerts",), alert("MISSING_LINES")),
+    Figure("not_a_number", LINES, ("alerts",), alert("NOT_A_NUMBER")),
     Figure("gold_refreshable", "pg_class, pg_index", ("gold",), _gold_refreshable),
     Figure("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
     Figure("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
     Figure("jobs_present", "cron.job", JOBS, _jobs_present),
     Figure("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
-    Figure("job_runs", RUNS_OF_JOBS, JOBS, _job_runs, flow=True, past=True),
+    Figure("job_runs", RUNS_OF_JOBS, (*JOBS, "job_runs"), _job_runs, flow=True, past=True),
     Figure("schema_objects", "pg_catalog", ("objects",), _objects),
     Figure("job_schedules", "cron.job", JOBS, _schedules),
     Figure("job_rights", "pg_roles, pg_proc, pg_class", ("needed_jobs", "rights"), _rights),

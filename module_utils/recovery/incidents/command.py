@@ -23,6 +23,7 @@ from . import options, plans, timeline
 from . import record as incidents_record
 from .report import build, charts, impact
 from .report import facts as report_facts
+from .report.story import ReportInput
 
 if t.TYPE_CHECKING:
     import zoneinfo
@@ -321,7 +322,7 @@ def _reported(call: Call, record: timeline.Record, zone: zoneinfo.ZoneInfo | Non
     session = call.session
     with attempting("could not read the report's data", on=session.where), session.read():
         facts = report_facts.read(session, record.row["incident"], record.runs)
-    story = build.ReportInput(record, facts, session.where, zone, currency)
+    story = ReportInput(record, facts, session.where, zone, currency)
     made: dict[str, t.Any] = build.build(story) | {"charts": [], "no_charts": ""}
     seen = impact.points(record, facts)
     pauses = [(row["paused_at"], row["resumed_at"], row["actor"]) for row in facts.pauses]

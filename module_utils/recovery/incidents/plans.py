@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import typing as t
 
+from ..core import advice
 from ..core.errors import NotConverged
 from ..core.text import count
 from ..core.times import to_the_minute
@@ -68,7 +69,7 @@ def to_open(look: Look, want: Wanted, where: str) -> Todo:
                 f"{there['incident']} is open already, with another title or severity",
                 on=where,
                 said=f"{there['severity']}: {there['title']}",
-                next_step=f"incident_update.yml -e incident={there['incident']} changes title and severity",
+                next_step=f"incident_update.yml -e incident={advice.value(there['incident'])} changes title and severity",
             )
     if there is not None:
         raise NotConverged(
@@ -128,7 +129,7 @@ def to_update(record: Record, look: Look, want: Wanted, where: str) -> Todo:
         raise NotConverged(
             f"{name} was closed {to_the_minute(row['closed_at'])} by {row['closed_by']}",
             on=where,
-            next_step=f"incident_note.yml -e incident={name} adds to it; only runs can still be adopted",
+            next_step=f"incident_note.yml -e incident={advice.value(name)} adds to it; only runs can still be adopted",
         )
     foreign = [run for run in look.runs if run["incident"] not in (ADHOC, name)]
     if foreign:

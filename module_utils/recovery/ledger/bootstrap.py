@@ -8,14 +8,16 @@ from __future__ import annotations
 import typing as t
 
 from ..core.errors import MissingPrivilege
-from ..postgres.driver import sql
+from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
 from .ledger import Ledger
-from .schema import TABLES, VERSIONS
+from .schema import ADDED_LAST, TABLES, VERSIONS
 from .trust import ownership
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..core.errors import RecoveryError
     from ..postgres.session import Row, Session
     from .controller import Controller
@@ -32,11 +34,11 @@ WITH tables AS (
                                        AND (c.relname NOT IN ('related_events', 'todo')
                                             OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))) AS closed
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s)
+    WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s::text[])
 )
 SELECT n.oid IS NOT NULL AS present,
        coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
-           AND there = cardinality(%(tables)s) AND closed = 0 AS ready,
+           AND there = cardinality(%(tables)s::text[]) AND closed = 0 AS ready,
        closed = 0 AND CASE WHEN n.oid IS NULL THEN pg_catalog.has_database_privilege(current_database(), 'CREATE')
                            ELSE pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                                 AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') END AS creatable
@@ -44,9 +46,15 @@ FROM tables LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'scout_ops'
 """
 
 
-def look(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
+def look(
+    session: Session, *, incident: str, controller: Controller, mode: str = "auto", upgrade: bool = False
+) -> Ledger:
     """The ledger for reading: used where it exists, never created. Where it is required, raises MissingPrivilege where the
-    role may not use it, and ForeignLedger where it is not ours; else the latter is a warning."""
+    role may not use it, and ForeignLedger where it is not ours; else the latter is a warning.
+
+    One of the version before is read as it is. Whoever is about to write has it upgraded first: what an even earlier one paused
+    would not be resumed, and what it lacks may be asked for.
+    """
     check_incident(incident)
     if mode == "off":
         return Ledger(session, False, controller, incident)
@@ -55,6 +63,12 @@ def look(session: Session, *, incident: str, controller: Controller, mode: str =
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
     state = _state(session)
+    idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    if upgrade and idle and state["present"]:
+        _create_or_upgrade(session)
+        state = _state(session)
+    if not state["ready"]:
+        state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
@@ -111,8 +125,8 @@ def _create_or_upgrade(session: Session) -> bool:
 OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'scout_ops'"
 
 
-def _state(session: Session) -> Row:
-    return session.row(STATE, tables=list(TABLES))
+def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
+    return session.glance(STATE, tables=list(tables))[0]
 
 
 def _applied(session: Session) -> int:
@@ -127,7 +141,7 @@ def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     database = sql.Identifier(session.facts.database).as_string()
     grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
     if present:
-        owner = sql.Identifier(session.row(OWNER)["owner"]).as_string()
+        owner = sql.Identifier(session.glance(OWNER)[0]["owner"]).as_string()
         grants = (
             f"GRANT USAGE, CREATE ON SCHEMA scout_ops TO {owner}; "
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {owner}"

@@ -352,9 +352,16 @@ UPDATE scout_ops.pauses AS p SET jobs = (
 COMMENT ON COLUMN scout_ops.pauses.jobs IS
     'The jobs it deactivated: jobid, jobname, schedule, owner, SHA-256 of the command, which may hold a secret';
 """,
+    """
+ALTER TABLE scout_ops.stored ADD COLUMN signature bytea;
+COMMENT ON COLUMN scout_ops.stored.signature IS 'HMAC-SHA256 of dead letter, run and digest; NULL where the controller had no key';
+""",
 )
 
+#: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
+ADDED_LAST: t.Final = ("stored",)
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
-    *("releases", "protected_data", "incidents", "incident_entries", "stored"),
+    *("releases", "protected_data", "incidents", "incident_entries"),
+    *ADDED_LAST,
 )

@@ -11,6 +11,7 @@ import typing as t
 import urllib.parse
 
 from ..core.errors import BadInput
+from ..core.values import is_loopback
 from .notice import EVENTS
 
 if t.TYPE_CHECKING:
@@ -238,6 +239,8 @@ def _url(value: t.Any) -> str:
         usable, parts = False, urllib.parse.urlsplit("")
     if not usable or re.search(r"[^\x21-\x7e]", str(value)):
         raise BadInput("url is not usable", next_step="give it as https://…, without blanks")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise BadInput("url is not encrypted", next_step="give it as https://…; http:// is for 127.0.0.1 and ::1 alone")
     if "@" in parts.netloc:
         raise BadInput(
             "url contains a user", next_step="give it in headers as Authorization, on a channel of kind webhook"

@@ -14,7 +14,7 @@ from ..core.errors import NotConverged, RecoveryError
 from ..core.progress import Pace
 from ..core.text import count, in_words
 from ..ledger.trust import stored_letters
-from ..postgres import lock_holders
+from ..postgres import acting, lock_holders
 from ..postgres.driver import errors, psycopg
 from ..postgres.failures import translate
 from ..scout import contract, cron_jobs, event_queue
@@ -107,7 +107,7 @@ class Drain:
         self.document = document
         with session.read():
             before = read(session)
-            self.timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
+            self.pipeline = acting.actor(session, cron_jobs.etl_owner(session))
         self.started_at = before.now
         self.done = Drained(before.events)
         self.began = time.monotonic()
@@ -124,7 +124,7 @@ class Drain:
         self.suspects: set[str] = set()
         self.stalled: tuple[int, float] | None = None
         self.tolerance = Tolerance(options.poison, options.max_poison, options.max_poison_share)
-        self.etl = Etl(session, options.batch_timeout_seconds, self.timezone)
+        self.etl = Etl(session, options.batch_timeout_seconds, self.pipeline)
 
     def drain(self) -> Drained:
         """Loads everything that was pending at the start; raises, with the progress made in `result`, where it
@@ -183,11 +183,11 @@ class Drain:
             if self.careful:
                 with event_queue.defer_rest(session, size, self.suspects) as held:
                     loaded = (
-                        event_queue.load(session, held.wanted, self.timezone, marks=held.marks) if held.wanted else 0
+                        event_queue.load(session, held.wanted, self.pipeline, marks=held.marks) if held.wanted else 0
                     )
                 batch = _Batch(loaded, held.size, held.due)
             else:
-                loaded = event_queue.load(session, size, self.timezone)
+                loaded = event_queue.load(session, size, self.pipeline)
                 batch = _Batch(loaded, loaded)
             event_queue.require_written(session)
             after = dataclasses.replace(self.done, loaded=self.done.loaded + loaded, batches=self.done.batches + 1)
@@ -276,7 +276,7 @@ class Drain:
         session, done = self.session, self.done
         try:
             with session.savepoint():
-                loaded = event_queue.load(session, 1, self.timezone, marks=held.marks)
+                loaded = event_queue.load(session, 1, self.pipeline, marks=held.marks)
         except psycopg.Error as e:
             if verdict_on(e) != "event" or session.connection.closed:
                 raise

@@ -11,15 +11,16 @@ import hashlib
 import time
 import typing as t
 
-from ..core.errors import NotConverged, PauseHeld
+from ..core.errors import MissingPrivilege, NotConverged, PauseHeld
 from ..core.redaction import clean
 from ..core.text import in_words, printable
 from ..core.times import to_the_second
 from ..ledger import lease
 from ..ledger.pauses import close_pause, open_pause, save_pause
-from ..postgres.driver import psycopg
+from ..postgres import acting
+from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting
-from ..scout import contract, cron_jobs, sessions
+from ..scout import contract, cron_jobs, cron_runs, sessions
 from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
@@ -34,7 +35,7 @@ if t.TYPE_CHECKING:
     from ..scout.sessions import Activity
 
 SWITCH_THERE = "SELECT to_regprocedure(%(switch)s) IS NOT NULL AS there"
-SWITCH = "SELECT * FROM {control_function}(%(action)s)"
+SWITCH = "SELECT * FROM {control_function}({action}::pg_catalog.text)"
 
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
@@ -226,7 +227,7 @@ def _stop(
     """
     with attempting("could not pause ingestion", on=session.where), session.write():
         found = _current(session, todo.jobs)
-        runs = [r for r in cron_jobs.runs_in_flight(session, found) if everyone or r.pid in stuck]
+        runs = [r for r in cron_runs.runs_in_flight(session, found) if everyone or r.pid in stuck]
         running = frozenset(r.jobid for r in runs)
         switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
         if not running:
@@ -347,7 +348,10 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
         with session.savepoint():
             if not session.row(SWITCH_THERE, switch=contract.names().switch)["there"]:
                 return {"called": False, "said": f"{contract.names().switch} does not exist"}
-            answer = session.rows(contract.compose(SWITCH), action=action)
+            by = acting.actor(session, cron_jobs.etl_owner(session))
+            answer = acting.call(session, by, contract.compose(SWITCH, action=sql.Literal(action)))
+    except MissingPrivilege as e:
+        return {"called": False, "said": str(e)}
     except psycopg.Error as e:
         if session.connection.closed:
             raise
@@ -357,7 +361,7 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
 
 def _settle(session: Session, todo: Plan, progress: Progress) -> None:
     """Waits out the scheduler's tick where a start could already be on its way."""
-    if start_is_near(todo, session.row(CLOCK)["second"]):
+    if start_is_near(todo, session.glance(CLOCK)[0]["second"]):
         progress.wait(TICK_SECONDS)
 
 

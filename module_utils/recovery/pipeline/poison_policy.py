@@ -15,6 +15,7 @@ from ..scout.poison_probe import Refused
 from . import trial_sale
 
 if t.TYPE_CHECKING:
+    from ..postgres.acting import Actor
     from ..postgres.session import Session
 
 #: The share of poison is judged from this many on.
@@ -69,10 +70,10 @@ class Tolerance:
 class Etl:
     """Tells an ETL that refuses an event from one that refuses everything."""
 
-    def __init__(self, session: Session, timeout_seconds: float, timezone: str) -> None:
+    def __init__(self, session: Session, timeout_seconds: float, pipeline: Actor) -> None:
         self.session = session
         self.timeout_seconds = timeout_seconds
-        self.timezone = timezone
+        self.pipeline = pipeline
         #: What it has said of events, and not of a sound sale.
         self.said: set[str] = set()
 
@@ -82,7 +83,7 @@ class Etl:
         nothing of the sale remains."""
         if refused.said in self.said or tolerance.allows_all:
             return
-        sound = trial_sale.refused(self.session, seconds=self.timeout_seconds, timezone=self.timezone)
+        sound = trial_sale.refused(self.session, seconds=self.timeout_seconds, pipeline=self.pipeline)
         if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return

@@ -19,7 +19,7 @@ from ..ledger import bootstrap
 from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
-from ..scout import contract, cron_jobs, row_security
+from ..scout import contract, cron_jobs, row_hazards
 from ..scout.judging import roles
 from . import refresh_gold
 from .proof import job_rights
@@ -189,7 +189,7 @@ def _grants(missing: Sequence[Missing], database: str, role: str) -> str:
     if contract.names() != contract.DEFAULT:
         return f"a superuser runs {listed}"
     more = " -v rollback=on" if any(entry.action in ROLLBACK for entry in missing) else ""
-    script = f"psql -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
+    script = f"psql -X -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
     return f"a superuser runs {script} (or {listed})"
 
 
@@ -210,8 +210,8 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
             missing += [
-                Missing("assess", f"right to see every row of {table}", row_security.grant(session))
-                for table in row_security.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
+                Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session))
+                for table in row_hazards.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
             if "rollback" in actions:
                 missing += _ownership(session, me)

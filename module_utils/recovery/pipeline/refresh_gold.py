@@ -9,7 +9,6 @@ import dataclasses
 import time
 import typing as t
 
-from ..core import advice
 from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
@@ -22,7 +21,7 @@ from . import blockers
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
-    from ..postgres.session import Row, Session
+    from ..postgres.session import Session
     from .results import Refreshes, RefreshResult
 
 __all__ = [
@@ -124,6 +123,7 @@ def require(session: Session, todo: list[View]) -> None:
 def refresh(session: Session, run: Run, todo: list[View], options: Options, progress: Progress) -> list[Refreshed]:
     """Refreshes each view in a transaction of its own and proves it; raises NotConverged naming each that failed."""
     done: list[Refreshed] = []
+    steps: list[str] = []
     for view in todo:
         began = time.monotonic()
         try:
@@ -135,7 +135,8 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
                 raise _with_progress(translate(e, f"could not refresh {view.full_name}", on=session.where), done) from e
             said = e.diag.message_primary or str(e)
             if isinstance(e, errors.LockNotAvailable):
-                said = _in_use(session, view, options.attempts)
+                said, step = _in_use(session, view, options.attempts)
+                steps.append(step)
             done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), said, e.sqlstate))
         except RecoveryError as e:
             if isinstance(e, _LockHeld) or not isinstance(e, NotConverged):
@@ -153,7 +154,8 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
             on=session.where,
             said="; ".join(f"{entry.name}: {entry.error}" for entry in failed),
             sqlstate=failed[0].sqlstate,
-            next_step=f"fix what PostgreSQL reports, then refresh_gold.yml{others}",
+            next_step="; ".join(dict.fromkeys(filter(None, steps)))
+            or f"fix what PostgreSQL reports, then refresh_gold.yml{others}",
         )
         raise _with_progress(problem, done)
     return done
@@ -255,14 +257,12 @@ def _prove(session: Session, view: View) -> None:
         )
 
 
-def _in_use(session: Session, view: View, attempts: int) -> str:
-    """Why a refresh gave way until the end."""
+def _in_use(session: Session, view: View, attempts: int) -> tuple[str, str]:
+    """Why a refresh gave way until the end, and what ends whoever is in the way."""
     with session.read():
-        users: list[Row] = session.rows(USERS, oid=view.oid)
-        who = blockers.explain(session, users)
-    return f"{count(attempts, 'attempt')} yielded to whoever uses it" + (
-        f": {who.said}; {advice.plain(who.next_step)}" if who.said else ""
-    )
+        who = blockers.explain(session, session.rows(USERS, oid=view.oid))
+    said = f"{count(attempts, 'attempt')} yielded to whoever uses it"
+    return said + (f": {who.said}" if who.said else ""), who.then("run the same command again", "")
 
 
 def summary(done: list[Refreshed]) -> str:

@@ -18,6 +18,7 @@ import typing as t
 import uuid
 from decimal import Decimal
 
+from ..postgres import acting
 from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
 
@@ -25,6 +26,7 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator
 
+    from ..postgres.acting import Actor
     from ..postgres.session import Row, Session
 
 LIMIT: t.Final = 1
@@ -174,11 +176,11 @@ class TooLate(Exception):
 class Trial:
     """One smoke test: its steps, and the time that is left for it."""
 
-    def __init__(self, session: Session, seconds: float, timezone_of: str) -> None:
+    def __init__(self, session: Session, seconds: float, owner: str) -> None:
         self.session = session
         self.began = time.monotonic()
         self.deadline = self.began + seconds
-        self.owner = timezone_of
+        self.owner = owner
         self.steps: list[dict[str, str]] = []
         self.doing = PREPARING
         self.ids = [str(uuid.uuid4()), str(uuid.uuid4())]
@@ -209,11 +211,11 @@ class Trial:
         """Runs all steps. Raises Unlike, TooLate or psycopg's error where one does not go as it should."""
         session = self.session
         with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
-            timezone = event_queue.pipeline_timezone(session, self.owner)
+            pipeline = acting.actor(session, self.owner)
             send = self._prepare()
         with session.write(lock_timeout_seconds=LOCK_SECONDS):
             self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
-            self._rehearse(send, timezone)
+            self._rehearse(send, pipeline)
             raise psycopg.Rollback
         with self._looking("check that nothing remains"):
             remains = session.row(contract.compose(REMAINS), ids=self.ids, transaction_id=self.sale.transaction_id)[
@@ -221,14 +223,14 @@ class Trial:
             ]
             _expect(remains == 0, f"{remains} rows remain")
 
-    def refused(self, timezone: str) -> psycopg.Error | None:
+    def refused(self, pipeline: Actor) -> psycopg.Error | None:
         """What the ETL itself says of a sale that it meets alone, or None; inside the caller's savepoint."""
         send = self._prepare()
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
         self._send(send, self.ids[0], self.sale.payload())
         try:
             with self.session.savepoint():
-                self._load(self.ids[0], timezone)
+                self._load(self.ids[0], pipeline)
         except psycopg.Error as e:
             return e
         return None
@@ -257,20 +259,20 @@ class Trial:
         self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
         return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")))
 
-    def _rehearse(self, send: sql.Composed, timezone: str) -> None:
+    def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:
         """What is rolled back in the end."""
         first, second = self.ids
         with self.step("store the event in bronze"):
             self._send(send, first, self.sale.payload())
         with self.step("load it with the pipeline's ETL"):
-            self._load(first, timezone)
+            self._load(first, pipeline)
         with self.step("compare silver with the event"):
             self._compare()
         with self.step("send the same event again"):
             self._refused(send, str(uuid.uuid4()))
         with self.step("send the same sale in another event"):
             self._send(send, second, self.sale.payload(note="sent again"))
-            self._load(second, timezone)
+            self._load(second, pipeline)
             self._compare()
         with self.step("check that no sequence was advanced"):
             drawn = ", ".join(row["name"] for row in self.session.rows(DRAWN))
@@ -297,13 +299,13 @@ class Trial:
             return
         raise Unlike("bronze stored it twice: event_hash is not unique")
 
-    def _load(self, event_id: str, timezone: str) -> None:
+    def _load(self, event_id: str, pipeline: Actor) -> None:
         session = self.session
         ahead = session.rows(event_queue.of_pending(AHEAD), moment=self.moment, ids=self.ids)
         ids = [row["event_id"] for row in ahead]
         session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=ids)
         self.hurry()
-        event_queue.load(session, LIMIT, timezone)
+        event_queue.load(session, LIMIT, pipeline)
         session.execute(contract.compose(event_queue.LET_GO), ids=ids)
         _expect(
             not event_queue.not_taken(self.session, [event_id]),
@@ -343,7 +345,7 @@ def source() -> str:
     return f"{names.bronze} to {names.line_items} by {names.etl}, rolled back"
 
 
-def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error | None:
+def refused(session: Session, *, seconds: float, pipeline: Actor) -> psycopg.Error | None:
     """What the ETL says of a known-good test sale, within the caller's transaction, in which nothing of it remains;
     raises nothing for it. None where it is loaded, where it cannot be tried, and where something else blocks it:
     then nothing is known."""
@@ -352,7 +354,7 @@ def refused(session: Session, *, seconds: float, timezone: str) -> psycopg.Error
     said: psycopg.Error | None = None
     try:
         with session.savepoint():
-            said = Trial(session, seconds, "").refused(timezone)
+            said = Trial(session, seconds, "").refused(pipeline)
             raise psycopg.Rollback
     except (Unlike, TooLate):
         return None

@@ -15,10 +15,30 @@ try:
 except ImportError:
     import_error: str | None = traceback.format_exc()
 
+    class _Missing:
+        """Whatever is made of it at import is as little there as it is; nothing is ever sent with it."""
+
+        def __getattr__(self, name: str) -> t.Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return self
+
+        def __call__(self, *_args: t.Any, **_values: t.Any) -> t.Any:
+            return self
+
+        def __add__(self, other: t.Any) -> t.Any:
+            return self
+
+        __radd__ = __add__
+
+        def __bool__(self) -> bool:
+            return False
+
     def __getattr__(name: str) -> t.Any:
         """Lets everybody import the names, so that the first who would connect can say what is missing."""
         if name.startswith("__"):
             raise AttributeError(name)
+        return _Missing()
 
 else:
     import_error = None

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import typing as t
 
 from ..core.errors import BadInput
+from ..core.values import is_loopback
 from .driver import conninfo, errors, import_error, psycopg, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 #: Where libpq looks by itself; and that nothing at all says where the database is.
 LIBPQ: t.Final = "libpq's environment"
@@ -63,6 +66,77 @@ def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
     return parts
 
 
+@contextlib.contextmanager
+def without_shells_time_zone() -> Generator[None]:
+    """Connects without the time zone of the operator's shell: the pipeline's is read from what a new session has."""
+    kept = os.environ.pop("PGTZ", None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ["PGTZ"] = kept
+
+
+#: A time zone among the options of a connection, in each way that a server takes one; a backslash escapes a space.
+TIME_ZONE: t.Final = re.compile(r"(?:^|(?<=\s))(?:-c\s*|--)timezone=(?:\\.|[^\s\\])*\s*", re.IGNORECASE | re.DOTALL)
+
+
+def without_time_zone(parts: Mapping[str, t.Any]) -> dict[str, str]:
+    """The `options` to connect with in place of the given ones, or of PGOPTIONS, where these set a time zone: it would be
+    taken for the one that all sessions of the database have."""
+    given = parts.get("options")
+    if given is None:
+        found = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
+        given = (found.get("options") or b"").decode(errors="surrogateescape")
+    kept = TIME_ZONE.sub("", given)
+    return {"options": kept} if kept != given else {}
+
+
+#: The modes of TLS in which libpq knows whom it talks to.
+VERIFIED: t.Final = ("verify-ca", "verify-full")
+UNVERIFIED: t.Final = (
+    "the server was not verified, so anybody between here and there could read and change everything: add sslmode=verify-full "
+    "to the connection; require_tls=true refuses such a session"
+)
+#: The environment's word for the option of that name.
+REQUIRE_TLS: t.Final = "SCOUT_REQUIRE_TLS"
+
+
+def _is_local(host: str, address: str = "") -> bool:
+    """Whether a connection stays on this machine: a socket, or loopback."""
+    return host.startswith(("/", "@")) or is_loopback(address or host)
+
+
+def is_unverified(connection: t.Any) -> bool:
+    """Whether a libpq connection leads to another machine, and it is not known whose that is."""
+    host, address = (os.fsdecode(value or b"") for value in (connection.host, connection.hostaddr))
+    mode = next((option.val for option in connection.info if option.keyword == b"sslmode"), None)
+    return not _is_local(host, address) and not (connection.ssl_in_use and (mode or b"").decode() in VERIFIED)
+
+
+def require_verified(parts: Mapping[str, t.Any], source: str, environment: Mapping[str, str]) -> None:
+    """Raises BadInput, before a password is sent, where a connection would lead to another machine unverified. Where a
+    service says it all, libpq knows better than we do, and the session is looked at once it is there."""
+    if parts.get("service") or environment.get("PGSERVICE"):
+        return
+    hosts = str(parts.get("host") or environment.get("PGHOST") or "/").split(",")
+    addresses = str(parts.get("hostaddr") or environment.get("PGHOSTADDR") or "").split(",")
+    local = all(_is_local(host, addresses[at] if at < len(addresses) else "") for at, host in enumerate(hosts))
+    system = (parts.get("sslrootcert") or environment.get("PGSSLROOTCERT")) == "system"
+    if not local and not system and (parts.get("sslmode") or environment.get("PGSSLMODE")) not in VERIFIED:
+        raise unverified(describe(dict(parts), source), source)
+
+
+def unverified(where: str, source: str) -> BadInput:
+    """The refusal of a session with who knows whom."""
+    return BadInput(
+        "refused to work without knowing whose server this is",
+        on=where,
+        said="require_tls is set, and the server would not be verified",
+        next_step=f"add sslmode=verify-full, and sslrootcert=FILE where its authority is not a public one, to {to_set(source)}",
+    )
+
+
 def describe(parts: dict[str, t.Any], source: str) -> str:
     """Where a connection string leads, without its secrets."""
     host = parts.get("host") or parts.get("hostaddr")
@@ -76,6 +150,13 @@ def describe(parts: dict[str, t.Any], source: str) -> str:
 LIMITED: t.Final = re.compile(r'too many connections for (?P<kind>role|database) "(?P<name>.+)"')
 #: What it and a pooler say where no connection is left.
 FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no more connections allowed")
+
+#: As only a superuser, for whom some are reserved, can still connect.
+FREE_SLOTS: t.Final = (
+    "as a superuser: SELECT pid, usename, application_name, state_change FROM pg_stat_activity WHERE state = 'idle' "
+    "ORDER BY state_change; end unneeded sessions, or raise max_connections (ALTER SYSTEM, then a restart); "
+    "then run the same command again"
+)
 
 
 def connection_advice(error: psycopg.Error, source: str) -> str:
@@ -93,7 +174,7 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
         kind, name = full["kind"].upper(), sql.Identifier(full["name"]).as_string(None)
         return f"ALTER {kind} {name} CONNECTION LIMIT -1, or end unneeded sessions; then run the same command again"
     if FULL.search(text) or error.sqlstate == "53300":
-        return "end unneeded sessions (pg_stat_activity), or wait; then run the same command again"
+        return FREE_SLOTS
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"
     return (

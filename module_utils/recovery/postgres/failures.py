@@ -11,11 +11,13 @@ import typing as t
 from ..core.errors import ConnectionLost, DatabaseError, MissingPrivilege, RecoveryError
 from ..core.redaction import clean
 from ..core.text import first_line
-from .driver import errors, psycopg
+from .driver import errors, psycopg, sql
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator
 
+#: The limit on the temporary files of a session, and others that are set.
+TEMPORARY_FILES: t.Final = "53400"
 
 #: What no session of ours can change, by SQLSTATE: the statement that shows it, and the one that does.
 ADVICE: t.Final = {
@@ -28,9 +30,9 @@ ADVICE: t.Final = {
         "end unneeded sessions (pg_stat_activity), or ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT -1; "
         "then run the same command again"
     ),
-    "53400": (
+    TEMPORARY_FILES: (
         "a limit of the role or the server was reached: SELECT name, setting, source FROM pg_settings "
-        "WHERE name = 'temp_file_limit' shows it, ALTER ROLE … SET temp_file_limit changes it"
+        "WHERE name = 'temp_file_limit' shows it, and ALTER ROLE changes it"
     ),
 }
 
@@ -59,6 +61,23 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
     elif isinstance(error, errors.QueryCanceled):
         next_step = next_step or "raise statement_timeout_seconds, or find what is slowing the server, and run it again"
     return kind(attempted, on=on, said=said, sqlstate=error.sqlstate, next_step=next_step)
+
+
+@contextlib.contextmanager
+def limits_named(role: str, database: str, attempted: str, *, on: str) -> Generator[None]:
+    """Raises what ended because of a limit on temporary files with the statement that lifts it for our own sessions."""
+    try:
+        yield
+    except (psycopg.Error, RecoveryError) as e:
+        if e.sqlstate != TEMPORARY_FILES:
+            raise
+        error = e if isinstance(e, RecoveryError) else translate(e, attempted, on=on)
+        whose, where = (sql.Identifier(name).as_string(None) for name in (role, database))
+        error.next_step = (
+            f"as a superuser: ALTER ROLE {whose} IN DATABASE {where} SET temp_file_limit = -1; "
+            "then run the same command again: it continues"
+        )
+        raise error from e
 
 
 @contextlib.contextmanager

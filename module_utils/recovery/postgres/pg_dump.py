@@ -30,7 +30,10 @@ VERSION_SECONDS: t.Final = 20.0
 #: Where the packages of Debian and of PGDG put the programs of each version; /usr/bin may have what chooses among them.
 PLACES: t.Final = ("/usr/lib/postgresql/*/bin/pg_dump", "/usr/pgsql-*/bin/pg_dump")
 CHOOSER: t.Final = "pg_wrapper"
-VERSION: t.Final = re.compile(r"\) (\d+)")
+VERSION: t.Final = re.compile(r"\) (\d+)(?:\.(\d+))?")
+#: The minor releases in which what a name in the database says is no longer taken for a command of psql or SQL by whoever restores
+#: the dump (CVE-2025-8714, CVE-2025-8715); later major versions have it from the start.
+FIXED: t.Final = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
 #: Entries of an archive: event triggers would act on what is done to the copy, and pg_cron is of one database alone.
 EVENT_TRIGGER: t.Final = re.compile(rb"\A\d+; \d+ \d+ (?:EVENT TRIGGER|[A-Z ]+ - EVENT TRIGGER) ")
@@ -75,6 +78,8 @@ class Tools:
     dump: str
     restore: str
     folder: Path
+    #: What is to be said of their version.
+    warning: str = ""
 
 
 def tools(session: Session, given: str | None, folder: Path) -> Tools:
@@ -84,14 +89,14 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
     mend = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
     kind: type[RecoveryError] = BadInput if given else NotConverged
     for dump in [Path(shutil.which(given) or given).expanduser().absolute()] if given else _candidates():
-        version = _version(dump, folder)
+        major, minor = version(dump, folder)
         beside = [each.with_name("pg_restore") for each in (dump, dump.resolve())]
         restore = next((each for each in beside if os.access(each, os.X_OK)), None)
-        if version >= needed and restore:
-            return Tools(str(dump), str(restore), folder)
-        if version:
-            lacks = ", with no pg_restore next to it" if version >= needed else ""
-            found.append(f"{dump} is of {version}{lacks}")
+        if major >= needed and restore:
+            return Tools(str(dump), str(restore), folder, outdated(dump, major, minor))
+        if major:
+            lacks = ", with no pg_restore next to it" if major >= needed else ""
+            found.append(f"{dump} is of {major}{lacks}")
     if given and not found:
         raise UnableError(f"pg_dump {given} is not a pg_dump that can be run", mend, kind)
     said = "; ".join(found) or "there is none"
@@ -109,16 +114,28 @@ def _candidates() -> Iterator[Path]:
         yield from sorted(found, key=lambda path: list(map(int, re.findall(r"\d+", str(path)))), reverse=True)
 
 
-def _version(program: Path, folder: Path) -> int:
-    """Its major version; 0 where it does not say one."""
+def outdated(program: Path, major: int, minor: int) -> str:
+    """What is to be said of a pg_dump that lets names in the database run commands where its dump is restored; pure."""
+    fixed = FIXED.get(major, 0 if major > max(FIXED) else None)
+    if fixed is not None and minor >= fixed:
+        return ""
+    newer = f"install {major}.{fixed} or later" if fixed else f"install that of PostgreSQL {max(FIXED)} or later"
+    return (
+        f"{program} is of {major}.{minor}, in which whoever may name an object of the database can have commands run where it is "
+        f"restored (CVE-2025-8714, CVE-2025-8715): {newer}"
+    )
+
+
+def version(program: Path, folder: Path) -> tuple[int, int]:
+    """Its major and minor version, of a beta or a release candidate 0; (0, 0) where it does not say one."""
     try:
         done = subprocesses.run(
             [str(program), "--version"], cwd=folder, environment=_environment(), seconds=VERSION_SECONDS
         )
     except (OSError, ValueError):
-        return 0
+        return 0, 0
     said = VERSION.search(subprocesses.text(done.out))
-    return int(said[1]) if said and done.code == 0 else 0
+    return (int(said[1]), int(said[2] or 0)) if said and done.code == 0 else (0, 0)
 
 
 def _environment() -> dict[str, str]:

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import re
 import typing as t
 
-from ..core.errors import (
-    BadInput,
-    ConnectionFailed,
-    WrongDatabase,
-)
+from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
 from ..core.text import first_line
 from . import loaders
 from .driver import psycopg, rows, sql
-from .dsn import connection_advice, describe, parse_dsn, to_set
-from .watched import Watched
+from .dsn import connection_advice, describe, parse_dsn, to_set, without_shells_time_zone, without_time_zone
+from .failures import limits_named
+from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
     import datetime
@@ -63,6 +59,7 @@ SELECT set_config('bytea_output', 'hex', true), set_config('extra_float_digits',
 #: The first statement of a session, bounded by us: a role or a database may be set to milliseconds.
 FACTS = """
 BEGIN READ ONLY;
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = '60s';
 SELECT current_database() AS database,
        (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
@@ -75,6 +72,8 @@ SELECT current_database() AS database,
        pg_catalog.pg_backend_pid() AS backend_pid;
 COMMIT
 """
+
+GLANCE = f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; "
 
 #: What is done outside of a transaction has our limit too, unless a pooler would hand it on to others.
 OWN_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, false)"
@@ -91,6 +90,8 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
+    #: Of a database that we have just made: only there may statements come outside of transactions.
+    just_made: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,7 @@ class Session:
         self.settings = settings
         self.facts = facts
         connection.limit_seconds = settings.statement_timeout_seconds
+        connection.pinned_only = not settings.just_made
         #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
         self.fence: Callable[[], None] | None = None
         #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
@@ -155,13 +157,23 @@ class Session:
         """Runs a statement; returns the number of rows it touched."""
         return self.connection.execute(query, values).rowcount
 
+    def glance(self, query: Query, **values: t.Any) -> list[Row]:
+        """All rows of one query: within the transaction, else in a READ ONLY one of its own that is one message."""
+        if self.connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            return self.rows(query, **values)
+        asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
+        limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
+        begin = sql.SQL(GLANCE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
+        answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
+        return _answer(answers)
+
     @contextlib.contextmanager
     def read(
         self, *, statement_timeout_seconds: float | None = None, lock_timeout_seconds: float | None = None
     ) -> Generator[Session]:
         """A READ ONLY transaction on one snapshot: PostgreSQL itself refuses any write in it."""
-        with self._transaction(statement_timeout_seconds, lock_timeout_seconds):
-            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first):
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
             yield self
 
@@ -175,8 +187,8 @@ class Session:
     ) -> Generator[Session]:
         """A READ COMMITTED transaction, fenced by the lease when one is held: from its start, which locks the lease,
         or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
-        with self._transaction(statement_timeout_seconds, lock_timeout_seconds):
-            self.connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
+        first = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
+        with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first):
             self._guard(statement_timeout_seconds, lock_timeout_seconds)
             if self.fence is not None and not fence_last:
                 self.fence()
@@ -188,11 +200,12 @@ class Session:
     def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
         """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
         tables `closed`: what it reads of them stays true until it commits."""
-        with self._transaction(statement_timeout_seconds, None):
-            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE")
-            # No query before the locks: the first one takes the snapshot.
-            limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
-            self.connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(limit))
+        limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
+        first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE"
+        # No query before the locks: the first one takes the snapshot.
+        with self._transaction(
+            statement_timeout_seconds, None, first, sql.SQL("SET LOCAL lock_timeout = {}").format(limit)
+        ):
             for table in closed:
                 name = sql.Identifier(*table.split("."))
                 self.connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
@@ -204,14 +217,14 @@ class Session:
 
     @contextlib.contextmanager
     def _transaction(
-        self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None
+        self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None, *first: Query
     ) -> Generator[None]:
         """A transaction whose connection is given up where a statement takes much longer than PostgreSQL would let it."""
         usual = self.connection.limit_seconds
         longer = (usual, statement_timeout_seconds, self.settings.lock_timeout_seconds, lock_timeout_seconds)
         self.connection.limit_seconds = max(seconds for seconds in longer if seconds is not None)
         try:
-            with self.connection.transaction():
+            with self.connection.pinned(*first):
                 yield
         finally:
             self.connection.limit_seconds = usual
@@ -249,6 +262,13 @@ class Session:
         )
 
 
+def _answer(answers: psycopg.Cursor[Row]) -> list[Row]:
+    """What the one query of a message with several statements returned."""
+    while answers.description is None and answers.nextset():
+        pass
+    return answers.fetchall()
+
+
 def _place(host: str) -> str:
     """A host's name; `localhost` for a socket, whose path would tell nobody anything."""
     return "localhost" if not host or host.startswith("/") else host
@@ -272,13 +292,14 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         "keepalives_interval": parts.get("keepalives_interval") or 10,
         "keepalives_count": parts.get("keepalives_count") or 3,
         "tcp_user_timeout": parts.get("tcp_user_timeout") or 60_000,
+        **without_time_zone(parts),
     }
     if settings.password:
         if "\0" in settings.password:
             raise BadInput("the password contains a NUL character", next_step="correct scout_password")
         given["password"] = settings.password
     try:
-        with _own_time_zone():
+        with without_shells_time_zone():
             connection = Watched.connect(
                 settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
             )
@@ -294,13 +315,14 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         ) from e
     loaders.read_all(connection)
     try:
-        facts, timeout_seconds = _facts(connection, source, only_read=only_read)
-        if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
-            with connection.transaction():
+        about = connection.info
+        with limits_named(about.user, about.dbname, f"{settings.action} failed", on=describe(parts, source)):
+            facts, timeout_seconds = _facts(connection, source, only_read=only_read)
+            if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
                 limit = _milliseconds(settings.statement_timeout_seconds)
-                connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit)))
-                connection.execute(OWN_TIMEOUT, {"limit": limit})
-        yield Session(connection, settings, facts)
+                with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
+                    connection.execute(OWN_TIMEOUT, {"limit": limit})
+            yield Session(connection, settings, facts)
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):
@@ -308,17 +330,6 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise
     finally:
         connection.close()
-
-
-@contextlib.contextmanager
-def _own_time_zone() -> Generator[None]:
-    """Connects without the time zone of the operator's shell: the pipeline's is read from what a new session has."""
-    kept = os.environ.pop("PGTZ", None)
-    try:
-        yield
-    finally:
-        if kept is not None:
-            os.environ["PGTZ"] = kept
 
 
 #: Where a setting comes from, by pg_settings.source.
@@ -347,10 +358,8 @@ def _writable_again(found: Row) -> str:
 
 def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float]:
     """What the server says, and the timeout that statements of this session would have."""
-    answers = connection.execute(FACTS)
-    found = answers.fetchone() if answers.nextset() and answers.nextset() else None
-    if found is None:
-        raise LookupError("the server answered a SELECT without FROM with no row")
+    answers = connection.outside(FACTS)
+    [found] = _answer(answers)
     info = connection.info
     where = f"{found['database']} on {_place(info.host)}:{info.port}"
     if found["in_recovery"] and not only_read:

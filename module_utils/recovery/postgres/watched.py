@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
 import typing as t
 
 from ..core.text import in_words
-from .driver import import_error, psycopg
+from .driver import import_error, psycopg, sql
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,6 +20,10 @@ if t.TYPE_CHECKING:
     Base = psycopg.Connection[dict[str, t.Any]]
 else:
     Base = object if import_error else psycopg.Connection
+
+#: The first statement of every transaction, and a utility: so nothing that others made is ever found by its bare name, be it
+#: a function, an operator, a type or a table.
+PIN: t.Final = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 #: After so many seconds without a word the server is asked whether it is there, and after as many again once more.
 SILENT_SECONDS = 15.0
@@ -37,6 +42,43 @@ class Watched(Base):
 
     #: The timeout that PostgreSQL has for the statement, in seconds; None where it is not known.
     limit_seconds: float | None = None
+    #: Whether nothing may be run but in a transaction whose search path is pinned.
+    pinned_only: bool = True
+
+    def execute(self, query: t.Any, params: t.Any = None, **options: t.Any) -> psycopg.Cursor[dict[str, t.Any]]:
+        """As in any connection, but in a transaction alone."""
+        self._require_pin()
+        return super().execute(query, params, **options)
+
+    def outside(self, message: t.LiteralString | sql.SQL | sql.Composed) -> psycopg.Cursor[dict[str, t.Any]]:
+        """Outside of transactions: a utility such as CREATE DATABASE, or a whole transaction that begins with the pin."""
+        return super().execute(message)
+
+    @contextlib.contextmanager
+    def pinned(self, *first: t.LiteralString | sql.SQL | sql.Composed) -> Generator[None]:
+        """A transaction that begins with the pin and what else is to come before any query, in one message."""
+        made = sql.SQL("; ").join([sql.SQL(PIN), *(sql.SQL(each) if isinstance(each, str) else each for each in first)])
+        with super().transaction():
+            super().execute(made)
+            yield
+
+    @contextlib.contextmanager
+    def transaction(self, *args: t.Any, **options: t.Any) -> Generator[psycopg.Transaction]:
+        """A savepoint, in a transaction alone."""
+        self._require_pin()
+        with super().transaction(*args, **options) as made:
+            yield made
+
+    def opened_with(self, setting: str) -> bool:
+        """Whether the connection's own options, or PGOPTIONS, set it."""
+        given = next((option.val for option in self.pgconn.info if option.keyword == b"options"), None)
+        return setting in (given or b"").decode(errors="replace")
+
+    def _require_pin(self) -> None:
+        if self.pinned_only and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            raise psycopg.ProgrammingError(
+                "refused to run a statement outside of a transaction that pins its search path"
+            )
 
     def wait(self, gen: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
         """As in any connection, but not for ever."""

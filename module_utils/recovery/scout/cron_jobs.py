@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pg_cron's jobs and runs of this database, seen and altered as their owner, and which of them are ingestion."""
+"""pg_cron's jobs of this database, seen and altered as their owner, and which of them are ingestion."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..core.text import first_line
+from ..postgres import acting
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
@@ -18,7 +19,6 @@ from .judging import functions, roles, statements
 from .judging.statements import calls
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable, Generator, Iterable
 
     from ..postgres.session import Session
@@ -51,25 +51,6 @@ FROM cron.job WHERE database = current_database() ORDER BY jobid
 
 POLICIES = "SELECT current_setting('row_security') AS mode"
 SET_POLICIES = "SELECT set_config('row_security', %(mode)s, true)"
-
-#: The server process is the proof: the history says succeeded after the first statement of several, and
-#: 'job canceled' while a run over a connection of its own goes on to its commit.
-RUNS_IN_FLIGHT = """
-SELECT DISTINCT ON (a.pid) d.jobid, a.pid, d.start_time AS started_at
-FROM pg_catalog.pg_stat_activity AS a
-JOIN cron.job_run_details AS d ON d.job_pid = a.pid AND d.start_time >= a.backend_start - interval '10 seconds'
-WHERE a.datname = current_database() AND d.database = current_database()
-  AND a.usename = d.username AND (a.backend_type = 'pg_cron' OR a.application_name = 'pg_cron')
-ORDER BY a.pid, d.runid DESC
-"""
-
-HISTORY = """
-SELECT jobid, status, return_message, start_time, end_time,
-       extract(epoch FROM end_time - start_time)::float8 AS seconds
-FROM cron.job_run_details
-WHERE jobid = ANY(%(jobids)s) AND start_time >= clock_timestamp() - make_interval(secs => %(seconds)s)
-ORDER BY start_time DESC LIMIT 500
-"""
 
 ALTER = """
 SELECT cron.alter_job(job_id => %(jobid)s, schedule => %(schedule)s, active => %(active)s)
@@ -116,35 +97,33 @@ class Job:
         return dataclasses.asdict(self)
 
 
-@dataclasses.dataclass(frozen=True)
-class JobRun:
-    """A run in flight: which job, in which server process."""
-
-    jobid: int
-    pid: int
-    started_at: datetime.datetime
-
-
-@contextlib.contextmanager
-def as_role(session: Session, role: str) -> Generator[None]:
+def as_role(session: Session, role: str) -> contextlib.AbstractContextManager[None]:
     """Part of a transaction as another role; a superuser, who sees and may alter all jobs, stays as he is."""
-    if session.facts.superuser or role == session.facts.role:
-        yield
-        return
-    session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-    try:
-        yield
-    finally:
-        if session.connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
-            session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(session.facts.role)))
+    return contextlib.nullcontext() if session.facts.superuser else acting.as_role(session, role)
 
 
-def _identities(session: Session) -> list[str]:
+def identities(session: Session) -> list[str]:
     """The roles as whom jobs can be seen, ourselves first."""
     me = session.facts.role
     if session.facts.superuser:
         return [me]
     return [me] + [row["role"] for row in session.rows(OWNERS, privilege=_becoming(session))]
+
+
+@contextlib.contextmanager
+def policies(session: Session) -> Generator[None]:
+    """Part of a transaction in which pg_cron shows a role what is its own: where policies are an error, as if there were
+    nothing."""
+    mode = "on" if session.facts.superuser else session.row(POLICIES)["mode"]
+    if mode != "off":
+        yield
+        return
+    session.execute(SET_POLICIES, mode="on")
+    try:
+        yield
+    finally:
+        if session.connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
+            session.execute(SET_POLICIES, mode="off")
 
 
 def _becoming(session: Session) -> str:
@@ -172,54 +151,23 @@ def require(session: Session) -> None:
 def jobs(session: Session) -> list[Job]:
     """All jobs of this database that we can see, as ourselves or as a role we may become."""
     found: dict[int, Job] = {}
-    # By a policy pg_cron shows each role its own jobs; where policies are an error, that would look like having none.
-    policies = "on" if session.facts.superuser else session.row(POLICIES)["mode"]
-    if policies == "off":
-        session.execute(SET_POLICIES, mode="on")
-    for role in _identities(session):
-        with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), as_role(session, role):
-            for row in session.rows(JOBS):
-                row["jobname"] = row["jobname"] or f"job {row['jobid']}"
-                found.setdefault(row["jobid"], Job(**row))
-    if policies == "off":
-        session.execute(SET_POLICIES, mode="off")
+    with policies(session):
+        for role in identities(session):
+            with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), as_role(session, role):
+                for row in session.rows(JOBS):
+                    row["jobname"] = row["jobname"] or f"job {row['jobid']}"
+                    found.setdefault(row["jobid"], Job(**row))
     return [found[jobid] for jobid in sorted(found)]
 
 
 def etl_owner(session: Session) -> str:
-    """The role whose scheduler sessions usually load silver; their time zone decides what a naive time means."""
-    if not present(session):
-        return session.facts.role
-    found = [job for job in jobs(session) if calls(job.command, [contract.bare(contract.names().load_function)])]
-    return found[0].owner if found else session.facts.role
-
-
-def runs_in_flight(session: Session, of: Iterable[Job]) -> list[JobRun]:
-    """Runs of these jobs that a live server process is executing now."""
-    wanted = {job.jobid for job in of}
-    found: dict[int, JobRun] = {}
-    for owner in sorted({job.owner for job in of}):
-        with (
-            contextlib.suppress(errors.InsufficientPrivilege, errors.UndefinedTable),
-            session.savepoint(),
-            as_role(session, owner),
-        ):
-            for row in session.rows(RUNS_IN_FLIGHT):
-                found[row["pid"]] = JobRun(**row)
-    return [run for run in found.values() if run.jobid in wanted]
-
-
-def history(session: Session, of: Iterable[Job], seconds: float) -> list[dict[str, t.Any]]:
-    """Runs of these jobs that began within the last `seconds`, newest first (at most 500)."""
-    found: list[dict[str, t.Any]] = []
-    for owner in sorted({job.owner for job in of}):
-        with (
-            contextlib.suppress(errors.InsufficientPrivilege, errors.UndefinedTable),
-            session.savepoint(),
-            as_role(session, owner),
-        ):
-            found += session.rows(HISTORY, jobids=[job.jobid for job in of], seconds=seconds)
-    return sorted(found, key=lambda row: row["start_time"], reverse=True)
+    """The role whose scheduler sessions usually load silver, else the owner of the ETL; its time zone decides what a naive
+    time means."""
+    load = contract.bare(contract.names().load_function)
+    if present(session) and (found := [job for job in jobs(session) if calls(job.command, [load])]):
+        return found[0].owner
+    owners = session.rows(ETL_OWNER, schema=contract.names().schema, name=load)
+    return owners[0]["owner"] if owners else session.facts.role
 
 
 def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:

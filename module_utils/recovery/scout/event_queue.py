@@ -16,13 +16,15 @@ import uuid
 
 from ..core.errors import NotConverged
 from ..core.text import count
+from ..postgres import acting
+from ..postgres.driver import sql
 from . import contract
 
 if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Generator, Iterator
 
-    from ..postgres.driver import sql
+    from ..postgres.acting import Actor
     from ..postgres.session import Row, Session
 
 #: Whether the event `b` is pending, the only definition: a transaction's event that the ETL has not marked in its ledger.
@@ -130,15 +132,19 @@ WHERE NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id) LIMIT 5
 
 LET_GO = "DELETE FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[])"
 
-#: The time zone the scheduler's session would have. A compiled plan costs more than it saves here, and one that the ETL
-#: cached while its ledger was short makes each later call slower. Each call hashes the whole ledger and sorts the queue.
+#: For queries of our own that read times as the scheduler's sessions do.
 AS_THE_PIPELINE = """
 SELECT set_config('TimeZone', %(timezone)s, true), set_config('jit', 'off', true),
        set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '256MB', true)
 """
 AS_OURSELVES = "SELECT set_config('TimeZone', 'UTC', true)"
 
-LOAD = "SELECT events_processed, transactions_created, line_items_created FROM {load_function}(%(limit)s)"
+#: A compiled plan costs more than it saves here, and one that the ETL cached while its ledger was short makes each later call
+#: slower. Each call hashes the whole ledger and sorts the queue.
+LOADING = "SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL work_mem = '256MB'"
+LOAD = (
+    "SELECT events_processed, transactions_created, line_items_created FROM {load_function}({limit}::pg_catalog.int4)"
+)
 
 #: What this transaction has marked; another loader's lines may be as new.
 MARKED = """
@@ -164,19 +170,6 @@ WHERE p.processed_at >= transaction_timestamp()
   AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ->> 'transaction_id' IS NOT NULL
   AND NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = b.event_data ->> 'transaction_id')
 ORDER BY 1
-"""
-
-#: The time zone the scheduler's sessions have: events without an offset are read in it.
-PIPELINE_TIMEZONE = """
-SELECT coalesce(
-    (SELECT split_part(setting, '=', 2)
-     FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
-     LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
-     WHERE lower(split_part(setting, '=', 1)) = 'timezone'
-       AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-       AND (s.setrole = 0 OR r.rolname = %(owner)s)
-     ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1),
-    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone')) AS timezone
 """
 
 
@@ -218,11 +211,6 @@ def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:
     """The oldest pending events with the session that locks each, where that can be told."""
     return session.rows(of_pending(HIDDEN), before=before)
-
-
-def pipeline_timezone(session: Session, owner: str) -> str:
-    """What a time without an offset means to the sessions of the role that owns the ETL's job."""
-    return session.row(PIPELINE_TIMEZONE, owner=owner)["timezone"]
 
 
 def hash_of(session: Session, payload: sql.Composable) -> sql.Composed:
@@ -301,14 +289,14 @@ def not_taken(session: Session, event_ids: list[str]) -> list[str]:
     return [row["event_id"] for row in session.rows(contract.compose(NOT_TAKEN), ids=event_ids)]
 
 
-def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
+def load_exactly(session: Session, event_ids: list[str], pipeline: Actor) -> None:
     """Has the ETL load these pending events and nothing else; raises NotConverged where it skips one. Call it where
     `exactly` may be called."""
     if not event_ids:
         return
     with exactly(session, event_ids) as turns:
         for turn in turns:
-            load(session, len(turn), timezone)
+            load(session, len(turn), pipeline)
     left = not_taken(session, event_ids)
     if left:
         raise NotConverged(
@@ -320,15 +308,14 @@ def load_exactly(session: Session, event_ids: list[str], timezone: str) -> None:
 
 
 @contextlib.contextmanager
-def as_the_pipeline(session: Session, timezone: str) -> Generator[None]:
+def in_its_time_zone(session: Session, pipeline: Actor) -> Generator[None]:
     """Within it times without an offset mean what they mean to the scheduler's sessions."""
-    session.execute(AS_THE_PIPELINE, timezone=timezone)
+    session.execute(AS_THE_PIPELINE, timezone=pipeline.timezone)
     yield
     session.execute(AS_OURSELVES)
 
 
-def load(session: Session, limit: int, timezone: str, *, marks: int = 0) -> int:
+def load(session: Session, limit: int, pipeline: Actor, *, marks: int = 0) -> int:
     """Has the ETL load `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
-    with as_the_pipeline(session, timezone):
-        session.rows(contract.compose(LOAD), limit=limit)
+    acting.call(session, pipeline, contract.compose(LOAD, limit=sql.Literal(limit)), LOADING)
     return max(0, session.row(contract.compose(MARKED))["events"] - marks)

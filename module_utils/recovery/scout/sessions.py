@@ -12,7 +12,7 @@ from ..core.errors import MissingPrivilege
 from ..core.redaction import clean
 from ..core.text import in_words
 from ..postgres.driver import sql
-from . import contract, cron_jobs
+from . import contract, cron_jobs, cron_runs
 
 if t.TYPE_CHECKING:
     import datetime
@@ -74,8 +74,8 @@ WHERE a.datname = current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 """
 
 #: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold; and rows
-#: locked by FOR UPDATE or a foreign key, which count only while their holder sits idle in its transaction; and locks of a
-#: whole table that no writer gets past.
+#: locked by FOR UPDATE or a foreign key, and what was read of a view that cannot be refreshed beside its readers, which count
+#: only while their holder sits idle in its transaction; and locks of a whole table that no writer gets past.
 LOCKS = """
 SELECT l.pid, 'advisory' AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
 FROM pg_catalog.pg_locks AS l
@@ -85,6 +85,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 UNION ALL
 SELECT l.pid,
        CASE WHEN l.mode = 'RowShareLock' THEN 'rows'
+            WHEN c.relkind = 'm' AND l.mode = 'AccessShareLock' THEN 'reads'
             WHEN c.relkind <> 'm' AND l.mode <> 'RowExclusiveLock' THEN 'locks' WHEN c.relname = %(ledger)s THEN 'etl'
             WHEN c.relkind = 'm' THEN 'gold' ELSE 'silver' END,
        n.nspname || '.' || c.relname
@@ -101,7 +102,11 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
        OR (c.relkind IN ('r', 'p') AND l.granted
            AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
            AND (c.relname = %(bronze)s OR c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s)))
-       OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')))
+       OR (c.relkind = 'm' AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock'))
+       OR (c.relkind = 'm' AND l.granted AND l.mode = 'AccessShareLock'
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i
+                           WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                             AND i.indexprs IS NULL)))
 """
 
 HOLDS_KEY = "holds advisory key"
@@ -164,7 +169,7 @@ class Activity:
 def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activity]:
     """Every other session of this database, with what it holds and whom it waits for."""
     jobs = {job.jobid: job.jobname for job in counted}
-    running = {run.pid: jobs[run.jobid] for run in cron_jobs.runs_in_flight(session, counted)} if jobs else {}
+    running = {run.pid: jobs[run.jobid] for run in cron_runs.runs_in_flight(session, counted)} if jobs else {}
     held: dict[int, list[Row]] = {}
     for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
@@ -201,7 +206,7 @@ def classify(
     reasons += [f"{HOLDS_KEY} {lock['object']}" for lock in locks if lock["kind"] == "advisory"]
     idle = row["state"].startswith("idle in transaction")
     words = {"etl": "writes", "silver": "writes", "gold": "refreshes", "locks": "locks"} | (
-        {"rows": "holds rows of"} if idle else {}
+        {"rows": "holds rows of", "reads": "has read, and keeps from being refreshed,"} if idle else {}
     )
     reasons += [
         f"{words[lock['kind']]} {lock['object']}"
@@ -234,10 +239,10 @@ def classify(
         job=job,
         reasons=tuple(reasons),
         writing=busy or (able and bool(kinds & {"etl", "silver", "gold"})),
-        # Nobody comes back to a transaction left open on rows the ETL needs, and nothing may yet wait for them.
+        # Nobody comes back to a transaction left open on what the pipeline needs, and nothing may yet wait for it.
         pipeline=busy
         or bool(kinds & {"etl", "gold", "advisory", "locks"})
-        or (idle and bool(kinds & {"rows", "silver"})),
+        or (idle and bool(kinds & {"rows", "reads", "silver"})),
         ours=(row["pid"], row["backend_start"], row["role"]) in known,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core import advice, files
 from ..core.text import count, cut, in_words
-from ..core.values import as_list
+from ..core.values import as_list, loaded
 from ..scout import contract
 from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
@@ -120,7 +120,7 @@ def lines(story: Story) -> list[str]:
         "now": incident.now(story.record)
         if story.keeps_record and not story.check
         else watch.unproven(story.ran, _now(story)),
-        "proof": watch.proof(story.ran),
+        "proof": watch.proof(story.ran, story.failure),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -245,8 +245,8 @@ def _now_unseen(steps: set[str]) -> str:
 
 
 def _failed(story: Story) -> str:
-    """Each step that failed, a pause that could not be made because of another first."""
-    wrong = [_failure(name, r) for name, r in story.ran.items() if went_wrong(r)]
+    """Each step that failed, a pause that could not be made because of another first; a proof only where it came to that."""
+    wrong = [_failure(n, r) for n, r in story.ran.items() if went_wrong(r) and (n != watch.PROOF or r is story.failure)]
     wrong += [] if wrong or story.began else [_failure("", NOTHING_DONE)]
     return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
 
@@ -393,7 +393,7 @@ def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
 
 def _of_this_run(text: bytes, run_key: str) -> list[Result]:
     try:
-        found: Result = json.loads(text)
+        found: Result = loaded(text)
         return as_list(found["results"]) if found["run_key"] == run_key else []
     except (ValueError, LookupError, TypeError):
         return []

@@ -66,10 +66,12 @@ def proof_as_document(steps: Mapping[str, Mapping[str, t.Any]]) -> Result | None
     return {name: found.get(name) for name in WHICH_OF_PROOF} if found.get("status") else None
 
 
-def proof(steps: Mapping[str, Mapping[str, t.Any]]) -> str:
-    """How each job was proved; what failed is said elsewhere."""
+def proof(steps: Mapping[str, Mapping[str, t.Any]], failure: Mapping[str, t.Any] | None) -> str:
+    """How each job was proved; what failed is said here only where it is not the failure that is told of."""
     found = steps.get(PROOF, {})
-    return "" if found.get("error") else str(found.get("summary", ""))
+    if error := found.get("error"):
+        return "" if found is failure else f"{error['attempted']}: {error['said']}"
+    return str(found.get("summary", ""))
 
 
 def unproven(steps: Mapping[str, Mapping[str, t.Any]], text: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.integration.modules import Result, call, connect, executed, fingerprint
+from tests.integration.modules import Result, call, connect, executed, fingerprint, one, start_ad_hoc
 
 EVIDENCE = "scout_evidence"
 SAMPLES = {"dead_letters", "bad_transactions", "bad_lines", "pending_events"}
@@ -113,6 +115,41 @@ def test_one_section_that_hangs_costs_itself_alone(scout_db: str, tmp_path: Path
         "evidence without jobs: another session has locked it",
         "evidence without job_runs: another session has locked it",
     ]
+
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'scout-recovery/INC-1/%'
+"""
+
+
+def test_what_a_killed_run_left_is_gone_with_the_next_of_its_incident(scout_db: str, tmp_path: Path) -> None:
+    """And what one that is still at work has written stays."""
+
+    def parts() -> list[str]:
+        return sorted(path.name for path in tmp_path.glob("*.part"))
+
+    def until(wanted: bool) -> None:
+        deadline = time.monotonic() + 40
+        while (bool(parts()), one(scout_db, WAITING) > 1) != (True, wanted):
+            assert time.monotonic() < deadline, f"{parts()}, {one(scout_db, WAITING)} sessions"
+            time.sleep(0.05)
+
+    options: dict[str, Any] = {"dsn": scout_db, "folder": str(tmp_path), "incident": "INC-1"}
+    with psycopg.connect(scout_db) as other:
+        other.execute("LOCK TABLE scout.alerts IN ACCESS EXCLUSIVE MODE")
+        with start_ad_hoc(EVIDENCE, full=["alerts"], full_seconds=300, **options) as killed:
+            until(True)
+            [left] = parts()
+            keep(scout_db, tmp_path, incident="INC-1")
+            assert parts() == [left]
+            # The one that writes; where only its controller dies it tidies up itself.
+            os.kill(int(left.split("-")[1]), signal.SIGKILL)
+            killed.communicate()
+        until(False)
+        assert parts() == [left]
+        kept = keep(scout_db, tmp_path, incident="INC-1")
+    assert parts() == []
+    assert kept["number"] == 2
 
 
 def test_a_budget_too_small_names_what_is_missing(scout_db: str, tmp_path: Path) -> None:

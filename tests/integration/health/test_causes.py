@@ -10,12 +10,14 @@ import json
 import re
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import surroundings
 from tests.integration.modules import Result, call, connect, one, operator
+from tests.integration.scheduler import installed
 
 LOADER = "bronze-to-silver-etl"
 SILVER = "scout.silver_transactions"
@@ -228,6 +230,48 @@ def test_the_gate_refuses_what_the_jobs_cannot_do(scout_db: str, spoiled: Any) -
     result = call("scout_gate_info", scout_db)
     assert result["verdict"] == "fail"
     assert [check["name"] for check in result["checks"] if check["status"] == "fail"] == ["job_rights"]
+
+
+#: What hides the runs of the jobs, what is said of it, and what shows them again.
+HIDDEN = {
+    "pg_cron records none": (
+        ("ALTER DATABASE {database} SET cron.log_run = 'off'", "DELETE FROM cron.job_run_details"),
+        "cron.log_run is off", "ALTER SYSTEM SET cron.log_run = on",
+    ),
+    "their owner may not read them": (
+        (*OWN_ROLE, "REVOKE SELECT ON cron.job_run_details FROM public"),
+        "permission denied for table job_run_details", "GRANT SELECT ON cron.job_run_details TO",
+    ),
+    "none is shown, nor whether any is recorded": (
+        ("DELETE FROM cron.job_run_details",), "no run at all", "GRANT pg_read_all_settings TO",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_runs_that_are_hidden_are_unknown_and_not_late(scout_db: str, spoiled: Any, name: str) -> None:
+    statements, said, shows = HIDDEN[name]
+    installed(scout_db)
+    with operator(scout_db) as dsn:
+        me = psycopg.conninfo.conninfo_to_dict(dsn)["user"]
+        granted = (f"GRANT {{role}} TO {me}",) if statements[0].startswith("CREATE ROLE") else ()
+        spoiled(Fault((*statements, *granted), "", "", ""))
+        who = scout_db if "ALTER DATABASE" in statements[0] else dsn
+        result = assess(who)
+        gate = call("scout_gate_info", who)
+        proof = call("scout_proof", who, waits=False, timeout_seconds=10)
+    assert result["verdict"] == "inconclusive", result["failing"]
+    assert any(told.startswith("job_runs: ") and said in told for told in result["cannot_tell"])
+    causes = {cause["cause"]: cause for cause in result["diagnoses"]}
+    [hidden] = [cause for what, cause in causes.items() if "job_runs" in what]
+    assert (said in hidden["evidence"], shows in hidden["next_command"]) == (True, True), hidden
+    assert not any("has not started" in what for what in causes)
+    assert gate["verdict"] == "inconclusive"
+    [check] = [check for check in gate["checks"] if check["name"] == "job_runs"]
+    assert (check["status"], said in check["reason"], shows in check["reason"]) == ("inconclusive", True, True), check
+    assert "has not started" not in proof["summary"]
+    if "no run at all" not in said:
+        assert (said in proof["summary"], shows in proof["summary"]) == (True, True)
 
 
 def test_a_refresh_that_succeeds_and_does_nothing_is_named(scout_db: str) -> None:

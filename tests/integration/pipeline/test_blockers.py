@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library, stuck_sessions
-from tests.integration.modules import Result, call, gone, off, one
+from tests.integration.modules import Result, call, gone, off, one, operator
 
 AFTER = re.compile(r"^ansible-playbook playbooks/terminate_sessions\.yml -e stuck_after_seconds=(\d+)$")
 
@@ -66,6 +66,25 @@ def test_who_holds_the_refresh_lock(scout_db: str) -> None:
     assert call("scout_refresh_gold", scout_db)["changed"] is True
 
 
+def test_a_reader_that_a_plain_refresh_waits_for(scout_db: str) -> None:
+    library.gold_broken(scout_db)
+    library.negative_totals(scout_db)
+    with library.blocked_refresh(scout_db, view="gold_region_choropleth") as held:
+        pid = held.pids["reader"]
+        one(scout_db, "SELECT pg_sleep(1.1)::text")
+        made = call("scout_refresh_gold", scout_db, lock_timeout_seconds=0.3, attempts=1)
+        assert (
+            f"yielded to whoever uses it: pid {pid} (postgres, fault/blocked_refresh/reader, idle in tr" in made["msg"]
+        )
+        assert ", since 2" in made["error"]["said"]
+        assert "waiting for Client: ClientRead" in made["error"]["said"]
+        assert "keeps from being refreshed, scout.gold_region_choropleth" in made["error"]["said"]
+        [command] = made["error"]["commands"]
+        assert [each["pid"] for each in ended_by(scout_db, command)["ended"]] == [pid]
+        assert gone(scout_db, pid)
+    assert call("scout_refresh_gold", scout_db)["changed"] is True
+
+
 @pytest.mark.parametrize("stuck_after_seconds", [600.0, 0.5])
 def test_whether_the_refresh_lock_could_be_taken(stuck_after_seconds: float, scout_db: str) -> None:
     """Whoever is stuck is ended by the step that comes between; whoever is not is named before anything is paused."""
@@ -84,15 +103,10 @@ def test_whether_the_refresh_lock_could_be_taken(stuck_after_seconds: float, sco
 def test_a_protected_blocker_is_asked_for(scout_db: str) -> None:
     """No command ends it, so none is printed."""
     library.backlog(scout_db, 5)
-    call("scout_ingestion", scout_db, state="paused")
-    one(scout_db, "SELECT count(*) FROM pg_roles WHERE rolname = 'supabase_admin'")
-    with stuck_sessions.holding(scout_db, "boss") as held, held:
-        held.hold(
-            "admin",
-            "LOCK TABLE scout.silver_transactions IN EXCLUSIVE MODE",
-            "SET application_name = 'scout-recovery/x'",
-        )
-        made = call("scout_drain", scout_db, lock_timeout_seconds=0.3)
+    with stuck_sessions.holding(scout_db, "boss") as held, held, operator(scout_db) as dsn:
+        call("scout_ingestion", dsn, state="paused")
+        held.hold("admin", "LOCK TABLE scout.silver_transactions IN EXCLUSIVE MODE")
+        made = call("scout_drain", dsn, lock_timeout_seconds=0.3)
     assert made["error"]["commands"] == []
     assert "ask postgres to end pid " in made["error"]["next_step"]
-    assert "it is a session of this toolkit" in made["error"]["next_step"]
+    assert "is a superuser, and only a superuser may end its sessions" in made["error"]["next_step"]

@@ -427,7 +427,7 @@ CREATE TRIGGER full_disk BEFORE INSERT ON scout.silver_line_items FOR EACH ROW E
 
 SYSTEMIC = {
     "42883": "DROP FUNCTION scout.load_silver_from_bronze(int)",
-    "42501": "REVOKE EXECUTE ON FUNCTION scout.load_silver_from_bronze(int) FROM PUBLIC, operator",
+    "42501": "REVOKE INSERT ON scout.silver_transactions FROM loader",
     "42703": "ALTER TABLE scout.silver_transactions DROP COLUMN payment_method",
     "53100": FULL,
 }
@@ -438,6 +438,7 @@ def operator(scout_db: str, pg_server: Server) -> Iterator[str]:
     """A role that owns nothing."""
     with connect(scout_db) as connection:
         connection.execute("CREATE ROLE operator LOGIN")
+        connection.execute("GRANT loader TO operator WITH INHERIT FALSE, SET TRUE")
         connection.execute("GRANT USAGE ON SCHEMA scout TO operator")
         connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout TO operator")
         yield pg_server.dsn(connection.info.dbname, user="operator")
@@ -456,6 +457,22 @@ def test_a_systemic_error_stops_at_once_and_moves_nothing(scout_db: str, operato
     assert result["error"]["kind"] == ("missing_privilege" if sqlstate == "42501" else "database_error")
     assert (result["loaded"], result["poison"], dead(scout_db)) == (0, [], set())
     assert silver(scout_db) == before
+
+
+def test_nobody_gets_our_rights_by_being_called(scout_db: str, operator: str) -> None:
+    """Whoever is not let be the owner of the ETL does not call it as himself, and says what is missing."""
+    arrive(scout_db, sales(5))
+    for missing, grant in (
+        ("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", "GRANT TEMPORARY ON DATABASE"),
+        ("REVOKE loader FROM operator", "GRANT loader TO operator WITH INHERIT FALSE, SET TRUE"),
+    ):
+        with connect(scout_db) as connection:
+            connection.execute(missing.format(f'"{connection.info.dbname}"'))  # type: ignore[call-overload]
+        before = silver(scout_db)
+        result = failing(operator, ledger="off")
+        assert result["error"]["kind"] == "missing_privilege", result
+        assert grant in result["error"]["next_step"].replace('"', "")
+        assert silver(scout_db) == before
 
 
 # --- others at work
@@ -826,12 +843,12 @@ def test_nothing_stays_marked_when_another_event_comes_first(
     written = every_event(scout_db)
     load = event_queue.load
 
-    def overtaken(session: Any, limit: int, timezone: str, **marks: int) -> int:
+    def overtaken(session: Any, limit: int, pipeline: Any, **marks: int) -> int:
         if limit == 1 and not newcomers:
             newcomers.extend(
                 arrive(scout_db, [poison_payloads.payload("bad_ts", SEED, 10)], start=START - timedelta(days=9))
             )
-        return load(session, limit, timezone, **marks)
+        return load(session, limit, pipeline, **marks)
 
     newcomers: list[Any] = []
     monkeypatch.setattr(event_queue, "load", overtaken)

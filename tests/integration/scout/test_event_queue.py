@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 
+import psycopg
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import acting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration.modules import connect, one
 
 
 def zone(dsn: str) -> str:
     with open_session(Settings(dsn)) as session, session.read():
-        return event_queue.pipeline_timezone(session, "loader")
+        return acting.actor(session, "loader").timezone
 
 
 def test_the_time_zone_of_the_operators_shell_is_not_that_of_the_pipeline(
@@ -35,3 +36,27 @@ def test_the_time_zone_of_the_operators_shell_is_not_that_of_the_pipeline(
             assert zone(scout_db) == "Asia/Manila"
         finally:
             connection.execute("ALTER ROLE loader RESET TimeZone")
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-c TimeZone=Pacific/Auckland", "-cTIMEZONE=Pacific/Auckland", "--timezone=Pacific/Auckland",
+     "-c work_mem=8MB -c TimeZone=Asia/Tokyo -c timezone=Pacific/Auckland"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["the connection string", "PGOPTIONS"])
+def test_the_time_zone_of_the_options_is_not_that_of_the_pipeline(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, place: str, options: str
+) -> None:
+    for name in ("PGTZ", "TZ"):
+        monkeypatch.delenv(name, raising=False)
+    theirs = zone(scout_db)
+    dsn = scout_db
+    if place == "PGOPTIONS":
+        monkeypatch.setenv("PGOPTIONS", options)
+    else:
+        dsn = psycopg.conninfo.make_conninfo(scout_db, options=options)
+    assert one(dsn, "SHOW TimeZone") == "Pacific/Auckland", "anybody else's session has it"
+    assert zone(dsn) == theirs != "Pacific/Auckland"
+    if "work_mem" in options:
+        with open_session(Settings(dsn)) as session, session.read():
+            assert session.row("SHOW work_mem")["work_mem"] == "8MB"

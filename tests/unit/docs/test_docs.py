@@ -318,3 +318,9 @@ def test_changelog_names_what_a_user_meets() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("changelogs/fragments/*.yml"))
     missing = sorted(name for name in PLAYBOOKS | MODULES if f"``{name}``" not in text)
     assert not missing
+
+
+def test_every_attack_stands_on_the_page_with_its_test() -> None:
+    carried_out = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("tests/security/test_*.py"))]
+    listed = [cells[-1].strip("`") for cells in tables(ROOT / "docs" / "security.md") if "tests/security/" in cells[-1]]
+    assert sorted(listed) == carried_out

@@ -37,7 +37,6 @@ IN_ANY_CASE = {
     "Summary",
     "Write metrics",
     "Check options and privileges",
-    "Resume what was paused for a redrive that changed nothing",
 }
 
 Task = dict[str, Any]

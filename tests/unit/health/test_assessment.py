@@ -171,7 +171,7 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"runs": [{"status": "succeeded", "seconds": 999.0, "return_message": ""}]}, "failing", (), ()),
         ({"runs": []}, "healthy", (), ()),
         ({"dead_letters": 3}, "degraded", (), ()),
-        ({"alerts": EMPTY}, "degraded", (), ()),
+        ({"alerts": EMPTY}, "failing", (), ()),
         ({"backlog": backlog(300, 240.0)}, "healthy", (), ()),
         ({"gold": STALE}, "healthy", (), ()),
         ({"backlog": backlog(3, 400.0)}, "degraded", ("backlog_age",), ()),

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def operator(dsn: str, *, rollback: bool = False) -> str:
     the owner is changed first. With `rollback` it may also roll back to a release."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(SUPERUSERS_OWN).fetchone()
-    scripts = [("pipeline_owner.sql", ["-v", "members=on"])] if row else []
+    scripts = [("pipeline_owner.sql", ["-v", "members=on"])] if row is not None else []
     scripts += [("operator_role.sql", ["-v", "rollback=on"] if rollback else [])]
     for script, options in scripts:
         words = [psql(), "-X", "-q", "-d", dsn, *options, "-f", str(places.RECOVERY / "docs" / script)]
@@ -281,12 +281,16 @@ class Template:
         self.server, self.variant, self.options = server, variant, options
         self.name = f"scout_template_{variant}_{time.monotonic_ns():x}"
         self._built_at = 0.0
+        #: What is done to each template once it is built, given its dsn.
+        self.prepare: Callable[[str], object] | None = None
 
     def clone(self, name: str) -> str:
         """A new database of that name with a healthy reference in it; returns its dsn."""
         if time.monotonic() - self._built_at > TEMPLATE_AGE_SECONDS:
             self.drop()
-            build(self.server.create_database(self.name), self.variant, **self.options)
+            dsn = build(self.server.create_database(self.name), self.variant, **self.options)
+            if self.prepare is not None:
+                self.prepare(dsn)
             self._built_at = time.monotonic()
         dsn = self.server.create_database(name, self.name)
         with psycopg.connect(dsn) as connection:

@@ -66,6 +66,8 @@ def silent(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
             change = f"SELECT cron.alter_job({each.job.jobid}, schedule => '{often}');"
             yield cause(why, "it hardly ever comes", f"as {each.job.owner}: {change}")
             continue
+        if "job_runs" in found.problems:
+            continue
         run = jobs_read.last_run(
             each, wider.needed or [], found.now, scheduled=wider.scheduled, resumed_seconds=wider.resumed_seconds
         )

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
 #: Fewer than this are no stream of sales.
 SOME_EVENTS: t.Final = 3
+MOST_TRIGGERS: t.Final = 5
 
 
 def missing(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -79,7 +80,7 @@ def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     suffers = {"lost_events", "job_runs", "etl_duration", "silver_staleness", "backlog_age"}
     if not any(status.get(name) == "fail" for name in suffers):
         return
-    for row in found.wider.triggers or []:
+    for row in (found.wider.triggers or [])[:MOST_TRIGGERS]:
         what = f"trigger {row['name']} on {row['relation']} may swallow or refuse its rows"
         disable = f"ALTER TABLE {row['relation']} DISABLE TRIGGER {row['name']};"
         yield cause(what, f"it calls {row['function']}", rolled_back(found, disable, row["name"]))

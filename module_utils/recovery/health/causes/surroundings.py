@@ -10,6 +10,11 @@ import shlex
 import typing as t
 
 from ...core.text import in_words
+from ...moves.cleanup.command import CLEANUP_SPEC
+from ...moves.quarantine.command import SELECTION_SPEC
+from ...moves.redrive.command import REDRIVE_SPEC
+from ...moves.undo.command import UNDO_SPEC
+from ...moves.window.command import WINDOW_SPEC
 from .base import UNDO, Diagnosis, cause
 
 if t.TYPE_CHECKING:
@@ -18,7 +23,15 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row
     from ..facts import Facts
 
-#: The playbook of each action that moves rows, and what a person calls options that a module calls otherwise.
+#: The options of each action that moves rows: others of a run in the ledger somebody else wrote there.
+OPTIONS: t.Final = {
+    "quarantine": SELECTION_SPEC,
+    "cleanup": CLEANUP_SPEC,
+    "redrive": REDRIVE_SPEC,
+    "undo": UNDO_SPEC,
+    "window_recovery": WINDOW_SPEC,
+}
+#: The playbook of each of them, and what a person calls options that a module calls otherwise.
 PLAYBOOK: t.Final = {
     "quarantine": "quarantine",
     "cleanup": "quality_cleanup",
@@ -51,6 +64,11 @@ def again(run: Row) -> str:
     asked: dict[str, t.Any] = run["asked"]
     if "plan" in asked:
         return f"the same command with the same plan_file goes on with it; {UNDO} -e run_id={run['run_id']} undoes it"
+    if not set(asked) <= set(OPTIONS[run["action"]]):
+        return (
+            f"no command of this version goes on with it: it has options that {run['action'].replace('_', ' ')} does not have; "
+            f"{UNDO} -e run_id={run['run_id']} undoes it"
+        )
     given = {VARIABLES.get(name, name): value for name, value in asked.items() if value not in (None, "", [], {})}
     variables = shlex.quote(json.dumps(given, default=str))
     return f"ansible-playbook playbooks/{PLAYBOOK[run['action']]}.yml -e {variables}"

@@ -153,8 +153,8 @@ def _judged(check: Check, found: Facts, chosen: Options) -> CheckResult:
 
 
 def _words(problem: Problem) -> str:
-    """Why a fact could not be read, with the grant where that is what is missing."""
-    mend = f" ({problem.next_step})" if problem.next_step and problem.kind == "privilege" else ""
+    """Why a fact could not be read, with the grant or the setting that shows it."""
+    mend = f" ({problem.next_step})" if problem.next_step and problem.kind in ("privilege", "not_reached") else ""
     return problem.said + mend
 
 

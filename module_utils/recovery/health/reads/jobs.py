@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import re
@@ -14,8 +13,7 @@ import typing as t
 from ...core.errors import MissingPrivilege
 from ...core.redaction import clean
 from ...core.text import in_words
-from ...postgres.driver import errors
-from ...scout import contract, cron_jobs, cron_schedule
+from ...scout import contract, cron_jobs, cron_runs, cron_schedule
 from ..thresholds import JOB_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -25,18 +23,6 @@ if t.TYPE_CHECKING:
 
 #: A job that was off for an hour cannot have run within it.
 RESUMED = "SELECT extract(epoch FROM clock_timestamp() - max(resumed_at))::float8 AS seconds FROM scout_ops.pauses"
-
-#: Whether jobs are started here by pg_cron itself. Where there is only its schema, nothing can be late by the minute.
-SCHEDULER = """
-SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron') AS there,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.launch_active_jobs') AS launching
-"""
-
-#: A job of the same name that was moved to another database.
-ELSEWHERE = """
-SELECT jobid, jobname::text AS jobname, database::text AS database FROM cron.job
-WHERE database <> current_database() AND jobname = ANY(%(names)s) ORDER BY jobid
-"""
 
 HISTORY_SECONDS: t.Final = 6 * 3600.0
 #: A scheduled job is late once it has missed several of its times, and a little.
@@ -69,35 +55,30 @@ class Verdict:
 
 
 def needed(session: Session, names: Sequence[str]) -> list[Needed]:
+    """What does the work of these names, without their runs. Raises MissingPrivilege where a job may only be hidden."""
     cron_jobs.require(session)
     jobs = cron_jobs.jobs(session)
     writes = cron_jobs.writers(session, jobs)
     chosen = [choose(name, jobs, writes) for name in names]
     if any(each.job is None for each in chosen):
         _require_sight(session)
-        moved = _elsewhere(session, [each.name for each in chosen if each.job is None])
+        moved = {
+            row["jobname"]: f"it runs in database {row['database']} (job {row['jobid']})"
+            for row in cron_runs.elsewhere(session, [each.name for each in chosen if each.job is None])
+        }
         chosen = [dataclasses.replace(each, why=moved.get(each.name, each.why)) for each in chosen]
+    return chosen
+
+
+def with_runs(session: Session, of: Sequence[Needed]) -> list[Needed]:
+    """The same with their runs. Raises where these cannot be seen, with what shows them: that is no sign that none were."""
+    able = [each.job for each in of if each.job is not None]
+    found = cron_runs.history(session, able, HISTORY_SECONDS)
+    cron_runs.require_record(session, able)
     return [
-        each if each.job is None else dataclasses.replace(each, runs=tuple(_history(session, each.job)))
-        for each in chosen
+        dataclasses.replace(each, runs=tuple(run for run in found if each.job and run["jobid"] == each.job.jobid))
+        for each in of
     ]
-
-
-def _elsewhere(session: Session, names: list[str]) -> dict[str, str]:
-    """Where jobs of these names run instead."""
-    found: list[Row] = []
-    owners = session.rows(
-        cron_jobs.ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
-    )
-    for role in dict.fromkeys([session.facts.role, *(row["owner"] for row in owners)]):
-        with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), cron_jobs.as_role(session, role):
-            found += session.rows(ELSEWHERE, names=names)
-    return {row["jobname"]: f"it runs in database {row['database']} (job {row['jobid']})" for row in found}
-
-
-def scheduler(session: Session) -> Row:
-    """Whether pg_cron is installed here, and whether it may start jobs."""
-    return session.row(SCHEDULER)
 
 
 def resumed_seconds(session: Session) -> float | None:
@@ -117,10 +98,6 @@ def _require_sight(session: Session) -> None:
             said=f"pg_cron shows role {session.facts.role} only its own jobs",
             next_step="; ".join(grants),
         )
-
-
-def _history(session: Session, job: cron_jobs.Job) -> list[Row]:
-    return cron_jobs.history(session, [job], HISTORY_SECONDS)
 
 
 def choose(name: str, jobs: Sequence[cron_jobs.Job], writes: Callable[[cron_jobs.Job], bool]) -> Needed:

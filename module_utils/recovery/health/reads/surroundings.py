@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What surrounds the pipeline in its database: transactions that were prepared and left, runs of ours that were broken off,
-triggers on its tables, and the server's own limits."""
+and the server's own limits."""
 
 from __future__ import annotations
 
@@ -44,16 +44,6 @@ WHERE r.action = ANY(%(actions)s) AND r.status <> 'succeeded' AND r.effects <> '
 ORDER BY r.started_at DESC LIMIT 3
 """
 
-TRIGGERS = """
-SELECT n.nspname || '.' || c.relname AS relation, g.tgname::text AS name,
-       fn.nspname || '.' || p.proname AS function
-FROM pg_catalog.pg_trigger AS g
-JOIN pg_catalog.pg_class AS c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_proc AS p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace AS fn ON fn.oid = p.pronamespace
-WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND n.nspname || '.' || c.relname = ANY(%(tables)s)
-ORDER BY 1, 2 LIMIT 5
-"""
-
 SERVER = """
 SELECT (SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)), 0)::float8
         FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL) AS wal_bytes,
@@ -89,11 +79,6 @@ def interrupted(session: Session, ledger: Ledger) -> list[Row]:
         return []
     moves = [action for action in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS) if action != "drain"]
     return session.rows(INTERRUPTED, actions=moves)
-
-
-def triggers(session: Session) -> list[Row]:
-    """Triggers that somebody put on the pipeline's own tables."""
-    return session.rows(TRIGGERS, tables=list(contract.names().required_tables))
 
 
 def server(session: Session) -> list[str]:

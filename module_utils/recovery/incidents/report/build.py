@@ -8,23 +8,22 @@ An incident of which nothing new is on record gives the same report at any time:
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing as t
 
+from ...core import advice
 from ...core.text import count, in_words
 from ...ledger import actions
 from .. import timeline
 from . import head, wording, wrong_figures
 from . import impact as report_impact
+from .story import LOOKS, RESPONSES
 
 if t.TYPE_CHECKING:
     import datetime
-    import zoneinfo
 
     from ...postgres.session import Row
-    from ..timeline import Record
-    from .facts import Facts
+    from .story import ReportInput
 
 NOTE: t.Final = "incident_note.yml"
 #: The notes by which a report says what keeps it from happening again.
@@ -36,63 +35,8 @@ FOLLOW_UPS: t.Final = (
     ("Schedule team retrospective", ("retrospective",)),
     ("Document lessons learned", ("root_cause", "update_runbook")),
 )
-#: Runs that left everything as it was.
-LOOKS: t.Final = (*actions.LOOKS, "watch", "evidence", "capture")
-#: Runs by which somebody began to do something about it.
-RESPONSES: t.Final = (*actions.FIXES, "pause", "resume")
 #: What a file's name may have.
 ODD: t.Final = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportInput:
-    """What a report is made of."""
-
-    record: Record
-    facts: Facts
-    database: str
-    zone: zoneinfo.ZoneInfo | None = None
-    #: What stands after an amount, such as EUR; nothing where nobody named it.
-    currency: str = ""
-
-    @property
-    def name(self) -> str:
-        """The incident's."""
-        return str(self.record.row["incident"])
-
-    @property
-    def as_of(self) -> datetime.datetime:
-        """The end of the incident; while it is open, the last moment that is on record."""
-        closed: datetime.datetime | None = self.record.row["closed_at"]
-        moments = [entry["at"] for entry in self.record.entries]
-        moments += [run["finished_at"] or run["started_at"] for run in self.record.runs]
-        moments += [sample["at"] for sample in self.facts.samples]
-        return closed or max([self.record.row["opened_at"], *moments])
-
-    @property
-    def fixes(self) -> list[Row]:
-        """Runs that fixed something or resumed it, and are in force."""
-        return [
-            run
-            for run in self.record.runs
-            if run["action"] in RESPONSES and run["status"] == "succeeded" and not run["undone_by"]
-        ]
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """The steps that did something, numbered as the report lists them and its charts mark them; by run."""
-        acting = [run["run_id"] for run in self.record.runs if run["action"] not in LOOKS]
-        return {run_id: number for number, run_id in enumerate(acting, 1)}
-
-    @property
-    def marks(self) -> list[tuple[datetime.datetime, int]]:
-        """When each of them began."""
-        numbers = self.numbers
-        return [(run["started_at"], numbers[run["run_id"]]) for run in self.record.runs if run["run_id"] in numbers]
-
-    def stamp(self, at: datetime.datetime | str) -> Row:
-        """A moment as it is shown."""
-        return wording.stamp(at, self.zone)
 
 
 def build(story: ReportInput) -> Row:
@@ -267,7 +211,7 @@ def _follow_ups(story: ReportInput, impact: report_impact.Impact) -> list[Row]:
         text = (
             f"Decide on {count(impact.waiting, 'dead letter')} of this incident: fix the cause and redrive, or discard"
         )
-        command = f"ansible-playbook playbooks/redrive.yml -e of_incident={story.name}"
+        command = f"ansible-playbook playbooks/redrive.yml -e of_incident={advice.value(story.name)}"
         made.append({"text": text, "done": False, "notes": [], "how": None, "command": command})
     if impact.still_paused:
         command = "ansible-playbook playbooks/resume_ingestion.yml"

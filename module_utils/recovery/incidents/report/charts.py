@@ -63,6 +63,8 @@ STYLE: t.Final = {
 Mark = tuple[datetime.datetime, int]
 #: Of the axis of time; numbers that are closer are written as one.
 NEAR_SHARE: t.Final = 0.03
+#: How long the tick of a look is, of the height of a chart.
+TICK: t.Final = 0.03
 #: In inches for each chart, at 72 points each: the size of the letters follows from it.
 SIZES: t.Final = {"wide": (10.2, 3.1), "narrow": (4.6, 3.1)}
 #: From here on minutes are drawn in powers of ten.
@@ -141,9 +143,10 @@ def _svg(
 def _mark(axes: t.Any, points: Sequence[Row], marks: Sequence[Mark], name: str, *, numbered: bool) -> None:
     """When somebody looked, as ticks at the bottom; when something was done, as lines with the numbers of the steps."""
     below = axes.get_xaxis_transform()
-    times = [point["at"] for point in points]
-    looks: dict[str, t.Any] = {"linestyle": "none", "marker": "|", "markersize": 7, "color": INK, "clip_on": False}
-    axes.plot(times, [0.0] * len(times), transform=below, gid=f"look-{name}", **looks)
+    times = [at for point in points for at in (point["at"],) * 3]
+    ticks = [0.0, -TICK, math.nan] * len(points)
+    looks: dict[str, t.Any] = {"color": INK, "linewidth": 0.8, "clip_on": False}
+    axes.plot(times, ticks, transform=below, gid=f"look-{name}", **looks)
     first, last = axes.get_xlim()
     for at, numbers in _gathered(marks, (last - first) * NEAR_SHARE):
         axes.axvline(at, color=ACCENT, linestyle=(0, (1, 2)), linewidth=1, zorder=1, gid=f"step-{name}-{numbers}")
@@ -178,6 +181,8 @@ def _inlined(svg: str, name: str, title: str) -> str:
     svg = re.sub(r"font: (?:\w+ )*([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     svg = re.sub("#01010[0-9a]", lambda found: INKS[found[0]], svg)
+    # A hundredth of a point is seen by nobody.
+    svg = re.sub(r"(?<=\d\.\d\d)\d+", "", svg)
     return re.sub(r"\n\s*", "\n", svg).strip()
 
 

@@ -15,8 +15,8 @@ if t.TYPE_CHECKING:
     import datetime
 
     from ...postgres.session import Row
-    from .build import ReportInput
     from .impact import Impact
+    from .story import ReportInput
     from .wrong_figures import WrongFigures
 
 

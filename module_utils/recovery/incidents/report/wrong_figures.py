@@ -20,7 +20,9 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row
 
 FIGURE: t.Final = "gold_staleness"
-#: Statuses of a figure beyond its threshold.
+#: In minutes, as the charts show it. An assessment calls gold fine that has all of silver, however old that is.
+LIMIT: t.Final = float(thresholds.DEFAULTS[FIGURE]["ok"])
+#: Statuses of a figure beyond a threshold of the team's.
 BEYOND: t.Final = ("warn", "fail")
 Spell = tuple[datetime.datetime, datetime.datetime]
 
@@ -79,7 +81,7 @@ class WrongFigures:
 def of(points: Sequence[Row], until: datetime.datetime) -> WrongFigures:
     """From looks in their order; where the last one still found gold so, up to `until`."""
     seen = [
-        (point["at"], float(value), point["statuses"].get(FIGURE) in BEYOND)
+        (point["at"], float(value), value > LIMIT or point["statuses"].get(FIGURE) in BEYOND)
         for point in points
         if (value := point["figures"].get(FIGURE)) is not None and math.isfinite(value)
     ]
@@ -102,9 +104,8 @@ def of(points: Sequence[Row], until: datetime.datetime) -> WrongFigures:
 
 def _began(at: datetime.datetime, minutes: float, within: datetime.datetime | None) -> datetime.datetime:
     """When gold of that age passed its threshold; not before the look that found it within."""
-    longest = minutes - float(thresholds.DEFAULTS[FIGURE]["ok"])
     try:
-        began = at - datetime.timedelta(minutes=max(0.0, longest))
+        began = at - datetime.timedelta(minutes=max(0.0, minutes - LIMIT))
     except OverflowError:
         began = at
     return max(began, within) if within else began

@@ -42,6 +42,11 @@ def _key() -> bytes | None:
     return key
 
 
+def has_key() -> bool:
+    """Whether this controller signs, and refuses what is not signed."""
+    return bool(os.environ.get(KEY_FILE))
+
+
 def sign(kind: str, content: bytes) -> str | None:
     """HMAC-SHA256 of a content of this kind; None without a key."""
     key = _key()
@@ -56,5 +61,5 @@ def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> N
     raise BadInput(
         f"refused {name}: " + ("its signature is wrong" if signature else "it is not signed"),
         said=f"this controller has a key ({KEY_FILE}), and whoever made or changed it did not have it",
-        next_step=f"make it again with that key; to believe it all the same, look at it, then unset {KEY_FILE} for one run",
+        next_step=f"create it with that key; to believe it all the same, look at it, then unset {KEY_FILE} for one run",
     )

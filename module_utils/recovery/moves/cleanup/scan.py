@@ -25,13 +25,18 @@ if t.TYPE_CHECKING:
 #: one statement only. No row is read.
 PROBE: t.Final = "SELECT count(*) FROM (SELECT FROM {table} AS {alias} WHERE {predicate} LIMIT %(rows)s) AS probed"
 
-#: Functions that may give another answer to the same question, or do something besides answering it.
+#: Functions that may give another answer to the same question, or do something besides answering it; and those of others, who may
+#: have declared them otherwise than they are, and whose code would run with our rights.
 VOLATILE = """
-SELECT format('%%I.%%I', n.nspname, p.proname) AS function
+SELECT pg_catalog.format('%%I.%%I', n.nspname, p.proname) AS function, p.provolatile = 'v' AS volatile,
+       o.rolname::text AS owner, p.oid::pg_catalog.regprocedure::text AS signature
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS c(schema, name)
-JOIN pg_catalog.pg_proc AS p ON p.proname = c.name AND p.provolatile = 'v'
+JOIN pg_catalog.pg_proc AS p ON p.proname = c.name
+JOIN pg_catalog.pg_roles AS o ON o.oid = p.proowner
 JOIN pg_catalog.pg_namespace AS n
   ON n.oid = p.pronamespace AND (n.nspname = c.schema OR (c.schema IS NULL AND pg_catalog.pg_function_is_visible(p.oid)))
+WHERE p.provolatile = 'v' OR NOT (o.rolname = current_user OR o.rolsuper)
+ORDER BY p.provolatile = 'v' DESC
 LIMIT 1
 """
 
@@ -313,6 +318,15 @@ def _refuse_volatile(session: Session, rule: Rule) -> None:
     if not called:
         return
     found = session.rows(VOLATILE, schemas=[schema for schema, _ in called], names=[name for _, name in called])
+    if ("operator" in {name for _, name in called}) and "operator" in rule.predicate.lower():
+        said = "OPERATOR(…) calls a function that is not named: a rule uses PostgreSQL's own operators"
+        raise _wrong(rule, said, next_step="call the function by its name")
+    if found and not found[0]["volatile"]:
+        signature = found[0]["signature"]
+        said = f"{found[0]['function']} belongs to {found[0]['owner']}, whose code would run with your rights"
+        raise _wrong(
+            rule, said, next_step=f"look at it and make it yours: `ALTER FUNCTION {signature} OWNER TO CURRENT_USER`"
+        )
     if found:
         said = f"{found[0]['function']} is volatile: a rule must give the same answer each time and do nothing else"
         raise _wrong(rule, said, next_step="leave it out; a function of your own may be declared STABLE or IMMUTABLE")

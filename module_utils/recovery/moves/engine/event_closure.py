@@ -16,11 +16,12 @@ import functools
 import typing as t
 
 from ...core.errors import NotConverged
+from ...ledger.trust import stored_letters
 from ...ledger.trust.stored_letters import NOTED, RETURNED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import DLQ_ID, FORMAT, ascending_prefix
-from ...scout.side_effects import has_triggers, refuse_cascades
+from ...scout.row_hazards import refuse_cascades, triggers
 from .batches import Done
 from .selection import sale
 from .siblings import RelatedEvents, touched_by
@@ -222,7 +223,7 @@ class Closure:
     def look(self) -> None:
         """Raises NotConverged where rows would be lost, and notices triggers; once per run, inside a transaction."""
         refuse_cascades(self.session)
-        self.triggers = has_triggers(self.session)
+        self.triggers = bool(triggers(self.session))
 
     def left_traces(self, where: sql.Composable, values: Mapping[str, t.Any]) -> bool:
         """Whether events of bronze (alias b) that fulfil `where` have more of a closure than themselves."""
@@ -251,6 +252,7 @@ class Closure:
             limit()
             there = contract.compose("SELECT count(*) AS events FROM {bronze} AS b WHERE {}", where)
             self._prove_in_the_end(removed, session.row(there, **values))
+        stored_letters.sign(session, self.run_id)
         return Done(stored["events"], {"moved": {"events": stored["events"]}})
 
     def move(self, batch: Batch, limit: Callable[[], None]) -> Done:
@@ -291,6 +293,7 @@ class Closure:
         if self.triggers:
             limit()
             self._prove_in_the_end(removed, session.row(contract.compose(STILL_THERE), **values))
+        stored_letters.sign(session, self.run_id)
         moved = {name: stored[name] for name in PARTS}
         # Marks of events that stay count as requeued.
         moved["ledger"] -= len(kept["events"])

@@ -169,9 +169,9 @@ class MoveJob:
             self.asked = {**self.plan.asked, "plan": self.plan.key}
         self.interrupted: dict[str, t.Any] | None = None
         self.applied: str | None = None
-        with call.session.read():
-            ledger = call.look()
-            if ledger.present:
+        ledger = call.look()
+        if ledger.present:
+            with call.session.read():
                 self.interrupted = runs.interrupted(ledger, action, self.asked)
                 self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ...core import files
 from ...core.errors import BadInput, NotConverged
 from ...core.text import count
+from ...core.values import loaded
 from ...ledger.trust import signatures
 
 if t.TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _signable(made: Mapping[str, t.Any]) -> bytes:
 def load(name: str, *, action: str, database: str) -> Plan:
     """The plan in a file. Raises BadInput for one of another action, database or format."""
     try:
-        found = json.loads(Path(name).expanduser().read_text(encoding="utf-8"))
+        found = loaded(Path(name).expanduser().read_text(encoding="utf-8"))
         signature = found.pop("signature", None)
         content = _signable(found)
         made = found.pop("format")

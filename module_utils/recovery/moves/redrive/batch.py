@@ -22,6 +22,7 @@ from .outcome import Resolver
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ...postgres.acting import Actor
     from ...postgres.session import Row, Session
     from ...scout.row_images import Tables
     from .letters import Letter
@@ -168,11 +169,11 @@ class _Found(Exception):
 class RedriveBatch:
     """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
 
-    def __init__(self, session: Session, tables: Tables, run_id: str, timezone: str) -> None:
+    def __init__(self, session: Session, tables: Tables, run_id: str, pipeline: Actor) -> None:
         self.session = session
         self.tables = tables
         self.run_id = run_id
-        self.timezone = timezone
+        self.pipeline = pipeline
         self.resolver = Resolver(session, tables, run_id)
         #: Events loaded earlier than this were seen by the scan at the start.
         self.since: t.Any = None
@@ -190,7 +191,7 @@ class RedriveBatch:
                 taken, days = self._take_silver(units, siblings)
                 ids = [letter.event_id for unit in units if unit.loads for letter in unit.letters]
                 ids_again = [s.event_id for s in siblings if not s.loaded or s.transaction_id in taken]
-                event_queue.load_exactly(self.session, ids + ids_again, self.timezone)
+                event_queue.load_exactly(self.session, ids + ids_again, self.pipeline)
                 made, more = self._made(units, ids)
                 self.resolver.resolve(letters, taken)
                 self._prove_in_the_end(back)
@@ -213,7 +214,7 @@ class RedriveBatch:
                 ]
                 with event_queue.exactly(self.session, ids) as turns:
                     for turn in turns:
-                        self._alone(turn[0], lambda turn=turn: event_queue.load(self.session, len(turn), self.timezone))
+                        self._alone(turn[0], lambda turn=turn: event_queue.load(self.session, len(turn), self.pipeline))
                 raise _Found(None)
         except _Found as found:
             return found.answer

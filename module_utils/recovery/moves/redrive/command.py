@@ -12,7 +12,8 @@ from ...core.errors import SystemicFailure
 from ...core.text import count, in_words
 from ...ledger import history
 from ...ledger.trust import stored_letters
-from ...scout import cron_jobs, event_queue, row_images
+from ...postgres import acting
+from ...scout import cron_jobs, row_images
 from ..engine import job as engine_job
 from ..engine import unknown_names
 from . import letters, merge_patch, preview
@@ -20,6 +21,7 @@ from . import run as redrive_run
 
 if t.TYPE_CHECKING:
     from ...invoke import Call, Params
+    from ...postgres.acting import Actor
     from ...postgres.session import Session
     from ...scout.row_images import Tables
 
@@ -83,7 +85,7 @@ class _Look:
     foreseen: preview.Preview | None
     left_alone: preview.LeftAlone
     not_found: dict[str, t.Any]
-    timezone: str
+    pipeline: Actor
 
 
 def redrive(call: Call, params: Params) -> RedriveResult:
@@ -138,8 +140,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
         if call.check or job.plan:
             rate = how.pace.rate_per_second
             foreseen = preview.foresee(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
-        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-    return _Look(tables, wanted, extent, foreseen, left_alone, not_found, timezone)
+        pipeline = acting.actor(session, cron_jobs.etl_owner(session))
+    return _Look(tables, wanted, extent, foreseen, left_alone, not_found, pipeline)
 
 
 def _refuse_unknown(session: Session, wanted: letters.DeadLetterSelection) -> None:
@@ -178,7 +180,7 @@ def _redriven(
     extent = seen.extent
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
         work = redrive_run.Redrive(
-            call.session, run, seen.tables, seen.wanted, how.repairs, how.pace, call.progress, timezone=seen.timezone
+            call.session, run, seen.tables, seen.wanted, how.repairs, how.pace, call.progress, pipeline=seen.pipeline
         )
         try:
             ramp = work.go(options, extent.entries)

@@ -17,10 +17,11 @@ import typing as t
 
 from ...core.errors import BadInput, SystemicFailure
 from ...core.text import count
+from ...ledger.trust import stored_letters
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused
-from ...scout.side_effects import refuse_cascades
+from ...scout.row_hazards import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import RelatedEvents
@@ -33,6 +34,7 @@ if t.TYPE_CHECKING:
 
     from ...core.progress import Progress
     from ...ledger.runs import Run
+    from ...postgres.acting import Actor
     from ...postgres.session import Session
     from ...scout.row_images import Tables
     from ..engine.batches import Options as BatchOptions
@@ -154,7 +156,7 @@ class Redrive:
         pace: Pace,
         progress: Progress,
         *,
-        timezone: str,
+        pipeline: Actor,
     ) -> None:
         self.session = session
         self.run = run
@@ -166,7 +168,7 @@ class Redrive:
         self.condition = selection.to_try()
         self.values: dict[str, t.Any] = {**selection.values, "max_replays": pace.max_replays}
         self.related = RelatedEvents(session, run.run_id)
-        self.batch = RedriveBatch(session, tables, run.run_id, timezone)
+        self.batch = RedriveBatch(session, tables, run.run_id, pipeline)
         self.failures: list[dict[str, t.Any]] = []
         self.conflicts: list[dict[str, str]] = []
         self.same: dict[str, duplicates.Same] = {}
@@ -261,6 +263,7 @@ class Redrive:
         query = contract.compose(PICK, condition=self.condition, span=span.where)
         ids = session.row(query, **self.values, **span.values, run_id=self.run.run_id)["ids"]
         where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")
+        stored_letters.refuse_unsigned(session, ids, lock=True)
         letters = redrive_letters.read(session, where, {"ids": ids}, self.repairs, lock=True)
         tally = Tally(at=session.row("SELECT transaction_timestamp()::text AS at")["at"])
         found = duplicates.sort(session, letters, self.same)

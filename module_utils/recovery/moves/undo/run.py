@@ -15,7 +15,7 @@ from ...core.times import to_the_minute
 from ...ledger import history
 from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
-from ...scout.side_effects import has_triggers, refuse_cascades
+from ...scout.row_hazards import refuse_cascades, triggers
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import RelatedEvents
@@ -148,7 +148,9 @@ class Undo:
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()
             cursor = span.after
-            self._count(journal, self._keys(span), preview)
+            keys = self._keys(span)
+            self.source.refuse_unsigned(session, keys, lock=False)
+            self._count(journal, keys, preview)
             self.progress.say_throttled(f"looked at {count(preview.items, 'item')} of run {self.undone['run_id']}")
         return preview
 
@@ -203,7 +205,7 @@ class Undo:
         journal.since = related.since
         with session.read():
             refuse_cascades(session)
-            journal.triggers = has_triggers(session)
+            journal.triggers = bool(triggers(session))
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
             again = self.source.moved_again(session)
         batches = Batches(
@@ -220,7 +222,10 @@ class Undo:
 
         def work(span: Span, limit: Callable[[], None]) -> Done:
             limit()
-            found = journal.read(self._keys_with_kin(span, again))
+            keys = self._keys_with_kin(span, again)
+            self.source.refuse_unsigned(session, keys, lock=True)
+            limit()
+            found = journal.read(keys)
             limit()
             swaps = plan(found, journal.current(found), self.on_conflict)
             conflicts = [conflict for swap in swaps for conflict in swap.conflicts]

@@ -10,7 +10,8 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...pipeline.poison_policy import Tolerance
-from ...scout import cron_jobs, event_queue, row_images
+from ...postgres import acting
+from ...scout import cron_jobs, row_images
 from ..engine import job as engine_job
 from ..engine import selection
 from . import options as window_options
@@ -100,8 +101,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
             wanted = selection.Selection.from_dict(job.plan.selection)
         else:
             wanted = window_options.ask(session, params)
-        timezone = event_queue.pipeline_timezone(session, cron_jobs.etl_owner(session))
-        comparer = Comparer(session, tables, wanted, everything=job.asked["mode"] == "all", timezone=timezone)
+        pipeline = acting.actor(session, cron_jobs.etl_owner(session))
+        comparer = Comparer(session, tables, wanted, everything=job.asked["mode"] == "all", pipeline=pipeline)
         first = comparer.look(carry=not call.check)
         ledger = call.look()
         rebuilt = window_options.rebuilt_by(ledger, wanted, first) if comparer.everything else None

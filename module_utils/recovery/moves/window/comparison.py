@@ -19,6 +19,7 @@ from ..engine.siblings import SINCE
 if t.TYPE_CHECKING:
     import datetime
 
+    from ...postgres.acting import Actor
     from ...postgres.session import Row, Session
     from ...scout.row_images import Tables
     from ..engine.selection import Selection
@@ -282,12 +283,12 @@ class Comparer:
     """Compares one window as this deployment's ETL would load it."""
 
     def __init__(
-        self, session: Session, tables: Tables, selection: Selection, *, everything: bool, timezone: str
+        self, session: Session, tables: Tables, selection: Selection, *, everything: bool, pipeline: Actor
     ) -> None:
         self.session = session
         self.selection = selection
         self.everything = everything
-        self.timezone = timezone
+        self.pipeline = pipeline
         self.model = Model(tables, session.facts.server_version)
         #: Fields that this deployment's ETL fills in its own way; known from the first look on.
         self.unjudged: list[str] | None = None
@@ -325,7 +326,7 @@ class Comparer:
             condition=condition,
             compared=self.model.compared,
         )
-        with event_queue.as_the_pipeline(self.session, self.timezone):
+        with event_queue.in_its_time_zone(self.session, self.pipeline):
             if self.expected is None:
                 began = time.monotonic()
                 query = contract.compose(EXPECTED, condition=condition)

@@ -25,6 +25,7 @@ from ..undo.journal import take_written
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ...postgres.acting import Actor
     from ...postgres.session import Session
     from ...scout.row_images import Tables
     from ..engine.expected_silver import Model
@@ -151,12 +152,12 @@ class _Found(Exception):
 class Rebuild:
     """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
 
-    def __init__(self, session: Session, tables: Tables, model: Model, run_id: str, timezone: str) -> None:
+    def __init__(self, session: Session, tables: Tables, model: Model, run_id: str, pipeline: Actor) -> None:
         self.session = session
         self.tables = tables
         self.model = model
         self.run_id = run_id
-        self.timezone = timezone
+        self.pipeline = pipeline
         #: Fields that this deployment's ETL fills in its own way.
         self.unjudged: list[str] = []
         #: What was loaded from then on was not seen when the units were noted.
@@ -175,7 +176,7 @@ class Rebuild:
         ids = {event for unit in noted for event in unit.events} | {event for found in more.values() for event in found}
         alone = [event for unit in noted if unit.transaction is None for event in unit.events]
         query = contract.compose(MEMBERS, sale=sale("b"), malformed=self.model.malformed)
-        with event_queue.as_the_pipeline(self.session, self.timezone):
+        with event_queue.in_its_time_zone(self.session, self.pipeline):
             rows = self.session.rows(query, ids=sorted(ids), alone=alone)
         about = {row["event_id"]: row["sale"] for row in rows}
         suspects = {row["event_id"] for row in rows if row["suspect"]}
@@ -207,10 +208,10 @@ class Rebuild:
         removed = {name: take_written(session, self.tables, name, whole) for name in ("lines", "transactions")}
         removed["ledger"] = take_written(session, self.tables, "ledger", list(written.values()))
         ids = [event for unit in units for event in unit.events]
-        event_queue.load_exactly(session, ids, self.timezone)
+        event_queue.load_exactly(session, ids, self.pipeline)
         judged = [unit for unit in units if not unit.alone and unit.transaction is not None]
         if judged:
-            with event_queue.as_the_pipeline(session, self.timezone):
+            with event_queue.in_its_time_zone(session, self.pipeline):
                 wrong = self.model.wrong(
                     session,
                     [unit.transaction for unit in judged if unit.transaction is not None],
@@ -266,7 +267,7 @@ class Rebuild:
     def _attempt(self, turn: list[str]) -> None:
         try:
             with self.session.savepoint():
-                event_queue.load(self.session, len(turn), self.timezone)
+                event_queue.load(self.session, len(turn), self.pipeline)
         except psycopg.Error as e:
             raise _Found((turn[0], self._refused(e))) from e
 

@@ -10,6 +10,7 @@ import dataclasses
 import decimal
 import typing as t
 
+from ...core import advice
 from ...core.errors import NotConverged
 from ...core.text import count
 from ...scout import contract
@@ -207,7 +208,7 @@ class Reconciliation:
             said="; ".join(part for part in (what, gone) if part),
             next_step=(
                 "look at these events (reconciliation.unexplained_events of the result has more); fix the cause, then run it "
-                f"again for the same window: window_recovery.yml -e window_clock={window.clock}{start}{end}"
+                f"again for the same window: window_recovery.yml -e window_clock={advice.value(window.clock)}{start}{end}"
             ),
             result=result,
         )

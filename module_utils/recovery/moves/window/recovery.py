@@ -14,7 +14,7 @@ from ...pipeline.poison_policy import Etl, Tolerance
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused, named
-from ...scout.side_effects import refuse_cascades
+from ...scout.row_hazards import refuse_cascades
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Keyset
 from ..engine.job import SCAN_SECONDS, closed
@@ -126,14 +126,14 @@ class Recovery:
         self.tolerance = tolerance
         self.progress = progress
         self.document = document
-        self.rebuilding = Rebuild(session, tables, comparer.model, run.run_id, comparer.timezone)
+        self.rebuilding = Rebuild(session, tables, comparer.model, run.run_id, comparer.pipeline)
         #: What the ETL makes otherwise than its events say, or refuses for the sake of an event that is not of the window.
         self.given_up: dict[str, str] = {}
         self.final: Comparison | None = None
         #: Events that were as they should be at the start.
         self.sound = 0
         self.timeout_seconds = 120.0
-        self.etl = Etl(session, self.timeout_seconds, comparer.timezone)
+        self.etl = Etl(session, self.timeout_seconds, comparer.pipeline)
         self.looks = 0
         self.batches: Batches | None = None
 

@@ -93,9 +93,15 @@ def prove(call: Call, params: Params) -> ProofResult:
         "jobs": [verdict.as_dict() for verdict in verdicts],
         "error": error.as_dict() if error else None,
         "seconds": round(time.monotonic() - began, 3),
-        "summary": judgement.summary(verdicts),
+        "summary": _told(found, verdicts),
         "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, FAILED, UNKNOWN)},
     }
+
+
+def _told(found: reading.Found, verdicts: list[Verdict]) -> str:
+    """What the proof came to, and where it had to do without runs, what shows them."""
+    unseen = found.scheduler.unseen
+    return judgement.summary(verdicts) + (f"; no run can be seen: {unseen}" if unseen else "")
 
 
 def _nothing(why: str) -> ProofResult:
@@ -221,7 +227,8 @@ class _Proof:
             if each.job.jobid not in verdicts:
                 running = next((run for run in runs if run.jobid == each.job.jobid), None)
                 why = "" if running else reading.why_silent(session)
-                verdicts[each.job.jobid] = judgement.missing(each, running, self.seconds, why)
+                unknown = self.found.scheduler.unknown
+                verdicts[each.job.jobid] = judgement.missing(each, running, self.seconds, why, unknown)
         return self._with_effects(todo, verdicts, pending)
 
     def _still(self, todo: list[Todo], runs: list[judgement.JobRun], now: datetime.datetime, left: float) -> str:

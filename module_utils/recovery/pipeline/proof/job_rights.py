@@ -14,6 +14,7 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract, cron_jobs
+from . import reading
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,13 +22,14 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
 
-ROLE = """
+ROLE: t.LiteralString = f"""
 SELECT r.rolcanlogin AS logs_in, r.rolconnlimit AS most, r.rolsuper AS superuser, d.datallowconn AS open, d.datconnlimit AS room,
        pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS connects,
-       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS enters
+       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS enters,
+       {reading.TAKEN} AS taken
 FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d CROSS JOIN pg_catalog.pg_namespace AS n
 WHERE r.rolname = %(role)s AND d.datname = current_database() AND n.nspname = %(schema)s
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: What the sessions of a role are given, the most particular first.
 SETTINGS = """
@@ -143,8 +145,9 @@ def _of_role(session: Session, row: Row, owner: str) -> Iterator[tuple[str, str]
     schema = sql.Identifier(contract.names().schema).as_string()
     if not row["logs_in"]:
         yield f"its role {owner} may not log in", f"ALTER ROLE {role} LOGIN"
-    if row["most"] == 0 and not row["superuser"]:
-        yield f"its role {owner} has CONNECTION LIMIT 0", f"ALTER ROLE {role} CONNECTION LIMIT -1"
+    if 0 <= row["most"] <= row["taken"] and not row["superuser"]:
+        problem = f"its role {owner} has CONNECTION LIMIT {row['most']}{reading.others(row['taken'])}"
+        yield problem, f"ALTER ROLE {role} CONNECTION LIMIT -1"
     if not row["open"]:
         yield "the database allows no connections", f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"
     if row["room"] == 0 and not row["superuser"]:

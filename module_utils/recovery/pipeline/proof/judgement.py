@@ -40,19 +40,33 @@ LEAST_TIMEOUT_SECONDS: t.Final = 1.0
 LONGEST_MESSAGE: t.Final = 300
 
 
+class Hidden(t.NamedTuple):
+    """Why runs cannot be seen, and the statement that shows them."""
+
+    said: str
+    next_step: str
+
+    def __str__(self) -> str:
+        """Both, as a part of a sentence."""
+        return f"{self.said} ({self.next_step})"
+
+
 @dataclasses.dataclass(frozen=True)
 class Scheduler:
-    """Who starts the jobs: whether that is the real pg_cron, its time zone, what it records, and the database's clock."""
+    """Who starts the jobs: whether that is the real pg_cron, its time zone, and the database's clock."""
 
     now: datetime.datetime
     real: bool
-    records: bool = True
     timezone: str = "GMT"
+    #: Why no run of it can be seen.
+    unseen: Hidden | None = None
+    #: Why no run may be seen although there are some; none has been yet.
+    unknown: Hidden | None = None
 
     @property
     def seen(self) -> bool:
         """Whether a run of it can be seen."""
-        return self.real and self.records
+        return self.real and self.unseen is None
 
     @property
     def zone(self) -> datetime.tzinfo | None:
@@ -65,7 +79,7 @@ class Scheduler:
     @property
     def why_trial(self) -> str:
         """Why its runs prove nothing."""
-        return "" if self.seen else "there is no scheduler" if not self.real else "pg_cron records no runs here"
+        return "there is no scheduler" if not self.real else str(self.unseen or "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,12 +254,15 @@ def of_latest(todo: Todo, runs: Sequence[JobRun], scheduler: Scheduler) -> Verdi
 ALIVE: t.Final = "see in the server's log why pg_cron starts nothing, and whether cron.launch_active_jobs is on"
 
 
-def missing(todo: Todo, running: JobRun | None, seconds: float, why: str) -> Verdict:
-    """Of a run that did not come, or did not end, within the wait."""
+def missing(todo: Todo, running: JobRun | None, seconds: float, why: str, unknown: Hidden | None = None) -> Verdict:
+    """Of a run that did not come, or did not end, within the wait; `unknown` where it may have, and not be recorded."""
     if running is not None:
         said = f"is still running after {in_words(seconds)}"
         step = "give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
         return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
+    if unknown is not None and not why:
+        said = f"cannot be seen to start within {in_words(seconds)}: {unknown.said}"
+        return _verdict(todo, UNKNOWN, said, next_step=unknown.next_step)
     said = f"did not start within {in_words(seconds)}, although it was due at {clock(todo.due)}"
     return _verdict(todo, FAILED, f"{said}: {why}" if why else said, next_step=ALIVE)
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.driver import errors, psycopg, sql
-from ...scout import contract, cron_jobs, event_queue
+from ...core.errors import MissingPrivilege
+from ...core.text import count
+from ...postgres.driver import psycopg, sql
+from ...scout import contract, cron_jobs, cron_runs, event_queue
 from ...scout.judging import functions, statements
 from . import judgement
 
@@ -20,33 +22,12 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
 
-#: What pg_cron is set to may be hidden, and is what it is by default then.
-SCHEDULER = """
-SELECT clock_timestamp() AS now,
-       EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron') AS real,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.log_run') AS records,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.timezone') AS timezone
-"""
-
-#: Why a scheduler starts nothing, as far as one may see it.
-SILENT = """
-SELECT (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.launch_active_jobs') AS launches,
-       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.database_name') AS database,
-       pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pg_cron launcher') AS gone
-"""
-
 NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)"
 
 #: A run that could not even connect has no time.
 RUNS = """
 SELECT runid, jobid, status, coalesce(return_message, '') AS message, start_time AS started, end_time AS ended
 FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s) AND runid > %(after)s ORDER BY runid DESC LIMIT 500
-"""
-
-ELSEWHERE = """
-SELECT jobid, jobname::text AS jobname, database FROM cron.job
-WHERE jobname = %(job)s AND database <> current_database() LIMIT 1
 """
 
 #: The strongest setting comes last.
@@ -60,16 +41,18 @@ WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname
 ORDER BY s.setrole <> 0, s.setdatabase <> 0
 """
 
-#: What this session has of its own, and the job's has not; its time limit is what it was before the transaction.
+#: What this session has of its own, and the job's has not; what the transaction has set hides where the value before came
+#: from.
 OURS = """
 SELECT lower(name) AS name,
-       CASE WHEN source IN ('user', 'database user', 'client', 'session') AND name <> 'statement_timeout' THEN boot_val
-            WHEN name = 'statement_timeout' AND %(limited)s THEN boot_val
+       CASE WHEN name = ANY(%(own)s) THEN boot_val
+            WHEN source IN ('user', 'database user', 'client', 'session') AND name <> ALL(%(hidden)s) THEN boot_val
             ELSE reset_val END AS value
 FROM pg_catalog.pg_settings
 WHERE context IN ('user', 'superuser') AND (source IN ('user', 'database user', 'client') OR name = ANY(%(bounded)s))
 """
 LIMITED: t.Final = "SET LOCAL statement_timeout = '10s'"
+HIDDEN_BY_OURS: t.Final = ("statement_timeout", "search_path")
 BOUNDED: t.Final = ("TimeZone", "DateStyle", "search_path", "statement_timeout", "lock_timeout")
 #: What would end this session, is meant for others, or cannot be set within a transaction.
 NOT_TRIED: t.Final = frozenset({
@@ -77,19 +60,25 @@ NOT_TRIED: t.Final = frozenset({
     *("local_preload_libraries", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"),
     *("client_connection_check_interval", "statement_timeout", "default_transaction_read_only", "default_transaction_isolation"),
     *("transaction_isolation", "transaction_read_only", "default_transaction_deferrable", "transaction_deferrable"),
-    "extra_float_digits",
+    "extra_float_digits", "search_path",
 })  # fmt: skip
 
+#: How many connections of role `r` others than its jobs and we have.
+TAKEN: t.LiteralString = """
+(SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.usesysid = r.oid AND a.application_name <> 'pg_cron'
+ AND NOT pg_catalog.starts_with(a.application_name, 'scout-recovery/'))
+"""
 #: Connection limits are not those of the background workers of pg_cron.
-LOGIN = """
+LOGIN: t.LiteralString = f"""
 SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron')
        AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
        r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
        d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
-       d.datname::text AS database
+       d.datname::text AS database,
+       {TAKEN} AS taken
 FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
 WHERE r.rolname = %(owner)s AND d.datname = current_database()
-"""
+"""  # noqa: S608  # made of literals alone
 
 GRANTS = """
 SELECT p.oid::regprocedure::text AS function, p.prosecdef AS definer, pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
@@ -141,18 +130,16 @@ def read(session: Session, names: list[str] | None) -> Found:
     """What there is to prove, on one snapshot."""
     with session.read():
         cron_jobs.require(session)
-        row = session.row(SCHEDULER)
+        starter = cron_runs.scheduler(session)
         every = cron_jobs.ingestion_jobs(session, names, required=False)
         jobs = judgement.purposes(every, _functions(session, every), names or ())
-        newest = _newest(session, [job for job, _ in jobs]) if row["real"] else 0
+        newest, unseen, unknown = _newest(session, [job for job, _ in jobs], starter)
         scheduler = judgement.Scheduler(
-            row["now"],
-            real=row["real"],
-            records=newest is not None and row["records"] != "off",
-            timezone=row["timezone"] or "GMT",
+            starter.now, real=starter.installed, timezone=starter.timezone or "GMT", unseen=unseen, unknown=unknown
         )
-        elsewhere = [] if jobs else session.rows(ELSEWHERE, job=contract.names().load_job)
-    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest or 0)
+        load = contract.names().load_job
+        elsewhere = [] if jobs else cron_runs.elsewhere(session, [load])
+    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest)
 
 
 def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
@@ -164,46 +151,42 @@ def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
         return functions.Functions(())
 
 
-def _newest(session: Session, jobs: list[Job]) -> int | None:
-    """The newest run of these jobs; None where their history may not be read."""
-    newest = 0
+def _newest(
+    session: Session, jobs: list[Job], starter: cron_runs.Scheduler
+) -> tuple[int, judgement.Hidden | None, judgement.Hidden | None]:
+    """The newest run of these jobs; why runs cannot be seen; and why, where there is none, that is no sign of it."""
+    if not starter.installed:
+        return 0, None, None
     try:
-        for owner, ids in _by_owner(jobs):
-            with session.savepoint(), cron_jobs.as_role(session, owner):
-                newest = max(newest, session.row(NEWEST_RUN, jobids=ids)["runid"])
-    except (errors.InsufficientPrivilege, errors.UndefinedTable):
-        return None
-    return newest
+        newest = max((row["runid"] for row in cron_runs.as_owners(session, jobs, NEWEST_RUN)), default=0)
+    except MissingPrivilege as e:
+        return 0, judgement.Hidden(e.said, e.next_step), None
+    if starter.records == "off":
+        problem = cron_runs.unrecorded(session)
+        return newest, judgement.Hidden(problem.said, problem.next_step), None
+    if newest == 0 and not starter.shown:
+        problem = cron_runs.unknown(session)
+        return newest, None, judgement.Hidden(problem.said, problem.next_step)
+    return newest, None, None
 
 
 def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[judgement.JobRun], datetime.datetime]:
     """The runs of these jobs that came after one, the oldest first, and the database's clock."""
-    found: list[judgement.JobRun] = []
     with session.read():
-        for owner, ids in _by_owner(jobs):
-            with cron_jobs.as_role(session, owner):
-                found += [judgement.JobRun(**row) for row in session.rows(RUNS, jobids=ids, after=after)]
+        found = [judgement.JobRun(**row) for row in cron_runs.as_owners(session, jobs, RUNS, after=after)]
         now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     return sorted(found, key=lambda run: run.runid), now
-
-
-def _by_owner(jobs: Iterable[Job]) -> list[tuple[str, list[int]]]:
-    owners: dict[str, list[int]] = {}
-    for job in jobs:
-        owners.setdefault(job.owner, []).append(job.jobid)
-    return sorted(owners.items())
 
 
 def why_silent(session: Session, *, certain: bool = False) -> str:
     """Why the scheduler starts nothing, where that can be told; with `certain`, not by who seems to be there."""
     with session.read():
-        row = session.row(SILENT)
-        here = session.facts.database
-    if row["launches"] == "off":
+        found = cron_runs.scheduler(session)
+    if found.launches == "off":
         return "cron.launch_active_jobs is off"
-    if row["database"] not in (None, here):
-        return f"pg_cron starts the jobs of database {row['database']}"
-    return "no pg_cron launcher is running" if row["gone"] and not certain else ""
+    if found.database not in (None, session.facts.database):
+        return f"pg_cron starts the jobs of database {found.database}"
+    return "no pg_cron launcher is running" if found.gone and not certain else ""
 
 
 def waiting(session: Session) -> list[str]:
@@ -238,10 +221,10 @@ def settings(session: Session, owner: str) -> dict[str, Setting]:
 
 def plain(session: Session) -> dict[str, str]:
     """What a session has of its settings that nobody set for this role; in a transaction of its own, without our bounds."""
-    with session.connection.transaction():
-        session.connection.execute(LIMITED)
-        limited = "statement_timeout" in settings(session, session.facts.role)
-        rows = session.rows(OURS, bounded=list(BOUNDED), limited=limited)
+    with session.connection.pinned(LIMITED):
+        ours = settings(session, session.facts.role)
+        own = [name for name in HIDDEN_BY_OURS if name in ours or session.connection.opened_with(name)]
+        rows = session.rows(OURS, bounded=list(BOUNDED), hidden=list(HIDDEN_BY_OURS), own=own)
     return {row["name"]: row["value"] for row in rows if row["value"] is not None}
 
 
@@ -263,11 +246,17 @@ def obstacle(session: Session, owner: str) -> tuple[str, str] | None:
         return f"role {owner} may not connect to database {row['database']}", step
     if row["workers"]:
         return None
-    if row["role_limit"] == 0:
-        return f"role {owner} has CONNECTION LIMIT 0", f"ALTER ROLE {role} CONNECTION LIMIT -1"
+    if 0 <= row["role_limit"] <= row["taken"]:
+        problem = f"role {owner} has CONNECTION LIMIT {row['role_limit']}{others(row['taken'])}"
+        return problem, f"ALTER ROLE {role} CONNECTION LIMIT -1"
     if row["database_limit"] == 0:
         return f"database {row['database']} has CONNECTION LIMIT 0", f"ALTER DATABASE {database} CONNECTION LIMIT -1"
     return None
+
+
+def others(taken: int) -> str:
+    """How many sessions of a role are open, beside those of its jobs."""
+    return f", and {count(taken, 'session')} of it {'is' if taken == 1 else 'are'} open" if taken else ""
 
 
 def grants(session: Session, owner: str, functions: Iterable[str]) -> list[str]:

@@ -16,8 +16,10 @@ import typing as t
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
+from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
-from ...scout import contract, event_queue, gold_views, side_effects
+from ...postgres.watched import PIN
+from ...scout import contract, event_queue, gold_views, row_hazards
 from .. import drain, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
@@ -30,11 +32,13 @@ if t.TYPE_CHECKING:
 
 #: As pg_cron, it takes a command of several statements, but none that ends the transaction.
 RUNNER = """
-CREATE FUNCTION pg_temp.{name}(command text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS
+CREATE FUNCTION pg_temp.{name}(command pg_catalog.text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS
 'BEGIN EXECUTE command; END'
 """
 ASKER = """
-CREATE FUNCTION pg_temp.{name}(command text) RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER AS
+CREATE FUNCTION pg_temp.{name}(command pg_catalog.text) RETURNS SETOF pg_catalog.text LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS
 'BEGIN RETURN QUERY EXECUTE command; END'
 """
 CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
@@ -44,7 +48,7 @@ LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE n
 #: A cancelled refresh of the pipeline leaves its session's lock behind.
 UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 BEGAN = "SELECT transaction_timestamp() AS at"
-REFRESH = "SELECT to_jsonb(r)::text FROM {refresh_function}() AS r"
+REFRESH = "SELECT pg_catalog.to_jsonb(r)::pg_catalog.text FROM {refresh_function}() AS r"
 
 #: How the pipeline's refresh begins to say that it did not.
 REFUSALS: t.Final = ("ERROR", "SKIPPED")
@@ -141,7 +145,7 @@ class Trials:
         """What stands on the pipeline's tables and may change, refuse or hide rows."""
         found: list[str] = []
         with contextlib.suppress(psycopg.Error), self.session.savepoint():
-            found = side_effects.on_tables(self.session)
+            found = row_hazards.on_tables(self.session)
         return found[:MOST_NAMED]
 
     def _effect(self, todo: Todo, loads: str) -> str:
@@ -320,10 +324,13 @@ class Trials:
         """A function of this transaction that runs a command as this role."""
         self.runners += 1
         name = sql.Identifier(f"scout_proof_{self.runners}")
+        # The command alone looks where the job's sessions look: nothing else in this transaction does.
+        self.session.execute(SET, name="search_path", value=acting.actor(self.session, owner).search_path)
         with self._as(owner):
             self.session.connection.execute(sql.SQL(function).format(name=name))
-            grant = "GRANT EXECUTE ON FUNCTION pg_temp.{}(text) TO {}"
+            grant = "GRANT EXECUTE ON FUNCTION pg_temp.{}(pg_catalog.text) TO {}"
             self.session.connection.execute(sql.SQL(grant).format(name, sql.Identifier(self.session.facts.role)))
+        self.session.connection.execute(PIN)
         return name
 
     @contextlib.contextmanager

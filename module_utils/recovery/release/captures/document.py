@@ -15,6 +15,7 @@ from pathlib import Path
 from ...core import files
 from ...core.errors import BadInput
 from ...core.text import count
+from ...core.values import loaded
 from ...ledger.trust import signatures
 from ..catalog.entries import Entry
 
@@ -272,7 +273,7 @@ def keep_older(path: Path, capture_id: str) -> None:
 def load(path: Path) -> Document:
     """The capture in a file, whole and unaltered. Raises BadInput where it cannot be read or was altered."""
     try:
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = loaded(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         raise _not_a_capture(f"release_file {path}", getattr(e, "strerror", None) or str(e)) from e
     verify(made, f"release_file {path}")

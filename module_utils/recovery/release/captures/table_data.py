@@ -13,7 +13,7 @@ from ...core.text import count
 from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
-from ...scout import row_images, row_security
+from ...scout import row_hazards, row_images
 from ...scout.row_images import literal, named
 from ..catalog.database_level import identifier, unreadable
 
@@ -150,7 +150,7 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
             f"could not read {rows[0]['relation']}, whose data would go",
             on=session.where,
             said=f"a policy hides rows from role {session.facts.role}",
-            next_step=f"do it as a superuser; or {row_security.grant(session)}",
+            next_step=f"do it as a superuser; or {row_hazards.grant_sight(session)}",
         )
     columns = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])

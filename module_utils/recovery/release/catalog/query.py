@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How one kind of object is read from the catalog: a query for what is its own, in a frame for what all kinds have.
 
-Every query of the catalog's rooms runs with search_path = pg_catalog: whatever PostgreSQL deparses names all else in full.
+Every query runs with a pinned search_path: whatever PostgreSQL deparses names all else in full.
 """
 
 from __future__ import annotations

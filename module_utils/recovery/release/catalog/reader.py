@@ -32,7 +32,7 @@ WAIT: t.Final = "wait until the migration has finished, then run the same comman
 
 #: Names in full, and values as text that reads back exactly. Policies hold: by one, pg_cron shows each role its own jobs.
 AS_THEY_ARE: t.Final = """
-SELECT set_config('search_path', 'pg_catalog', true), set_config('row_security', 'on', true),
+SELECT set_config('row_security', 'on', true),
        set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true),
        set_config('IntervalStyle', 'postgres', true), set_config('quote_all_identifiers', 'off', true)
 """
@@ -43,7 +43,7 @@ SELECT name FROM unnest(%(names)s::text[]) AS name WHERE NOT EXISTS (SELECT FROM
 
 
 def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as it is; inside the caller's transaction, whose search_path it leaves at pg_catalog. `paused` are
+    """The catalog as it is; inside the caller's transaction. `paused` are
     the jobs that a pause disabled, as it found them. Raises BadInput where a schema does not exist."""
     session.execute(AS_THEY_ARE)
     if missing := [row["name"] for row in session.rows(PRESENT, names=list(scope.schemas))]:

@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
 
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
+    "allow_owners": {"type": "list", "elements": "str", "default": []},
     "rehearse": {"type": "bool"},
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
@@ -76,7 +77,8 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
             said="the capture it took first is no longer in scout_ops.releases",
             next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
-    order = restore_request.Order("undo", document, asked={"run_id": undone["run_id"]}, undone=undone)
+    asked, owned_by = {"run_id": undone["run_id"]}, tuple(params["allow_owners"])
+    order = restore_request.Order("undo", document, asked=asked, undone=undone, allow_owners=owned_by)
     return undone_as(go_back(call, params, order), undone, about, check=call.check)
 
 
@@ -229,7 +231,7 @@ def _rehearsed(
 
 def _walk(session: Session, order: restore_request.Order, way: transaction.Way) -> None:
     if order.scripts:
-        run_scripts(session, order.scripts)
+        run_scripts(session, order.scripts, way.target.scope.schemas)
     else:
         transaction.walk(session, way.plan)
 

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 from ...core.errors import BadInput
+from ...postgres import acting
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 
@@ -20,11 +21,12 @@ if t.TYPE_CHECKING:
     from ...core.errors import RecoveryError
     from ...postgres.session import Session
 
-#: As a role's session has it: scripts are written for that.
-USUAL: t.Final = "RESET search_path; RESET check_function_bodies"
-
 #: PL/pgSQL runs all statements of the text, and refuses those that would end the transaction.
-RUN: t.Final = "DO $scout$ BEGIN EXECUTE current_setting('scout_recovery.script'); END $scout$"
+RUN: t.Final = "DO $scout$ BEGIN EXECUTE pg_catalog.current_setting('scout_recovery.script'); END $scout$"
+#: Who owns the schemas of a release.
+OWNER: t.Final = """
+SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS role FROM pg_catalog.pg_namespace WHERE nspname = ANY(%(schemas)s) LIMIT 1
+"""
 HAND_OVER: t.Final = "SELECT set_config('scout_recovery.script', %(text)s, true)"
 
 
@@ -58,14 +60,17 @@ class Script:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def run_scripts(session: Session, scripts: Iterable[Script]) -> None:
-    """Runs all of them in their order; inside the caller's transaction, which stays open whatever they say. Raises a
-    RecoveryError that names the script that failed."""
+def run_scripts(session: Session, scripts: Iterable[Script], schemas: Iterable[str]) -> None:
+    """Runs all of them in their order; inside the caller's transaction, which stays open whatever they say. They find what the
+    owner of the release's schemas finds, where nobody else may put anything. Raises a RecoveryError that names the
+    script that failed."""
+    found = session.rows(OWNER, schemas=list(schemas))
+    path = acting.trusted_path(session, acting.actor(session, found[0]["role"] if found else session.facts.role))
     for script in scripts:
-        session.connection.execute(USUAL)
         session.execute(HAND_OVER, text=script.text)
         try:
-            session.connection.execute(RUN)
+            with acting.finding(session, path, "SET LOCAL check_function_bodies = on"):
+                session.connection.execute(RUN)
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             raise
         except psycopg.Error as e:

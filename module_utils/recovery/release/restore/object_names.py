@@ -44,9 +44,7 @@ def key_of(
     session: Session, word: str, text: str, document: Document, gone: Callable[[str], bool] = lambda _: False
 ) -> tuple[str, list[str]]:
     """The key of what is named, and what a person should know of it. Raises BadInput for what is neither there nor
-    captured, and not `gone` by such a name before. Inside the caller's transaction, whose search_path becomes
-    pg_catalog."""
-    session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
+    captured, and not `gone` by such a name before. Inside the caller's transaction."""
     return (_function if word == "drop_function" else _column)(session, text, document, gone)
 
 

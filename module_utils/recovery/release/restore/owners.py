@@ -29,7 +29,9 @@ def refuse_strange(session: Session, way: Way, allowed: Collection[str], next_st
     """Raises NotConverged where the way makes or changes something of a superuser, or of a role that owns nothing of the release
     today, unless that role is among those allowed. Inside the caller's transaction."""
     touched = {step.key for step in way.plan.all_steps}
-    owned = {key: entry.owner for key, entry in way.wanted.items() if key in touched and entry.owner}
+    # Whoever creates an extension owns it; nobody can give it to somebody else.
+    made = {key: entry for key, entry in way.wanted.items() if key in touched and entry.kind != "extension"}
+    owned = {key: entry.owner for key, entry in made.items() if entry.owner}
     today = {entry.owner for entry in way.live.entries.values() if entry.owner}
     supers = {row["role"] for row in session.rows(SUPERUSERS, owners=sorted(set(owned.values())))}
     strange = {key: owner for key, owner in sorted(owned.items()) if owner in supers or owner not in today}

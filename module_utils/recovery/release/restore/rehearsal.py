@@ -69,6 +69,8 @@ def rehearse(
         original = scratch_database.read(session, way.target.scope.migrations_table)
         with subprocesses.scratch(FOLDER) as folder:
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
+            if tools.warning:
+                progress.say(f"warning: {tools.warning}")
             progress.say_throttled("rehearsing: copying the schema to a scratch database")
             with (
                 scratch_database.copied(session, original, tools, _part_of(way), progress) as name,

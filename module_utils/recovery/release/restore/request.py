@@ -31,7 +31,6 @@ DIGEST: t.Final = re.compile(r"[0-9a-fA-F]{64}")
 RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     "capture_id": {"type": "str"},
     "release_digest": {"type": "str"},
-    "allow_owners": {"type": "list", "elements": "str", "default": []},
     "allow_lossy": {"type": "bool", "default": False},
     "drop_function": {"type": "str"},
     "drop_column": {"type": "str"},
@@ -65,15 +64,18 @@ class Order:
     @property
     def way_out(self) -> str:
         """What shows a person more where data would be lost: an undo cannot lose any, a rollback to its capture can."""
-        shown = f"`rollback.yml --check -e capture_id={self.document['capture_id']}` goes the same way; "
+        shown = (
+            f"`rollback.yml --check -e capture_id={advice.value(str(self.document['capture_id']))}` goes the same way; "
+        )
         return shown if self.undone else ""
 
     @property
     def allow_strange(self) -> str:
         """How a person allows owners that nobody expects."""
-        named = "capture_id" if self.undone else "release"
-        which = f"{named}={advice.value(str(self.document[named]))}"
-        return f"if that is right: `rollback.yml -e {which} -e allow_owners={OWNERS}`; else look who wrote that capture"
+        which = f"rollback.yml -e release={advice.value(str(self.document['release']))}"
+        if self.undone:
+            which = f"undo.yml -e run_id={self.undone['run_id']}"
+        return f"if that is right: `{which} -e allow_owners={OWNERS}`; else look who wrote that capture"
 
     @property
     def goal(self) -> str:
@@ -98,10 +100,10 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
         raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
     asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
+    present = call.look().present
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
         document = _document(call, params, word)
         _refuse_other(call, document, params["release_digest"])
-        present = call.look().present
 
         def gone(key: str) -> bool:
             return present and has_taken(call.session, key)

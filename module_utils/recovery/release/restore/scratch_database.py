@@ -157,8 +157,6 @@ def read(session: Session, migrations_table: str) -> Original:
         about = session.row(ABOUT, becoming=becoming)
         populated = [(row["schema"], row["name"]) for row in session.rows(MATERIALIZED) if row["populated"]]
         schemas = [row["name"] for row in session.rows(SCHEMAS)]
-        # Types are named in full.
-        session.execute("SELECT set_config('search_path', 'pg_catalog', true)")
         made = session.rows(TABLES_LIKE, schema="cron", table=None) if cron_jobs.present(session) else []
         made += session.rows(SCHEDULER_FUNCTIONS) if made else []
         history = session.rows(TABLES_LIKE, schema=None, table=migrations_table or None)
@@ -194,12 +192,12 @@ def database(session: Session, original: Original, progress: Progress) -> Genera
         with preparing(session), _administering(original) as (admin, now):
             _sweep(admin)
             try:
-                admin.connection.execute(_creation(name, original.about))
+                admin.connection.outside(_creation(name, original.about))
             except errors.DuplicateDatabase:
                 taken = True
                 raise
             for statement in _settled(name, original.about, original.name, now):
-                admin.connection.execute(statement)
+                admin.connection.outside(statement)
         yield name
     finally:
         if not taken:
@@ -218,7 +216,8 @@ def limited(admin: Session) -> datetime.datetime:
     """Bounds what the session does outside of transactions; the server's time."""
     limits = (MAKING_SECONDS, admin.settings.lock_timeout_seconds)
     statement, lock = (f"{round(each * 1000)}ms" for each in limits)
-    now: datetime.datetime = admin.row(LIMITS, statement=statement, lock=lock)["now"]
+    with admin.read():
+        now: datetime.datetime = admin.row(LIMITS, statement=statement, lock=lock)["now"]
     admin.connection.limit_seconds = MAKING_SECONDS
     return now
 
@@ -273,10 +272,12 @@ def is_leftover(name: str, comment: str | None, now: datetime.datetime) -> bool:
 
 def _sweep(admin: Session) -> None:
     """Drops what killed ones left; never with anybody in it."""
-    for row in admin.rows(LEFTOVERS):
+    with admin.read():
+        found = admin.rows(LEFTOVERS)
+    for row in found:
         if is_leftover(row["name"], row["comment"], row["now"]):
             with contextlib.suppress(psycopg.Error):
-                admin.connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(row["name"])))
+                admin.connection.outside(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(row["name"])))
 
 
 def _drop(original: Original, name: str, progress: Progress) -> None:
@@ -293,7 +294,7 @@ def drop(administering: Callable[[], contextlib.AbstractContextManager[tuple[Ses
         force = sql.SQL("" if number % 2 else " WITH (FORCE)")
         try:
             with administering() as (admin, _):
-                admin.connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(name), force))
+                admin.connection.outside(sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(name), force))
         except (psycopg.Error, RecoveryError) as e:
             said = str(e)
         else:

@@ -18,13 +18,14 @@ from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
+from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.common import split_qualified
 from ..planner import fill_statements, lock_hazards, single_object
 from ..planner import plan as planner_plan
-from . import as_owner, saved_data
+from . import saved_data
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -48,10 +49,9 @@ UNION
 SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = ANY(%(schemas)s)
 """
 
-#: Deparsed definitions name all in full, and a function may speak of what is made after it.
-AS_WRITTEN: t.Final = """
-SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function_bodies', 'off', true)
-"""
+#: Deparsed definitions name all in full, and a function may speak of what is made after it. What a statement runs may have
+#: set the path otherwise.
+AS_WRITTEN: t.Final = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL check_function_bodies = off"
 
 #: Where it is told what is lost then, for good; no screen offers it as a way out.
 LOSS: t.Final = "docs/rollback.md, section If data would be lost, says what becomes of it, and who may decide that"
@@ -278,7 +278,7 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
         for statement in step.statements:
             try:
                 with session.write():
-                    session.execute(AS_WRITTEN)
+                    session.connection.execute(AS_WRITTEN)
                     session.connection.execute(
                         statement.replace(" ADD VALUE ", " ADD VALUE IF NOT EXISTS ", 1).encode()
                     )
@@ -292,7 +292,7 @@ def walk(session: Session, found: planner_plan.Plan) -> None:
     settled = as_owner.owners(statement for step in found.steps for statement in step.statements)
     for step in found.steps:
         for statement in step.statements:
-            session.execute(AS_WRITTEN)
+            session.connection.execute(AS_WRITTEN)
             try:
                 # Written by the planner of what the catalog says, and without any value to bind.
                 as_owner.execute(session, statement, settled)

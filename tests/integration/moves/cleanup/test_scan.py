@@ -343,7 +343,7 @@ def test_what_is_not_the_rules_fault_is_not_blamed_on_it(scout_db: str, session:
     role = "SET ROLE dashboard_reader"
     with open_session(Settings(scout_db)) as reader:
         run(scout_db, "REVOKE ALL ON scout.silver_line_items FROM dashboard_reader, PUBLIC")
-        reader.connection.execute(role)
+        reader.connection.outside(role)
         with pytest.raises(MissingPrivilege, match="silver_line_items"):
             scan.check(reader, chosen)
     run(scout_db, f"SELECT pg_terminate_backend({session.facts.backend_pid})")

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Selection
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import acting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import session as postgres_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.times import Window
@@ -64,8 +65,9 @@ def judged(dsn: str, window: Window) -> dict[str, Any]:
         postgres_session.open_session(postgres_session.Settings(dsn=dsn)) as session,
         session.read(statement_timeout_seconds=60),
     ):
+        pipeline = acting.Actor(session.facts.role, "", "UTC")
         comparer = comparison.Comparer(
-            session, row_images.read(session), Selection(window), everything=False, timezone="UTC"
+            session, row_images.read(session), Selection(window), everything=False, pipeline=pipeline
         )
 
         def explain(query: sql.Composed, **values: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
-from tests.integration.modules import Result, call, operator, rows
+from tests.integration.modules import Result, call, hand_over_ledger, operator, rows
 from tests.integration.release.restore.test_command import captured, data, done, released, restored
 
 LONG = "n" * 63
@@ -135,7 +135,7 @@ def whole(dsn: str) -> list[str]:
 
 def undone(dsn: str, result: Result) -> Result:
     """Takes a run back."""
-    return done(call("scout_undo", dsn, run_id=result["run_id"], rehearse=False))
+    return done(call("scout_undo", dsn, run_id=result["run_id"], allow_owners=["postgres"], rehearse=False))
 
 
 @pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
@@ -203,9 +203,7 @@ def test_data_that_a_policy_hides_is_not_lost(scout_db: str) -> None:
     captured(scout_db)
     released(scout_db, hidden)
     with operator(scout_db) as dsn:
-        released(
-            scout_db, "GRANT ALL ON SCHEMA scout_ops TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA scout_ops TO PUBLIC"
-        )
+        hand_over_ledger(scout_db, dsn)
         refused = restored(dsn, check=True)
     assert "a policy hides rows from role operator_" in refused["msg"]
     assert "BYPASSRLS" in refused["msg"]

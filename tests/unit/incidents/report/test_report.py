@@ -26,6 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import charts as report_charts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import impact as report_impact
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import story as report_story
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report.facts import Facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import incident, render
 
@@ -83,7 +84,7 @@ def told(
         [],
         at(10_000),
     )
-    story = build.ReportInput(record, facts or Facts(), database, timeline.zone_of(zone), currency)
+    story = report_story.ReportInput(record, facts or Facts(), database, timeline.zone_of(zone), currency)
     made = build.build(story)
     json.dumps(made)
     return made
@@ -401,6 +402,8 @@ GOLD = [sample(0, gold_staleness=20), sample(30, "healthy", gold_staleness=1)]
         ([sample(0, gold_staleness=1)], 0, "No look found gold beyond its threshold (1 look).", "not seen"),
         # It passed ten minutes ten minutes before the first look.
         (GOLD, 40 * 60, "Users saw wrong figures for 40 min: gold up to 20 min old.", "40 min"),
+        # An assessment calls it fine as long as silver is no newer.
+        ([sample(0, gold_staleness=20) | {"statuses": {"gold_staleness": "ok"}}, GOLD[1]], 40 * 60, "for 40 min: gold", "40 min"),
         # Not before a look found it within.
         ([sample(-5, gold_staleness=9), *GOLD], 35 * 60, "for 35 min: gold", "35 min"),
         ([*GOLD, sample(50, gold_staleness=19), sample(60, gold_staleness=1)], 59 * 60, "for 59 min in 2 spells: gold", "59 min"),

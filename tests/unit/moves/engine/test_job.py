@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import batches, event_closure, job
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import batches, job
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import dead_letters
 
 LIMITS: dict[str, Any] = {
     "target_seconds": 0.7, "max_replica_lag_seconds": 9.0, "yield_to_waiters": False, "stop_file": "/s", "max_rows": 0,
@@ -51,7 +52,7 @@ def test_a_move_in_one_line(verb: str, effects: dict[str, Any], seconds: float |
 
 def test_identifiers_of_a_batch_ascend_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a UUID of version 7: milliseconds, the version, the variant and 26 bits of chance."""
-    monkeypatch.setattr(event_closure.time, "time_ns", lambda: 0x0123456789AB * 1_000_000 + 999_999)
+    monkeypatch.setattr(dead_letters.time, "time_ns", lambda: 0x0123456789AB * 1_000_000 + 999_999)
     for dice, rest in ((0, "7000-8000-"), (2**26 - 1, "7fff-bfff-"), (0b1_000000000011, "7003-8001-")):
         asked: list[int] = []
 
@@ -59,6 +60,6 @@ def test_identifiers_of_a_batch_ascend_with_time(monkeypatch: pytest.MonkeyPatch
             asked.append(bits)
             return dice
 
-        monkeypatch.setattr(event_closure.secrets, "randbits", thrown)
-        assert event_closure._ascending_prefix() == f"01234567-89ab-{rest}"
+        monkeypatch.setattr(dead_letters.secrets, "randbits", thrown)
+        assert dead_letters.ascending_prefix() == f"01234567-89ab-{rest}"
         assert asked == [26]

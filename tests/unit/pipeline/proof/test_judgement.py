@@ -21,6 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
     RUN,
     TRIAL,
     UNKNOWN,
+    Hidden,
     JobRun,
     Scheduler,
     Todo,
@@ -56,7 +57,7 @@ def run(seconds_ago: float, status: str = "succeeded", **fields: Any) -> JobRun:
         (LIVE, "0 0 1 1 *", True, TRIAL, "not due before 00:00:00 on 2027-01-01"),
         (LIVE, "@yearly", True, TRIAL, "its schedule @yearly never comes"),
         (LIVE, "* * * * *", False, LATEST, ""),
-        (Scheduler(NOW, real=True, records=False), "* * * * *", True, TRIAL, "pg_cron records no runs here"),
+        (Scheduler(NOW, real=True, unseen=Hidden("hidden", "GRANT it")), "* * * * *", True, TRIAL, "hidden (GRANT it)"),
         (Scheduler(NOW, real=False), "* * * * *", False, TRIAL, "there is no scheduler"),
         (Scheduler(NOW, real=True, timezone="Nowhere/Else"), "* * * * *", True, TRIAL, "when it is due cannot be told"),
     ],
@@ -171,6 +172,8 @@ def test_a_run_that_does_not_come_or_does_not_end() -> None:
         absent.said
         == "did not start within 1 min 30 s, although it was due at 22:03:22: cron.launch_active_jobs is off"
     )
+    unclear = judgement.missing(TODO, None, 90, "", Hidden("no run is shown", "GRANT it"))
+    assert (unclear.status, unclear.next_step) == (UNKNOWN, "GRANT it")
     endless = judgement.missing(TODO, run(30, "running"), 90, "")
     assert (endless.status, endless.said) == (UNKNOWN, "is still running after 1 min 30 s")
 

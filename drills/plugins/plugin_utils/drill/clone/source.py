@@ -168,7 +168,7 @@ def read(dsn: str, progress: Progress | None = None) -> Source:
                 next_step="point schema_from at the server itself; a standby will do",
             )
         # All that follows is read in READ ONLY transactions anyway.
-        session.execute("SET default_transaction_read_only = on")
+        session.connection.outside("SET default_transaction_read_only = on")
         with attempting("could not read the schema to clone", on=session.where):
             with session.read():
                 _require_pipeline(session)

@@ -164,7 +164,8 @@ def run(request: Request, progress: Progress) -> Done:
     stopped = False
     # The folder holds passwords, so that of a drill that was killed goes too.
     with subprocesses.scratch(FOLDER) as secrets, progress.unbroken():
-        runner = PlaybookRunner([str(_collections()), *request.collections], secrets, request.config_file)
+        collections, ours = [str(_collections()), *request.collections], request.sandbox != "staging"
+        runner = PlaybookRunner(collections, secrets, request.config_file, as_operator=not ours)
         for number, each in enumerate(chosen):
             progress.say(f"{each.name}: scenario {number + 1} of {len(chosen)}, {each.title}")
             told = document["scenarios"][number]

@@ -18,6 +18,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import psycopg
 import yaml
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -30,16 +31,39 @@ if t.TYPE_CHECKING:
 
 PLAYER: t.Final = Path(__file__).with_name("runner_child.py")
 #: All that reaches a playbook from the shell that the drill was started in: nothing that names another database or another
-#: way to play, and no secret, for all of it is kept. The second line is where libpq finds what is in no connection string.
+#: way to play, and no secret, for all of it is kept; and of what libpq knows all that says how, and not where, to connect.
 KEPT: t.Final = (
     *("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
-    *("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
+    *("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "SCOUT_REQUIRE_TLS"),
+)
+#: Variables of libpq that name another database, or hold a secret.
+ELSEWHERE: t.Final = (
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "service",
+    "password",
+    "sslpassword",
+    "options",
+    "replication",
 )
 #: Parameters with a secret that no file of libpq takes.
 UNKEEPABLE: t.Final = ("sslpassword", "oauth_client_secret", "scram_client_key")
 COLOUR: t.Final = re.compile(r"\x1b\[[0-9;]*m")
 #: How long a playbook may take to clean up after Ctrl-C.
 GRACE_SECONDS: t.Final = 10.0
+
+
+def of_libpq() -> list[str]:
+    """The variables by which this libpq is told how to connect: TLS, what it demands of the server, its timeouts."""
+    found = [
+        option
+        for option in psycopg.pq.Conninfo.get_defaults()
+        if option.keyword.decode() not in (*ELSEWHERE, *UNKEEPABLE)
+    ]
+    return [option.envvar.decode() for option in found if option.envvar]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +87,19 @@ class PlaybookRunner:
     #: For password files only; nothing of it is kept.
     secrets: Path
     config_file: str | None = None
+    #: Whether the databases are on a server of the operator's, who says how it is to be reached. A server of ours knows no TLS.
+    as_operator: bool = False
 
     def start(self, order: PlaybookCall, on_task: Callable[[str], None] = lambda _task: None) -> PlaybookProcess:
         """The playbook on its way."""
         environment = self._environment(order)
         self._prepare(order, environment)
-        return PlaybookProcess(order, self._shell(), on_task)
+        return PlaybookProcess(order, self.shell(), on_task)
 
-    def _shell(self) -> dict[str, str]:
+    def shell(self) -> dict[str, str]:
         """For the program that runs it: a plain shell with our tools on its path."""
-        kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("LC_")}
+        names = {*KEPT, *(of_libpq() if self.as_operator else ())}
+        kept = {name: value for name, value in os.environ.items() if name in names or name.startswith("LC_")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return kept | {"PATH": path}
 

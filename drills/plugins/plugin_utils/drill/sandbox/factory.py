@@ -55,17 +55,17 @@ class _Wanted(t.NamedTuple):
         with attempting("could not build a pipeline in the sandbox"):
             if not self.schema_from:
                 builder.build(dsn, self.pipeline.variant, self.pipeline.events, self.pipeline.seed)
-                with open_session(Settings(dsn, action="drill"), "the sandbox") as session:
+                with open_session(Settings(dsn, action="drill", just_made=True), "the sandbox") as session:
                     # A scheduler that has not run anything yet looks like one that stands still.
                     if builder.has_scheduler(session.connection):
                         session.connection.execute(builder.HISTORY)
                 return dsn, ()
             found = _read_source(self.schema_from)
-            with open_session(Settings(dsn, action="drill"), "the sandbox") as session:
+            with open_session(Settings(dsn, action="drill", just_made=True), "the sandbox") as session:
                 lacks = clone_clone.extend(session, found)
                 owned = _handed_over(session)
             # From here on no session is a superuser's: whatever a team's schema does, it may not read a file or run a program.
-            with open_session(Settings(owned, action="drill"), "the sandbox") as session:
+            with open_session(Settings(owned, action="drill", just_made=True), "the sandbox") as session:
                 roles = clone_clone.roles_of_ours(session, found)
                 lacks += [each for role in found.roles for each in clone_clone.lacks_of(role)]
                 return owned, tuple(dict.fromkeys((*lacks, *self.clone(session, found, roles))))
@@ -79,7 +79,7 @@ class _Wanted(t.NamedTuple):
                 return ()
             found = _read_source(self.schema_from)
             roles = made.roles_of(found)
-            with open_session(Settings(made.dsn, action="drill"), "the sandbox") as session:
+            with open_session(Settings(made.dsn, action="drill", just_made=True), "the sandbox") as session:
                 return (*made.lacks, *self.clone(session, found, roles))
 
     def clone(self, session: Session, found: source.Source, roles: Mapping[str, str]) -> tuple[str, ...]:

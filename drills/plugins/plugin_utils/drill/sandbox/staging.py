@@ -84,11 +84,11 @@ class Scratch:
         named = sql.Identifier(self.name)
         made = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
         # Where another database has the name by a miracle, it is not ours to drop.
-        session.connection.execute(made.format(named))
+        session.connection.outside(made.format(named))
         try:
             said = sql.SQL("COMMENT ON DATABASE {} IS {}").format(named, sql.Literal(self._said))
-            session.connection.execute(said)
-            session.connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(named))
+            session.connection.outside(said)
+            session.connection.outside(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(named))
             # As long as we live somebody is in it, which keeps those away who sweep from other machines.
             self._keeper = psycopg.connect(self.dsn, autocommit=True)
         except BaseException:
@@ -109,7 +109,7 @@ class Scratch:
             with attempting(f"could not make scratch role {name}"), _administering(self._address) as (session, _):
                 _make_role(session, name, attributes, self._said)
                 to = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
-                session.connection.execute(to.format(sql.Identifier(self.name), sql.Identifier(name)))
+                session.connection.outside(to.format(sql.Identifier(self.name), sql.Identifier(name)))
         return self._roles[of]
 
     def roles_of(self, source: Source) -> Mapping[str, str]:
@@ -132,7 +132,7 @@ class Scratch:
             try:
                 with _administering(self._address) as (session, _):
                     for name in self._roles.values():
-                        session.connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+                        session.connection.outside(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
             except (psycopg.Error, RecoveryError) as e:
                 said = said or str(e)
             if said:
@@ -146,7 +146,7 @@ def _make_role(session: Session, name: str, attributes: str, said: str) -> None:
     named = sql.Identifier(name)
     made = sql.SQL("CREATE ROLE {} ").format(named) + sql.SQL(t.cast("t.LiteralString", attributes))
     # It is marked as ours from the moment it is there.
-    with session.connection.transaction():
+    with session.connection.pinned():
         session.connection.execute(made)
         session.connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(named, sql.Literal(said)))
         if not session.facts.superuser:
@@ -154,24 +154,30 @@ def _make_role(session: Session, name: str, attributes: str, said: str) -> None:
             session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + sql.SQL(how))
 
 
+def _read(session: Session, query: t.LiteralString) -> list[Row]:
+    """What there is on the server of what drills have made."""
+    with session.read():
+        return session.rows(query, prefix=scratch_names.PREFIX)
+
+
 def _sweep(session: Session) -> list[str]:
     """Removes what killed drills left: databases first, then the roles whose database is gone. Says what it removed."""
     removed: list[str] = []
     roles = 0
-    for row in session.rows(DATABASES, prefix=scratch_names.PREFIX):
+    for row in _read(session, DATABASES):
         if scratch_names.is_leftover(row["name"], row["comment"], row["now"], occupied=row["occupied"]):
             with contextlib.suppress(psycopg.Error):
                 force = sql.SQL(" WITH (FORCE)")
-                session.connection.execute(
+                session.connection.outside(
                     sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(row["name"]), force)
                 )
                 removed.append(f"scratch database {row['name']}")
-    there = {row["name"] for row in session.rows(DATABASES, prefix=scratch_names.PREFIX)}
-    for row in session.rows(ROLES, prefix=scratch_names.PREFIX):
+    there = {row["name"] for row in _read(session, DATABASES)}
+    for row in _read(session, ROLES):
         gone = scratch_names.of_database(row["name"]) not in there
         if gone and scratch_names.is_leftover(row["name"], row["comment"], row["now"], occupied=False):
             with contextlib.suppress(psycopg.Error):
-                session.connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(row["name"])))
+                session.connection.outside(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(row["name"])))
                 roles += 1
     return [*removed, *([count(roles, "scratch role")] if roles else [])]
 
@@ -201,7 +207,7 @@ class Staging(Sandbox):
             # The server and its log get to see a verifier alone.
             verifier = session.connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
             with attempting("could not give the scratch operator a password", on=session.where):
-                session.connection.execute(
+                session.connection.outside(
                     sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
                 )
             operator_role.make(session, role, self.owner)
@@ -220,7 +226,8 @@ class Staging(Sandbox):
 
 
 def _tomorrow(session: Session) -> str:
-    return session.row("SELECT (now() + %(span)s::interval)::text AS until", span=PASSWORD_FOR)["until"]
+    with session.read():
+        return session.row("SELECT (now() + %(span)s::interval)::text AS until", span=PASSWORD_FOR)["until"]
 
 
 @contextlib.contextmanager
@@ -245,7 +252,8 @@ def opened(dsn: str, name: str, hosts: Sequence[production_guard.Host], progress
 
 
 def _allowed(session: Session) -> Row:
-    return session.row(MAY, watching=list(WATCHING))
+    with session.read():
+        return session.row(MAY, watching=list(WATCHING))
 
 
 def _require(session: Session) -> None:

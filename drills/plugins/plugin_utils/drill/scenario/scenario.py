@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.values import refuse_deep
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.options import severities
 
 from .yaml_reader import Action, Reader, under
@@ -139,7 +140,8 @@ def read(
     """The scenario in a file; BadInput that names all its mistakes."""
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
+        refuse_deep(given)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise BadInput(
             f"the scenario {file} cannot be read",
             said=str(e),

@@ -27,6 +27,9 @@ PACKAGES = ("docker.io", "docker-cli", "docker-buildx", "iptables")
 DAEMON_LOG = Path("/var/log/scout-recovery-dockerd.log")
 LOCK = Path("/run/scout-recovery-docker.lock")
 
+#: Nothing is installed or started unless this variable of the environment is `docker`.
+SETUP = "SETUP"
+
 INSTALL_SECONDS = 150
 DAEMON_SECONDS = 45
 PULL_SECONDS = 120
@@ -41,8 +44,20 @@ def ready() -> None:
     """Return when Docker answers; raise Unavailable where it does not. Nothing is installed or started."""
     if not _allowed_and_answers():
         raise Unavailable(
-            "`docker info` fails. Install Docker (https://docs.docker.com/engine/install), start it, join its group"
+            "`docker info` fails. Install Docker (https://docs.docker.com/engine/install), start it, join its group; "
+            f"on a machine of which you are root and that is for this, {SETUP}=docker has it done: apt-get installs "
+            f"{', '.join(PACKAGES)}, and dockerd is started"
         )
+
+
+def set_up() -> bool:
+    """Whether somebody asked for Docker to be installed and started; else it is only used."""
+    return os.environ.get(SETUP) == "docker"
+
+
+def ensure() -> None:
+    """Return when Docker answers, installed and started first where that was asked for; else raise Unavailable."""
+    make_ready() if set_up() else ready()
 
 
 def make_ready() -> None:
@@ -248,9 +263,9 @@ def main() -> int:
     )
     action = parser.parse_args().action
     try:
-        make_ready()
+        ensure()
         if action == "image":
-            print(image(install=True))
+            print(image(install=set_up()))
     except Unavailable as problem:
         _say(str(problem))
         return 1

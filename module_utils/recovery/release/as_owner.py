@@ -2,20 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Statements of a rollback that call what others wrote (defaults, checks, casts, queries of views) with the rights of the owner
-of what they are about, and with no way back to ours."""
+of what they are about; none of it can become us again."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from ...postgres.driver import sql
-from ..planner import fill_statements
+from ..postgres.driver import sql
+from ..postgres.identifiers import identifier
+from .planner import fill_statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ...postgres.session import Row, Session
+    from ..postgres.session import Row, Session
 
 _NAME: t.Final = r'(?:"(?:[^"]|"")++"|[^\s".(]++)'
 _QUALIFIED: t.Final = rf"({_NAME}\.{_NAME})"
@@ -29,6 +30,8 @@ OF_TABLE: t.Final = re.compile(rf"\AALTER TABLE (?:ONLY )?{_QUALIFIED} ")
 CALLS: t.Final = re.compile(
     r"ADD COLUMN |ALTER COLUMN .* TYPE |ADD CONSTRAINT .*(?:CHECK|EXCLUDE)|VALIDATE CONSTRAINT ", re.DOTALL
 )
+#: A sequence has to be the owner's whose the table is.
+JOINS: t.Final = re.compile(rf"\AALTER SEQUENCE {_QUALIFIED} OWNED BY {_QUALIFIED}\.")
 #: Which of the data that is kept a statement takes.
 TAKES: t.Final = re.compile(r"d\.capture_id = E?'(?:[^']|'')*+' AND d\.relation = E?'(?:[^']|'')*+'")
 COPY: t.Final = "pg_temp.scout_recovery_kept"
@@ -57,6 +60,8 @@ def owners(statements: Iterable[str]) -> dict[str, str]:
 def execute(session: Session, statement: str, settled: Mapping[str, str]) -> None:
     """Runs a statement of a plan, as whoever owns what it is about where it calls what others wrote. What it makes has its
     owner then. Inside the caller's transaction; raises what PostgreSQL says."""
+    if joins := JOINS.match(statement):
+        _hand_over(session, joins[1], joins[2])
     stored = WITH_DATA.match(statement)
     made = MADE.match(statement)
     if stored:
@@ -72,6 +77,14 @@ def execute(session: Session, statement: str, settled: Mapping[str, str]) -> Non
     if stored:
         # The server itself refreshes with the rights of the owner, and confined.
         session.connection.execute(f"REFRESH MATERIALIZED VIEW {stored[1]}".encode())
+
+
+def _hand_over(session: Session, sequence: str, table: str) -> None:
+    """Gives a sequence that is to belong to a table the owner that the table has by now."""
+    for row in session.rows(WHOSE, name=table):
+        if not row["ours"]:
+            statement = f"ALTER SEQUENCE {sequence} OWNER TO {identifier(row['owner'])}"
+            session.connection.execute(statement.encode())
 
 
 def _of(statement: str) -> str:

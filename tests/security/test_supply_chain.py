@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attack: a package or an action that this collection brings is another than the one that was looked at."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests import CHECKOUT
+
+PIN = re.compile(r"^([a-z0-9][\w.-]*)(?:\[.*?\])?==(\S+)", re.MULTILINE | re.IGNORECASE)
+
+
+def test_the_bill_of_materials_names_every_package_and_is_the_same_each_time(tmp_path: Path) -> None:
+    texts: list[str] = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        build = [sys.executable, str(CHECKOUT / "scripts" / "build"), str(folder)]
+        done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [bill] = folder.glob("scout-recovery-*.cdx.json")
+        texts.append(bill.read_text())
+    assert texts[0] == texts[1]
+    found = json.loads(texts[0])
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    pinned = dict(PIN.findall((CHECKOUT / "requirements.txt").read_text()))
+    assert {each["name"]: each["version"] for each in found["components"]} == pinned
+    assert len(pinned) > 10
+    for each in found["components"]:
+        hashes = each["externalReferences"][0]["hashes"]
+        assert hashes, each["name"]
+        assert all(re.fullmatch("[0-9a-f]{64}", one["content"]) for one in hashes)
+    assert len({each["bom-ref"] for each in found["components"]}) == len(pinned)
+
+
+def test_every_package_is_pinned_with_its_hashes() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        entries = re.split(r"\n(?=[a-z0-9])", (CHECKOUT / name).read_text(), flags=re.IGNORECASE)
+        assert [entry.split()[0] for entry in entries if PIN.match(entry) and "--hash=sha256:" not in entry] == []
+
+
+def test_every_action_of_every_workflow_is_pinned_to_a_commit_and_jobs_have_few_rights() -> None:
+    for path in (CHECKOUT / "deploy").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert all(
+            re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v[\d.]+", name) for name in re.findall(r"uses: (.*)", text)
+        ), path
+        found = yaml.safe_load(text)
+        if "jobs" in found:
+            assert found["permissions"] == {}
+            assert all("permissions" in job for job in found["jobs"].values()), path
+
+
+def test_the_audit_looks_at_what_is_installed() -> None:
+    audit = (CHECKOUT / "deploy" / "dependency-audit.yml").read_text(encoding="utf-8")
+    command = re.search(r"run: (pipx run pip-audit.*)", audit)
+    assert command
+    assert "--require-hashes --requirement requirements.txt" in command[1]
+    assert command[1] in (CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
+    assert "--require-hashes -r" in (CHECKOUT / "deploy" / "Containerfile").read_text(encoding="utf-8")
+
+
+def test_nothing_is_installed_on_a_machine_unasked() -> None:
+    """`make test` as root installed and started Docker."""
+    asked = "from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker as d\n"
+    asked += "d.make_ready = lambda: print('installs')\nd.ready = lambda: print('looks')\nd.ensure()"
+    for setup, said in (("", "looks"), ("yes", "looks"), ("docker", "installs")):
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            env={"SETUP": setup, "PYTHONPATH": str(CHECKOUT / ".collections"), "PATH": "/usr/bin:/bin"},
+            cwd=CHECKOUT, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.stdout.strip() == said, done.stderr
+    assert "make_ready" not in (CHECKOUT / "extensions" / "molecule" / "run.py").read_text(encoding="utf-8")
