@@ -30,19 +30,15 @@ FOLDER: t.Final = "scout-drill"
 
 
 def prepare(session: Session) -> None:
-    """The role, which a session that is no superuser's can act as and hand on; it logs in as the session does."""
-    named = sql.Identifier(ROLE)
-    if not session.rows("SELECT FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=ROLE):
-        session.connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(named))
-        how = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
-        session.connection.execute(
-            sql.SQL("GRANT {} TO CURRENT_USER").format(named) + sql.SQL(t.cast("t.LiteralString", how))
-        )
-    verifier = session.connection.pgconn.encrypt_password(
-        session.connection.info.password.encode(), ROLE.encode(), b"scram-sha-256"
-    )
-    password = sql.Literal(verifier.decode())
-    session.connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(named, password))
+    """The role, which a session that is no superuser's can act as and hand on; it logs in with the session's password."""
+    named, password = sql.Identifier(ROLE), session.connection.info.password.encode()
+    verifier = session.connection.pgconn.encrypt_password(password, ROLE.encode(), b"scram-sha-256").decode()
+    with session.connection.pinned():
+        if not session.rows("SELECT FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=ROLE):
+            session.connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(named))
+            how = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else "")
+            session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + how)
+        session.connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(named, sql.Literal(verifier)))
 
 
 def make(session: Session, role: str, owner: str) -> None:
