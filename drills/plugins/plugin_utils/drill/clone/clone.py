@@ -40,6 +40,7 @@ FOLLOWS: t.Final = (
 NAMED: t.Final = 20
 
 AVAILABLE: t.Final = "SELECT EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = %(name)s) AS there"
+THERE_ALREADY: t.Final = "SELECT to_regnamespace('cron') IS NOT NULL AS cron"
 THERE: t.Final = """
 SELECT to_regprocedure(%(etl)s) IS NOT NULL AS etl,
        ARRAY(SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE to_regclass(name) IS NULL) AS tables
@@ -60,22 +61,30 @@ class Clone:
     """A clone in the making, in an empty database of a session that is its owner's."""
 
     def __init__(
-        self, session: Session, source: Source, roles: Mapping[str, str], progress: Progress | None = None
+        self,
+        session: Session,
+        source: Source,
+        roles: Mapping[str, str],
+        progress: Progress | None = None,
+        *,
+        jobs: bool = False,
     ) -> None:
-        """`roles` has a role here, which exists, for each of the source's."""
+        """`roles` has a role here, which exists, for each of the source's; `jobs`: a real scheduler may run the source's."""
         self._session = session
         self._source = source
         self._roles = dict(roles)
         self._progress = progress or Progress()
+        self._jobs = jobs
         self._lacks: list[str] = list(source.lacks)
 
     def make(self, events: int, seed: int) -> tuple[str, ...]:
         """Everything, one after the other; what the clone lacks of its source. Raises where it would be no pipeline."""
         self._progress.say_throttled(f"cloning the schema of {self._source.where}")
         builder.mark(self._session.connection)
-        builder.create_cron(self._session.connection)
+        if not self._session.row(THERE_ALREADY)["cron"]:
+            builder.create_cron(self._session.connection)
         self._join_roles()
-        self._lacks += extend(self._session, self._source)
+        self._lacks += _extend(self._session, self._source)
         self._build()
         self._require_pipeline()
         self._progress.say_throttled(f"filling the clone with {count(events, 'generated event')}")
@@ -188,14 +197,18 @@ class Clone:
             self._do(f"rows of {schema}.{name}", sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view))
 
     def _schedule(self) -> None:
-        """Who may use the scheduler there may do so here; the jobs come last, since a real one starts them at once."""
+        """Who may use the scheduler there may do so here; the jobs come last, since a real one starts at once those
+        that are active."""
         for role in self._source.roles:
             self._allow(role)
+        runs = self._jobs or not builder.has_scheduler(self._session.connection)
+        if not runs and any(job.active for job in self._source.jobs):
+            self._lacks.append("its jobs at work: they are inactive, unless you ask for them with -e clone_jobs=true")
         for job in self._source.jobs:
             values = {
                 "schedule": job.schedule,
                 "command": job.command,
-                "active": job.active,
+                "active": job.active and runs,
                 "owner": self._roles[job.owner],
             }
             name = None if job.jobname == f"job {job.jobid}" else job.jobname
@@ -223,9 +236,9 @@ def _written(text: str) -> sql.SQL:
     return sql.SQL(t.cast("t.LiteralString", text))
 
 
-def extend(session: Session, source: Source) -> list[str]:
-    """The extensions that can be had here and do not reach out, as far as the session's role may make them; what is lacked of
-    those that the pipeline uses."""
+def _extend(session: Session, source: Source) -> list[str]:
+    """The extensions that can be had here, do not reach out, and that PostgreSQL lets any owner of a database make; what is
+    lacked of those that the pipeline uses."""
     lacks: list[str] = []
     for each in source.extensions:
         what = f"extension {each.name}"
@@ -243,7 +256,7 @@ def extend(session: Session, source: Source) -> list[str]:
                         sql.SQL("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}").format(name, schema)
                     )
             except psycopg.Error as e:
-                lacks.append(f"{what}: {e.diag.message_primary or type(e).__name__}")
+                lacks += [f"{what}: {e.diag.message_primary or type(e).__name__}"] if each.used else []
         elif each.used:
             lacks.append(f"{what}: this server does not have it")
     return lacks
@@ -269,12 +282,16 @@ def roles_of_ours(session: Session, source: Source) -> dict[str, str]:
         found[role.name] = f"source_{role.name}"[:60] if taken else role.name
         named = sql.Identifier(found[role.name])
         with session.connection.transaction():
-            session.connection.execute(sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role, login=True)))
+            session.connection.execute(
+                sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role, login=True))
+            )
             how = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
             session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + _written(how))
     # Who is above all in the source may use what is anybody's in the clone, and nothing of the server.
     for role in source.roles:
-        below = [sql.Identifier(found[each.name]) for each in source.roles if each.name != role.name and not each.superuser]
+        below = [
+            sql.Identifier(found[each.name]) for each in source.roles if each.name != role.name and not each.superuser
+        ]
         for each in below if role.superuser else ():
             session.connection.execute(sql.SQL("GRANT {} TO {}").format(each, sql.Identifier(found[role.name])))
     return found

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import socket
+import shutil
+import tempfile
 import typing as t
+from pathlib import Path
 
 from ...reference.server import container, docker
 from . import scratch_names
 from .base import Sandbox, Unavailable, await_answer
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
 LABEL: t.Final = "scout-recovery.drill"
-#: Somebody may take the port that was free a moment ago.
-TRIES: t.Final = 3
+#: A socket's path has about a hundred characters.
+SHORT: t.Final = 50
 INSTEAD: t.Final = "fix that, or drill without pg_cron: -e sandbox=embedded"
 
 
@@ -43,7 +45,7 @@ class Boxed(Sandbox):
 
 
 @contextlib.contextmanager
-def opened(progress: Progress) -> Generator[container.Box]:
+def opened(progress: Progress, settings: Mapping[str, str]) -> Generator[container.Box]:
     """A container with an empty database in which pg_cron lives, after those that killed drills left are removed."""
     name = scratch_names.new_name()
     try:
@@ -51,12 +53,12 @@ def opened(progress: Progress) -> Generator[container.Box]:
             # Before anything else asks Docker, which would say less about what is missing.
             docker.ready()
             _sweep()
-            box = _start(name)
+            box = _start(name, settings)
         yield box
     finally:
         with progress.unbroken():
             try:
-                container.stop(name)
+                _remove(name)
             except docker.Unavailable as e:
                 progress.say(f"could not remove container {container.PREFIX}{name}, a later drill does: {e}")
 
@@ -66,25 +68,26 @@ def _sweep() -> None:
     now = datetime.datetime.now(datetime.UTC)
     for name, said, running in container.labelled(LABEL):
         if scratch_names.is_leftover(name, said, now, occupied=running):
-            container.stop(name)
+            _remove(name)
 
 
-def _start(name: str) -> container.Box:
+def _start(name: str, settings: Mapping[str, str]) -> container.Box:
     label = {LABEL: scratch_names.comment(scratch_names.maker(), datetime.datetime.now(datetime.UTC))}
-    for left in reversed(range(TRIES)):
-        try:
-            return container.start(name, labels=label, port=_free_port())
-        except docker.Unavailable as e:
-            if "port" not in str(e) or not left:
-                raise
-            container.stop(name)
-    raise AssertionError("the last try returns or raises")
+    _folder(name).mkdir(mode=0o700)
+    return container.start(name, settings=settings, labels=label, sockets=_folder(name))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _remove(name: str) -> None:
+    try:
+        container.stop(name)
+    finally:
+        shutil.rmtree(_folder(name), ignore_errors=True)
+
+
+def _folder(name: str) -> Path:
+    """Where the container of that name has its socket."""
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= SHORT else "/tmp") / name
 
 
 @contextlib.contextmanager

@@ -43,11 +43,19 @@ SUPERUSER: t.Final = "scout_drill"
 OWNER: t.Final = "scout_drill_owner"
 
 
+#: A superuser may become anybody.
+REACHING: t.Final = """
+SELECT ARRAY(SELECT name FROM unnest(%(roles)s::text[]) AS name WHERE pg_catalog.pg_has_role(current_user, name, 'MEMBER')) AS roles
+"""
+
+
 class _Wanted(t.NamedTuple):
     """What a sandbox is to hold."""
 
     pipeline: Pipeline
     schema_from: str
+    #: Whether a real scheduler runs the jobs of a clone.
+    clone_jobs: bool
     progress: Progress
 
     def build(self, dsn: str) -> tuple[str, tuple[str, ...]]:
@@ -62,13 +70,12 @@ class _Wanted(t.NamedTuple):
                 return dsn, ()
             found = _read_source(self.schema_from)
             with open_session(Settings(dsn, action="drill", just_made=True), "the sandbox") as session:
-                lacks = clone_clone.extend(session, found)
                 owned = _handed_over(session)
             # From here on no session is a superuser's: whatever a team's schema does, it may not read a file or run a program.
             with open_session(Settings(owned, action="drill", just_made=True), "the sandbox") as session:
                 roles = clone_clone.roles_of_ours(session, found)
-                lacks += [each for role in found.roles for each in clone_clone.lacks_of(role)]
-                return owned, tuple(dict.fromkeys((*lacks, *self.clone(session, found, roles))))
+                lacks = [each for role in found.roles for each in clone_clone.lacks_of(role)]
+                return owned, (*lacks, *self.clone(session, found, roles))
 
     def build_beside(self, made: staging.Scratch) -> tuple[str, ...]:
         """Builds it in a scratch database, with scratch roles; what a clone lacks."""
@@ -83,8 +90,25 @@ class _Wanted(t.NamedTuple):
                 return (*made.lacks, *self.clone(session, found, roles))
 
     def clone(self, session: Session, found: source.Source, roles: Mapping[str, str]) -> tuple[str, ...]:
-        """Makes a clone with these roles; what it lacks."""
-        return clone_clone.Clone(session, found, roles, self.progress).make(self.pipeline.events, self.pipeline.seed)
+        """Makes a clone with these roles, unless the session could lend it more than a database; what it lacks."""
+        _require_harmless(session)
+        made = clone_clone.Clone(session, found, roles, self.progress, jobs=self.clone_jobs)
+        return made.make(self.pipeline.events, self.pipeline.seed)
+
+
+def _require_harmless(session: Session) -> None:
+    """Refuses to run a team's code as a role that may, or may give itself the right to, touch the server's machine."""
+    reaching = session.row(REACHING, roles=list(source.REACHING_ROLES))["roles"]
+    reasons = [f"role {session.facts.role} may become {', '.join(reaching)}"] if reaching else []
+    if session.facts.server_version < 160000:
+        reasons.append(f"before PostgreSQL 16 role {session.facts.role}, who may make roles, may give itself any right")
+    if reasons:
+        raise Unavailable(
+            "refused to clone a schema, whose code could read files and run programs of the server",
+            on=session.where,
+            said="; ".join(reasons),
+            next_step="drill it on PostgreSQL 16 or later, on staging as a role with CREATEDB and CREATEROLE and no more",
+        )
 
 
 def _handed_over(session: Session) -> str:
@@ -102,8 +126,9 @@ def _handed_over(session: Session) -> str:
         builder.create_cron(session.connection)
         for statement in (
             "GRANT USAGE ON SCHEMA cron TO {} WITH GRANT OPTION",
-            "GRANT ALL ON ALL TABLES IN SCHEMA cron TO {} WITH GRANT OPTION",
-            "GRANT ALL ON ALL SEQUENCES IN SCHEMA cron TO {} WITH GRANT OPTION",
+            # No trigger: the scheduler is a superuser, and writes its log.
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cron TO {}",
+            "GRANT USAGE ON ALL SEQUENCES IN SCHEMA cron TO {}",
             "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO {} WITH GRANT OPTION",
             "ALTER ROLE {} BYPASSRLS",
         ):
@@ -123,13 +148,14 @@ def open_sandbox(
     *,
     sandbox_dsn: str | None = None,
     schema_from: str | None = None,
+    clone_jobs: bool = False,
     pipeline: Mapping[str, t.Any],
     name: str,
     hosts: Sequence[Host] = (),
     progress: Progress | None = None,
 ) -> Generator[Sandbox]:
     """A sandbox with a healthy pipeline in it, for the scenario of that name; gone afterwards, whatever happens in between."""
-    wanted = _Wanted(Pipeline(**pipeline), schema_from or "", progress or Progress())
+    wanted = _Wanted(Pipeline(**pipeline), schema_from or "", clone_jobs, progress or Progress())
     match kind:
         case "embedded":
             opened = _embedded(wanted)
@@ -160,7 +186,9 @@ def _embedded(wanted: _Wanted) -> Generator[Sandbox]:
 
 @contextlib.contextmanager
 def _docker(wanted: _Wanted) -> Generator[Sandbox]:
-    with docker.opened(wanted.progress) as box:
+    # Whoever may write the table of the jobs may name anybody as the owner of one.
+    settings = {"cron.enable_superuser_jobs": "off"} if wanted.schema_from else {}
+    with docker.opened(wanted.progress, settings) as box:
         yield docker.Boxed(box, *wanted.build(box.dsn))
 
 
