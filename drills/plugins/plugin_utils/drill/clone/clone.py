@@ -155,6 +155,7 @@ class Clone:
                 self._run(statement, complete=complete)
         self._session.connection.execute("RESET ROLE")
         self._session.connection.execute("RESET search_path")
+        self._session.connection.execute("RESET row_security")
 
     def _run(self, statement: Statement, *, complete: bool) -> bool:
         if statement.sets and not _granting(statement):

@@ -17,7 +17,7 @@ from . import scratch_names
 from .base import Sandbox, Unavailable, await_answer
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
@@ -45,7 +45,7 @@ class Boxed(Sandbox):
 
 
 @contextlib.contextmanager
-def opened(progress: Progress, settings: Mapping[str, str]) -> Generator[container.Box]:
+def opened(progress: Progress) -> Generator[container.Box]:
     """A container with an empty database in which pg_cron lives, after those that killed drills left are removed."""
     name = scratch_names.new_name()
     try:
@@ -53,7 +53,7 @@ def opened(progress: Progress, settings: Mapping[str, str]) -> Generator[contain
             # Before anything else asks Docker, which would say less about what is missing.
             docker.ready()
             _sweep()
-            box = _start(name, settings)
+            box = _start(name)
         yield box
     finally:
         with progress.unbroken():
@@ -71,10 +71,10 @@ def _sweep() -> None:
             _remove(name)
 
 
-def _start(name: str, settings: Mapping[str, str]) -> container.Box:
+def _start(name: str) -> container.Box:
     label = {LABEL: scratch_names.comment(scratch_names.maker(), datetime.datetime.now(datetime.UTC))}
     _folder(name).mkdir(mode=0o700)
-    return container.start(name, settings=settings, labels=label, sockets=_folder(name))
+    return container.start(name, labels=label, sockets=_folder(name))
 
 
 def _remove(name: str) -> None:
