@@ -153,7 +153,10 @@ def test_an_unknown_option_of_a_module(healthy: Pipeline, stage: Stage) -> None:
     played = stage.play(str(playbook), healthy.dsn)
     assert played.rc == 2, played.text
     screen = " ".join(played.text.split())
-    assert "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows batch_rows," in screen
+    assert (
+        "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows allow_superuser, batch_rows,"
+        in screen
+    )
 
 
 def assert_no_ansible_trouble(played: Played) -> None:

@@ -122,7 +122,7 @@ def test_who_may_not_pause_learns_it_before(healthy: Pipeline, stage: Stage) -> 
         library.negative_totals(healthy.dsn)
         played = stage.play("watch_recovery", dsn, repause=True, **LONG)
         assert (played.rc, played.result["ingestion"]) == (2, "paused"), played.text
-        assert call("scout_ingestion", healthy.dsn, state="running")["changed"]
+        assert call("scout_ingestion", dsn, state="running")["changed"]
 
 
 def test_check_mode_looks_once(healthy: Pipeline, stage: Stage) -> None:
