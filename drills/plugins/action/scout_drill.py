@@ -119,6 +119,7 @@ class ActionModule(ActionBase):
             sandbox=sandbox or ("staging" if dsn else "embedded"),
             sandbox_dsn=dsn,
             schema_from=params["schema_from"] or None,
+            clone_jobs=params["clone_jobs"],
             folders=tuple(Path(folder).expanduser().absolute() for folder in params["scenarios_dirs"] if folder),
             history=Path(params["history_dir"]).expanduser().absolute() if params["history_dir"] else None,
             templates=Path(params["templates_dir"]).expanduser().absolute() if params["templates_dir"] else None,

@@ -39,6 +39,12 @@ options:
   schema_from:
     description: A database whose schema, roles and jobs, but no data, are cloned into the sandbox and drilled there.
     type: str
+  clone_jobs:
+    description:
+      - Whether the real pg_cron of O(sandbox=docker) runs the jobs of O(schema_from) that are active there. Otherwise they are
+        inactive in the clone. Nothing but the drill runs jobs in the other sandboxes.
+    type: bool
+    default: false
   scenarios_dirs:
     description: Folders with scenarios of a team's own. One with the name of one of ours replaces it.
     type: list
@@ -134,6 +140,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "sandbox": {"type": "str", "choices": ["embedded", "docker", "staging"]},
     "sandbox_dsn": {"type": "str", "no_log": True},
     "schema_from": {"type": "str", "no_log": True},
+    "clone_jobs": {"type": "bool", "default": False},
     "scenarios_dirs": {"type": "list", "elements": "path", "default": []},
     "output_dir": {"type": "path", "default": "drill-results"},
     "history_dir": {"type": "str", "default": "drills/history"},

@@ -213,11 +213,16 @@ def _with_roles(script: bytes, roles: Mapping[str, str]) -> bytes:
 
 def create_cron(connection: psycopg.Connection[Any]) -> None:
     """The real pg_cron where this database may have it, else a stand-in without a scheduler."""
-    # The view shows nobody what he may not see; current_setting() would be an error then.
-    if connection.execute(SCHEDULED_HERE).fetchone() is not None:
+    if may_schedule(connection):
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_cron")
     else:
         connection.execute((SCHEMA / "cron_standin.sql").read_bytes())
+
+
+def may_schedule(connection: psycopg.Connection[Any]) -> bool:
+    """Whether this database may have the real pg_cron."""
+    # The view shows nobody what he may not see; current_setting() would be an error then.
+    return connection.execute(SCHEDULED_HERE).fetchone() is not None
 
 
 def has_scheduler(connection: psycopg.Connection[Any]) -> bool:

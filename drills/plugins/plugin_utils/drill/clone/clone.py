@@ -6,7 +6,6 @@ generated events in place of data. What cannot be had there is said by name."""
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
@@ -33,14 +32,6 @@ REACHING: t.Final = frozenset(
         "plperlu", "plpython3u", "plsh", "postgres_fdw", "tds_fdw", "wrappers",
     }
 )  # fmt: skip
-#: So would one that has the server run a program or touch its files, on whose machine this is; a superuser's may.
-REACHES: t.Final = re.compile(
-    r"\bCOPY\b[^;]*\b(?:TO|FROM)\s+(?:PROGRAM\b|'+/)"
-    # A name of a file that is put together when it runs.
-    r"|\bCOPY\b[^;']*\b(?:TO|FROM)\s+(?:'\s*\|\||%(?:\d+\$)?[Ls])"
-    r"|\b(?:pg_read_file|pg_read_binary_file|pg_ls_dir|lo_import|lo_export)\s*\(",
-    re.IGNORECASE,
-)
 #: What follows from something that could not be made; that one is said.
 FOLLOWS: t.Final = (
     errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedObject, errors.InvalidSchemaName, errors.UndefinedColumn,
@@ -49,6 +40,7 @@ FOLLOWS: t.Final = (
 NAMED: t.Final = 20
 
 AVAILABLE: t.Final = "SELECT EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = %(name)s) AS there"
+THERE_ALREADY: t.Final = "SELECT to_regnamespace('cron') IS NOT NULL AS cron"
 THERE: t.Final = """
 SELECT to_regprocedure(%(etl)s) IS NOT NULL AS etl,
        ARRAY(SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE to_regclass(name) IS NULL) AS tables
@@ -69,22 +61,30 @@ class Clone:
     """A clone in the making, in an empty database of a session that is its owner's."""
 
     def __init__(
-        self, session: Session, source: Source, roles: Mapping[str, str], progress: Progress | None = None
+        self,
+        session: Session,
+        source: Source,
+        roles: Mapping[str, str],
+        progress: Progress | None = None,
+        *,
+        jobs: bool = False,
     ) -> None:
-        """`roles` has a role here, which exists, for each of the source's."""
+        """`roles` has a role here, which exists, for each of the source's; `jobs`: a real scheduler may run the source's."""
         self._session = session
         self._source = source
         self._roles = dict(roles)
         self._progress = progress or Progress()
+        self._jobs = jobs
         self._lacks: list[str] = list(source.lacks)
 
     def make(self, events: int, seed: int) -> tuple[str, ...]:
         """Everything, one after the other; what the clone lacks of its source. Raises where it would be no pipeline."""
         self._progress.say_throttled(f"cloning the schema of {self._source.where}")
         builder.mark(self._session.connection)
-        builder.create_cron(self._session.connection)
+        if not self._session.row(THERE_ALREADY)["cron"]:
+            builder.create_cron(self._session.connection)
         self._join_roles()
-        self._extend()
+        self._lacks += _extend(self._session, self._source)
         self._build()
         self._require_pipeline()
         self._progress.say_throttled(f"filling the clone with {count(events, 'generated event')}")
@@ -140,20 +140,6 @@ class Clone:
 
     # --- schema
 
-    def _extend(self) -> None:
-        """The extensions that can be had here and do not reach out; others matter where the pipeline uses them."""
-        for each in self._source.extensions:
-            what = f"extension {each.name}"
-            if each.name in REACHING:
-                if each.used:
-                    self._lacks.append(f"{what}: it reaches out of the sandbox")
-            elif self._session.row(AVAILABLE, name=each.name)["there"]:
-                named = (sql.Identifier(each.schema), sql.Identifier(each.name))
-                self._do(what, sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(named[0]))
-                self._do(what, sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} WITH SCHEMA {0}").format(*named))
-            elif each.used:
-                self._lacks.append(f"{what}: this server does not have it")
-
     def _build(self) -> None:
         """What pg_dump wrote, in its order; privileges last, as pg_dump has them too."""
         made = [each for each in self._source.statements if not _granting(each)]
@@ -169,15 +155,13 @@ class Clone:
                 self._run(statement, complete=complete)
         self._session.connection.execute("RESET ROLE")
         self._session.connection.execute("RESET search_path")
+        self._session.connection.execute("RESET row_security")
 
     def _run(self, statement: Statement, *, complete: bool) -> bool:
         if statement.sets and not _granting(statement):
             # A setting that this server does not know is of no use to it either.
             self._do_quietly(statement)
             return True
-        if statement.words[0] == "CREATE" and REACHES.search(statement.text):
-            self._lacks.append(f"{statement.about}: it reaches out of the sandbox")
-            return False
         follows = () if complete or statement.words[0] == "CREATE" else FOLLOWS
         return self._do(statement.about, statement.renamed(self._roles), follows)
 
@@ -214,19 +198,20 @@ class Clone:
             self._do(f"rows of {schema}.{name}", sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view))
 
     def _schedule(self) -> None:
-        """Who may use the scheduler there may do so here; the jobs come last, since a real one starts them at once."""
+        """Who may use the scheduler there may do so here; the jobs come last, since a real one starts at once those
+        that are active."""
         for role in self._source.roles:
             self._allow(role)
+        runs = self._jobs or not builder.has_scheduler(self._session.connection)
+        if not runs and any(job.active for job in self._source.jobs):
+            self._lacks.append("its jobs at work: they are inactive, unless you ask for them with -e clone_jobs=true")
         for job in self._source.jobs:
             values = {
                 "schedule": job.schedule,
                 "command": job.command,
-                "active": job.active,
+                "active": job.active and runs,
                 "owner": self._roles[job.owner],
             }
-            if REACHES.search(job.command):
-                self._lacks.append(f"job {job.jobname}: it reaches out of the sandbox")
-                continue
             name = None if job.jobname == f"job {job.jobid}" else job.jobname
             try:
                 self._session.execute(JOB, name=name, **values)
@@ -252,25 +237,62 @@ def _written(text: str) -> sql.SQL:
     return sql.SQL(t.cast("t.LiteralString", text))
 
 
-def attributes(role: Role, *, superuser: bool) -> str:
-    """How the role is made on a server of the drill's own, where it may be what it is, or elsewhere."""
-    words = ["LOGIN" if role.login and superuser else "NOLOGIN", "INHERIT" if role.inherits else "NOINHERIT"]
-    if superuser:
-        words += ["SUPERUSER"] * role.superuser + ["BYPASSRLS"] * role.bypasses
-    return " ".join(words)
+def _extend(session: Session, source: Source) -> list[str]:
+    """The extensions that can be had here, do not reach out, and that PostgreSQL lets any owner of a database make; what is
+    lacked of those that the pipeline uses."""
+    lacks: list[str] = []
+    for each in source.extensions:
+        what = f"extension {each.name}"
+        if each.name in REACHING:
+            lacks += [f"{what}: it reaches out of the sandbox"] if each.used else []
+        elif session.row(AVAILABLE, name=each.name)["there"]:
+            schema, name = sql.Identifier(each.schema), sql.Identifier(each.name)
+            try:
+                with session.connection.transaction():
+                    if not session.rows(
+                        "SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(name)s", name=each.schema
+                    ):
+                        session.connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+                    session.connection.execute(
+                        sql.SQL("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}").format(name, schema)
+                    )
+            except psycopg.Error as e:
+                lacks += [f"{what}: {e.diag.message_primary or type(e).__name__}"] if each.used else []
+        elif each.used:
+            lacks.append(f"{what}: this server does not have it")
+    return lacks
+
+
+def attributes(role: Role, *, login: bool = False) -> str:
+    """How the role is made; none is above others, whatever it is in the source."""
+    return f"{'LOGIN' if login and role.login else 'NOLOGIN'} {'INHERIT' if role.inherits else 'NOINHERIT'}"
+
+
+def lacks_of(role: Role) -> list[str]:
+    """What of it a clone lacks."""
+    more = [word for word, has in (("superuser", role.superuser), ("above policies", role.bypasses)) if has]
+    return [f"role {role.name}: it is {' and '.join(more)} in the source, which no role of a clone is"] if more else []
 
 
 def roles_of_ours(session: Session, source: Source) -> dict[str, str]:
-    """The source's roles, made on a server of the drill's own; one that would be the server's superuser gets another name."""
+    """The source's roles, made on a server of the drill's own by a role that may make some; one whose name is taken there gets
+    another one."""
     found: dict[str, str] = {}
     for role in source.roles:
-        taken = session.rows("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=role.name)
-        if taken and role.superuser == taken[0]["rolsuper"]:
-            found[role.name] = role.name
-            continue
+        taken = session.rows("SELECT FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=role.name)
         found[role.name] = f"source_{role.name}"[:60] if taken else role.name
         named = sql.Identifier(found[role.name])
-        session.connection.execute(
-            sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role, superuser=True))
-        )
+        with session.connection.transaction():
+            session.connection.execute(
+                sql.SQL("CREATE ROLE {} ").format(named) + _written(attributes(role, login=True))
+            )
+            how = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
+            session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + _written(how))
+    # Who is above all in the source may use what is anybody's in the clone, and nothing of the server.
+    for role in source.roles:
+        below = [
+            sql.Identifier(found[each.name]) for each in source.roles if each.name != role.name and not each.superuser
+        ]
+        for each in below if role.superuser else ():
+            session.connection.execute(sql.SQL("GRANT {} TO {}").format(each, sql.Identifier(found[role.name])))
     return found

@@ -88,6 +88,8 @@ class Sandbox:
     def make_operator(self) -> str:
         """The least-privileged operator, made now."""
         with self.session() as session:
+            if session.connection.info.password:
+                operator_role.prepare(session)
             operator_role.make(session, operator_role.ROLE, self.owner)
         return conninfo.make_conninfo(self.dsn, user=operator_role.ROLE)
 

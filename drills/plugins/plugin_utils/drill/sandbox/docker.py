@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import socket
+import shutil
+import tempfile
 import typing as t
+from pathlib import Path
 
 from ...reference.server import container, docker
 from . import scratch_names
@@ -20,8 +22,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
 LABEL: t.Final = "scout-recovery.drill"
-#: Somebody may take the port that was free a moment ago.
-TRIES: t.Final = 3
+#: A socket's path has about a hundred characters.
+SHORT: t.Final = 50
 INSTEAD: t.Final = "fix that, or drill without pg_cron: -e sandbox=embedded"
 
 
@@ -30,9 +32,9 @@ class Boxed(Sandbox):
 
     kind = "docker"
 
-    def __init__(self, box: container.Box, lacks: tuple[str, ...] = ()) -> None:
+    def __init__(self, box: container.Box, dsn: str, lacks: tuple[str, ...] = ()) -> None:
         """A sandbox in the container, which somebody else removes."""
-        super().__init__(box.dsn, lacks)
+        super().__init__(dsn, lacks)
         self._box = box
 
     def restart_server(self, *, immediate: bool = False) -> None:
@@ -56,7 +58,7 @@ def opened(progress: Progress) -> Generator[container.Box]:
     finally:
         with progress.unbroken():
             try:
-                container.stop(name)
+                _remove(name)
             except docker.Unavailable as e:
                 progress.say(f"could not remove container {container.PREFIX}{name}, a later drill does: {e}")
 
@@ -66,25 +68,26 @@ def _sweep() -> None:
     now = datetime.datetime.now(datetime.UTC)
     for name, said, running in container.labelled(LABEL):
         if scratch_names.is_leftover(name, said, now, occupied=running):
-            container.stop(name)
+            _remove(name)
 
 
 def _start(name: str) -> container.Box:
     label = {LABEL: scratch_names.comment(scratch_names.maker(), datetime.datetime.now(datetime.UTC))}
-    for left in reversed(range(TRIES)):
-        try:
-            return container.start(name, labels=label, port=_free_port())
-        except docker.Unavailable as e:
-            if "port" not in str(e) or not left:
-                raise
-            container.stop(name)
-    raise AssertionError("the last try returns or raises")
+    _folder(name).mkdir(mode=0o700)
+    return container.start(name, labels=label, sockets=_folder(name))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _remove(name: str) -> None:
+    try:
+        container.stop(name)
+    finally:
+        shutil.rmtree(_folder(name), ignore_errors=True)
+
+
+def _folder(name: str) -> Path:
+    """Where the container of that name has its socket."""
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= SHORT else "/tmp") / name
 
 
 @contextlib.contextmanager

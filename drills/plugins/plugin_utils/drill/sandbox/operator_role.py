@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import subprocesses
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import ProgramFailed
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import sql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import roles
 
 from ...reference.server import places
@@ -26,6 +27,18 @@ SCRIPT: t.Final = places.RECOVERY / "docs" / "operator_role.sql"
 OWNER_SCRIPT: t.Final = places.RECOVERY / "docs" / "pipeline_owner.sql"
 SECONDS: t.Final = 60.0
 FOLDER: t.Final = "scout-drill"
+
+
+def prepare(session: Session) -> None:
+    """The role, which a session that is no superuser's can act as and hand on; it logs in with the session's password."""
+    named, password = sql.Identifier(ROLE), session.connection.info.password.encode()
+    verifier = session.connection.pgconn.encrypt_password(password, ROLE.encode(), b"scram-sha-256").decode()
+    with session.connection.pinned():
+        if not session.rows("SELECT FROM pg_catalog.pg_roles WHERE rolname = %(name)s", name=ROLE):
+            session.connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(named))
+            how = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else "")
+            session.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(named) + how)
+        session.connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(named, sql.Literal(verifier)))
 
 
 def make(session: Session, role: str, owner: str) -> None:

@@ -115,11 +115,8 @@ class Scratch:
     def roles_of(self, source: Source) -> Mapping[str, str]:
         """The scratch roles in the places of a clone's; none of them is a superuser, which is said."""
         for role in source.roles:
-            more = [word for word, has in (("superuser", role.superuser), ("above policies", role.bypasses)) if has]
-            if more:
-                said = f"role {role.name}: it is {' and '.join(more)} in the source, which a scratch role is not"
-                self.lacks = (*self.lacks, said)
-            self.role(role.name, clone.attributes(role, superuser=False))
+            self.lacks = (*self.lacks, *clone.lacks_of(role))
+            self.role(role.name, clone.attributes(role))
         return self.roles([role.name for role in source.roles])
 
     def roles(self, of: Collection[str]) -> Mapping[str, str]:

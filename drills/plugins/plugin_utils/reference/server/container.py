@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import secrets
 import socket
 import sys
 import time
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -32,6 +34,12 @@ CHECKOUT = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8
 PREFIX = f"scout-recovery-{CHECKOUT}-"
 LABEL = f"scout-recovery.{CHECKOUT}"
 START_SECONDS = 20.0
+SUPERUSER = "postgres"
+#: Where the image has its socket, and the folder on this machine that stands there.
+SOCKETS = "/var/run/postgresql"
+INNER = "s"
+#: Who may come in where everybody is asked for a password; no address of a network is among them.
+RULES = "local all all scram-sha-256"
 #: Where the SDK looks for the server, unless DOCKER_HOST says otherwise.
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
@@ -49,16 +57,25 @@ def start(
     database: str = "scout",
     settings: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
-    port: int | None = None,
+    sockets: Path | None = None,
 ) -> Box:
-    """Return the container of this name, answering on a loopback port of its own; started now unless it runs already.
+    """Return the container of this name, started now unless it runs already.
 
-    Only a `port` that is named stays the same when the container is restarted.
+    It answers on a loopback port of its own, another one after a restart; with `sockets`, a new folder that only its maker
+    can enter, it is in no network at all, and answers through a socket there to whoever has the password.
     """
     docker.ready()
     tag = docker.image()
-    # None: any free port of the loopback address.
-    ports: dict[str, Any] = {"5432/tcp": ("127.0.0.1", port)}
+    reach: dict[str, Any]
+    if sockets:
+        inner = sockets / INNER
+        inner.mkdir()
+        # The account in the container has a number of its own; the folder around it lets nobody else in.
+        inner.chmod(0o777)
+        reach = {"network_mode": "none", "volumes": {str(inner): {"bind": SOCKETS, "mode": "rw"}}}
+    else:
+        # None: any free port of the loopback address.
+        reach = {"ports": {"5432/tcp": ("127.0.0.1", None)}}
     with _client() as client:
         found = _find(client, name)
         if found is not None and found.status != "running":
@@ -71,16 +88,20 @@ def start(
                 [word for key, value in options.items() for word in ("-c", f"{key}={value}")],
                 name=PREFIX + name,
                 labels={LABEL: database, **(labels or {})},
-                ports=ports,
                 detach=True,
                 shm_size="256m",
+                # It needs none: it is initialised, and does not start as root.
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                **reach,
             )
         elif found.labels[LABEL] != database:
             raise docker.Unavailable(
                 f"container {name!r} runs with the scheduler in {found.labels[LABEL]!r}: stop it first"
             )
         try:
-            return Box(name, _await_answer(found, database))
+            server = _await_answer(found, sockets, database)
+            return Box(name, f"{_locked(server) if sockets else server}/{database}")
         except Exception:
             found.remove(force=True, v=True)
             raise
@@ -183,8 +204,8 @@ def _find(client: DockerClient, name: str) -> DockerContainer | None:
     return found
 
 
-def _await_answer(container: DockerContainer, database: str) -> str:
-    """Return the DSN once the server answers and its scheduler database exists."""
+def _await_answer(container: DockerContainer, sockets: Path | None, database: str) -> str:
+    """Return the address once the server answers and its scheduler database exists."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         container.reload()
@@ -193,17 +214,37 @@ def _await_answer(container: DockerContainer, database: str) -> str:
                 f"{container.name} stopped: {container.logs(tail=3).decode(errors='replace').strip()}"
             )
         try:
-            [binding, *_] = container.ports["5432/tcp"] or []
-            port = binding["HostPort"]
-            server = f"postgresql://postgres@127.0.0.1:{port}"
+            server = _address(container, sockets)
             with psycopg.connect(f"{server}/postgres", autocommit=True, connect_timeout=2) as session:
                 if not session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
                     session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-            return f"{server}/{database}"
+            return server
         except (KeyError, ValueError, psycopg.OperationalError):
             if time.monotonic() > deadline:
                 raise docker.Unavailable(f"{container.name} did not answer within {START_SECONDS:.0f} s") from None
             time.sleep(0.02)
+
+
+def _address(container: DockerContainer, sockets: Path | None) -> str:
+    if sockets:
+        return f"postgresql://{SUPERUSER}@{quote(str(sockets / INNER), safe='')}"
+    [binding, *_] = container.ports["5432/tcp"] or []
+    return f"postgresql://{SUPERUSER}@127.0.0.1:{binding['HostPort']}"
+
+
+def _locked(server: str) -> str:
+    """The address with the password that the server asks everybody for from now on."""
+    password = secrets.token_urlsafe(24)
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as session:
+        verifier = session.pgconn.encrypt_password(password.encode(), SUPERUSER.encode(), b"scram-sha-256").decode()
+        named = sql.Identifier(SUPERUSER), sql.Literal(verifier)
+        session.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(*named))
+        rules = session.execute("SELECT current_setting('hba_file')").fetchone()
+        session.execute(
+            sql.SQL("COPY (SELECT {}) TO {}").format(sql.Literal(RULES), sql.Literal(rules[0] if rules else ""))
+        )
+        session.execute("SELECT pg_reload_conf()")
+    return server.replace("@", f":{password}@", 1)
 
 
 def main() -> int:
