@@ -20,6 +20,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.watched import PIN
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
@@ -89,7 +90,7 @@ def session(pg_server: Server) -> Iterator[Session]:
     """A session on a database of its own; what a test makes there is rolled back."""
     name = "written_keys"
     try:
-        with open_session(Settings(pg_server.create_database(name))) as opened:
+        with open_session(Settings(pg_server.create_database(name), just_made=True)) as opened:
             yield opened
     finally:
         pg_server.drop_database(name)
@@ -99,7 +100,7 @@ def session(pg_server: Server) -> Iterator[Session]:
 def made(session: Session, *statements: str) -> Generator[entries.Catalog]:
     """The catalog of a state, which is there in a transaction that is rolled back in the end."""
     with session.connection.transaction(force_rollback=True):
-        for each in ("CREATE SCHEMA s", "SET LOCAL search_path = s, public", *statements):
+        for each in ("CREATE SCHEMA s", "SET LOCAL search_path = s, public", *statements, PIN):
             session.connection.execute(each.encode())
         yield catalog_reader.read(session, SCOPE)
 

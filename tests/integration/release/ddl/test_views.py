@@ -22,6 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.watched import PIN
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import views_and_routines
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry, Scope
@@ -52,7 +53,7 @@ def session(pg_server: Server) -> Iterator[Session]:
         server.execute("CREATE TABLESPACE pair_space LOCATION ''")
         pg_server.create_database(name)
         try:
-            with open_session(Settings(pg_server.dsn(name))) as opened:
+            with open_session(Settings(pg_server.dsn(name), just_made=True)) as opened:
                 yield opened
         finally:
             pg_server.drop_database(name)
@@ -64,7 +65,7 @@ def session(pg_server: Server) -> Iterator[Session]:
 def made(session: Session, pair: Pair, state: str) -> Iterator[None]:
     """A transaction, rolled back in the end, in which the state is there."""
     with session.connection.transaction(force_rollback=True):
-        run(session, ["CREATE SCHEMA s", "SET LOCAL search_path = s", pair.there, state])
+        run(session, ["CREATE SCHEMA s", "SET LOCAL search_path = s", pair.there, state, PIN])
         yield
 
 
