@@ -402,7 +402,7 @@ def test_no_text_that_is_accepted_gets_out_of_its_parentheses(session: Session) 
 def test_a_backslash_is_refused_where_it_would_be_read_in_another_way(scout_db: str, session: Session) -> None:
     tricky = own("t.store_id = '\\' OR t.store_id = ') OR (true'")
     scan.check(session, own("t.store_id = E'\\'' OR t.store_id ~ '\\d'"))
-    session.connection.execute("SET standard_conforming_strings = off")
+    session.connection.outside("SET standard_conforming_strings = off")
     with pytest.raises(BadInput, match="standard_conforming_strings"):
         scan.check(session, tricky)
     scan.check(session, own("t.store_id = E'\\''"))
