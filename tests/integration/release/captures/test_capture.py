@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import threading
@@ -260,23 +261,26 @@ def test_what_cannot_be_protected_is_refused_before_anything_is_kept(scout_db: s
 
 def test_an_interrupted_capture_leaves_nothing(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_data, "BATCH_ROWS", 10)
-    execute(
-        scout_db,
-        """
-        CREATE FUNCTION scout_fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF (SELECT count(*) FROM scout_ops.protected_data) >= 20 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
-            RETURN NULL; END $$""",
-    )
     capture(scout_db, "before")
-    execute(
-        scout_db,
-        "CREATE TRIGGER f AFTER INSERT ON scout_ops.protected_data FOR EACH STATEMENT EXECUTE FUNCTION scout_fail()",
-    )
-    result = refused(scout_db, protect=["scout.dim_store"])
+    after = table_data._after
+    batches = itertools.count(1)
+
+    def ended_at_the_third(*given: Any) -> Any:
+        if next(batches) == 3:
+            one(
+                scout_db,
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name LIKE 'scout-recovery/%%'",
+            )
+        return after(*given)
+
+    with monkeypatch.context() as ended:
+        ended.setattr(table_data, "_after", ended_at_the_third)
+        result = refused(scout_db, protect=["scout.dim_store"])
+    assert next(batches) > 3
     assert result["error"]["kind"] == "connection_lost"
     assert rows(scout_db, "SELECT release FROM scout_ops.releases") == [("before",)]
     assert one(scout_db, "SELECT count(*) FROM scout_ops.protected_data") == 0
-    execute(scout_db, "DROP TRIGGER f ON scout_ops.protected_data")
     assert capture(scout_db, protect=["scout.dim_store"])["effects"]["protected_rows"] == 60
 
 
