@@ -82,7 +82,7 @@ WITH RECURSIVE n AS (
     SELECT 'TABLE ' || parts.name, 'code', NULL, 'use of ' || i.type || ' ' || i.identity, NULL
     FROM parts JOIN pg_catalog.pg_depend AS d ON d.classid = parts.classid AND d.objid = parts.oid
     CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS i
-    WHERE i.schema NOT IN ('scout_ops', 'pg_catalog')
+    WHERE pg_catalog.btrim(i.schema, '"') NOT IN ('scout_ops', 'pg_catalog')
        OR d.refclassid = 'pg_proc'::regclass
     UNION ALL
     SELECT 'TABLE ' || name, 'code', c.relowner::regrole::text, pg_catalog.format('child table %%I.%%I', s.nspname, c.relname), NULL

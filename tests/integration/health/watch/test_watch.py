@@ -39,7 +39,7 @@ from tests.integration.modules import (
 )
 
 WATCH = "scout_watch"
-EVERY = 0.25
+EVERY = 0.5
 KEPT = "SELECT number, at, verdict, reason, state, figures, statuses FROM scout_ops.samples WHERE run_id = %s ORDER BY number"
 RUN = "SELECT status, parameters, effects, error ->> 'attempted' FROM scout_ops.runs WHERE action = 'watch'"
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'scout-recovery/%/watch' AND datname = current_database()"
@@ -141,7 +141,7 @@ def test_a_healthy_pipeline_is_watched_to_the_end(scout_db: str, tmp_path: Path)
     assert folder.name.startswith("INC-7-")
     assert sorted(folder.iterdir()) == sorted([folder / "samples.jsonl", *map(Path, result["charts"])])
     assert "5 of 5 samples" in (folder / "chart.svg").read_text()
-    asked = {"duration_seconds": 1.0, "interval_seconds": EVERY, "consecutive": 3}
+    asked = {"duration_seconds": 4 * EVERY, "interval_seconds": EVERY, "consecutive": 3}
     assert rows(scout_db, RUN) == [("succeeded", asked, {"samples": 5, "verdict": "healthy"}, None)]
     assert rows(scout_db, OURS) == []
 
