@@ -164,7 +164,12 @@ class Session:
         asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
         limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
         begin = sql.SQL(GLANCE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
-        answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
+        try:
+            answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
+        except psycopg.Error:
+            if self.connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+                self.connection.outside("ROLLBACK")
+            raise
         return _answer(answers)
 
     @contextlib.contextmanager

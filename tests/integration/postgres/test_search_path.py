@@ -11,7 +11,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import times
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
     GUARDS,
     Settings,
@@ -90,3 +92,13 @@ def test_the_path_of_our_own_is_not_taken_for_the_servers(scout_db: str, whose: 
             connection.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} SET search_path = scout").format(own, here))
     with open_session(Settings(dsn)) as session:
         assert reading.plain(session)["search_path"] == '"$user", public'
+
+
+def test_a_time_of_a_zone_needs_no_transaction_and_leaves_none(scout_db: str) -> None:
+    with open_session(Settings(scout_db)) as session:
+        at = times.moment(session, "2026-11-25T09:00", "Asia/Manila", "window_start")
+        assert at.isoformat() == "2026-11-25T01:00:00+00:00"
+        with pytest.raises(BadInput, match="'Asia/Manilla' is not known"):
+            times.moment(session, "2026-11-25T09:00", "Asia/Manilla", "window_start")
+        with session.read():
+            assert session.row("SHOW search_path")["search_path"] == PINNED
