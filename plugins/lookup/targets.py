@@ -21,7 +21,7 @@ version_added: 0.1.0
 description:
   - Gives a pattern for C(hosts) that matches at least one host, so that a mistyped name ends the run instead of
     letting it do nothing and report success.
-  - The pattern is the variable C(target), if it was given with C(-e).
+  - The pattern is the variable C(target), given with C(-e) or by whoever imports the playbook.
     Without it this is the group C(scout). Where the inventory has no hosts at all it is C(localhost), so that
     the playbooks work without an inventory on the database that C(scout_dsn) or E(SCOUT_DSN) names.
   - Every playbook begins with it, before anything that was typed is used. From then on whatever was given with C(-e), on the
@@ -61,7 +61,8 @@ class LookupModule(LookupBase):
         except BadInput as e:
             raise AnsibleLookupError(f"{e}") from e
         groups: dict[str, list[str]] = (variables or {}).get("groups", {})
-        pattern = str(terms[0] if terms else typed.get("target", "")).strip()
+        given = terms[0] if terms else typed.get("target", (variables or {}).get("target", ""))
+        pattern = str(self._templar.template(given)).strip()
         if pattern:
             matching = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader)
             if matching.run([pattern], variables=variables):

@@ -143,15 +143,17 @@ class Session:
         return f"{self.facts.database} on {_place(info.host)}:{info.port}"
 
     def rows(self, query: Query, **values: t.Any) -> list[Row]:
-        """All rows of a query, as dicts."""
+        """All rows of a query, as dicts; outside of transactions, those of a glance."""
+        if self.connection.is_idle:
+            return self.glance(query, **values)
         return self.connection.execute(query, values).fetchall()
 
     def row(self, query: Query, **values: t.Any) -> Row:
         """The first row of a query that always returns one. Raises LookupError where it returns none."""
-        found = self.connection.execute(query, values).fetchone()
-        if found is None:
+        found = self.rows(query, **values)
+        if not found:
             raise LookupError("a query that always returns a row returned none")
-        return found
+        return found[0]
 
     def execute(self, query: Query, **values: t.Any) -> int:
         """Runs a statement; returns the number of rows it touched."""
@@ -159,8 +161,8 @@ class Session:
 
     def glance(self, query: Query, **values: t.Any) -> list[Row]:
         """All rows of one query: within the transaction, else in a READ ONLY one of its own that is one message."""
-        if self.connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            return self.rows(query, **values)
+        if not self.connection.is_idle:
+            return self.connection.execute(query, values).fetchall()
         asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
         limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
         begin = sql.SQL(GLANCE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))

@@ -74,8 +74,13 @@ class Watched(Base):
         given = next((option.val for option in self.pgconn.info if option.keyword == b"options"), None)
         return setting in (given or b"").decode(errors="replace")
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is outside of transactions."""
+        return self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
     def _require_pin(self) -> None:
-        if self.pinned_only and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+        if self.pinned_only and self.is_idle:
             raise psycopg.ProgrammingError(
                 "refused to run a statement outside of a transaction that pins its search path"
             )
