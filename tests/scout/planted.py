@@ -38,7 +38,7 @@ OPERANDS = ("name", "text", '"char"', "name[]", "text[]")
 MOST_ARGUMENTS = 4
 
 #: With a name among what they aggregate, no call of a text that looks in public would be unambiguous any more, the tests' own neither.
-AMBIGUOUS = {"array_agg", "jsonb_object_agg", "string_agg"}
+AMBIGUOUS = {"array_agg", "jsonb_object_agg", "lag", "lead", "string_agg"}
 
 CALLED = re.compile(r"(?<![\w.])([a-z_][a-z0-9_]*)\(")
 SIGNATURES = """

@@ -143,6 +143,9 @@ def _ledger(call: Call, params: Mapping[str, t.Any]) -> Ledger:
         return call.ensure("required")
     ledger = call.look(params["ledger"])
     if not ledger.present and params["state"] != "opened":
+        if ledger.warnings:
+            # There is one, and it is not ours: that is what has to be said.
+            call.look("required")
         raise _none_open(call.session.where)
     return ledger
 

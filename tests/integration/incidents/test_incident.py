@@ -458,7 +458,8 @@ def test_the_ledger_of_an_older_version(scout_db: str, monkeypatch: pytest.Monke
     assert fingerprint(scout_db) == before
     opened(scout_db, incident="INC-1")
     assert one(scout_db, "SELECT max(version) FROM scout_ops.versions") == len(VERSIONS)
-    assert [event["what"] for event in story(scout_db)["timeline"]] == ["pause", "opened"]
+    # What a run of that version left is in tests/integration/ledger/test_upgrade.py: today's code cannot write it.
+    assert [event["what"] for event in story(scout_db)["timeline"]] == ["opened"]
 
 
 def test_least_privileged_operators(scout_db: str) -> None:

@@ -89,7 +89,7 @@ WITH RECURSIVE n AS (
     FROM relations JOIN pg_catalog.pg_inherits AS h ON h.inhparent = relations.oid AND relations.relkind IN ('r', 'p')
     JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
 )
-SELECT object, kind, who, what, fix FROM found ORDER BY kind DESC, object LIMIT 200
+SELECT object, kind, who, what, fix FROM found ORDER BY kind DESC, object <> 'SCHEMA scout_ops', object LIMIT 200
 """
 
 
