@@ -222,7 +222,7 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
             raise dsns.unverified(session.where, source)
         if session.facts.superuser and not params["allow_superuser"] and not _is_on(os.environ, ALLOW_SUPERUSER):
             raise _superuser(session)
-        [there] = session.glance(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
+        there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:

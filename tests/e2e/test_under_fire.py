@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import threading
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +18,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, children, eventually
+from tests.integration.freezing import frozen, postmaster
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 
@@ -45,21 +43,11 @@ def own() -> Iterator[Pipeline]:
         yield pipeline
 
 
-@contextlib.contextmanager
-def frozen(pipeline: Pipeline) -> Generator[None]:
-    """Within it no process of the server does anything, as in a container that is paused."""
-    folder = pipeline.one("SELECT current_setting('data_directory')")
-    postmaster = int(Path(folder, "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
-    # First the one that would start others.
-    os.kill(postmaster, signal.SIGSTOP)
-    stopped = [postmaster, *children(postmaster)]
-    for pid in stopped[1:]:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+def processes(dsn: str) -> Iterator[int]:
+    """All of the server's, first the one that would start others."""
+    first = postmaster(dsn)
+    yield first
+    yield from children(first)
 
 
 def test_a_server_that_freezes_ends_a_reset_and_the_same_command_finishes(own: Pipeline, stage: Stage) -> None:
@@ -68,7 +56,7 @@ def test_a_server_that_freezes_ends_a_reset_and_the_same_command_finishes(own: P
     dsn = f"{own.dsn}?connect_timeout=2"
     with stage.start("emergency_reset", dsn) as running:
         eventually(lambda: own.rows(SLEEPING), 40, "the drain")
-        with frozen(own):
+        with frozen(processes(own.dsn)):
             ended = running.wait(LIMIT_SECONDS)
     assert ended.rc not in (0, None), ended.text
     assert "the server has not answered for" in ended.summary, ended.text

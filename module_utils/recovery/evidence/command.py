@@ -197,7 +197,7 @@ def _wanted(call: Call, params: Params) -> collect.Wanted:
             next_step=f"choose among {', '.join(collect.whole())}",
         )
     window = window_of(call.session, params, clock="ingested_at")
-    end = window.end or call.session.glance("SELECT clock_timestamp() AS now")[0]["now"]
+    end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
     # What is wrong began before somebody saw it.
     usual = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
     return collect.Wanted(

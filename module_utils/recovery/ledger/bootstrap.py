@@ -126,7 +126,7 @@ OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_cata
 
 
 def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
-    return session.glance(STATE, tables=list(tables))[0]
+    return session.row(STATE, tables=list(tables))
 
 
 def _applied(session: Session) -> int:
@@ -141,7 +141,7 @@ def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:
     database = sql.Identifier(session.facts.database).as_string()
     grants = f"GRANT CREATE ON DATABASE {database} TO {role}"
     if present:
-        owner = sql.Identifier(session.glance(OWNER)[0]["owner"]).as_string()
+        owner = sql.Identifier(session.row(OWNER)["owner"]).as_string()
         grants = (
             f"GRANT USAGE, CREATE ON SCHEMA scout_ops TO {owner}; "
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA scout_ops TO {owner}"

@@ -75,7 +75,7 @@ def open_pause(ledger: Ledger) -> Pause | None:
     """The pause in force, if the ledger knows of one."""
     if not ledger.present:
         return None
-    found = ledger.session.glance(OPEN_PAUSE)
+    found = ledger.session.rows(OPEN_PAUSE)
     if not found:
         return None
     row = found[0]

@@ -205,13 +205,13 @@ def _start(
 
 def interrupted(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> Row | None:
     """The run with these parameters that did not finish, if it is the latest such run."""
-    found = ledger.session.glance(INTERRUPTED, action=action, asked=Jsonb(asked)) if ledger.present else []
+    found = ledger.session.rows(INTERRUPTED, action=action, asked=Jsonb(asked)) if ledger.present else []
     return found[0] if found else None
 
 
 def in_force(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> str | None:
     """The run with these parameters that finished and has not been undone."""
-    found = ledger.session.glance(IN_FORCE, action=action, asked=Jsonb(asked)) if ledger.present else []
+    found = ledger.session.rows(IN_FORCE, action=action, asked=Jsonb(asked)) if ledger.present else []
     return found[0]["run_id"] if found else None
 
 

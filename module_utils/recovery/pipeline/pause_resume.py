@@ -361,7 +361,7 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
 
 def _settle(session: Session, todo: Plan, progress: Progress) -> None:
     """Waits out the scheduler's tick where a start could already be on its way."""
-    if start_is_near(todo, session.glance(CLOCK)[0]["second"]):
+    if start_is_near(todo, session.row(CLOCK)["second"]):
         progress.wait(TICK_SECONDS)
 
 

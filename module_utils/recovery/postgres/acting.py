@@ -72,9 +72,14 @@ SET: t.Final[t.LiteralString] = (
     "SELECT pg_catalog.set_config('search_path', {path}, true), pg_catalog.set_config('TimeZone', {timezone}, true)"
 )
 BECOME: t.Final[t.LiteralString] = "SET LOCAL ROLE {role}"
-CREATE: t.Final[t.LiteralString] = """
+#: Runs a command, and gives the texts that it answers with, or nothing. It has the path that there is when it is made.
+ANSWER: t.Final[t.LiteralString] = """
 CREATE FUNCTION pg_temp.{function}(command pg_catalog.text) RETURNS SETOF pg_catalog.text LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT AS 'BEGIN RETURN QUERY EXECUTE command; END'
+"""
+RUN: t.Final[t.LiteralString] = """
+CREATE FUNCTION pg_temp.{function}(command pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS 'BEGIN EXECUTE command; END'
 """
 GRANT: t.Final[t.LiteralString] = "GRANT EXECUTE ON FUNCTION pg_temp.{function}(pg_catalog.text) TO {me}"
 DROP: t.Final[t.LiteralString] = "DROP FUNCTION pg_temp.{function}(pg_catalog.text)"
@@ -161,7 +166,7 @@ def _unsealed(session: Session, by: Actor) -> MissingPrivilege:
 @contextlib.contextmanager
 def _sealed(session: Session, by: Actor, settings: tuple[t.LiteralString, ...]) -> Generator[None]:
     """With the function there."""
-    _send(session, by, SET, *settings, BECOME, CREATE, GRANT, "SET LOCAL ROLE {me}", PIN)
+    _send(session, by, SET, *settings, BECOME, ANSWER, GRANT, "SET LOCAL ROLE {me}", PIN)
     yield
     _send(session, by, BECOME, DROP, "SET LOCAL ROLE {me}", OURS)
 

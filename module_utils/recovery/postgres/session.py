@@ -73,7 +73,7 @@ SELECT current_database() AS database,
 COMMIT
 """
 
-GLANCE = f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; "
+ALONE = f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; "
 
 #: What is done outside of a transaction has our limit too, unless a pooler would hand it on to others.
 OWN_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, false)"
@@ -143,9 +143,9 @@ class Session:
         return f"{self.facts.database} on {_place(info.host)}:{info.port}"
 
     def rows(self, query: Query, **values: t.Any) -> list[Row]:
-        """All rows of a query, as dicts; outside of transactions, those of a glance."""
+        """All rows of a query, as dicts: within the transaction, else in a READ ONLY one of its own."""
         if self.connection.is_idle:
-            return self.glance(query, **values)
+            return self._alone(query, values)
         return self.connection.execute(query, values).fetchall()
 
     def row(self, query: Query, **values: t.Any) -> Row:
@@ -159,13 +159,11 @@ class Session:
         """Runs a statement; returns the number of rows it touched."""
         return self.connection.execute(query, values).rowcount
 
-    def glance(self, query: Query, **values: t.Any) -> list[Row]:
-        """All rows of one query: within the transaction, else in a READ ONLY one of its own that is one message."""
-        if not self.connection.is_idle:
-            return self.connection.execute(query, values).fetchall()
+    def _alone(self, query: Query, values: dict[str, t.Any]) -> list[Row]:
+        """A query and the transaction that it is, as one message."""
         asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
         limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
-        begin = sql.SQL(GLANCE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
+        begin = sql.SQL(ALONE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
         try:
             answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
         except psycopg.Error:

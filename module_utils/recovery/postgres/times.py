@@ -87,7 +87,7 @@ def moment(session: Session, text: str, zone: str | None, name: str) -> datetime
             next_step=f"write {whole}Z or {whole}+08:00, or give time_zone (for example -e time_zone=Asia/Manila)",
         )
     try:
-        [row] = session.glance(LOCAL, zone=zone, local=at.isoformat())
+        row = session.row(LOCAL, zone=zone, local=at.isoformat())
     except psycopg.DataError as e:
         raise BadInput(
             f"time_zone {zone!r} is not known",

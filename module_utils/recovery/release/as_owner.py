@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..postgres import acting
 from ..postgres.driver import sql
 from ..postgres.identifiers import identifier
 from .planner import fill_statements
@@ -45,11 +46,9 @@ JOIN pg_catalog.pg_roles AS o ON o.oid = w.who
 JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
 """
 
-#: Within such a function neither SET ROLE nor RESET ROLE leads back to whoever called it.
-CONFINED: t.Final = """
-CREATE FUNCTION pg_temp.scout_recovery_as_owner() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-AS {body}
-"""
+FUNCTION: t.Final = sql.Identifier("scout_recovery_as_owner")
+GIVEN: t.Final[t.LiteralString] = "ALTER FUNCTION pg_temp.{function}(pg_catalog.text) OWNER TO {owner}"
+RUN: t.Final = "SELECT pg_temp.scout_recovery_as_owner(%(statement)s)"
 
 
 def owners(statements: Iterable[str]) -> dict[str, str]:
@@ -104,23 +103,22 @@ def _as_owner(session: Session, statement: str, whose: Row) -> None:
         session.connection.execute(query.encode())
         session.connection.execute(sql.SQL("GRANT SELECT ON pg_temp.scout_recovery_kept TO {}").format(owner))
         statement = statement.replace(fill_statements.SOURCE, f"{COPY} AS d")
-    become = sql.SQL("SET LOCAL ROLE {}").format(owner)
+    become = sql.SQL(acting.BECOME).format(role=owner)
     if whose["superuser"] or whose["temporary"]:
-        confined = sql.SQL(CONFINED).format(body=sql.Literal(f"BEGIN\n{statement};\nEND"))
+        # Who may not make such a function himself is given one by a superuser.
+        confined = sql.SQL(acting.RUN).format(function=FUNCTION)
         if whose["superuser"]:
             session.connection.execute(confined)
-            session.connection.execute(
-                sql.SQL("ALTER FUNCTION pg_temp.scout_recovery_as_owner() OWNER TO {}").format(owner)
-            )
+            session.connection.execute(sql.SQL(GIVEN).format(function=FUNCTION, owner=owner))
         else:
             session.connection.execute(become)
             session.connection.execute(confined)
             session.connection.execute("RESET ROLE")
-        session.connection.execute("SELECT pg_temp.scout_recovery_as_owner()")
-        session.connection.execute("DROP FUNCTION pg_temp.scout_recovery_as_owner()")
+        session.execute(RUN, statement=statement)
+        session.connection.execute(sql.SQL(acting.DROP).format(function=FUNCTION))
     else:
         session.connection.execute(become)
         session.connection.execute(statement.encode())
         session.connection.execute("RESET ROLE")
     if takes:
-        session.connection.execute(f"DROP TABLE {COPY}".encode())
+        session.connection.execute("DROP TABLE pg_temp.scout_recovery_kept")

@@ -92,7 +92,7 @@ def refuse_cascades(session: Session) -> None:
 def hidden(session: Session, *, writing: bool) -> list[str]:
     """The tables of which the session's role may not see every row, or whose policies bind it where it is to write."""
     tables = [*contract.names().required_tables, contract.names().alerts]
-    return [row["name"] for row in session.glance(HIDDEN, tables=tables, writing=writing)]
+    return [row["name"] for row in session.rows(HIDDEN, tables=tables, writing=writing)]
 
 
 def grant_sight(session: Session) -> str:

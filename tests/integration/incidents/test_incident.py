@@ -185,7 +185,7 @@ def test_the_session_carries_the_name_of_the_incident(scout_db: str) -> None:
     with open_session(Settings(scout_db, action="terminate_sessions")) as session:
         joined = open_incident.join(session, readable=True)
         assert (joined.incident, joined.is_open) == ("INC-1", True)
-        name = session.glance("SELECT current_setting('application_name') AS name")[0]["name"]
+        name = session.row("SELECT current_setting('application_name') AS name")["name"]
         assert (name, session.settings.incident) == ("scout-recovery/INC-1/terminate_sessions", "INC-1")
 
 

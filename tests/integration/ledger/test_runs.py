@@ -246,5 +246,5 @@ def test_which_incident_is_worked_for(
         found = open_incident.join(session, readable=readable)
         assert (found.incident, found.is_open) == joined
         assert found.warnings == ((OVERDUE,) if found.is_open else ())
-        assert session.glance("SHOW application_name")[0] == {"application_name": f"scout-recovery/{joined[0]}/drain"}
+        assert session.row("SHOW application_name") == {"application_name": f"scout-recovery/{joined[0]}/drain"}
     assert (found.opened_at is not None) is found.is_open

@@ -35,7 +35,7 @@ def test_nothing_is_compiled(scout_db: str, kind: str) -> None:
     with open_session(Settings(scout_db)) as session:
         with transaction(session, kind):
             assert session.row(SETTING, name="jit")["value"] == "off"
-        assert session.glance(SETTING, name="jit")[0]["value"] == "on", (
+        assert session.row(SETTING, name="jit")["value"] == "on", (
             "through a pooler it would stay with a session of others"
         )
 
@@ -49,7 +49,7 @@ def test_a_role_that_is_set_to_a_millisecond_can_work_all_the_same(scout_db: str
             statement = f"ALTER {whose} SET statement_timeout = '1ms'"
             connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
         with open_session(Settings(dsn)) as session:
-            session.glance("SELECT FROM pg_sleep(0.05)")
+            session.rows("SELECT FROM pg_sleep(0.05)")
             with session.read():
                 session.rows("SELECT FROM pg_sleep(0.05)")
         assert not call("scout_health_info", dsn).get("failed")

@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -23,7 +20,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import watched
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import psycopg
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
-from tests.integration.modules import Result, call, connect, once_waited_for, one, rows
+from tests.integration.freezing import frozen, postmaster
+from tests.integration.modules import Result, call, connect, once_waited_for, rows
 
 
 @pytest.fixture(autouse=True)
@@ -34,24 +32,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watched, "GRACE_SECONDS", 0.5)
 
 
-@contextlib.contextmanager
-def frozen(pids: list[int]) -> Iterator[None]:
-    """Processes that do nothing, as those of a container that is paused."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 def processes(dsn: str) -> list[int]:
     """The server's: the one that accepts connections, and all that work for it."""
     backends = [row[0] for row in rows(dsn, "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
-    folder = one(dsn, "SELECT current_setting('data_directory')")
-    postmaster = Path(folder, "postmaster.pid").read_text(encoding="ascii").splitlines()[0]
-    return [int(postmaster), *backends]
+    return [postmaster(dsn), *backends]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ ALLOWED = {
     r"(?i)set (local )?search_path (=|to)(?! pg_catalog, pg_temp)": {"postgres/acting.py"},
     r"set_config\('search_path'": {"postgres/acting.py"},
     # Each runs code of a lesser role as that role, lives in pg_temp, and is gone with the call or the transaction.
-    r"LANGUAGE \w+ SECURITY DEFINER": {"postgres/acting.py", "pipeline/proof/trial.py", "release/as_owner.py"},
+    r"LANGUAGE \w+ SECURITY DEFINER": {"postgres/acting.py"},
 }
 
 

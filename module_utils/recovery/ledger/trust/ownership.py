@@ -113,7 +113,7 @@ class _Found:
 
 
 def _read(session: Session) -> list[_Found]:
-    return [_Found(**row) for row in session.glance(FOREIGN, pipeline=contract.names().schema)]
+    return [_Found(**row) for row in session.rows(FOREIGN, pipeline=contract.names().schema)]
 
 
 def foreign(session: Session) -> ForeignLedger | None:

@@ -30,17 +30,6 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ...scout.cron_jobs import Job
 
-#: As pg_cron, it takes a command of several statements, but none that ends the transaction.
-RUNNER = """
-CREATE FUNCTION pg_temp.{name}(command pg_catalog.text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path FROM CURRENT AS
-'BEGIN EXECUTE command; END'
-"""
-ASKER = """
-CREATE FUNCTION pg_temp.{name}(command pg_catalog.text) RETURNS SETOF pg_catalog.text LANGUAGE plpgsql SECURITY DEFINER
-SET search_path FROM CURRENT AS
-'BEGIN RETURN QUERY EXECUTE command; END'
-"""
 CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
 SET = "SELECT set_config(%(name)s, %(value)s, true)"
 BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
@@ -179,9 +168,9 @@ class Trials:
     def _send(self, sale: trial_sale.Trial, todo: Todo) -> tuple[str | None, str]:
         """Sends a sale as ourselves, else as the role of the job; why neither may."""
         why = ""
-        for role in (None, todo.job.owner):
+        for role in (self.session.facts.role, todo.job.owner):
             try:
-                with self.session.savepoint(), self._as(role):
+                with self.session.savepoint(), acting.as_role(self.session, role):
                     return sale.sent(), ""
             except (psycopg.Error, trial_sale.Unlike) as e:
                 self._require_open(e)
@@ -214,7 +203,7 @@ class Trials:
         command, said = contract.compose(REFRESH).as_string(), ""
         with contextlib.suppress(psycopg.Error), self.session.savepoint():
             try:
-                runner = self._runner(todo.job.owner, ASKER)
+                runner = self._runner(todo.job.owner, acting.ANSWER)
                 answers = self.session.rows(sql.SQL(CALL).format(name=runner), command=command)
                 words = [str(value) for row in answers for value in json.loads(row["said"]).values()]
                 said = next((word for word in words if word.startswith(REFUSALS)), "")
@@ -320,32 +309,19 @@ class Trials:
         said = f"it takes longer than the {in_words(self.seconds)} there are for a proof"
         return said, None, "give it more time with -e proof_timeout_seconds=…"
 
-    def _runner(self, owner: str, function: t.LiteralString = RUNNER) -> sql.Identifier:
-        """A function of this transaction that runs a command as this role."""
+    def _runner(self, owner: str, function: t.LiteralString = acting.RUN) -> sql.Identifier:
+        """A function of this transaction that runs a command as this role: as pg_cron, of several statements, but none that ends
+        the transaction."""
         self.runners += 1
         name = sql.Identifier(f"scout_proof_{self.runners}")
         # The command alone looks where the job's sessions look: nothing else in this transaction does.
         self.session.execute(SET, name="search_path", value=acting.actor(self.session, owner).search_path)
-        with self._as(owner):
-            self.session.connection.execute(sql.SQL(function).format(name=name))
-            grant = "GRANT EXECUTE ON FUNCTION pg_temp.{}(pg_catalog.text) TO {}"
-            self.session.connection.execute(sql.SQL(grant).format(name, sql.Identifier(self.session.facts.role)))
+        with acting.as_role(self.session, owner):
+            self.session.connection.execute(sql.SQL(function).format(function=name))
+            me = sql.Identifier(self.session.facts.role)
+            self.session.connection.execute(sql.SQL(acting.GRANT).format(function=name, me=me))
         self.session.connection.execute(PIN)
         return name
-
-    @contextlib.contextmanager
-    def _as(self, role: str | None) -> Generator[None]:
-        """Part of the transaction as another role, whoever we are."""
-        if role in (None, self.session.facts.role):
-            yield
-            return
-        become = sql.SQL("SET LOCAL ROLE {}")
-        self.session.connection.execute(become.format(sql.Identifier(role)))
-        try:
-            yield
-        finally:
-            if self.session.connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
-                self.session.connection.execute(become.format(sql.Identifier(self.session.facts.role)))
 
     @contextlib.contextmanager
     def _settings_of(self, owner: str) -> Generator[None]:
