@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..core.errors import MissingPrivilege
-from ..postgres.driver import psycopg, sql
+from ..postgres.driver import sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
 from .ledger import Ledger
@@ -63,8 +63,7 @@ def look(
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
     state = _state(session)
-    idle = session.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    if upgrade and idle and state["present"]:
+    if upgrade and session.connection.is_idle and state["present"] and not _is_current(session, state):
         _create_or_upgrade(session)
         state = _state(session)
     if not state["ready"]:
@@ -93,7 +92,7 @@ def _create_or_upgrade(session: Session) -> bool:
     with session.read():
         ownership.require(session)
         state = _state(session)
-        if state["ready"] and _applied(session) >= len(VERSIONS):
+        if _is_current(session, state):
             return True
         if not state["creatable"]:
             return False
@@ -127,6 +126,11 @@ OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_cata
 
 def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
     return session.row(STATE, tables=list(tables))
+
+
+def _is_current(session: Session, state: Row) -> bool:
+    """Whether the ledger is of this version, and ours to use."""
+    return state["ready"] and _applied(session) >= len(VERSIONS)
 
 
 def _applied(session: Session) -> int:

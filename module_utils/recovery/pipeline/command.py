@@ -45,9 +45,10 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     """
     began = time.monotonic()
     pausing = params["state"] == "paused"
-    before = pause_resume.read(call.session, call.look(params["ledger"]), params["jobs"])
+    ledger = call.look(params["ledger"])
+    before = pause_resume.read(call.session, ledger, params["jobs"])
     todo = _planned_switch(call, params, before)
-    whose = pause_resume.require_own(call.session, call.look(params["ledger"]), before, todo, params)
+    whose = pause_resume.require_own(call.session, ledger, before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
