@@ -191,7 +191,7 @@ def _refresh_one(
                 statement_timeout_seconds=options.refresh_timeout_seconds,
                 lock_timeout_seconds=options.lock_timeout_seconds,
             ):
-                _take_lock(session, options.lock_timeout_seconds, progress)
+                take_lock(session, options.lock_timeout_seconds, progress)
                 session.connection.execute(statement)
                 _prove(session, view)
                 entries = [*(entry.as_dict() for entry in done), {"name": view.full_name, "how": how}]
@@ -206,8 +206,9 @@ def _refresh_one(
             attempt += 1
 
 
-def _take_lock(session: Session, wait_seconds: float, progress: Progress) -> None:
-    """Scout's own refresh lock, for this transaction, so that its refresh and ours never meet."""
+def take_lock(session: Session, wait_seconds: float, progress: Progress) -> None:
+    """Scout's own refresh lock, for this transaction, so that its refresh and ours never meet. Raises NotConverged, naming the
+    holder, where it is taken for so long."""
     deadline = time.monotonic() + wait_seconds
     while not session.row(LOCK, key=contract.names().gold_lock)["got"]:
         if time.monotonic() >= deadline:

@@ -14,13 +14,15 @@ import json
 import time
 import typing as t
 
+from ...core.errors import NotConverged
+from ...core.progress import Progress
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_views, row_hazards
-from .. import drain, trial_sale
+from .. import drain, refresh_gold, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
@@ -182,6 +184,11 @@ class Trials:
         session = self.session
         if loads:
             raise _Failed(UNKNOWN, f"no change of silver to show, because {loads}")
+        try:
+            # Scout's refresh does nothing while another one is under way, which is no fault of the job.
+            refresh_gold.take_lock(session, LOCK_SECONDS, Progress())
+        except NotConverged as e:
+            raise _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
         self._execute(todo)
         began = session.row(BEGAN)["at"]
         views = gold_views.views(session)

@@ -314,6 +314,27 @@ def test_a_lock_of_somebody_else_is_no_verdict(scout_db: str, monkeypatch: pytes
         assert "waited 0.2 s for a lock" in result["error"]["said"]
 
 
+def test_a_refresh_of_somebody_else_is_waited_for(scout_db: str) -> None:
+    """Scout's own says SKIPPED meanwhile, which is no sign that the job does not work."""
+    with psycopg.connect(scout_db, autocommit=True) as other:
+        other.pgconn.send_query(f"SELECT pg_advisory_xact_lock({library.REFRESH_LOCK}), pg_sleep(2)".encode())
+        result = prove(scout_db)
+        while other.pgconn.get_result():
+            pass
+    assert result["proven"], result
+
+
+def test_a_refresh_that_does_not_end_is_no_verdict(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.trial.LOCK_SECONDS", 0.2
+    )
+    with psycopg.connect(scout_db, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [library.REFRESH_LOCK])
+        result = prove(scout_db)
+        assert result["status"] == "unknown"
+        assert f"is held by pid {other.info.backend_pid} " in result["error"]["said"]
+
+
 def test_who_names_jobs_has_those_proved(scout_db: str) -> None:
     """Of one that neither loads nor refreshes nobody knows the effect."""
     result = prove(scout_db, jobs=[ETL])
