@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from tests.integration.modules import one
 
 
 @contextlib.contextmanager
-def frozen(pids: Iterable[int]) -> Iterator[None]:
+def frozen(pids: Iterable[int]) -> Generator[None]:
     """Within it these processes do nothing; each is stopped before the next one is asked for."""
     stopped: list[int] = []
     try:

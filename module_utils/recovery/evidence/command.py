@@ -69,17 +69,7 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
     if call.check:
         would = _collected(call, archive.EvidenceArchive(redactor, None), wanted)
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
-        return {
-            "changed": False,
-            "folder": None,
-            "files": [],
-            "manifest_sha256": None,
-            "number": None,
-            "absent": would.absent,
-            "seconds": would.seconds,
-            "summary": f"would keep {', '.join(names)}",
-            "warnings": _warnings(would),
-        }
+        return _not_kept(f"would keep {', '.join(names)}", _warnings(would), would)
     base = Path(params["folder"]).expanduser().absolute()
     try:
         return _kept(call, params, wanted, base, redactor)
@@ -95,21 +85,21 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
         if params["required"]:
             raise
         failed = e
-    return _none(str(failed))
+    return _not_kept("kept no evidence", [f"no evidence was kept: {failed}"], collect.Kept())
 
 
-def _none(why: str) -> EvidenceResult:
-    """What comes of it where evidence is not worth stopping for."""
+def _not_kept(summary: str, warnings: list[str], found: collect.Kept) -> EvidenceResult:
+    """What comes of a check, and where evidence is not worth stopping for."""
     return {
         "changed": False,
         "folder": None,
         "files": [],
         "manifest_sha256": None,
         "number": None,
-        "absent": {},
-        "seconds": 0.0,
-        "summary": "kept no evidence",
-        "warnings": [f"no evidence was kept: {why}"],
+        "absent": found.absent,
+        "seconds": found.seconds,
+        "summary": summary,
+        "warnings": warnings,
     }
 
 
