@@ -20,7 +20,9 @@ SMALL: Final = 100_000
 LARGE: Final = 1_000_000
 #: A linear pattern takes ten times as long for ten times the text; what takes less than so many seconds is not measured well.
 FACTOR: Final = 20
-MEASURABLE: Final = 0.01
+MEASURABLE: Final = 0.02
+#: What seemed too long is measured so often before it counts: a machine that swaps or collects garbage is no pattern.
+TRIES: Final = 3
 #: Seconds that no pattern may take for the small text, and for the large one; a quadratic one takes minutes for the latter.
 CAP_SMALL: Final = 2.0
 CAP_LARGE: Final = 10.0
@@ -79,8 +81,11 @@ def test_a_text_of_ten_times_the_length_takes_ten_times_as_long(found: hostile_s
 
     small = {pump: took(pump, SMALL, CAP_SMALL) for pump in hostile_strings.pumps(found.pattern)}
     for pump in sorted(small, key=lambda each: -small[each])[:WORST]:
-        large = took(pump, LARGE, CAP_LARGE)
-        assert large <= FACTOR * max(small[pump], MEASURABLE), (pump, small[pump], large)
+        limit = FACTOR * max(small[pump], MEASURABLE)
+        large = [took(pump, LARGE, CAP_LARGE)]
+        while min(large) > limit and len(large) < TRIES:
+            large.append(took(pump, LARGE, CAP_LARGE))
+        assert min(large) <= limit, (pump, small[pump], large)
 
 
 def test_every_pattern_is_found() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,17 +53,29 @@ def test_a_mistyped_name_is_refused_with_what_was_meant(name: str) -> None:
 
 
 @pytest.fixture
-def with_drills() -> Iterator[None]:
-    """What a drill reads counts too, for this test."""
+def roots() -> Iterator[list[Path]]:
+    """Where playbooks are looked for: those of recovery alone, whatever was loaded before."""
     before = list(extra_vars.ROOTS)
-    extra_vars.read_also(DRILLS)
-    yield
+    extra_vars.ROOTS[:] = [root for root in before if root.resolve() != DRILLS.resolve()]
+    forget()
+    yield extra_vars.ROOTS
     extra_vars.ROOTS[:] = before
-    extra_vars.known.cache_clear()
-    extra_vars.switches.cache_clear()
+    forget()
 
 
-def test_a_variable_of_a_drill_is_known_where_drills_are() -> None:
+def forget() -> None:
+    for names in (extra_vars.known, extra_vars.switches, extra_vars.internal):
+        names.cache_clear()
+
+
+@pytest.fixture
+def with_drills(roots: list[Path]) -> None:
+    """What a drill reads counts too, for this test."""
+    extra_vars.read_also(DRILLS)
+
+
+@pytest.mark.usefixtures("roots")
+def test_a_variable_of_a_drill_is_not_known_where_no_drills_are() -> None:
     assert extra_vars.check(["scenario"]) == ["no playbook reads the variable 'scenario'"]
 
 

@@ -200,8 +200,12 @@ class _Proof:
             )
         loaders = [job for job, purpose in self.found.jobs if purpose == LOAD and job.active]
         trials = Trials(self.call.session, loaders[0] if loaders else None, self.seconds)
-        with attempting(f"could not try {names}", on=self.call.session.where):
-            verdicts = trials.run(todo)
+        try:
+            with attempting(f"could not try {names}", on=self.call.session.where):
+                verdicts = trials.run(todo)
+        except DatabaseError as e:
+            # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
+            return {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}
         jobs = {each.job.jobname: each.job.jobid for each in todo}
         return {jobs[verdict.jobname]: verdict for verdict in verdicts}
 
@@ -269,11 +273,7 @@ class _Proof:
             else:
                 unseen.append(each)
         if unseen:
-            try:
-                tried = self._tried([dataclasses.replace(each, why="its run had nothing to do") for each in unseen])
-            except DatabaseError as e:
-                # A server that is too busy for the trial has run the job all the same.
-                tried = {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in unseen}
+            tried = self._tried([dataclasses.replace(each, why="its run had nothing to do") for each in unseen])
             for each in unseen:
                 verdict, trial = verdicts[each.job.jobid], tried[each.job.jobid]
                 verdicts[each.job.jobid] = judgement.besides(verdict, trial)

@@ -121,7 +121,7 @@ def test_a_healthy_pipeline_is_watched_to_the_end(scout_db: str, tmp_path: Path)
     )
     assert (verdicts(result), result["planned"], result["counts"]) == ("hhhhh", 5, {"healthy": 5})
     assert len(story.shown) == 5
-    assert story.shown[-1].startswith("██████████ 0:01/0:01 healthy   silver ")
+    assert story.shown[-1].startswith("██████████ 0:02/0:02 healthy   silver ")
     assert story.lines[0].startswith("watching until ")
     assert result["seconds"] >= 4 * EVERY
     due = [sample["elapsed_seconds"] for sample in result["samples"]]
@@ -378,7 +378,7 @@ def test_asked_to_stop_it_keeps_what_it_saw(scout_db: str, tmp_path: Path) -> No
     result = call(WATCH, scout_db, progress=story, duration="60", interval_seconds=EVERY, folder=str(tmp_path))
     assert (result["failed"], result["error"]["kind"]) == (True, "stopped")
     assert (verdicts(result), len(filed(result))) == ("hhh", 3)
-    assert "Healthy so far: 3 of 241 samples" in Path(result["charts"][0]).read_text()
+    assert "Healthy so far: 3 of 121 samples" in Path(result["charts"][0]).read_text()
     [(status, _, effects, _)] = rows(scout_db, RUN)
     assert (status, effects) == ("stopped", {"samples": 3})
     assert len(rows(scout_db, KEPT, result["run_id"])) == 3
