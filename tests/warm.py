@@ -239,7 +239,8 @@ def _run(order: Mapping[str, Any]) -> None:
 
     # The folder for temporary files is that of the process that forks, and would go with the first run.
     atexit.unregister(cleanup_tmp_file)
-    constants.DEFAULT_LOCAL_TMP = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
+    for name in ("ANSIBLE_HOME", "DEFAULT_LOCAL_TMP"):
+        setattr(constants, name, constants.config.get_config_value(name, variables=vars(constants)))
     ansible.cli.init_plugin_loader = lambda _paths: None
     module, _, name = COMMANDS[Path(order["command"][0]).name].partition(".")
     try:
