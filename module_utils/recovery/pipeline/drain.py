@@ -19,6 +19,7 @@ from ..postgres.driver import errors, psycopg
 from ..postgres.failures import translate
 from ..scout import contract, cron_jobs, event_queue
 from ..scout.event_queue import Backlog, read
+from ..scout.judging import foreign_code
 from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
 from . import blockers
 from .poison_policy import Etl, Tolerance, quarantine
@@ -181,6 +182,7 @@ class Drain:
         session, size, began = self.session, self.size, time.monotonic()
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
             if self.careful:
+                foreign_code.shut_out(session)
                 with event_queue.defer_rest(session, size, self.suspects) as held:
                     loaded = (
                         event_queue.load(session, held.wanted, self.pipeline, marks=held.marks) if held.wanted else 0
@@ -255,6 +257,7 @@ class Drain:
     def _quarantine(self, event_id: str | None) -> None:
         session = self.session
         with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
+            foreign_code.shut_out(session)
             event_id = event_id or event_queue.head(session)
             if event_id is None:
                 return

@@ -20,7 +20,7 @@ from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_hazards
-from ..scout.judging import roles
+from ..scout.judging import foreign_code, roles
 from . import refresh_gold
 from .proof import job_rights
 
@@ -216,6 +216,8 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
             if "rollback" in actions:
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)
+        if {*WRITES_ROWS, "smoke"} & set(actions):
+            warnings += [f"{one.describe()}: no row is written before {one.fix}" for one in foreign_code.read(session)]
         warnings += _without_jobs(session) if "pause" in actions and not missing else []
         problem = bootstrap.problem(session) if ledger_mode != "off" else None
         if problem and ledger_mode == "required":

@@ -21,6 +21,7 @@ from decimal import Decimal
 from ..postgres import acting
 from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
+from ..scout.judging import foreign_code
 
 if t.TYPE_CHECKING:
     import datetime
@@ -263,6 +264,7 @@ class Trial:
         """What is rolled back in the end."""
         first, second = self.ids
         with self.step("store the event in bronze"):
+            foreign_code.shut_out(self.session, [contract.names().bronze, contract.names().etl_ledger])
             self._send(send, first, self.sale.payload())
         with self.step("load it with the pipeline's ETL"):
             self._load(first, pipeline)

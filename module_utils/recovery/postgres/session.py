@@ -202,19 +202,18 @@ class Session:
                 self.fence()
 
     @contextlib.contextmanager
-    def move(self, *, closed: Sequence[str], statement_timeout_seconds: float | None = None) -> Generator[Session]:
+    def move(self, *, closed: Sequence[str], written: Sequence[str] = ()) -> Generator[Session]:
         """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
-        tables `closed`: what it reads of them stays true until it commits."""
+        tables `closed`, or alter those `written`: what it reads of them stays true until it commits."""
         limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
         first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE"
         # No query before the locks: the first one takes the snapshot.
-        with self._transaction(
-            statement_timeout_seconds, None, first, sql.SQL("SET LOCAL lock_timeout = {}").format(limit)
-        ):
-            for table in closed:
-                name = sql.Identifier(*table.split("."))
-                self.connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
-            self._guard(statement_timeout_seconds, None)
+        with self._transaction(None, None, first, sql.SQL("SET LOCAL lock_timeout = {}").format(limit)):
+            for tables, mode in ((closed, sql.SQL("SHARE ROW EXCLUSIVE")), (written, sql.SQL("ROW EXCLUSIVE"))):
+                names = sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables)
+                if tables:
+                    self.connection.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(names, mode))
+            self._guard(None, None)
             self.connection.execute(EXACTLY)
             if self.fence is not None:
                 self.fence()

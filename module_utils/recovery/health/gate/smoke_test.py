@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from ...core.errors import NotConverged
 from ...core.text import in_words
 from ...pipeline.trial_sale import DRAWING, OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source, written
 from ...postgres import lock_holders
@@ -33,6 +34,8 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, 
     status, reason = "pass", ""
     try:
         trial.run()
+    except NotConverged as e:
+        return skipped(f"not run: {e}")
     except Unlike as e:
         status, reason = "fail", f"could not {trial.doing}: {e}"
     except TooLate:

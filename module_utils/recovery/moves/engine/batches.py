@@ -18,6 +18,7 @@ from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...scout import contract
+from ...scout.judging import foreign_code
 from .sizes import Sizes
 from .throttle import WAITING, Standbys
 
@@ -87,6 +88,8 @@ class Batches:
         self.noun = noun
         self.sizes = Sizes(path.first_size, path.least_size, options.max_batch_rows, options.target_seconds)
         kept: dict[str, t.Any] = run.effects.get("cursor") or {}
+        #: What is locked, for as long as a batch lasts, against triggers that others may add.
+        self.written: list[str] = []
         self.cursor: t.Any = kept.get("at") if kept.get("path") == path.name else None
         self.rows = 0
         self.batches = 0
@@ -107,6 +110,7 @@ class Batches:
         """
         sweeps = 0
         try:
+            self.written = foreign_code.lockable(self.session)
             while True:
                 self._pause_where_asked()
                 if self._batch(work):
@@ -133,7 +137,8 @@ class Batches:
             began, limited, before = time.monotonic(), True, self.run.effects
             rows = self.sizes.rows
             try:
-                with self.progress.unbroken(), self.session.move(closed=self.closed):
+                with self.progress.unbroken(), self.session.move(closed=self.closed, written=self.written):
+                    foreign_code.refuse(self.session)
                     # What it waited for others says nothing about its size.
                     began = time.monotonic()
                     span = self.path.span(self.session, self.cursor, rows)

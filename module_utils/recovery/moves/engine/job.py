@@ -19,6 +19,7 @@ from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...scout import contract
+from ...scout.judging import foreign_code
 from . import plan_file
 from .batches import LOCK_PATIENCE, Options
 
@@ -184,6 +185,7 @@ class MoveJob:
     def operation(self, parameters: dict[str, t.Any], *, undoes: str | None = None) -> Generator[Run]:
         """The run under the lease; the ledger is not optional: a move that is not recorded could not be undone."""
         call, params = self.call, self.params
+        self._refuse_foreign_code()
         ledger = call.ensure("required")
         if params["require_pause"]:
             pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
@@ -201,6 +203,8 @@ class MoveJob:
     def looked(self, rows: int, verb: str) -> MoveResult:
         """The result of a look that only has to know whether there is anything to do."""
         some = rows > 0
+        if some:
+            self._refuse_foreign_code()
         return {
             **self.nothing(f"{verb} {count(rows, 'event')}" if some else "0 events match"),
             "changed": some or self.interrupted is not None,
@@ -221,6 +225,8 @@ class MoveJob:
         if not self.interrupted:
             self.refuse_drift(whole)
         some = any(whole.counts.values())
+        if some:
+            self._refuse_foreign_code()
         plan = plan_file.Plan(
             action=self.action,
             database=self.call.session.where,
@@ -256,6 +262,10 @@ class MoveJob:
             "summary": summary + (f"; the plan is in {name}" if name else ""),
             "diff": {"before": {"selected": whole.counts}, "after": {"selected": dict.fromkeys(whole.counts, 0)}},
         }
+
+    def _refuse_foreign_code(self) -> None:
+        with self.call.session.read():
+            foreign_code.refuse(self.call.session)
 
     def nothing(self, why: str) -> MoveResult:
         """The result of a run that finds its work done."""

@@ -22,6 +22,7 @@ from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_views, row_hazards
+from ...scout.judging import foreign_code
 from .. import drain, refresh_gold, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
@@ -169,6 +170,15 @@ class Trials:
 
     def _send(self, sale: trial_sale.Trial, todo: Todo) -> tuple[str | None, str]:
         """Sends a sale as ourselves, else as the role of the job; why neither may."""
+        try:
+            # Before we are anybody else: as whom it would run, it could become us again.
+            with self.session.savepoint():
+                foreign_code.shut_out(self.session, [contract.names().bronze])
+        except NotConverged as e:
+            return None, e.said
+        except psycopg.Error as e:
+            self._require_open(e)
+            return None, e.diag.message_primary or str(e)
         why = ""
         for role in (self.session.facts.role, todo.job.owner):
             try:
