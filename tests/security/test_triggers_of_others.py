@@ -111,7 +111,7 @@ def test_no_row_is_moved_where_a_trigger_of_somebody_else_would_run(table: str, 
 
     with connect(attacked) as session:
         for command in commands:
-            session.execute(command)
+            session.execute(command)  # type: ignore[call-overload]
     assert quarantine(attacked)["moved"]["events"] == 2
     assert not gained(attacked)
 
@@ -134,7 +134,7 @@ def undo(dsn: str) -> Result:
 def window_recovery(dsn: str) -> Result:
     with connect(dsn) as session:
         session.execute("DELETE FROM scout.silver_line_items; DELETE FROM scout.silver_transactions")
-    window = {"window_start": "2020-01-01T00:00:00Z", "window_end": "2040-01-01T00:00:00Z"}
+    window: dict[str, Any] = {"window_start": "2020-01-01T00:00:00Z", "window_end": "2040-01-01T00:00:00Z"}
     return call("scout_window_recovery", dsn, **window)
 
 
@@ -174,7 +174,7 @@ def test_a_function_of_somebody_else_that_the_owner_uses_is_not_called(
             "CREATE FUNCTION mallory.sound(anyelement) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true'"
         )
         session.execute("ALTER FUNCTION mallory.sound(anyelement) OWNER TO mallory")
-        session.execute(f"SET ROLE {name}")
+        session.execute(f"SET ROLE {name}")  # type: ignore[call-overload]
         session.execute(statement)  # type: ignore[call-overload]
         session.execute("RESET ROLE")
         source = session.execute("SELECT prosrc FROM pg_proc WHERE proname = 'real'").fetchone()

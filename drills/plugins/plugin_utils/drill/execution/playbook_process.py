@@ -251,7 +251,8 @@ class PlaybookProcess:
                 said=(self._order.folder / "player.log").read_text(encoding="utf-8", errors="replace")[-600:],
                 next_step="see what it says; `pip install ansible-runner` where it is missing",
             )
-        result = _result(self._order.folder / "result.json")
+        results = _results(self._order.folder / "result.json")
+        result = results[0] if results else {}
         screen = _screen(self._order.folder / "artifacts" / "run" / "stdout")
         return PlaybookResult(
             rc=rc if isinstance(rc, int) and not self._killed else None,
@@ -263,6 +264,8 @@ class PlaybookProcess:
             result=result,
             tasks=tuple(self._tasks),
             screen=" ".join(screen.split()),
+            # One that never got there has the name of its host instead.
+            databases=tuple(dict.fromkeys(str(r["database"]) for r in results if r.get("database") != r.get("host"))),
         )
 
 
@@ -290,10 +293,10 @@ def _last_line(screen: str) -> str:
     return (errors or lines or [""])[-1]
 
 
-def _result(file: Path) -> dict[str, t.Any]:
-    """What it wrote for a machine; empty where it wrote nothing."""
+def _results(file: Path) -> list[dict[str, t.Any]]:
+    """What it wrote for a machine, one for each host; empty where it wrote nothing."""
     try:
-        found: dict[str, t.Any] = json.loads(file.read_text(encoding="utf-8"))["results"][0]
+        found: list[dict[str, t.Any]] = json.loads(file.read_text(encoding="utf-8"))["results"]
     except (OSError, ValueError, LookupError):
-        return {}
+        return []
     return found

@@ -256,6 +256,7 @@ class ScenarioRun:
             self._recovered = dt.datetime.fromtimestamp(played.ended_at, dt.UTC) + self._skew
 
     def _record(self, name: str, played: PlaybookResult, folder: Path) -> None:
+        self.scene.require_here(name, played, folder)
         self.document["steps"].append(
             {
                 "playbook": name,

@@ -12,7 +12,11 @@ import typing as t
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotConverged
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
+    BadInput,
+    NotConverged,
+    WrongDatabase,
+)
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ...reference import oracle
@@ -27,7 +31,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
-    from ..results.records import Run
+    from ..results.records import PlaybookResult, Run
     from ..sandbox.factory import Sandbox
     from ..scenario.scenario import Scenario
     from .captured_release import Captured
@@ -125,8 +129,27 @@ class Scene:
             played = playing.played()
         finally:
             playing.stop()
+        self.require_here(name, played, folder)
         if played.rc != 0:
             raise NotConverged(f"{name}.yml of {actor} failed", said=played.said, next_step=f"see {folder}")
+
+    def require_here(self, name: str, played: PlaybookResult, folder: Path) -> None:
+        """Raises WrongDatabase, which ends the drill, where a playbook worked on another database than the sandbox's: by what
+        its results say, or because the ledger here knows nothing of its runs."""
+        elsewhere = [where for where in played.databases if where != self.sandbox.where]
+        known = {run.run_id for run in probes.ledger(self.sandbox.dsn).runs} if played.run_ids else set[str]()
+        # Where there is no ledger, as with ledger=off, what the result says has to do.
+        strange = [run_id for run_id in played.run_ids if (known or not played.databases) and run_id not in known]
+        if elsewhere or strange:
+            raise WrongDatabase(
+                f"{name}.yml worked on another database than that of the sandbox, so this drill was stopped",
+                on=self.sandbox.where,
+                said=f"its result names {', '.join(elsewhere)}"
+                if elsewhere
+                else f"the ledger of the sandbox does not know its run {', '.join(strange)}",
+                next_step=f"look at what it did there, which {folder}/result.json says, and undo that; then have the playbook take"
+                " its connection from SCOUT_DSN alone",
+            )
 
     def undo_of(self, run_id: str) -> Play:
         """The playbook that undoes a run; where the pipeline at work has changed rows since, what was moved counts. What was

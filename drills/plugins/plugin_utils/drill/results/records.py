@@ -60,6 +60,8 @@ class PlaybookResult:
     tasks: tuple[str, ...]
     #: All of it, folded to one line, so that a phrase is found wherever it was wrapped.
     screen: str = ""
+    #: Every database that its results name, as `scout on db1:5432`.
+    databases: tuple[str, ...] = ()
 
     @property
     def run_ids(self) -> tuple[str, ...]:

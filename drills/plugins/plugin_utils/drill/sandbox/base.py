@@ -68,6 +68,8 @@ class Sandbox:
         self.lacks = lacks
         with self.session() as session, attempting("could not look into the sandbox"), session.read():
             state = session.row(STATE, etl=contract.DEFAULT.etl)
+            #: As the results of playbooks name it.
+            self.where = session.where
         self.has_pg_cron: bool = state["has_pg_cron"]
         #: Who owns the pipeline and its jobs.
         self.owner: str = state["owner"]
