@@ -115,3 +115,38 @@ def test_evidence_is_not_kept_where_others_may_write(whose: str, tmp_path: Path)
     with pytest.raises(PermissionError), archive.opened(folder, Redactor(mask=())):
         pass
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_report_follows_nobody_elses_link(what: str, machine: Machine, scout_db: str, tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    assert stage.play("incident_open", scout_db, incident="INC-1", title="x", severity="medium").rc == 0
+    ours = tmp_path / "ours"
+    played = stage.play("incident_report", scout_db, report_dir=str(ours), incident="INC-1")
+    assert played.rc == 0, played.text
+    [written] = ours.glob("*.md")
+    precious = tmp_path / "home"
+    precious.mkdir()
+    (precious / written.name).write_text(PRECIOUS)
+    report_dir = machine.shared
+    if what == "folder":
+        report_dir = machine.plant("reports", precious)
+    else:
+        machine.plant(written.name, precious / written.name)
+
+    played = stage.play("incident_report", scout_db, report_dir=str(report_dir), incident="INC-1")
+    assert played.rc == 2, played.text
+    assert "is a link that somebody else has made" in played.text
+    assert "report_dir" in played.text
+    assert [path.name for path in precious.iterdir()] == [written.name]
+    assert (precious / written.name).read_text() == PRECIOUS
+
+
+def test_a_report_leaves_the_mode_of_a_folder_that_is_there(scout_db: str, machine: Machine, tmp_path: Path) -> None:
+    """Such as /tmp, which a report of root's would have closed to everybody else."""
+    stage = Stage(tmp_path)
+    assert stage.play("incident_open", scout_db, incident="INC-1", title="x", severity="medium").rc == 0
+    for report_dir, mode in ((machine.shared, 0o1777), (tmp_path / "new", 0o700)):
+        assert stage.play("incident_report", scout_db, report_dir=str(report_dir), incident="INC-1").rc == 0
+        assert report_dir.stat().st_mode & 0o7777 == mode
+        assert {path.stat().st_mode & 0o777 for path in report_dir.glob("*.md")} == {0o600}
