@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import program
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
+from tests.integration.modules import call, connect
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,29 @@ def test_the_version_is_what_the_program_says(said: str, version: tuple[int, int
     program.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {said}'\n")
     program.chmod(0o755)
     assert pg_dump.version(program, tmp_path) == version
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> str:
+    """A pg_dump that works, and says that it is of the first release of its version."""
+    real = program("pg_dump")
+    major, _ = pg_dump.version(Path(real), tmp_path)
+    assert major <= max(pg_dump.FIXED), "no release of it lacks the fixes"
+    made = tmp_path / "old" / "pg_dump"
+    made.parent.mkdir()
+    made.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && exec echo "pg_dump (PostgreSQL) {major}.0"\nexec {shlex.quote(real)} "$@"\n'
+    )
+    made.chmod(0o755)
+    made.with_name("pg_restore").symlink_to(Path(real).with_name("pg_restore"))
+    return str(made)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_warning_is_one_of_the_result(check: bool, scout_db: str, old: str) -> None:
+    assert not call("scout_capture", scout_db, release="v1").get("failed")
+    with connect(scout_db) as session:
+        session.execute("CREATE VIEW scout.later AS SELECT 1 AS one")
+    result = call("scout_rollback", scout_db, release="v1", rehearse=True, pg_dump=old, check=check, look=check)
+    assert result["rehearsal"]["done"], result
+    assert [text for text in result["warnings"] if "CVE-2025-8714" in text and old in text], result["warnings"]

@@ -96,7 +96,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
     else:
         _refuse_drift(call, params, order, seen)
         _refuse(call, seen, order)
-        result["rehearsal"] = _rehearsed(call, params, order, seen)
+        result["rehearsal"] = _rehearsed(call, params, order, seen, result["warnings"])
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
@@ -212,9 +212,9 @@ def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[
 
 
 def _rehearsed(
-    call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look
+    call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look, warnings: list[str]
 ) -> dict[str, t.Any] | None:
-    """The same plan on a clone without data, before anybody is kept waiting for it."""
+    """The same plan on a clone without data, before anybody is kept waiting for it; what is to be said of it joins `warnings`."""
     if params["rehearse"] is False:
         return None
     way = seen.way
@@ -226,7 +226,9 @@ def _rehearsed(
         required=bool(params["rehearse"]),
         pg_dump=params["pg_dump"],
     )
-    return dataclasses.asdict(made)
+    told = dataclasses.asdict(made)
+    warnings += told.pop("warnings")
+    return told
 
 
 def _walk(session: Session, order: restore_request.Order, way: transaction.Way) -> None:

@@ -47,6 +47,8 @@ class Rehearsal:
     reason: str
     seconds: float
     undo: str = ""
+    #: Of the program that copied the schema.
+    warnings: tuple[str, ...] = ()
 
 
 def rehearse(
@@ -64,13 +66,12 @@ def rehearse(
     Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the
     migration history are not compared. A copy that differs from the original in what the plan touches is not used.
     """
-    began, reason, undo = time.monotonic(), "", ""
+    began, reason, undo, warnings = time.monotonic(), "", "", ()
     try:
         original = scratch_database.read(session, way.target.scope.migrations_table)
         with subprocesses.scratch(FOLDER) as folder:
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
-            if tools.warning:
-                progress.say(f"warning: {tools.warning}")
+            warnings = (tools.warning,) if tools.warning else ()
             progress.say_throttled("rehearsing: copying the schema to a scratch database")
             with (
                 scratch_database.copied(session, original, tools, _part_of(way), progress) as name,
@@ -93,7 +94,10 @@ def rehearse(
             ) from e
         reason = "; ".join(filter(None, (e.reason, e.next_step)))
         progress.say(f"not rehearsed: {reason}")
-    return Rehearsal(not reason, reason, round(time.monotonic() - began, 3), undo)
+    except RecoveryError as e:
+        e.result["warnings"] = [*e.result.get("warnings", ()), *warnings]
+        raise
+    return Rehearsal(not reason, reason, round(time.monotonic() - began, 3), undo, warnings)
 
 
 def _undo(trial: _Trial, *, required: bool) -> str:
