@@ -19,6 +19,7 @@ from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...postgres.failures import attempting
 from ...scout import contract
+from ..catalog import job_commands
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from . import document as captures_document
@@ -337,6 +338,10 @@ def warnings(kept: Document, want: CaptureRequest) -> list[str]:
     servers = {entry["facts"]["foreign"]["server"] for entry in kept["entries"] if "foreign" in entry["facts"]}
     if servers:
         found.append(f"not captured: foreign server {', '.join(sorted(servers))}")
+    secret = [entry["name"] for entry in kept["entries"] if job_commands.DIGEST in entry["facts"]]
+    if secret:
+        what = f"the secrets in the commands of {count(len(secret), 'job')} ({', '.join(secret[:3])})"
+        found.append(f"not captured: {what}; a rollback leaves such a job as it is, or names what to set by hand")
     if changed := want.application.get("changed_files"):
         found.append(f"{count(changed, 'file')} in git_dir differ from commit {want.application['commit'][:SHOWN]}")
     return found

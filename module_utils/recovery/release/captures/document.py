@@ -17,6 +17,7 @@ from ...core.errors import BadInput
 from ...core.text import count
 from ...core.values import loaded
 from ...ledger.trust import signatures
+from ..catalog import job_commands
 from ..catalog.entries import Entry
 
 if t.TYPE_CHECKING:
@@ -190,16 +191,26 @@ def at(made: Document, found: Mapping[str, Entry | None]) -> Document:
 
 
 def entries_of(made: Document) -> dict[str, Entry]:
-    """The entries of a capture by key."""
+    """The entries of a capture by key; of an older one, that kept commands with their secrets, as it would be made today."""
+    return {key: _without_secrets(entry) for key, entry in _as_captured(made).items()}
+
+
+def _as_captured(made: Document) -> dict[str, Entry]:
     entries = map(_as_entry, made["entries"])
     return {entry.key: entry for entry in entries}
+
+
+def _without_secrets(entry: Entry) -> Entry:
+    if entry.kind != "cron_job" or job_commands.DIGEST in entry.facts:
+        return entry
+    return dataclasses.replace(entry, facts={**entry.facts, **job_commands.facts(entry.facts["command"])})
 
 
 def verify(made: Document, name: str) -> None:
     """Raises BadInput unless it is a capture with the content it had when it was made."""
     try:
         said = made["format"]
-        by_key = digests(entries_of(made).values())
+        by_key = digests(_as_captured(made).values())
         wrong = sorted(key for key in {*by_key, *made["digests"]} if by_key.get(key) != made["digests"].get(key))
         whole = digest(by_key) == made["digest"] and sealed(made)["checksum"] == made["checksum"]
     except (LookupError, TypeError, AttributeError, ValueError) as e:
@@ -253,7 +264,7 @@ def _parts(before: Entry, after: Entry) -> tuple[str, ...]:
 
 
 def save(path: Path, made: Document) -> None:
-    """Writes it whole or not at all, readable by its owner alone: a job's command may hold a secret."""
+    """Writes it whole or not at all, readable by its owner alone: a function may hold a secret."""
     text = json.dumps(made, indent=1, ensure_ascii=False)
     files.write(path, f"{text}\n".encode(), "release_file", mode=files.OWNER)
 

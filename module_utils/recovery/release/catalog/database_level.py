@@ -12,6 +12,7 @@ from ...core.errors import BadInput, MissingPrivilege
 from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
 from ...scout import contract, cron_jobs
+from . import job_commands
 from .query import Kind
 
 if t.TYPE_CHECKING:
@@ -180,7 +181,7 @@ def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:
             "facts": {
                 **({"name": job.jobname} if named else {}),
                 "schedule": before["schedule"] if before else job.schedule,
-                "command": job.command,
+                **job_commands.facts(job.command),
                 "active": True if before else job.active,
             },
         }

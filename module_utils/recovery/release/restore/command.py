@@ -86,7 +86,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
     """Plans the rollback, and carries it out unless this is a check."""
     seen = _look(call, params, order)
     result = described(order, seen)
-    if not seen.way.plan.all_steps:
+    if not (seen.way.plan.all_steps or seen.way.plan.impossible):
         return {**result, **nothing(order)}
     planning = call.check and not params["look"]
     if planning:

@@ -123,7 +123,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "newer": list(seen.newer),
         "effects": {},
         "gold_days": [],
-        "warnings": [*_about_newer(order, seen), *_about_made_again(order, seen)],
+        "warnings": [*_about_newer(order, seen), *_about_made_again(order, seen), *seen.way.warnings],
         "diff": _diff(order, told),
     }
 

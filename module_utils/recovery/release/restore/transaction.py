@@ -23,7 +23,7 @@ from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.common import split_qualified
-from ..planner import fill_statements, lock_hazards, single_object
+from ..planner import fill_statements, lock_hazards, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -112,6 +112,8 @@ class Way:
     #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
     lost: tuple[str, ...]
     empty: tuple[str, ...]
+    #: What is to be said of jobs whose commands hold secrets.
+    warnings: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -164,19 +166,16 @@ def survey(
     """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
     there = live(session, target, paused)
     known = own(there, target.entries)
-    wanted = target.wanted(known)
-    made = planner_plan.plan(
-        Catalog(known, ()),
-        Catalog(wanted, ()),
-        migrations_table=target.scope.migrations_table,
-        kept=kept,
-    )
+    told = secret_commands.known(known, target.wanted(known))
+    wanted, table = told.wanted, target.scope.migrations_table
+    made = planner_plan.plan(Catalog(known, ()), Catalog(wanted, ()), migrations_table=table, kept=kept)
+    made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible))
     goes = saved_data.going(session, made, there.entries)
     empty = saved_data.comes_back_empty(session, made)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
-        told = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
-        made = dataclasses.replace(made, impossible=(*made.impossible, told))
-    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
+        says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
+        made = dataclasses.replace(made, impossible=(*made.impossible, says))
+    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty, told.warnings)
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
