@@ -199,6 +199,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
     wanted = ("assess", *actions)
     warnings = [text for text in (POOLED if session.facts.pooled else None, bytecode_warning()) if text]
     with session.read():
+        warnings += roles.needless(session)
         if owners := roles.mighty_owners(session):
             owned, own = f"{OWNED}{' and '.join(owners)}", roles.owner_of_its_own(session)
             needing = [action for action in actions if action in ("pause", "rollback")]

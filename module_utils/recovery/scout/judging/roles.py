@@ -26,6 +26,31 @@ WHERE r.rolname = ANY(%(roles)s)
 ORDER BY r.rolname, r.oid <> d.oid, d.rolname
 """
 
+#: What the session's role may besides operating the pipeline, by itself or by what it was granted, and what takes that from it. Where
+#: policies hide rows it needs BYPASSRLS.
+NEEDLESS = """
+WITH RECURSIVE me AS (
+    SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
+    UNION SELECT m.roleid FROM me JOIN pg_catalog.pg_auth_members AS m ON m.member = me.oid
+), policies AS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relrowsecurity
+)
+SELECT pg_catalog.format('%%s is %%s', me.oid::regrole, may.what) AS what,
+       pg_catalog.format('ALTER ROLE %%s NO%%s', me.oid::regrole, may.what) AS fix
+FROM me JOIN pg_catalog.pg_roles AS r ON r.oid = me.oid CROSS JOIN LATERAL (VALUES
+    ('CREATEROLE', r.rolcreaterole), ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls AND NOT EXISTS (SELECT FROM policies))
+) AS may (what, has)
+WHERE may.has AND NOT r.rolsuper
+UNION
+SELECT pg_catalog.format('%%s is a member of %%s', m.member::regrole, CASE WHEN r.rolsuper THEN 'superuser ' ELSE '' END || r.oid::regrole),
+       pg_catalog.format('REVOKE %%s FROM %%s', r.oid::regrole, m.member::regrole)
+FROM me JOIN pg_catalog.pg_auth_members AS m ON m.member = me.oid JOIN pg_catalog.pg_roles AS r ON r.oid = m.roleid
+WHERE r.rolsuper
+   OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data')
+ORDER BY 1
+"""
+
 #: Who owns the pipeline: its schema, its tables or its ETL.
 OWNERS = """
 SELECT pg_catalog.pg_get_userbyid(n.nspowner)::text AS role FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
@@ -74,6 +99,15 @@ def mighty(session: Session, roles: Iterable[str]) -> dict[str, str]:
         else f"role {row['role']}, who may {'make roles, replicate or bypass row security' if row['itself'] else 'become ' + row['other']}"
         for row in session.rows(MIGHTY, roles=sorted(set(roles)))
     }
+
+
+def needless(session: Session) -> list[str]:
+    """Warnings of what the session's role may and does not need, each with the command that takes it away; a superuser is told
+    otherwise. Inside a transaction."""
+    if session.facts.superuser:
+        return []
+    found = session.rows(NEEDLESS, schema=contract.names().schema)
+    return [f"{row['what']}, which operating the pipeline does not need: {row['fix']}" for row in found]
 
 
 def mighty_owners(session: Session) -> list[str]:
