@@ -58,6 +58,12 @@ UNTOUCHED = {
     "dim_region": ("t.xmin::text || t::text", "scout.dim_region AS t"),
 }  # fmt: skip
 
+#: The migrations are the pipeline's owner's, as whom an operator restores them; he could become no superuser.
+HISTORY_OWNED = """
+ALTER SCHEMA supabase_migrations OWNER TO loader;
+ALTER TABLE supabase_migrations.schema_migrations OWNER TO loader
+"""
+
 RUNS = """
 SELECT d.status, d.return_message FROM cron.job_run_details AS d JOIN cron.job AS j USING (jobid)
 WHERE j.jobname = %(job)s AND d.runid > %(after)s AND d.status <> 'running' ORDER BY d.runid
@@ -71,6 +77,7 @@ class Case:
 
     connection: Connection
     dsn: str
+    operator: str
     team: Team
     before: Prints
     good: Picture
@@ -96,8 +103,7 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
     screen.title("A pipeline at work, and the application around it")
     with session(dsn) as connection:
         case = _prepare(connection, dsn, events)
-        # What the shop leaves locked belongs to a superuser here, whose sessions only another may end.
-        hands = Hands(screen, dsn, STATE, superuser=True)
+        hands = Hands(screen, case.operator, STATE)
         shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
         shop.existing = case.before["bronze_events"][0]
         with shop:
@@ -124,11 +130,12 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
 def _prepare(connection: Connection, dsn: str, events: int) -> Case:
     """A healthy pipeline at rest with its application, all of it as it should be."""
     builder.build(dsn, events=events)
-    for statements in (HISTORY, OLD_LETTER, LOAD_ALL, SETTLE, EXISTED):
+    for statements in (HISTORY, HISTORY_OWNED, OLD_LETTER, LOAD_ALL, SETTLE, EXISTED):
         connection.execute(statements)
+    operator = builder.operator(dsn, rollback=True)
     team = Team(CHECKOUT / STATE / "team")
     prices = rows(connection, PRICES)
-    return Case(connection, dsn, team, _prints(connection), Picture.of(connection, dsn), prices)
+    return Case(connection, dsn, operator, team, _prints(connection), Picture.of(connection, dsn), prices)
 
 
 def _prints(connection: Connection) -> Prints:

@@ -65,7 +65,6 @@ class Hands:
     screen: demo.Screen
     dsn: str
     state: Path
-    superuser: bool = False
     first: list[Ran] = field(default_factory=list)
     again: list[Ran] = field(default_factory=list)
 
@@ -75,8 +74,6 @@ class Hands:
         self.screen.command(". ./activate")
         self.screen.export("SCOUT_DSN", self.dsn)
         self.screen.export("SCOUT_EVIDENCE", str(self.state / "evidence"))
-        if self.superuser:
-            self.screen.export("SCOUT_ALLOW_SUPERUSER", "1")
 
     def types(self, name: str, *options: str, fails: bool = False, live: bool = False) -> Ran:
         """A playbook and its summary, with the lines it shows while it works if they are to be seen; fails where it should."""
@@ -121,8 +118,7 @@ class Hands:
         return Ran(name, done.returncode, int(changed[1]) if changed else -1, seconds, _written(result))
 
     def _environment(self) -> dict[str, str]:
-        more = {"SCOUT_ALLOW_SUPERUSER": "1"} if self.superuser else {}
-        return demo.environment(self.screen, self.dsn) | {"SCOUT_EVIDENCE": str(self.state / "evidence")} | more
+        return demo.environment(self.screen, self.dsn) | {"SCOUT_EVIDENCE": str(self.state / "evidence")}
 
 
 def _written(result: Path) -> dict[str, Any]:
