@@ -16,6 +16,7 @@ description:
     RV(token) as O(scout.recovery.scout_ingestion#module:lease_token) proves and renews it in its own transaction.
   - A second run is refused with the holder's name. A holder whose controller process is gone, on the same machine,
     no longer counts; any other lease expires after O(ttl_seconds) without a write, or by O(takeover=true).
+  - O(state=released) refuses the token of somebody else who is at work, and names them.
   - Where the ledger is off or may not be created there is no lease, and the result says so.
 options:
   state:

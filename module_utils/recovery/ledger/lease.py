@@ -260,9 +260,21 @@ def _held(ledger: Ledger, summary: str) -> LeaseResult:
 
 
 def free(ledger: Ledger, token: int | None, *, check: bool) -> LeaseResult:
-    """A module's result after freeing the lease, unless this is a check; raises BadInput without its token."""
+    """A module's result after freeing the lease, unless this is a check; raises BadInput without its token, and LeaseHeld
+    where it is the token of somebody else who is at work: tokens are numbers, and the next one is easily guessed."""
     if token is None:
         raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
+    with ledger.session.read():
+        seen, other = read(ledger), at_work(ledger)
+    # Who works with several machines, as a deploy pipeline does, has the same login on each.
+    logins = [name.partition("@")[0] for name in (other.owner if other else "", ledger.controller.actor)]
+    if seen and other and seen["token"] == token and logins[0] != logins[1]:
+        raise LeaseHeld(
+            f"refused to release the lease of {other.owner}",
+            on=ledger.session.where,
+            said=f"token {token} is theirs, for incident {other.incident}, and they are at work: {other.describe()}",
+            next_step=f"talk to {other.owner}; to take over on purpose use state=held with takeover=true",
+        )
     freed = "lease released" if not check and release(ledger, token) else "lease was no longer ours"
     return {
         "changed": False,

@@ -142,10 +142,36 @@ def test_only_its_holder_releases_it(scout_db: str, colleague: Any) -> None:
     assert lease(scout_db, state="released", lease_token=theirs["token"] + 1)["summary"] == "lease was no longer ours"
     assert lease(scout_db).get("failed")
     before = fingerprint(scout_db)
-    assert lease(scout_db, state="released", lease_token=theirs["token"], check=True)["summary"].startswith("would")
+    for check in (True, False):
+        refused = lease(scout_db, state="released", lease_token=theirs["token"], check=check)
+        assert (refused["error"]["kind"], colleague.actor.partition("@")[0] in refused["msg"]) == ("lease_held", True)
+        assert "takeover=true" in refused["error"]["next_step"]
     assert fingerprint(scout_db) == before
-    assert lease(scout_db, state="released", lease_token=theirs["token"])["summary"] == "lease released"
+    assert colleague.take(scout_db, state="released", lease_token=theirs["token"], check=True)["summary"].startswith(
+        "would"
+    )
+    assert fingerprint(scout_db) == before
+    assert colleague.take(scout_db, state="released", lease_token=theirs["token"])["summary"] == "lease released"
     assert lease(scout_db)["token"] == theirs["token"] + 1
+
+
+def test_what_a_process_that_is_gone_held_anybody_releases(scout_db: str, colleague: Any) -> None:
+    theirs = colleague.take(scout_db)
+    colleague.die()
+    assert lease(scout_db, state="released", lease_token=theirs["token"])["summary"] == "lease released"
+
+
+def test_a_lease_that_was_taken_over_is_not_released_by_who_had_it(scout_db: str, colleague: Any) -> None:
+    theirs = colleague.take(scout_db)
+    ours = lease(scout_db, takeover=True)
+    assert (
+        colleague.take(scout_db, state="released", lease_token=theirs["token"])["summary"] == "lease was no longer ours"
+    )
+    assert colleague.take(scout_db, state="released", lease_token=ours["token"])["error"]["kind"] == "lease_held"
+    assert lease(scout_db, state="released", lease_token=ours["token"])["summary"] == "lease released"
+
+
+def test_it_is_not_released_without_a_token(scout_db: str) -> None:
     assert "needs lease_token" in lease(scout_db, state="released")["msg"]
 
 
