@@ -128,8 +128,10 @@ def conflicts(result: Mapping[str, t.Any]) -> str:
 
 
 def how_to_undo(result: Mapping[str, t.Any]) -> list[str]:
-    """The command that undoes it; none where nothing was written."""
-    return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
+    """The command that undoes it; none where nothing was written, now or before the run was broken off."""
+    wrote = result.get("changed") or (result.get("resumed") and any(counted(_of(result, "moved") or {})))
+    wrote = wrote or (result.get("resumed") and _counted(_of(result, "loaded")))
+    return [f"{UNDO}{result['run_id']}"] if wrote and result.get("run_id") else []
 
 
 def dead_letters() -> str:
