@@ -298,6 +298,30 @@ def test_after_a_failure_it_waits_paused_and_the_same_command_goes_on(bad: Relea
     bad.is_back()
 
 
+def test_after_a_failure_that_changed_nothing_ingestion_runs_again(bad: Release) -> None:
+    """The schema is refused while the application stays; the undo of what then went well is refused in the same way."""
+    bad.pipeline.execute(*REFUSE)
+    options = {"application_rollback_enabled": False}
+    played = bad.play(**options)
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["rollback"], played.text
+    assert (played.rc, played.result["outcome"], played.result["ingestion"]) == (2, "failed", "running")
+    assert changed(played) == ["pause", "resume"]
+    assert "now ingestion is running" in " ".join(played.summary.split())
+    assert "resume_ingestion" not in played.summary
+    assert "run the same command again" in played.summary
+    assert schema(bad.pipeline) == bad.bad
+    # One job of theirs is inactive in the bad release.
+    assert bad.pipeline.active_jobs() == bad.jobs - {"product-linking"}
+    bad.pipeline.execute("ALTER EVENT TRIGGER refuse DISABLE")
+    done = bad.play(**options)
+    assert ran(done, "done")["ingestion"] == "running"
+    bad.pipeline.execute("ALTER EVENT TRIGGER refuse ENABLE")
+    undo = bad.stage.play("undo", bad.pipeline.dsn, run_id=done.result["rollback"]["schema"]["undo"])
+    assert (undo.rc, undo.result["ingestion"]) == (2, "running"), undo.text
+    assert changed(undo) == ["pause", "resume"]
+    assert bad.pipeline.active_jobs() == bad.jobs
+
+
 def test_a_gate_that_does_not_pass_leaves_it_paused_and_the_same_command_asks_again(bad: Release) -> None:
     bad.pipeline.execute(NEGATIVE)
     played = bad.play()
