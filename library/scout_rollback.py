@@ -179,6 +179,18 @@ impossible:
   returned: success
   type: list
   elements: str
+obstacles:
+  description:
+    - What PostgreSQL would refuse, found by reading, each with kind, key, said and next_step, and where it is about rows with
+      their count and a sample. Kinds are labels, null, duplicates, orphans, cast, row_security, dependent, publication,
+      privilege and owner. Where there is one it is refused.
+  returned: success
+  type: list
+  elements: dict
+refused:
+  description: In check mode, why it would be refused, with attempted, said and next_step; null where it would not.
+  returned: success
+  type: dict
 saved:
   description: Each table of which data is saved before it is dropped, with relation and columns; with rows and digest once it was.
   returned: success

@@ -139,6 +139,14 @@ def dead_letters() -> str:
     return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
 
 
+def after_planning(result: Mapping[str, t.Any]) -> list[str]:
+    """What to do after a check: carry it out, unless that would be refused."""
+    if refused := result.get("refused"):
+        return [str(refused["next_step"])]
+    plan = result.get("plan_file")
+    return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")]
+
+
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:
     """What to do after a move that finished."""
     if name == "undo":

@@ -37,7 +37,7 @@ CAPTURED: t.Final = (
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
     *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
-    *("newer", "failed_step", "differs"),
+    *("newer", "obstacles", "refused", "failed_step", "differs"),
 )  # fmt: skip
 REVERT: t.Final = (
     *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),

@@ -20,6 +20,8 @@ from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
 from ..catalog import reader as catalog_reader
+from ..obstacles import reading
+from ..obstacles.situation import Situation
 from . import owners, paused_jobs, rehearsal, run_hooks, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
@@ -86,7 +88,9 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         return {**result, **nothing(order)}
     planning = call.check and not params["look"]
     if planning:
-        result["warnings"] += _would_refuse(call, seen, order)
+        if refusal := _would_refuse(call, seen, order):
+            result["warnings"].append(f"{refusal.attempted}: {refusal.said}. {refusal.next_step}")
+            result["refused"] = refusal.as_dict()
         if params["plan_file"]:
             seen.plan.save(params["plan_file"])
     else:
@@ -126,7 +130,15 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
         table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
-    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "")
+        # Down scripts go a way of their own.
+        found = reading.NOTHING if order.scripts else reading.read(session, _situation(way))
+    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "", found)
+
+
+def _situation(way: transaction.Way) -> Situation:
+    """What the plan touches, for whoever looks for what stands against it."""
+    steps = frozenset((step.does, step.key) for step in way.plan.all_steps)
+    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled))
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
@@ -197,14 +209,23 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
     transaction.refuse(
         call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, way_out=order.way_out
     )
+    if seen.found.obstacles:
+        said, next_step = reading.in_words_of(seen.found.obstacles)
+        raise NotConverged(
+            reading.attempted(seen.found.obstacles),
+            on=call.session.where,
+            said=said,
+            next_step=f"{next_step}; then run the same command again",
+            result={"obstacles": [each.as_dict() for each in seen.found.obstacles]},
+        )
 
 
-def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[str]:
+def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> NotConverged | None:
     try:
         _refuse(call, seen, order)
     except NotConverged as e:
-        return [f"{e.attempted}: {e.said}. {e.next_step}"]
-    return []
+        return e
+    return None
 
 
 def _rehearsed(
