@@ -182,7 +182,7 @@ impossible:
 obstacles:
   description:
     - What PostgreSQL would refuse, found by reading, each with kind, key, said and next_step, and where it is about rows with
-      their count and a sample. Kinds are labels, null, duplicates, orphans, cast, row_security, dependent, publication,
+      their count and a sample. Kinds are labels, no_value, duplicates, orphans, cast, row_security, dependent, publication,
       privilege and owner. Where there is one it is refused.
   returned: success
   type: list
@@ -224,7 +224,8 @@ seconds:
   type: float
 rehearsal:
   description:
-    - Whether the rollback was rehearsed, done, with reason where it could not be, undo with what prevents undoing it, and seconds.
+    - Whether the rollback was rehearsed, done, with reason where it could not be, undo with what prevents undoing it, seconds, and
+      the number of rows on which it was tried besides.
     - Null where it was not wanted.
   returned: success
   type: dict

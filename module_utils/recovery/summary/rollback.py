@@ -111,7 +111,8 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
         yield f"yielded to other sessions {count(attempts, 'time')}"
     rehearsal: Result = result.get("rehearsal") or {}
     if rehearsal.get("done"):
-        yield f"rehearsed in {in_words(rehearsal['seconds'])}"
+        rows = f", on {count(rehearsal['rows'], 'row')} too" if rehearsal.get("rows") else ""
+        yield f"rehearsed in {in_words(rehearsal['seconds'])}{rows}"
     elif rehearsal:
         yield f"not rehearsed: {rehearsal.get('reason')}"
 

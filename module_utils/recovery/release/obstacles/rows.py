@@ -94,7 +94,7 @@ def _column(found: Situation, column: Entry, there: Entry, server_version: int) 
     if column.facts.get("not_null") and not there.facts.get("not_null") and column.key not in found.filled:
         wrong = sql.SQL("{} IS NULL").format(named("r", name))
         yield _read(
-            found, column.key, table, wrong, "null", "without the value that they must have",
+            found, column.key, table, wrong, "no_value", "without the value that they must have",
             f"give these rows a value of {column.name}",
         )  # fmt: skip
     if column.facts["type"] != there.facts["type"]:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ...core.errors import DatabaseError, NotConverged, RecoveryError
+from ...core.errors import BadInput, DatabaseError, NotConverged, RecoveryError
 from ...core.text import in_words
 from ...ledger import runs
 from ...ledger.pauses import open_pause
@@ -41,10 +41,13 @@ if t.TYPE_CHECKING:
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_owners": {"type": "list", "elements": "str", "default": []},
     "rehearse": {"type": "bool"},
+    "rehearse_rows": {"type": "int", "default": 0},
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
 }
 
+#: Of each table, for a rehearsal.
+MOST_ROWS: t.Final = 10_000
 #: What to do where down scripts do not arrive.
 OTHER_SCRIPTS: t.Final = "fix the scripts, or leave down_scripts out: the rollback is then planned from the capture"
 #: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
@@ -82,6 +85,11 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
 
 def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> RollbackResult:
     """Plans the rollback, and carries it out unless this is a check."""
+    if not 0 <= params["rehearse_rows"] <= MOST_ROWS:
+        raise BadInput(
+            f"rehearse_rows {params['rehearse_rows']} is not usable",
+            next_step=f"give 0 to {MOST_ROWS:,} rows of each table",
+        )
     seen = _look(call, params, order)
     result = described(order, seen)
     if not seen.way.plan.all_steps:
@@ -231,7 +239,8 @@ def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> NotCo
 def _rehearsed(
     call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look
 ) -> dict[str, t.Any] | None:
-    """The same plan on a clone without data, before anybody is kept waiting for it."""
+    """The same plan on a copy without data, and where that is wanted on one with some rows, before anybody is kept waiting for
+    it."""
     if params["rehearse"] is False:
         return None
     way = seen.way
@@ -242,6 +251,7 @@ def _rehearsed(
         call.progress,
         required=bool(params["rehearse"]),
         pg_dump=params["pg_dump"],
+        rows=params["rehearse_rows"],
     )
     return dataclasses.asdict(made)
 

@@ -5,14 +5,21 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
+from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, fingerprint, one
+from tests.security.roles import drop_roles
 
 #: What the release has that is captured: each of it holds.
 GOOD = """
+SET ROLE loader;
 CREATE TYPE scout.grade AS ENUM ('low', 'high');
 CREATE TABLE scout.branch (id int PRIMARY KEY, code text CONSTRAINT branch_code UNIQUE, name text NOT NULL);
 CREATE TABLE scout.shelf (
@@ -37,13 +44,13 @@ WRECKS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "no value": (
         "ALTER TABLE scout.branch ALTER COLUMN name DROP NOT NULL; INSERT INTO scout.branch VALUES (3, 'c', NULL)",
-        "null", "column:scout.branch.name", "scout.branch: 1 row without the value that they must have, for example id 3",
+        "no_value", "column:scout.branch.name", "scout.branch: 1 row without the value that they must have, for example id 3",
         "UPDATE scout.branch SET name = '' WHERE name IS NULL",
     ),
     "no value in a renamed column of a renamed table": (
         ("ALTER TABLE scout.branch RENAME COLUMN name TO n; ALTER TABLE scout.branch RENAME TO site; "
         "ALTER TABLE scout.site ALTER COLUMN n DROP NOT NULL; INSERT INTO scout.site VALUES (3, 'c', NULL)"),
-        "null", "column:scout.branch.name", "1 row without the value", "DELETE FROM scout.site WHERE id = 3",
+        "no_value", "column:scout.branch.name", "1 row without the value", "DELETE FROM scout.site WHERE id = 3",
     ),
     "duplicates": (
         "ALTER TABLE scout.branch DROP CONSTRAINT branch_code; INSERT INTO scout.branch VALUES (3, 'b', 'C'), (4, NULL, ''), (5, NULL, '')",
@@ -148,7 +155,7 @@ def test_several_are_told_at_once(release: str) -> None:
         execute(release, WRECKS[name][0])
     refused = rolled_back(release)
     assert refused["error"]["attempted"] == "refused to roll back: 3 obstacles, found by reading"
-    assert {found["kind"] for found in refused["obstacles"]} == {"null", "orphans", "dependent"}
+    assert {found["kind"] for found in refused["obstacles"]} == {"no_value", "orphans", "dependent"}
     assert "DROP VIEW reports.by_city" in refused["error"]["next_step"]
 
 
@@ -161,3 +168,55 @@ def test_what_nobody_changed_is_not_looked_at(release: str) -> None:
     assert not done.get("failed"), done["msg"]
     assert done["obstacles"] == []
     assert one(release, "SELECT count(*) FROM scout.branch") == 2
+
+
+@pytest.fixture
+def deployer(release: str) -> Iterator[str]:
+    """A role made for rollbacks; afterwards neither it nor the owners of the tests are there."""
+    script = str(CHECKOUT / "docs" / "operator_role.sql")
+    subprocess.run([psql(), "-Xq", "-d", release, "-v", "role=deployer", "-v", "rollback=on", "-f", script], check=True)
+    yield make_conninfo(release, user="deployer")
+    drop_roles(release, "deployer", "night_shift", "gone_shift")
+
+
+def test_the_rights_of_each_owner_are_named_with_their_grants(release: str, deployer: str) -> None:
+    """Of one who owns what was made since, and of one to whom something goes back that may make nothing there."""
+    execute(
+        release,
+        "CREATE ROLE night_shift; CREATE VIEW scout.theirs AS SELECT 1 AS one; ALTER VIEW scout.theirs OWNER TO night_shift",
+    )
+    refused = rolled_back(deployer)
+    assert "obstacles" in refused, refused["msg"]
+    [found] = refused["obstacles"]
+    assert (found["kind"], found["said"]) == ("privilege", "the rights of owner night_shift are missing")
+    assert found["key"] == "view:scout.theirs"
+    execute(release, found["next_step"])
+    done = rolled_back(deployer)
+    assert not done.get("failed"), done["msg"]
+
+
+def test_an_owner_who_is_gone_is_named(release: str, deployer: str) -> None:
+    execute(release, "CREATE ROLE gone_shift; GRANT CREATE ON SCHEMA scout TO gone_shift")
+    execute(release, "CREATE VIEW scout.told AS SELECT 1 AS one; ALTER VIEW scout.told OWNER TO gone_shift")
+    captured = call("scout_capture", deployer, release="v2")
+    assert not captured.get("failed"), captured
+    execute(release, "DROP VIEW scout.told")
+    drop_roles(release, "gone_shift")
+    refused = rolled_back(deployer, release="v2", allow_owners=["postgres", "gone_shift"])
+    [found] = refused["obstacles"]
+    assert (found["kind"], found["key"]) == ("owner", "view:scout.told")
+    assert (found["said"], found["next_step"]) == ("there is no role gone_shift any more", 'CREATE ROLE "gone_shift"')
+
+
+def test_rows_that_a_policy_hides_are_not_judged(release: str, deployer: str) -> None:
+    """Whoever cannot see all rows cannot say that none is in the way."""
+    execute(
+        release,
+        "ALTER TABLE scout.branch ENABLE ROW LEVEL SECURITY; ALTER TABLE scout.branch FORCE ROW LEVEL SECURITY",
+    )
+    assert not (captured := call("scout_capture", deployer, release="v2")).get("failed"), captured
+    execute(release, "ALTER TABLE scout.branch ALTER COLUMN name DROP NOT NULL")
+    refused = rolled_back(deployer, release="v2")
+    [found] = refused["obstacles"]
+    assert (found["kind"], found["key"]) == ("row_security", "column:scout.branch.name")
+    assert 'ALTER ROLE "deployer" BYPASSRLS' in found["next_step"]
