@@ -386,6 +386,23 @@ def test_data_that_would_be_lost_is_refused_until_it_is_given_up(bad: Release) -
     bad.application_is_back()
 
 
+def test_what_postgresql_would_refuse_is_refused_in_the_plan(bad: Release) -> None:
+    """The check says so, with what helps, and does not advise to go on without it; nothing is paused."""
+    bad.pipeline.execute(
+        "CREATE SCHEMA reports", "CREATE VIEW reports.tiers AS SELECT loyalty_tier FROM scout.silver_transactions"
+    )
+    planned = bad.play("--check")
+    ran(planned, "planned")
+    assert planned.result["rollback"]["schema"]["obstacles"][0]["kind"] == "dependent"
+    assert "without --check" not in planned.text
+    assert "DROP VIEW reports.tiers" in " ".join(planned.result["next"])
+    refused = bad.refused("not_reached")
+    assert "view reports.tiers of postgres is no part of the release" in " ".join(refused.summary.split())
+    bad.pipeline.execute("DROP VIEW reports.tiers")
+    assert ran(bad.play(), "done")["ingestion"] == "running"
+    bad.is_back()
+
+
 def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release) -> None:
     """An unknown release names those there are; a value that cannot be used is named."""
     assert "patience_seconds 'soon' is not a number" in bad.refused("bad_input", patience_seconds="soon").summary

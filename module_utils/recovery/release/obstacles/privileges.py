@@ -67,7 +67,9 @@ def owners(session: Session, found: Situation) -> Iterator[Obstacle]:
         if not row["there"]:
             yield Obstacle("owner", key, f"there is no role {name} any more", f"`CREATE ROLE {role}`")
         elif not (row["ours"] or session.facts.superuser):
-            yield Obstacle("privilege", key, f"the rights of owner {name} are missing", _grant(session, name, role))
+            kind, _, what = key.partition(":")
+            said = f"the rights of owner {name} are missing, to change {kind.replace('_', ' ')} {what}"
+            yield Obstacle("privilege", key, said, _grant(session, name, role))
 
 
 def _grant(session: Session, name: str, role: str) -> str:

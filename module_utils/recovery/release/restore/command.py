@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ...core.errors import BadInput, DatabaseError, NotConverged, RecoveryError
+from ...core.errors import BadInput, DatabaseError, MissingPrivilege, NotConverged, RecoveryError
 from ...core.text import in_words
 from ...ledger import runs
 from ...ledger.pauses import open_pause
@@ -219,7 +219,8 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
     )
     if seen.found.obstacles:
         said, next_step = reading.in_words_of(seen.found.obstacles)
-        raise NotConverged(
+        kinds = {each.kind for each in seen.found.obstacles}
+        raise (MissingPrivilege if kinds <= {"privilege", "row_security"} else NotConverged)(
             reading.attempted(seen.found.obstacles),
             on=call.session.where,
             said=said,
@@ -228,10 +229,10 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
         )
 
 
-def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> NotConverged | None:
+def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> RecoveryError | None:
     try:
         _refuse(call, seen, order)
-    except NotConverged as e:
+    except (NotConverged, MissingPrivilege) as e:
         return e
     return None
 

@@ -188,8 +188,11 @@ def test_the_rights_of_each_owner_are_named_with_their_grants(release: str, depl
     refused = rolled_back(deployer)
     assert "obstacles" in refused, refused["msg"]
     [found] = refused["obstacles"]
-    assert (found["kind"], found["said"]) == ("privilege", "the rights of owner night_shift are missing")
-    assert found["key"] == "view:scout.theirs"
+    assert (found["kind"], found["said"]) == (
+        "privilege",
+        "the rights of owner night_shift are missing, to change view scout.theirs",
+    )
+    assert (refused["error"]["kind"], found["key"]) == ("missing_privilege", "view:scout.theirs")
     execute(release, found["next_step"])
     done = rolled_back(deployer)
     assert not done.get("failed"), done["msg"]
