@@ -182,14 +182,18 @@ def in_order(found: Iterable[View]) -> list[View]:
     return ordered
 
 
+def _silver_changed(session: Session) -> datetime.datetime | None:
+    """When silver last changed, by every clock that is there."""
+    clocks: list[datetime.datetime | None] = [session.row(contract.compose(SILVER_CHANGED))["changed_at"]]
+    if session.row(IS_THERE, name=contract.names().etl_ledger)["there"]:
+        clocks.append(session.row(contract.compose(LEDGER_CHANGED))["changed_at"])
+    return max((clock for clock in clocks if clock is not None), default=None)
+
+
 def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
     """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
     unknown."""
-    queries = [SILVER_CHANGED]
-    queries += [LEDGER_CHANGED] if session.row(IS_THERE, name=contract.names().etl_ledger)["there"] else []
-    changed_at = max(
-        filter(None, (session.row(contract.compose(query))["changed_at"] for query in queries)), default=None
-    )
+    changed_at = _silver_changed(session)
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []
     for view in views(session):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ...core import redaction
@@ -144,7 +145,8 @@ def _constraint(found: Situation, entry: Entry, there: Entry | None) -> Iterator
     if unique := definitions.unique(definition):
         columns = found.standing(table, unique.columns)
         if columns:
-            yield Read(entry.key, table, lambda s: _twice(s, found, entry, table, columns, unique))
+            ask = functools.partial(_twice, found=found, entry=entry, table=table, columns=columns, unique=unique)
+            yield Read(entry.key, table, ask)
     elif entry.facts.get("type") == "foreign key" and entry.facts.get("validated", True):
         refers = definitions.reference(definition)
         columns = found.standing(table, refers.columns) if refers else None
@@ -168,7 +170,7 @@ def _orphans(found: Situation, key: Entry, columns: list[str], to: str, others: 
 
 
 def _twice(
-    session: Session, found: Situation, entry: Entry, table: str, columns: list[str], unique: definitions.Unique
+    session: Session, *, found: Situation, entry: Entry, table: str, columns: list[str], unique: definitions.Unique
 ) -> Obstacle | None:
     listed = [named("r", each) for each in columns]
     row = session.row(
