@@ -56,8 +56,11 @@ def owners(session: Session, found: Situation) -> Iterator[Obstacle]:
         for entry in filter(None, (found.now(key), found.wanted.get(key))):
             if entry.owner and entry.kind not in ("cron_job", "extension"):
                 about.setdefault(entry.owner, key)
-        wanted = found.wanted.get(key)
-        if wanted is not None and does in ("create", "settle"):
+        now, wanted = found.now(key), found.wanted.get(key)
+        granted = does == "create" or (
+            does == "settle" and (now is None or wanted is None or now.grants != wanted.grants)
+        )
+        if wanted is not None and granted:
             for grant in wanted.grants:
                 about.setdefault(grant[3], key)
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
@@ -80,7 +83,10 @@ def _grant(session: Session, name: str, role: str) -> str:
 
 
 def makers(session: Session, found: Situation) -> Iterator[Obstacle]:
-    """Owners, and ourselves, that may not make in a schema what is made there; inside the caller's transaction."""
+    """Owners, and ourselves, that may not make in a schema what is made there, which a superuser gives to anybody; inside the
+    caller's transaction."""
+    if session.facts.superuser:
+        return
     needs: dict[tuple[str, str], str] = {}
     for does, key in sorted(found.steps):
         entry, now = found.wanted.get(key), found.now(key)

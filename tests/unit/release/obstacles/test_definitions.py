@@ -72,12 +72,7 @@ def test_types_of_postgresql(text: str, expected: tuple[str, int | None, int] | 
         ("text", "character varying(3)", 170000, None),
         ("jsonb", "integer", 170000, None),
         ("scout.grade", "text", 170000, None),
-        (
-            "integer",
-            "bigint",
-            170000,
-            'round("r"."c"::numeric) NOT BETWEEN -9223372036854775808 AND 9223372036854775807',
-        ),
+        ("integer", "bigint", 170000, None),
     ],
 )
 def test_which_values_cannot_become_another_type(before: str, after: str, version: int, expected: str | None) -> None:
