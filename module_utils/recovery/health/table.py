@@ -117,7 +117,7 @@ def _linking(found: Facts) -> Measured:
     return Measured(
         None,
         f"cannot tell: all {count(row['lines'], 'line')} of the last 24 hours are newer than "
-        f"{thresholds.LINKING_DUE_MINUTES} minutes, and linking is not due yet",
+        f"{thresholds.LINKING_DUE_MINUTES} minutes, and linking is not due yet: ask again then",
     )
 
 
