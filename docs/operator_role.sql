@@ -3,7 +3,7 @@
 --
 --   psql -X -d scout -f docs/operator_role.sql                  role scout_operator
 --   psql -X -d scout -v role=alice -v owner=etl -f …            another role; another owner of the pipeline and its jobs
---   psql -X -d scout -v rollback=on -f …                        also to roll back to a captured release: with the owner's rights
+--   psql -X -d scout -v rollback=on -f …                        also to roll back to a captured release: with the owners' rights
 --
 -- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
 -- Where the pipeline or its jobs belong to a superuser it refuses: docs/pipeline_owner.sql gives them an owner of their own.
@@ -121,6 +121,29 @@ GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean
     GRANT :"owner" TO :"role" WITH INHERIT TRUE, SET TRUE;
   \endif
   GRANT CREATE ON SCHEMA scout TO :"owner";
+  -- The same for everybody else who owns something in the schema, but for superusers, members of one, and others whom nobody
+  -- should be able to become; and for our own role and its members. What belongs to an extension is its owner's affair.
+  WITH things AS (
+      SELECT 'pg_class'::regclass AS classid, oid, relowner AS owner FROM pg_class
+      WHERE relnamespace = 'scout'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
+      UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc WHERE pronamespace = 'scout'::regnamespace
+      UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type
+      WHERE typnamespace = 'scout'::regnamespace AND typtype IN ('d', 'e', 'r')
+      UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner FROM pg_namespace WHERE nspname = 'scout'
+  ), owners AS (
+      SELECT DISTINCT r.oid, r.rolname FROM things AS t JOIN pg_roles AS r ON r.oid = t.owner
+      WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
+        AND NOT pg_has_role(r.oid, :'role', 'MEMBER')
+        AND NOT EXISTS (
+            SELECT FROM pg_roles AS d WHERE (r.oid = d.oid OR pg_has_role(r.oid, d.oid, 'MEMBER'))
+              AND (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls
+                   OR d.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data')))
+  )
+  SELECT unnest(ARRAY[
+      format('GRANT %I TO %I%s', rolname, :'role', CASE WHEN :'chooses_inheritance' THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END),
+      format('GRANT CREATE ON SCHEMA scout TO %I', rolname)])
+  FROM owners WHERE rolname <> :'owner' ORDER BY rolname
+  \gexec
   SELECT format('GRANT CREATE ON DATABASE %I TO %I', current_database(), :'role')
   \gexec
   SELECT format('GRANT INSERT, DELETE ON supabase_migrations.schema_migrations TO %I', :'role')

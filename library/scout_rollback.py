@@ -179,6 +179,18 @@ impossible:
   returned: success
   type: list
   elements: str
+obstacles:
+  description:
+    - What PostgreSQL would refuse, found by reading, each with kind, key, said and next_step, and where it is about rows with
+      their count and a sample. Kinds are labels, no_value, duplicates, orphans, cast, row_security, dependent, publication,
+      privilege and owner. Where there is one it is refused.
+  returned: success
+  type: list
+  elements: dict
+refused:
+  description: In check mode, why it would be refused, with attempted, said and next_step; null where it would not.
+  returned: success
+  type: dict
 saved:
   description: Each table of which data is saved before it is dropped, with relation and columns; with rows and digest once it was.
   returned: success
@@ -212,7 +224,8 @@ seconds:
   type: float
 rehearsal:
   description:
-    - Whether the rollback was rehearsed, done, with reason where it could not be, undo with what prevents undoing it, and seconds.
+    - Whether the rollback was rehearsed, done, with reason where it could not be, undo with what prevents undoing it, seconds, and
+      the number of rows on which it was tried besides.
     - Null where it was not wanted.
   returned: success
   type: dict

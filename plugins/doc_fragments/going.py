@@ -17,6 +17,12 @@ options:
         server that is dropped afterwards. Unset, it is where that is possible, and the result says where it was not.
       - V(true) fails where it is not possible. Not in check mode, unless with O(look=true).
     type: bool
+  rehearse_rows:
+    description:
+      - So many rows of each table, and all to which these refer, are copied for a second rehearsal, which finds what only rows
+        show, such as a check that some of them violate. 0 to 10000. They are in the scratch database until it is dropped.
+    type: int
+    default: 0
   pg_dump:
     description:
       - The program that copies the schema; C(pg_restore) is taken from the same folder. It must be at least as new as the

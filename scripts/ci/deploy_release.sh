@@ -17,7 +17,8 @@
 #   --variables FILE     variables for all playbooks, as JSON or YAML
 #   --inventory FILE     another inventory than that of one database
 #   --step-seconds N     how long each of your programs may take (1800)
-#   --although-failing   deploy although the gate does not pass beforehand
+#   --although-failing   deploy although the gate does not pass beforehand, and roll back without it; so does gate=false
+#                        in the variables
 #   --check              dry run: only check and plan the capture; writes nothing to the database
 #   --rollback           only roll back to --from, and notify
 #   --if-interrupted     with --rollback: only if the deployment recorded in the artifacts folder began and never ended
@@ -132,6 +133,12 @@ work=$(mktemp -d) || refuse "cannot make a temporary folder"
 trap 'rm -rf -- "$work"' EXIT
 
 helper() { "$python" -I "$root/scripts/ci/deploy_result.py" "$@"; }
+
+# One word for the rollback's own gate and for those around it.
+if [ -n "$variables" ] && helper ungated "$variables"; then
+    although_failing=yes
+fi
+export DEPLOY_ALTHOUGH_FAILING=$although_failing
 
 # What was killed may have left its step at work: a migration would go on changing what is being taken back.
 left=$(helper at_work "$artifacts")

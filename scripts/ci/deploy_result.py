@@ -30,6 +30,8 @@ FINISHING = ("rollback", "gate_again")
 #: that it would go on, and commit after the rollback. The second is for those who do not hear the first, the last cannot be ignored.
 ASKED = ((signal.SIGINT, 2.0), (signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
 TOO_LATE = 124
+#: How Ansible writes no.
+NO = ("no", "n", "false", "f", "off", "0", "0.0")
 SAID = {
     "deployed": "{to} is deployed and accepted",
     "checked": "nothing stands against deploying {to}",
@@ -155,6 +157,23 @@ def captured_digest(artifacts: Path) -> dict[str, str]:
     return {"release_digest": digests.pop()} if len(digests) == 1 else {}
 
 
+def ungated(path: Path) -> bool:
+    """Whether a file of variables says that the gate does not decide: gate=false, in any of Ansible's words for it."""
+    import yaml  # it comes with Ansible, and no other part needs it
+
+    class Loader(yaml.SafeLoader):
+        """Vaulted values, and others of a kind of their own, are not looked into."""
+
+    Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
+    try:
+        found: Any = yaml.load(path.read_text(encoding="utf-8"), Loader)  # a SafeLoader
+    except (OSError, ValueError, yaml.YAMLError):
+        # The first playbook that is given it says what is wrong.
+        return False
+    said = cast("dict[str, Any]", found).get("gate", True) if isinstance(found, dict) else True
+    return str(said).strip().lower() in NO
+
+
 def variables(
     step: str, result: Path, environment: dict[str, str], begun: list[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -172,6 +191,8 @@ def variables(
     elif step in ("plan_rollback", "rollback"):
         own |= {"release": environment["DEPLOY_FROM"], "application_dir": environment["DEPLOY_APPLICATION"]}
         own |= captured_digest(result.parent)
+        # What fails already fails after a rollback, too: its own gate decides as little as the others.
+        own |= {"gate": False} if environment.get("DEPLOY_ALTHOUGH_FAILING") else {}
     if step == "rollback":
         # What the team's own program deploys is in no ledger, so what the ledger has last may not be what runs.
         default["edge_function_force"] = "deploy" in begun or not {"migrate", "gate"} & set(begun)
@@ -270,8 +291,9 @@ def main(words: list[str]) -> int:
             end(Path(artifacts))
         case ["bounded", seconds, *program]:
             return bounded(float(seconds), program)
-        case [("settled" | "unsettled") as which, path]:
-            return 0 if (settled if which == "settled" else unsettled)(Path(path)) else 1
+        case [("settled" | "unsettled" | "ungated") as which, path]:
+            judge = {"settled": settled, "unsettled": unsettled, "ungated": ungated}[which]
+            return 0 if judge(Path(path)) else 1
         case ["variables", step, result, work]:
             begun = [made["name"] for made in steps(Path(result).parent)]
             for name, values in zip(("default", "own"), variables(step, Path(result), environment, begun), strict=True):

@@ -71,6 +71,13 @@ class Pipeline:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]
 
+    def link_and_wait(self) -> None:
+        """Lines that were loaded just now are linked, and old enough for the gate to tell whether they are."""
+        self.execute(
+            "SELECT scout.link_products_to_catalog(1000000)",
+            "UPDATE scout.silver_line_items SET updated_at = updated_at - interval '11 minutes' WHERE product_key IS NOT NULL",
+        )
+
     def fingerprint(self) -> dict[str, str]:
         """A digest of every table and view with data; `xmin` makes even a rewrite of the same values show."""
         with psycopg.connect(self.dsn, autocommit=True, application_name="test") as connection:

@@ -224,6 +224,25 @@ def test_nothing_is_begun_on_a_pipeline_that_already_fails_unless_told(team: Tea
         assert "look" not in deployed.codes
 
 
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_release_for_a_pipeline_that_fails_goes_back_without_the_gate(team: Team, how: str) -> None:
+    """What had failed before the release fails after it: neither the rollback nor the script is stopped by that."""
+    team.pipeline.execute(AGE)
+    before = Before(team)
+    checkout = team.release("v5.3.0", BAD)
+    if how == "variable":
+        variables = checkout.path / "ops" / "scout.yml"
+        variables.write_text(variables.read_text() + "gate: 'no'\n")
+    deployed = team.deploy(checkout, "v5.3.0", *(["--although-failing"] if how == "option" else []))
+    assert (deployed.rc, deployed.result["outcome"], deployed.result["ingestion"]) == (61, "rolled_back", "running"), (
+        deployed.text
+    )
+    assert list(deployed.codes) == ["capture", "plan_rollback", "migrate", "deploy", "gate", "rollback", "notify"]
+    assert deployed.of("rollback")["gate"] is None
+    assert "left gate, as gate is false" in " ".join(deployed.text.split())
+    before.assert_back()
+
+
 def test_a_schema_that_is_not_the_captured_one_is_not_built_upon(team: Team, stage: Stage) -> None:
     assert stage.play("capture_release", team.pipeline.dsn, release="v5.2.1", git_commit=team.running).rc == 0
     team.pipeline.execute("ALTER TABLE scout.alerts ADD COLUMN by_hand text")

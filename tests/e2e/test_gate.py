@@ -81,6 +81,12 @@ def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(
     # Bronze has grown older meanwhile: nobody sells anything here.
     aged = {"bronze_staleness": {"ok": 60, "fail": 90}}
     played = stage.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
+    # All lines were loaded just now, so that none tells whether linking works.
+    assert (played.rc, played.result["gate"]["exit_code"]) == (2, 47), played.text
+    unknown = [c["name"] for c in played.result["gate"]["checks"] if c["counts"] and c["status"] != "pass"]
+    assert unknown == ["linking_coverage"]
+    broken.link_and_wait()
+    played = stage.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
     assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
 
 

@@ -49,6 +49,7 @@ def test_an_incident_from_open_to_close(broken: Pipeline, stage: Stage) -> None:
 
     reset = stage.play("emergency_reset", broken.dsn)
     assert (reset.rc, reset.result["incident"]) == (0, "INC-2041"), reset.text
+    broken.link_and_wait()
     assert "incident INC-2041" in reset.summary
     assert [row[0] for row in broken.rows(DONE)] == ["assess", "evidence", "pause", "drain", "refresh_gold", "resume"]
     passed = stage.play("acceptance_gate", broken.dsn, warn_passes=True)

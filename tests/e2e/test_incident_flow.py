@@ -101,6 +101,7 @@ def test_from_the_alarm_to_a_record_that_lacks_only_what_people_know(
     assert "notified hub, oncall, mail of INC-2041, update" in told.summary
     unchanged(stage.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell))
 
+    broken.link_and_wait()
     closed = ran(stage.play("incident_close", broken.dsn, **tell), "done")
     assert "notified hub, oncall, mail of INC-2041, closed; not old chat" in closed.summary
     unchanged(stage.play("incident_close", broken.dsn, **tell))

@@ -298,6 +298,30 @@ def test_after_a_failure_it_waits_paused_and_the_same_command_goes_on(bad: Relea
     bad.is_back()
 
 
+def test_after_a_failure_that_changed_nothing_ingestion_runs_again(bad: Release) -> None:
+    """The schema is refused while the application stays; the undo of what then went well is refused in the same way."""
+    bad.pipeline.execute(*REFUSE)
+    options = {"application_rollback_enabled": False}
+    played = bad.play(**options)
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["rollback"], played.text
+    assert (played.rc, played.result["outcome"], played.result["ingestion"]) == (2, "failed", "running")
+    assert changed(played) == ["pause", "resume"]
+    assert "now ingestion is running" in " ".join(played.summary.split())
+    assert "resume_ingestion" not in played.summary
+    assert "run the same command again" in played.summary
+    assert schema(bad.pipeline) == bad.bad
+    # One job of theirs is inactive in the bad release.
+    assert bad.pipeline.active_jobs() == bad.jobs - {"product-linking"}
+    bad.pipeline.execute("ALTER EVENT TRIGGER refuse DISABLE")
+    done = bad.play(**options)
+    assert ran(done, "done")["ingestion"] == "running"
+    bad.pipeline.execute("ALTER EVENT TRIGGER refuse ENABLE")
+    undo = bad.stage.play("undo", bad.pipeline.dsn, run_id=done.result["rollback"]["schema"]["undo"])
+    assert (undo.rc, undo.result["ingestion"]) == (2, "running"), undo.text
+    assert changed(undo) == ["pause", "resume"]
+    assert bad.pipeline.active_jobs() == bad.jobs
+
+
 def test_a_gate_that_does_not_pass_leaves_it_paused_and_the_same_command_asks_again(bad: Release) -> None:
     bad.pipeline.execute(NEGATIVE)
     played = bad.play()
@@ -360,6 +384,21 @@ def test_data_that_would_be_lost_is_refused_until_it_is_given_up(bad: Release) -
         ":", " "
     )
     bad.application_is_back()
+
+
+def test_what_postgresql_would_refuse_is_refused_in_the_plan(bad: Release) -> None:
+    """The check says so, with what helps, and does not advise to go on without it; nothing is paused."""
+    bad.pipeline.execute("CREATE SCHEMA reports", "CREATE VIEW reports.tiers AS SELECT team FROM scout.alerts")
+    planned = bad.play("--check")
+    ran(planned, "planned")
+    assert planned.result["rollback"]["schema"]["obstacles"][0]["kind"] == "dependent"
+    assert "without --check" not in planned.text
+    assert "DROP VIEW reports.tiers" in " ".join(planned.result["next"])
+    refused = bad.refused("not_reached")
+    assert "view reports.tiers of postgres is no part of the release" in " ".join(refused.summary.split())
+    bad.pipeline.execute("DROP VIEW reports.tiers")
+    assert ran(bad.play(), "done")["ingestion"] == "running"
+    bad.is_back()
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release) -> None:

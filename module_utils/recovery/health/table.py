@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.text import in_words
+from ..core.text import count, in_words
 from ..scout import contract
 from . import diagnoses, thresholds
 from .reads import jobs as jobs_read
@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 #: How many of the latest runs make the mean duration, so that a change shows within minutes.
 RUNS: t.Final = 5
 FEW: t.Final = 3
+#: What is said of jobs where there is none to judge.
+NO_JOB: t.Final = "cannot tell: none of the required jobs is there"
 
 
 class Measured(t.NamedTuple):
@@ -112,7 +114,11 @@ def _linking(found: Facts) -> Measured:
         return Measured(None, "no line item in the last 24 hours")
     if row["due"]:
         return Measured(float(row["due_percent"]))
-    return Measured(float(row["percent"]), f"all lines are newer than {thresholds.LINKING_DUE_MINUTES} minutes", "ok")
+    return Measured(
+        None,
+        f"cannot tell: all {count(row['lines'], 'line')} of the last 24 hours are newer than "
+        f"{thresholds.LINKING_DUE_MINUTES} minutes, and linking is not due yet: ask again then",
+    )
 
 
 def _alerts(found: Facts) -> Measured:
@@ -196,12 +202,19 @@ def _jobs_present(found: Facts) -> Measured:
     return Measured(float(len(missing)), "; ".join(missing))
 
 
+def _none_there(needed: list[jobs_read.Needed]) -> bool:
+    """Whether no job is there that could be judged: none that is wrong among none tells nothing."""
+    return not any(each.job for each in needed)
+
+
 def _jobs_active(found: Facts) -> Measured:
     needed = found.wider.needed
     if needed is None:
         return Measured(None)
     off = [each.job.jobname for each in needed if each.job and (not each.job.active or each.job.parked)]
     off += [name for name in found.off if name not in off and found.ingestion == "paused"]
+    if not off and _none_there(needed):
+        return Measured(None, NO_JOB)
     return Measured(float(len(off)), f"inactive: {', '.join(off)}" if off else "")
 
 
@@ -210,6 +223,8 @@ def _job_runs(found: Facts) -> Measured:
     wider = found.wider
     if wider.needed is None:
         return Measured(None)
+    if _none_there(wider.needed):
+        return Measured(None, NO_JOB)
     runs = [
         jobs_read.last_run(
             each, wider.needed, found.now, scheduled=wider.scheduled, resumed_seconds=wider.resumed_seconds
@@ -242,6 +257,8 @@ def _schedules(found: Facts) -> Measured:
     """Jobs that hardly ever come: what a pause disabled tells as well."""
     if found.wider.needed is None:
         return Measured(None)
+    if _none_there(found.wider.needed):
+        return Measured(None, NO_JOB)
     bad = [why for each in found.wider.needed if (why := jobs_read.rare(each, found.now))]
     return Measured(float(len(bad)), "; ".join(bad))
 
@@ -250,6 +267,8 @@ def _rights(found: Facts) -> Measured:
     rights = found.wider.rights
     if rights is None:
         return Measured(None)
+    if found.wider.needed is not None and _none_there(found.wider.needed):
+        return Measured(None, NO_JOB)
     return Measured(float(len(rights)), _listed([f"{right.job}: {right.problem}" for right in rights]))
 
 

@@ -57,11 +57,15 @@ ORDER BY c.relname
 #: set to the future, or to before there were databases, tells nothing.
 SILVER_CHANGED = """
 SELECT greatest(
-    (SELECT max(processed_at) FROM {etl_ledger} WHERE processed_at BETWEEN '1970-01-01' AND clock_timestamp()),
     (SELECT max(processed_at) FROM {transactions} WHERE processed_at BETWEEN '1970-01-01' AND clock_timestamp()),
     (SELECT max(updated_at) FROM {transactions} WHERE updated_at BETWEEN '1970-01-01' AND clock_timestamp()),
     (SELECT max(updated_at) FROM {line_items} WHERE updated_at BETWEEN '1970-01-01' AND clock_timestamp())) AS changed_at
 """
+#: A release that came back may have the ledger elsewhere.
+LEDGER_CHANGED = """
+SELECT max(processed_at) AS changed_at FROM {etl_ledger} WHERE processed_at BETWEEN '1970-01-01' AND clock_timestamp()
+"""
+IS_THERE = "SELECT pg_catalog.to_regclass(%(name)s) IS NOT NULL AS there"
 
 SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
 
@@ -178,10 +182,18 @@ def in_order(found: Iterable[View]) -> list[View]:
     return ordered
 
 
+def _silver_changed(session: Session) -> datetime.datetime | None:
+    """When silver last changed, by every clock that is there."""
+    clocks: list[datetime.datetime | None] = [session.row(contract.compose(SILVER_CHANGED))["changed_at"]]
+    if session.row(IS_THERE, name=contract.names().etl_ledger)["there"]:
+        clocks.append(session.row(contract.compose(LEDGER_CHANGED))["changed_at"])
+    return max((clock for clock in clocks if clock is not None), default=None)
+
+
 def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
     """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
     unknown."""
-    changed_at = session.row(contract.compose(SILVER_CHANGED))["changed_at"]
+    changed_at = _silver_changed(session)
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []
     for view in views(session):

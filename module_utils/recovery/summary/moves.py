@@ -128,13 +128,23 @@ def conflicts(result: Mapping[str, t.Any]) -> str:
 
 
 def how_to_undo(result: Mapping[str, t.Any]) -> list[str]:
-    """The command that undoes it; none where nothing was written."""
-    return [f"{UNDO}{result['run_id']}"] if result.get("changed") and result.get("run_id") else []
+    """The command that undoes it; none where nothing was written, now or before the run was broken off."""
+    wrote = result.get("changed") or (result.get("resumed") and any(counted(_of(result, "moved") or {})))
+    wrote = wrote or (result.get("resumed") and _counted(_of(result, "loaded")))
+    return [f"{UNDO}{result['run_id']}"] if wrote and result.get("run_id") else []
 
 
 def dead_letters() -> str:
     """Where to look for what was quarantined."""
     return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
+
+
+def after_planning(result: Mapping[str, t.Any]) -> list[str]:
+    """What to do after a check: carry it out, unless that would be refused."""
+    if refused := result.get("refused"):
+        return [str(refused["next_step"])]
+    plan = result.get("plan_file")
+    return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")]
 
 
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:

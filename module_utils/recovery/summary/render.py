@@ -304,8 +304,7 @@ def _next(story: Story) -> list[str]:
     if story.operation == "preflight" or (story.gate and not story.goes_back and not story.keeps_record):
         return _after_looking(story)
     if story.check:
-        plan = story.move.get("plan_file")
-        return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")] if story.changed else []
+        return moves.after_planning(story.move) if story.changed else []
     if story.capture or story.keeps_record:
         return rollback.after_capture() if story.capture else incident.what_next(story.operation, story.record)
     causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]

@@ -37,7 +37,7 @@ CAPTURED: t.Final = (
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
     *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
-    *("newer", "failed_step", "differs"),
+    *("newer", "obstacles", "refused", "failed_step", "differs"),
 )  # fmt: skip
 REVERT: t.Final = (
     *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
@@ -111,7 +111,8 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
         yield f"yielded to other sessions {count(attempts, 'time')}"
     rehearsal: Result = result.get("rehearsal") or {}
     if rehearsal.get("done"):
-        yield f"rehearsed in {in_words(rehearsal['seconds'])}"
+        rows = f", on {count(rehearsal['rows'], 'row')} too" if rehearsal.get("rows") else ""
+        yield f"rehearsed in {in_words(rehearsal['seconds'])}{rows}"
     elif rehearsal:
         yield f"not rehearsed: {rehearsal.get('reason')}"
 

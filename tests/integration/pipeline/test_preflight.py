@@ -295,6 +295,37 @@ def test_the_role_may_be_made_with_them(scout_db: str, operator: str) -> None:
     assert (result["missing"], result["warnings"]) == ([], [])
 
 
+def test_the_role_made_for_it_has_the_rights_of_every_owner(scout_db: str, operator: str) -> None:
+    """Of superusers, of their members and of its own members it gets none, and the preflight names whom that leaves."""
+    with connect(scout_db) as superuser:
+        superuser.execute(
+            f"""CREATE ROLE night_shift; CREATE ROLE "Day ""shift"; CREATE ROLE chief ROLE postgres; CREATE ROLE almighty IN ROLE postgres;
+                CREATE ROLE below IN ROLE {ROLE};
+                CREATE TABLE scout.theirs (id int); ALTER TABLE scout.theirs OWNER TO night_shift;
+                CREATE TYPE scout.pair AS (a int, b int); ALTER TYPE scout.pair OWNER TO "Day ""shift";
+                CREATE VIEW scout.highest AS SELECT 1; ALTER VIEW scout.highest OWNER TO almighty;
+                CREATE VIEW scout.own AS SELECT 1; ALTER VIEW scout.own OWNER TO below"""  # type: ignore[arg-type]
+        )
+        try:
+            before = call(PREFLIGHT, operator, actions=["rollback"], required=False)["missing"]
+            named = {entry["what"] for entry in before if entry["what"].startswith("the rights of owner")}
+            assert named == {
+                f"the rights of owner {name}" for name in ("loader", "night_shift", 'Day "shift', "almighty", "below")
+            }
+            install(scout_db, "-v", "rollback=on")
+            left = call(PREFLIGHT, operator, actions=["rollback"], required=False)["missing"]
+            whose = {entry["what"]: entry["grant"] for entry in left if entry["what"].startswith("the rights of owner")}
+            assert set(whose) == {"the rights of owner almighty", "the rights of owner below"}
+            assert whose["the rights of owner almighty"].endswith("-f docs/pipeline_owner.sql")
+            assert not one(scout_db, "SELECT pg_has_role(%s, 'almighty', 'MEMBER')", ROLE)
+            for name in ("night_shift", 'Day "shift'):
+                assert one(scout_db, "SELECT has_schema_privilege(%s, 'scout', 'CREATE')", name)
+        finally:
+            superuser.execute("DROP VIEW scout.highest, scout.own; DROP TABLE scout.theirs; DROP TYPE scout.pair")
+            superuser.execute('DROP OWNED BY night_shift, "Day ""shift", almighty, below')
+            superuser.execute('DROP ROLE night_shift, "Day ""shift", chief, almighty, below')
+
+
 def test_a_superuser_lacks_nothing(scout_db: str) -> None:
     result = call(PREFLIGHT, scout_db, ledger="required")
     assert (result["missing"], result["superuser"], result["changed"]) == ([], True, False)

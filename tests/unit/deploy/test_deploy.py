@@ -342,3 +342,33 @@ def test_what_the_playbooks_are_told(step: str, begun: list[str], own: dict[str,
     assert made == {"result_file": "/a/result.json", **own}
     assert default.pop("edge_function_force", None) is force
     assert default == {"incident": "deploy-v2-of--n-", "smoke": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "off"),
+    [
+        ("gate: false\n", True),
+        ("# the fix\ngate: 'No'\nsmoke: true\n", True),
+        ('{"gate": 0}', True),
+        ("password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\ngate: off\n", True),
+        ("gate: true\n", False),
+        ("thresholds:\n  gate: false\n", False),
+        ("", False),
+        ("- gate: false\n", False),
+        ("gate: [\n", False),
+    ],
+)
+def test_a_file_of_variables_that_turns_the_gate_off(text: str, off: bool, tmp_path: Path) -> None:
+    file = tmp_path / "scout.yml"
+    file.write_text(text, encoding="utf-8")
+    assert helper.ungated(file) is off
+    assert helper.main(["ungated", str(file)]) == (0 if off else 1)
+
+
+@pytest.mark.parametrize("step", ["plan_rollback", "rollback"])
+def test_although_failing_reaches_the_gate_of_the_rollback(step: str, tmp_path: Path) -> None:
+    told = {"DEPLOY_FROM": "v1", "DEPLOY_APPLICATION": ""}
+    _, own = helper.variables(step, tmp_path / "r.json", told | {"DEPLOY_ALTHOUGH_FAILING": "yes"}, [])
+    assert own["gate"] is False
+    _, own = helper.variables(step, tmp_path / "r.json", told | {"DEPLOY_ALTHOUGH_FAILING": ""}, [])
+    assert "gate" not in own

@@ -72,6 +72,8 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         BROKEN, changed=True, run_id=RUN, effects={"moved": {"events": 500}})}, {}, "failed", [
         "did paused 3 jobs", "rows bronze_events 500", "now ingestion is paused", WAY_BACK,
         f"{render.RESUME} re-enables the jobs", "next look at the triggers", "then run the same command again"]),
+    "resumed with nothing left": ("window_recovery", START | {"plan": PLAN, "pause": PAUSED, "window_recovery": DONE | {
+        "changed": False, "resumed": True, "loaded": 1200, "run_id": RUN}, "resume": RESUMED}, {}, "done", [WAY_BACK]),
     "undo of conflicts": ("undo", START | {"plan": failed(REFUSED, conflicts=CONFLICTS, conflicting=120)}, {"check": True}, "failed", [
         "clash 120 conflicts: silver_transactions T-0: changed since; silver_transactions T-1: changed since"]),
     "undone": ("undo", WHOLE | {"plan": PLAN, "quarantine": {}, "undo": did(

@@ -5,48 +5,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
-import uuid
 
-from ...core.errors import DatabaseError, NotConverged
+from ...core.errors import BadInput, DatabaseError, MissingPrivilege, NotConverged, RecoveryError
 from ...core.text import in_words
 from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...moves.engine import job as engine_job
 from ...moves.engine import plan_file
-from ...moves.undo import run as undo_run
 from ...pipeline import pause_resume
-from ...postgres.driver import errors
 from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
 from ..catalog import reader as catalog_reader
-from . import owners, paused_jobs, rehearsal, saved_data, transaction
+from ..obstacles import reading
+from ..obstacles.situation import Situation
+from . import owners, paused_jobs, rehearsal, run_hooks, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
 from .result import Look, described, newer, nothing, undone_as
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from ...invoke import Call
     from ...ledger.ledger import Ledger
-    from ...ledger.runs import Run
     from ...moves.undo.command import Undone
     from ...postgres.session import Row, Session
     from ..captures.document import Document
-    from ..catalog.entries import Catalog, Entry
     from .result import Gone, RollbackResult, UndoneRollback
 
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_owners": {"type": "list", "elements": "str", "default": []},
     "rehearse": {"type": "bool"},
+    "rehearse_rows": {"type": "int", "default": 0},
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
 }
 
+#: Of each table, for a rehearsal.
+MOST_ROWS: t.Final = 10_000
 #: What to do where down scripts do not arrive.
 OTHER_SCRIPTS: t.Final = "fix the scripts, or leave down_scripts out: the rollback is then planned from the capture"
 #: How the catalog answers about what goes while it is read: cache lookup failed, undefined object, table, function.
@@ -84,13 +85,20 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
 
 def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) -> RollbackResult:
     """Plans the rollback, and carries it out unless this is a check."""
+    if not 0 <= params["rehearse_rows"] <= MOST_ROWS:
+        raise BadInput(
+            f"rehearse_rows {params['rehearse_rows']} is not usable",
+            next_step=f"give 0 to {MOST_ROWS:,} rows of each table",
+        )
     seen = _look(call, params, order)
     result = described(order, seen)
     if not (seen.way.plan.all_steps or seen.way.plan.impossible):
         return {**result, **nothing(order)}
     planning = call.check and not params["look"]
     if planning:
-        result["warnings"] += _would_refuse(call, seen, order)
+        if refusal := _would_refuse(call, seen, order):
+            result["warnings"].append(f"{refusal.attempted}: {refusal.said}. {refusal.next_step}")
+            result["refused"] = refusal.as_dict()
         if params["plan_file"]:
             seen.plan.save(params["plan_file"])
     else:
@@ -130,7 +138,15 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
         table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
-    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "")
+        # Down scripts go a way of their own.
+        found = reading.NOTHING if order.scripts else reading.read(session, _situation(way))
+    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "", found)
+
+
+def _situation(way: transaction.Way) -> Situation:
+    """What the plan touches, for whoever looks for what stands against it."""
+    steps = frozenset((step.does, step.key) for step in way.plan.all_steps)
+    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled))
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
@@ -201,20 +217,31 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
     transaction.refuse(
         call.session.where, seen.way, allow_lossy=order.allow_lossy, given_up=order.given_up, way_out=order.way_out
     )
+    if seen.found.obstacles:
+        said, next_step = reading.in_words_of(seen.found.obstacles)
+        kinds = {each.kind for each in seen.found.obstacles}
+        raise (MissingPrivilege if kinds <= {"privilege", "row_security"} else NotConverged)(
+            reading.attempted(seen.found.obstacles),
+            on=call.session.where,
+            said=said,
+            next_step=f"{next_step}; then run the same command again",
+            result={"obstacles": [each.as_dict() for each in seen.found.obstacles]},
+        )
 
 
-def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> list[str]:
+def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> RecoveryError | None:
     try:
         _refuse(call, seen, order)
-    except NotConverged as e:
-        return [f"{e.attempted}: {e.said}. {e.next_step}"]
-    return []
+    except (NotConverged, MissingPrivilege) as e:
+        return e
+    return None
 
 
 def _rehearsed(
     call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look, warnings: list[str]
 ) -> dict[str, t.Any] | None:
-    """The same plan on a clone without data, before anybody is kept waiting for it; what is to be said of it joins `warnings`."""
+    """The same plan on a copy without data, and where that is wanted on one with some rows, before anybody is kept waiting for
+    it; what is to be said of it joins `warnings`."""
     if params["rehearse"] is False:
         return None
     way = seen.way
@@ -225,6 +252,7 @@ def _rehearsed(
         call.progress,
         required=bool(params["rehearse"]),
         pg_dump=params["pg_dump"],
+        rows=params["rehearse_rows"],
     )
     told = dataclasses.asdict(made)
     warnings += told.pop("warnings")
@@ -252,21 +280,22 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
         undoes=order.undone["run_id"] if order.undone else None,
     ) as run:
         there = seen.way.live
-        if seen.way.plan.before:
-            transaction.add_labels(call.session, seen.way.plan)
-            seen = _look(call, params, order)
-        going = _Going(call, ledger, run, order, seen, there, params["jobs"])
-        gone = transaction.restore(
-            call.session,
-            seen.way,
-            _patience(params, order),
-            call.progress,
-            go=lambda session: _walk(session, order, seen.way),
-            prepare=going.prepare,
-            settle=going.settle,
-            record=going.record,
-            advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
-        )
+        with _labels_told(seen.way):
+            if seen.way.plan.before:
+                transaction.add_labels(call.session, seen.way.plan)
+                seen = _look(call, params, order)
+            going = run_hooks.Hooks(call, ledger, run, order, seen, there, params["jobs"])
+            gone = transaction.restore(
+                call.session,
+                seen.way,
+                _patience(params, order),
+                call.progress,
+                go=lambda session: _walk(session, order, seen.way),
+                prepare=going.prepare,
+                settle=going.settle,
+                record=going.record,
+                advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
+            )
     text = transaction.sentence(seen.way, f"rolled back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
     return {
@@ -285,6 +314,17 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
     }
 
 
+@contextlib.contextmanager
+def _labels_told(way: transaction.Way) -> Generator[None]:
+    """Labels of enums are added before the transaction, and stay where that fails."""
+    try:
+        yield
+    except RecoveryError as e:
+        if way.plan.before:
+            e.result.setdefault("changed", True)
+        raise
+
+
 def _patience(params: Mapping[str, t.Any], order: restore_request.Order) -> transaction.Patience:
     """An undo has the limits of a module that moves rows; those of a rollback are others."""
     usual = transaction.Patience()
@@ -292,101 +332,3 @@ def _patience(params: Mapping[str, t.Any], order: restore_request.Order) -> tran
     if order.undone:
         lock, statement = min(lock, usual.lock_timeout_seconds), max(statement, usual.statement_timeout_seconds)
     return transaction.Patience(lock, statement, params["patience_seconds"])
-
-
-class _Going:
-    """What happens around the steps, in their transaction; all of it again at each attempt."""
-
-    def __init__(
-        self,
-        call: Call,
-        ledger: Ledger,
-        run: Run,
-        order: restore_request.Order,
-        seen: Look,
-        there: Catalog,
-        jobs: list[str] | None,
-    ) -> None:
-        self.call, self.ledger, self.run, self.order, self.seen, self.jobs = call, ledger, run, order, seen, jobs
-        #: What there was before anything was done.
-        self.there = there
-        self.before: Document = {}
-        self.filled: list[Row] = []
-        self.kept_disabled: list[str] = []
-
-    def prepare(self) -> None:
-        """Captures the current state with the data that is dropped, which nobody writes from here on."""
-        session, way = self.call.session, self.seen.way
-        try:
-            saved_data.hold(session, way.saves)
-        except (errors.UndefinedTable, errors.InvalidSchemaName) as e:
-            raise _changed_since(session, e.diag.message_primary or "") from e
-        pause = open_pause(self.ledger)
-        there = transaction.live(session, way.target, pause.jobs if pause else ())
-        if there.entries != way.live.entries:
-            differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
-            raise _changed_since(session, differing.first())
-        capture_id = str(uuid.uuid4())
-        saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
-        gone = saved_data.sequences(there.entries) - saved_data.sequences(way.wanted)
-        said = captures_store.about(
-            name=f"before-{self.run.run_id}",
-            capture_id=capture_id,
-            here=captures_store.origin(session),
-            actor=self.call.controller.actor,
-            incident=self.call.incident,
-            scope=way.target.scope,
-            beyond=self.there.beyond,
-        )
-        more = {
-            "taken_by": self.run.run_id,
-            "git_commit": None,
-            "application": {},
-            "protect": [each["relation"] for each in saved],
-            "protected": saved,
-            "sequences": saved_data.counters(session, gone),
-        }
-        self.before = captures_document.document(self.there.entries.values(), {**said, **more})
-
-    def settle(self) -> list[Row]:
-        """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
-        session, way = self.call.session, self.seen.way
-        self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
-        given_back, self.kept_disabled = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
-        return given_back
-
-    def record(self, after: Mapping[str, Entry]) -> None:
-        """What the run did, committed with it. What was recreated has a new address now, which captures have to
-        know, or they would take it for something else once it has another name."""
-        way, undone = self.seen.way, self.order.undone
-        names = {old: key for key, old in way.plan.was.items()}
-        captures_store.store(
-            self.run,
-            captures_document.at(self.before, {old: after.get(names.get(old, old)) for old in self.there.entries}),
-        )
-        if way.target.same_database:
-            captures_store.move(self.ledger, captures_document.at(way.target.document, after))
-        if undone is not None:
-            self.call.session.execute(undo_run.UNDONE, by=self.run.run_id, run_id=undone["run_id"])
-            if undone["undoes"]:
-                self.call.session.execute(undo_run.UNDONE, by=None, run_id=undone["undoes"])
-        self.run.record(
-            release=self.order.document["release"],
-            capture_id=self.order.document["capture_id"],
-            before_capture_id=self.before["capture_id"],
-            objects=way.objects,
-            saved_rows=sum(each["rows"] for each in self.before["protected"]),
-            filled_rows=sum(each["rows"] for each in self.filled),
-            kept_disabled=self.kept_disabled,
-            only=self.order.only,
-            lost=[*way.lost, *way.empty],
-        )
-
-
-def _changed_since(session: Session, said: str) -> NotConverged:
-    return NotConverged(
-        "refused to roll back: the schema has changed since the plan was made",
-        on=session.where,
-        said=said,
-        next_step="wait until whoever is changing it has finished, then run the same command again",
-    )

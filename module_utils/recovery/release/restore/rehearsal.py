@@ -21,6 +21,7 @@ from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
 from ..catalog.entries import Catalog
 from ..planner import plan as planner_plan
+from ..scratch import sample
 from . import scratch_database, transaction
 
 if t.TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Rehearsal:
     undo: str = ""
     #: Of the program that copied the schema.
     warnings: tuple[str, ...] = ()
+    #: How many rows it was tried on, besides the schema alone.
+    rows: int = 0
 
 
 def rehearse(
@@ -59,31 +62,32 @@ def rehearse(
     *,
     required: bool,
     pg_dump: str | None = None,
+    rows: int = 0,
 ) -> Rehearsal:
-    """Carries out the plan on a copy and undoes it there. Raises NotConverged unless it reaches the captured state, and
-    if required unless the undo succeeds.
+    """Carries out the plan on a copy and undoes it there, then on another with so many rows of each table. Raises NotConverged
+    unless it reaches the captured state, and if required unless the undo succeeds.
 
     Outside of any transaction. `go` is called inside one of the copy's, after its labels are added. Jobs and the
     migration history are not compared. A copy that differs from the original in what the plan touches is not used.
     """
-    began, reason, undo, warnings = time.monotonic(), "", "", ()
+    began, reason, undo, tried, warnings = time.monotonic(), "", "", 0, ()
     try:
         original = scratch_database.read(session, way.target.scope.migrations_table)
         with subprocesses.scratch(FOLDER) as folder:
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
             warnings = (tools.warning,) if tools.warning else ()
             progress.say_throttled("rehearsing: copying the schema to a scratch database")
-            with (
-                scratch_database.copied(session, original, tools, _part_of(way), progress) as name,
-                contextlib.ExitStack() as stack,
-            ):
-                with scratch_database.preparing(session):
-                    scratch = stack.enter_context(scratch_database.opened(original, name))
-                scratch_database.fill(scratch, original)
+            with _copied(session, original, tools, way, progress) as trial:
                 progress.say_throttled("rehearsing: applying the plan, then undoing it")
-                trial = _Trial(session, scratch, _of_copy(way.target, way.live.entries), progress)
                 trial.there(way, go)
                 undo = _undo(trial, required=required)
+            if rows:
+                progress.say_throttled(f"rehearsing: copying {count(rows, 'row')} of each table to a scratch database")
+                taken = _Taken(session, rows, str(way.target.document.get("capture_id", "")))
+                with _copied(session, original, tools, way, progress, taken) as trial:
+                    progress.say_throttled(f"rehearsing: applying the plan to {count(taken.number, 'row')}")
+                    trial.there(way, go, "while applying the plan to a sample of the rows")
+                tried = taken.number
     except postgres_pg_dump.UnableError as e:
         if required:
             raise e.kind(
@@ -97,7 +101,39 @@ def rehearse(
     except RecoveryError as e:
         e.result["warnings"] = [*e.result.get("warnings", ()), *warnings]
         raise
-    return Rehearsal(not reason, reason, round(time.monotonic() - began, 3), undo, warnings)
+    return Rehearsal(not reason, reason, round(time.monotonic() - began, 3), undo, warnings, tried)
+
+
+class _Taken:
+    """Copies a sample of the rows, and counts it."""
+
+    def __init__(self, session: Session, rows: int, capture_id: str) -> None:
+        self._session, self._rows, self._capture_id = session, rows, capture_id
+        self.number = 0
+
+    def __call__(self, scratch: Session) -> None:
+        """All of it, before the copy has keys, references and triggers."""
+        self.number = sample.copy(self._session, scratch, self._rows, self._capture_id)
+
+
+@contextlib.contextmanager
+def _copied(
+    session: Session,
+    original: scratch_database.Original,
+    tools: postgres_pg_dump.Tools,
+    way: transaction.Way,
+    progress: Progress,
+    rows: _Taken | None = None,
+) -> Generator[_Trial]:
+    """A copy on which the plan is to be tried, gone afterwards."""
+    with (
+        scratch_database.copied(session, original, tools, _part_of(way), progress, rows) as name,
+        contextlib.ExitStack() as stack,
+    ):
+        with scratch_database.preparing(session):
+            scratch = stack.enter_context(scratch_database.opened(original, name))
+        scratch_database.fill(scratch, original)
+        yield _Trial(session, scratch, _of_copy(way.target, way.live.entries), progress)
 
 
 def _undo(trial: _Trial, *, required: bool) -> str:
@@ -154,11 +190,13 @@ class _Trial:
             self._before = self._live()
         self._after = self._before
 
-    def there(self, way: transaction.Way, go: Callable[[Session], None]) -> None:
+    def there(
+        self, way: transaction.Way, go: Callable[[Session], None], where: str = "while applying the plan"
+    ) -> None:
         """Carries out the plan; raises unless the copy then has the captured state, as far as it was a faithful one."""
         self._progress.checkpoint()
         unlike = self._unlike(way)
-        with _failing(self._session, "while applying the plan"):
+        with _failing(self._session, where):
             transaction.add_labels(self._scratch, way.plan)
             with self._scratch.write():
                 self._scratch.execute(EXACTLY)

@@ -13,6 +13,7 @@ from ...core.text import count
 from ...core.times import readable
 from ...moves.undo.command import Undone, named
 from ..captures import document as captures_document
+from ..obstacles import reading
 from ..planner.renames import added_again
 from . import request as restore_request
 from . import saved_data, transaction
@@ -32,6 +33,8 @@ class Look:
     #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
     newer: tuple[str, ...]
     other: str
+    #: What PostgreSQL would refuse, as far as that is found by reading.
+    found: reading.Found = reading.NOTHING
 
 
 class RollbackResult(ModuleResult):
@@ -54,6 +57,8 @@ class RollbackResult(ModuleResult):
     empty: list[str]
     newer: list[str]
     impossible: list[str]
+    obstacles: list[dict[str, t.Any]]
+    refused: dict[str, t.Any] | None
     saved: list[dict[str, t.Any]]
     filled: list[t.Any]
     before: dict[str, t.Any] | None
@@ -121,9 +126,16 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "plan": {name: getattr(seen.plan, name) for name in ("counts", "digests", "locks", "made_at", "key")},
         "plan_file": None,
         "newer": list(seen.newer),
+        "obstacles": [each.as_dict() for each in seen.found.obstacles],
+        "refused": None,
         "effects": {},
         "gold_days": [],
-        "warnings": [*_about_newer(order, seen), *_about_made_again(order, seen), *seen.way.warnings],
+        "warnings": [
+            *_about_newer(order, seen),
+            *_about_made_again(order, seen),
+            *seen.way.warnings,
+            *seen.found.unread,
+        ],
         "diff": _diff(order, told),
     }
 

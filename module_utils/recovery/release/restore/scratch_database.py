@@ -20,6 +20,7 @@ from ...postgres.driver import conninfo, errors, psycopg, sql
 from ...postgres.failures import translate
 from ...postgres.session import open_session
 from ...scout import cron_jobs
+from ..scratch import publications
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -116,6 +117,8 @@ class Original:
     schemas: Sequence[str]
     scheduler: Sequence[str]
     history: Sequence[Row]
+    #: What makes its publications.
+    publications: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,13 +163,14 @@ def read(session: Session, migrations_table: str) -> Original:
         made = session.rows(TABLES_LIKE, schema="cron", table=None) if cron_jobs.present(session) else []
         made += session.rows(SCHEDULER_FUNCTIONS) if made else []
         history = session.rows(TABLES_LIKE, schema=None, table=migrations_table or None)
+        published = publications.read(session)
     if not about["may"]:
         me = sql.Identifier(session.facts.role).as_string()
         raise pg_dump.UnableError(
             f"role {session.facts.role} may not create a scratch database", f"ALTER ROLE {me} CREATEDB"
         )
     stand_in = [row["statement"] for row in made]
-    return Original(_address(session), session.facts.database, about, populated, schemas, stand_in, history)
+    return Original(_address(session), session.facts.database, about, populated, schemas, stand_in, history, published)
 
 
 def opened(original: Original, database: str) -> contextlib.AbstractContextManager[Session]:
@@ -303,12 +307,20 @@ def drop(administering: Callable[[], contextlib.AbstractContextManager[tuple[Ses
 
 
 @contextlib.contextmanager
-def copied(session: Session, original: Original, by: pg_dump.Tools, part: Part, progress: Progress) -> Generator[str]:
-    """The name of a database with a copy of everything, or of a part where that cannot be; gone afterwards."""
+def copied(
+    session: Session,
+    original: Original,
+    by: pg_dump.Tools,
+    part: Part,
+    progress: Progress,
+    rows: Callable[[Session], None] | None = None,
+) -> Generator[str]:
+    """The name of a database with a copy of everything, or of a part where that cannot be; gone afterwards. `rows` puts some into
+    its tables before these have keys, references and triggers."""
     for only in (None, part):
         with database(session, original, progress) as name:
             try:
-                _copy(session, original, by, name, only, progress)
+                _copy(session, original, by, name, only, progress, rows)
             except pg_dump.RefusedError as e:
                 if only:
                     raise
@@ -319,7 +331,13 @@ def copied(session: Session, original: Original, by: pg_dump.Tools, part: Part, 
 
 
 def _copy(
-    session: Session, original: Original, by: pg_dump.Tools, name: str, only: Part | None, progress: Progress
+    session: Session,
+    original: Original,
+    by: pg_dump.Tools,
+    name: str,
+    only: Part | None,
+    progress: Progress,
+    rows: Callable[[Session], None] | None,
 ) -> None:
     """Makes the schema of this session's database, or a part of it, in another one."""
     archive, entries = by.folder / "schema", by.folder / "entries"
@@ -350,11 +368,19 @@ def _copy(
         # It is dropped anyway.
         reach["PGOPTIONS"] = f"{reach.get('PGOPTIONS', '')} -c synchronous_commit=off".strip()
         to = ["--no-password", f"--use-list={entries}", f"--dbname={name}"]
-        pg_dump.run([by.restore, *to, str(archive)], by, reach, progress)
+        if rows is None:
+            pg_dump.run([by.restore, *to, str(archive)], by, reach, progress)
+            return
+        pg_dump.run([by.restore, "--section=pre-data", *to, str(archive)], by, reach, progress)
+        with opened(original, name) as scratch:
+            rows(scratch)
+        pg_dump.run([by.restore, "--section=post-data", *to, str(archive)], by, reach, progress)
 
 
 def fill(scratch: Session, original: Original) -> None:
-    """Fills the materialized views that are filled in the original; of no rows, unless they cannot bear that."""
+    """Makes the publications of the original, and fills the materialized views that are filled there; of the rows that there are,
+    unless they cannot bear that."""
+    publications.make(scratch, original.publications)
     with preparing(scratch), scratch.write():
         for row in scratch.rows(MATERIALIZED):
             if (row["schema"], row["name"]) in original.populated:

@@ -72,7 +72,7 @@ things AS (
     SELECT 'pg_catalog.pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
     UNION ALL
     SELECT 'pg_catalog.pg_class'::regclass, c.oid, c.relowner FROM pg_catalog.pg_class AS c JOIN n ON c.relnamespace = n.oid
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
     UNION ALL
     SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.proowner FROM pg_catalog.pg_proc AS p JOIN n ON p.pronamespace = n.oid
     UNION ALL

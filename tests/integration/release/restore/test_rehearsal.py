@@ -129,6 +129,7 @@ def rehearsed(
     pg_dump: str | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    sample: int = 0,
 ) -> Rehearsed:
     """Plans the way back and rehearses it, as it is planned unless it is said otherwise."""
     lines: list[str] = []
@@ -143,6 +144,7 @@ def rehearsed(
             progress or Progress(lines.append),
             required=required,
             pg_dump=pg_dump or program("pg_dump"),
+            rows=sample,
         )
     return Rehearsed(result, lines)
 
@@ -242,6 +244,55 @@ def test_a_way_that_cannot_be_taken_back(captured: tuple[str, captures_document.
     assert re.match(r"the rehearsal failed while undoing the plan.*domain shop\.amount", found.undo)
     with pytest.raises(errors.NotConverged, match=r"while undoing the plan.*domain shop\.amount"):
         rehearsed(dsn, document, required=True)
+
+
+def test_a_published_table_that_was_renamed_is_rehearsed(captured: tuple[str, captures_document.Document]) -> None:
+    """As in the original, with its columns and its filter; the copy has a publication of that name."""
+    dsn, _ = captured
+    run(
+        dsn,
+        """CREATE PUBLICATION told FOR TABLE shop.customer (id, name) WHERE (id > 0) WITH (publish = 'insert');
+           CREATE PUBLICATION "All of 'it'" FOR ALL TABLES""",
+    )
+    document = capture(dsn)
+    run(dsn, "ALTER TABLE shop.customer RENAME TO buyer; ALTER PUBLICATION told DROP TABLE shop.buyer")
+    assert rehearsed(dsn, document, required=True).result.done
+    run(dsn, "ALTER TABLE shop.buyer RENAME TO customer; ALTER PUBLICATION told ADD TABLE shop.customer")
+    assert rehearsed(dsn, document, required=True).result.done
+
+
+def test_a_sample_of_the_rows_shows_what_a_schema_does_not(captured: tuple[str, captures_document.Document]) -> None:
+    """A check that comes back and that a row violates; one that is not valid, and violated, is no matter."""
+    dsn, _ = captured
+    run(
+        dsn,
+        """CREATE TABLE shop.kind (id int PRIMARY KEY);
+           CREATE TABLE shop.thing (
+               id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind int REFERENCES shop.kind, price int,
+               twice int GENERATED ALWAYS AS (price * 2) STORED
+           ) PARTITION BY RANGE (id)""",
+    )
+    run(dsn, "CREATE TABLE shop.thing_1 PARTITION OF shop.thing FOR VALUES FROM (1) TO (1000)")
+    run(
+        dsn,
+        """INSERT INTO shop.kind SELECT g FROM generate_series(1, 200) AS g;
+           INSERT INTO shop.thing (kind, price) SELECT 201 - g, g FROM generate_series(1, 100) AS g;
+           ALTER TABLE shop.thing_1 ADD CONSTRAINT cheap CHECK (price < 0) NOT VALID;
+           ALTER TABLE shop.thing ADD CONSTRAINT dear CHECK (price > 0)""",
+    )
+    document = capture(dsn)
+    run(dsn, "ALTER TABLE shop.thing DROP CONSTRAINT dear; ALTER TABLE shop.thing ADD COLUMN more text")
+    found = rehearsed(dsn, document, required=True, sample=10).result
+    # Ten things, ten kinds besides the ten that these are of, and the rows of the others.
+    assert (found.done, found.rows >= 30) == (True, True)
+    run(dsn, "UPDATE shop.thing SET price = -1 WHERE id = 100")
+    assert rehearsed(dsn, document, required=True).result.done
+    with pytest.raises(
+        errors.NotConverged,
+        match=r"rehearsal failed while applying the plan to a sample of the rows; nothing was changed.*\"dear\"",
+    ) as raised:
+        rehearsed(dsn, document, required=True, sample=1000)
+    assert raised.value.sqlstate == "23514"
 
 
 def test_whoever_may_not_make_databases_is_told_how(captured: tuple[str, captures_document.Document]) -> None:

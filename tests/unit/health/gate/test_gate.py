@@ -81,6 +81,21 @@ def wrong(verdict: gate_verdict.Verdict) -> dict[str, str]:
     return {check.name: check.status for check in verdict.checks if check.counts and check.status != "pass"}
 
 
+def test_of_jobs_that_are_not_there_nothing_passes() -> None:
+    """None that is off, late or without a right among none is no good news."""
+    verdict = judged(seen(wider={"needed": [needed(None, why="there is none")]}))
+    unknown = dict.fromkeys(("jobs_active", "job_runs", "job_schedules", "job_rights"), "inconclusive")
+    assert wrong(verdict) == {"jobs_present": "fail", **unknown}
+    assert (verdict.verdict, verdict.exit_code) == ("fail", 46)
+
+
+def test_lines_that_are_not_due_yet_tell_nothing_of_linking() -> None:
+    verdict = judged(seen(linking={"due": 0, "due_percent": None, "lines": 5, "percent": 100.0}))
+    [linking] = [check for check in verdict.checks if check.name == "linking_coverage"]
+    assert (linking.value, linking.status) == (None, "inconclusive")
+    assert linking.reason.startswith("cannot tell: all 5 lines of the last 24 hours are newer than 10 minutes")
+
+
 def alert(name: str, number: int = 1) -> Result:
     return {"alert": name, "critical": True, "found": number, "samples": ["T-1"]}
 
@@ -95,6 +110,7 @@ def test_a_healthy_pipeline_passes() -> None:
 WRONG: list[tuple[Result, str, str, int]] = [
     ({"linking": {"due": 10, "due_percent": 94.9, "lines": 10, "percent": 99.0}}, "linking_coverage", "warn", 42),
     ({"linking": {"due": 10, "due_percent": 89.9, "lines": 10, "percent": 99.0}}, "linking_coverage", "fail", 42),
+    ({"linking": {"due": 0, "due_percent": None, "lines": 5, "percent": 100.0}}, "linking_coverage", "inconclusive", 47),
     ({"linking": {"due": 0, "due_percent": None, "lines": 0, "percent": None}}, "linking_coverage", "inconclusive", 47),
     ({"alerts": [alert("NEGATIVE_TOTAL")]}, "negative_totals", "fail", 43),
     ({"alerts": [alert("EMPTY_BASKET")]}, "empty_baskets", "fail", 43),
@@ -118,7 +134,7 @@ WRONG: list[tuple[Result, str, str, int]] = [
     ({"runs": [ran()], "wider": {"needed": [needed(ETL_JOB, ran("failed", message="ERROR: x"))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(minutes=16))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(ended=False))]}}, "job_runs", "inconclusive", 47),
-    ({"wider": {"needed": [needed(None, why="there is none")]}}, "jobs_present", "fail", 46),
+    ({"wider": {"needed": [needed(ETL_JOB), needed(None, why="there is none")]}}, "jobs_present", "fail", 46),
     ({"wider": {"needed": [needed(off(LINK_JOB))]}}, "jobs_active", "fail", 46),
     ({"runs": [{"status": "succeeded", "seconds": 61.0, "return_message": ""}]}, "etl_duration", "warn", 46),
     ({"runs": [{"status": "succeeded", "seconds": 301.0, "return_message": ""}]}, "etl_duration", "fail", 46),

@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rights of each owner that a rollback acts as, and what these owners themselves lack."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...postgres.driver import sql
+from ...scout import cron_jobs
+from ...scout.judging import roles
+from .definitions import parts
+from .situation import Obstacle
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ...postgres.session import Session
+    from .situation import Situation
+
+ROLES: t.Final = """
+SELECT n.name, r.oid IS NOT NULL AS there, coalesce(r.rolsuper, false) AS superuser,
+       coalesce(pg_catalog.pg_has_role(r.oid, 'USAGE') AND pg_catalog.pg_has_role(r.oid, %(becoming)s), false) AS ours
+FROM unnest(%(names)s::text[]) AS n (name) LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = n.name
+"""
+#: Who may make something in a schema.
+MAKERS: t.Final = """
+SELECT w.role, w.schema, pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE') AS may
+FROM unnest(%(roles)s::text[], %(schemas)s::text[]) AS w (role, schema)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema JOIN pg_catalog.pg_roles AS r ON r.rolname = w.role
+"""
+MAY_MAKE_SCHEMAS: t.Final = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
+#: What is in a schema, and has an owner of its own.
+IN_SCHEMAS: t.Final = (
+    *(
+        "table",
+        "view",
+        "materialized_view",
+        "sequence",
+        "function",
+        "aggregate",
+        "enum",
+        "domain",
+        "composite",
+        "range",
+    ),
+)
+
+
+def owners(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Roles that own what is touched, or grant on it, and that are gone, or as whom we may not act; inside the caller's
+    transaction."""
+    about: dict[str, str] = {}
+    for does, key in sorted(found.steps):
+        for entry in filter(None, (found.now(key), found.wanted.get(key))):
+            if entry.owner and entry.kind not in ("cron_job", "extension"):
+                about.setdefault(entry.owner, key)
+        now, wanted = found.now(key), found.wanted.get(key)
+        granted = does == "create" or (
+            does == "settle" and (now is None or wanted is None or now.grants != wanted.grants)
+        )
+        if wanted is not None and granted:
+            for grant in wanted.grants:
+                about.setdefault(grant[3], key)
+    becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
+    for row in session.rows(ROLES, names=sorted(about), becoming=becoming):
+        name, key = row["name"], about[row["name"]]
+        role = sql.Identifier(name).as_string()
+        if not row["there"]:
+            yield Obstacle("owner", key, f"there is no role {name} any more", f"`CREATE ROLE {role}`")
+        elif not (row["ours"] or session.facts.superuser):
+            kind, _, what = key.partition(":")
+            said = f"the rights of owner {name} are missing, to change {kind.replace('_', ' ')} {what}"
+            yield Obstacle("privilege", key, said, _grant(session, name, role))
+
+
+def _grant(session: Session, name: str, role: str) -> str:
+    if roles.mighty(session, [name]):
+        return f"nobody may become {name}: a superuser gives what it owns to another role (docs/pipeline_owner.sql)"
+    chooses = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
+    return f"`GRANT {role} TO {sql.Identifier(session.facts.role).as_string()}{chooses}`"
+
+
+def makers(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Owners, and ourselves, that may not make in a schema what is made there, which a superuser gives to anybody; inside the
+    caller's transaction."""
+    if session.facts.superuser:
+        return
+    needs: dict[tuple[str, str], str] = {}
+    for does, key in sorted(found.steps):
+        entry, now = found.wanted.get(key), found.now(key)
+        given = does == "settle" and now is not None and entry is not None and now.owner != entry.owner
+        if entry is None or entry.kind not in IN_SCHEMAS or not (does == "create" or given):
+            continue
+        schema = parts(entry.name.partition("(")[0])[0]
+        # What a schema's own rights are by then, is what the plan makes of them.
+        if f"schema:{sql.Identifier(schema).as_string()}" in found.keys or f"schema:{schema}" in found.keys:
+            continue
+        for role in filter(None, (entry.owner, session.facts.role)):
+            needs.setdefault((role, schema), key)
+    yield from _makers(session, needs)
+    made = [key for does, key in sorted(found.steps) if does == "create" and key.startswith("schema:")]
+    if made and not session.row(MAY_MAKE_SCHEMAS)["may"]:
+        database, me = (sql.Identifier(n).as_string() for n in (session.facts.database, session.facts.role))
+        said = f"{made[0].partition(':')[2]} is to be made, and role {session.facts.role} may make no schema"
+        yield Obstacle("privilege", made[0], said, f"`GRANT CREATE ON DATABASE {database} TO {me}`")
+
+
+def _makers(session: Session, needs: Mapping[tuple[str, str], str]) -> Iterator[Obstacle]:
+    asked = sorted(needs)
+    rows = session.rows(MAKERS, roles=[role for role, _ in asked], schemas=[schema for _, schema in asked])
+    for row in rows:
+        if not row["may"]:
+            role, schema = (sql.Identifier(row[name]).as_string() for name in ("role", "schema"))
+            said = f"{row['role']} may make nothing in schema {row['schema']}"
+            grant = f"`GRANT CREATE ON SCHEMA {schema} TO {role}`"
+            yield Obstacle("privilege", needs[row["role"], row["schema"]], said, grant)
+
+
+def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Jobs that are changed, and that pg_cron lets only their owners change; inside the caller's transaction."""
+    about: dict[str, str] = {}
+    for key in sorted(found.keys):
+        entry = found.wanted.get(key) or found.now(key)
+        if entry is not None and entry.kind == "cron_job" and entry.owner:
+            about.setdefault(entry.owner, key)
+    for owner, key in about.items():
+        for grant in cron_jobs.missing_grants(session, owner):
+            said = f"a right to change the jobs of {owner} is missing"
+            yield Obstacle("privilege", key, said, f"`{grant}`" if grant.startswith("GRANT ") else grant)
