@@ -27,8 +27,16 @@ if t.TYPE_CHECKING:
 class Filling(Changes):
     """The statements that make tables and columns, with the data that was kept."""
 
-    def __init__(self, there: dict[str, Entry], wanted: Mapping[str, Entry], migrations_table: str, kept: Kept) -> None:
-        super().__init__(there, wanted, migrations_table)
+    def __init__(
+        self,
+        there: dict[str, Entry],
+        wanted: Mapping[str, Entry],
+        migrations_table: str,
+        kept: Kept,
+        *,
+        exact_order: bool,
+    ) -> None:
+        super().__init__(there, wanted, migrations_table, exact_order=exact_order)
         self.kept = kept
         #: Keys of columns and tables whose kept data comes back.
         self.filled: set[str] = set()

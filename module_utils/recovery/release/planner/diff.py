@@ -37,7 +37,9 @@ TYPES: t.Final = ("enum:", "domain:", "composite:", "range:")
 class Changes:
     """From one set of entries to another: keys that are dropped, created and altered where they stand."""
 
-    def __init__(self, there: dict[str, Entry], wanted: Mapping[str, Entry], migrations_table: str) -> None:
+    def __init__(
+        self, there: dict[str, Entry], wanted: Mapping[str, Entry], migrations_table: str, *, exact_order: bool
+    ) -> None:
         self.migrations_table = migrations_table
         self.there = there
         self.wanted = wanted
@@ -59,10 +61,11 @@ class Changes:
         self.created: set[str] = set()
         self.dropped = {key for key, e in there.items() if key not in wanted and not self._is_merged(e)}
         self._compare()
-        #: Tables that are copied, because only so their columns come into their order.
-        self.copied: set[str] = set()
         self._spread()
-        for key in sorted(self._disordered()):
+        #: Tables whose columns do not come into their order by themselves, and those that are copied for that.
+        self.disordered = tuple(sorted(self._disordered()))
+        self.copied: set[str] = set()
+        for key in self.disordered if exact_order else ():
             self._copy(key)
         self._spread()
         self.created |= {key for key, e in wanted.items() if key not in there and not self._stays_behind(e)}

@@ -65,7 +65,8 @@ class Ordering(Filling):
                 continue
             for goes in ("drop", "part", "alter"):
                 first((goes, key), ("drop", need))
-            first(("drop", key), ("alter", need))
+            if not need.startswith("sequence:"):
+                first(("drop", key), ("alter", need))
             if entry.kind == "column":
                 self._kept_until_gone(entry, need, first)
         if key in self.dropped and (index := _index_of(entry)):
@@ -101,8 +102,14 @@ class Ordering(Filling):
         for does, other in self.fills_of(entry.facts["relation"]) if entry.kind == "trigger" else ():
             first((does, other), ("rejoin", entry.key))
         if entry.kind == "sequence" and entry.facts.get("owned_by"):
-            first(("create", entry.key), ("own", entry.key))
-            first(("create", f"column:{entry.facts['owned_by']}"), ("own", entry.key))
+            column, before = f"column:{entry.facts['owned_by']}", self.there.get(entry.key)
+            for does in ("create", "alter"):
+                first((does, entry.key), ("own", entry.key))
+                first((does, column), ("own", entry.key))
+            had = before.facts.get("owned_by") if before else None
+            if had and table_key(split_qualified(had)[0]) not in self.copied:
+                # It would go with the column that it does not belong to any more.
+                first(("own", entry.key), ("drop", f"column:{had}"))
 
     def _unclustered(self, entry: Entry) -> Iterator[str]:
         """Where a table is clustered by this index, those by which it is no more: what is said last holds."""

@@ -57,6 +57,9 @@ class Plan:
     #: Columns and tables that come back with the data that was kept of them, and those that come back without any.
     filled: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    #: Tables whose columns stand in another order afterwards, and those that are copied so that they do not.
+    reordered: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
@@ -64,15 +67,24 @@ class Plan:
         return (*self.before, *self.steps)
 
 
-def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Kept = fill_statements.NOTHING) -> Plan:
+def plan(
+    live: Catalog,
+    wanted: Catalog,
+    *,
+    migrations_table: str = "",
+    kept: Kept = fill_statements.NOTHING,
+    exact_order: bool = False,
+) -> Plan:
     """The plan from `live` to `wanted`, of the same database or of one with other addresses, with the data that was
-    saved. All statements are for a session with search_path = pg_catalog and check_function_bodies = off. Raises
+    saved. A column that comes back is the last one of its table, which is copied only for an `exact_order`.
+
+    All statements are for a session with search_path = pg_catalog and check_function_bodies = off. Raises
     NotConverged where the steps depend on each other in a circle."""
     again = [
         key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
     ]
     there, renames = renamed(live.entries, wanted.entries, again)
-    way = _Planner(there, wanted.entries, migrations_table, kept)
+    way = _Planner(there, wanted.entries, migrations_table, kept, exact_order=exact_order)
     steps = list(way.steps())
     apart = {step.key for step in steps if step.does == "alter" and _adds_labels(step)} - {key for key, _ in renames}
     places = {e.address: key for key, e in live.entries.items() if e.address}
@@ -85,6 +97,8 @@ def plan(live: Catalog, wanted: Catalog, *, migrations_table: str = "", kept: Ke
         {key: old for key, old in was.items() if key != old},
         tuple(sorted(way.filled)),
         tuple(way.comes_back_empty()),
+        tuple(key for key in way.disordered if key not in way.copied),
+        tuple(sorted(way.copied)),
     )
 
 
@@ -137,9 +151,10 @@ class _Planner(Ordering):
         actions |= {
             ("alter", key): [*made, *self._counted_anew(key), *self.refilled(key)] for key, made in self.altered.items()
         }
-        for key in self.altered:
-            if self.wanted[key].kind == "sequence":
-                actions["alter", key] = self._joined(self.wanted[key], actions["alter", key], self.there[key])
+        for key in (key for key in self.altered if self.wanted[key].kind == "sequence"):
+            owned = [each for each in actions["alter", key] if " OWNED BY " in each]
+            actions["alter", key] = [each for each in actions["alter", key] if each not in owned]
+            actions["own", key] = self._joined(self.wanted[key], owned, self.there[key])
         actions |= {("fill", key): made for key, made in self.late().items()}
         for key in self.altered:
             actions |= self._counts_otherwise(key, actions["alter", key])
@@ -178,13 +193,18 @@ class _Planner(Ordering):
         by = sequence.facts.get("owned_by")
         if not by or (before and before.facts.get("owned_by") == by):
             return made
-        table = table_key(split_qualified(by)[0])
-        now = self.there[table].owner if table in self.there and table not in self.created else None
-        now = self.wanted[table].owner if table in self.copied else now
+        now = self._owner_now(sequence)
         if before and before.owner == now:
             return made
         free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
         return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {identifier(now) if now else 'CURRENT_USER'}", *made]
+
+    def _owner_now(self, sequence: Entry) -> str | None:
+        """Whose the table is to which a sequence belongs, when it is joined to that; a table that is made is nobody's yet."""
+        table = table_key(split_qualified(sequence.facts.get("owned_by") or "")[0])
+        if table in self.copied:
+            return self.wanted[table].owner
+        return self.there[table].owner if table in self.there and table not in self.created else None
 
     def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
@@ -218,8 +238,12 @@ class _Planner(Ordering):
         if entry.key in self.swapped:
             return self._swap(entry)
         made = self.column_with_values(entry) if entry.kind == "column" else self.write("create", entry)
-        if entry.kind == "sequence" and entry.name in self.kept.counters:
-            made.append(fill_statements.count_on(entry.name, self.kept.counters[entry.name]))
+        if entry.kind == "sequence":
+            # Defaults that call it are computed with the rights of the table's owner.
+            if owner := self._owner_now(entry) or entry.owner:
+                made.append(f"ALTER SEQUENCE {entry.name} OWNER TO {identifier(owner)}")
+            if entry.name in self.kept.counters:
+                made.append(fill_statements.count_on(entry.name, self.kept.counters[entry.name]))
         if entry.kind in ("constraint", "index") and table in self.created:
             # It becomes a part of its parent's when its table does.
             made = [each for each in made if " ATTACH PARTITION " not in each]
@@ -256,7 +280,9 @@ class _Planner(Ordering):
         owned = [
             e
             for e in self.there.values()
-            if e.kind == "sequence" and split_qualified(e.facts.get("owned_by") or "")[0] == table.name
+            if e.kind == "sequence"
+            and e.key in self.wanted
+            and split_qualified(e.facts.get("owned_by") or "")[0] == table.name
         ]
         made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
         made += ddl_tables.create_table(table, columns)

@@ -43,6 +43,12 @@ def renamed(
         one, two = there[key], _aside(there[key])
         statements.append((key, list(_rename(one, two))))
         there = _with_name(there, one, two)
+        identity: dict[str, t.Any] = one.facts.get("identity") or {}
+        if sequence := identity.get("sequence"):
+            schema, _, own = split_qualified(sequence)
+            statements.append((key, [f"ALTER SEQUENCE {sequence} RENAME TO {before(own)}"]))
+            facts = {**there[two.key].facts, "identity": {**identity, "sequence": f"{schema}.{before(own)}"}}
+            there[two.key] = dataclasses.replace(there[two.key], facts=facts)
     places = {entry.address for entry in wanted.values() if entry.address}
     for kind in KINDS:
         for entry in sorted((e for e in wanted.values() if e.kind == kind and e.address), key=_depth(wanted)):
@@ -144,6 +150,8 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
                 **facts,
                 "identity": _moved(facts["identity"], split_qualified(found.name)[0], split_qualified(entry.name)[0]),
             }
+        if entry.kind == "column" and facts.get("owned_by") == found.name:
+            facts = {**facts, "owned_by": entry.name}
         kind, _, name = keys[key].partition(":")
         made[keys[key]] = dataclasses.replace(
             e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))

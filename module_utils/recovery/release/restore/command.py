@@ -25,7 +25,7 @@ from ..catalog import reader as catalog_reader
 from . import owners, paused_jobs, rehearsal, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
-from .result import Look, described, newer, nothing, undone_as
+from .result import Look, described, newer, nothing, sentence, undone_as
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ if t.TYPE_CHECKING:
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_owners": {"type": "list", "elements": "str", "default": []},
+    "column_order": {"type": "str", "choices": ["any", restore_request.EXACT], "default": "any"},
     "rehearse": {"type": "bool"},
     "pg_dump": {"type": "path"},
     "patience_seconds": {"type": "float", "default": 60.0},
@@ -78,6 +79,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
             next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     asked, owned_by = {"run_id": undone["run_id"]}, tuple(params["allow_owners"])
+    asked |= {"column_order": restore_request.EXACT} if params["column_order"] == restore_request.EXACT else {}
     order = restore_request.Order("undo", document, asked=asked, undone=undone, allow_owners=owned_by)
     return undone_as(go_back(call, params, order), undone, about, check=call.check)
 
@@ -100,7 +102,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
-        text = transaction.sentence(seen.way, f"would roll back to {order.goal}: would change")
+        text = sentence(seen.way, f"would roll back to {order.goal}: would change")
         return {**result, "changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
     gone = _gone(call, params, order, seen)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
@@ -125,7 +127,8 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         paused_jobs.refuse_unfinished(session, pause)
         here = captures_store.origin(session)
         document = _as_kept(ledger, order)
-        target = transaction.Target(document, here.is_that_of(document), order.only)
+        exact_order = params["column_order"] == restore_request.EXACT
+        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
@@ -265,7 +268,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
             record=going.record,
             advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
         )
-    text = transaction.sentence(seen.way, f"rolled back to {order.goal}: changed")
+    text = sentence(seen.way, f"rolled back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
     return {
         "changed": True,
@@ -322,7 +325,9 @@ class _Going:
         pause = open_pause(self.ledger)
         there = transaction.live(session, way.target, pause.jobs if pause else ())
         if there.entries != way.live.entries:
-            differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
+            differing = captures_document.compare(
+                way.live.entries, there.entries, same_database=True, column_order=True
+            )
             raise _changed_since(session, differing.first())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)

@@ -20,7 +20,7 @@ from ..planner import fill_statements
 from ..planner.renames import before, unquoted
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...core.progress import Progress
     from ...postgres.session import Row, Session
@@ -62,6 +62,27 @@ SELECT (SELECT count(*) FROM {table}) AS found,
 """
 
 
+#: What is known of a table without reading it; it may never have been analyzed.
+SIZE: t.Final = """
+SELECT reltuples::bigint AS rows, pg_catalog.pg_table_size(oid) AS bytes FROM pg_catalog.pg_class
+WHERE oid = pg_catalog.to_regclass(%(name)s)
+"""
+#: What copying a row with its indexes took in docs/performance.md, and a byte of wide rows.
+ROW_SECONDS: t.Final = 8e-6
+BYTE_SECONDS: t.Final = 2e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class Copied:
+    """A table that is copied, for its columns to stand in their order: about how many rows and bytes, and about how many seconds
+    nobody else can read or write it."""
+
+    relation: str
+    rows: int
+    bytes: int
+    locked_seconds: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Going:
     """Data that a rollback would lose: what is saved of it first, and keys of what cannot be."""
@@ -97,6 +118,18 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
         elif _holds_rows(session, table):
             lost += by_table[table]
     return Going(tuple(tables), tuple(lost))
+
+
+def copied(session: Session, found: Plan) -> Iterator[Copied]:
+    """What the copies of a plan come to; inside the caller's transaction."""
+    for key in found.copied:
+        name = found.was.get(key, key).partition(":")[2]
+        row = session.row(SIZE, name=name)
+        rows = row["rows"]
+        if rows < 0:
+            rows = session.row(sql.SQL("SELECT count(*) AS rows FROM {}").format(named(*_place(name))))["rows"]
+        seconds = max(rows * ROW_SECONDS, row["bytes"] * BYTE_SECONDS)
+        yield Copied(key.partition(":")[2], rows, row["bytes"], round(seconds, 1))
 
 
 def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> bool:

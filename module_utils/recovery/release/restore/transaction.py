@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from ...core.errors import NotConverged
-from ...core.text import count, in_words
+from ...core.text import in_words
 from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -70,6 +70,8 @@ class Target:
     same_database: bool
     #: The one object that is meant, by its key; none means all of them.
     only: str | None = None
+    #: Whether columns shall stand in their order too, for which tables are copied.
+    exact_order: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -112,6 +114,7 @@ class Way:
     #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
     lost: tuple[str, ...]
     empty: tuple[str, ...]
+    copies: tuple[saved_data.Copied, ...]
 
     @property
     def digest(self) -> str:
@@ -170,13 +173,15 @@ def survey(
         Catalog(wanted, ()),
         migrations_table=target.scope.migrations_table,
         kept=kept,
+        exact_order=target.exact_order,
     )
     goes = saved_data.going(session, made, there.entries)
     empty = saved_data.comes_back_empty(session, made)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
         told = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, told))
-    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty)
+    copies = tuple(saved_data.copied(session, made))
+    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty, copies)
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -316,7 +321,7 @@ def _refused(session: Session, step: planner_plan.Step, statement: str, error: p
 def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, Entry]:
     """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
     there = own(live(session, way.target, paused), way.wanted)
-    differing = captures_document.compare(way.wanted, there, same_database=False)
+    differing = captures_document.compare(way.wanted, there, same_database=False, column_order=way.target.exact_order)
     if differing.number:
         raise NotConverged(
             "post-rollback verification failed: rolled back, nothing was changed",
@@ -352,6 +357,8 @@ class Described(t.TypedDict):
     hazard: str
     loses: list[str]
     empty: list[str]
+    reordered: list[str]
+    copies: list[dict[str, t.Any]]
     impossible: list[str]
 
 
@@ -376,17 +383,7 @@ def described(way: Way) -> Described:
         "hazard": lock_hazards.LOSES if any(step["hazard"] == lock_hazards.LOSES for step in steps) else whole.effect,
         "loses": list(way.lost),
         "empty": list(way.empty),
+        "reordered": list(way.plan.reordered),
+        "copies": [dataclasses.asdict(each) for each in way.copies],
         "impossible": list(way.plan.impossible),
     }
-
-
-def sentence(way: Way, verb: str) -> str:
-    """One line for a person."""
-    steps = way.plan.all_steps
-    if not steps:
-        return "nothing differs from the capture"
-    text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
-    text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
-    text += f"; {count(len(way.plan.filled), 'object')} with saved data restored" if way.plan.filled else ""
-    text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
-    return text + (f"; {count(len(way.empty), 'object')} without data" if way.empty else "")

@@ -156,7 +156,7 @@ def live(dsn: str, wanted: entries.Catalog) -> entries.Catalog:
 
 def go_back(dsn: str, wanted: entries.Catalog) -> planner_plan.Plan:
     """Plans the way and goes it, in one transaction."""
-    plan = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table)
+    plan = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
     with psycopg.connect(dsn, options="-c client_min_messages=warning") as connection:
         connection.execute("SET LOCAL search_path = pg_catalog")
         connection.execute("SET LOCAL check_function_bodies = off")
@@ -202,7 +202,7 @@ def test_the_way_back_ends_where_it_began(
     assert plan.impossible == ()
     assert differs(wanted.entries, live(dsn, wanted).entries) == ()
     assert canonical(dump(dsn, "--schema-only")) == beginning
-    again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table)
+    again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
     assert (again.steps, again.loses, again.impossible) == ((), (), ())
 
 
