@@ -10,7 +10,7 @@ import typing as t
 from ..core.text import count, in_words
 from ..core.times import readable
 from ..release.captures import document as captures_document
-from ..release.planner.lock_hazards import LOSES
+from ..release.ddl.statement import LOSES
 from . import gate as summary_gate
 
 if t.TYPE_CHECKING:

@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..catalog.entries import Entry
+    from ..ddl.statement import Statement
 
 #: What may stand in the way of another type for a column, or, as statistics do, would become whose who gives it that.
 BOUND_TO_TYPES: t.Final = (
@@ -53,7 +54,7 @@ class Changes:
             for need in entry.needs:
                 self.dependents.setdefault(need, set()).add(key)
         #: Statements by key of what is altered where it stands.
-        self.altered: dict[str, list[str]] = {}
+        self.altered: dict[str, list[Statement]] = {}
         #: Defaults that are taken away while what they call is made again.
         self.parted: set[str] = set()
         #: Columns by the enum that is made again under them.

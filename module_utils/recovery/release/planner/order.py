@@ -11,12 +11,14 @@ import typing as t
 
 from ...core.errors import NotConverged
 from ..ddl.common import first_of, split_qualified
+from ..ddl.statement import UNCLUSTERS
 from .data_fill import Filling, table_key
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..catalog.entries import Entry
+    from ..ddl.statement import Statement
 
 #: What is done, and to which key.
 Action = tuple[str, str]
@@ -28,7 +30,7 @@ MAKES: t.Final = ("create", "alter", "rejoin", "attach")
 class Ordering(Filling):
     """Which change comes before which."""
 
-    def edges(self, actions: Mapping[Action, list[str]]) -> set[tuple[Action, Action]]:
+    def edges(self, actions: Mapping[Action, list[Statement]]) -> set[tuple[Action, Action]]:
         """Pairs of actions of which the first comes before the second."""
         edges: set[tuple[Action, Action]] = set()
         self.made_as: dict[str, list[str]] = {}
@@ -117,7 +119,7 @@ class Ordering(Filling):
         if index.get("clustered"):
             for key, made in self.altered.items():
                 if self.wanted[key].facts.get("table") == entry.facts["table"] and key != entry.key:
-                    yield from (key,) if any(each.endswith(" SET WITHOUT CLUSTER") for each in made) else ()
+                    yield from (key,) if any(each.effect == UNCLUSTERS for each in made) else ()
 
     def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
         """A table is made with its columns, and attached with its indexes, and has then what its parent has."""

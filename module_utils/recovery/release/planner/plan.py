@@ -12,12 +12,27 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.identifiers import identifier, literal
+from ..ddl import constraints, views
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
-from ..ddl import views
-from ..ddl.common import beside, first_of, grants, parents, split_qualified
+from ..ddl.common import beside, comment, given, grants, parents, split_qualified
 from ..ddl.registry import WRITERS
+from ..ddl.statement import (
+    ACCESS_SHARE,
+    ADDS_LABEL,
+    ATTACHES,
+    DROPS_DEFAULT,
+    DROPS_IDENTITY,
+    JOINS,
+    REVOKES,
+    REWRITES,
+    ROW_EXCLUSIVE,
+    Statement,
+    identifier,
+    literal,
+    phrase,
+    say,
+)
 from . import fill_statements
 from .data_fill import table_key
 from .order import FOREIGN_KEY, Action, Ordering, in_order, sequence_of, tables_of
@@ -39,7 +54,7 @@ class Step:
 
     does: str
     key: str
-    statements: tuple[str, ...]
+    statements: tuple[Statement, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +131,7 @@ def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], k
 
 
 def _adds_labels(step: Step) -> bool:
-    return step.key.startswith("enum:") and all(" ADD VALUE " in statement for statement in step.statements)
+    return step.key.startswith("enum:") and all(statement.effect == ADDS_LABEL for statement in step.statements)
 
 
 class _Planner(Ordering):
@@ -135,9 +150,9 @@ class _Planner(Ordering):
             if made := self._beside(key):
                 yield Step("settle", key, tuple(made))
 
-    def _actions(self) -> dict[Action, list[str]]:
+    def _actions(self) -> dict[Action, list[Statement]]:
         """What is done, by (what, key)."""
-        actions: dict[Action, list[str]] = {}
+        actions: dict[Action, list[Statement]] = {}
         for key in self.dropped:
             entry = self.there[key]
             falls = self._falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
@@ -152,7 +167,7 @@ class _Planner(Ordering):
             ("alter", key): [*made, *self._counted_anew(key), *self.refilled(key)] for key, made in self.altered.items()
         }
         for key in (key for key in self.altered if self.wanted[key].kind == "sequence"):
-            owned = [each for each in actions["alter", key] if " OWNED BY " in each]
+            owned = [each for each in actions["alter", key] if each.effect == JOINS]
             actions["alter", key] = [each for each in actions["alter", key] if each not in owned]
             actions["own", key] = self._joined(self.wanted[key], owned, self.there[key])
         actions |= {("fill", key): made for key, made in self.late().items()}
@@ -160,35 +175,37 @@ class _Planner(Ordering):
             actions |= self._counts_otherwise(key, actions["alter", key])
         for key in self.parted:
             relation, _, own = split_qualified(self.there[key].name)
-            actions["part", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} DROP DEFAULT"]
+            actions["part", key] = [
+                say("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", relation, own, effect=DROPS_DEFAULT)
+            ]
             default = self.wanted[key].facts.get("default") if key in self.wanted else None
             if default is not None and key not in self.altered:
-                actions["rejoin", key] = [f"ALTER TABLE {relation} ALTER COLUMN {own} SET DEFAULT {default}"]
+                actions["rejoin", key] = [say("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", relation, own, default)]
         return actions | self._switched(actions)
 
-    def _counted_anew(self, key: str) -> list[str]:
+    def _counted_anew(self, key: str) -> list[Statement]:
         """A column that stands and counts by itself again."""
         before, after = self.there[key], self.wanted[key]
         anew = after.facts.get("identity") and not before.facts.get("identity")
         return self.counted([after]) if after.kind == "column" and anew else []
 
-    def _owned(self, sequence: Entry) -> list[str]:
+    def _owned(self, sequence: Entry) -> list[Statement]:
         """A sequence that belongs to its column again, and counts on behind what that holds."""
         column = self.wanted.get(f"column:{sequence.facts.get('owned_by')}")
         made = self._joined(sequence, ddl_tables.owned(sequence), None)
         return [*made, *(self.counted_past(sequence.name, column) if column else ())]
 
-    def _counts_otherwise(self, key: str, made: list[str]) -> dict[Action, list[str]]:
+    def _counts_otherwise(self, key: str, made: list[Statement]) -> dict[Action, list[Statement]]:
         """What a column lets go of first, where a sequence of the same name shall serve it in another way."""
         before, after = self.there[key], self.wanted[key]
         if after.kind != "column" or not {sequence_of(before), sequence_of(after)} - {None}:
             return {}
-        first = [each for each in made if each.endswith(" DROP IDENTITY")]
+        first = [each for each in made if each.effect == DROPS_IDENTITY]
         if f"sequence:{sequence_of(after)}" in self.dropped:
-            first += [each for each in made if each.endswith(" DROP DEFAULT")]
+            first += [each for each in made if each.effect == DROPS_DEFAULT]
         return {("part", key): first, ("alter", key): [each for each in made if each not in first]} if first else {}
 
-    def _joined(self, sequence: Entry, made: list[str], before: Entry | None) -> list[str]:
+    def _joined(self, sequence: Entry, made: list[Statement], before: Entry | None) -> list[Statement]:
         """The same statements, where a sequence gets another column: it has to be the owner's whose the table is at that time."""
         by = sequence.facts.get("owned_by")
         if not by or (before and before.facts.get("owned_by") == by):
@@ -196,8 +213,11 @@ class _Planner(Ordering):
         now = self._owner_now(sequence)
         if before and before.owner == now:
             return made
-        free = [f"ALTER SEQUENCE {sequence.name} OWNED BY NONE"] if before and before.facts.get("owned_by") else []
-        return [*free, f"ALTER SEQUENCE {sequence.name} OWNER TO {identifier(now) if now else 'CURRENT_USER'}", *made]
+        free = (
+            [say("ALTER SEQUENCE {} OWNED BY NONE", sequence.name)] if before and before.facts.get("owned_by") else []
+        )
+        owner = identifier(now) if now else "CURRENT_USER"
+        return [*free, say("ALTER SEQUENCE {} OWNER TO {}", sequence.name, owner), *made]
 
     def _owner_now(self, sequence: Entry) -> str | None:
         """Whose the table is to which a sequence belongs, when it is joined to that; a table that is made is nobody's yet."""
@@ -206,7 +226,7 @@ class _Planner(Ordering):
             return self.wanted[table].owner
         return self.there[table].owner if table in self.there and table not in self.created else None
 
-    def _switched(self, actions: Mapping[Action, list[str]]) -> dict[Action, list[str]]:
+    def _switched(self, actions: Mapping[Action, list[Statement]]) -> dict[Action, list[Statement]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
         table that is filled."""
         quiet = {split_qualified(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
@@ -224,7 +244,7 @@ class _Planner(Ordering):
             if entry.kind == "trigger" and entry.facts["relation"] in quiet and ("create", key) not in actions
         }
 
-    def _created(self, entry: Entry) -> list[str]:
+    def _created(self, entry: Entry) -> list[Statement]:
         """What makes an entry, where it does not come with another one."""
         table = (
             f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
@@ -241,42 +261,43 @@ class _Planner(Ordering):
         if entry.kind == "sequence":
             # Defaults that call it are computed with the rights of the table's owner.
             if owner := self._owner_now(entry) or entry.owner:
-                made.append(f"ALTER SEQUENCE {entry.name} OWNER TO {identifier(owner)}")
+                made.append(given("SEQUENCE", entry.name, owner))
             if entry.name in self.kept.counters:
                 made.append(fill_statements.count_on(entry.name, self.kept.counters[entry.name]))
         if entry.kind in ("constraint", "index") and table in self.created:
             # It becomes a part of its parent's when its table does.
-            made = [each for each in made if " ATTACH PARTITION " not in each]
+            made = [each for each in made if each.effect != ATTACHES]
         owner = self.wanted.get(table)
         if entry.kind == "constraint" and owner and owner.facts.get("partition_key") and entry.facts.get("index"):
-            made[0] = made[0].replace("ALTER TABLE ", "ALTER TABLE ONLY ", 1)
+            made[0] = constraints.create_constraint(entry, only=True)[0]
         return made
 
-    def _swap(self, enum: Entry) -> list[str]:
+    def _swap(self, enum: Entry) -> list[Statement]:
         """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
         schema, _, own = split_qualified(enum.name)
         old = f"{schema}.{before(own)}"
-        made = [f"ALTER TYPE {enum.name} RENAME TO {split_qualified(old)[2]}", *self.write("create", enum)]
+        made = [say("ALTER TYPE {} RENAME TO {}", enum.name, split_qualified(old)[2]), *self.write("create", enum)]
         for key in sorted(self.swapped[enum.key]):
             relation, _, column = split_qualified(self.there[key].name)
-            facts, alter = self.wanted[key].facts, f"ALTER TABLE {relation} ALTER COLUMN {column}"
+            facts, alter = self.wanted[key].facts, phrase("ALTER TABLE {} ALTER COLUMN {}", relation, column)
             text = "text[]" if facts["type"].endswith("[]") else "text"
             has = self.there[key].facts.get("default") is not None
-            made += [f"{alter} DROP DEFAULT"] if has else []
-            made.append(f"{alter} TYPE {facts['type']} USING {column}::{text}::{facts['type']}")
-            made += [f"{alter} SET DEFAULT {facts['default']}"] if facts.get("default") is not None else []
-        return [*made, f"DROP TYPE {old}"]
+            made += [say("{} DROP DEFAULT", alter)] if has else []
+            using = phrase("{}::{}::{}", column, text, facts["type"])
+            made.append(say("{} TYPE {} USING {}", alter, facts["type"], using, cost=REWRITES, runs_as=relation))
+            made += [say("{} SET DEFAULT {}", alter, facts["default"])] if facts.get("default") is not None else []
+        return [*made, say("DROP TYPE {}", old, lock=ACCESS_SHARE)]
 
-    def _copied(self, table: Entry) -> list[str]:
+    def _copied(self, table: Entry) -> list[Statement]:
         """A new table with the rows of the old one, which goes; columns that count go on counting."""
         schema, _, own = split_qualified(table.name)
         old = f"{schema}.{before(own)}"
         columns = self.columns(table)
-        made = [f"ALTER TABLE {table.name} RENAME TO {split_qualified(old)[2]}"]
+        made = [say("ALTER TABLE {} RENAME TO {}", table.name, split_qualified(old)[2])]
         counting = [e for e in columns if ddl_tables.has_sequence(e.facts.get("identity")) and e.key in self.there]
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
-            made += [f"ALTER SEQUENCE {sequence} RENAME TO {_old(sequence)}"] if sequence else []
+            made += [say("ALTER SEQUENCE {} RENAME TO {}", sequence, _old(sequence))] if sequence else []
         owned = [
             e
             for e in self.there.values()
@@ -284,25 +305,27 @@ class _Planner(Ordering):
             and e.key in self.wanted
             and split_qualified(e.facts.get("owned_by") or "")[0] == table.name
         ]
-        made += [f"ALTER SEQUENCE {e.name} OWNED BY NONE" for e in owned]
+        made += [say("ALTER SEQUENCE {} OWNED BY NONE", e.name) for e in owned]
         made += ddl_tables.create_table(table, columns)
-        made += [f"ALTER TABLE {table.name} OWNER TO {identifier(table.owner)}"] if table.owner else []
+        made += [given("TABLE", table.name, table.owner)] if table.owner else []
         made += self.rows_of(table, columns, old)
         for e in counting:
             sequence = self.there[e.key].facts.get("identity", {}).get("sequence")
             if sequence:
                 was = f"{split_qualified(sequence)[0]}.{_old(sequence)}"
                 now = literal(e.facts["identity"]["sequence"])
-                made.append(f"SELECT setval({now}::regclass, last_value, is_called) FROM {was}")  # noqa: S608
-        made.append(f"DROP TABLE {old}")
+                made.append(
+                    say("SELECT setval({}::regclass, last_value, is_called) FROM {}", now, was, lock=ROW_EXCLUSIVE)
+                )
+        made.append(say("DROP TABLE {}", old))
         made += self.counted(e for e in columns if e.key in self.filled)
         return made + [told for e in owned if e.key in self.wanted for told in ddl_tables.owned(self.wanted[e.key])]
 
-    def _checks(self, table: Entry) -> Iterator[str]:
+    def _checks(self, table: Entry) -> Iterator[Statement]:
         """The checks of its parent, which a table needs to become a partition of that."""
         part: dict[str, str] = table.facts.get("partition_of") or {}
         for e in self.inheritable(self.ancestors(table) if part else []):
-            yield f"ALTER TABLE {table.name} ADD CONSTRAINT {first_of(e)} {e.facts['definition']}"
+            yield constraints.add(e, table.name)
 
     def _falls_with(self, entry: Entry, gone: set[str]) -> bool:
         """Whether its relation, its column, or what it has from a parent goes and takes it along."""
@@ -330,21 +353,21 @@ class _Planner(Ordering):
         """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
         return bool((tables_of(key) - {table_key(key.facts["table"])}) & gone)
 
-    def _detached(self, entry: Entry) -> list[str]:
+    def _detached(self, entry: Entry) -> list[Statement]:
         """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
         part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
         above = {part["table"], *self._above(part["table"])} if part else set[str]()
         referred = any(
             e.facts.get("type") == FOREIGN_KEY and tables_of(e) & {*map(table_key, above)} for e in self.there.values()
         )
-        return [f"ALTER TABLE {part['table']} DETACH PARTITION {entry.name}"] if part and referred else []
+        return [say("ALTER TABLE {} DETACH PARTITION {}", part["table"], entry.name)] if part and referred else []
 
     def _above(self, table: str) -> Iterator[str]:
         entry = self.there.get(table_key(table))
         for parent in parents(entry) if entry else ():
             yield from (parent, *self._above(parent))
 
-    def _beside(self, key: str) -> list[str]:
+    def _beside(self, key: str) -> list[Statement]:
         """Owner, grants, comment and labels where they differ, or where it was recreated."""
         entry = self.wanted[key]
         writer = WRITERS.get(entry.kind)
@@ -357,11 +380,11 @@ class _Planner(Ordering):
             made += grants(entry, None, ())
         if entry.kind == "column":
             made += self._of_sequence(entry, before)
-        if entry.kind in ("view", "materialized_view") and any(each.startswith("REVOKE") for each in made):
+        if entry.kind in ("view", "materialized_view") and any(each.effect == REVOKES for each in made):
             made += views.column_grants(entry, before)
         return made
 
-    def _of_sequence(self, column: Entry, before: Entry | None) -> list[str]:
+    def _of_sequence(self, column: Entry, before: Entry | None) -> list[Statement]:
         """What is granted on the sequence of a column that counts by itself, and said of it."""
         key = f"table:{split_qualified(column.name)[0]}"
         identity: dict[str, str] = column.facts.get("identity") or {}
@@ -372,7 +395,7 @@ class _Planner(Ordering):
         stands = before is not None and had.get("sequence") and key in self.there and key not in self.created
         there = before.facts if before is not None and stands else {}
         same = stands and self.there[key].owner == owner
-        made: list[str] = []
+        made: list[Statement] = []
         told: list[tuple[str, str, bool, str]] | None = column.facts.get("sequence_grants")
         # Where nothing is said of it, it is its owner's.
         usual = [(owner or "", privilege, False, owner or "") for privilege in ("SELECT", "UPDATE", "USAGE")]
@@ -383,9 +406,9 @@ class _Planner(Ordering):
                 column, kind="sequence", name=sequence, owner=owner, grants=tuple(granted), order=order
             )
             made += grants(entry, None, self.everybody)
-        comment = column.facts.get("sequence_comment")
-        if comment != there.get("sequence_comment"):
-            made.append(f"COMMENT ON SEQUENCE {sequence} IS {'NULL' if comment is None else literal(comment)}")
+        text = column.facts.get("sequence_comment")
+        if text != there.get("sequence_comment"):
+            made.append(comment("SEQUENCE", sequence, text))
         return made
 
     def _is_granted_anew(self, entry: Entry) -> bool:

@@ -11,8 +11,9 @@ import typing as t
 import zlib
 
 from ...postgres.identifiers import identifier
-from ..ddl.common import parents, split_qualified
+from ..ddl.common import LIGHT, parents, split_qualified
 from ..ddl.registry import WRITERS
+from ..ddl.statement import ACCESS_EXCLUSIVE, ACCESS_SHARE, Statement, say
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,10 +36,10 @@ QUOTED: t.Final = r"""(?:"(?:[^"]|"")*"|(?P<object>'(?:[^']|'')*'::reg\w+)|'(?:[
 
 def renamed(
     live: Mapping[str, Entry], wanted: Mapping[str, Entry], aside: Iterable[str] = ()
-) -> tuple[dict[str, Entry], list[tuple[str, list[str]]]]:
+) -> tuple[dict[str, Entry], list[tuple[str, list[Statement]]]]:
     """The live catalog after everything has got back its name, and the steps to that. What is to stand aside, by its key,
     leaves its name to another one that is made."""
-    there, statements = dict(live), list[tuple[str, list[str]]]()
+    there, statements = dict(live), list[tuple[str, list[Statement]]]()
     for key in aside:
         one, two = there[key], _aside(there[key])
         statements.append((key, list(_rename(one, two))))
@@ -46,7 +47,7 @@ def renamed(
         identity: dict[str, t.Any] = one.facts.get("identity") or {}
         if sequence := identity.get("sequence"):
             schema, _, own = split_qualified(sequence)
-            statements.append((key, [f"ALTER SEQUENCE {sequence} RENAME TO {before(own)}"]))
+            statements.append((key, [say("ALTER SEQUENCE {} RENAME TO {}", sequence, before(own))]))
             facts = {**there[two.key].facts, "identity": {**identity, "sequence": f"{schema}.{before(own)}"}}
             there[two.key] = dataclasses.replace(there[two.key], facts=facts)
     places = {entry.address for entry in wanted.values() if entry.address}
@@ -110,28 +111,29 @@ def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
     return lambda entry: above(split_qualified(entry.name)[0]) if entry.kind == "column" else 0
 
 
-def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[str]]]) -> bool:
+def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[Statement]]]) -> bool:
     table, _, own = split_qualified(column.name)
     entry = there.get(f"table:{table}")
     return entry is not None and any(f"column:{parent}.{own}" in {key for key, _ in done} for parent in parents(entry))
 
 
-def _rename(found: Entry, entry: Entry) -> Iterator[str]:
+def _rename(found: Entry, entry: Entry) -> Iterator[Statement]:
     if entry.kind == "column":
         (relation, _, old), new = split_qualified(found.name), split_qualified(entry.name)[2]
-        yield f"ALTER TABLE {relation} RENAME COLUMN {old} TO {new}"
+        yield say("ALTER TABLE {} RENAME COLUMN {} TO {}", relation, old, new)
         return
     if entry.kind == "constraint":
         old, new = (each.name.rpartition(" on ")[0] for each in (found, entry))
-        yield f"ALTER TABLE {found.facts['table']} RENAME CONSTRAINT {old} TO {new}"
+        yield say("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", found.facts["table"], old, new)
         return
     noun = WRITERS[entry.kind].noun
+    lock = ACCESS_SHARE if noun in LIGHT else ACCESS_EXCLUSIVE
     (schema, _, old), (to_schema, _, new) = split_qualified(found.name), split_qualified(entry.name)
     # An index, and a sequence of a column, have moved with their table.
     if schema != to_schema and not (entry.kind == "index" or found.facts.get("owned_by")):
-        yield f"ALTER {noun} {found.name} SET SCHEMA {to_schema}"
+        yield say("ALTER {} {} SET SCHEMA {}", noun, found.name, to_schema, lock=lock)
     if old != new:
-        yield f"ALTER {noun} {to_schema}.{old} RENAME TO {new}"
+        yield say("ALTER {} {}.{} RENAME TO {}", noun, to_schema, old, new, lock=lock)
 
 
 def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[str, Entry]:

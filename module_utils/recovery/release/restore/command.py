@@ -155,7 +155,7 @@ def _plan(
     call: Call, order: restore_request.Order, way: transaction.Way, here: captures_store.Origin
 ) -> plan_file.Plan:
     """What a plan file holds: which steps, from exactly what there is."""
-    steps = [list(step.statements) for step in way.plan.all_steps]
+    steps = [list(map(str, step.statements)) for step in way.plan.all_steps]
     return plan_file.Plan(
         action=order.action,
         database=call.session.where,

@@ -23,7 +23,8 @@ from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.common import split_qualified
-from ..planner import fill_statements, lock_hazards, single_object
+from ..ddl.statement import LOSES, REWRITES, strongest, worst
+from ..planner import fill_statements, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -35,6 +36,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ..captures.document import Document
     from ..captures.table_data import Protected
+    from ..ddl.statement import Statement
 
 #: In which schemas the captured objects are now; a release may have moved them out of its own.
 WHERE_NOW: t.Final = """
@@ -284,9 +286,7 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
             try:
                 with session.write():
                     session.connection.execute(AS_WRITTEN)
-                    session.connection.execute(
-                        statement.replace(" ADD VALUE ", " ADD VALUE IF NOT EXISTS ", 1).encode()
-                    )
+                    session.connection.execute(statement.text)
             except psycopg.Error as e:
                 raise _refused(session, step, statement, e) from e
 
@@ -299,7 +299,6 @@ def walk(session: Session, found: planner_plan.Plan) -> None:
         for statement in step.statements:
             session.connection.execute(AS_WRITTEN)
             try:
-                # Written by the planner of what the catalog says, and without any value to bind.
                 as_owner.execute(session, statement, settled)
             except (errors.LockNotAvailable, errors.DeadlockDetected):
                 raise
@@ -307,14 +306,14 @@ def walk(session: Session, found: planner_plan.Plan) -> None:
                 raise _refused(session, step, statement, e) from e
 
 
-def _refused(session: Session, step: planner_plan.Step, statement: str, error: psycopg.Error) -> RecoveryError:
+def _refused(session: Session, step: planner_plan.Step, statement: Statement, error: psycopg.Error) -> RecoveryError:
     raised = translate(
         error,
         f"could not {step.does} {captures_document.readable(step.key)}; nothing was changed",
         on=session.where,
         next_step="fix what PostgreSQL reports, then run the same command again",
     )
-    raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": statement}}
+    raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": str(statement)}}
     return raised
 
 
@@ -366,21 +365,17 @@ def described(way: Way) -> Described:
     """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
     steps: list[dict[str, t.Any]] = []
     for step in way.plan.all_steps:
-        hazard = lock_hazards.worst(step.statements)
-        effect = (
-            lock_hazards.LOSES
-            if step.key in way.plan.loses and hazard.effect == lock_hazards.REWRITES
-            else hazard.effect
-        )
-        told = {"does": step.does, "key": step.key, "lock": hazard.lock, "hazard": effect}
-        steps.append({**told, "statements": list(step.statements)})
-    whole = lock_hazards.worst(statement for step in way.plan.all_steps for statement in step.statements)
+        hazard = worst(step.statements)
+        hazard = LOSES if step.key in way.plan.loses and hazard == REWRITES else hazard
+        told = {"does": step.does, "key": step.key, "lock": strongest(step.statements), "hazard": hazard}
+        steps.append({**told, "statements": list(map(str, step.statements))})
+    statements = [statement for step in way.plan.all_steps for statement in step.statements]
     return {
         "steps": steps,
         "step_count": len(steps),
         "objects": way.objects,
-        "lock": whole.lock,
-        "hazard": lock_hazards.LOSES if any(step["hazard"] == lock_hazards.LOSES for step in steps) else whole.effect,
+        "lock": strongest(statements),
+        "hazard": LOSES if any(step["hazard"] == LOSES for step in steps) else worst(statements),
         "loses": list(way.lost),
         "empty": list(way.empty),
         "reordered": list(way.plan.reordered),

@@ -544,11 +544,11 @@ def test_a_label_that_is_needed_at_once(scout_db: str) -> None:
     )
     captured(scout_db)
     bad = schema(scout_db)
-    released(scout_db, "ALTER TYPE scout.size ADD VALUE 'l'")
+    released(scout_db, "ALTER TYPE scout.size ADD VALUE IF NOT EXISTS 'l'")
     released(
         scout_db,
         "ALTER TABLE scout.shirt ALTER size SET DEFAULT 'l', ADD CHECK (size <> 'l'); "
-        "ALTER TYPE scout.size ADD VALUE 'xl'",
+        "ALTER TYPE scout.size ADD VALUE IF NOT EXISTS 'xl'",
     )
     captured(scout_db, recapture=True)
     good = schema(scout_db)
@@ -557,8 +557,8 @@ def test_a_label_that_is_needed_at_once(scout_db: str) -> None:
     same(schema(scout_db), bad)
     planned = done(restored(scout_db, check=True))
     assert planned["steps"][0]["statements"] == [
-        "ALTER TYPE scout.size ADD VALUE 'l' AFTER 'm'",
-        "ALTER TYPE scout.size ADD VALUE 'xl' AFTER 'l'",
+        "ALTER TYPE scout.size ADD VALUE IF NOT EXISTS 'l' AFTER 'm'",
+        "ALTER TYPE scout.size ADD VALUE IF NOT EXISTS 'xl' AFTER 'l'",
     ]
     again = done(restored(scout_db))
     same(schema(scout_db), good)
