@@ -10,7 +10,7 @@ import typing as t
 from ..core.text import count, in_words
 from ..core.times import readable
 from ..release.captures import document as captures_document
-from ..release.ddl.statement import LOSES
+from ..release.ddl.statement import Cost
 from . import gate as summary_gate
 
 if t.TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     if not result["step_count"]:
         return
     if check:
-        saved = result.get("hazard") == LOSES and not result.get("loses")
+        saved = result.get("hazard") == Cost.LOSES and not result.get("loses")
         effect = "drops data that is saved first" if saved else result.get("hazard")
         yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
     for each in result.get("copies") or () if check else ():

@@ -8,22 +8,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from .statement import (
-    ACCESS_EXCLUSIVE,
-    ACCESS_SHARE,
-    LOSES,
-    NO_LOCK,
-    NONE,
-    RESET,
-    REVOKES,
-    SHARE_UPDATE_EXCLUSIVE,
-    Statement,
-    identifier,
-    joined,
-    literal,
-    phrase,
-    say,
-)
+from .statement import RESET, Cost, Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -88,7 +73,7 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
                     noun,
                     entry.name,
                     text,
-                    lock=SHARE_UPDATE_EXCLUSIVE,
+                    lock=Lock.SHARE_UPDATE_EXCLUSIVE,
                 )
             )
     there_with, wanted_with = ((each.facts.get(FOLLOWS) if each else None) for each in (before, entry))
@@ -97,14 +82,14 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
 
 def given(noun: str, name: Piece, owner: str) -> Statement:
     """What gives an object its owner."""
-    lock = ACCESS_SHARE if noun in LIGHT else ACCESS_EXCLUSIVE
+    lock = Lock.ACCESS_SHARE if noun in LIGHT else Lock.ACCESS_EXCLUSIVE
     owns = str(name) if noun in ("TABLE", "MATERIALIZED VIEW", "DOMAIN") else ""
     return say("ALTER {} {} OWNER TO {}", noun, name, identifier(owner), lock=lock, owns=owns)
 
 
 def comment(noun: str, name: Piece, text: str | None) -> Statement:
     """A comment, or none any more."""
-    lock = ACCESS_EXCLUSIVE if noun in ("CONSTRAINT", "TRIGGER", "POLICY", "RULE") else SHARE_UPDATE_EXCLUSIVE
+    lock = Lock.ACCESS_EXCLUSIVE if noun in ("CONSTRAINT", "TRIGGER", "POLICY", "RULE") else Lock.SHARE_UPDATE_EXCLUSIVE
     return say("COMMENT ON {} {} IS {}", noun, name, "NULL" if text is None else literal(text), lock=lock)
 
 
@@ -125,7 +110,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         return []
     if of_column and not entry.grants and not (before and before.grants):
         return []
-    relation, _, column = split_qualified(entry.name) if of_column else (entry.name, "", "")
+    relation, column = (entry.table, entry.own) if of_column else (entry.name, "")
     target = phrase("{} {}", GRANTED_ON.get(entry.kind, "TABLE"), relation)
     what = phrase(" ({})", column) if of_column else ""
     had = {grant[0] for grant in before.grants} if before else set[str]()
@@ -134,17 +119,18 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
     losers: set[str] = had | wanted
     if not of_column:
         losers |= {*everybody, *((entry.owner,) if entry.owner else ())}
+    losing = joined(", ", map(grantee, sorted(losers)))
     made = [
-        say("REVOKE ALL{} ON {} FROM {} CASCADE", what, target, joined(", ", map(grantee, sorted(losers))), lock=NO_LOCK, effect=REVOKES)
+        say("REVOKE ALL{} ON {} FROM {} CASCADE", what, target, losing, lock=Lock.NONE, effect=Effect.REVOKES)
     ] if losers else []  # fmt: skip
     for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
-        made += [say("SET LOCAL ROLE {}", identifier(grantor), lock=NO_LOCK)] if grantor != entry.owner else []
+        made += [say("SET LOCAL ROLE {}", identifier(grantor), lock=Lock.NONE)] if grantor != entry.owner else []
         for receiver, grantable in itertools.product([pair[0] for pair in pairs], (False, True)):
             privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
             listed = joined(", ", (phrase("{}{}", privilege, what) for privilege in privileges))
             option = " WITH GRANT OPTION" if grantable else ""
             made += (
-                [say("GRANT {} ON {} TO {}{}", listed, target, grantee(receiver), option, lock=NO_LOCK)]
+                [say("GRANT {} ON {} TO {}{}", listed, target, grantee(receiver), option, lock=Lock.NONE)]
                 if listed
                 else []
             )
@@ -170,22 +156,6 @@ def grantee(role: str) -> Piece:
     return "PUBLIC" if role == "PUBLIC" else identifier(role)
 
 
-def split_qualified(qualified: str) -> tuple[str, str, str]:
-    """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
-    quoted = False
-    for place in range(len(qualified) - 1, -1, -1):
-        if qualified[place] == '"':
-            quoted = not quoted
-        elif qualified[place] == "." and not quoted:
-            return qualified[:place], ".", qualified[place + 1 :]
-    return "", "", qualified
-
-
-def first_of(entry: Entry) -> str:
-    """The name of a constraint, trigger, rule or policy without the relation it is on."""
-    return entry.name.removesuffix(f" on {entry.facts.get('table') or entry.facts.get('relation')}")
-
-
 def parents(table: Entry) -> list[str]:
     """The tables of which it is a partition or a child."""
     part: dict[str, str] = table.facts.get("partition_of") or {}
@@ -206,8 +176,8 @@ def fact(entry: Entry, key: str) -> t.Any:
 
 def drop(noun: str) -> t.Callable[[Entry], list[Statement]]:
     """By its name, and only while nothing needs it."""
-    lock = ACCESS_SHARE if noun in (*LIGHT, "TYPE", "DOMAIN", "CAST") else ACCESS_EXCLUSIVE
-    cost = LOSES if noun == "TABLE" else NONE
+    lock = Lock.ACCESS_SHARE if noun in (*LIGHT, "TYPE", "DOMAIN", "CAST") else Lock.ACCESS_EXCLUSIVE
+    cost = Cost.LOSES if noun == "TABLE" else Cost.NONE
     return lambda entry: [say("DROP {} {}", noun, entry.name, lock=lock, cost=cost)]
 
 

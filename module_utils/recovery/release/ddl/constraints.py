@@ -9,19 +9,8 @@ import json
 import typing as t
 
 from ...postgres.driver import sql
-from .common import FOLLOWS, Writer, comment, differing_as_written, drop, first_of, follows, split_qualified
-from .statement import (
-    ATTACHES,
-    SHARE,
-    SHARE_ROW_EXCLUSIVE,
-    SHARE_UPDATE_EXCLUSIVE,
-    UNCLUSTERS,
-    Statement,
-    identifier,
-    literal,
-    phrase,
-    say,
-)
+from .common import FOLLOWS, Writer, comment, differing_as_written, drop, follows
+from .statement import Effect, Lock, Statement, identifier, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -58,7 +47,7 @@ def create_constraint(entry: Entry, *, only: bool = False) -> list[Statement]:
 def add(entry: Entry, table: str, *, only: bool = False) -> Statement:
     """What adds a constraint to a table; what it tests was written by others."""
     of_others = table if entry.facts.get("type") in ("check", "exclusion") else ""
-    text = phrase("{} ADD CONSTRAINT {} {}", table, first_of(entry), entry.facts["definition"])
+    text = phrase("{} ADD CONSTRAINT {} {}", table, entry.own, entry.facts["definition"])
     return say("ALTER TABLE {}{}", "ONLY " if only else "", text, runs_as=of_others)
 
 
@@ -70,7 +59,7 @@ def _switched(entry: Entry) -> list[Statement]:
     texts = {
         "states": literal(json.dumps(states, sort_keys=True)),
         "table": literal(entry.facts["table"]),
-        "constraint": literal(first_of(entry)),
+        "constraint": literal(entry.own),
     }
     return [say("DO {}", literal(sql.SQL(SWITCHED).format(**texts).as_string()))]
 
@@ -78,13 +67,13 @@ def _switched(entry: Entry) -> list[Statement]:
 def _of_index(entry: Entry, index: Facts, before: Facts) -> list[Statement]:
     """What belongs to an index beside its definition."""
     table, made = entry.facts["table"], list[Statement]()
-    own = first_of(entry) if entry.kind == "constraint" else split_qualified(entry.name)[2]
-    qualified = f"{split_qualified(table)[0]}.{own}"
+    own = entry.own
+    qualified = f"{entry.schema}.{own}"
     if bool(index.get("clustered")) != bool(before.get("clustered")):
         made.append(
             say("ALTER TABLE {} CLUSTER ON {}", table, own)
             if index.get("clustered")
-            else say("ALTER TABLE {} SET WITHOUT CLUSTER", table, effect=UNCLUSTERS)
+            else say("ALTER TABLE {} SET WITHOUT CLUSTER", table, effect=Effect.UNCLUSTERS)
         )
     if index.get("replica_identity") and not before.get("replica_identity"):
         made.append(say("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}", table, own))
@@ -99,13 +88,13 @@ def _of_index(entry: Entry, index: Facts, before: Facts) -> list[Statement]:
                     qualified,
                     attribute,
                     -1 if target is None else target,
-                    lock=SHARE_UPDATE_EXCLUSIVE,
+                    lock=Lock.SHARE_UPDATE_EXCLUSIVE,
                 )
             )
     if index.get("comment") != before.get("comment"):
         made.append(comment("INDEX", qualified, index.get("comment")))
     if index.get("attached_to") and not before.get("attached_to"):
-        made.append(say("ALTER INDEX {} ATTACH PARTITION {}", index["attached_to"], qualified, effect=ATTACHES))
+        made.append(say("ALTER INDEX {} ATTACH PARTITION {}", index["attached_to"], qualified, effect=Effect.ATTACHES))
     if entry.kind == "constraint":
         made += follows(phrase("INDEX {}", qualified), before.get(FOLLOWS), index.get(FOLLOWS))
     return made
@@ -144,8 +133,8 @@ def _alter_constraint(before: Entry, after: Entry) -> list[Statement] | None:
                 say(
                     "ALTER TABLE {} VALIDATE CONSTRAINT {}",
                     after.facts["table"],
-                    first_of(after),
-                    lock=SHARE_ROW_EXCLUSIVE,
+                    after.own,
+                    lock=Lock.SHARE_ROW_EXCLUSIVE,
                     runs_as=after.facts["table"],
                 )
             )
@@ -165,7 +154,7 @@ def _alter_constraint(before: Entry, after: Entry) -> list[Statement] | None:
 
 def _drop_constraint(entry: Entry) -> list[Statement]:
     """A constraint and its index."""
-    return [say("ALTER TABLE {} DROP CONSTRAINT {}", entry.facts["table"], first_of(entry))]
+    return [say("ALTER TABLE {} DROP CONSTRAINT {}", entry.facts["table"], entry.own)]
 
 
 # --- indexes and statistics
@@ -175,7 +164,7 @@ def _create_index(entry: Entry) -> list[Statement]:
     """An index, by the statement PostgreSQL writes for it."""
     tablespace = entry.facts.get("tablespace")
     move = [say("ALTER INDEX {} SET TABLESPACE {}", entry.name, identifier(tablespace))] if tablespace else []
-    return [say("{}", entry.facts["definition"], lock=SHARE), *move, *_of_index(entry, entry.facts, {})]
+    return [say("{}", entry.facts["definition"], lock=Lock.SHARE), *move, *_of_index(entry, entry.facts, {})]
 
 
 def _alter_index(before: Entry, after: Entry) -> list[Statement] | None:
@@ -187,7 +176,7 @@ def _alter_index(before: Entry, after: Entry) -> list[Statement] | None:
 
 def _create_statistics(entry: Entry) -> list[Statement]:
     """Extended statistics."""
-    return [say("{}", entry.facts["definition"], lock=SHARE_UPDATE_EXCLUSIVE), *_target(entry)]
+    return [say("{}", entry.facts["definition"], lock=Lock.SHARE_UPDATE_EXCLUSIVE), *_target(entry)]
 
 
 def _target(entry: Entry) -> list[Statement]:
@@ -195,7 +184,7 @@ def _target(entry: Entry) -> list[Statement]:
     return (
         []
         if target is None
-        else [say("ALTER STATISTICS {} SET STATISTICS {}", entry.name, target, lock=SHARE_UPDATE_EXCLUSIVE)]
+        else [say("ALTER STATISTICS {} SET STATISTICS {}", entry.name, target, lock=Lock.SHARE_UPDATE_EXCLUSIVE)]
     )
 
 
@@ -204,7 +193,7 @@ def _alter_statistics(before: Entry, after: Entry) -> list[Statement] | None:
     if differing_as_written(before, after) - {"target"}:
         return None
     return (
-        _target(after) or [say("ALTER STATISTICS {} SET STATISTICS -1", after.name, lock=SHARE_UPDATE_EXCLUSIVE)]
+        _target(after) or [say("ALTER STATISTICS {} SET STATISTICS -1", after.name, lock=Lock.SHARE_UPDATE_EXCLUSIVE)]
         if differing_as_written(before, after)
         else []
     )

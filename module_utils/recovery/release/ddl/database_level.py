@@ -9,18 +9,7 @@ import itertools
 import typing as t
 
 from .common import Writer, grantee, in_order
-from .statement import (
-    NO_LOCK,
-    RESET,
-    ROW_EXCLUSIVE,
-    SHARE_UPDATE_EXCLUSIVE,
-    Statement,
-    identifier,
-    joined,
-    literal,
-    phrase,
-    say,
-)
+from .statement import RESET, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -71,7 +60,7 @@ def privileges(entry: Entry) -> list[Statement]:
         listed = joined(", ", sorted(g[1] for g in entry.grants if (g[0], g[2]) == (receiver, grantable)))
         option = " WITH GRANT OPTION" if grantable else ""
         pieces = (scope, listed, objects, grantee(receiver), option)
-        granted = say("ALTER DEFAULT PRIVILEGES {} GRANT {} ON {} TO {}{}", *pieces, lock=NO_LOCK)
+        granted = say("ALTER DEFAULT PRIVILEGES {} GRANT {} ON {} TO {}{}", *pieces, lock=Lock.NONE)
         made += [granted] if listed else []
     return made
 
@@ -84,7 +73,7 @@ def no_privileges(entry: Entry) -> list[Statement]:
         losers |= {entry.facts["role"], *(["PUBLIC"] if objects in TO_PUBLIC else [])}
     receivers = joined(", ", map(grantee, sorted(losers)))
     return (
-        [say("ALTER DEFAULT PRIVILEGES {} REVOKE ALL ON {} FROM {}", scope, objects, receivers, lock=NO_LOCK)]
+        [say("ALTER DEFAULT PRIVILEGES {} REVOKE ALL ON {} FROM {}", scope, objects, receivers, lock=Lock.NONE)]
         if receivers
         else []
     )
@@ -102,11 +91,11 @@ def _usual_privileges(entry: Entry) -> list[Statement]:
             scope,
             objects,
             identifier(entry.facts["role"]),
-            lock=NO_LOCK,
+            lock=Lock.NONE,
         )
     )
     if objects in TO_PUBLIC:
-        made.append(say("ALTER DEFAULT PRIVILEGES {} GRANT ALL ON {} TO PUBLIC", scope, objects, lock=NO_LOCK))
+        made.append(say("ALTER DEFAULT PRIVILEGES {} GRANT ALL ON {} TO PUBLIC", scope, objects, lock=Lock.NONE))
     return made
 
 
@@ -130,7 +119,7 @@ def _publish(entry: Entry) -> list[Statement]:
             facts["relation"],
             columns,
             rows,
-            lock=SHARE_UPDATE_EXCLUSIVE,
+            lock=Lock.SHARE_UPDATE_EXCLUSIVE,
         )
     ]
 
@@ -142,7 +131,7 @@ def _withdraw(entry: Entry) -> list[Statement]:
             "ALTER PUBLICATION {} DROP TABLE ONLY {}",
             entry.facts["publication"],
             entry.facts["relation"],
-            lock=SHARE_UPDATE_EXCLUSIVE,
+            lock=Lock.SHARE_UPDATE_EXCLUSIVE,
         )
     ]
 
@@ -162,8 +151,8 @@ def _create_job(entry: Entry) -> list[Statement]:
 def _as_owner(entry: Entry, statement: Piece) -> list[Statement]:
     """A job is its owner's, whoever goes back."""
     return [
-        say("SET LOCAL ROLE {}", identifier(entry.owner or ""), lock=NO_LOCK),
-        say("{}", statement, lock=ROW_EXCLUSIVE),
+        say("SET LOCAL ROLE {}", identifier(entry.owner or ""), lock=Lock.NONE),
+        say("{}", statement, lock=Lock.ROW_EXCLUSIVE),
         RESET,
     ]
 
@@ -196,7 +185,7 @@ def insert_row(entry: Entry, table: str) -> list[Statement]:
     """A row, every value as the text that was read."""
     columns = joined(", ", map(identifier, entry.facts))
     values = joined(", ", ("NULL" if value is None else literal(value) for value in entry.facts.values()))
-    return [say("INSERT INTO {} ({}) VALUES ({})", table, columns, values, lock=ROW_EXCLUSIVE, runs_as=table)]
+    return [say("INSERT INTO {} ({}) VALUES ({})", table, columns, values, lock=Lock.ROW_EXCLUSIVE, runs_as=table)]
 
 
 def delete_row(entry: Entry, table: str) -> list[Statement]:
@@ -205,7 +194,7 @@ def delete_row(entry: Entry, table: str) -> list[Statement]:
         phrase("{}::text IS NOT DISTINCT FROM {}", identifier(column), "NULL" if value is None else literal(value))
         for column, value in entry.facts.items()
     )
-    return [say("DELETE FROM {} WHERE {}", table, joined(" AND ", tests), lock=ROW_EXCLUSIVE)]
+    return [say("DELETE FROM {} WHERE {}", table, joined(" AND ", tests), lock=Lock.ROW_EXCLUSIVE)]
 
 
 def _again(before: Entry, after: Entry) -> list[Statement] | None:  # noqa: ARG001

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .common import Writer, differing, drop
-from .statement import ACCESS_SHARE, Statement, joined, literal, phrase, say
+from .statement import Lock, Statement, joined, literal, phrase, say
 from .types import called
 
 if t.TYPE_CHECKING:
@@ -23,7 +23,9 @@ def _create_cast(entry: Entry) -> list[Statement]:
     by = {"binary": "WITHOUT FUNCTION", "inout": "WITH INOUT"}.get(
         facts["method"], phrase("WITH FUNCTION {}", facts.get("function", ""))
     )
-    return [say("CREATE CAST {} {}{}", entry.name, by, CONTEXTS.get(facts.get("context", ""), ""), lock=ACCESS_SHARE)]
+    return [
+        say("CREATE CAST {} {}{}", entry.name, by, CONTEXTS.get(facts.get("context", ""), ""), lock=Lock.ACCESS_SHARE)
+    ]
 
 
 def _anew(before: Entry, after: Entry) -> list[Statement] | None:
@@ -51,7 +53,7 @@ def _create_operator(entry: Entry) -> list[Statement]:
     }
     options = [phrase("{} = {}", option, value) for option, value in told.items() if value]
     options += [fact.upper() for fact in ("hashes", "merges") if facts.get(fact)]
-    return [say("CREATE OPERATOR {} ({})", called(entry.name)[0], joined(", ", options), lock=ACCESS_SHARE)]
+    return [say("CREATE OPERATOR {} ({})", called(entry.name)[0], joined(", ", options), lock=Lock.ACCESS_SHARE)]
 
 
 def _alter_operator(before: Entry, after: Entry) -> list[Statement] | None:
@@ -64,7 +66,11 @@ def _alter_operator(before: Entry, after: Entry) -> list[Statement] | None:
         for fact in ("restrict", "join")
         if fact in changed
     ]
-    return [say("ALTER OPERATOR {} SET ({})", after.name, joined(", ", options), lock=ACCESS_SHARE)] if options else []
+    return (
+        [say("ALTER OPERATOR {} SET ({})", after.name, joined(", ", options), lock=Lock.ACCESS_SHARE)]
+        if options
+        else []
+    )
 
 
 # --- collations
@@ -80,7 +86,7 @@ def create_collation(entry: Entry) -> list[Statement]:
         if facts.get(fact)
     ]
     options += ["DETERMINISTIC = false"] if facts.get("nondeterministic") else []
-    return [say("CREATE COLLATION {} ({})", entry.name, joined(", ", options), lock=ACCESS_SHARE)]
+    return [say("CREATE COLLATION {} ({})", entry.name, joined(", ", options), lock=Lock.ACCESS_SHARE)]
 
 
 WRITERS: t.Final = {

@@ -17,33 +17,48 @@ if t.TYPE_CHECKING:
 #: A piece of SQL; a text is one that PostgreSQL printed, see `printed`.
 Piece = str | int | sql.Composable
 
-NO_LOCK: t.Final = ""
-ACCESS_SHARE: t.Final = "AccessShareLock"
-ROW_EXCLUSIVE: t.Final = "RowExclusiveLock"
-SHARE_UPDATE_EXCLUSIVE: t.Final = "ShareUpdateExclusiveLock"
-SHARE: t.Final = "ShareLock"
-SHARE_ROW_EXCLUSIVE: t.Final = "ShareRowExclusiveLock"
-ACCESS_EXCLUSIVE: t.Final = "AccessExclusiveLock"
-#: From the weakest to the strongest, as pg_locks calls them.
+
+class Lock:
+    """Locks as pg_locks calls them."""
+
+    NONE: t.Final = ""
+    ACCESS_SHARE: t.Final = "AccessShareLock"
+    ROW_SHARE: t.Final = "RowShareLock"
+    ROW_EXCLUSIVE: t.Final = "RowExclusiveLock"
+    SHARE_UPDATE_EXCLUSIVE: t.Final = "ShareUpdateExclusiveLock"
+    SHARE: t.Final = "ShareLock"
+    SHARE_ROW_EXCLUSIVE: t.Final = "ShareRowExclusiveLock"
+    EXCLUSIVE: t.Final = "ExclusiveLock"
+    ACCESS_EXCLUSIVE: t.Final = "AccessExclusiveLock"
+
+
+class Cost:
+    """What a statement costs besides its lock, and with it."""
+
+    NONE: t.Final = "none"
+    WRITES: t.Final = "blocks writes"
+    REWRITES: t.Final = "rewrites"
+    LOSES: t.Final = "loses data"
+
+
+class Effect:
+    """Effects that the order of a plan depends on."""
+
+    ADDS_LABEL: t.Final = "adds a label"
+    ATTACHES: t.Final = "attaches"
+    DROPS_DEFAULT: t.Final = "drops a default"
+    DROPS_IDENTITY: t.Final = "drops an identity"
+    JOINS: t.Final = "joins a sequence to a column"
+    REVOKES: t.Final = "revokes"
+    UNCLUSTERS: t.Final = "unclusters"
+
+
+#: From the weakest to the strongest.
 LOCKS: t.Final = (
-    *(NO_LOCK, ACCESS_SHARE, "RowShareLock", ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE),
-    *(SHARE, SHARE_ROW_EXCLUSIVE, "ExclusiveLock", ACCESS_EXCLUSIVE),
-)  # fmt: skip
-
-NONE: t.Final = "none"
-WRITES: t.Final = "blocks writes"
-REWRITES: t.Final = "rewrites"
-LOSES: t.Final = "loses data"
-COSTS: t.Final = (NONE, WRITES, REWRITES, LOSES)
-
-#: Effects that the order of a plan depends on.
-ADDS_LABEL: t.Final = "adds a label"
-ATTACHES: t.Final = "attaches"
-DROPS_DEFAULT: t.Final = "drops a default"
-DROPS_IDENTITY: t.Final = "drops an identity"
-JOINS: t.Final = "joins a sequence to a column"
-REVOKES: t.Final = "revokes"
-UNCLUSTERS: t.Final = "unclusters"
+    *(Lock.NONE, Lock.ACCESS_SHARE, Lock.ROW_SHARE, Lock.ROW_EXCLUSIVE, Lock.SHARE_UPDATE_EXCLUSIVE, Lock.SHARE),
+    *(Lock.SHARE_ROW_EXCLUSIVE, Lock.EXCLUSIVE, Lock.ACCESS_EXCLUSIVE),
+)
+COSTS: t.Final = (Cost.NONE, Cost.WRITES, Cost.REWRITES, Cost.LOSES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +67,9 @@ class Statement:
 
     text: sql.Composed
     #: By its name in pg_locks, empty where it is none.
-    lock: str = ACCESS_EXCLUSIVE
+    lock: str = Lock.ACCESS_EXCLUSIVE
     #: What it costs besides its lock: none, rewrites, or loses data.
-    cost: str = NONE
+    cost: str = Cost.NONE
     effect: str = ""
     #: The table or domain whose owner runs it, because it calls what others wrote: defaults, checks, casts.
     runs_as: str = ""
@@ -70,8 +85,8 @@ class Statement:
     @property
     def hazard(self) -> str:
         """The cost with that of the lock: from a ShareLock on nobody else can write."""
-        blocks = LOCKS.index(self.lock) >= LOCKS.index(SHARE)
-        return self.cost if self.cost != NONE or not blocks else WRITES
+        blocks = LOCKS.index(self.lock) >= LOCKS.index(Lock.SHARE)
+        return self.cost if self.cost != Cost.NONE or not blocks else Cost.WRITES
 
     def __str__(self) -> str:
         return self.text.as_string()
@@ -79,15 +94,15 @@ class Statement:
 
 def strongest(statements: Iterable[Statement]) -> str:
     """The strongest lock of several."""
-    return max((each.lock for each in statements), key=LOCKS.index, default=NO_LOCK)
+    return max((each.lock for each in statements), key=LOCKS.index, default=Lock.NONE)
 
 
 def worst(statements: Iterable[Statement]) -> str:
     """The worst hazard of several."""
-    return max((each.hazard for each in statements), key=COSTS.index, default=NONE)
+    return max((each.hazard for each in statements), key=COSTS.index, default=Cost.NONE)
 
 
-def say(template: t.LiteralString, *pieces: Piece, lock: str = ACCESS_EXCLUSIVE, **more: t.Any) -> Statement:
+def say(template: t.LiteralString, *pieces: Piece, lock: str = Lock.ACCESS_EXCLUSIVE, **more: t.Any) -> Statement:
     """A statement, from a constant with a place for each piece."""
     return Statement(phrase(template, *pieces), lock, **more)
 
@@ -98,7 +113,7 @@ def phrase(template: t.LiteralString, *pieces: Piece) -> sql.Composed:
 
 
 #: Ends what was done as another role.
-RESET: t.Final = Statement(sql.SQL("RESET ROLE").format(), NO_LOCK)
+RESET: t.Final = Statement(sql.SQL("RESET ROLE").format(), Lock.NONE)
 
 
 def printed(piece: Piece) -> sql.Composable:

@@ -7,24 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .common import Writer, differing_as_written, drop, split_qualified
-from .statement import (
-    ACCESS_EXCLUSIVE,
-    ATTACHES,
-    DROPS_DEFAULT,
-    DROPS_IDENTITY,
-    JOINS,
-    LOSES,
-    NONE,
-    REWRITES,
-    SHARE_UPDATE_EXCLUSIVE,
-    Statement,
-    identifier,
-    joined,
-    literal,
-    phrase,
-    say,
-)
+from ..catalog.entries import split_qualified
+from .common import Writer, differing_as_written, drop
+from .statement import Cost, Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +72,7 @@ def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[Statement]
         _with(entry),
         phrase("TABLESPACE {}", identifier(facts["tablespace"])) if facts.get("tablespace") else "",
     ]
-    lock = SHARE_UPDATE_EXCLUSIVE if parents else ACCESS_EXCLUSIVE
+    lock = Lock.SHARE_UPDATE_EXCLUSIVE if parents else Lock.ACCESS_EXCLUSIVE
     made = [say("{}", joined(" ", parts), lock=lock, makes=entry.name)]
     made += [statement for each in columns for statement in _after_column(each)]
     made += [say("ALTER TABLE {} OF {}", entry.name, facts["of_type"])] if facts.get("of_type") else []
@@ -120,7 +105,7 @@ def _alter_table(before: Entry, after: Entry) -> list[Statement] | None:
     made: list[Statement] = []
     if "unlogged" in changed:
         logged = "UNLOGGED" if after.facts.get("unlogged") else "LOGGED"
-        made.append(say("ALTER TABLE {} SET {}", after.name, logged, cost=REWRITES))
+        made.append(say("ALTER TABLE {} SET {}", after.name, logged, cost=Cost.REWRITES))
     if "access_method" in changed:
         return None
     if "tablespace" in changed:
@@ -129,7 +114,7 @@ def _alter_table(before: Entry, after: Entry) -> list[Statement] | None:
                 "ALTER TABLE {} SET TABLESPACE {}",
                 after.name,
                 identifier(after.facts.get("tablespace") or "pg_default"),
-                cost=REWRITES,
+                cost=Cost.REWRITES,
             )
         )
     for fact, prefix in (("options", ""), ("toast_options", "toast.")):
@@ -165,7 +150,7 @@ def attach(entry: Entry) -> list[Statement]:
     """What makes a partition of a table with all its columns."""
     part: dict[str, str] | None = entry.facts.get("partition_of")
     return (
-        [say("ALTER TABLE {} ATTACH PARTITION {} {}", part["table"], entry.name, part["bound"], effect=ATTACHES)]
+        [say("ALTER TABLE {} ATTACH PARTITION {} {}", part["table"], entry.name, part["bound"], effect=Effect.ATTACHES)]
         if part
         else []
     )
@@ -177,7 +162,7 @@ def attach(entry: Entry) -> list[Statement]:
 def column(entry: Entry) -> Piece:
     """A column's definition as CREATE TABLE and ADD COLUMN take it."""
     facts = entry.facts
-    parts: list[Piece] = [split_qualified(entry.name)[2], facts["type"]]
+    parts: list[Piece] = [entry.own, facts["type"]]
     if facts.get("collation"):
         parts.append(phrase("COLLATE {}", facts["collation"]))
     if facts.get("generated") is not None:
@@ -211,7 +196,7 @@ def has_sequence(identity: Facts | None) -> bool:
 
 def _after_column(entry: Entry) -> list[Statement]:
     """What a column has that its definition cannot say."""
-    facts, (relation, _, own) = entry.facts, split_qualified(entry.name)
+    facts, relation, own = entry.facts, entry.table, entry.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     made: list[Statement] = []
     if facts.get("storage"):
@@ -219,7 +204,7 @@ def _after_column(entry: Entry) -> list[Statement]:
     if facts.get("compression"):
         made.append(say("{} SET COMPRESSION {}", alter, facts["compression"]))
     if facts.get("statistics") is not None:
-        made.append(say("{} SET STATISTICS {}", alter, facts["statistics"], lock=SHARE_UPDATE_EXCLUSIVE))
+        made.append(say("{} SET STATISTICS {}", alter, facts["statistics"], lock=Lock.SHARE_UPDATE_EXCLUSIVE))
     if facts.get("options"):
         made.append(say("{} SET ({})", alter, options(facts["options"])))
     return made
@@ -227,17 +212,17 @@ def _after_column(entry: Entry) -> list[Statement]:
 
 def _create_column(entry: Entry) -> list[Statement]:
     """A column added to a table that is there."""
-    table, facts = split_qualified(entry.name)[0], entry.facts
+    table, facts = entry.table, entry.facts
     computed = any(facts.get(fact) is not None for fact in ("default", "generated", "identity"))
-    cost = REWRITES if computed else NONE
+    cost = Cost.REWRITES if computed else Cost.NONE
     added = say("ALTER TABLE {} ADD COLUMN {}", table, column(entry), cost=cost, runs_as=table)
     return [added, *_after_column(entry)]
 
 
 def drop_column(entry: Entry) -> list[Statement]:
     """A column with its data."""
-    relation, _, own = split_qualified(entry.name)
-    return [say("ALTER TABLE {} DROP COLUMN {}", relation, own, cost=LOSES)]
+    relation, own = entry.table, entry.own
+    return [say("ALTER TABLE {} DROP COLUMN {}", relation, own, cost=Cost.LOSES)]
 
 
 def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
@@ -245,20 +230,20 @@ def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
     changed = differing_as_written(before, after)
     if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
         return None
-    relation, _, own = split_qualified(after.name)
+    relation, own = after.table, after.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     facts = after.facts
     retyped = bool(changed & {"type", "collation"})
     made: list[Statement] = []
     if before.facts.get("default") is not None and ("default" in changed or retyped):
-        made.append(say("{} DROP DEFAULT", alter, effect=DROPS_DEFAULT))
+        made.append(say("{} DROP DEFAULT", alter, effect=Effect.DROPS_DEFAULT))
     if has_sequence(before.facts.get("identity")) and not facts.get("identity"):
-        made.append(say("{} DROP IDENTITY", alter, effect=DROPS_IDENTITY))
+        made.append(say("{} DROP IDENTITY", alter, effect=Effect.DROPS_IDENTITY))
     if retyped:
         collate = phrase(" COLLATE {}", facts["collation"]) if facts.get("collation") else ""
         # What is generated is generated anew, and PostgreSQL wants to hear nothing about that.
         using = phrase(" USING {}::{}", own, facts["type"]) if facts.get("generated") is None else ""
-        made.append(say("{} TYPE {}{}{}", alter, facts["type"], collate, using, cost=REWRITES, runs_as=relation))
+        made.append(say("{} TYPE {}{}{}", alter, facts["type"], collate, using, cost=Cost.REWRITES, runs_as=relation))
     if "not_null" in changed:
         made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP"))
     if facts.get("default") is not None and ("default" in changed or retyped):
@@ -276,7 +261,7 @@ def _storage(alter: Piece, changed: set[str], before: Facts, facts: Facts, *, re
     if "compression" in changed:
         made.append(say("{} SET COMPRESSION {}", alter, facts.get("compression") or "default"))
     if "statistics" in changed or (retyped and facts.get("statistics") is not None):
-        made.append(say("{} SET STATISTICS {}", alter, facts.get("statistics", -1), lock=SHARE_UPDATE_EXCLUSIVE))
+        made.append(say("{} SET STATISTICS {}", alter, facts.get("statistics", -1), lock=Lock.SHARE_UPDATE_EXCLUSIVE))
     if "options" in changed:
         made += [say("{} {}", alter, clause) for clause in changed_options(before.get("options"), facts.get("options"))]
     return made
@@ -297,7 +282,7 @@ def _identity_changed(alter: Piece, before: Facts | None, after: Facts) -> list[
         before.get(fact) != after.get(fact)
         for fact in ("type", "start", "increment", "minimum", "maximum", "cache", "cycle")
     ):
-        made.append(say("ALTER SEQUENCE {} AS {} {}", wanted, after["type"], _sequence(after)))
+        made.append(say("ALTER SEQUENCE {} AS {} {}", str(wanted), after["type"], _sequence(after)))
     return made
 
 
@@ -331,7 +316,7 @@ def _create_sequence(entry: Entry) -> list[Statement]:
 def owned(entry: Entry) -> list[Statement]:
     """Whose column it is."""
     by = entry.facts.get("owned_by")
-    more: Facts = {"effect": JOINS, "sequence": entry.name, "table": split_qualified(by or "")[0]}
+    more: Facts = {"effect": Effect.JOINS, "sequence": entry.name, "table": split_qualified(by or "")[0]}
     return [say("ALTER SEQUENCE {} OWNED BY {}", entry.name, by or "", **more)] if by else []
 
 
@@ -346,7 +331,7 @@ def _alter_sequence(before: Entry, after: Entry) -> list[Statement] | None:
             say("ALTER SEQUENCE {} SET {}", after.name, "UNLOGGED" if after.facts.get("unlogged") else "LOGGED")
         )
     if "owned_by" in changed:
-        made += owned(after) or [say("ALTER SEQUENCE {} OWNED BY NONE", after.name, effect=JOINS)]
+        made += owned(after) or [say("ALTER SEQUENCE {} OWNED BY NONE", after.name, effect=Effect.JOINS)]
     return made
 
 

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from .common import FOLLOWS, Writer, comment, differing, drop, fact, follows
-from .statement import ACCESS_SHARE, ADDS_LABEL, Statement, identifier, joined, literal, phrase, say
+from .statement import Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -62,7 +62,7 @@ def _create_enum(entry: Entry) -> list[Statement]:
             "CREATE TYPE {} AS ENUM ({})",
             entry.name,
             joined(", ", (literal(label) for label in fact(entry, "labels") or ())),
-            lock=ACCESS_SHARE,
+            lock=Lock.ACCESS_SHARE,
         )
     ]
 
@@ -95,7 +95,13 @@ def _alter_enum(before: Entry, after: Entry) -> list[Statement] | None:
             else ""
         )
         made.append(
-            say("ALTER TYPE {} ADD VALUE IF NOT EXISTS {}{}", after.name, literal(label), where, effect=ADDS_LABEL)
+            say(
+                "ALTER TYPE {} ADD VALUE IF NOT EXISTS {}{}",
+                after.name,
+                literal(label),
+                where,
+                effect=Effect.ADDS_LABEL,
+            )
         )
     return made
 
@@ -114,7 +120,7 @@ def _create_domain(entry: Entry) -> list[Statement]:
             _collated(entry.facts),
             default,
             not_null,
-            lock=ACCESS_SHARE,
+            lock=Lock.ACCESS_SHARE,
             makes=entry.name,
         )
     ]
@@ -184,7 +190,7 @@ def _create_composite(entry: Entry) -> list[Statement]:
     attributes = parts(entry, "attributes")
     listing = joined(", ", (phrase("{} {}", identifier(each["name"]), _collated(each)) for each in attributes))
     return [
-        say("CREATE TYPE {} AS ({})", entry.name, listing, lock=ACCESS_SHARE),
+        say("CREATE TYPE {} AS ({})", entry.name, listing, lock=Lock.ACCESS_SHARE),
         *_attribute_comments(entry, [], attributes),
     ]
 
@@ -237,7 +243,7 @@ def _create_range(entry: Entry) -> list[Statement]:
         "MULTIRANGE_TYPE_NAME": facts.get("multirange"),
     }
     listing = joined(", ", (phrase("{} = {}", key, value) for key, value in told.items() if value))
-    return [say("CREATE TYPE {} AS RANGE ({})", entry.name, listing, lock=ACCESS_SHARE)]
+    return [say("CREATE TYPE {} AS RANGE ({})", entry.name, listing, lock=Lock.ACCESS_SHARE)]
 
 
 def _alter_range(before: Entry, after: Entry) -> list[Statement] | None:
@@ -250,7 +256,9 @@ def _alter_range(before: Entry, after: Entry) -> list[Statement] | None:
 
 def _create_function(entry: Entry) -> list[Statement]:
     """A function, which must not be there."""
-    return [say("CREATE {}", entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE "), lock=ACCESS_SHARE)]
+    return [
+        say("CREATE {}", entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE "), lock=Lock.ACCESS_SHARE)
+    ]
 
 
 def routine(entry: Entry) -> str:
@@ -262,7 +270,7 @@ def routine(entry: Entry) -> str:
 
 def _drop_routine(entry: Entry) -> list[Statement]:
     """A function, procedure or aggregate."""
-    return [say("DROP ROUTINE {}", routine(entry), lock=ACCESS_SHARE)]
+    return [say("DROP ROUTINE {}", routine(entry), lock=Lock.ACCESS_SHARE)]
 
 
 def _alter_function(before: Entry, after: Entry) -> list[Statement] | None:
@@ -272,7 +280,7 @@ def _alter_function(before: Entry, after: Entry) -> list[Statement] | None:
         return None
     return (
         [
-            say("{}", after.facts["definition"].strip(), lock=ACCESS_SHARE),
+            say("{}", after.facts["definition"].strip(), lock=Lock.ACCESS_SHARE),
             *again(phrase("ROUTINE {}", routine(after)), after),
         ]
         if changed
@@ -340,7 +348,7 @@ OPTIONS_OF_AGGREGATE: t.Final = (
 
 def _create_aggregate(entry: Entry) -> list[Statement]:
     """An aggregate of any sort."""
-    return [say("CREATE {}", _aggregate(entry), lock=ACCESS_SHARE)]
+    return [say("CREATE {}", _aggregate(entry), lock=Lock.ACCESS_SHARE)]
 
 
 def _aggregate(entry: Entry) -> Piece:
@@ -374,7 +382,7 @@ def _alter_aggregate(before: Entry, after: Entry) -> list[Statement] | None:
         return None
     return (
         [
-            say("CREATE OR REPLACE {}", _aggregate(after), lock=ACCESS_SHARE),
+            say("CREATE OR REPLACE {}", _aggregate(after), lock=Lock.ACCESS_SHARE),
             *again(phrase("ROUTINE {}", routine(after)), after),
         ]
         if changed

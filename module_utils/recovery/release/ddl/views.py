@@ -11,17 +11,8 @@ import typing as t
 
 from ...postgres.driver import sql
 from . import types as ddl_types
-from .common import Writer, comment, differing, drop, fact, first_of, given, grantee, grants
-from .statement import (
-    ACCESS_SHARE,
-    SHARE_ROW_EXCLUSIVE,
-    Statement,
-    identifier,
-    joined,
-    literal,
-    phrase,
-    say,
-)
+from .common import Writer, comment, differing, drop, fact, given, grantee, grants
+from .statement import Lock, Statement, identifier, joined, literal, phrase, say
 from .tables import changed_options, listed_options, options
 from .types import Part, again, bare, parts
 
@@ -181,7 +172,7 @@ def _create_materialized_view(entry: Entry) -> list[Statement]:
         phrase("AS {}", _query(entry)),
         "WITH NO DATA",
     ]
-    made = [say("{}", joined(" ", clauses), lock=ACCESS_SHARE, makes=entry.name)]
+    made = [say("{}", joined(" ", clauses), lock=Lock.ACCESS_SHARE, makes=entry.name)]
     # The server itself refreshes with the rights of the owner, and confined.
     made += [say("REFRESH {} {}", STORED, entry.name)] if fact(entry, "populated") else []
     return [*made, *_columns(STORED, entry, []), *_granted_by_owner(STORED, entry)]
@@ -232,7 +223,7 @@ END"""
 def _create_trigger(entry: Entry) -> list[Statement]:
     """A trigger; that of a partition is made with its parent's and only switched."""
     own = not entry.facts.get("inherited")
-    made = [say("{}", entry.facts["definition"], lock=SHARE_ROW_EXCLUSIVE)] if own else []
+    made = [say("{}", entry.facts["definition"], lock=Lock.SHARE_ROW_EXCLUSIVE)] if own else []
     return made + switched("TRIGGER", entry, "origin" if own else "")
 
 
@@ -242,7 +233,7 @@ def switched(noun: str, entry: Entry, now: str) -> list[Statement]:
     return (
         []
         if wanted == now
-        else [say("ALTER TABLE {} {} {} {}", entry.facts["relation"], SWITCH[wanted], noun, first_of(entry))]
+        else [say("ALTER TABLE {} {} {} {}", entry.facts["relation"], SWITCH[wanted], noun, entry.own)]
     )
 
 
@@ -250,7 +241,7 @@ def _drop_trigger(entry: Entry) -> list[Statement]:
     """A trigger; that of a partition is switched as its parent's is."""
     if not entry.facts.get("inherited"):
         return [say("DROP TRIGGER {}", entry.name)]
-    texts = {"relation": literal(entry.facts["relation"]), "trigger": literal(first_of(entry))}
+    texts = {"relation": literal(entry.facts["relation"]), "trigger": literal(entry.own)}
     return [say("DO {}", literal(sql.SQL(AS_PARENT).format(**texts).as_string()))]
 
 
@@ -269,7 +260,10 @@ def _alter_trigger(before: Entry, after: Entry) -> list[Statement] | None:
     if not plain or (" FOR EACH ROW " in there) != (" FOR EACH ROW " in wanted):
         return None
     definition = after.facts["definition"].removeprefix("CREATE ")
-    made = [say("CREATE OR REPLACE {}", definition, lock=SHARE_ROW_EXCLUSIVE), *switched("TRIGGER", after, "origin")]
+    made = [
+        say("CREATE OR REPLACE {}", definition, lock=Lock.SHARE_ROW_EXCLUSIVE),
+        *switched("TRIGGER", after, "origin"),
+    ]
     return made + again(phrase("TRIGGER {}", after.name), after)
 
 

@@ -11,9 +11,9 @@ import typing as t
 from ..captures.document import readable
 from ..ddl import database_level
 from ..ddl import tables as ddl_tables
-from ..ddl.common import differing_as_written, parents, split_qualified
+from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
-from ..ddl.statement import ACCESS_EXCLUSIVE, REWRITES, Statement, joined, phrase
+from ..ddl.statement import Cost, Lock, Statement, joined, phrase
 from . import fill_statements, type_changes
 from .diff import Changes
 from .renames import before, unquoted
@@ -78,9 +78,7 @@ class Filling(Changes):
             return [*self.write("create", column), *self.counted([column])]
         self.filled.add(column.key)
         made = self.write("create", fill_statements.open_column(column))
-        *quiet, update = fill_statements.update(
-            column, saved, triggers=self._has_triggers(split_qualified(column.name)[0])
-        )
+        *quiet, update = fill_statements.update(column, saved, triggers=self._has_triggers(column.table))
         other = self.aside(column)
         made += [*quiet, *([fill_statements.take_over(column, other)] if other else []), update]
         return [*made, *fill_statements.close_column(column), *self.counted([column])]
@@ -94,11 +92,11 @@ class Filling(Changes):
         if saved is None:
             return []
         self.filled.add(key)
-        return fill_statements.update(column, saved, triggers=self._has_triggers(split_qualified(column.name)[0]))
+        return fill_statements.update(column, saved, triggers=self._has_triggers(column.table))
 
     def saved(self, column: Entry) -> Saved | None:
         """What was kept of a column, where its rows can be found again."""
-        table = split_qualified(column.name)[0]
+        table = column.table
         saved = self.kept.tables.get(table)
         standing = {
             fill_statements.own_name(e)
@@ -113,7 +111,7 @@ class Filling(Changes):
 
     def aside(self, column: Entry) -> Entry | None:
         """The column that was added under its name when it was gone, which has values of rows that were not kept."""
-        relation, _, own = split_qualified(column.name)
+        relation, own = column.table, column.own
         other = self.there.get(f"column:{relation}.{before(own)}") if column.key in self.created else None
         return other if other and other.facts["type"] == column.facts["type"] else None
 
@@ -143,7 +141,7 @@ class Filling(Changes):
         """What had data, is restored, and has none."""
         for key in sorted(self.created - self.filled):
             entry = self.wanted[key]
-            table = table_key(split_qualified(entry.name)[0])
+            table = table_key(entry.table)
             if entry.kind == "table" and key not in self.copied and not entry.facts.get("partition_key"):
                 yield key
             elif entry.kind == "column" and key not in self.there and entry.facts.get("generated") is None:
@@ -153,16 +151,14 @@ class Filling(Changes):
 
     def rows_of(self, table: Entry, columns: Iterable[Entry], old: str) -> list[Statement]:
         """The rows of the table that goes, with what was kept of the columns that come back."""
-        own = {e.key: split_qualified(e.name)[2] for e in columns if e.facts.get("generated") is None}
+        own = {e.key: e.own for e in columns if e.facts.get("generated") is None}
         values: dict[str, Piece] = {key: f"r.{each}{self._cast(key)}" for key, each in own.items() if key in self.there}
         source: Piece = f"{old} AS r"
         takes = None
         for key in own.keys() - values.keys():
             if saved := self.saved(self.wanted[key]):
                 other = self.aside(self.wanted[key])
-                values[key] = fill_statements.chosen(
-                    self.wanted[key], f"r.{split_qualified(other.name)[2]}" if other else ""
-                )
+                values[key] = fill_statements.chosen(self.wanted[key], f"r.{other.own}" if other else "")
                 source = fill_statements.with_kept(old, saved)
                 takes = saved.where
                 self.filled.add(key)
@@ -171,7 +167,7 @@ class Filling(Changes):
         listed, selected = joined(", ", (own[key] for key in values)), joined(", ", values.values())
         pieces = (table.name, listed, selected, source)
         text = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}", *pieces)
-        return [Statement(text, ACCESS_EXCLUSIVE, REWRITES, runs_as=table.name, takes=takes)]
+        return [Statement(text, Lock.ACCESS_EXCLUSIVE, Cost.REWRITES, runs_as=table.name, takes=takes)]
 
     def _cast(self, key: str) -> str:
         """What gives a value another type, where it has one."""
@@ -183,19 +179,19 @@ class Filling(Changes):
         table = self.wanted.get(table_key(relation))
         above = {relation, *(self.ancestors(table) if table else ())}
         for key in self.filled:
-            if key.startswith("column:") and split_qualified(self.wanted[key].name)[0] in above:
+            if key.startswith("column:") and self.wanted[key].table in above:
                 yield from (("create", key), ("alter", key))
 
     def from_parent(self, column: Entry) -> bool:
         """Whether it is added, or dropped, with the one of its parent."""
-        table, _, own = split_qualified(column.name)
+        table, own = column.table, column.own
         entry = self.wanted.get(f"table:{table}") or self.there.get(f"table:{table}")
         changed = {f"column:{parent}.{own}" for parent in parents(entry)} if entry else set[str]()
         return bool(changed & (self.created if column.key in self.created else self.dropped))
 
     def columns(self, table: Entry) -> list[Entry]:
         """The columns of a table that is made, in their order."""
-        found = {unquoted(split_qualified(e.name)[2]): e for e in self.columns_wanted.get(table.name, ())}
+        found = {unquoted(e.own): e for e in self.columns_wanted.get(table.name, ())}
         return [found[each] for each in table.facts.get("column_order", ()) if each in found]
 
     def write(self, does: str, entry: Entry) -> list[Statement]:

@@ -9,8 +9,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import sql
-from ..ddl.common import split_qualified
-from ..ddl.statement import ROW_EXCLUSIVE, Statement, identifier, joined, literal, phrase, say
+from ..ddl.statement import Lock, Statement, identifier, joined, literal, phrase, say
 from .renames import unquoted
 
 if t.TYPE_CHECKING:
@@ -60,7 +59,7 @@ SOURCE: t.Final = sql.SQL("scout_ops.protected_data AS d")
 
 def own_name(column: Entry) -> str:
     """The name of a column as data is kept under it."""
-    return unquoted(split_qualified(column.name)[2])
+    return unquoted(column.own)
 
 
 def value(column: Entry) -> Piece:
@@ -70,17 +69,15 @@ def value(column: Entry) -> Piece:
 
 def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[Statement]:
     """All kept rows, into a table that has just been made; none where a column that must have a value has none kept."""
-    values = {
-        split_qualified(each.name)[2]: _of_row(each, saved) for each in columns if each.facts.get("generated") is None
-    }
+    values = {each.own: _of_row(each, saved) for each in columns if each.facts.get("generated") is None}
     needed = [each for each in columns if each.facts.get("not_null") and not has_default(each)]
-    if any(values.get(split_qualified(each.name)[2]) is None for each in needed) or not any(values.values()):
+    if any(values.get(each.own) is None for each in needed) or not any(values.values()):
         return []
     listed = joined(", ", (own for own, text in values.items() if text))
     selected = joined(", ", (text for text in values.values() if text))
     query = phrase("SELECT {} FROM {} WHERE {} ORDER BY d.item", selected, SOURCE, saved.where)
     made = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}", table.name, listed, query)
-    return [Statement(made, ROW_EXCLUSIVE, runs_as=table.name, takes=saved.where)]
+    return [Statement(made, Lock.ROW_EXCLUSIVE, runs_as=table.name, takes=saved.where)]
 
 
 def has_default(column: Entry) -> bool:
@@ -104,17 +101,17 @@ def is_whole(columns: Iterable[Entry], saved: Saved) -> bool:
 
 def update(column: Entry, saved: Saved, *, triggers: bool) -> list[Statement]:
     """The kept values, into a column of rows that stand; no trigger of a user sees that."""
-    relation, _, own = split_qualified(column.name)
+    relation, own = column.table, column.own
     quiet = [say("ALTER TABLE {} DISABLE TRIGGER USER", relation)] if triggers else []
     text = phrase("UPDATE {} AS r SET {} = {} FROM {} WHERE {}", relation, own, value(column), SOURCE, saved.match)
-    return [*quiet, Statement(text, ROW_EXCLUSIVE, runs_as=relation, takes=saved.where)]
+    return [*quiet, Statement(text, Lock.ROW_EXCLUSIVE, runs_as=relation, takes=saved.where)]
 
 
 def take_over(column: Entry, other: Entry) -> Statement:
     """What another column of its table holds."""
-    relation, _, own = split_qualified(column.name)
-    old = split_qualified(other.name)[2]
-    return say("UPDATE {} SET {} = {}", relation, own, old, lock=ROW_EXCLUSIVE, runs_as=relation)
+    relation, own = column.table, column.own
+    old = other.own
+    return say("UPDATE {} SET {} = {}", relation, own, old, lock=Lock.ROW_EXCLUSIVE, runs_as=relation)
 
 
 def with_kept(table: str, saved: Saved) -> Piece:
@@ -131,14 +128,16 @@ def chosen(column: Entry, otherwise: str) -> Piece:
 def count_on(sequence: str, counter: Counter) -> Statement:
     """A sequence that goes on where it stood."""
     last, called = counter
-    return say("SELECT setval({}::regclass, {}, {})", literal(sequence), last, str(called).lower(), lock=ROW_EXCLUSIVE)
+    return say(
+        "SELECT setval({}::regclass, {}, {})", literal(sequence), last, str(called).lower(), lock=Lock.ROW_EXCLUSIVE
+    )
 
 
 def count_past(sequence: str, column: Entry) -> Statement:
     """A sequence that gives no value again that its column has."""
-    relation, _, own = split_qualified(column.name)
+    relation, own = column.table, column.own
     pieces = (literal(sequence), own, relation, own)
-    return say("SELECT setval({}::regclass, max({})) FROM {} HAVING max({}) > 0", *pieces, lock=ROW_EXCLUSIVE)
+    return say("SELECT setval({}::regclass, max({})) FROM {} HAVING max({}) > 0", *pieces, lock=Lock.ROW_EXCLUSIVE)
 
 
 def open_column(column: Entry) -> Entry:
@@ -152,7 +151,7 @@ def open_column(column: Entry) -> Entry:
 
 def close_column(column: Entry) -> list[Statement]:
     """What `open_column` left out."""
-    relation, _, own = split_qualified(column.name)
+    relation, own = column.table, column.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     identity: dict[str, t.Any] = column.facts.get("identity") or {}
     made = [say("{} SET NOT NULL", alter)] if column.facts.get("not_null") else []

@@ -12,30 +12,16 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..catalog.entries import split_qualified
 from ..ddl import constraints, views
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
-from ..ddl.common import beside, comment, given, grants, parents, split_qualified
+from ..ddl.common import beside, comment, given, grants
 from ..ddl.registry import WRITERS
-from ..ddl.statement import (
-    ACCESS_SHARE,
-    ADDS_LABEL,
-    ATTACHES,
-    DROPS_DEFAULT,
-    DROPS_IDENTITY,
-    JOINS,
-    REVOKES,
-    REWRITES,
-    ROW_EXCLUSIVE,
-    Statement,
-    identifier,
-    literal,
-    phrase,
-    say,
-)
+from ..ddl.statement import Cost, Effect, Lock, Statement, identifier, literal, phrase, say
 from . import fill_statements
 from .data_fill import table_key
-from .order import FOREIGN_KEY, Action, Ordering, in_order, sequence_of, tables_of
+from .order import Action, Ordering, in_order, sequence_of
 from .renames import added_again, before, renamed
 
 if t.TYPE_CHECKING:
@@ -43,9 +29,6 @@ if t.TYPE_CHECKING:
 
     from ..catalog.entries import Catalog, Entry
     from .fill_statements import Kept
-
-#: Kinds that stand on a relation and go with it.
-PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,19 +102,17 @@ def plan(
 
 def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:
     """Whether a column that was dropped and added again can have what was kept of it, in the rows that stand."""
-    column, table = wanted[key], table_key(split_qualified(wanted[key].name)[0])
+    column, table = wanted[key], table_key(wanted[key].table)
     facts = live[table].facts if table in live else None
     alone = facts is not None and not any(facts.get(fact) for fact in ("inherits", "partition_of", "partition_key"))
     places = {entry.address for entry in live.values()}
-    below = [e for e in wanted.values() if e.kind == "column" and table_key(split_qualified(e.name)[0]) == table]
+    below = [e for e in wanted.values() if e.kind == "column" and table_key(e.table) == table]
     standing = [fill_statements.own_name(e) for e in below if e.address in places]
-    return alone and fill_statements.usable(
-        kept.tables.get(split_qualified(column.name)[0]), [fill_statements.own_name(column)], standing
-    )
+    return alone and fill_statements.usable(kept.tables.get(column.table), [fill_statements.own_name(column)], standing)
 
 
 def _adds_labels(step: Step) -> bool:
-    return step.key.startswith("enum:") and all(statement.effect == ADDS_LABEL for statement in step.statements)
+    return step.key.startswith("enum:") and all(statement.effect == Effect.ADDS_LABEL for statement in step.statements)
 
 
 class _Planner(Ordering):
@@ -155,8 +136,8 @@ class _Planner(Ordering):
         actions: dict[Action, list[Statement]] = {}
         for key in self.dropped:
             entry = self.there[key]
-            falls = self._falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
-            actions["drop", key] = [] if falls else [*self._detached(entry), *self.write("drop", entry)]
+            falls = self.falls_with(entry, self.dropped) or key in self.swapped or key in self.copied
+            actions["drop", key] = [] if falls else [*self.detached(entry), *self.write("drop", entry)]
         for key in self.created:
             actions["create", key] = self._created(self.wanted[key])
             if self.wanted[key].kind == "table":
@@ -167,16 +148,16 @@ class _Planner(Ordering):
             ("alter", key): [*made, *self._counted_anew(key), *self.refilled(key)] for key, made in self.altered.items()
         }
         for key in (key for key in self.altered if self.wanted[key].kind == "sequence"):
-            owned = [each for each in actions["alter", key] if each.effect == JOINS]
+            owned = [each for each in actions["alter", key] if each.effect == Effect.JOINS]
             actions["alter", key] = [each for each in actions["alter", key] if each not in owned]
             actions["own", key] = self._joined(self.wanted[key], owned, self.there[key])
         actions |= {("fill", key): made for key, made in self.late().items()}
         for key in self.altered:
             actions |= self._counts_otherwise(key, actions["alter", key])
         for key in self.parted:
-            relation, _, own = split_qualified(self.there[key].name)
+            relation, own = self.there[key].table, self.there[key].own
             actions["part", key] = [
-                say("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", relation, own, effect=DROPS_DEFAULT)
+                say("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", relation, own, effect=Effect.DROPS_DEFAULT)
             ]
             default = self.wanted[key].facts.get("default") if key in self.wanted else None
             if default is not None and key not in self.altered:
@@ -200,9 +181,9 @@ class _Planner(Ordering):
         before, after = self.there[key], self.wanted[key]
         if after.kind != "column" or not {sequence_of(before), sequence_of(after)} - {None}:
             return {}
-        first = [each for each in made if each.effect == DROPS_IDENTITY]
+        first = [each for each in made if each.effect == Effect.DROPS_IDENTITY]
         if f"sequence:{sequence_of(after)}" in self.dropped:
-            first += [each for each in made if each.effect == DROPS_DEFAULT]
+            first += [each for each in made if each.effect == Effect.DROPS_DEFAULT]
         return {("part", key): first, ("alter", key): [each for each in made if each not in first]} if first else {}
 
     def _joined(self, sequence: Entry, made: list[Statement], before: Entry | None) -> list[Statement]:
@@ -229,7 +210,7 @@ class _Planner(Ordering):
     def _switched(self, actions: Mapping[Action, list[Statement]]) -> dict[Action, list[Statement]]:
         """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
         table that is filled."""
-        quiet = {split_qualified(self.wanted[key].name)[0] for key in self.filled if key.startswith("column:")}
+        quiet = {self.wanted[key].table for key in self.filled if key.startswith("column:")}
         quiet |= {e.name for e in self.wanted.values() if e.kind == "table" and quiet & set(self.ancestors(e))}
         if not quiet and not any(key.startswith("trigger:") for _, key in actions):
             return {}
@@ -246,9 +227,7 @@ class _Planner(Ordering):
 
     def _created(self, entry: Entry) -> list[Statement]:
         """What makes an entry, where it does not come with another one."""
-        table = (
-            f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
-        )
+        table = f"table:{entry.table}" if entry.kind == "column" else f"table:{entry.facts.get('table')}"
         if entry.kind == "table":
             return self._copied(entry) if entry.key in self.copied else self.table_with_rows(entry)
         if entry.kind == "column" and (table in self.created or self.from_parent(entry)):
@@ -266,7 +245,7 @@ class _Planner(Ordering):
                 made.append(fill_statements.count_on(entry.name, self.kept.counters[entry.name]))
         if entry.kind in ("constraint", "index") and table in self.created:
             # It becomes a part of its parent's when its table does.
-            made = [each for each in made if each.effect != ATTACHES]
+            made = [each for each in made if each.effect != Effect.ATTACHES]
         owner = self.wanted.get(table)
         if entry.kind == "constraint" and owner and owner.facts.get("partition_key") and entry.facts.get("index"):
             made[0] = constraints.create_constraint(entry, only=True)[0]
@@ -274,23 +253,23 @@ class _Planner(Ordering):
 
     def _swap(self, enum: Entry) -> list[Statement]:
         """Another type of the same name in the place of an enum of which labels go; a row that has one of these is an error."""
-        schema, _, own = split_qualified(enum.name)
+        schema, own = enum.schema, enum.own
         old = f"{schema}.{before(own)}"
         made = [say("ALTER TYPE {} RENAME TO {}", enum.name, split_qualified(old)[2]), *self.write("create", enum)]
         for key in sorted(self.swapped[enum.key]):
-            relation, _, column = split_qualified(self.there[key].name)
+            relation, column = self.there[key].table, self.there[key].own
             facts, alter = self.wanted[key].facts, phrase("ALTER TABLE {} ALTER COLUMN {}", relation, column)
             text = "text[]" if facts["type"].endswith("[]") else "text"
             has = self.there[key].facts.get("default") is not None
             made += [say("{} DROP DEFAULT", alter)] if has else []
             using = phrase("{}::{}::{}", column, text, facts["type"])
-            made.append(say("{} TYPE {} USING {}", alter, facts["type"], using, cost=REWRITES, runs_as=relation))
+            made.append(say("{} TYPE {} USING {}", alter, facts["type"], using, cost=Cost.REWRITES, runs_as=relation))
             made += [say("{} SET DEFAULT {}", alter, facts["default"])] if facts.get("default") is not None else []
-        return [*made, say("DROP TYPE {}", old, lock=ACCESS_SHARE)]
+        return [*made, say("DROP TYPE {}", old, lock=Lock.ACCESS_SHARE)]
 
     def _copied(self, table: Entry) -> list[Statement]:
         """A new table with the rows of the old one, which goes; columns that count go on counting."""
-        schema, _, own = split_qualified(table.name)
+        schema, own = table.schema, table.own
         old = f"{schema}.{before(own)}"
         columns = self.columns(table)
         made = [say("ALTER TABLE {} RENAME TO {}", table.name, split_qualified(old)[2])]
@@ -315,7 +294,7 @@ class _Planner(Ordering):
                 was = f"{split_qualified(sequence)[0]}.{_old(sequence)}"
                 now = literal(e.facts["identity"]["sequence"])
                 made.append(
-                    say("SELECT setval({}::regclass, last_value, is_called) FROM {}", now, was, lock=ROW_EXCLUSIVE)
+                    say("SELECT setval({}::regclass, last_value, is_called) FROM {}", now, was, lock=Lock.ROW_EXCLUSIVE)
                 )
         made.append(say("DROP TABLE {}", old))
         made += self.counted(e for e in columns if e.key in self.filled)
@@ -326,46 +305,6 @@ class _Planner(Ordering):
         part: dict[str, str] = table.facts.get("partition_of") or {}
         for e in self.inheritable(self.ancestors(table) if part else []):
             yield constraints.add(e, table.name)
-
-    def _falls_with(self, entry: Entry, gone: set[str]) -> bool:
-        """Whether its relation, its column, or what it has from a parent goes and takes it along."""
-        index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
-        relations: list[str] = []
-        if entry.facts.get("type") == FOREIGN_KEY and self._refers_to_one_of(entry, gone):
-            return False
-        if above := index.get("attached_to"):
-            table, _, own = split_qualified(above)
-            if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
-                return True
-        if entry.kind == "column":
-            if entry.key not in self.wanted and self.from_parent(entry):
-                return True
-            relations = [split_qualified(entry.name)[0]]
-        elif entry.kind == "sequence":
-            by = entry.facts.get("owned_by") or ""
-            return f"column:{by}" in gone
-        elif entry.kind in PARTS:
-            relations = [entry.facts.get("table") or entry.facts.get("relation") or ""]
-        fallen = gone - self.copied if entry.kind != "column" else gone
-        return any(f"{kind}:{each}" in fallen for kind in ("table", "view", "materialized_view") for each in relations)
-
-    def _refers_to_one_of(self, key: Entry, gone: set[str]) -> bool:
-        """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
-        return bool((tables_of(key) - {table_key(key.facts["table"])}) & gone)
-
-    def _detached(self, entry: Entry) -> list[Statement]:
-        """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
-        part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
-        above = {part["table"], *self._above(part["table"])} if part else set[str]()
-        referred = any(
-            e.facts.get("type") == FOREIGN_KEY and tables_of(e) & {*map(table_key, above)} for e in self.there.values()
-        )
-        return [say("ALTER TABLE {} DETACH PARTITION {}", part["table"], entry.name)] if part and referred else []
-
-    def _above(self, table: str) -> Iterator[str]:
-        entry = self.there.get(table_key(table))
-        for parent in parents(entry) if entry else ():
-            yield from (parent, *self._above(parent))
 
     def _beside(self, key: str) -> list[Statement]:
         """Owner, grants, comment and labels where they differ, or where it was recreated."""
@@ -380,13 +319,13 @@ class _Planner(Ordering):
             made += grants(entry, None, ())
         if entry.kind == "column":
             made += self._of_sequence(entry, before)
-        if entry.kind in ("view", "materialized_view") and any(each.effect == REVOKES for each in made):
+        if entry.kind in ("view", "materialized_view") and any(each.effect == Effect.REVOKES for each in made):
             made += views.column_grants(entry, before)
         return made
 
     def _of_sequence(self, column: Entry, before: Entry | None) -> list[Statement]:
         """What is granted on the sequence of a column that counts by itself, and said of it."""
-        key = f"table:{split_qualified(column.name)[0]}"
+        key = f"table:{column.table}"
         identity: dict[str, str] = column.facts.get("identity") or {}
         sequence, owner = identity.get("sequence"), self.wanted[key].owner
         if not sequence:
@@ -413,7 +352,7 @@ class _Planner(Ordering):
 
     def _is_granted_anew(self, entry: Entry) -> bool:
         """Whether it is a column whose table's grants are recreated."""
-        table = f"table:{split_qualified(entry.name)[0]}" if entry.kind == "column" else ""
+        table = f"table:{entry.table}" if entry.kind == "column" else ""
         before, after = self.there.get(table), self.wanted.get(table)
         return bool(before and after and entry.grants and (before.grants, before.owner) != (after.grants, after.owner))
 

@@ -15,7 +15,7 @@ from ...postgres.driver import sql
 from ...scout.row_images import literal, named
 from ..captures import document as captures_document
 from ..captures import table_data
-from ..ddl.common import split_qualified
+from ..catalog.entries import split_qualified
 from ..planner import fill_statements
 from ..planner.renames import before, unquoted
 
@@ -105,8 +105,8 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
             # A partitioned table has no rows besides those of its partitions, which are tables of their own.
             tables += [made] if made and made.alone else []
         elif not _goes_with_parent(entry, found, live):
-            table = split_qualified(entry.name)[0]
-            columns.setdefault(table, set()).add(unquoted(split_qualified(entry.name)[2]))
+            table = entry.table
+            columns.setdefault(table, set()).add(unquoted(entry.own))
             by_table.setdefault(table, []).append(key)
             # What makes room for another one of its name is told from that by its empty values as well.
             whole |= {table} if entry.key in found.filled else set()
@@ -134,7 +134,7 @@ def copied(session: Session, found: Plan) -> Iterator[Copied]:
 
 def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> bool:
     """Whether it is a column of a partition that the partitioned table has as well."""
-    table, _, own = split_qualified(column.name)
+    table, own = column.table, column.own
     part: dict[str, str] = live[f"table:{table}"].facts.get("partition_of") or {}
     above = f"column:{part.get('table')}.{own}"
     return above in live and above in {found.was.get(key, key) for key in found.loses}
@@ -170,7 +170,7 @@ def _has_unkept(
     kept: fill_statements.Kept,
 ) -> bool:
     column = wanted[key]
-    relation, _, own = split_qualified(column.name)
+    relation, own = column.table, column.own
     saved = kept.tables[relation]
 
     now = {

@@ -22,8 +22,7 @@ from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
-from ..ddl.common import split_qualified
-from ..ddl.statement import LOSES, REWRITES, strongest, worst
+from ..ddl.statement import Cost, strongest, worst
 from ..planner import fill_statements, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
@@ -201,7 +200,7 @@ def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
 def _relation(entry: Entry) -> str:
     """What something stands on; empty where it stands for itself."""
     if entry.kind == "column":
-        return split_qualified(entry.name)[0]
+        return entry.table
     return entry.facts.get("table") or entry.facts.get("relation") or ""
 
 
@@ -366,7 +365,7 @@ def described(way: Way) -> Described:
     steps: list[dict[str, t.Any]] = []
     for step in way.plan.all_steps:
         hazard = worst(step.statements)
-        hazard = LOSES if step.key in way.plan.loses and hazard == REWRITES else hazard
+        hazard = Cost.LOSES if step.key in way.plan.loses and hazard == Cost.REWRITES else hazard
         told = {"does": step.does, "key": step.key, "lock": strongest(step.statements), "hazard": hazard}
         steps.append({**told, "statements": list(map(str, step.statements))})
     statements = [statement for step in way.plan.all_steps for statement in step.statements]
@@ -375,7 +374,7 @@ def described(way: Way) -> Described:
         "step_count": len(steps),
         "objects": way.objects,
         "lock": strongest(statements),
-        "hazard": LOSES if any(step["hazard"] == LOSES for step in steps) else worst(statements),
+        "hazard": Cost.LOSES if any(step["hazard"] == Cost.LOSES for step in steps) else worst(statements),
         "loses": list(way.lost),
         "empty": list(way.empty),
         "reordered": list(way.plan.reordered),

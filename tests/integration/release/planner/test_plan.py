@@ -180,7 +180,7 @@ def assert_no_worse(
     assert locks.index(strongest) <= locks.index(statement.lock), (str(statement), strongest)
     rewritten = {oid for oid, file in connection.execute(RELATIONS).fetchall() if known.get(oid, file) != file}
     if "REFRESH" not in str(statement) and rewritten:
-        assert statement.cost in (ddl_statement.REWRITES, ddl_statement.LOSES), str(statement)
+        assert statement.cost in (ddl_statement.Cost.REWRITES, ddl_statement.Cost.LOSES), str(statement)
 
 
 def canonical(text: str) -> list[str]:
