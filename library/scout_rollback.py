@@ -167,6 +167,18 @@ empty:
   returned: success
   type: list
   elements: str
+reordered:
+  description: Tables whose columns stand in another order afterwards than captured, which O(column_order=exact) would change.
+  returned: success
+  type: list
+  elements: str
+copies:
+  description:
+    - Tables that are copied for the order of their columns, each with relation, about how many rows and bytes, and locked_seconds, about
+      how long nobody else can read or write it.
+  returned: success
+  type: list
+  elements: dict
 newer:
   description:
     - What is dropped although neither this capture nor a later one has it; somebody created it since. Its data is saved like

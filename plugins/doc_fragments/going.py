@@ -11,6 +11,15 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
+  column_order:
+    description:
+      - Where a column stands that comes back to a table that stays.
+      - V(any) adds it as the last one. Nothing is copied; a different order of columns is no difference, and is reported.
+      - V(exact) puts all columns in the order that was captured. Such a table is copied with all its rows, while nobody else can read
+        or write it; the plan says how many rows that are, and about how long it lasts.
+    type: str
+    choices: [any, exact]
+    default: any
   rehearse:
     description:
       - Whether the rollback to a release is rehearsed first on a copy of the schema without data, in a scratch database of the same

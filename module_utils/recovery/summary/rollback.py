@@ -10,7 +10,7 @@ import typing as t
 from ..core.text import count, in_words
 from ..core.times import readable
 from ..release.captures import document as captures_document
-from ..release.planner.lock_hazards import LOSES
+from ..release.ddl.statement import Cost
 from . import gate as summary_gate
 
 if t.TYPE_CHECKING:
@@ -37,7 +37,7 @@ CAPTURED: t.Final = (
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
     *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
-    *("newer", "obstacles", "refused", "failed_step", "differs"),
+    *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "copies"),
 )  # fmt: skip
 REVERT: t.Final = (
     *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
@@ -101,12 +101,16 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     captured = readable(result.get("captured_at"))[:16]
     of = f" of {captured} UTC" if captured else ""
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
+    if reordered := result.get("reordered"):
+        yield f"columns in another order than captured: {_few([key.partition(':')[2] for key in reordered])}"
     if not result["step_count"]:
         return
     if check:
-        saved = result.get("hazard") == LOSES and not result.get("loses")
+        saved = result.get("hazard") == Cost.LOSES and not result.get("loses")
         effect = "drops data that is saved first" if saved else result.get("hazard")
         yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
+    for each in result.get("copies") or () if check else ():
+        yield f"{each['relation']} copied: about {count(each['rows'], 'row')}, locked about {in_words(each['locked_seconds'])}"
     if attempts := result.get("attempts"):
         yield f"yielded to other sessions {count(attempts, 'time')}"
     rehearsal: Result = result.get("rehearsal") or {}

@@ -53,11 +53,13 @@ def by_key(*entries: Entry) -> dict[str, Entry]:
 
 def test_the_digest_is_of_the_definitions_alone() -> None:
     same = made(VIEW, COLUMN, TABLE)
-    moved = dataclasses.replace(TABLE, address=("pg_class", 99, 0), needs=("schema:scout",))
+    moved = dataclasses.replace(
+        TABLE, address=("pg_class", 99, 0), needs=("schema:scout",), facts={"column_order": ["b", "a"]}
+    )
     assert made(moved, COLUMN, VIEW, release="v2")["digest"] == same["digest"]
     digests = {same["digest"]}
     for other in (
-        dataclasses.replace(TABLE, facts={"column_order": ["b"]}),
+        dataclasses.replace(TABLE, facts={"unlogged": True}),
         dataclasses.replace(TABLE, owner="other"),
         dataclasses.replace(TABLE, comment=""),
         dataclasses.replace(TABLE, grants=(("PUBLIC", "SELECT", False, "loader"),)),
@@ -87,12 +89,14 @@ def test_differences_have_names() -> None:
         added=("index:scout.i",),
         dropped=("view:scout.v",),
         renamed=(("column:scout.t.a", "column:scout.t.b"),),
-        changed={"table:scout.t": ("column_order", "owner", "comment")},
+        changed={"table:scout.t": ("owner", "comment")},
     )
     assert (here.number, here.counted()) == (4, "1 added, 1 dropped, 1 renamed, 1 changed")
+    in_order = captures_document.compare(before, after, same_database=True, column_order=True)
+    assert in_order.changed == {"table:scout.t": ("column_order", "owner", "comment")}
     elsewhere = captures_document.compare(before, after, same_database=False)
     assert (elsewhere.renamed, elsewhere.dropped) == ((), ("column:scout.t.a", "view:scout.v"))
-    assert here.first(2) == ("table scout.t (column_order, owner, comment) changed; index scout.i added; and 2 more")
+    assert here.first(2) == ("table scout.t (owner, comment) changed; index scout.i added; and 2 more")
     retyped = dataclasses.replace(renamed, facts={"type": "int"})
     both = captures_document.compare(by_key(TABLE, COLUMN), by_key(TABLE, retyped), same_database=True)
     assert (both.changed, both.number) == ({"column:scout.t.b": ("type",)}, 1)
@@ -109,7 +113,7 @@ def test_differences_have_names() -> None:
         (lambda d: d["entries"].append({}), "it has no 'address'"),
         (lambda d: d["entries"][0].update(needs=[]), "digests differ: that of the whole"),
         (lambda d: d.update(git_commit="a" * 40), "digests differ: that of the whole"),
-        (lambda d: d.update(format="scout-release/9"), "not scout-release/1"),
+        (lambda d: d.update(format="scout-release/9"), "not scout-release/2"),
     ],
 )
 def test_a_capture_that_was_altered_is_refused(damage: Any, said: str) -> None:
@@ -119,6 +123,27 @@ def test_a_capture_that_was_altered_is_refused(damage: Any, said: str) -> None:
     damage(document)
     with pytest.raises(errors.BadInput, match=said):
         captures_document.verify(document, "it")
+
+
+def old(document: Document) -> Document:
+    """The same as it was stored when the order of columns counted."""
+    entries = captures_document.entries_of(document).values()
+    by_key = captures_document.digests(entries, column_order=True)
+    digests = {"digest": captures_document.digest(by_key), "digests": by_key}
+    return captures_document.sealed({**document, "format": "scout-release/1", **digests})
+
+
+def test_a_capture_of_before_stays_usable() -> None:
+    now = made(TABLE, COLUMN, VIEW)
+    before = old(now)
+    assert before["digest"] != now["digest"]
+    assert captures_document.opened(before, "it") == now
+    assert captures_document.opened(now, "it") is now
+    for pinned, has in ((before["digest"].upper(), True), (now["digest"], True), ("0" * 64, False)):
+        assert captures_document.has_digest(captures_document.opened(before, "it"), pinned) is has
+    before["entries"][1]["facts"]["column_order"] = ["b"]
+    with pytest.raises(errors.BadInput, match="digests differ: table scout"):
+        captures_document.opened(before, "it")
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

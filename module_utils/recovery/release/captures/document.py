@@ -25,7 +25,11 @@ if t.TYPE_CHECKING:
 
 Document = dict[str, t.Any]
 
-FORMAT: t.Final = "scout-release/1"
+FORMAT: t.Final = "scout-release/2"
+#: Captures of before have this one; their digests count the order of columns.
+FORMAT_WITH_ORDER: t.Final = "scout-release/1"
+#: The fact that is kept, and is no part of the definition unless that is asked for.
+COLUMN_ORDER: t.Final = "column_order"
 #: What of an entry is its definition. What it needs and where it is follow from the rest, or are of one database alone.
 DEFINITION: t.Final = ("kind", "name", "facts", "owner", "grants", "comment", "labels")
 #: What is made of all the rest.
@@ -144,10 +148,18 @@ def _as_entry(made: Mapping[str, t.Any]) -> Entry:
     )
 
 
-def digests(entries: Iterable[Entry]) -> dict[str, str]:
-    """The digest of each definition by key: the same wherever and in whatever order the objects were made."""
-    made = ((entry.key, as_dict(entry)) for entry in entries)
+def digests(entries: Iterable[Entry], *, column_order: bool = False) -> dict[str, str]:
+    """The digest of each definition by key: the same wherever and in whatever order the objects were made, and, unless the order
+    of columns is to count, their columns added."""
+    made = ((e.key, as_dict(e if column_order else without_order(e))) for e in entries)
     return {key: hashlib.sha256(canonical({name: e[name] for name in DEFINITION})).hexdigest() for key, e in made}
+
+
+def without_order(entry: Entry) -> Entry:
+    """A table that does not say in which order its columns stand; anything else as it is."""
+    if COLUMN_ORDER not in entry.facts:
+        return entry
+    return dataclasses.replace(entry, facts={k: v for k, v in entry.facts.items() if k != COLUMN_ORDER})
 
 
 def digest(by_key: Mapping[str, str]) -> str:
@@ -206,16 +218,31 @@ def _without_secrets(entry: Entry) -> Entry:
     return dataclasses.replace(entry, facts={**entry.facts, **job_commands.facts(entry.facts["command"])})
 
 
+def has_digest(made: Document, pinned: str) -> bool:
+    """Whether it is the capture of this digest, which may be from when the order of columns counted."""
+    with_order = digests(_as_captured(made).values(), column_order=True)
+    return pinned.lower() in (made["digest"], digest(with_order))
+
+
+def opened(made: Document, name: str) -> Document:
+    """A capture that was stored, verified, in the format of today. Raises BadInput as `verify` does."""
+    verify(made, name)
+    if made["format"] == FORMAT:
+        return made
+    by_key = digests(_as_captured(made).values())
+    return sealed({**made, "format": FORMAT, "digest": digest(by_key), "digests": by_key})
+
+
 def verify(made: Document, name: str) -> None:
     """Raises BadInput unless it is a capture with the content it had when it was made."""
     try:
         said = made["format"]
-        by_key = digests(_as_captured(made).values())
+        by_key = digests(_as_captured(made).values(), column_order=said == FORMAT_WITH_ORDER)
         wrong = sorted(key for key in {*by_key, *made["digests"]} if by_key.get(key) != made["digests"].get(key))
         whole = digest(by_key) == made["digest"] and sealed(made)["checksum"] == made["checksum"]
     except (LookupError, TypeError, AttributeError, ValueError) as e:
         raise _not_a_capture(name, f"it has no {e}" if isinstance(e, LookupError) else str(e)) from e
-    if said != FORMAT:
+    if said not in (FORMAT, FORMAT_WITH_ORDER):
         raise _not_a_capture(name, f"its format is {said!r}, not {FORMAT}")
     if wrong or not whole:
         raise _not_a_capture(
@@ -237,15 +264,18 @@ def _not_a_capture(name: str, said: str) -> BadInput:
     )
 
 
-def compare(before: Mapping[str, Entry], after: Mapping[str, Entry], *, same_database: bool) -> Changes:
-    """What differs. Only within one database does an address tell a renamed object from another one."""
+def compare(
+    before: Mapping[str, Entry], after: Mapping[str, Entry], *, same_database: bool, column_order: bool = False
+) -> Changes:
+    """What differs, the order of columns only if that is to count. Only within one database does an address tell a renamed object
+    from another one."""
     added, dropped = set(after) - set(before), set(before) - set(after)
     renamed: dict[str, str] = {}
     if same_database:
         here = {(after[key].kind, after[key].address): key for key in added if after[key].address}
         renamed = {key: new for key in dropped if (new := here.get((before[key].kind, before[key].address)))}
     pairs = {**renamed, **{key: key for key in set(before) & set(after)}}
-    changed = {new: parts for old, new in pairs.items() if (parts := _parts(before[old], after[new]))}
+    changed = {new: parts for old, new in pairs.items() if (parts := _parts(before[old], after[new], column_order))}
     return Changes(
         added=tuple(sorted(added - set(renamed.values()))),
         dropped=tuple(sorted(dropped - set(renamed))),
@@ -254,9 +284,10 @@ def compare(before: Mapping[str, Entry], after: Mapping[str, Entry], *, same_dat
     )
 
 
-def _parts(before: Entry, after: Entry) -> tuple[str, ...]:
+def _parts(before: Entry, after: Entry, column_order: bool) -> tuple[str, ...]:
     """The names of what is defined otherwise."""
     facts = {name for name in {*before.facts, *after.facts} if before.facts.get(name) != after.facts.get(name)}
+    facts -= set() if column_order else {COLUMN_ORDER}
     others = [
         name for name in ("owner", "grants", "comment", "labels") if getattr(before, name) != getattr(after, name)
     ]
@@ -287,5 +318,4 @@ def load(path: Path) -> Document:
         made = loaded(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         raise _not_a_capture(f"release_file {path}", getattr(e, "strerror", None) or str(e)) from e
-    verify(made, f"release_file {path}")
-    return made
+    return opened(made, f"release_file {path}")

@@ -155,8 +155,7 @@ def _one(ledger: Ledger, query: t.LiteralString, **values: t.Any) -> Document | 
     if not found:
         return None
     made: Document = found[0]["document"]
-    captures_document.verify(made, f"the capture of {made.get('release', 'a release')} in scout_ops.releases")
-    return made
+    return captures_document.opened(made, f"the capture of {made.get('release', 'a release')} in scout_ops.releases")
 
 
 def keep(

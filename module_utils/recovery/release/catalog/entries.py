@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
+
+#: Kinds whose names say of which types they are.
+SIGNED: t.Final = ("function", "aggregate", "cast", "operator")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,36 @@ class Entry:
     def key(self) -> str:
         """Its name among all kinds."""
         return f"{self.kind}:{self.name}"
+
+    @functools.cached_property
+    def table(self) -> str:
+        """The table, view or materialized view that it stands on, named as PostgreSQL writes it; empty where it stands for itself."""
+        if self.kind == "column":
+            return split_qualified(self.name)[0]
+        return self.facts.get("table") or self.facts.get("relation") or ""
+
+    @functools.cached_property
+    def schema(self) -> str:
+        """The schema it is in, by itself or with its table, quoted as PostgreSQL does; empty for what is in none or is
+        told apart by types."""
+        return "" if self.kind in SIGNED else split_qualified(self.table or self.name)[0]
+
+    @functools.cached_property
+    def own(self) -> str:
+        """Its name without schema and table, quoted as PostgreSQL does; of a function with the types it takes."""
+        name = self.name.removesuffix(f" on {self.table}")
+        return name if name != self.name or self.kind in SIGNED else split_qualified(name)[2]
+
+
+def split_qualified(qualified: str) -> tuple[str, str, str]:
+    """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
+    quoted = False
+    for place in range(len(qualified) - 1, -1, -1):
+        if qualified[place] == '"':
+            quoted = not quoted
+        elif qualified[place] == "." and not quoted:
+            return qualified[:place], ".", qualified[place + 1 :]
+    return "", "", qualified
 
 
 @dataclasses.dataclass(frozen=True)

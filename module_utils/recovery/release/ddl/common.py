@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ...postgres.identifiers import identifier, literal
+from .statement import RESET, Cost, Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..catalog.entries import Entry
+    from .statement import Piece
 
 #: What GRANT calls a kind; others have no grants of their own.
 GRANTED_ON: t.Final = {
@@ -33,6 +34,9 @@ GRANTED_ON: t.Final = {
 #: The fact that `beside` writes, so that it is nothing to make an entry again for: what goes with which extension.
 FOLLOWS: t.Final = "depends_on_extensions"
 
+#: Nouns of what is altered without a lock on any relation.
+LIGHT: t.Final = ("ROUTINE", "OPERATOR", "COLLATION", "SCHEMA")
+
 #: What an absent fact says where that is not "no".
 DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "enabled": "origin"}
 
@@ -41,43 +45,64 @@ class Writer(t.NamedTuple):
     """How one kind is written. `alter` gives None where the entry has to be dropped and recreated."""
 
     noun: str
-    create: Callable[[Entry], list[str]]
-    drop: Callable[[Entry], list[str]]
-    alter: Callable[[Entry, Entry], list[str] | None]
+    create: Callable[[Entry], list[Statement]]
+    drop: Callable[[Entry], list[Statement]]
+    alter: Callable[[Entry, Entry], list[Statement] | None]
 
 
-def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: str) -> list[str]:
+def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: str) -> list[Statement]:
     """Owner, grants, comment, labels and extensions of an entry that was `before`, or has just been made by nobody knows whom;
     `everybody` who may have been granted something by default."""
-    made: list[str] = []
+    made: list[Statement] = []
     of_another = entry.kind == "extension" or bool(entry.facts.get("owned_by"))
     if entry.owner and not of_another and (before is None or before.owner != entry.owner):
-        made.append(f"ALTER {noun} {entry.name} OWNER TO {identifier(entry.owner)}")
+        made.append(given(noun, entry.name, entry.owner))
     if before is None or before.grants != entry.grants or before.owner != entry.owner:
         made += grants(entry, before, everybody)
     if entry.comment != (before.comment if before else None):
-        comment = "NULL" if entry.comment is None else literal(entry.comment)
-        made.append(f"COMMENT ON {noun} {entry.name} IS {comment}")
+        made.append(comment(noun, entry.name, entry.comment))
     there = before.labels if before else {}
     for provider in sorted({*entry.labels, *there}):
         label = entry.labels.get(provider)
         if label != there.get(provider):
             text = "NULL" if label is None else literal(label)
-            made.append(f"SECURITY LABEL FOR {identifier(provider)} ON {noun} {entry.name} IS {text}")
+            made.append(
+                say(
+                    "SECURITY LABEL FOR {} ON {} {} IS {}",
+                    identifier(provider),
+                    noun,
+                    entry.name,
+                    text,
+                    lock=Lock.SHARE_UPDATE_EXCLUSIVE,
+                )
+            )
     there_with, wanted_with = ((each.facts.get(FOLLOWS) if each else None) for each in (before, entry))
-    return made + follows(f"{noun} {entry.name}", there_with, wanted_with)
+    return made + follows(phrase("{} {}", noun, entry.name), there_with, wanted_with)
 
 
-def follows(what: str, before: list[str] | None, after: list[str] | None) -> list[str]:
+def given(noun: str, name: Piece, owner: str) -> Statement:
+    """What gives an object its owner."""
+    lock = Lock.ACCESS_SHARE if noun in LIGHT else Lock.ACCESS_EXCLUSIVE
+    owns = str(name) if noun in ("TABLE", "MATERIALIZED VIEW", "DOMAIN") else ""
+    return say("ALTER {} {} OWNER TO {}", noun, name, identifier(owner), lock=lock, owns=owns)
+
+
+def comment(noun: str, name: Piece, text: str | None) -> Statement:
+    """A comment, or none any more."""
+    lock = Lock.ACCESS_EXCLUSIVE if noun in ("CONSTRAINT", "TRIGGER", "POLICY", "RULE") else Lock.SHARE_UPDATE_EXCLUSIVE
+    return say("COMMENT ON {} {} IS {}", noun, name, "NULL" if text is None else literal(text), lock=lock)
+
+
+def follows(what: Piece, before: list[str] | None, after: list[str] | None) -> list[Statement]:
     """The extensions with which an object goes, so that it is dropped with each of them."""
     gone, new = (sorted({*(a or ())} - {*(b or ())}) for a, b in ((before, after), (after, before)))
     return [
-        *(f"ALTER {what} NO DEPENDS ON EXTENSION {identifier(extension)}" for extension in gone),
-        *(f"ALTER {what} DEPENDS ON EXTENSION {identifier(extension)}" for extension in new),
+        *(say("ALTER {} NO DEPENDS ON EXTENSION {}", what, identifier(extension)) for extension in gone),
+        *(say("ALTER {} DEPENDS ON EXTENSION {}", what, identifier(extension)) for extension in new),
     ]
 
 
-def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list[str]:
+def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list[Statement]:
     """All is revoked, then granted as it was: by the owner first, then by those to whom the right to grant was
     given."""
     of_column = entry.kind == "column"
@@ -85,26 +110,31 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         return []
     if of_column and not entry.grants and not (before and before.grants):
         return []
-    relation, _, column = split_qualified(entry.name) if of_column else (entry.name, "", "")
-    target = f"{GRANTED_ON.get(entry.kind, 'TABLE')} {relation}"
-    what = f" ({column})" if of_column else ""
+    relation, column = (entry.table, entry.own) if of_column else (entry.name, "")
+    target = phrase("{} {}", GRANTED_ON.get(entry.kind, "TABLE"), relation)
+    what = phrase(" ({})", column) if of_column else ""
     had = {grant[0] for grant in before.grants} if before else set[str]()
     wanted = {grant[0] for grant in entry.grants}
     # That a table's column is granted to nobody else by default spares the revoke.
     losers: set[str] = had | wanted
     if not of_column:
         losers |= {*everybody, *((entry.owner,) if entry.owner else ())}
+    losing = joined(", ", map(grantee, sorted(losers)))
     made = [
-        f"REVOKE ALL{what} ON {target} FROM {', '.join(map(grantee, sorted(losers)))} CASCADE"
+        say("REVOKE ALL{} ON {} FROM {} CASCADE", what, target, losing, lock=Lock.NONE, effect=Effect.REVOKES)
     ] if losers else []  # fmt: skip
     for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
-        made += [f"SET LOCAL ROLE {identifier(grantor)}"] if grantor != entry.owner else []
+        made += [say("SET LOCAL ROLE {}", identifier(grantor), lock=Lock.NONE)] if grantor != entry.owner else []
         for receiver, grantable in itertools.product([pair[0] for pair in pairs], (False, True)):
             privileges = sorted(g[1] for g in entry.grants if (g[0], g[2], g[3]) == (receiver, grantable, grantor))
-            listed = ", ".join(f"{privilege}{what}" for privilege in privileges)
+            listed = joined(", ", (phrase("{}{}", privilege, what) for privilege in privileges))
             option = " WITH GRANT OPTION" if grantable else ""
-            made += [f"GRANT {listed} ON {target} TO {grantee(receiver)}{option}"] if listed else []
-        made += ["RESET ROLE"] if grantor != entry.owner else []
+            made += (
+                [say("GRANT {} ON {} TO {}{}", listed, target, grantee(receiver), option, lock=Lock.NONE)]
+                if listed
+                else []
+            )
+        made += [RESET] if grantor != entry.owner else []
     return made
 
 
@@ -121,25 +151,9 @@ def in_order(entry: Entry) -> Iterator[tuple[str, str]]:
         able |= {pair[0]} if any(g[2] for g in entry.grants if (g[0], g[3]) == pair) else set()
 
 
-def grantee(role: str) -> str:
+def grantee(role: str) -> Piece:
     """A role, or PUBLIC."""
     return "PUBLIC" if role == "PUBLIC" else identifier(role)
-
-
-def split_qualified(qualified: str) -> tuple[str, str, str]:
-    """What stands before the last dot outside of quotes, the dot, and what stands behind it."""
-    quoted = False
-    for place in range(len(qualified) - 1, -1, -1):
-        if qualified[place] == '"':
-            quoted = not quoted
-        elif qualified[place] == "." and not quoted:
-            return qualified[:place], ".", qualified[place + 1 :]
-    return "", "", qualified
-
-
-def first_of(entry: Entry) -> str:
-    """The name of a constraint, trigger, rule or policy without the relation it is on."""
-    return entry.name.removesuffix(f" on {entry.facts.get('table') or entry.facts.get('relation')}")
 
 
 def parents(table: Entry) -> list[str]:
@@ -160,9 +174,11 @@ def fact(entry: Entry, key: str) -> t.Any:
     return None if found is False or found in ([], {}) else found
 
 
-def drop(noun: str) -> t.Callable[[Entry], list[str]]:
+def drop(noun: str) -> t.Callable[[Entry], list[Statement]]:
     """By its name, and only while nothing needs it."""
-    return lambda entry: [f"DROP {noun} {entry.name}"]
+    lock = Lock.ACCESS_SHARE if noun in (*LIGHT, "TYPE", "DOMAIN", "CAST") else Lock.ACCESS_EXCLUSIVE
+    cost = Cost.LOSES if noun == "TABLE" else Cost.NONE
+    return lambda entry: [say("DROP {} {}", noun, entry.name, lock=lock, cost=cost)]
 
 
 def differing_as_written(before: Entry, after: Entry) -> set[str]:

@@ -8,79 +8,98 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ...postgres.identifiers import identifier, literal
 from .common import Writer, grantee, in_order
+from .statement import RESET, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
+    from .statement import Piece
 
 #: What PostgreSQL itself lets everybody use.
 TO_PUBLIC: t.Final = ("FUNCTIONS", "TYPES")
 
 
-def _create_extension(entry: Entry) -> list[str]:
+def _create_extension(entry: Entry) -> list[Statement]:
     """An extension in the version it had; the server must have its files."""
     return [
-        f"CREATE EXTENSION {entry.name} SCHEMA {identifier(entry.facts['schema'])} VERSION {literal(entry.facts['version'])}"
+        say(
+            "CREATE EXTENSION {} SCHEMA {} VERSION {}",
+            entry.name,
+            identifier(entry.facts["schema"]),
+            literal(entry.facts["version"]),
+        )
     ]
 
 
-def _alter_extension(before: Entry, after: Entry) -> list[str] | None:
+def _alter_extension(before: Entry, after: Entry) -> list[Statement] | None:
     """Another version, where the extension has a script for that way; another schema."""
-    made: list[str] = []
+    made: list[Statement] = []
     if before.facts["version"] != after.facts["version"]:
-        made.append(f"ALTER EXTENSION {after.name} UPDATE TO {literal(after.facts['version'])}")
+        made.append(say("ALTER EXTENSION {} UPDATE TO {}", after.name, literal(after.facts["version"])))
     if before.facts["schema"] != after.facts["schema"]:
-        made.append(f"ALTER EXTENSION {after.name} SET SCHEMA {identifier(after.facts['schema'])}")
+        made.append(say("ALTER EXTENSION {} SET SCHEMA {}", after.name, identifier(after.facts["schema"])))
     return made
 
 
-def _drop_extension(entry: Entry) -> list[str]:
+def _drop_extension(entry: Entry) -> list[Statement]:
     """An extension that nothing needs."""
-    return [f"DROP EXTENSION {entry.name}"]
+    return [say("DROP EXTENSION {}", entry.name)]
 
 
-def _scope(entry: Entry) -> tuple[str, str]:
-    schema = f" IN SCHEMA {identifier(entry.facts['schema'])}" if entry.facts.get("schema") else ""
-    return f"FOR ROLE {identifier(entry.facts['role'])}{schema}", entry.facts["objects"].upper()
+def _scope(entry: Entry) -> tuple[Piece, str]:
+    schema = phrase(" IN SCHEMA {}", identifier(entry.facts["schema"])) if entry.facts.get("schema") else ""
+    return phrase("FOR ROLE {}{}", identifier(entry.facts["role"]), schema), entry.facts["objects"].upper()
 
 
-def privileges(entry: Entry) -> list[str]:
+def privileges(entry: Entry) -> list[Statement]:
     """Default privileges granted as they were, where there are none."""
     scope, objects = _scope(entry)
-    made: list[str] = []
+    made: list[Statement] = []
     receivers = dict.fromkeys(pair[0] for pair in in_order(entry))
     for receiver, grantable in itertools.product(receivers, (False, True)):
-        listed = ", ".join(sorted(g[1] for g in entry.grants if (g[0], g[2]) == (receiver, grantable)))
+        listed = joined(", ", sorted(g[1] for g in entry.grants if (g[0], g[2]) == (receiver, grantable)))
         option = " WITH GRANT OPTION" if grantable else ""
-        granted = f"ALTER DEFAULT PRIVILEGES {scope} GRANT {listed} ON {objects} TO {grantee(receiver)}{option}"
+        pieces = (scope, listed, objects, grantee(receiver), option)
+        granted = say("ALTER DEFAULT PRIVILEGES {} GRANT {} ON {} TO {}{}", *pieces, lock=Lock.NONE)
         made += [granted] if listed else []
     return made
 
 
-def no_privileges(entry: Entry) -> list[str]:
+def no_privileges(entry: Entry) -> list[Statement]:
     """Nothing is granted by default any more: not what was, and for all schemas not what PostgreSQL itself grants."""
     scope, objects = _scope(entry)
     losers = {g[0] for g in entry.grants}
     if not entry.facts.get("schema"):
         losers |= {entry.facts["role"], *(["PUBLIC"] if objects in TO_PUBLIC else [])}
-    receivers = ", ".join(map(grantee, sorted(losers)))
-    return [f"ALTER DEFAULT PRIVILEGES {scope} REVOKE ALL ON {objects} FROM {receivers}"] if receivers else []
+    receivers = joined(", ", map(grantee, sorted(losers)))
+    return (
+        [say("ALTER DEFAULT PRIVILEGES {} REVOKE ALL ON {} FROM {}", scope, objects, receivers, lock=Lock.NONE)]
+        if receivers
+        else []
+    )
 
 
-def _usual_privileges(entry: Entry) -> list[str]:
+def _usual_privileges(entry: Entry) -> list[Statement]:
     """What PostgreSQL itself grants by default; for all schemas that is said, and then it is as if nobody had said anything."""
     made = no_privileges(entry)
     if entry.facts.get("schema"):
         return made
     scope, objects = _scope(entry)
-    made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO {identifier(entry.facts['role'])}")
+    made.append(
+        say(
+            "ALTER DEFAULT PRIVILEGES {} GRANT ALL ON {} TO {}",
+            scope,
+            objects,
+            identifier(entry.facts["role"]),
+            lock=Lock.NONE,
+        )
+    )
     if objects in TO_PUBLIC:
-        made.append(f"ALTER DEFAULT PRIVILEGES {scope} GRANT ALL ON {objects} TO PUBLIC")
+        made.append(say("ALTER DEFAULT PRIVILEGES {} GRANT ALL ON {} TO PUBLIC", scope, objects, lock=Lock.NONE))
     return made
 
 
-def _make_privileges(entry: Entry) -> list[str]:
+def _make_privileges(entry: Entry) -> list[Statement]:
     """Default privileges where PostgreSQL's own hold."""
     return [*no_privileges(entry), *privileges(entry)] if not entry.facts.get("schema") else privileges(entry)
 
@@ -88,72 +107,97 @@ def _make_privileges(entry: Entry) -> list[str]:
 # --- tables in publications
 
 
-def _publish(entry: Entry) -> list[str]:
+def _publish(entry: Entry) -> list[Statement]:
     """A table becomes one of a publication, which has to be there."""
     facts = entry.facts
-    columns = f" ({', '.join(facts['columns'])})" if facts.get("columns") else ""
-    rows = f" WHERE ({facts['filter']})" if facts.get("filter") else ""
-    return [f"ALTER PUBLICATION {facts['publication']} ADD TABLE ONLY {facts['relation']}{columns}{rows}"]
+    columns = phrase(" ({})", joined(", ", facts["columns"])) if facts.get("columns") else ""
+    rows = phrase(" WHERE ({})", facts["filter"]) if facts.get("filter") else ""
+    return [
+        say(
+            "ALTER PUBLICATION {} ADD TABLE ONLY {}{}{}",
+            facts["publication"],
+            facts["relation"],
+            columns,
+            rows,
+            lock=Lock.SHARE_UPDATE_EXCLUSIVE,
+        )
+    ]
 
 
-def _withdraw(entry: Entry) -> list[str]:
+def _withdraw(entry: Entry) -> list[Statement]:
     """A table is none of a publication any more."""
-    return [f"ALTER PUBLICATION {entry.facts['publication']} DROP TABLE ONLY {entry.facts['relation']}"]
+    return [
+        say(
+            "ALTER PUBLICATION {} DROP TABLE ONLY {}",
+            entry.facts["publication"],
+            entry.facts["relation"],
+            lock=Lock.SHARE_UPDATE_EXCLUSIVE,
+        )
+    ]
 
 
 # --- jobs
 
 
-def _create_job(entry: Entry) -> list[str]:
+def _create_job(entry: Entry) -> list[Statement]:
     """A job of its owner; pg_cron makes every job active."""
     facts = entry.facts
     words = [literal(facts[fact]) for fact in ("name", "schedule", "command") if facts.get(fact)]
-    scheduled = f"SELECT cron.schedule({', '.join(words)})"
-    return _as_owner(entry, scheduled if facts["active"] else f"SELECT cron.alter_job(({scheduled}), active => false)")
+    scheduled = phrase("SELECT cron.schedule({})", joined(", ", words))
+    made = scheduled if facts["active"] else phrase("SELECT cron.alter_job(({}), active => false)", scheduled)
+    return _as_owner(entry, made)
 
 
-def _as_owner(entry: Entry, statement: str) -> list[str]:
+def _as_owner(entry: Entry, statement: Piece) -> list[Statement]:
     """A job is its owner's, whoever goes back."""
-    return [f"SET LOCAL ROLE {identifier(entry.owner or '')}", statement, "RESET ROLE"]
+    return [
+        say("SET LOCAL ROLE {}", identifier(entry.owner or ""), lock=Lock.NONE),
+        say("{}", statement, lock=Lock.ROW_EXCLUSIVE),
+        RESET,
+    ]
 
 
-def _drop_job(entry: Entry) -> list[str]:
+def _drop_job(entry: Entry) -> list[Statement]:
     """A job, by its number."""
     number = entry.address[1] if entry.address else 0
-    return _as_owner(entry, f"SELECT cron.unschedule({number}::bigint)")
+    return _as_owner(entry, phrase("SELECT cron.unschedule({}::bigint)", number))
 
 
-def alter_job(before: Entry, after: Entry) -> list[str] | None:
+def alter_job(before: Entry, after: Entry) -> list[Statement] | None:
     """Its schedule, command and activity; not its name."""
     if before.facts.get("name") != after.facts.get("name") or not before.address:
         return None
     changed = [fact for fact in ("schedule", "command") if before.facts[fact] != after.facts[fact]]
-    words = [f"{fact} => {literal(after.facts[fact])}" for fact in changed]
+    words = [phrase("{} => {}", fact, literal(after.facts[fact])) for fact in changed]
     if before.facts["active"] != after.facts["active"]:
-        words.append(f"active => {str(after.facts['active']).lower()}")
-    return _as_owner(before, f"SELECT cron.alter_job({before.address[1]}, {', '.join(words)})") if words else []
+        words.append(phrase("active => {}", str(after.facts["active"]).lower()))
+    return (
+        _as_owner(before, phrase("SELECT cron.alter_job({}, {})", before.address[1], joined(", ", words)))
+        if words
+        else []
+    )
 
 
 # --- rows of the migration history
 
 
-def insert_row(entry: Entry, table: str) -> list[str]:
+def insert_row(entry: Entry, table: str) -> list[Statement]:
     """A row, every value as the text that was read."""
-    columns = ", ".join(map(identifier, entry.facts))
-    values = ", ".join("NULL" if value is None else literal(value) for value in entry.facts.values())
-    return [f"INSERT INTO {table} ({columns}) VALUES ({values})"]  # noqa: S608 names and values are quoted
+    columns = joined(", ", map(identifier, entry.facts))
+    values = joined(", ", ("NULL" if value is None else literal(value) for value in entry.facts.values()))
+    return [say("INSERT INTO {} ({}) VALUES ({})", table, columns, values, lock=Lock.ROW_EXCLUSIVE, runs_as=table)]
 
 
-def delete_row(entry: Entry, table: str) -> list[str]:
+def delete_row(entry: Entry, table: str) -> list[Statement]:
     """That very row."""
     tests = (
-        f"{identifier(column)}::text IS NOT DISTINCT FROM {'NULL' if value is None else literal(value)}"
+        phrase("{}::text IS NOT DISTINCT FROM {}", identifier(column), "NULL" if value is None else literal(value))
         for column, value in entry.facts.items()
     )
-    return [f"DELETE FROM {table} WHERE {' AND '.join(tests)}"]  # noqa: S608 names and values are quoted
+    return [say("DELETE FROM {} WHERE {}", table, joined(" AND ", tests), lock=Lock.ROW_EXCLUSIVE)]
 
 
-def _again(before: Entry, after: Entry) -> list[str] | None:  # noqa: ARG001
+def _again(before: Entry, after: Entry) -> list[Statement] | None:  # noqa: ARG001
     return None
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...postgres.identifiers import literal
 from .common import Writer, differing, drop
+from .statement import Lock, Statement, joined, literal, phrase, say
 from .types import called
 
 if t.TYPE_CHECKING:
@@ -17,16 +17,18 @@ if t.TYPE_CHECKING:
 CONTEXTS: t.Final = {"assignment": " AS ASSIGNMENT", "implicit": " AS IMPLICIT"}
 
 
-def _create_cast(entry: Entry) -> list[str]:
+def _create_cast(entry: Entry) -> list[Statement]:
     """A cast from one type to another."""
     facts = entry.facts
     by = {"binary": "WITHOUT FUNCTION", "inout": "WITH INOUT"}.get(
-        facts["method"], f"WITH FUNCTION {facts.get('function')}"
+        facts["method"], phrase("WITH FUNCTION {}", facts.get("function", ""))
     )
-    return [f"CREATE CAST {entry.name} {by}{CONTEXTS.get(facts.get('context', ''), '')}"]
+    return [
+        say("CREATE CAST {} {}{}", entry.name, by, CONTEXTS.get(facts.get("context", ""), ""), lock=Lock.ACCESS_SHARE)
+    ]
 
 
-def _anew(before: Entry, after: Entry) -> list[str] | None:
+def _anew(before: Entry, after: Entry) -> list[Statement] | None:
     """Nothing of it can be altered."""
     return None if differing(before, after) else []
 
@@ -34,7 +36,7 @@ def _anew(before: Entry, after: Entry) -> list[str] | None:
 # --- operators
 
 
-def _create_operator(entry: Entry) -> list[str]:
+def _create_operator(entry: Entry) -> list[Statement]:
     """An operator. One that it names and that is not there yet is filled in when that is made."""
     facts = entry.facts
     told = {
@@ -42,43 +44,49 @@ def _create_operator(entry: Entry) -> list[str]:
         "LEFTARG": facts.get("left"),
         "RIGHTARG": facts.get("right"),
         **{
-            option: f"OPERATOR({called(facts[fact])[0]})"
+            option: phrase("OPERATOR({})", called(facts[fact])[0])
             for fact, option in (("commutator", "COMMUTATOR"), ("negator", "NEGATOR"))
             if facts.get(fact)
         },
         "RESTRICT": facts.get("restrict"),
         "JOIN": facts.get("join"),
     }
-    options = [f"{option} = {value}" for option, value in told.items() if value]
+    options = [phrase("{} = {}", option, value) for option, value in told.items() if value]
     options += [fact.upper() for fact in ("hashes", "merges") if facts.get(fact)]
-    return [f"CREATE OPERATOR {called(entry.name)[0]} ({', '.join(options)})"]
+    return [say("CREATE OPERATOR {} ({})", called(entry.name)[0], joined(", ", options), lock=Lock.ACCESS_SHARE)]
 
 
-def _alter_operator(before: Entry, after: Entry) -> list[str] | None:
+def _alter_operator(before: Entry, after: Entry) -> list[Statement] | None:
     """How many rows it is thought to find; before PostgreSQL 17 nothing else of it can be altered."""
     changed = differing(before, after)
     if changed - {"restrict", "join"}:
         return None
     options = [
-        f"{fact.upper()} = {after.facts.get(fact) or 'NONE'}" for fact in ("restrict", "join") if fact in changed
+        phrase("{} = {}", fact.upper(), after.facts.get(fact) or "NONE")
+        for fact in ("restrict", "join")
+        if fact in changed
     ]
-    return [f"ALTER OPERATOR {after.name} SET ({', '.join(options)})"] if options else []
+    return (
+        [say("ALTER OPERATOR {} SET ({})", after.name, joined(", ", options), lock=Lock.ACCESS_SHARE)]
+        if options
+        else []
+    )
 
 
 # --- collations
 
 
-def create_collation(entry: Entry) -> list[str]:
+def create_collation(entry: Entry) -> list[Statement]:
     """A collation of the version that the server's library has."""
     facts = entry.facts
-    options = [f"PROVIDER = {facts['provider']}"]
+    options = [phrase("PROVIDER = {}", facts["provider"])]
     options += [
-        f"{fact.upper()} = {literal(facts[fact])}"
+        phrase("{} = {}", fact.upper(), literal(facts[fact]))
         for fact in ("locale", "lc_collate", "lc_ctype", "rules")
         if facts.get(fact)
     ]
     options += ["DETERMINISTIC = false"] if facts.get("nondeterministic") else []
-    return [f"CREATE COLLATION {entry.name} ({', '.join(options)})"]
+    return [say("CREATE COLLATION {} ({})", entry.name, joined(", ", options), lock=Lock.ACCESS_SHARE)]
 
 
 WRITERS: t.Final = {

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ...postgres.identifiers import identifier, literal
-from .common import Writer, differing_as_written, drop, split_qualified
+from ..catalog.entries import split_qualified
+from .common import Writer, differing_as_written, drop
+from .statement import Cost, Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..catalog.entries import Entry
+    from .statement import Piece
 
 Facts = dict[str, t.Any]
 
@@ -25,140 +27,164 @@ def listed_options(entry: Entry) -> list[str]:
     return sorted(listed, key=lambda option: stood.get(option.partition("=")[0], len(stood)))
 
 
-def options(listed: list[str] | None, prefix: str = "") -> str:
+def options(listed: list[str] | None, prefix: str = "") -> Piece:
     """Storage parameters as WITH has them."""
-    return ", ".join(f"{prefix}{key} = {literal(value)}" for key, _, value in (o.partition("=") for o in listed or ()))
+    return joined(
+        ", ",
+        (
+            phrase("{}{} = {}", prefix, key, literal(value))
+            for key, _, value in (o.partition("=") for o in listed or ())
+        ),
+    )
 
 
-def changed_options(before: list[str] | None, after: list[str] | None, prefix: str = "") -> list[str]:
+def changed_options(before: list[str] | None, after: list[str] | None, prefix: str = "") -> list[Piece]:
     """SET and RESET of storage parameters. What is set goes behind what stays, so what stood behind it is set again."""
     there, wanted = (dict(o.split("=", 1) for o in listed or ()) for listed in (before, after))
     first = next((number for number, key in enumerate(wanted) if there.get(key) != wanted[key]), len(wanted))
     new = [f"{key}={value}" for key, value in list(wanted.items())[first:]]
     gone = [f"{prefix}{key}" for key in there if key not in wanted]
-    return ([f"SET ({options(new, prefix)})"] if new else []) + ([f"RESET ({', '.join(gone)})"] if gone else [])
+    made: list[Piece] = [phrase("SET ({})", options(new, prefix))] if new else []
+    return [*made, phrase("RESET ({})", joined(", ", gone))] if gone else made
 
 
 # --- schemas
 
 
-def _create_schema(entry: Entry) -> list[str]:
+def _create_schema(entry: Entry) -> list[Statement]:
     """An empty schema."""
-    return [f"CREATE SCHEMA {entry.name}"]
+    return [say("CREATE SCHEMA {}", entry.name)]
 
 
 # --- tables: their columns are entries of their own
 
 
-def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[str]:
+def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[Statement]:
     """A table with its columns in their order; those it has from its parents alone come with these."""
     facts = entry.facts
-    listed = ", ".join(column(each) for each in columns if each.facts.get("inherited") != "only")
-    parents = f" INHERITS ({', '.join(facts['inherits'])})" if facts.get("inherits") else ""
+    listed = joined(", ", (column(each) for each in columns if each.facts.get("inherited") != "only"))
+    parents = phrase(" INHERITS ({})", joined(", ", facts["inherits"])) if facts.get("inherits") else ""
     unlogged, method = "UNLOGGED " if facts.get("unlogged") else "", facts.get("access_method")
     parts = [
-        f"CREATE {unlogged}TABLE {entry.name} ({listed}){parents}",
-        f"PARTITION BY {facts['partition_key']}" if facts.get("partition_key") else "",
-        f"USING {identifier(method)}" if method and not facts.get("partition_key") else "",
+        phrase("CREATE {}TABLE {} ({}){}", unlogged, entry.name, listed, parents),
+        phrase("PARTITION BY {}", facts["partition_key"]) if facts.get("partition_key") else "",
+        phrase("USING {}", identifier(method)) if method and not facts.get("partition_key") else "",
         _with(entry),
-        f"TABLESPACE {identifier(facts['tablespace'])}" if facts.get("tablespace") else "",
+        phrase("TABLESPACE {}", identifier(facts["tablespace"])) if facts.get("tablespace") else "",
     ]
-    made = [" ".join(part for part in parts if part)]
+    lock = Lock.SHARE_UPDATE_EXCLUSIVE if parents else Lock.ACCESS_EXCLUSIVE
+    made = [say("{}", joined(" ", parts), lock=lock, makes=entry.name)]
     made += [statement for each in columns for statement in _after_column(each)]
-    made += [f"ALTER TABLE {entry.name} OF {facts['of_type']}"] if facts.get("of_type") else []
+    made += [say("ALTER TABLE {} OF {}", entry.name, facts["of_type"])] if facts.get("of_type") else []
     return made + _row_security(entry, {}) + _identity(entry)
 
 
-def _with(entry: Entry) -> str:
+def _with(entry: Entry) -> Piece:
     parts = [options(listed_options(entry)), options(entry.facts.get("toast_options"), "toast.")]
-    listed = ", ".join(part for part in parts if part)
-    return f"WITH ({listed})" if listed else ""
+    listed = joined(", ", parts)
+    return phrase("WITH ({})", listed) if listed else ""
 
 
-def _row_security(entry: Entry, before: Facts) -> list[str]:
-    made: list[str] = []
+def _row_security(entry: Entry, before: Facts) -> list[Statement]:
+    made: list[Statement] = []
     for fact, words in (("row_security", ("ENABLE", "DISABLE")), ("row_security_forced", ("FORCE", "NO FORCE"))):
         if bool(entry.facts.get(fact)) != bool(before.get(fact)):
-            made.append(f"ALTER TABLE {entry.name} {words[not entry.facts.get(fact)]} ROW LEVEL SECURITY")
+            made.append(say("ALTER TABLE {} {} ROW LEVEL SECURITY", entry.name, words[not entry.facts.get(fact)]))
     return made
 
 
-def _identity(entry: Entry) -> list[str]:
+def _identity(entry: Entry) -> list[Statement]:
     """Replica identity, but for one by an index, which that index brings."""
     kind = entry.facts.get("replica_identity")
-    return [f"ALTER TABLE {entry.name} REPLICA IDENTITY {kind.upper()}"] if kind in ("nothing", "full") else []
+    return [say("ALTER TABLE {} REPLICA IDENTITY {}", entry.name, kind.upper())] if kind in ("nothing", "full") else []
 
 
-def _alter_table(before: Entry, after: Entry) -> list[str] | None:
+def _alter_table(before: Entry, after: Entry) -> list[Statement] | None:
     """What a table can become where it stands."""
     changed = differing_as_written(before, after) - {"column_order"}
-    made: list[str] = []
+    made: list[Statement] = []
     if "unlogged" in changed:
-        made.append(f"ALTER TABLE {after.name} SET {'UNLOGGED' if after.facts.get('unlogged') else 'LOGGED'}")
+        logged = "UNLOGGED" if after.facts.get("unlogged") else "LOGGED"
+        made.append(say("ALTER TABLE {} SET {}", after.name, logged, cost=Cost.REWRITES))
     if "access_method" in changed:
         return None
     if "tablespace" in changed:
         made.append(
-            f"ALTER TABLE {after.name} SET TABLESPACE {identifier(after.facts.get('tablespace') or 'pg_default')}"
+            say(
+                "ALTER TABLE {} SET TABLESPACE {}",
+                after.name,
+                identifier(after.facts.get("tablespace") or "pg_default"),
+                cost=Cost.REWRITES,
+            )
         )
     for fact, prefix in (("options", ""), ("toast_options", "toast.")):
         wanted = after.facts.get(fact) if prefix else listed_options(after)
         clauses = changed_options(before.facts.get(fact), wanted, prefix)
-        made += [f"ALTER TABLE {after.name} {clause}" for clause in clauses]
+        made += [say("ALTER TABLE {} {}", after.name, clause) for clause in clauses]
     made += _row_security(after, before.facts)
     if "of_type" in changed:
         of = after.facts.get("of_type")
-        made.append(f"ALTER TABLE {after.name} {f'OF {of}' if of else 'NOT OF'}")
+        made.append(say("ALTER TABLE {} {}", after.name, phrase("OF {}", of) if of else "NOT OF"))
     if "replica_identity" in changed:
         made += _identity(after) or (
-            [] if after.facts.get("replica_identity") else [f"ALTER TABLE {after.name} REPLICA IDENTITY DEFAULT"]
+            [] if after.facts.get("replica_identity") else [say("ALTER TABLE {} REPLICA IDENTITY DEFAULT", after.name)]
         )
     made += _inheritance(before, after)
     if "partition_of" in changed:
         there, wanted = before.facts.get("partition_of"), after.facts.get("partition_of")
-        made += [f"ALTER TABLE {there['table']} DETACH PARTITION {after.name}"] if there else []
+        made += [say("ALTER TABLE {} DETACH PARTITION {}", there["table"], after.name)] if there else []
         made += attach(after) if wanted else []
     handled = {"unlogged", "tablespace", "options", "toast_options", "row_security", "row_security_forced",
                "replica_identity", "inherits", "partition_of", "of_type"}  # fmt: skip
     return made if changed <= handled else None
 
 
-def _inheritance(before: Entry, after: Entry) -> list[str]:
+def _inheritance(before: Entry, after: Entry) -> list[Statement]:
     there: list[str] = before.facts.get("inherits") or []
     wanted: list[str] = after.facts.get("inherits") or []
-    gone = [f"ALTER TABLE {after.name} NO INHERIT {parent}" for parent in there if parent not in wanted]
-    return gone + [f"ALTER TABLE {after.name} INHERIT {parent}" for parent in wanted if parent not in there]
+    gone = [say("ALTER TABLE {} NO INHERIT {}", after.name, parent) for parent in there if parent not in wanted]
+    return gone + [say("ALTER TABLE {} INHERIT {}", after.name, parent) for parent in wanted if parent not in there]
 
 
-def attach(entry: Entry) -> list[str]:
+def attach(entry: Entry) -> list[Statement]:
     """What makes a partition of a table with all its columns."""
     part: dict[str, str] | None = entry.facts.get("partition_of")
-    return [f"ALTER TABLE {part['table']} ATTACH PARTITION {entry.name} {part['bound']}"] if part else []
+    return (
+        [say("ALTER TABLE {} ATTACH PARTITION {} {}", part["table"], entry.name, part["bound"], effect=Effect.ATTACHES)]
+        if part
+        else []
+    )
 
 
 # --- columns
 
 
-def column(entry: Entry) -> str:
+def column(entry: Entry) -> Piece:
     """A column's definition as CREATE TABLE and ADD COLUMN take it."""
     facts = entry.facts
-    parts = [split_qualified(entry.name)[2], facts["type"]]
+    parts: list[Piece] = [entry.own, facts["type"]]
     if facts.get("collation"):
-        parts.append(f"COLLATE {facts['collation']}")
+        parts.append(phrase("COLLATE {}", facts["collation"]))
     if facts.get("generated") is not None:
-        parts.append(f"GENERATED ALWAYS AS ({facts['generated']}) {facts.get('generated_how', 'stored').upper()}")
+        parts.append(
+            phrase("GENERATED ALWAYS AS ({}) {}", facts["generated"], facts.get("generated_how", "stored").upper())
+        )
     if facts.get("default") is not None:
-        parts.append(f"DEFAULT {facts['default']}")
+        parts.append(phrase("DEFAULT {}", facts["default"]))
     if has_sequence(facts.get("identity")):
         parts.append(
-            f"GENERATED {facts['identity']['generated'].upper()} AS IDENTITY ({_sequence(facts['identity'], named=True)})"
+            phrase(
+                "GENERATED {} AS IDENTITY ({})",
+                facts["identity"]["generated"].upper(),
+                _sequence(facts["identity"], named=True),
+            )
         )
     if facts.get("not_null"):
         parts.append("NOT NULL")
-    return " ".join(parts)
+    return joined(" ", parts)
 
 
-def _create_bare_table(entry: Entry) -> list[str]:
+def _create_bare_table(entry: Entry) -> list[Statement]:
     """The same without columns, which are entries of their own."""
     return create_table(entry)
 
@@ -168,133 +194,148 @@ def has_sequence(identity: Facts | None) -> bool:
     return bool(identity and "increment" in identity)
 
 
-def _after_column(entry: Entry) -> list[str]:
+def _after_column(entry: Entry) -> list[Statement]:
     """What a column has that its definition cannot say."""
-    facts, (relation, _, own) = entry.facts, split_qualified(entry.name)
-    alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
-    made: list[str] = []
+    facts, relation, own = entry.facts, entry.table, entry.own
+    alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
+    made: list[Statement] = []
     if facts.get("storage"):
-        made.append(f"{alter} SET STORAGE {facts['storage'].upper()}")
+        made.append(say("{} SET STORAGE {}", alter, facts["storage"].upper()))
     if facts.get("compression"):
-        made.append(f"{alter} SET COMPRESSION {facts['compression']}")
+        made.append(say("{} SET COMPRESSION {}", alter, facts["compression"]))
     if facts.get("statistics") is not None:
-        made.append(f"{alter} SET STATISTICS {facts['statistics']}")
+        made.append(say("{} SET STATISTICS {}", alter, facts["statistics"], lock=Lock.SHARE_UPDATE_EXCLUSIVE))
     if facts.get("options"):
-        made.append(f"{alter} SET ({options(facts['options'])})")
+        made.append(say("{} SET ({})", alter, options(facts["options"])))
     return made
 
 
-def _create_column(entry: Entry) -> list[str]:
+def _create_column(entry: Entry) -> list[Statement]:
     """A column added to a table that is there."""
-    return [f"ALTER TABLE {split_qualified(entry.name)[0]} ADD COLUMN {column(entry)}", *_after_column(entry)]
+    table, facts = entry.table, entry.facts
+    computed = any(facts.get(fact) is not None for fact in ("default", "generated", "identity"))
+    cost = Cost.REWRITES if computed else Cost.NONE
+    added = say("ALTER TABLE {} ADD COLUMN {}", table, column(entry), cost=cost, runs_as=table)
+    return [added, *_after_column(entry)]
 
 
-def drop_column(entry: Entry) -> list[str]:
+def drop_column(entry: Entry) -> list[Statement]:
     """A column with its data."""
-    relation, _, own = split_qualified(entry.name)
-    return [f"ALTER TABLE {relation} DROP COLUMN {own}"]
+    relation, own = entry.table, entry.own
+    return [say("ALTER TABLE {} DROP COLUMN {}", relation, own, cost=Cost.LOSES)]
 
 
-def _alter_column(before: Entry, after: Entry) -> list[str] | None:
+def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
     """What a column can become where it stands; another expression of a generated one cannot be had so."""
     changed = differing_as_written(before, after)
     if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
         return None
-    relation, _, own = split_qualified(after.name)
-    alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
+    relation, own = after.table, after.own
+    alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     facts = after.facts
     retyped = bool(changed & {"type", "collation"})
-    made: list[str] = []
+    made: list[Statement] = []
     if before.facts.get("default") is not None and ("default" in changed or retyped):
-        made.append(f"{alter} DROP DEFAULT")
+        made.append(say("{} DROP DEFAULT", alter, effect=Effect.DROPS_DEFAULT))
     if has_sequence(before.facts.get("identity")) and not facts.get("identity"):
-        made.append(f"{alter} DROP IDENTITY")
+        made.append(say("{} DROP IDENTITY", alter, effect=Effect.DROPS_IDENTITY))
     if retyped:
-        collate = f" COLLATE {facts['collation']}" if facts.get("collation") else ""
+        collate = phrase(" COLLATE {}", facts["collation"]) if facts.get("collation") else ""
         # What is generated is generated anew, and PostgreSQL wants to hear nothing about that.
-        using = f" USING {own}::{facts['type']}" if facts.get("generated") is None else ""
-        made.append(f"{alter} TYPE {facts['type']}{collate}{using}")
+        using = phrase(" USING {}::{}", own, facts["type"]) if facts.get("generated") is None else ""
+        made.append(say("{} TYPE {}{}{}", alter, facts["type"], collate, using, cost=Cost.REWRITES, runs_as=relation))
     if "not_null" in changed:
-        made.append(f"{alter} {'SET' if facts.get('not_null') else 'DROP'} NOT NULL")
+        made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP"))
     if facts.get("default") is not None and ("default" in changed or retyped):
-        made.append(f"{alter} SET DEFAULT {facts['default']}")
+        made.append(say("{} SET DEFAULT {}", alter, facts["default"]))
     if "identity" in changed and has_sequence(facts.get("identity")):
         made += _identity_changed(alter, before.facts.get("identity"), facts["identity"])
     return made + _storage(alter, changed, before.facts, facts, retyped=retyped)
 
 
-def _storage(alter: str, changed: set[str], before: Facts, facts: Facts, *, retyped: bool) -> list[str]:
+def _storage(alter: Piece, changed: set[str], before: Facts, facts: Facts, *, retyped: bool) -> list[Statement]:
     """How a column is stored and analyzed, which another type resets."""
-    made: list[str] = []
+    made: list[Statement] = []
     if "storage" in changed or (retyped and facts.get("storage")):
-        made.append(f"{alter} SET STORAGE {(facts.get('storage') or 'default').upper()}")
+        made.append(say("{} SET STORAGE {}", alter, (facts.get("storage") or "default").upper()))
     if "compression" in changed:
-        made.append(f"{alter} SET COMPRESSION {facts.get('compression') or 'default'}")
+        made.append(say("{} SET COMPRESSION {}", alter, facts.get("compression") or "default"))
     if "statistics" in changed or (retyped and facts.get("statistics") is not None):
-        made.append(f"{alter} SET STATISTICS {facts.get('statistics', -1)}")
+        made.append(say("{} SET STATISTICS {}", alter, facts.get("statistics", -1), lock=Lock.SHARE_UPDATE_EXCLUSIVE))
     if "options" in changed:
-        made += [f"{alter} {clause}" for clause in changed_options(before.get("options"), facts.get("options"))]
+        made += [say("{} {}", alter, clause) for clause in changed_options(before.get("options"), facts.get("options"))]
     return made
 
 
-def _identity_changed(alter: str, before: Facts | None, after: Facts) -> list[str]:
+def _identity_changed(alter: Piece, before: Facts | None, after: Facts) -> list[Statement]:
     if before is None:
-        return [f"{alter} ADD GENERATED {after['generated'].upper()} AS IDENTITY ({_sequence(after, named=True)})"]
-    made: list[str] = []
+        return [
+            say("{} ADD GENERATED {} AS IDENTITY ({})", alter, after["generated"].upper(), _sequence(after, named=True))
+        ]
+    made: list[Statement] = []
     if before["generated"] != after["generated"]:
-        made.append(f"{alter} SET GENERATED {after['generated'].upper()}")
+        made.append(say("{} SET GENERATED {}", alter, after["generated"].upper()))
     there, wanted = before.get("sequence"), after.get("sequence")
     if there != wanted and there and wanted:
-        made.append(f"ALTER SEQUENCE {there} RENAME TO {split_qualified(wanted)[2]}")
+        made.append(say("ALTER SEQUENCE {} RENAME TO {}", there, split_qualified(wanted)[2]))
     if any(
         before.get(fact) != after.get(fact)
         for fact in ("type", "start", "increment", "minimum", "maximum", "cache", "cycle")
     ):
-        made.append(f"ALTER SEQUENCE {wanted} AS {after['type']} {_sequence(after)}")
+        made.append(say("ALTER SEQUENCE {} AS {} {}", str(wanted), after["type"], _sequence(after)))
     return made
 
 
-def _sequence(facts: Facts, *, named: bool = False) -> str:
+def _sequence(facts: Facts, *, named: bool = False) -> Piece:
     """The options of a sequence."""
-    parts = [f"SEQUENCE NAME {facts['sequence']}"] if named and facts.get("sequence") else []
+    parts: list[Piece] = [phrase("SEQUENCE NAME {}", facts["sequence"])] if named and facts.get("sequence") else []
     parts += [
-        f"INCREMENT BY {facts['increment']} MINVALUE {facts['minimum']} MAXVALUE {facts['maximum']} START WITH {facts['start']}",
-        f"CACHE {facts['cache']}",
+        phrase(
+            "INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {}",
+            facts["increment"],
+            facts["minimum"],
+            facts["maximum"],
+            facts["start"],
+        ),
+        phrase("CACHE {}", facts["cache"]),
         "CYCLE" if facts.get("cycle") else "NO CYCLE",
     ]
-    return " ".join(parts)
+    return joined(" ", parts)
 
 
 # --- sequences
 
 
-def _create_sequence(entry: Entry) -> list[str]:
+def _create_sequence(entry: Entry) -> list[Statement]:
     """A sequence that starts anew; whose column it is, is said once that is there."""
     facts = entry.facts
     unlogged = "UNLOGGED " if facts.get("unlogged") else ""
-    return [f"CREATE {unlogged}SEQUENCE {entry.name} AS {facts['type']} {_sequence(facts)}"]
+    return [say("CREATE {}SEQUENCE {} AS {} {}", unlogged, entry.name, facts["type"], _sequence(facts))]
 
 
-def owned(entry: Entry) -> list[str]:
+def owned(entry: Entry) -> list[Statement]:
     """Whose column it is."""
     by = entry.facts.get("owned_by")
-    return [f"ALTER SEQUENCE {entry.name} OWNED BY {by}"] if by else []
+    more: Facts = {"effect": Effect.JOINS, "sequence": entry.name, "table": split_qualified(by or "")[0]}
+    return [say("ALTER SEQUENCE {} OWNED BY {}", entry.name, by or "", **more)] if by else []
 
 
-def _alter_sequence(before: Entry, after: Entry) -> list[str] | None:
+def _alter_sequence(before: Entry, after: Entry) -> list[Statement] | None:
     """Its options; its value stays."""
     changed = differing_as_written(before, after)
-    made: list[str] = []
+    made: list[Statement] = []
     if changed & {"type", "start", "increment", "minimum", "maximum", "cache", "cycle"}:
-        made.append(f"ALTER SEQUENCE {after.name} AS {after.facts['type']} {_sequence(after.facts)}")
+        made.append(say("ALTER SEQUENCE {} AS {} {}", after.name, after.facts["type"], _sequence(after.facts)))
     if "unlogged" in changed:
-        made.append(f"ALTER SEQUENCE {after.name} SET {'UNLOGGED' if after.facts.get('unlogged') else 'LOGGED'}")
+        made.append(
+            say("ALTER SEQUENCE {} SET {}", after.name, "UNLOGGED" if after.facts.get("unlogged") else "LOGGED")
+        )
     if "owned_by" in changed:
-        made += owned(after) or [f"ALTER SEQUENCE {after.name} OWNED BY NONE"]
+        made += owned(after) or [say("ALTER SEQUENCE {} OWNED BY NONE", after.name, effect=Effect.JOINS)]
     return made
 
 
-def _nothing(before: Entry, after: Entry) -> list[str] | None:
+def _nothing(before: Entry, after: Entry) -> list[Statement] | None:
     return None if differing_as_written(before, after) else []
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...postgres.identifiers import identifier, literal
-from .common import FOLLOWS, Writer, differing, drop, fact, follows
+from .common import FOLLOWS, Writer, comment, differing, drop, fact, follows
+from .statement import Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
+    from .statement import Piece
 
 Part = dict[str, t.Any]
 
@@ -25,14 +26,9 @@ def parts(entry: Entry, key: str) -> list[Part]:
     return list(entry.facts.get(key) or ())
 
 
-def _collated(part: t.Mapping[str, t.Any]) -> str:
+def _collated(part: t.Mapping[str, t.Any]) -> Piece:
     """A type with its collation, if that is not the type's own."""
-    return f"{part['type']} COLLATE {part['collation']}" if part.get("collation") else str(part["type"])
-
-
-def comment(what: str, text: str | None) -> str:
-    """A comment, or none any more."""
-    return f"COMMENT ON {what} IS {'NULL' if text is None else literal(text)}"
+    return phrase("{} COLLATE {}", part["type"], part["collation"]) if part.get("collation") else str(part["type"])
 
 
 def bare(text: str) -> str:
@@ -59,12 +55,19 @@ def called(signature: str) -> tuple[str, list[str]]:
 # --- enums
 
 
-def _create_enum(entry: Entry) -> list[str]:
+def _create_enum(entry: Entry) -> list[Statement]:
     """An enum with its labels in order."""
-    return [f"CREATE TYPE {entry.name} AS ENUM ({', '.join(literal(label) for label in fact(entry, 'labels') or ())})"]
+    return [
+        say(
+            "CREATE TYPE {} AS ENUM ({})",
+            entry.name,
+            joined(", ", (literal(label) for label in fact(entry, "labels") or ())),
+            lock=Lock.ACCESS_SHARE,
+        )
+    ]
 
 
-def _alter_enum(before: Entry, after: Entry) -> list[str] | None:
+def _alter_enum(before: Entry, after: Entry) -> list[Statement] | None:
     """Labels can be added, and renamed: PostgreSQL drops none, so another one at the same place is that. A new one cannot be used
     before the transaction has been committed."""
     if differing(before, after) - {"labels"}:
@@ -74,49 +77,80 @@ def _alter_enum(before: Entry, after: Entry) -> list[str] | None:
     if len(there) == len(wanted):
         renamed = [(old, new) for old, new in zip(there, wanted, strict=True) if old != new]
         if {old for old, _ in renamed}.isdisjoint(wanted) and {new for _, new in renamed}.isdisjoint(there):
-            return [f"ALTER TYPE {after.name} RENAME VALUE {literal(old)} TO {literal(new)}" for old, new in renamed]
+            return [
+                say("ALTER TYPE {} RENAME VALUE {} TO {}", after.name, literal(old), literal(new))
+                for old, new in renamed
+            ]
     if [label for label in wanted if label in there] != there:
         return None
-    made: list[str] = []
+    made: list[Statement] = []
     for place, label in enumerate(wanted):
         if label in there:
             continue
-        where = f" AFTER {literal(wanted[place - 1])}" if place else f" BEFORE {literal(there[0])}" if there else ""
-        made.append(f"ALTER TYPE {after.name} ADD VALUE {literal(label)}{where}")
+        where = (
+            phrase(" AFTER {}", literal(wanted[place - 1]))
+            if place
+            else phrase(" BEFORE {}", literal(there[0]))
+            if there
+            else ""
+        )
+        made.append(
+            say(
+                "ALTER TYPE {} ADD VALUE IF NOT EXISTS {}{}",
+                after.name,
+                literal(label),
+                where,
+                effect=Effect.ADDS_LABEL,
+            )
+        )
     return made
 
 
 # --- domains
 
 
-def _create_domain(entry: Entry) -> list[str]:
+def _create_domain(entry: Entry) -> list[Statement]:
     """A domain; a constraint that need not hold for what is there can only be added to it."""
-    default = f" DEFAULT {entry.facts['default']}" if entry.facts.get("default") is not None else ""
+    default = phrase(" DEFAULT {}", entry.facts["default"]) if entry.facts.get("default") is not None else ""
     not_null = " NOT NULL" if entry.facts.get("not_null") else ""
-    made = [f"CREATE DOMAIN {entry.name} AS {_collated(entry.facts)}{default}{not_null}"]
+    made = [
+        say(
+            "CREATE DOMAIN {} AS {}{}{}",
+            entry.name,
+            _collated(entry.facts),
+            default,
+            not_null,
+            lock=Lock.ACCESS_SHARE,
+            makes=entry.name,
+        )
+    ]
     return made + _constraints(entry, {}, entry.facts.get("constraints") or {})
 
 
-def _constraints(entry: Entry, before: dict[str, Part], after: dict[str, Part]) -> list[str]:
+def _constraints(entry: Entry, before: dict[str, Part], after: dict[str, Part]) -> list[Statement]:
     """Constraints added, validated and commented; those that are defined otherwise are to have gone before."""
-    made: list[str] = []
+    made: list[Statement] = []
     for constraint, wanted in sorted(after.items()):
         there, quoted = before.get(constraint), identifier(constraint)
         if there is None:
-            made.append(f"ALTER DOMAIN {entry.name} ADD CONSTRAINT {quoted} {wanted['definition']}")
+            made.append(
+                say(
+                    "ALTER DOMAIN {} ADD CONSTRAINT {} {}", entry.name, quoted, wanted["definition"], runs_as=entry.name
+                )
+            )
         elif there["definition"] != wanted["definition"]:
-            made.append(f"ALTER DOMAIN {entry.name} VALIDATE CONSTRAINT {quoted}")
+            made.append(say("ALTER DOMAIN {} VALIDATE CONSTRAINT {}", entry.name, quoted, runs_as=entry.name))
         if (there or {}).get("comment") != wanted.get("comment"):
-            made.append(comment(f"CONSTRAINT {quoted} ON DOMAIN {entry.name}", wanted.get("comment")))
+            made.append(comment("CONSTRAINT", phrase("{} ON DOMAIN {}", quoted, entry.name), wanted.get("comment")))
     return made
 
 
-def _alter_domain(before: Entry, after: Entry) -> list[str] | None:
+def _alter_domain(before: Entry, after: Entry) -> list[Statement] | None:
     """All but the type it stands for."""
     changed = differing(before, after)
     if changed - {"default", "not_null", "constraints"}:
         return None
-    alter = f"ALTER DOMAIN {after.name}"
+    alter = phrase("ALTER DOMAIN {}", after.name)
     there: dict[str, Part] = before.facts.get("constraints") or {}
     wanted: dict[str, Part] = after.facts.get("constraints") or {}
     kept = {
@@ -125,13 +159,22 @@ def _alter_domain(before: Entry, after: Entry) -> list[str] | None:
         if (new := wanted.get(constraint)) and new["definition"] in (old["definition"], _valid(old["definition"]))
     }
     made = [
-        f"{alter} DROP CONSTRAINT {identifier(constraint)}" for constraint in sorted(there) if constraint not in kept
+        say("{} DROP CONSTRAINT {}", alter, identifier(constraint))
+        for constraint in sorted(there)
+        if constraint not in kept
     ]
     if "default" in changed:
         default = after.facts.get("default")
-        made.append(f"{alter} DROP DEFAULT" if default is None else f"{alter} SET DEFAULT {default}")
+        made.append(
+            say(
+                "{} {}",
+                alter,
+                "DROP DEFAULT" if default is None else phrase("SET DEFAULT {}", default),
+                runs_as=after.name,
+            )
+        )
     if "not_null" in changed:
-        made.append(f"{alter} {'SET' if after.facts.get('not_null') else 'DROP'} NOT NULL")
+        made.append(say("{} {} NOT NULL", alter, "SET" if after.facts.get("not_null") else "DROP", runs_as=after.name))
     return made + _constraints(after, kept, wanted)
 
 
@@ -142,23 +185,26 @@ def _valid(definition: str) -> str:
 # --- composite types
 
 
-def _create_composite(entry: Entry) -> list[str]:
+def _create_composite(entry: Entry) -> list[Statement]:
     """A type made of attributes."""
     attributes = parts(entry, "attributes")
-    listing = ", ".join(f"{identifier(each['name'])} {_collated(each)}" for each in attributes)
-    return [f"CREATE TYPE {entry.name} AS ({listing})", *_attribute_comments(entry, [], attributes)]
+    listing = joined(", ", (phrase("{} {}", identifier(each["name"]), _collated(each)) for each in attributes))
+    return [
+        say("CREATE TYPE {} AS ({})", entry.name, listing, lock=Lock.ACCESS_SHARE),
+        *_attribute_comments(entry, [], attributes),
+    ]
 
 
-def _attribute_comments(entry: Entry, before: list[Part], after: list[Part]) -> list[str]:
+def _attribute_comments(entry: Entry, before: list[Part], after: list[Part]) -> list[Statement]:
     there = {each["name"]: each.get("comment") for each in before}
     return [
-        comment(f"COLUMN {entry.name}.{identifier(each['name'])}", each.get("comment"))
+        comment("COLUMN", phrase("{}.{}", entry.name, identifier(each["name"])), each.get("comment"))
         for each in after
         if each.get("comment") != there.get(each["name"])
     ]
 
 
-def _alter_composite(before: Entry, after: Entry) -> list[str] | None:
+def _alter_composite(before: Entry, after: Entry) -> list[Statement] | None:
     """Attributes that go, that have another type, and new ones behind the others. CASCADE reaches tables of the type; with
     DROP it would take views along, so that a table of the type is an error there."""
     if differing(before, after) - {"attributes"}:
@@ -168,15 +214,16 @@ def _alter_composite(before: Entry, after: Entry) -> list[str] | None:
     kept = [each for each in there if each["name"] in names]
     if names[: len(kept)] != [each["name"] for each in kept]:
         return None
-    alter = f"ALTER TYPE {after.name}"
-    made = [f"{alter} DROP ATTRIBUTE {identifier(each['name'])}" for each in there if each not in kept]
+    alter = phrase("ALTER TYPE {}", after.name)
+    made = [say("{} DROP ATTRIBUTE {}", alter, identifier(each["name"])) for each in there if each not in kept]
     made += [
-        f"{alter} ALTER ATTRIBUTE {identifier(new['name'])} TYPE {_collated(new)} CASCADE"
+        say("{} ALTER ATTRIBUTE {} TYPE {} CASCADE", alter, identifier(new["name"]), _collated(new))
         for old, new in zip(kept, wanted, strict=False)
         if _collated(old) != _collated(new)
     ]
     made += [
-        f"{alter} ADD ATTRIBUTE {identifier(each['name'])} {_collated(each)} CASCADE" for each in wanted[len(kept) :]
+        say("{} ADD ATTRIBUTE {} {} CASCADE", alter, identifier(each["name"]), _collated(each))
+        for each in wanted[len(kept) :]
     ]
     return made + _attribute_comments(after, kept, wanted)
 
@@ -184,7 +231,7 @@ def _alter_composite(before: Entry, after: Entry) -> list[str] | None:
 # --- ranges
 
 
-def _create_range(entry: Entry) -> list[str]:
+def _create_range(entry: Entry) -> list[Statement]:
     """A range with its multirange. A canonical function needs the type before it is defined: `CREATE TYPE name`, by itself."""
     facts = entry.facts
     told = {
@@ -195,11 +242,11 @@ def _create_range(entry: Entry) -> list[str]:
         "SUBTYPE_DIFF": called(facts["difference"])[0] if facts.get("difference") else None,
         "MULTIRANGE_TYPE_NAME": facts.get("multirange"),
     }
-    listing = ", ".join(f"{key} = {value}" for key, value in told.items() if value)
-    return [f"CREATE TYPE {entry.name} AS RANGE ({listing})"]
+    listing = joined(", ", (phrase("{} = {}", key, value) for key, value in told.items() if value))
+    return [say("CREATE TYPE {} AS RANGE ({})", entry.name, listing, lock=Lock.ACCESS_SHARE)]
 
 
-def _alter_range(before: Entry, after: Entry) -> list[str] | None:
+def _alter_range(before: Entry, after: Entry) -> list[Statement] | None:
     """Nothing of a range can be altered."""
     return None if differing(before, after) else []
 
@@ -207,9 +254,11 @@ def _alter_range(before: Entry, after: Entry) -> list[str] | None:
 # --- functions: also procedures and window functions
 
 
-def _create_function(entry: Entry) -> list[str]:
+def _create_function(entry: Entry) -> list[Statement]:
     """A function, which must not be there."""
-    return ["CREATE " + entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE ")]
+    return [
+        say("CREATE {}", entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE "), lock=Lock.ACCESS_SHARE)
+    ]
 
 
 def routine(entry: Entry) -> str:
@@ -219,20 +268,27 @@ def routine(entry: Entry) -> str:
     return f"{own}({', '.join(f'IN {each}' for each in types)})"
 
 
-def _drop_routine(entry: Entry) -> list[str]:
+def _drop_routine(entry: Entry) -> list[Statement]:
     """A function, procedure or aggregate."""
-    return [f"DROP ROUTINE {routine(entry)}"]
+    return [say("DROP ROUTINE {}", routine(entry), lock=Lock.ACCESS_SHARE)]
 
 
-def _alter_function(before: Entry, after: Entry) -> list[str] | None:
+def _alter_function(before: Entry, after: Entry) -> list[Statement] | None:
     """Replaced where callers that were made for the old one remain right, as PostgreSQL asks for it."""
     changed = differing(before, after)
     if changed - {"definition", "arguments"} or (changed and not _replaceable(before, after)):
         return None
-    return [after.facts["definition"].strip(), *again(f"ROUTINE {routine(after)}", after)] if changed else []
+    return (
+        [
+            say("{}", after.facts["definition"].strip(), lock=Lock.ACCESS_SHARE),
+            *again(phrase("ROUTINE {}", routine(after)), after),
+        ]
+        if changed
+        else []
+    )
 
 
-def again(what: str, entry: Entry) -> list[str]:
+def again(what: Piece, entry: Entry) -> list[Statement]:
     """The extensions it goes with, which what is replaced does not keep."""
     return follows(what, None, entry.facts.get(FOLLOWS))
 
@@ -290,23 +346,23 @@ OPTIONS_OF_AGGREGATE: t.Final = (
 )  # fmt: skip
 
 
-def _create_aggregate(entry: Entry) -> list[str]:
+def _create_aggregate(entry: Entry) -> list[Statement]:
     """An aggregate of any sort."""
-    return [f"CREATE {_aggregate(entry)}"]
+    return [say("CREATE {}", _aggregate(entry), lock=Lock.ACCESS_SHARE)]
 
 
-def _aggregate(entry: Entry) -> str:
+def _aggregate(entry: Entry) -> Piece:
     facts = entry.facts
     told = [
-        option if facts[key] is True else f"{option} = {_option(key, facts[key])}"
+        option if facts[key] is True else phrase("{} = {}", option, _option(key, facts[key]))
         for key, option in OPTIONS_OF_AGGREGATE.items()
         if facts.get(key) is not None and facts[key] is not False
     ]
     told += ["HYPOTHETICAL"] if facts["sort"] == "hypothetical set" else []
-    return f"AGGREGATE {called(entry.name)[0]}({facts.get('arguments') or '*'}) ({', '.join(told)})"
+    return phrase("AGGREGATE {}({}) ({})", called(entry.name)[0], facts.get("arguments") or "*", joined(", ", told))
 
 
-def _option(key: str, value: t.Any) -> str:
+def _option(key: str, value: t.Any) -> Piece:
     """The value of an option; functions and operators go by their names alone."""
     if key.endswith("_function"):
         return called(value)[0]
@@ -315,16 +371,23 @@ def _option(key: str, value: t.Any) -> str:
     if key.endswith("final_modify"):
         return MODIFIES[value]
     if key == "sort_operator":
-        return f"OPERATOR({called(value)[0]})"
+        return phrase("OPERATOR({})", called(value)[0])
     return str(value).upper() if key == "parallel" else str(value)
 
 
-def _alter_aggregate(before: Entry, after: Entry) -> list[str] | None:
+def _alter_aggregate(before: Entry, after: Entry) -> list[Statement] | None:
     """Replaced where what it takes and gives stays the same."""
     changed = differing(before, after)
     if changed - set(OPTIONS_OF_AGGREGATE):
         return None
-    return [f"CREATE OR REPLACE {_aggregate(after)}", *again(f"ROUTINE {routine(after)}", after)] if changed else []
+    return (
+        [
+            say("CREATE OR REPLACE {}", _aggregate(after), lock=Lock.ACCESS_SHARE),
+            *again(phrase("ROUTINE {}", routine(after)), after),
+        ]
+        if changed
+        else []
+    )
 
 
 WRITERS: t.Final = {

@@ -9,8 +9,9 @@ import dataclasses
 import typing as t
 
 from ..captures.document import readable
+from ..catalog.entries import split_qualified
 from ..ddl import database_level
-from ..ddl.common import differing_as_written, first_of, parents, split_qualified
+from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
 from . import type_changes
 from .renames import unquoted
@@ -19,6 +20,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..catalog.entries import Entry
+    from ..ddl.statement import Statement
 
 #: What may stand in the way of another type for a column, or, as statistics do, would become whose who gives it that.
 BOUND_TO_TYPES: t.Final = (
@@ -37,7 +39,9 @@ TYPES: t.Final = ("enum:", "domain:", "composite:", "range:")
 class Changes:
     """From one set of entries to another: keys that are dropped, created and altered where they stand."""
 
-    def __init__(self, there: dict[str, Entry], wanted: Mapping[str, Entry], migrations_table: str) -> None:
+    def __init__(
+        self, there: dict[str, Entry], wanted: Mapping[str, Entry], migrations_table: str, *, exact_order: bool
+    ) -> None:
         self.migrations_table = migrations_table
         self.there = there
         self.wanted = wanted
@@ -51,7 +55,7 @@ class Changes:
             for need in entry.needs:
                 self.dependents.setdefault(need, set()).add(key)
         #: Statements by key of what is altered where it stands.
-        self.altered: dict[str, list[str]] = {}
+        self.altered: dict[str, list[Statement]] = {}
         #: Defaults that are taken away while what they call is made again.
         self.parted: set[str] = set()
         #: Columns by the enum that is made again under them.
@@ -59,10 +63,11 @@ class Changes:
         self.created: set[str] = set()
         self.dropped = {key for key, e in there.items() if key not in wanted and not self._is_merged(e)}
         self._compare()
-        #: Tables that are copied, because only so their columns come into their order.
-        self.copied: set[str] = set()
         self._spread()
-        for key in sorted(self._disordered()):
+        #: Tables whose columns do not come into their order by themselves, and those that are copied for that.
+        self.disordered = tuple(sorted(self._disordered()))
+        self.copied: set[str] = set()
+        for key in self.disordered if exact_order else ():
             self._copy(key)
         self._spread()
         self.created |= {key for key, e in wanted.items() if key not in there and not self._stays_behind(e)}
@@ -93,7 +98,7 @@ class Changes:
 
     def _as_its_parent(self, column: Entry) -> Entry:
         """A column of a child as it is once its parent's has its type again."""
-        table, _, own = split_qualified(column.name)
+        table, own = column.table, column.own
         entry = self.there.get(f"table:{table}") if column.kind == "column" else None
         for parent in parents(entry) if entry else ():
             key = f"column:{parent}.{own}"
@@ -178,7 +183,7 @@ class Changes:
 
     def _disordered(self) -> Iterator[str]:
         """Tables whose columns would not stand where they stood: what is added stands at the end."""
-        touched = {split_qualified(self.there[key].name)[0] for key in self.dropped if self.there[key].kind == "column"}
+        touched = {self.there[key].table for key in self.dropped if self.there[key].kind == "column"}
         for key, after in self.wanted.items():
             before = self.there.get(key)
             if after.kind != "table" or before is None or key in self.dropped:
@@ -236,7 +241,7 @@ class Changes:
         table = self.wanted.get(f"table:{entry.facts.get('table')}")
         if entry.kind != "constraint" or entry.facts.get("type") != "check" or table is None:
             return False
-        return first_of(entry) in {first_of(e) for e in self.inheritable(self.ancestors(table))}
+        return entry.own in {e.own for e in self.inheritable(self.ancestors(table))}
 
     def _stays_behind(self, entry: Entry) -> bool:
         """Whether it is a check that a table has of its parent, and keeps when it leaves that."""
@@ -248,15 +253,14 @@ class Changes:
             return False
         left = set(parents(before)) - set(parents(after))
         return any(
-            e.kind == "constraint" and e.facts["table"] in left and first_of(e) == first_of(entry)
-            for e in self.there.values()
+            e.kind == "constraint" and e.facts["table"] in left and e.own == entry.own for e in self.there.values()
         )
 
     def loses(self) -> Iterator[str]:
         """What is dropped with its data, which it is not recreated from, or loses some of it to another type."""
         for key in sorted(self.dropped):
             entry = self.there[key]
-            table = f"table:{split_qualified(entry.name)[0]}"
+            table = f"table:{entry.table}"
             if entry.kind == "table" and key not in self.copied:
                 yield key
             elif entry.kind == "column" and entry.facts.get("generated") is None:
@@ -264,9 +268,7 @@ class Changes:
                 yield from () if copied or (table in self.dropped and table not in self.copied) else (key,)
         for key in sorted(self.there.keys() & self.wanted.keys()):
             before, after = self.there[key], self.wanted[key]
-            if before.kind == "column" and (
-                key not in self.dropped or f"table:{split_qualified(after.name)[0]}" in self.copied
-            ):
+            if before.kind == "column" and (key not in self.dropped or f"table:{after.table}" in self.copied):
                 yield from (key,) if type_changes.may_lose(before, after) else ()
 
 
@@ -274,5 +276,5 @@ def _columns_by_table(entries: Mapping[str, Entry]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for e in entries.values():
         if e.kind == "column":
-            found.setdefault(split_qualified(e.name)[0], []).append(e)
+            found.setdefault(e.table, []).append(e)
     return found

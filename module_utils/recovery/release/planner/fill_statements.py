@@ -8,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.identifiers import identifier, literal
-from ..ddl.common import split_qualified
+from ...postgres.driver import sql
+from ..ddl.statement import Lock, Statement, identifier, joined, literal, phrase, say
 from .renames import unquoted
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..catalog.entries import Entry
+    from ..ddl.statement import Piece
 
 #: Where a sequence stands: its last value, and whether that has been given out.
 Counter = tuple[int, bool]
@@ -32,15 +33,15 @@ class Saved:
     columns: tuple[str, ...]
 
     @property
-    def where(self) -> str:
+    def where(self) -> sql.Composed:
         """Its rows among all that is kept."""
-        return f"d.capture_id = {literal(self.capture_id)} AND d.relation = {literal(self.relation)}"
+        return phrase("d.capture_id = {} AND d.relation = {}", literal(self.capture_id), literal(self.relation))
 
     @property
-    def match(self) -> str:
+    def match(self) -> sql.Composed:
         """Its rows, and their rows in the table, which is r."""
-        pairs = ", ".join(f"{literal(each)}, r.{identifier(each)}::text" for each in self.key)
-        return f"{self.where} AND d.key = jsonb_object(ARRAY[{pairs}]::text[])"
+        pairs = joined(", ", (phrase("{}, r.{}::text", literal(each), identifier(each)) for each in self.key))
+        return phrase("{} AND d.key = jsonb_object(ARRAY[{}]::text[])", self.where, pairs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,31 +53,31 @@ class Kept:
 
 
 NOTHING: t.Final = Kept()
-SOURCE: t.Final = "scout_ops.protected_data AS d"
+#: The ledger, into which nobody else may look: `as_owner` puts a copy in its place.
+SOURCE: t.Final = sql.SQL("scout_ops.protected_data AS d")
 
 
 def own_name(column: Entry) -> str:
     """The name of a column as data is kept under it."""
-    return unquoted(split_qualified(column.name)[2])
+    return unquoted(column.own)
 
 
-def value(column: Entry) -> str:
+def value(column: Entry) -> Piece:
     """A kept value as the column has it."""
-    return f"(d.image ->> {literal(own_name(column))})::{column.facts['type']}"
+    return phrase("(d.image ->> {})::{}", literal(own_name(column)), column.facts["type"])
 
 
-def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[str]:
+def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[Statement]:
     """All kept rows, into a table that has just been made; none where a column that must have a value has none kept."""
-    values = {
-        split_qualified(each.name)[2]: _of_row(each, saved) for each in columns if each.facts.get("generated") is None
-    }
+    values = {each.own: _of_row(each, saved) for each in columns if each.facts.get("generated") is None}
     needed = [each for each in columns if each.facts.get("not_null") and not has_default(each)]
-    if any(values.get(split_qualified(each.name)[2]) is None for each in needed) or not any(values.values()):
+    if any(values.get(each.own) is None for each in needed) or not any(values.values()):
         return []
-    listed = ", ".join(own for own, text in values.items() if text)
-    # Names are those the catalog has written.
-    query = f"SELECT {', '.join(filter(None, values.values()))} FROM {SOURCE} WHERE {saved.where} ORDER BY d.item"  # noqa: S608
-    return [f"INSERT INTO {table.name} ({listed}) OVERRIDING SYSTEM VALUE {query}"]
+    listed = joined(", ", (own for own, text in values.items() if text))
+    selected = joined(", ", (text for text in values.values() if text))
+    query = phrase("SELECT {} FROM {} WHERE {} ORDER BY d.item", selected, SOURCE, saved.where)
+    made = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}", table.name, listed, query)
+    return [Statement(made, Lock.ROW_EXCLUSIVE, runs_as=table.name, takes=saved.where)]
 
 
 def has_default(column: Entry) -> bool:
@@ -85,12 +86,12 @@ def has_default(column: Entry) -> bool:
     return any(facts.get(fact) is not None for fact in ("default", "identity", "generated"))
 
 
-def _of_row(column: Entry, saved: Saved) -> str | None:
+def _of_row(column: Entry, saved: Saved) -> Piece | None:
     """The kept value of a column in a row, which may be part of the key alone."""
     own = own_name(column)
     if own in saved.columns:
         return value(column)
-    return f"(d.key ->> {literal(own)})::{column.facts['type']}" if own in saved.key else None
+    return phrase("(d.key ->> {})::{}", literal(own), column.facts["type"]) if own in saved.key else None
 
 
 def is_whole(columns: Iterable[Entry], saved: Saved) -> bool:
@@ -98,40 +99,45 @@ def is_whole(columns: Iterable[Entry], saved: Saved) -> bool:
     return all(_of_row(each, saved) for each in columns if each.facts.get("generated") is None)
 
 
-def update(column: Entry, saved: Saved, *, triggers: bool) -> list[str]:
+def update(column: Entry, saved: Saved, *, triggers: bool) -> list[Statement]:
     """The kept values, into a column of rows that stand; no trigger of a user sees that."""
-    relation, _, own = split_qualified(column.name)
-    quiet = [f"ALTER TABLE {relation} DISABLE TRIGGER USER"] if triggers else []
-    return [*quiet, f"UPDATE {relation} AS r SET {own} = {value(column)} FROM {SOURCE} WHERE {saved.match}"]  # noqa: S608
+    relation, own = column.table, column.own
+    quiet = [say("ALTER TABLE {} DISABLE TRIGGER USER", relation)] if triggers else []
+    text = phrase("UPDATE {} AS r SET {} = {} FROM {} WHERE {}", relation, own, value(column), SOURCE, saved.match)
+    return [*quiet, Statement(text, Lock.ROW_EXCLUSIVE, runs_as=relation, takes=saved.where)]
 
 
-def take_over(column: Entry, other: Entry) -> str:
+def take_over(column: Entry, other: Entry) -> Statement:
     """What another column of its table holds."""
-    relation, _, own = split_qualified(column.name)
-    return f"UPDATE {relation} SET {own} = {split_qualified(other.name)[2]}"  # noqa: S608
+    relation, own = column.table, column.own
+    old = other.own
+    return say("UPDATE {} SET {} = {}", relation, own, old, lock=Lock.ROW_EXCLUSIVE, runs_as=relation)
 
 
-def joined(table: str, saved: Saved) -> str:
+def with_kept(table: str, saved: Saved) -> Piece:
     """The rows of a table, each with what is kept of it."""
-    return f"{table} AS r LEFT JOIN {SOURCE} ON {saved.match}"
+    return phrase("{} AS r LEFT JOIN {} ON {}", table, SOURCE, saved.match)
 
 
-def chosen(column: Entry, otherwise: str) -> str:
+def chosen(column: Entry, otherwise: str) -> Piece:
     """The kept value of a joined row, or what a row has of which none is kept."""
     otherwise = otherwise or column.facts.get("default") or "NULL"
-    return f"CASE WHEN d.item IS NULL THEN {otherwise} ELSE {value(column)} END"
+    return phrase("CASE WHEN d.item IS NULL THEN {} ELSE {} END", otherwise, value(column))
 
 
-def count_on(sequence: str, counter: Counter) -> str:
+def count_on(sequence: str, counter: Counter) -> Statement:
     """A sequence that goes on where it stood."""
     last, called = counter
-    return f"SELECT setval({literal(sequence)}::regclass, {last}, {str(called).lower()})"
+    return say(
+        "SELECT setval({}::regclass, {}, {})", literal(sequence), last, str(called).lower(), lock=Lock.ROW_EXCLUSIVE
+    )
 
 
-def count_past(sequence: str, column: Entry) -> str:
+def count_past(sequence: str, column: Entry) -> Statement:
     """A sequence that gives no value again that its column has."""
-    relation, _, own = split_qualified(column.name)
-    return f"SELECT setval({literal(sequence)}::regclass, max({own})) FROM {relation} HAVING max({own}) > 0"  # noqa: S608
+    relation, own = column.table, column.own
+    pieces = (literal(sequence), own, relation, own)
+    return say("SELECT setval({}::regclass, max({})) FROM {} HAVING max({}) > 0", *pieces, lock=Lock.ROW_EXCLUSIVE)
 
 
 def open_column(column: Entry) -> Entry:
@@ -143,13 +149,13 @@ def open_column(column: Entry) -> Entry:
     return dataclasses.replace(column, facts=facts)
 
 
-def close_column(column: Entry) -> list[str]:
+def close_column(column: Entry) -> list[Statement]:
     """What `open_column` left out."""
-    relation, _, own = split_qualified(column.name)
-    alter = f"ALTER TABLE {relation} ALTER COLUMN {own}"
+    relation, own = column.table, column.own
+    alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     identity: dict[str, t.Any] = column.facts.get("identity") or {}
-    made = [f"{alter} SET NOT NULL"] if column.facts.get("not_null") else []
-    return made + ([f"{alter} SET GENERATED ALWAYS"] if identity.get("generated") == "always" else [])
+    made = [say("{} SET NOT NULL", alter)] if column.facts.get("not_null") else []
+    return made + ([say("{} SET GENERATED ALWAYS", alter)] if identity.get("generated") == "always" else [])
 
 
 def usable(saved: Saved | None, columns: Sequence[str], standing: Iterable[str]) -> bool:

@@ -11,8 +11,10 @@ import typing as t
 import zlib
 
 from ...postgres.identifiers import identifier
-from ..ddl.common import parents, split_qualified
+from ..catalog.entries import split_qualified
+from ..ddl.common import LIGHT, parents
 from ..ddl.registry import WRITERS
+from ..ddl.statement import Lock, Statement, say
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,14 +37,20 @@ QUOTED: t.Final = r"""(?:"(?:[^"]|"")*"|(?P<object>'(?:[^']|'')*'::reg\w+)|'(?:[
 
 def renamed(
     live: Mapping[str, Entry], wanted: Mapping[str, Entry], aside: Iterable[str] = ()
-) -> tuple[dict[str, Entry], list[tuple[str, list[str]]]]:
+) -> tuple[dict[str, Entry], list[tuple[str, list[Statement]]]]:
     """The live catalog after everything has got back its name, and the steps to that. What is to stand aside, by its key,
     leaves its name to another one that is made."""
-    there, statements = dict(live), list[tuple[str, list[str]]]()
+    there, statements = dict(live), list[tuple[str, list[Statement]]]()
     for key in aside:
         one, two = there[key], _aside(there[key])
         statements.append((key, list(_rename(one, two))))
         there = _with_name(there, one, two)
+        identity: dict[str, t.Any] = one.facts.get("identity") or {}
+        if sequence := identity.get("sequence"):
+            schema, _, own = split_qualified(sequence)
+            statements.append((key, [say("ALTER SEQUENCE {} RENAME TO {}", sequence, before(own))]))
+            facts = {**there[two.key].facts, "identity": {**identity, "sequence": f"{schema}.{before(own)}"}}
+            there[two.key] = dataclasses.replace(there[two.key], facts=facts)
     places = {entry.address for entry in wanted.values() if entry.address}
     for kind in KINDS:
         for entry in sorted((e for e in wanted.values() if e.kind == kind and e.address), key=_depth(wanted)):
@@ -68,7 +76,7 @@ def added_again(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> list[
     made: list[str] = []
     for key, entry in wanted.items():
         if key in live and entry.kind == "column" and entry.facts.get("generated") is None and entry.address:
-            table = f"table:{split_qualified(entry.name)[0]}"
+            table = f"table:{entry.table}"
             stands = table in live and table in wanted and live[table].address == wanted[table].address
             made += [key] if stands and entry.address not in there else []
     return made
@@ -79,7 +87,7 @@ def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bo
     if found.kind != entry.kind:
         return False
     if entry.kind == "column":
-        return split_qualified(found.name)[0] == split_qualified(entry.name)[0]
+        return found.table == entry.table
     own = wanted.get(found.key)
     is_due = own is not None and own.address == found.address
     return not is_due and found.facts.get("table") == entry.facts.get("table")
@@ -88,10 +96,10 @@ def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bo
 def _aside(entry: Entry) -> Entry:
     """What leaves its name to the one that had it; it gets its own back later, or goes."""
     if entry.kind == "constraint":
-        own, _, table = entry.name.rpartition(" on ")
-        return dataclasses.replace(entry, name=f"{before(own)} on {table}")
-    place, _, own = split_qualified(entry.name)
-    return dataclasses.replace(entry, name=f"{place}.{before(own)}")
+        return dataclasses.replace(entry, name=f"{before(entry.own)} on {entry.table}")
+    return dataclasses.replace(
+        entry, name=f"{entry.table if entry.kind == 'column' else entry.schema}.{before(entry.own)}"
+    )
 
 
 def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
@@ -101,31 +109,31 @@ def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
         entry = wanted.get(f"table:{table}")
         return max((1 + above(parent) for parent in parents(entry)), default=0) if entry else 0
 
-    return lambda entry: above(split_qualified(entry.name)[0]) if entry.kind == "column" else 0
+    return lambda entry: above(entry.table) if entry.kind == "column" else 0
 
 
-def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[str]]]) -> bool:
-    table, _, own = split_qualified(column.name)
+def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[Statement]]]) -> bool:
+    table, own = column.table, column.own
     entry = there.get(f"table:{table}")
     return entry is not None and any(f"column:{parent}.{own}" in {key for key, _ in done} for parent in parents(entry))
 
 
-def _rename(found: Entry, entry: Entry) -> Iterator[str]:
+def _rename(found: Entry, entry: Entry) -> Iterator[Statement]:
     if entry.kind == "column":
-        (relation, _, old), new = split_qualified(found.name), split_qualified(entry.name)[2]
-        yield f"ALTER TABLE {relation} RENAME COLUMN {old} TO {new}"
+        yield say("ALTER TABLE {} RENAME COLUMN {} TO {}", found.table, found.own, entry.own)
         return
     if entry.kind == "constraint":
-        old, new = (each.name.rpartition(" on ")[0] for each in (found, entry))
-        yield f"ALTER TABLE {found.facts['table']} RENAME CONSTRAINT {old} TO {new}"
+        old, new = found.own, entry.own
+        yield say("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", found.facts["table"], old, new)
         return
     noun = WRITERS[entry.kind].noun
-    (schema, _, old), (to_schema, _, new) = split_qualified(found.name), split_qualified(entry.name)
+    lock = Lock.ACCESS_SHARE if noun in LIGHT else Lock.ACCESS_EXCLUSIVE
+    schema, old, to_schema, new = found.schema, found.own, entry.schema, entry.own
     # An index, and a sequence of a column, have moved with their table.
     if schema != to_schema and not (entry.kind == "index" or found.facts.get("owned_by")):
-        yield f"ALTER {noun} {found.name} SET SCHEMA {to_schema}"
+        yield say("ALTER {} {} SET SCHEMA {}", noun, found.name, to_schema, lock=lock)
     if old != new:
-        yield f"ALTER {noun} {to_schema}.{old} RENAME TO {new}"
+        yield say("ALTER {} {}.{} RENAME TO {}", noun, to_schema, old, new, lock=lock)
 
 
 def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[str, Entry]:
@@ -139,11 +147,13 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
             facts = {name: say(value) for name, value in facts.items()} | _as_written(e, say)
             if name_raw := _raw(found, entry, e):
                 facts["column_order"] = [name_raw[1] if c == name_raw[0] else c for c in e.facts["column_order"]]
-        if e.kind == "column" and split_qualified(e.name)[0] == found.name and facts.get("identity"):
+        if e.kind == "column" and e.table == found.name and facts.get("identity"):
             facts = {
                 **facts,
-                "identity": _moved(facts["identity"], split_qualified(found.name)[0], split_qualified(entry.name)[0]),
+                "identity": _moved(facts["identity"], found.schema, entry.schema),
             }
+        if entry.kind == "column" and facts.get("owned_by") == found.name:
+            facts = {**facts, "owned_by": entry.name}
         kind, _, name = keys[key].partition(":")
         made[keys[key]] = dataclasses.replace(
             e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
@@ -156,10 +166,10 @@ def _saying(there: Mapping[str, Entry], found: Entry, entry: Entry) -> tuple[Cal
     before = r'(?<![\w".])'
     if entry.kind in ("column", "constraint"):
         of_column = entry.kind == "column"
-        old, new = (split_qualified(e.name)[2] if of_column else e.name.rpartition(" on ")[0] for e in (found, entry))
+        old, new = (e.own for e in (found, entry))
         before = r'(?<![\w"])' if of_column else before
         concerned = {key for key, e in there.items() if found.key in e.needs}
-        concerned |= {f"table:{split_qualified(found.name)[0]}", found.key}
+        concerned |= {found.key, *([f"table:{found.table}"] if of_column else [])}
     else:
         old, new, concerned = found.name, entry.name, set(there)
     token = re.compile(rf'{before}{re.escape(old)}(?![\w"])')
@@ -199,7 +209,7 @@ def _raw(found: Entry, entry: Entry, of: Entry) -> tuple[str, str] | None:
     """The old and the new name of a column as its table's order has them."""
     if entry.kind != "column" or of.kind != "table" or "column_order" not in of.facts:
         return None
-    old, new = (unquoted(split_qualified(each.name)[2]) for each in (found, entry))
+    old, new = (unquoted(each.own) for each in (found, entry))
     return old, new
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..ddl.common import split_qualified
+from ..catalog.entries import split_qualified
 from .renames import unquoted
 
 if t.TYPE_CHECKING:

@@ -25,7 +25,7 @@ from ..obstacles.situation import Situation
 from . import owners, paused_jobs, rehearsal, run_hooks, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
-from .result import Look, described, newer, nothing, undone_as
+from .result import Look, described, newer, nothing, sentence, undone_as
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -40,6 +40,7 @@ if t.TYPE_CHECKING:
 #: Options that say how, for every way back.
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_owners": {"type": "list", "elements": "str", "default": []},
+    "column_order": {"type": "str", "choices": ["any", restore_request.EXACT], "default": "any"},
     "rehearse": {"type": "bool"},
     "rehearse_rows": {"type": "int", "default": 0},
     "pg_dump": {"type": "path"},
@@ -79,6 +80,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
             next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     asked, owned_by = {"run_id": undone["run_id"]}, tuple(params["allow_owners"])
+    asked |= {"column_order": restore_request.EXACT} if params["column_order"] == restore_request.EXACT else {}
     order = restore_request.Order("undo", document, asked=asked, undone=undone, allow_owners=owned_by)
     return undone_as(go_back(call, params, order), undone, about, check=call.check)
 
@@ -108,7 +110,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
-        text = transaction.sentence(seen.way, f"would roll back to {order.goal}: would change")
+        text = sentence(seen.way, f"would roll back to {order.goal}: would change")
         return {**result, "changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
     gone = _gone(call, params, order, seen)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
@@ -133,7 +135,8 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         paused_jobs.refuse_unfinished(session, pause)
         here = captures_store.origin(session)
         document = _as_kept(ledger, order)
-        target = transaction.Target(document, here.is_that_of(document), order.only)
+        exact_order = params["column_order"] == restore_request.EXACT
+        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
@@ -168,7 +171,7 @@ def _plan(
     call: Call, order: restore_request.Order, way: transaction.Way, here: captures_store.Origin
 ) -> plan_file.Plan:
     """What a plan file holds: which steps, from exactly what there is."""
-    steps = [list(step.statements) for step in way.plan.all_steps]
+    steps = [list(map(str, step.statements)) for step in way.plan.all_steps]
     return plan_file.Plan(
         action=order.action,
         database=call.session.where,
@@ -296,7 +299,7 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
                 record=going.record,
                 advice=OTHER_SCRIPTS if order.scripts else transaction.BY_HAND,
             )
-    text = transaction.sentence(seen.way, f"rolled back to {order.goal}: changed")
+    text = sentence(seen.way, f"rolled back to {order.goal}: changed")
     before = {name: going.before[name] for name in ("release", "capture_id", "digest")}
     return {
         "changed": True,

@@ -175,6 +175,7 @@ def _of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transacti
             "entries": list(map(captures_document.as_dict, entries)),
         },
         same_database=False,
+        exact_order=target.exact_order,
     )
 
 
@@ -229,7 +230,12 @@ class _Trial:
         self._progress.checkpoint()
         with _failing(self._session, "while undoing the plan"):
             known = Catalog(transaction.own(self._after, self._before.entries), ())
-            way = planner_plan.plan(known, self._before, migrations_table=self._target.scope.migrations_table)
+            way = planner_plan.plan(
+                known,
+                self._before,
+                migrations_table=self._target.scope.migrations_table,
+                exact_order=self._target.exact_order,
+            )
             if way.impossible:
                 raise NotConverged("the plan cannot be undone", said="; ".join(way.impossible[: captures_document.FEW]))
             transaction.add_labels(self._scratch, way)
@@ -247,7 +253,9 @@ class _Trial:
         return transaction.live(self._scratch, self._target)
 
     def _require(self, wanted: Mapping[str, Entry], found: Mapping[str, Entry], otherwise: str) -> None:
-        differing = captures_document.compare(_compared(wanted), _compared(found), same_database=False)
+        differing = captures_document.compare(
+            _compared(wanted), _compared(found), same_database=False, column_order=self._target.exact_order
+        )
         if differing.number:
             raise NotConverged(
                 f"the rehearsal {otherwise}; nothing was changed in the real database",

@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row
     from ..captures.document import Document
 
+#: Where columns that come back are to stand, besides "any".
+EXACT: t.Final = "exact"
 DIGEST: t.Final = re.compile(r"[0-9a-fA-F]{64}")
 
 RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
@@ -99,6 +101,7 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
     if scripts and word:
         raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
     asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
+    asked |= {"column_order": EXACT} if params["column_order"] == EXACT else {}
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
     present = call.look().present
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
@@ -126,7 +129,7 @@ def _refuse_other(call: Call, document: Document, pinned: str | None) -> None:
             f"release_digest {pinned[:80]!r} is not a digest",
             next_step="give all 64 digits, as capture_release.yml showed them",
         )
-    if pinned.lower() != document["digest"]:
+    if not captures_document.has_digest(document, pinned):
         raise BadInput(
             f"refused the capture of {document['release']}: it is not the one that was pinned",
             on=call.session.where,

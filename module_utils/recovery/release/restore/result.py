@@ -55,6 +55,8 @@ class RollbackResult(ModuleResult):
     hazard: str
     loses: list[str]
     empty: list[str]
+    reordered: list[str]
+    copies: list[dict[str, t.Any]]
     newer: list[str]
     impossible: list[str]
     obstacles: list[dict[str, t.Any]]
@@ -195,3 +197,18 @@ def newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
         return ()
     gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
     return tuple(key for key in gone if way.plan.was.get(key, key) not in other["digests"])
+
+
+def sentence(way: transaction.Way, verb: str) -> str:
+    """One line for a person."""
+    steps = way.plan.all_steps
+    if not steps:
+        return "nothing differs from the capture"
+    text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
+    text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
+    text += f"; {count(len(way.plan.filled), 'object')} with saved data restored" if way.plan.filled else ""
+    text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
+    text += f"; {count(len(way.empty), 'object')} without data" if way.empty else ""
+    text += f"; {count(len(way.copies), 'table')} copied for the order of columns" if way.copies else ""
+    other = count(len(way.plan.reordered), "table")
+    return text + (f"; other order of columns than captured in {other}" if way.plan.reordered else "")

@@ -59,7 +59,9 @@ class Hooks:
         pause = open_pause(self.ledger)
         there = transaction.live(session, way.target, pause.jobs if pause else ())
         if there.entries != way.live.entries:
-            differing = captures_document.compare(way.live.entries, there.entries, same_database=True)
+            differing = captures_document.compare(
+                way.live.entries, there.entries, same_database=True, column_order=True
+            )
             raise _changed_since(session, differing.first())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)

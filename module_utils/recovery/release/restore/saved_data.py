@@ -15,12 +15,12 @@ from ...postgres.driver import sql
 from ...scout.row_images import literal, named
 from ..captures import document as captures_document
 from ..captures import table_data
-from ..ddl.common import split_qualified
+from ..catalog.entries import split_qualified
 from ..planner import fill_statements
 from ..planner.renames import before, unquoted
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...core.progress import Progress
     from ...postgres.session import Row, Session
@@ -62,6 +62,27 @@ SELECT (SELECT count(*) FROM {table}) AS found,
 """
 
 
+#: What is known of a table without reading it; it may never have been analyzed.
+SIZE: t.Final = """
+SELECT reltuples::bigint AS rows, pg_catalog.pg_table_size(oid) AS bytes FROM pg_catalog.pg_class
+WHERE oid = pg_catalog.to_regclass(%(name)s)
+"""
+#: What copying a row with its indexes took in docs/performance.md, and a byte of wide rows.
+ROW_SECONDS: t.Final = 8e-6
+BYTE_SECONDS: t.Final = 2e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class Copied:
+    """A table that is copied, for its columns to stand in their order: about how many rows and bytes, and about how many seconds
+    nobody else can read or write it."""
+
+    relation: str
+    rows: int
+    bytes: int
+    locked_seconds: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Going:
     """Data that a rollback would lose: what is saved of it first, and keys of what cannot be."""
@@ -84,8 +105,8 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
             # A partitioned table has no rows besides those of its partitions, which are tables of their own.
             tables += [made] if made and made.alone else []
         elif not _goes_with_parent(entry, found, live):
-            table = split_qualified(entry.name)[0]
-            columns.setdefault(table, set()).add(unquoted(split_qualified(entry.name)[2]))
+            table = entry.table
+            columns.setdefault(table, set()).add(unquoted(entry.own))
             by_table.setdefault(table, []).append(key)
             # What makes room for another one of its name is told from that by its empty values as well.
             whole |= {table} if entry.key in found.filled else set()
@@ -99,9 +120,21 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
     return Going(tuple(tables), tuple(lost))
 
 
+def copied(session: Session, found: Plan) -> Iterator[Copied]:
+    """What the copies of a plan come to; inside the caller's transaction."""
+    for key in found.copied:
+        name = found.was.get(key, key).partition(":")[2]
+        row = session.row(SIZE, name=name)
+        rows = row["rows"]
+        if rows < 0:
+            rows = session.row(sql.SQL("SELECT count(*) AS rows FROM {}").format(named(*_place(name))))["rows"]
+        seconds = max(rows * ROW_SECONDS, row["bytes"] * BYTE_SECONDS)
+        yield Copied(key.partition(":")[2], rows, row["bytes"], round(seconds, 1))
+
+
 def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> bool:
     """Whether it is a column of a partition that the partitioned table has as well."""
-    table, _, own = split_qualified(column.name)
+    table, own = column.table, column.own
     part: dict[str, str] = live[f"table:{table}"].facts.get("partition_of") or {}
     above = f"column:{part.get('table')}.{own}"
     return above in live and above in {found.was.get(key, key) for key in found.loses}
@@ -137,7 +170,7 @@ def _has_unkept(
     kept: fill_statements.Kept,
 ) -> bool:
     column = wanted[key]
-    relation, _, own = split_qualified(column.name)
+    relation, own = column.table, column.own
     saved = kept.tables[relation]
 
     now = {

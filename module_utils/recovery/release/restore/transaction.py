@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from ...core.errors import NotConverged
-from ...core.text import count, in_words
+from ...core.text import in_words
 from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -22,8 +22,8 @@ from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
-from ..ddl.common import split_qualified
-from ..planner import fill_statements, lock_hazards, secret_commands, single_object
+from ..ddl.statement import Cost, strongest, worst
+from ..planner import fill_statements, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ..captures.document import Document
     from ..captures.table_data import Protected
+    from ..ddl.statement import Statement
 
 #: In which schemas the captured objects are now; a release may have moved them out of its own.
 WHERE_NOW: t.Final = """
@@ -70,6 +71,8 @@ class Target:
     same_database: bool
     #: The one object that is meant, by its key; none means all of them.
     only: str | None = None
+    #: Whether columns shall stand in their order too, for which tables are copied.
+    exact_order: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -112,6 +115,7 @@ class Way:
     #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
     lost: tuple[str, ...]
     empty: tuple[str, ...]
+    copies: tuple[saved_data.Copied, ...]
     #: What is to be said of jobs whose commands hold secrets.
     warnings: tuple[str, ...] = ()
 
@@ -167,15 +171,22 @@ def survey(
     there = live(session, target, paused)
     known = own(there, target.entries)
     told = secret_commands.known(known, target.wanted(known))
-    wanted, table = told.wanted, target.scope.migrations_table
-    made = planner_plan.plan(Catalog(known, ()), Catalog(wanted, ()), migrations_table=table, kept=kept)
+    wanted = told.wanted
+    made = planner_plan.plan(
+        Catalog(known, ()),
+        Catalog(wanted, ()),
+        migrations_table=target.scope.migrations_table,
+        kept=kept,
+        exact_order=target.exact_order,
+    )
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible))
     goes = saved_data.going(session, made, there.entries)
     empty = saved_data.comes_back_empty(session, made)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
-    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty, told.warnings)
+    copies = tuple(saved_data.copied(session, made))
+    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty, copies, told.warnings)
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -193,7 +204,7 @@ def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
 def _relation(entry: Entry) -> str:
     """What something stands on; empty where it stands for itself."""
     if entry.kind == "column":
-        return split_qualified(entry.name)[0]
+        return entry.table
     return entry.facts.get("table") or entry.facts.get("relation") or ""
 
 
@@ -278,9 +289,7 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
             try:
                 with session.write():
                     session.connection.execute(AS_WRITTEN)
-                    session.connection.execute(
-                        statement.replace(" ADD VALUE ", " ADD VALUE IF NOT EXISTS ", 1).encode()
-                    )
+                    session.connection.execute(statement.text)
             except psycopg.Error as e:
                 raise _refused(session, step, statement, e) from e
 
@@ -293,7 +302,6 @@ def walk(session: Session, found: planner_plan.Plan) -> None:
         for statement in step.statements:
             session.connection.execute(AS_WRITTEN)
             try:
-                # Written by the planner of what the catalog says, and without any value to bind.
                 as_owner.execute(session, statement, settled)
             except (errors.LockNotAvailable, errors.DeadlockDetected):
                 raise
@@ -301,21 +309,21 @@ def walk(session: Session, found: planner_plan.Plan) -> None:
                 raise _refused(session, step, statement, e) from e
 
 
-def _refused(session: Session, step: planner_plan.Step, statement: str, error: psycopg.Error) -> RecoveryError:
+def _refused(session: Session, step: planner_plan.Step, statement: Statement, error: psycopg.Error) -> RecoveryError:
     raised = translate(
         error,
         f"could not {step.does} {captures_document.readable(step.key)}; nothing was changed",
         on=session.where,
         next_step="fix what PostgreSQL reports, then run the same command again",
     )
-    raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": statement}}
+    raised.result = {"failed_step": {"does": step.does, "key": step.key, "statement": str(statement)}}
     return raised
 
 
 def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, Entry]:
     """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
     there = own(live(session, way.target, paused), way.wanted)
-    differing = captures_document.compare(way.wanted, there, same_database=False)
+    differing = captures_document.compare(way.wanted, there, same_database=False, column_order=way.target.exact_order)
     if differing.number:
         raise NotConverged(
             "post-rollback verification failed: rolled back, nothing was changed",
@@ -351,6 +359,8 @@ class Described(t.TypedDict):
     hazard: str
     loses: list[str]
     empty: list[str]
+    reordered: list[str]
+    copies: list[dict[str, t.Any]]
     impossible: list[str]
 
 
@@ -358,34 +368,20 @@ def described(way: Way) -> Described:
     """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
     steps: list[dict[str, t.Any]] = []
     for step in way.plan.all_steps:
-        hazard = lock_hazards.worst(step.statements)
-        effect = (
-            lock_hazards.LOSES
-            if step.key in way.plan.loses and hazard.effect == lock_hazards.REWRITES
-            else hazard.effect
-        )
-        told = {"does": step.does, "key": step.key, "lock": hazard.lock, "hazard": effect}
-        steps.append({**told, "statements": list(step.statements)})
-    whole = lock_hazards.worst(statement for step in way.plan.all_steps for statement in step.statements)
+        hazard = worst(step.statements)
+        hazard = Cost.LOSES if step.key in way.plan.loses and hazard == Cost.REWRITES else hazard
+        told = {"does": step.does, "key": step.key, "lock": strongest(step.statements), "hazard": hazard}
+        steps.append({**told, "statements": list(map(str, step.statements))})
+    statements = [statement for step in way.plan.all_steps for statement in step.statements]
     return {
         "steps": steps,
         "step_count": len(steps),
         "objects": way.objects,
-        "lock": whole.lock,
-        "hazard": lock_hazards.LOSES if any(step["hazard"] == lock_hazards.LOSES for step in steps) else whole.effect,
+        "lock": strongest(statements),
+        "hazard": Cost.LOSES if any(step["hazard"] == Cost.LOSES for step in steps) else worst(statements),
         "loses": list(way.lost),
         "empty": list(way.empty),
+        "reordered": list(way.plan.reordered),
+        "copies": [dataclasses.asdict(each) for each in way.copies],
         "impossible": list(way.plan.impossible),
     }
-
-
-def sentence(way: Way, verb: str) -> str:
-    """One line for a person."""
-    steps = way.plan.all_steps
-    if not steps:
-        return "nothing differs from the capture"
-    text = f"{verb} {count(way.objects, 'object')} in {count(len(steps), 'step')}"
-    text += f"; data of {count(len(way.saves), 'table')} is saved first" if way.saves else ""
-    text += f"; {count(len(way.plan.filled), 'object')} with saved data restored" if way.plan.filled else ""
-    text += f"; {count(len(way.lost), 'object')} with data that is lost" if way.lost else ""
-    return text + (f"; {count(len(way.empty), 'object')} without data" if way.empty else "")

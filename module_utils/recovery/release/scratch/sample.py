@@ -14,6 +14,7 @@ from ...postgres.driver import sql
 from ...postgres.session import EXACTLY
 from ...scout.row_images import literal, named
 from .. import as_owner
+from ..ddl.statement import Lock, Statement
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,5 +156,5 @@ def _copied(session: Session, scratch: Session, table: Table, places: Sequence[s
         statement = sql.SQL(
             "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM (SELECT x::{} AS r FROM unnest({}::pg_catalog.text[]) AS x) AS w"
         ).format(name, listed, values, name, sql.Literal(found))
-        as_owner.execute(scratch, statement.as_string(), {})
+        as_owner.execute(scratch, Statement(statement, Lock.ROW_EXCLUSIVE, runs_as=name.as_string()), {})
     return len(found)

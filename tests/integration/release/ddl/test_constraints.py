@@ -112,7 +112,7 @@ def go(session: Session, plan: planner_plan.Plan) -> None:
         "SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function_bodies', 'off', true)"
     )
     for statement in (each for step in plan.steps for each in step.statements):
-        session.connection.execute(statement.encode())
+        session.connection.execute(statement.text)
 
 
 @pytest.mark.parametrize(("group", "one", "two"), WAYS, ids=lambda text: text.replace(" ", "_"))

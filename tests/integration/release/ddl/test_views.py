@@ -29,6 +29,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.query import expanded
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import operators, views
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.common import beside
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.statement import Statement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.types import routine
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.views import column_grants
 from tests.integration.code_pairs import PAIRS, Pair
@@ -69,19 +70,19 @@ def made(session: Session, pair: Pair, state: str) -> Iterator[None]:
         yield
 
 
-def run(session: Session, statements: Iterable[str]) -> None:
+def run(session: Session, statements: Iterable[str | Statement]) -> None:
     for statement in statements:
         if statement:
-            session.connection.execute(statement.encode())
+            session.connection.execute(str(statement).encode())
 
 
-def write(session: Session, statements: Iterable[str]) -> None:
+def write(session: Session, statements: Iterable[Statement]) -> None:
     """Runs what was written, as it is meant to be run."""
     session.execute(
         "SELECT set_config('search_path', 'pg_catalog', true), set_config('check_function_bodies', 'off', true)"
     )
     for statement in statements:
-        assert not statement.endswith(";")
+        assert not str(statement).endswith(";")
         run(session, [statement])
 
 
@@ -113,19 +114,19 @@ def ordered(entries: Entries, keys: Iterable[str]) -> list[str]:
     return [key for key in done if key in chosen]
 
 
-def around(entry: Entry, before: Entry | None) -> list[str]:
+def around(entry: Entry, before: Entry | None) -> list[Statement]:
     """Owner, grants, comment and labels, those of a view's columns too."""
     noun = WRITERS[entry.kind].noun
     named = dataclasses.replace(entry, name=routine(entry)) if noun == "ROUTINE" else entry
     return beside(named, before, ("PUBLIC",), noun) + column_grants(entry, before)
 
 
-def create(entry: Entry) -> list[str]:
+def create(entry: Entry) -> list[Statement]:
     """An entry with all that belongs to it."""
     return WRITERS[entry.kind].create(entry) + around(entry, None)
 
 
-def ways(there: Entries, wanted: Entries) -> dict[str, list[str] | None]:
+def ways(there: Entries, wanted: Entries) -> dict[str, list[Statement] | None]:
     """How what is in both can be altered, where it differs."""
     return {
         key: WRITERS[entry.kind].alter(there[key], entry)
@@ -134,7 +135,7 @@ def ways(there: Entries, wanted: Entries) -> dict[str, list[str] | None]:
     }
 
 
-def transition(there: Entries, wanted: Entries) -> list[str]:
+def transition(there: Entries, wanted: Entries) -> list[Statement]:
     """From one state to the other. What is dropped takes along what needs it."""
     altered = ways(there, wanted)
     gone = {key for key in there if key not in wanted} | {key for key, way in altered.items() if way is None}

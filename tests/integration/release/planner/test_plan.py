@@ -21,7 +21,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import lock_hazards
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import statement as ddl_statement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
 from tests.integration.releases import SCOPE, differs, rich, run
 from tests.scout.migrations import MIGRATIONS
@@ -156,28 +156,31 @@ def live(dsn: str, wanted: entries.Catalog) -> entries.Catalog:
 
 def go_back(dsn: str, wanted: entries.Catalog) -> planner_plan.Plan:
     """Plans the way and goes it, in one transaction."""
-    plan = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table)
+    plan = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
     with psycopg.connect(dsn, options="-c client_min_messages=warning") as connection:
         connection.execute("SET LOCAL search_path = pg_catalog")
         connection.execute("SET LOCAL check_function_bodies = off")
         for statement in (statement for step in plan.all_steps for statement in step.statements):
             known, files = dict(connection.execute(RELATIONS).fetchall()), connection.execute(LOCKED).fetchall()
-            connection.execute(statement.encode())
+            connection.execute(statement.text)
             assert_no_worse(connection, statement, known, {(oid, mode) for oid, mode in files})
     return plan
 
 
 def assert_no_worse(
-    connection: psycopg.Connection[Any], statement: str, known: dict[int, int], held: set[tuple[int, str]]
+    connection: psycopg.Connection[Any],
+    statement: ddl_statement.Statement,
+    known: dict[int, int],
+    held: set[tuple[int, str]],
 ) -> None:
     """What the statement locked, and rewrote, of what was there is no more than what is said of it."""
-    said = lock_hazards.judge(statement)
     taken = {mode for oid, mode in connection.execute(LOCKED).fetchall() if (oid, mode) not in held and oid in known}
-    strongest = max(taken, key=lock_hazards.LOCKS.index, default="")
-    assert lock_hazards.LOCKS.index(strongest) <= lock_hazards.LOCKS.index(said.lock), (statement, strongest)
+    strongest = max(taken, key=ddl_statement.LOCKS.index, default="")
+    locks = ddl_statement.LOCKS
+    assert locks.index(strongest) <= locks.index(statement.lock), (str(statement), strongest)
     rewritten = {oid for oid, file in connection.execute(RELATIONS).fetchall() if known.get(oid, file) != file}
-    if "REFRESH" not in statement and rewritten:
-        assert said.effect in (lock_hazards.REWRITES, lock_hazards.LOSES), statement
+    if "REFRESH" not in str(statement) and rewritten:
+        assert statement.cost in (ddl_statement.Cost.REWRITES, ddl_statement.Cost.LOSES), str(statement)
 
 
 def canonical(text: str) -> list[str]:
@@ -202,7 +205,7 @@ def test_the_way_back_ends_where_it_began(
     assert plan.impossible == ()
     assert differs(wanted.entries, live(dsn, wanted).entries) == ()
     assert canonical(dump(dsn, "--schema-only")) == beginning
-    again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table)
+    again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
     assert (again.steps, again.loses, again.impossible) == ((), (), ())
 
 

@@ -135,7 +135,11 @@ def whole(dsn: str) -> list[str]:
 
 def undone(dsn: str, result: Result) -> Result:
     """Takes a run back."""
-    return done(call("scout_undo", dsn, run_id=result["run_id"], allow_owners=["postgres"], rehearse=False))
+    return done(
+        call(
+            "scout_undo", dsn, run_id=result["run_id"], allow_owners=["postgres"], rehearse=False, column_order="exact"
+        )
+    )
 
 
 @pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)

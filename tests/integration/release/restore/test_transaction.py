@@ -30,6 +30,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
     document as captures_document,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import result as restore_result
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.integration.release.planner.test_plan import ROWS, canonical
 from tests.integration.releases import capture, rich, run
@@ -102,7 +103,7 @@ def test_a_bad_release_is_taken_back(captured: tuple[str, captures_document.Docu
     assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
     with open_session(Settings(dsn)) as session:
         found = planned(session, target_of(session, document))
-    assert (found.plan.steps, transaction.sentence(found, "would take back")) == (
+    assert (found.plan.steps, restore_result.sentence(found, "would take back")) == (
         (),
         "nothing differs from the capture",
     )

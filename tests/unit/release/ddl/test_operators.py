@@ -25,4 +25,5 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.dd
     ],
 )  # fmt: skip
 def test_a_collation(facts: dict[str, Any], said: str) -> None:
-    assert create_collation(Entry("collation", 's."c"', facts)) == [f'CREATE COLLATION s."c" ({said})']
+    [made] = create_collation(Entry("collation", 's."c"', facts))
+    assert (str(made), made.lock) == (f'CREATE COLLATION s."c" ({said})', "AccessShareLock")
