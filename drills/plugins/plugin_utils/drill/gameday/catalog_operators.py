@@ -37,6 +37,7 @@ SCHEMA: t.Final = "scout"
 RELATIONS: t.Final = """
 SELECT c.relname FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = 'scout'::regnamespace AND c.relkind = ANY (%s)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid)
 ORDER BY c.relname
 """
 TABLES: t.Final = """

@@ -48,7 +48,8 @@ def command(text: str) -> Typed:
             variables |= _variables(options.pop(0))
         else:
             raise NotTyped(f"{text!r} has an option that is not known: {option}")
-    return Typed(PurePath(words[1]).stem.rpartition(".")[2], variables, check)
+    name = PurePath(words[1]).name
+    return Typed(name.removesuffix(".yml") if name.endswith(".yml") else name.rpartition(".")[2], variables, check)
 
 
 def _variables(given: str) -> dict[str, t.Any]:

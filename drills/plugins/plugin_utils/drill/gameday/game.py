@@ -59,6 +59,10 @@ class _Broken(Exception):
     """A round failed in the way that is looked for; Hypothesis then tries smaller ones."""
 
 
+class _Enough(BaseException):
+    """A round failed, and as many smaller scripts were tried as may be."""
+
+
 class _Over(BaseException):
     """Nothing more is to be played. No `Exception`, so that nobody tries smaller ones."""
 
@@ -125,7 +129,7 @@ class _Played:
             search = _Search(self)
             try:
                 generator.play(seed, left, search.each)
-            except _Broken:
+            except (_Broken, _Enough):
                 search.report(seed)
             if self._number >= self.game.rounds or not search.new:
                 return
@@ -142,7 +146,7 @@ class _Played:
         self.document["scenarios"].append(told)
         self.progress.say(f"{name}: {script.variant}, {script.operator}: {script}")
         self.play(script, told)
-        self._save()
+        self.save()
         return told
 
     def play(self, script: Script, told: Document) -> None:
@@ -167,7 +171,7 @@ class _Played:
             told["verdict"] = "interrupted" if stopped else "error"
             told["why"].append(STOPPED if stopped else str(e))
             if stopped or e.kind == "unavailable":
-                self._save()
+                self.save()
                 raise _Over from e
         self.progress.say(f"{told['name']}: {told['verdict'].upper()} in {in_words(told['seconds'])}")
 
@@ -175,7 +179,8 @@ class _Played:
         """Of the next round that counts."""
         return f"round-{self._number + 1:03d}"
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Writes what is known by now, as if this were its end."""
         self._finish()
         drill_run.save(self.document, self.folder)
 
@@ -206,7 +211,7 @@ class _Search:
         told = self._known.get(script.key)
         if told is None:
             if self._failed is not None and (not self.played.game.shrink or self._smaller >= MOST_SMALLER):
-                return
+                raise _Enough
             told = self._known[script.key] = self._play(script)
         if told["verdict"] == "error" or not _broken(told):
             return

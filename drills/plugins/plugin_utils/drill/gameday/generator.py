@@ -75,7 +75,7 @@ def play(number: int, rounds: int, each: Callable[[Script], None]) -> None:
         phases=[Phase.generate, Phase.shrink],
         report_multiple_bugs=False,
         print_blob=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
     @given(scripts())
     def game(script: Script) -> None:

@@ -14,28 +14,31 @@ from ...reference import next_runs
 
 #: Every right of every role outside the ledger, by the object it is on; 0 for what is not on an object.
 RIGHTS: t.Final = """
+WITH schemas AS (SELECT * FROM pg_catalog.pg_namespace WHERE nspname !~ '^(pg_|information_schema|scout_ops)')
 SELECT 0::oid, pg_catalog.format('role %I is %s', r.rolname, what) FROM pg_catalog.pg_roles AS r
 CROSS JOIN LATERAL (VALUES ('superuser', r.rolsuper), ('createrole', r.rolcreaterole), ('createdb', r.rolcreatedb),
     ('replication', r.rolreplication), ('bypassrls', r.rolbypassrls)) AS v (what, so) WHERE so
 UNION ALL
 SELECT 0, pg_catalog.format('%I is a member of %I', m.member::regrole, m.roleid::regrole) FROM pg_catalog.pg_auth_members AS m
 UNION ALL
-SELECT c.oid, pg_catalog.format('%s has %s on %s', a.grantee::regrole, a.privilege_type, c.oid::regclass)
+SELECT c.oid, pg_catalog.format('%s has %s', a.grantee::regrole, a.privilege_type)
 FROM pg_catalog.pg_class AS c CROSS JOIN LATERAL pg_catalog.aclexplode(
     coalesce(c.relacl, pg_catalog.acldefault((CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char", c.relowner))) AS a
-WHERE c.relnamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^(pg_|information_schema|scout_ops)')
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relnamespace IN (SELECT oid FROM schemas)
 UNION ALL
-SELECT p.oid, pg_catalog.format('%s has %s on %s', a.grantee::regrole, a.privilege_type, p.oid::regprocedure)
+SELECT p.oid, pg_catalog.format('%s has %s', a.grantee::regrole, a.privilege_type)
 FROM pg_catalog.pg_proc AS p
 CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS a
-WHERE p.pronamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^(pg_|information_schema|scout_ops)')
+WHERE p.pronamespace IN (SELECT oid FROM schemas)
 UNION ALL
-SELECT n.oid, pg_catalog.format('%s has %s on schema %I', a.grantee::regrole, a.privilege_type, n.nspname)
-FROM pg_catalog.pg_namespace AS n
-CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) AS a
-WHERE n.nspname !~ '^(pg_|information_schema|scout_ops)'
+SELECT n.oid, pg_catalog.format('%s has %s', a.grantee::regrole, a.privilege_type)
+FROM schemas AS n CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) AS a
 """
-OBJECTS: t.Final = "SELECT oid FROM pg_catalog.pg_class UNION SELECT oid FROM pg_catalog.pg_proc"
+OBJECTS: t.Final = """
+SELECT oid, oid::regclass::text FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+UNION ALL SELECT oid, oid::regprocedure::text FROM pg_catalog.pg_proc
+UNION ALL SELECT oid, nspname FROM pg_catalog.pg_namespace
+"""
 JOBS: t.Final = "SELECT jobname, schedule, command, username, database, active FROM cron.job ORDER BY jobname"
 OURS: t.Final = """
 SELECT application_name FROM pg_catalog.pg_stat_activity
@@ -56,14 +59,17 @@ class Ground:
     """At one moment."""
 
     rights: frozenset[tuple[int, str]]
-    objects: frozenset[int]
+    #: What there is, by the identity that it keeps under any name.
+    objects: dict[int, str]
     #: Schedule, command, role, database and whether it is active, by name.
     jobs: dict[str, Job]
 
     def gained(self, later: Ground, *, owners_changed: bool) -> list[str]:
         """Rights that somebody has later on what there was before; those of a new owner are not the toolkit's doing."""
         return sorted(
-            text for oid, text in later.rights - self.rights if not oid or (oid in self.objects and not owners_changed)
+            f"{text} on {self.objects[oid]}" if oid else text
+            for oid, text in later.rights - self.rights
+            if not oid or (oid in self.objects and not owners_changed)
         )
 
     def other_jobs(self, later: Ground) -> list[str]:
@@ -87,7 +93,7 @@ def look(dsn: str) -> Ground:
     with connect(dsn) as connection:
         return Ground(
             frozenset(connection.execute(RIGHTS).fetchall()),
-            frozenset(oid for (oid,) in connection.execute(OBJECTS).fetchall()),
+            dict(connection.execute(OBJECTS).fetchall()),
             {name: tuple(rest) for name, *rest in connection.execute(JOBS).fetchall()},
         )
 
@@ -108,4 +114,5 @@ def ledger_says(dsn: str, word: str) -> list[str]:
             if connection.execute(
                 f"SELECT FROM {name} AS kept WHERE kept::text LIKE %s LIMIT 1".encode(), [f"%{word}%"]
             ).fetchone()
+            is not None
         ]

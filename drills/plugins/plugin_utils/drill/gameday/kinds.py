@@ -130,5 +130,5 @@ KINDS: t.Final = {kind.name: kind for kind in (*FAULTS, *OPERATORS, *DISTURBANCE
 
 
 def touched(names: t.Iterable[str]) -> set[str]:
-    """What these acts change on purpose, and no recovery has to bring back."""
+    """What these acts change on purpose, and no recovery has to restore."""
     return {each for name in names for each in KINDS[name].touches}

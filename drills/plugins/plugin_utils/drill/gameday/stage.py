@@ -13,6 +13,7 @@ import typing as t
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from ...reference import next_runs, oracle
 from ...reference.events import generator
@@ -25,7 +26,7 @@ from . import catalog_operators, kinds
 from .proxy import Network
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
     from uuid import UUID
 
@@ -128,7 +129,7 @@ class Stage:
         return does(**act.options) or kinds.KINDS[act.name].about
 
     @contextlib.contextmanager
-    def _hand(self) -> t.Iterator[psycopg.Connection[t.Any]]:
+    def _hand(self) -> Generator[psycopg.Connection[t.Any]]:
         """A session of somebody with all rights, whom nothing that was set hinders."""
         with psycopg.connect(
             self.sandbox.dsn, autocommit=True, application_name="gameday", options=next_runs.UNHINDERED
@@ -178,13 +179,8 @@ class Stage:
 
     def _limit_connections(self, role: str, limit: int) -> str:
         with self._hand() as connection:
-            name = connection.execute("SELECT pg_catalog.current_user()").fetchone()
-            named = (
-                self.sandbox.owner
-                if role == "loader"
-                else str(psycopg.conninfo.conninfo_to_dict(self._operator)["user"])
-            )
-            if name and named == name[0]:
+            named = self.sandbox.owner if role == "loader" else str(conninfo_to_dict(self._operator)["user"])
+            if named == connection.info.user:
                 raise LookupError("a superuser has no limit")
             statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(named), sql.Literal(limit))
             connection.execute(statement)
