@@ -113,8 +113,9 @@ LIES = {
         "every event is in one place, as it was written",
     ),
     "invents": (
-        """INSERT INTO scout.silver_transactions SELECT (jsonb_populate_record(t,
-        jsonb_build_object('id', gen_random_uuid(), 'source_event_id', gen_random_uuid(), 'transaction_id', 'T-0'))).* FROM scout.silver_transactions AS t LIMIT 1""",
+        """INSERT INTO scout.silver_transactions SELECT (jsonb_populate_record(t, jsonb_build_object(
+        'id', gen_random_uuid(), 'source_event_id', gen_random_uuid(), 'transaction_id', 'T-0'))).*
+        FROM scout.silver_transactions AS t LIMIT 1""",
         "no sale is invented, and none is there twice",
     ),
     "grants": (

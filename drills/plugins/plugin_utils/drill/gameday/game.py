@@ -244,7 +244,7 @@ class _Search:
             f"play it again: ansible-playbook playbooks/gameday.yml -e script={file}"
         )
         self.played.progress.say(f"{self._failed['name']}: {self._failed['why'][-1]}")
-        self.played._save()
+        self.played.save()
 
 
 def _broken(told: Mapping[str, t.Any]) -> set[str]:

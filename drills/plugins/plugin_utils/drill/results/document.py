@@ -28,7 +28,7 @@ NAME: t.Final = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """How long it took from detection until this was so; None where it never was."""
+    """How long it took from the fault until this was so; None where it never was."""
 
     phase: str
     seconds: float | None
