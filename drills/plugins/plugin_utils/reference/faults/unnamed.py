@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults that no part of the toolkit has a name for, each with what mends it: only the next runs of the jobs tell."""
+"""Faults that no part of the toolkit has a name for, each with what fixes it: only the next runs of the jobs tell."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def unnamed(dsn: str, what: str = "right_lost") -> None:
 
 
 @fault("role loader", "table scout.silver_line_items", what=tuple(UNNAMED))
-def unnamed_mended(dsn: str, what: str = "right_lost") -> None:
-    """Somebody read what the reset said, and mended what `unnamed` broke."""
+def unnamed_fixed(dsn: str, what: str = "right_lost") -> None:
+    """Somebody read what the reset said, and fixed what `unnamed` broke."""
     _execute(dsn, UNNAMED[what][1])
 
 
