@@ -32,7 +32,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible lint-code lint-playbooks lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill test check lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -54,6 +54,9 @@ demo-rollback: setup ## Watch a bad release being rolled back on a running pipel
 
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
 	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
+
+gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e seed=7 -e rounds=20", or "-e script=file.json"
+	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible

@@ -128,7 +128,7 @@ class CallbackModule(CallbackBase):
             for lines in self._summaries:
                 self._show(["", *lines])
             now, then = self._how_it_stands()
-            if self._unfinished.endswith(("scout_drill", "scout_proof")):
+            if self._unfinished.endswith(("scout_drill", "scout_gameday", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
                 self._show(["", what, f"  now    {now}", f"  next   {then}", ""])
@@ -165,7 +165,7 @@ class CallbackModule(CallbackBase):
         """What the task that was broken off leaves behind, and what to do next."""
         if self._unfinished.endswith("scout_proof"):
             return PROOF
-        return DRILL if self._unfinished.endswith("scout_drill") else OPERATION
+        return DRILL if self._unfinished.endswith(("scout_drill", "scout_gameday")) else OPERATION
 
     def _keep(self, result: t.Any) -> None:
         lines = result._result.get("_ansible_scout_lines")

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, next_runs
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e import scheduler
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.e2e.unnamed_faults import FAULTS, filled, judge
@@ -56,10 +55,10 @@ def role(working: Pipeline) -> Iterator[str]:
 
 
 def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipeline, stage: Stage) -> None:
-    assert scheduler.failing(working) == ""
+    assert next_runs.failing(working.dsn) == ""
     played = stage.play("emergency_reset", working.dsn)
     assert played.rc == 0, played.text
-    assert scheduler.failing(working) == ""
+    assert next_runs.failing(working.dsn) == ""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -68,4 +67,4 @@ def test_exit_code_0_is_true_by_the_next_runs_and_what_is_wrong_is_named(
 ) -> None:
     working.execute(*(filled(working, role, statement) for statement in FAULTS[fault].statements))
     played = stage.play("emergency_reset", working.dsn)
-    judge(working, role, FAULTS[fault], played, scheduler.failing(working))
+    judge(working, role, FAULTS[fault], played, next_runs.failing(working.dsn))

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, next_runs
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container
-from tests.e2e import scheduler
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage, eventually
 from tests.e2e.unnamed_faults import FAULTS, Fault, filled, judge
@@ -56,7 +55,7 @@ def working() -> Iterator[Pipeline]:
     """A pipeline in a container, whose jobs have run as they do every two seconds."""
     with container.running() as box:
         pipeline = Pipeline(builder.build(box.dsn, events=400))
-        names = list(scheduler.NEEDED)
+        names = list(next_runs.NEEDED)
         pipeline.rows(EVERY, names)
         pipeline.execute(f"CREATE ROLE {ROLE} LOGIN")
         eventually(lambda: pipeline.one(HAVE_RUN, names, names), 20, "a run of each job")
@@ -70,7 +69,7 @@ def reset(pipeline: Pipeline, stage: Stage) -> Played:
 
 def failing(pipeline: Pipeline) -> str:
     """What the scheduler's next runs do not do."""
-    return scheduler.failing_by_itself(pipeline, SCHEDULE, ARRIVES_SECONDS)
+    return next_runs.failing_by_itself(pipeline.dsn, SCHEDULE, ARRIVES_SECONDS)
 
 
 def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipeline, stage: Stage) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from tests.e2e import scheduler
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import next_runs
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played
 
-ETL, LINKING, GOLD = scheduler.NEEDED
+ETL, LINKING, GOLD = next_runs.NEEDED
 LOAD = "load_silver_from_bronze"
 RETURNS = (
     "RETURNS TABLE (events_processed int, transactions_created int, line_items_created int, processing_duration_ms int)"

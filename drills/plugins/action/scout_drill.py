@@ -27,9 +27,9 @@ from ..modules import scout_drill
 from ..plugin_utils.reference.server import places
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from ..plugin_utils.drill.execution.drill_run import Request
+    from ..plugin_utils.drill.execution.drill_run import Done, Request
 
 display = Display()
 
@@ -42,6 +42,7 @@ extra_vars.read_also(places.ROOT)
 class ActionModule(ActionBase):
     """Runs scout_drill in process."""
 
+    MODULE: t.ClassVar[t.Any] = scout_drill
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -50,9 +51,6 @@ class ActionModule(ActionBase):
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
-        # The libraries of a drill take long to load, and every start loads every action.
-        from ..plugin_utils.drill.execution import drill_run
-
         hidden: set[str] = set()
 
         def say(line: str) -> None:
@@ -60,26 +58,15 @@ class ActionModule(ActionBase):
 
         try:
             ignored = mistyped(self._loader, task_vars or {})
-            params = validated(scout_drill, self._task.args)
+            params = validated(self.MODULE, self._task.args)
             hidden |= _secrets(params)
-            request = self._request(params, task_vars or {})
-            chosen, elsewhere = drill_run.choose(request)
-            about: scout_drill.DrillResult = {
-                "changed": False,
-                "summary": f"would drill {count(len(chosen), 'scenario')} ({request.sandbox})",
-                "scenarios": [each.name for each in chosen],
-                "elsewhere": elsewhere,
-                "verdict": None,
-                "document": None,
-                "folder": None,
-                "scorecard": None,
-            }
+            about, lines, play = self.prepared(params, task_vars or {})
             if self._task.check_mode:
-                for each in chosen:
-                    say(f"would drill {drill_run.told(each)}")
+                for line in lines:
+                    say(line)
                 return {**about}
             with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress, progress.never_silent():
-                done = drill_run.run(request, progress)
+                done = play(progress)
         except RecoveryError as e:
             return t.cast("dict[str, t.Any]", remove_values(failure(e), hidden))
         found = done.verdict
@@ -94,7 +81,27 @@ class ActionModule(ActionBase):
         }
         return t.cast("dict[str, t.Any]", remove_values(result, hidden))
 
-    def _request(self, params: dict[str, t.Any], variables: dict[str, t.Any]) -> Request:
+    def prepared(
+        self, params: dict[str, t.Any], variables: dict[str, t.Any]
+    ) -> tuple[scout_drill.DrillResult, list[str], Callable[[Progress], Done]]:
+        """What is known before it begins, what a check says, and how it is begun."""
+        # The libraries of a drill take long to load, and every start loads every action.
+        from ..plugin_utils.drill.execution import drill_run
+
+        request = self.request(params, variables)
+        chosen, elsewhere = drill_run.choose(request)
+        about = planned(
+            f"would drill {count(len(chosen), 'scenario')} ({request.sandbox})",
+            [each.name for each in chosen],
+            elsewhere,
+        )
+        return (
+            about,
+            [f"would drill {drill_run.told(each)}" for each in chosen],
+            lambda progress: drill_run.run(request, progress),
+        )
+
+    def request(self, params: dict[str, t.Any], variables: dict[str, t.Any]) -> Request:
         """The options together with what the inventory knows."""
         from ..plugin_utils.drill.execution import drill_run
 
@@ -104,7 +111,7 @@ class ActionModule(ActionBase):
                 "a drill never works in the database of scout_dsn",
                 next_step="leave scout_dsn out; sandbox_dsn names a server for scratch databases, schema_from a schema to clone",
             )
-        sandbox, dsn = params["sandbox"], params["sandbox_dsn"] or None
+        sandbox, dsn = params["sandbox"], params.get("sandbox_dsn") or None
         if dsn and sandbox not in (None, "staging"):
             raise BadInput(
                 f"sandbox {sandbox} has no use for sandbox_dsn", next_step="leave one out, or give -e sandbox=staging"
@@ -114,16 +121,18 @@ class ActionModule(ActionBase):
                 "sandbox staging needs a server", next_step="name it with -e sandbox_dsn=…, which a vault may hold"
             )
         return drill_run.Request(
-            names=tuple(name.strip() for name in params["scenarios"] if name.strip()),
+            names=tuple(name.strip() for name in params.get("scenarios", ()) if name.strip()),
             output=Path(params["output_dir"]).expanduser().absolute(),
             sandbox=sandbox or ("staging" if dsn else "embedded"),
             sandbox_dsn=dsn,
             schema_from=params["schema_from"] or None,
             clone_jobs=params["clone_jobs"],
-            folders=tuple(Path(folder).expanduser().absolute() for folder in params["scenarios_dirs"] if folder),
-            history=Path(params["history_dir"]).expanduser().absolute() if params["history_dir"] else None,
-            templates=Path(params["templates_dir"]).expanduser().absolute() if params["templates_dir"] else None,
-            severities=params["severities"] or _severities(variables),
+            folders=tuple(
+                Path(folder).expanduser().absolute() for folder in params.get("scenarios_dirs", ()) if folder
+            ),
+            history=_folder(params.get("history_dir")),
+            templates=_folder(params.get("templates_dir")),
+            severities=params.get("severities") or _severities(variables),
             config_file=t.cast("t.Any", C).CONFIG_FILE,
             collections=tuple(C.config.get_config_value("COLLECTIONS_PATHS")),
             operator=this_controller(None).actor,
@@ -131,15 +140,33 @@ class ActionModule(ActionBase):
         )
 
 
+def planned(summary: str, names: list[str], elsewhere: list[str]) -> scout_drill.DrillResult:
+    """The result of what has not been run."""
+    return {
+        "changed": False,
+        "summary": summary,
+        "scenarios": names,
+        "elsewhere": elsewhere,
+        "verdict": None,
+        "document": None,
+        "folder": None,
+        "scorecard": None,
+    }
+
+
 def _secrets(params: dict[str, t.Any]) -> set[str]:
     """Every spelling of the passwords among the options."""
     return {
         spelling
         for name in ("sandbox_dsn", "schema_from")
-        if params[name]
+        if params.get(name)
         for spelling in secrets({"dsn": params[name]})
         if spelling != params[name] or "=" in spelling or "://" in spelling
     }
+
+
+def _folder(name: str | None) -> Path | None:
+    return Path(name).expanduser().absolute() if name else None
 
 
 def _severities(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:

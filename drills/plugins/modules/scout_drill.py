@@ -57,7 +57,7 @@ options:
   history_dir:
     description: Where earlier drills are kept, one small file each; none if empty.
     type: str
-    default: drills/history
+    default: ~/.local/state/scout-recovery/drills
   templates_dir:
     description: A folder with templates of the scorecard that replace ours.
     type: path
@@ -143,7 +143,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "clone_jobs": {"type": "bool", "default": False},
     "scenarios_dirs": {"type": "list", "elements": "path", "default": []},
     "output_dir": {"type": "path", "default": "drill-results"},
-    "history_dir": {"type": "str", "default": "drills/history"},
+    "history_dir": {"type": "str", "default": "~/.local/state/scout-recovery/drills"},
     "templates_dir": {"type": "path"},
     "severities": {"type": "dict", "default": {}},
 }

@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 
 Result = dict[str, t.Any]
 
-OPERATION: t.Final = "drill"
+OPERATIONS: t.Final = ("drill", "gameday")
 WORDS: t.Final = {"not_run": "not run"}
 #: How many reasons of a scenario are shown; the scorecard has them all.
 REASONS: t.Final = 2
@@ -48,7 +48,8 @@ def lines(result: Mapping[str, t.Any], seconds: float | None, *, check: bool) ->
         return [title, *_part("would", ", ".join(result["scenarios"])), *_elsewhere(result), *_part("now", "nothing was run"),
                 *_part("next", "run it without --check")]  # fmt: skip
     drill: Result = result["document"]
-    title = f"drill {str(result['verdict']).upper()}, sandbox {drill['sandbox']}"
+    what = "game day" if drill.get("gameday") else "drill"
+    title = f"{what} {str(result['verdict']).upper()}, sandbox {drill['sandbox']}"
     title += f", {in_words(drill['seconds'] if seconds is None else seconds)}"
     wide = max((len(each["name"]) for each in drill["scenarios"]), default=0)
     made = [title]

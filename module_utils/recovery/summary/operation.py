@@ -229,7 +229,7 @@ class Story:
     @property
     def _judged(self) -> str:
         """The outcome where a verdict decides it and not what was done; empty elsewhere."""
-        if self.operation == summary_drill.OPERATION:
+        if self.operation in summary_drill.OPERATIONS:
             return summary_gate.PASSED if self.drill.get("verdict") == "passed" else summary_gate.NOT_PASSED
         if self.operation == "preflight" and self.ran.get("preflight", {}).get("hindered"):
             return STILL_FAILING

@@ -16,7 +16,7 @@ import yaml
 from tests import CHECKOUT
 
 PLAYBOOKS = {
-    path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem == "drill" else path
+    path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem in ("drill", "gameday") else path
     for path in sorted(CHECKOUT.glob("playbooks/*.yml"))
 }
 ROOTS = {"scout.recovery": CHECKOUT, "scout.drills": CHECKOUT / "drills"}

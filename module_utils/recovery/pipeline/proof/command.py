@@ -257,7 +257,7 @@ class _Proof:
         unseen: list[Todo] = []
         for each in todo:
             verdict = verdicts[each.job.jobid]
-            if verdict.status != PROVED or each.purpose == OTHER:
+            if verdict.status != PROVED or (each.purpose == OTHER and each.how == RUN):
                 continue
             if each.purpose == LOAD and pending:
                 left = self._left_of(pending)

@@ -141,6 +141,14 @@ def test_a_history_that_may_not_be_read_is_no_failure(cron: str) -> None:
     assert of(result)["how"] == "trial"
 
 
+def test_what_broke_since_the_latest_run_is_found(cron: str) -> None:
+    run(cron, "ALTER TABLE scout.dim_product RENAME TO dim_product_old")
+    result = prove(cron, waits=False)
+    linking = of(result, "product-linking")
+    assert (linking["how"], linking["status"]) == ("latest", "failed")
+    assert 'relation "scout.dim_product" does not exist' in linking["said"]
+
+
 def test_where_nothing_had_to_be_done_the_latest_run_is_the_proof(cron: str) -> None:
     run(cron, f"UPDATE cron.job SET schedule = '* * * * *' WHERE jobname = '{ETL}'")
     result = prove(cron, waits=False)

@@ -50,12 +50,12 @@ def phases(scenario: Scenario, moments_: Moments, *pauses: Pause) -> dict[str, t
     return {p["phase"]: (p["seconds"], p["within"]) for p in measures.phases(scenario, moments_, pauses)}
 
 
-def test_phases_count_from_detection() -> None:
+def test_phases_count_from_the_fault() -> None:
     assert phases(SCENARIO, moments(), pause(5, 40)) == {
         "detected": (2.0, True),
-        "paused": (3.0, True),
-        "recovered": (40.0, True),
-        "resumed": (38.0, True),
+        "paused": (5.0, True),
+        "recovered": (42.0, True),
+        "resumed": (40.0, True),
     }
 
 
@@ -64,17 +64,17 @@ def test_without_a_pause_there_is_none_and_no_resume() -> None:
 
 
 def test_a_pause_from_before_is_somebody_elses() -> None:
-    assert set(phases(SCENARIO, moments(), pause(1, 50))) == {"detected", "recovered"}
-    assert phases(SCENARIO, moments(), pause(1, 50), pause(12, 20))["paused"] == (10.0, True)
+    assert set(phases(SCENARIO, moments(), pause(-1, 50))) == {"detected", "recovered"}
+    assert phases(SCENARIO, moments(), pause(-1, 50), pause(12, 20))["paused"] == (12.0, True)
 
 
 @pytest.mark.parametrize(
     ("change", "moments_", "pauses", "phase", "seconds", "within"),
     [
-        ({}, moments(), (pause(63, 70),), "paused", 61.0, False),
-        ({}, moments(recovered=303), (pause(5, 40),), "recovered", 301.0, False),
+        ({}, moments(), (pause(63, 70),), "paused", 63.0, False),
+        ({}, moments(recovered=303), (pause(5, 40),), "recovered", 303.0, False),
         ({}, moments(recovered=None), (pause(5, 40),), "recovered", None, False),
-        ({}, moments(), (pause(5, 303),), "resumed", 301.0, False),
+        ({}, moments(), (pause(5, 303),), "resumed", 303.0, False),
         ({}, moments(), (pause(5, None),), "resumed", None, False),
         ({}, moments(detected=None), (), "detected", None, False),
         ({"demanded": ("paused",)}, moments(), (), "paused", None, False),

@@ -247,19 +247,19 @@ def test_any_text_stays_a_text(text: str) -> None:
 def test_html_shows_each_phase_against_its_budget() -> None:
     text = scorecard.html(document(scenario(phases=[phase("paused", 15.0, 60.0), phase("recovered", 400.0, 300.0), phase("resumed", None)],
                                             verdict="failed")))  # fmt: skip
-    assert 'aria-label="paused: 15 s of 1 min"><i style="width:25.0%"></i></div>' in text
-    assert ('aria-label="recovered: 6 min 40 s of 5 min"><i class="spent" style="width:75.0%"></i>'
-            '<i class="over" style="width:25.0%"></i><b style="left:75.0%"></b></div>') in text  # fmt: skip
+    assert 'aria-label="paused: 15 s of 1 min"><i style="width:67.45%"></i></div>' in text
+    assert ('aria-label="recovered: 6 min 40 s of 5 min"><i class="spent" style="width:95.21%"></i>'
+            '<i class="over" style="width:4.79%"></i><b style="left:95.21%"></b></div>') in text  # fmt: skip
     assert 'aria-label="resumed: never"' in text
 
 
 @pytest.mark.parametrize(
     ("seconds", "budget", "made"),
     [
-        (15.0, 60.0, (25.0, 0, 100)),
+        (15.0, 60.0, (67.45, 0, 100)),
         (60.0, 60.0, (100, 0, 100)),
         (0.0, 60.0, (1.5, 0, 100)),
-        (120.0, 60.0, (50.0, 50.0, 50.0)),
+        (120.0, 60.0, (85.72, 14.28, 85.72)),
         (0.0, 0.0, (1.5, 0, 100)),
         (5.0, 0.0, (0, 100, 0)),
         (None, 60.0, (0, 0, None)),

@@ -49,7 +49,7 @@ def test_a_scenario_can_be_read_and_is_strict(name: str) -> None:
 
 
 #: What no figure of the pipeline's health shows at once.
-QUIET = ("lost_window", "doubtful_window", "slow_standby")
+QUIET = ("lost_window", "doubtful_window", "slow_standby", "unnamed")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

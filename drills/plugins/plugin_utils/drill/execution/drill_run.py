@@ -40,7 +40,7 @@ from .scenario_run import STOPPED, TROUBLE, ScenarioRun, in_short
 from .scene import PLAYBOOKS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
@@ -145,36 +145,20 @@ def told(wanted: Scenario) -> str:
 def run(request: Request, progress: Progress) -> Done:
     """Runs what is wanted; the document is there whatever happens, also where it was interrupted."""
     chosen, _ = choose(request)
-    at, began = dt.datetime.now(dt.UTC), time.monotonic()
-    document: dict[str, t.Any] = {
-        "format": FORMAT,
-        "drill": f"{at:%Y-%m-%dT%H%M%SZ}",
-        "started_at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
-        "finished_at": None,
-        "seconds": 0.0,
-        # Until its end; whoever kills it leaves one that says so.
-        "verdict": "interrupted",
-        "collection": version(),
-        "server": "unknown",
-        "sandbox": request.sandbox,
-        "schema_from": where(request.schema_from),
-        "operator": request.operator,
-        "scenarios": [_blank(each) for each in chosen],
-    }
-    folder = _folder(request.output, document["drill"])
-    _save(document, folder)
+    began = time.monotonic()
+    document = begun(request)
+    document["scenarios"] = [blank(each.name, each.title, each.severity) for each in chosen]
+    folder = new_folder(request.output, document["drill"])
+    save(document, folder)
     stopped = False
-    # The folder holds passwords, so that of a drill that was killed goes too.
-    with subprocesses.scratch(FOLDER) as secrets, progress.unbroken():
-        collections, ours = [str(_collections()), *request.collections], request.sandbox != "staging"
-        runner = PlaybookRunner(collections, secrets, request.config_file, as_operator=not ours)
+    with playbook_runner(request) as runner, progress.unbroken():
         for number, each in enumerate(chosen):
             progress.say(f"{each.name}: scenario {number + 1} of {len(chosen)}, {each.title}")
             told = document["scenarios"][number]
             gone_on = _one(each, told, document, request, runner, folder, progress)
             progress.say(f"{each.name}: {told['verdict'].upper()} in {in_words(told['seconds'])}")
             document["seconds"] = round(time.monotonic() - began, 2)
-            _save(document, folder)
+            save(document, folder)
             if not gone_on:
                 stopped = told["verdict"] == "interrupted"
                 break
@@ -182,7 +166,15 @@ def run(request: Request, progress: Progress) -> Done:
     document["seconds"] = round(time.monotonic() - began, 2)
     passed = all(told["verdict"] == "passed" for told in document["scenarios"])
     document["verdict"] = "interrupted" if stopped else "passed" if passed and chosen else "failed"
-    return _end(document, request, folder)
+    return end(document, request, folder)
+
+
+@contextlib.contextmanager
+def playbook_runner(request: Request) -> Generator[PlaybookRunner]:
+    """What plays the playbooks; its folder holds passwords, so that of a drill that was killed goes too."""
+    with subprocesses.scratch(FOLDER) as secrets:
+        collections, ours = [str(collections_folder()), *request.collections], request.sandbox != "staging"
+        yield PlaybookRunner(collections, secrets, request.config_file, as_operator=not ours)
 
 
 def _one(
@@ -219,11 +211,32 @@ def _one(
     return told["verdict"] != "interrupted"
 
 
-def _blank(wanted: Scenario) -> dict[str, t.Any]:
+def begun(request: Request) -> dict[str, t.Any]:
+    """The document of a drill that has just begun, without scenarios."""
+    at = dt.datetime.now(dt.UTC)
     return {
-        "name": wanted.name,
-        "title": wanted.title,
-        "severity": wanted.severity,
+        "format": FORMAT,
+        "drill": f"{at:%Y-%m-%dT%H%M%SZ}",
+        "started_at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        "finished_at": None,
+        "seconds": 0.0,
+        # Until its end; whoever kills it leaves one that says so.
+        "verdict": "interrupted",
+        "collection": version(),
+        "server": "unknown",
+        "sandbox": request.sandbox,
+        "schema_from": where(request.schema_from),
+        "operator": request.operator,
+        "scenarios": [],
+    }
+
+
+def blank(name: str, title: str, severity: str) -> dict[str, t.Any]:
+    """A scenario of the document that has not begun."""
+    return {
+        "name": name,
+        "title": title,
+        "severity": severity,
         "verdict": "not_run",
         "started_at": None,
         "seconds": 0.0,
@@ -236,7 +249,7 @@ def _blank(wanted: Scenario) -> dict[str, t.Any]:
     }
 
 
-def _folder(output: Path, name: str) -> Path:
+def new_folder(output: Path, name: str) -> Path:
     """A folder for this drill alone, and for nobody else to read."""
     try:
         output = files.private_folder(output)
@@ -255,12 +268,13 @@ def _folder(output: Path, name: str) -> Path:
     )
 
 
-def _save(document: Mapping[str, t.Any], folder: Path) -> None:
+def save(document: Mapping[str, t.Any], folder: Path) -> None:
+    """Writes what is known by now, whatever becomes of the drill."""
     text = json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False)
     files.write(folder / f"{scorecard.NAME}.json", f"{text}\n".encode())
 
 
-def _end(document: dict[str, t.Any], request: Request, folder: Path) -> Done:
+def end(document: dict[str, t.Any], request: Request, folder: Path) -> Done:
     """The scorecard, and the drill in the history; a history that cannot be kept is a warning."""
     earlier = history.read(request.history) if request.history else None
     pages = scorecard.write(document, folder, earlier, request.templates)
@@ -298,7 +312,7 @@ def where(dsn: str | None) -> str | None:
     return f"{parts.get('dbname') or 'the default database'} on {host}:{parts.get('port') or 5432}"
 
 
-def _collections() -> Path:
+def collections_folder() -> Path:
     """The folder that holds ansible_collections, by the path this collection was found by."""
     if places.ROOT.parts[-3:-2] == ("ansible_collections",):
         return places.ROOT.parents[2]

@@ -76,6 +76,7 @@ class PlaybookCall:
     dsn: str
     variables: Mapping[str, t.Any]
     actor: str | None = None
+    check: bool = False
 
 
 @dataclasses.dataclass
@@ -162,6 +163,8 @@ class PlaybookRunner:
             path = order.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+        if order.check:
+            (order.folder / "env" / "cmdline").write_text("--check", encoding="utf-8")
         (order.folder / "project").mkdir(exist_ok=True)
 
 

@@ -28,7 +28,7 @@ NAME: t.Final = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """How long it took from detection until this was so; None where it never was."""
+    """How long it took from the fault until this was so; None where it never was."""
 
     phase: str
     seconds: float | None
@@ -200,6 +200,8 @@ class Drill:
     schema_from: str
     operator: str
     scenarios: tuple[Scenario, ...]
+    #: Of a game day: where its rounds come from; empty for a drill.
+    rounds_of: str = ""
 
     @property
     def finished(self) -> bool:
@@ -243,7 +245,15 @@ def read(document: t.Any) -> Drill:
         schema_from=fields.text("schema_from", default=""),
         operator=fields.text("operator", default=""),
         scenarios=tuple(_scenario(scenario) for scenario in fields.each("scenarios")),
+        rounds_of=_rounds_of(fields.inner("gameday")),
     )
+
+
+def _rounds_of(fields: Fields | None) -> str:
+    if fields is None:
+        return ""
+    seed = fields.maybe_whole("seed")
+    return "scripts of earlier game days" if seed is None else f"seed {seed}"
 
 
 def _refuse_another_format(fields: Fields) -> None:

@@ -42,8 +42,8 @@ def unchecked(check: str, wanted: str, error: BaseException) -> Check:
 
 
 def phases(scenario: Scenario, moments: Moments, pauses: Sequence[Pause]) -> list[Document]:
-    """From detection on, each against its budget; those that do not apply are absent."""
-    start = moments.detected or moments.faulted
+    """From the fault on, as users feel it, each against its budget; those that do not apply are absent."""
+    start = moments.faulted
     made = [_phase("detected", moments.faulted, moments.detected, None)]
     pause = next((pause for pause in pauses if pause.paused_at >= start), None)
     if pause or "paused" in scenario.demanded:

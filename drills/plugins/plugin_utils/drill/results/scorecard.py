@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import statistics
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
@@ -181,6 +182,7 @@ def _facts(drill: Drill) -> list[tuple[str, str]]:
         "Took": in_words(drill.seconds),
         "Sandbox": drill.sandbox,
         "Schema": drill.schema_from or "the reference pipeline",
+        "Rounds": drill.rounds_of,
         "PostgreSQL": drill.server,
         "Operator": drill.operator,
         "scout.recovery": drill.collection,
@@ -193,7 +195,7 @@ def _figures(drill: Drill, lines: list[Line], trends: Trends) -> list[Figure]:
     all_of = f"{verdict.passed} of {verdict.total}"
     return [
         Figure("Scenarios passed", all_of, _others(lines), _tone(verdict.word)),
-        _slowest(drill),
+        _recoveries(drill) if drill.rounds_of else _slowest(drill),
         _astray(drill),
         _checks(lines),
         _against(drill, trends),
@@ -217,6 +219,19 @@ def _slowest(drill: Drill) -> Figure:
     budget = f", budget {in_words(phase.budget)}" if phase.budget is not None else ""
     note = f"over budget: {', '.join(late)}" if late else f"{name}{budget}"
     return Figure("Slowest recovery", in_words(phase.seconds or 0.0), note, "bad" if late else "good")
+
+
+def _recoveries(drill: Drill) -> Figure:
+    """How recovery times of a game day are distributed; a round in which something stays broken has none."""
+    known = sorted(
+        p.seconds for s in drill.scenarios if (p := s.phase("recovered")) is not None and p.seconds is not None
+    )
+    if not known:
+        return Figure("Recoveries", "none", "no round recovered", "open")
+    quarter = known[len(known) // 4], known[(3 * len(known)) // 4]
+    note = f"half of them {in_words(quarter[0])} to {in_words(quarter[1])}, slowest {in_words(known[-1])}"
+    of = count(len(known), "round")
+    return Figure("Recovery, median", in_words(statistics.median(known)), f"{of} recovered; {note}", "good")
 
 
 def _astray(drill: Drill) -> Figure:

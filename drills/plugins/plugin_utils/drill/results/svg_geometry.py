@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
@@ -32,15 +33,18 @@ class Bar:
 
 
 def bar(phase: Phase) -> Bar:
-    """The track is as long as the budget, or as the time where that is longer."""
+    """The track is as long as the budget, or as the time where that is longer; its scale is logarithmic, so that seconds of a
+    budget of half an hour are still to be seen."""
     if phase.seconds is None or phase.budget is None:
         return Bar(0, 0, None)
-    longest = max(phase.seconds, phase.budget)
+    longest = math.log1p(max(phase.seconds, phase.budget))
     if not longest:
         return Bar(THINNEST_PERCENT, 0, 100)
-    spent = max(THINNEST_PERCENT, 100 * min(phase.seconds, phase.budget) / longest)
-    over = 100 * max(0.0, phase.seconds - phase.budget) / longest
-    return Bar(round(min(spent, 100 - over), 2), round(over, 2), round(100 * phase.budget / longest, 2))
+    budget = 100 * math.log1p(phase.budget) / longest
+    reached = 100 * math.log1p(phase.seconds) / longest
+    over = max(0.0, reached - budget)
+    spent = max(THINNEST_PERCENT, min(reached, budget))
+    return Bar(round(min(spent, 100 - over), 2), round(over, 2), round(budget, 2))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,8 @@ from .registry import lacking as lacking
 from .registry import needs as needs
 from .silver_damage import damage
 from .stuck_sessions import Held, holding, wait_until
+from .unnamed import unnamed as unnamed
+from .unnamed import unnamed_fixed as unnamed_fixed
 
 Connection = psycopg.Connection[Any]
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from tests.e2e.pipeline import Pipeline
+from .events import generator
 
 Sale = dict[str, Any]
 
@@ -40,44 +40,50 @@ SELECT (SELECT sum(transaction_count) FROM scout.gold_daily_metrics) = (SELECT c
 """
 
 
-def failing(pipeline: Pipeline) -> str:
+#: Whoever looks is not to be kept from it by what was done to the database.
+UNHINDERED = (
+    "-c statement_timeout=60s -c default_transaction_read_only=off -c search_path=pg_catalog -c lock_timeout=20s"
+)
+
+
+def failing(dsn: str) -> str:
     """What of the pipeline does not work by its next scheduled runs, each as its own role; empty where a new sale arrives."""
     try:
-        if wrong := _unscheduled(pipeline, NEEDED):
+        if wrong := _unscheduled(dsn, NEEDED):
             return wrong
-        sale = _sell(pipeline)
-        return _run(pipeline) or _missing(pipeline, sale)
+        sale = _sell(dsn)
+        return _run(dsn) or _missing(dsn, sale)
     except psycopg.Error as e:
         return str(e)
 
 
-def failing_by_itself(pipeline: Pipeline, schedule: str, seconds: float) -> str:
+def failing_by_itself(dsn: str, schedule: str, seconds: float) -> str:
     """The same where the real pg_cron starts the jobs, each by this schedule, and a new sale arrives within so many seconds."""
-    if wrong := _unscheduled(pipeline, dict.fromkeys(NEEDED, schedule)):
+    if wrong := _unscheduled(dsn, dict.fromkeys(NEEDED, schedule)):
         return wrong
-    sale = _sell(pipeline)
+    sale = _sell(dsn)
     deadline = time.monotonic() + seconds
-    while wrong := _seen(pipeline, sale):
+    while wrong := _seen(dsn, sale):
         if time.monotonic() > deadline:
             return wrong
         time.sleep(0.2)
     return ""
 
 
-def _seen(pipeline: Pipeline, sale: Sale) -> str:
+def _seen(dsn: str, sale: Sale) -> str:
     try:
-        return _missing(pipeline, sale)
+        return _missing(dsn, sale)
     except psycopg.Error as e:
         return str(e)
 
 
-def _jobs(pipeline: Pipeline) -> dict[str, tuple[str, str, str]]:
+def _jobs(dsn: str) -> dict[str, tuple[str, str, str]]:
     """Schedule, command and role of each job that can start."""
-    return {name: (schedule, command, role) for name, schedule, command, role in pipeline.rows(JOBS)}
+    return {name: (schedule, command, role) for name, schedule, command, role in _rows(dsn, JOBS)}
 
 
-def _unscheduled(pipeline: Pipeline, needed: Mapping[str, str]) -> str:
-    jobs = _jobs(pipeline)
+def _unscheduled(dsn: str, needed: Mapping[str, str]) -> str:
+    jobs = _jobs(dsn)
     for name, schedule in needed.items():
         if name not in jobs:
             return f"job {name} cannot start"
@@ -86,33 +92,42 @@ def _unscheduled(pipeline: Pipeline, needed: Mapping[str, str]) -> str:
     return ""
 
 
-def _sell(pipeline: Pipeline) -> Sale:
+def _sell(dsn: str) -> Sale:
     """A new sale, which is in bronze now."""
     sale = generator.transaction(77_077, 1, sold_at=datetime.now(UTC)) | {"transaction_id": f"probe-{uuid.uuid4()}"}
-    with psycopg.connect(pipeline.dsn, autocommit=True) as connection:
-        connection.execute(STORE, [psycopg.types.json.Jsonb(sale), sale["transaction_id"]])
+    with _connect(dsn) as connection:
+        connection.execute(STORE, [Jsonb(sale), sale["transaction_id"]])
     return sale
 
 
-def _run(pipeline: Pipeline) -> str:
+def _run(dsn: str) -> str:
     """Runs each job as its role does; what fails."""
-    jobs = _jobs(pipeline)
+    jobs = _jobs(dsn)
     for name in NEEDED:
         _, command, role = jobs[name]
         try:
-            with psycopg.connect(pipeline.dsn, user=role, autocommit=True) as connection:
+            with psycopg.connect(dsn, user=role, autocommit=True) as connection:
                 connection.execute(command.encode())
         except psycopg.Error as e:
             return f"job {name}: {e}"
     return ""
 
 
-def _missing(pipeline: Pipeline, sale: Sale) -> str:
+def _missing(dsn: str, sale: Sale) -> str:
     """Where the sale has not arrived."""
     name = sale["transaction_id"]
-    found = pipeline.rows(IN_SILVER, name, name)[0]
+    found = _rows(dsn, IN_SILVER, name, name)[0]
     if found != (1, len(sale["items"])):
         return f"a new sale has {found} transactions and lines in silver"
-    if pipeline.one(UNMARKED, name):
+    if _rows(dsn, UNMARKED, name)[0][0]:
         return "a new sale was loaded and not marked as such: it is loaded again for ever"
-    return "" if pipeline.one(IN_GOLD) else "gold does not show what silver has"
+    return "" if _rows(dsn, IN_GOLD)[0][0] else "gold does not show what silver has"
+
+
+def _connect(dsn: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(dsn, autocommit=True, application_name="store", options=UNHINDERED)
+
+
+def _rows(dsn: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    with _connect(dsn) as connection:
+        return connection.execute(query.encode(), parameters or None).fetchall()

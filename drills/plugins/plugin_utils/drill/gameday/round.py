@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One round of a game day: its script is played, an operator follows the screen, and the oracle judges."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import time
+import typing as t
+import uuid
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import RecoveryError
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import in_words
+
+from ...reference import oracle
+from ...reference.events import generator
+from ..execution.scenario_run import TROUBLE, in_short
+from ..results import measures
+from . import claims, followed, ground
+from .stage import INCIDENT, Stage
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+
+    from ..execution.playbook_process import PlaybookRunner
+    from ..results.document import Check
+    from ..sandbox.base import Sandbox
+    from .claims import Typed
+    from .script import Script
+    from .stage import Play
+
+Document = dict[str, t.Any]
+
+#: How often the operator types what the screen says, after the first emergency reset.
+MOST_TYPED: t.Final = 6
+FIRST: t.Final = "emergency_reset"
+#: Outcomes that say the pipeline is as it should be.
+WELL: t.Final = ("recovered", "nothing_to_do", "assessed", "done", "unchanged")
+TICK_SECONDS: t.Final = 0.05
+
+
+@dataclasses.dataclass
+class Round:
+    """One script in its sandbox; `document` has what is known of it at any time."""
+
+    script: Script
+    sandbox: Sandbox
+    runner: PlaybookRunner
+    folder: Path
+    progress: Progress
+    document: Document
+
+    def __post_init__(self) -> None:
+        self._typed: list[Typed] = []
+        self._recorded: set[int] = set()
+        self._checks: list[Check] = []
+        self._faulted: float | None = None
+        self._name = self.document["name"]
+
+    def run(self) -> None:
+        """Fills the document; a round that could not be played is an error, and says nothing of the toolkit."""
+        began = time.monotonic()
+        self.document["started_at"] = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            self._play()
+            broken = [check.broken for check in self._checks if not check.passed]
+            self.document["verdict"] = "failed" if broken else "passed"
+            self.document["why"] += broken
+        except RecoveryError as e:
+            if e.kind == "stopped":
+                raise
+            self._error(str(e))
+        except TROUBLE as e:
+            self._error(in_short(e))
+        finally:
+            self.document["seconds"] = round(time.monotonic() - began, 2)
+            self.document["checks"] = [dataclasses.asdict(check) for check in self._checks]
+
+    def _error(self, why: str) -> None:
+        self.document["verdict"] = "error"
+        self.document["why"].append(why)
+
+    def _play(self) -> None:
+        secret = f"anna.{uuid.uuid4().hex[:12]}@example.org"
+        with Stage(self.script, self.sandbox, self.runner, self.folder, self.progress) as stage:
+            before = ground.look(self.sandbox.dsn)
+            with ground.connect(self.sandbox.dsn) as connection:
+                sale = generator.transaction(time.time_ns() % 10**9, 0, customer_email=secret)
+                generator.insert(connection, sale)
+            stage.note_arrivals()
+            self._acts(stage)
+            for play in list(stage.plays):
+                self._ended(stage, play)
+            self._follow(stage)
+            stage.rest()
+            written = stage.written()
+            found = oracle.where(self.sandbox.dsn, written)
+            self.document["events"] = measures.events(written, found, stage.load.doubtful)
+            self._keep(measures.no_event_lost(found, stage.load.doubtful))
+            for check in claims.judge(stage, before, self._typed, secret):
+                self._keep(check)
+            # Those of the oracle itself.
+            stage.note_arrivals()
+            self._take_back(stage)
+        self._times()
+
+    def _acts(self, stage: Stage) -> None:
+        """Each at its time; playbooks go on meanwhile."""
+        began = time.monotonic()
+        for act in self.script.acts:
+            while time.monotonic() < began + act.at:
+                stage.look()
+                self.progress.wait(TICK_SECONDS)
+            started = time.monotonic()
+            try:
+                said, rc = stage.act(act), 0
+            except (*TROUBLE,) as e:
+                if isinstance(e, RecoveryError) and e.kind == "stopped":
+                    raise
+                said, rc = f"did not happen: {in_short(e)}", 1
+            if not rc and self._faulted is None:
+                self._faulted = time.time()
+            if act.name != "play" or rc:
+                self._say(f"{act}: {said}")
+                self._step(act.words, None, time.monotonic() - started, said)
+
+    def _ended(self, stage: Stage, play: Play) -> Typed:
+        played = stage.ended(play)
+        typed = claims.Typed(play, played)
+        self._typed.append(typed)
+        code = "killed" if played.rc is None else f"exit code {played.rc}"
+        self._say(f"{play.name}.yml: {code}, {in_words(played.seconds)}; {played.said[:160]}")
+        self._step(play.name, played.rc, played.seconds, played.said, played, play)
+        return typed
+
+    def _step(
+        self, name: str, rc: int | None, seconds: float, said: str,
+        played: t.Any = None, play: Play | None = None,
+    ) -> None:  # fmt: skip
+        self.document["steps"].append(
+            {
+                "playbook": name,
+                "rc": rc,
+                "seconds": round(seconds, 2),
+                "changed": played.changed if played else None,
+                "run_ids": list(played.run_ids) if played else [],
+                "artifacts": str(play.folder.relative_to(self.folder.parent)) if play else "",
+                "said": said,
+            }
+        )
+
+    def _follow(self, stage: Stage) -> None:
+        """Types the reset, and then whatever the screen says next, until all is well or nothing is left to type."""
+        last = self._ended(stage, stage.type(FIRST, {"incident": INCIDENT}))
+        done: set[str] = set()
+        for _ in range(MOST_TYPED):
+            if last.played.rc == 0 and last.result.get("ingestion") == "running":
+                return
+            text = next((each for each in last.result.get("commands", ()) if each not in done), None)
+            try:
+                # Who reads no command tries what he knows once more.
+                typed = followed.command(text) if text else followed.Typed(FIRST, {"incident": INCIDENT})
+            except followed.NotTyped:
+                # The oracle says so.
+                return
+            if not text and done:
+                return
+            done.add(text or FIRST)
+            self._say(f"typed as it was printed: {text}" if text else f"{FIRST}.yml once more")
+            last = self._ended(stage, stage.type(typed.playbook, typed.variables, check=typed.check))
+
+    def _take_back(self, stage: Stage) -> None:
+        """The undo that the last playbook offers is accepted, and loses nothing."""
+        last = self._typed[-1]
+        offered = last.result.get("undo_commands", ())
+        if last.played.rc != 0 or not offered:
+            return
+        try:
+            typed = followed.command(offered[0])
+        except followed.NotTyped:
+            return
+        undone = self._ended(stage, stage.type(typed.playbook, {**typed.variables, "proof": False}))
+        wrong = "" if undone.played.rc == 0 else f"exit code {undone.played.rc}: {undone.played.said}"
+        self._keep(measures.Check("the undo that is offered is accepted", "yes", wrong or "yes", not wrong))
+        found = oracle.where(stage.sandbox.dsn, stage.written())
+        self._keep(measures.no_event_lost(found, stage.load.doubtful, " after the undo"))
+
+    def _times(self) -> None:
+        """From the first fault: until somebody saw it, until ingestion was paused, until all was well again."""
+        if self._faulted is None:
+            return
+        moments: dict[str, float] = {}
+        for each in self._typed:
+            ended = each.played.ended_at
+            unwell = each.played.rc not in (0, None) or each.result.get("verdict_before") not in (None, "healthy")
+            if unwell and ended > self._faulted:
+                moments.setdefault("detected", ended)
+            if each.result.get("ingestion") == "paused":
+                moments.setdefault("paused", ended)
+            if each.played.rc == 0 and each.result.get("outcome") in WELL and each.result.get("ingestion") == "running":
+                moments["recovered"] = ended
+        self.document["phases"] = [
+            {"phase": name, "seconds": round(moment - self._faulted, 2), "budget": None, "within": True}
+            for name, moment in moments.items()
+            if moment > self._faulted
+        ]
+
+    def _keep(self, check: Check) -> None:
+        if not check.passed:
+            self._say(f"CLAIM BROKEN: {check.broken}")
+        self._checks.append(check)
+
+    def _say(self, line: str) -> None:
+        self.progress.say(f"{self._name}: {line}")

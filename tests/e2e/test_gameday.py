@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Game days: a fixed budget of seeds passes, what once failed is played again, and whoever loses an event is found out."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import Done, Request
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import game, kinds, script, stage
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.script import Act, Script
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from tests import CHECKOUT
+from tests.door import Door
+from tests.e2e.play import Stage
+
+#: No round begins later than this after the first; some two minutes of rounds then, and what is kept.
+SECONDS = 110
+KEPT = sorted(path.stem for path in game.KEPT.glob("*.json"))
+
+
+@pytest.fixture
+def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The playbooks of a round are forked; the first test has them as they are."""
+    plain = PlaybookRunner.shell
+
+    def shell(runner: PlaybookRunner) -> dict[str, str]:
+        made = plain(runner)
+        return made | {"PATH": f"{door.folder}{os.pathsep}{made['PATH']}"}
+
+    monkeypatch.setattr(PlaybookRunner, "shell", shell)
+
+
+def play(folder: Path, made: Script) -> dict[str, Any]:
+    file = folder / "mine.json"
+    file.write_text(json.dumps(made.as_document()))
+    done: Done = game.run(
+        game.Game(script=str(file)),
+        Request(names=(), output=folder, config_file=str(CHECKOUT / "ansible.cfg")),
+        Progress(),
+    )
+    return done.document
+
+
+def test_a_budget_of_seeds(stage: Stage, tmp_path: Path) -> None:
+    with stage.start(
+        "gameday", None, seed=1, rounds=1000, seconds=SECONDS, gameday_output_dir=str(tmp_path / "out")
+    ) as running:
+        played = running.wait(900)
+    assert played.rc == 0, played.text
+    [folder] = (tmp_path / "out").iterdir()
+    document = json.loads((folder / "scorecard.json").read_text())
+    assert document["gameday"] == {"seed": 1, "rounds": 1000}
+    assert document["verdict"] == "passed"
+    assert len(document["scenarios"]) > 2
+    for told in document["scenarios"]:
+        assert len(told["checks"]) >= 5
+        assert told["events"]["written"] > 400
+        kept = script.read(folder / told["name"] / "script.json", kinds.KINDS)
+        assert told["title"] == str(kept)[:300]
+    page = (folder / "scorecard.html").read_text()
+    assert "seed 1" in page
+    assert "Recovery, median" in page
+    assert "game day PASSED" in played.summary or "game day PASSED" in played.text
+
+
+def test_check_says_what_would_be_played(stage: Stage, tmp_path: Path) -> None:
+    played = stage.play("gameday", None, "--check", seed=3, rounds=7, gameday_output_dir=str(tmp_path / "out"))
+    assert played.rc == 0, played.text
+    assert "would play 7 rounds of seed 3" in played.text
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rounds": 0}, "rounds 0 is less than 1"),
+        ({"seed": -1}, "seed -1 is less than 0"),
+        ({"script": "nowhere"}, "there is no script 'nowhere'"),
+        ({"scout_dsn": "postgresql://somewhere/scout"}, "never works in the database of scout_dsn"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(stage: Stage, tmp_path: Path, options: dict[str, Any], says: str) -> None:
+    played = stage.play("gameday", None, gameday_output_dir=str(tmp_path / "out"), **options)
+    assert played.rc == 2
+    assert says in " ".join(played.text.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("name", KEPT)
+def test_what_once_failed_passes(name: str, tmp_path: Path) -> None:
+    [made] = game.named(name).values()
+    document = play(tmp_path, made)
+    assert document["verdict"] == "passed", document["scenarios"][0]["why"]
+
+
+LIES = {
+    "loses": (
+        "DELETE FROM scout.bronze_events WHERE event_id = (SELECT event_id FROM scout.bronze_events ORDER BY 1 LIMIT 1)",
+        "every event is in one place, as it was written",
+    ),
+    "alters": (
+        """UPDATE scout.bronze_events SET event_data = event_data || '{"total_amount": 1}'
+        WHERE event_id = (SELECT event_id FROM scout.bronze_events ORDER BY 1 LIMIT 1)""",
+        "every event is in one place, as it was written",
+    ),
+    "invents": (
+        """INSERT INTO scout.silver_transactions SELECT (jsonb_populate_record(t, jsonb_build_object(
+        'id', gen_random_uuid(), 'source_event_id', gen_random_uuid(), 'transaction_id', 'T-0'))).*
+        FROM scout.silver_transactions AS t LIMIT 1""",
+        "no sale is invented, and none is there twice",
+    ),
+    "grants": (
+        "GRANT DELETE ON scout.silver_transactions TO dashboard_reader",
+        "nobody has a right that he had not before",
+    ),
+    "gossips": (
+        """DO $$ BEGIN CREATE SCHEMA IF NOT EXISTS scout_ops; CREATE TABLE scout_ops.notes AS
+        SELECT event_data FROM scout.bronze_events WHERE event_data ? 'customer_email'; END $$""",
+        "no secret is shown or kept",
+    ),
+}
+
+
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("lie", LIES)
+def test_the_oracle_finds_out(lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a toolkit that loses, alters, invents, grants or gossips would do, done by a hand that no kind knows."""
+    statement, claim = LIES[lie]
+    monkeypatch.setitem(stage.BY_HAND, "vacuum", statement)
+    document = play(tmp_path, Script((Act(0.5, "colleague", {"does": "vacuum"}),), operator="owner"))
+    [told] = document["scenarios"]
+    assert told["verdict"] == "failed"
+    assert claim in {check["check"] for check in told["checks"] if not check["passed"]}, told
