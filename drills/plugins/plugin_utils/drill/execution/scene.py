@@ -135,18 +135,20 @@ class Scene:
 
     def require_here(self, name: str, played: PlaybookResult, folder: Path) -> None:
         """Raises WrongDatabase, which ends the drill, where a playbook worked on another database than the sandbox's: by what
-        its results say, or because the ledger here knows nothing of its runs."""
+        its results say, or, where they name none, because the ledger here knows none of its runs."""
         elsewhere = [where for where in played.databases if where != self.sandbox.where]
-        known = {run.run_id for run in probes.ledger(self.sandbox.dsn).runs} if played.run_ids else set[str]()
-        # Where there is no ledger, as with ledger=off, what the result says has to do.
-        strange = [run_id for run_id in played.run_ids if (known or not played.databases) and run_id not in known]
+        # The lease is no run of the ledger, and has an id as well.
+        told = set[str]() if played.databases else {*played.run_ids}
+        strange = (
+            told if told and not told & {run.run_id for run in probes.ledger(self.sandbox.dsn).runs} else set[str]()
+        )
         if elsewhere or strange:
             raise WrongDatabase(
                 f"{name}.yml worked on another database than that of the sandbox, so this drill was stopped",
                 on=self.sandbox.where,
                 said=f"its result names {', '.join(elsewhere)}"
                 if elsewhere
-                else f"the ledger of the sandbox does not know its run {', '.join(strange)}",
+                else f"the ledger of the sandbox does not know its run {', '.join(sorted(strange))}",
                 next_step=f"look at what it did there, which {folder}/result.json says, and undo that; then have the playbook take"
                 " its connection from SCOUT_DSN alone",
             )
