@@ -39,7 +39,8 @@ class Entry:
     #: Where it is in this database, which tells a renamed object from another one.
     address: tuple[str, int, int] | None = None
     #: How lists stand whose order means nothing, but shows in a dump: [grantee, grantor] of `grants` and of those of the columns
-    #: of a view by their name, and of the sequence of a column; `options`. No part of the definition.
+    #: of a view by their name, and of the sequence of a column; `options`. An empty `populated` says that a materialized view is
+    #: not. No part of the definition.
     order: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]], compare=False)
 
     @property

@@ -123,6 +123,9 @@ def _entry(kind: catalog_query.Kind, row: Row) -> Entry:
         facts["options"] = sorted(facts["options"])
     if row["grants"]:
         order["grants"] = _pairs(row["grants"])
+    order = {name: each for name, each in order.items() if len(each) > 1}
+    if facts.pop("populated", True) is False:
+        order["populated"] = []
     return Entry(
         kind=kind.name,
         name=row["name"],
@@ -132,7 +135,7 @@ def _entry(kind: catalog_query.Kind, row: Row) -> Entry:
         comment=row["comment"],
         labels=row["labels"],
         address=(kind.catalog, row["oid"], row["sub"]),
-        order={name: each for name, each in order.items() if len(each) > 1},
+        order=order,
     )
 
 

@@ -38,7 +38,7 @@ FOLLOWS: t.Final = "depends_on_extensions"
 LIGHT: t.Final = ("ROUTINE", "OPERATOR", "COLLATION", "SCHEMA")
 
 #: What an absent fact says where that is not "no".
-DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "populated": True, "enabled": "origin"}
+DEFAULTS: t.Final[dict[str, t.Any]] = {"permissive": True, "enabled": "origin"}
 
 
 class Writer(t.NamedTuple):

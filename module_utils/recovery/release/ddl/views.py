@@ -174,16 +174,16 @@ def _create_materialized_view(entry: Entry) -> list[Statement]:
     ]
     made = [say("{}", joined(" ", clauses), lock=Lock.ACCESS_SHARE, makes=entry.name)]
     # The server itself refreshes with the rights of the owner, and confined.
-    made += [say("REFRESH {} {}", STORED, entry.name)] if fact(entry, "populated") else []
+    made += [say("REFRESH {} {}", STORED, entry.name)] if "populated" not in entry.order else []
     return [*made, *_columns(STORED, entry, []), *_granted_by_owner(STORED, entry)]
 
 
 def _alter_materialized_view(before: Entry, after: Entry) -> list[Statement] | None:
-    """How it is stored and whether it is filled; not what it says. The database's own tablespace has no name to
+    """How it is stored; not what it says, nor whether it is filled, which is data. The database's own tablespace has no name to
     return to, and PostgreSQL 14 cannot change the access method."""
     changed = differing(before, after)
     there, wanted = parts(before, "columns"), parts(after, "columns")
-    handled = {"options", "toast_options", "tablespace", "populated", "columns"}
+    handled = {"options", "toast_options", "tablespace", "columns"}
     if changed - handled or not _alterable(there, wanted, OF_STORED_COLUMNS):
         return None
     made = _options(STORED, before, after) + _options(STORED, before, after, "toast_options", "toast.")
@@ -192,8 +192,6 @@ def _alter_materialized_view(before: Entry, after: Entry) -> list[Statement] | N
             return None
         made.append(say("ALTER {} {} SET TABLESPACE {}", STORED, after.name, identifier(after.facts["tablespace"])))
     made += _columns(STORED, after, there)
-    if "populated" in changed:
-        made.append(say("REFRESH {} {}{}", STORED, after.name, "" if fact(after, "populated") else " WITH NO DATA"))
     return made + _regranted(after, before)
 
 

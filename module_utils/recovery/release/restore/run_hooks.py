@@ -65,7 +65,7 @@ class Hooks:
             raise _changed_since(session, differing.first())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
-        gone = saved_data.sequences(there.entries) - saved_data.sequences(way.wanted)
+        gone = saved_data.uncounted(way.plan, there.entries, way.wanted)
         said = captures_store.about(
             name=f"before-{self.run.run_id}",
             capture_id=capture_id,

@@ -227,13 +227,20 @@ def counters(session: Session, names: Iterable[str]) -> dict[str, fill_statement
     return made
 
 
-def sequences(entries: Mapping[str, Entry]) -> set[str]:
-    """The names of all sequences, those of identity columns too."""
-    found = {e.name for e in entries.values() if e.kind == "sequence"}
+def _holders(entries: Mapping[str, Entry]) -> dict[str, str]:
+    """By the names of all sequences, those of identity columns too, the keys of what they belong to."""
+    found = {e.name: e.key for e in entries.values() if e.kind == "sequence"}
     for e in entries.values():
         identity: dict[str, t.Any] = (e.facts.get("identity") if e.kind == "column" else None) or {}
-        found |= {identity["sequence"]} if identity.get("sequence") else set()
+        found |= {identity["sequence"]: e.key} if identity.get("sequence") else {}
     return found
+
+
+def uncounted(found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> set[str]:
+    """The sequences that are gone afterwards, or begin anew because they are made again."""
+    made = {found.was.get(step.key, step.key) for step in found.all_steps if step.does == "create"}
+    after = _holders(wanted)
+    return {name for name, key in _holders(live).items() if after.get(name) != key or key in made}
 
 
 def kept(session: Session, document: Document, *, may_look: bool) -> fill_statements.Kept:

@@ -55,7 +55,7 @@ SAMPLED = (
     "DROP FUNCTION shop.total(text)", "ALTER FUNCTION shop.total(text) RENAME", "CREATE OR REPLACE AGGREGATE", "ALTER TYPE shop.price DROP",
     "ALTER SEQUENCE shop.numbers OWNED", "ALTER TABLE shop.customer DROP COLUMN code", "ALTER TABLE shop.customer RENAME TO buyer",
     'ALTER TABLE shop."order" REPLICA IDENTITY', "ALTER TABLE shop.sale ADD COLUMN note", "ALTER DEFAULT PRIVILEGES",
-    "DROP EXTENSION hstore CASCADE", "REFRESH MATERIALIZED VIEW", "SELECT cron.unschedule", "DELETE FROM supabase_migrations",
+    "DROP EXTENSION hstore CASCADE", "SELECT cron.unschedule", "DELETE FROM supabase_migrations",
 )  # fmt: skip
 SAMPLE = (
     *(each for each in MIGRATIONS if each.startswith(SAMPLED)),
@@ -634,7 +634,7 @@ def test_the_copy_is_gone_whatever_happens(captured: tuple[str, captures_documen
 def test_a_copy_that_cannot_be_exact_is_not_held_against_the_way(
     captured: tuple[str, captures_document.Document],
 ) -> None:
-    """pg_dump leaves an invalid index out, and a view may not bear that there are no rows."""
+    """pg_dump leaves an invalid index out; a view that does not bear that there are no rows stays empty, which is no difference."""
     dsn, _ = captured
     run(dsn, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop.customer_name'::regclass")
     run(dsn, "CREATE MATERIALIZED VIEW shop.ratio AS SELECT 1 / count(*) AS r FROM shop.customer")
@@ -643,9 +643,7 @@ def test_a_copy_that_cannot_be_exact_is_not_held_against_the_way(
     found = rehearsed(dsn, document, required=True)
     assert found.result.done
     [line] = [line for line in found.lines if "could not" in line]
-    assert line.endswith(
-        "2 objects could not be copied exactly, among them index shop.customer_name, materialized view shop.ratio"
-    )
+    assert line.endswith("1 object could not be copied exactly, among them index shop.customer_name")
 
 
 #: As pg_restore lists them, which ends what has no owner with a space.

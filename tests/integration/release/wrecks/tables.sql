@@ -1,0 +1,143 @@
+-- What a release did to tables, partitions and families of tables. How to read it: wrecks.py.
+
+-- wreck: a table is added
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1);
+-- release:
+CREATE TABLE w.n (id int PRIMARY KEY, a text DEFAULT 'a', b jsonb); INSERT INTO w.n VALUES (1, NULL, '{"a": 1.50}'), (2, 'ü', NULL);
+
+-- wreck: a table without a key is added
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1);
+-- release:
+CREATE TABLE w.n (a int, b text); INSERT INTO w.n VALUES (1, 'x'), (1, 'x'), (NULL, NULL);
+
+-- wreck: an identity table is added and deleted from
+CREATE TABLE w.t (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.n (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s serial, g int GENERATED ALWAYS AS (s * 2) STORED, a text);
+INSERT INTO w.n (a) VALUES ('x'), ('y'), ('z'); DELETE FROM w.n WHERE a = 'z';
+
+-- wreck: an unlogged table is added
+CREATE TABLE w.t (id int PRIMARY KEY);
+-- release:
+CREATE UNLOGGED TABLE w.m (id int PRIMARY KEY); INSERT INTO w.m VALUES (1);
+
+-- wreck: a table is dropped
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+DROP TABLE w.t;
+-- lossy: table w\.t: would be recreated without its data
+
+-- wreck: a protected table is dropped
+-- protect: w.t
+CREATE TABLE w.t (id serial PRIMARY KEY, a text, p int REFERENCES w.t); INSERT INTO w.t VALUES (1, 'x', NULL), (2, NULL, 1); SELECT setval('w.t_id_seq', 2);
+-- release:
+DROP TABLE w.t;
+
+-- wreck: an empty table is dropped
+CREATE TABLE w.t (id int PRIMARY KEY, a text);
+-- release:
+DROP TABLE w.t;
+-- lossy: table w\.t
+
+-- wreck: a table is renamed
+CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'); CREATE VIEW w.v AS SELECT a FROM w.t;
+-- release:
+ALTER TABLE w.t RENAME TO tt; INSERT INTO w.tt (a) VALUES ('y'); DELETE FROM w.tt WHERE a = 'y';
+
+-- wreck: a table is renamed with its sequence, index and constraint
+CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x');
+-- release:
+ALTER TABLE w.t RENAME TO tt; ALTER SEQUENCE w.t_id_seq RENAME TO tt_id_seq; ALTER INDEX w.t_pkey RENAME TO tt_pkey;
+
+-- wreck: a table is copied into a new one and dropped
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y');
+-- release:
+CREATE TABLE w.t2 (id bigint PRIMARY KEY, a text); INSERT INTO w.t2 SELECT * FROM w.t; DROP TABLE w.t; ALTER TABLE w.t2 RENAME TO t;
+-- rows:
+
+-- wreck: two tables swap their names
+CREATE TABLE w.a (id int PRIMARY KEY, a text); CREATE TABLE w.b (id int PRIMARY KEY, b int); INSERT INTO w.a VALUES (1, 'x'); INSERT INTO w.b VALUES (2, 2);
+-- release:
+ALTER TABLE w.a RENAME TO x; ALTER TABLE w.b RENAME TO a; ALTER TABLE w.x RENAME TO b;
+
+-- wreck: a table moves to another schema
+CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'); CREATE INDEX t_a ON w.t (a); CREATE SCHEMA w_other;
+-- release:
+ALTER TABLE w.t SET SCHEMA w_other;
+
+-- wreck: a table becomes unlogged and has other options
+CREATE TABLE w.t (id int PRIMARY KEY, a text) WITH (fillfactor = 70); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TABLE w.t SET UNLOGGED; ALTER TABLE w.t RESET (fillfactor); ALTER TABLE w.t SET (autovacuum_enabled = false, toast_tuple_target = 200);
+
+-- wreck: owner, grants and comment of a table
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); GRANT SELECT ON w.t TO dashboard_reader; COMMENT ON TABLE w.t IS 'it''s';
+-- release:
+RESET ROLE; ALTER TABLE w.t OWNER TO wreck_owner; REVOKE ALL ON w.t FROM dashboard_reader; GRANT INSERT, SELECT ON w.t TO edge_ingest WITH GRANT OPTION; COMMENT ON TABLE w.t IS NULL;
+
+-- wreck: rows alone are deleted and changed
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y');
+-- release:
+DELETE FROM w.t WHERE id = 1; UPDATE w.t SET a = 'z'; CREATE INDEX t_a ON w.t (a);
+-- rows:
+
+-- wreck: a partition without rows is added
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20);
+
+-- wreck: a partition with rows is dropped
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10);
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (1, 'x'), (11, 'y');
+-- release:
+DROP TABLE w.t2;
+-- lossy: table w\.t2
+
+-- wreck: a partition is detached
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10);
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); CREATE INDEX t_a ON w.t (a); INSERT INTO w.t VALUES (1, 'x'), (11, 'y');
+-- release:
+ALTER TABLE w.t DETACH PARTITION w.t2;
+
+-- wreck: a table becomes a partition
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); CREATE TABLE w.s (d int, a text);
+INSERT INTO w.t VALUES (1, 'x'); INSERT INTO w.s VALUES (12, 'y');
+-- release:
+ALTER TABLE w.t ATTACH PARTITION w.s FOR VALUES FROM (10) TO (20);
+
+-- wreck: a partition has other bounds
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TABLE w.t DETACH PARTITION w.t1; ALTER TABLE w.t ATTACH PARTITION w.t1 FOR VALUES FROM (0) TO (20);
+
+-- wreck: a partitioned table with rows is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (d int, a text, PRIMARY KEY (d)) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10);
+CREATE TABLE w.t2 PARTITION OF w.t DEFAULT PARTITION BY LIST (d); CREATE TABLE w.t3 PARTITION OF w.t2 DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (11, 'y');
+
+-- wreck: a column is added to a partitioned table
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TABLE w.t ADD COLUMN b int; UPDATE w.t SET b = 5;
+
+-- wreck: a child table is added
+CREATE TABLE w.p (id int PRIMARY KEY, a text); INSERT INTO w.p VALUES (1, 'x');
+-- release:
+CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 'y', 3);
+
+-- wreck: a parent and its child get a column
+CREATE TABLE w.p (id int PRIMARY KEY, a text); CREATE TABLE w.c (PRIMARY KEY (id)) INHERITS (w.p); INSERT INTO w.p VALUES (1, 'x'); INSERT INTO w.c VALUES (2, 'y');
+-- release:
+ALTER TABLE w.p ADD COLUMN n int DEFAULT 4;
+-- lost: column w\.c\.n: would be dropped and cannot be saved
+
+-- wreck: a typed table loses its type
+CREATE TYPE w.row AS (id int, a text); CREATE TABLE w.t OF w.row; INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TABLE w.t NOT OF;
+
+-- wreck: rows of a new partition fit nowhere in the captured ones
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a');

@@ -1,0 +1,108 @@
+-- What a release did to types, and to the values of columns of them. How to read it: wrecks.py.
+
+-- wreck: an enum is added with a column of it
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1), (2);
+-- release:
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); ALTER TABLE w.t ADD COLUMN m w.mood DEFAULT 'ok'; UPDATE w.t SET m = 'sad' WHERE id = 1;
+
+-- wreck: a label that no row has is added
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood DEFAULT 'ok'); INSERT INTO w.t VALUES (1), (2);
+CREATE VIEW w.v AS SELECT m FROM w.t; CREATE FUNCTION w.f(w.mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
+-- release:
+ALTER TYPE w.mood ADD VALUE 'glad' BEFORE 'ok';
+
+-- wreck: a label that rows have is added
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok');
+-- release:
+ALTER TYPE w.mood ADD VALUE 'glad'; COMMIT; INSERT INTO w.t VALUES (2, 'glad');
+-- refused: enum w\.mood
+
+-- wreck: a label that an array has is added
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood[]); INSERT INTO w.t VALUES (1, '{ok}');
+-- release:
+ALTER TYPE w.mood ADD VALUE 'glad'; COMMIT; INSERT INTO w.t VALUES (2, '{sad,glad}');
+-- refused: enum w\.mood
+
+-- wreck: a label is renamed
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok');
+-- release:
+ALTER TYPE w.mood RENAME VALUE 'ok' TO 'fine';
+
+-- wreck: an enum is renamed
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok');
+-- release:
+ALTER TYPE w.mood RENAME TO feeling;
+
+-- wreck: an enum is replaced by text
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood DEFAULT 'ok'); INSERT INTO w.t VALUES (1, 'ok');
+-- release:
+ALTER TABLE w.t ALTER m DROP DEFAULT, ALTER m TYPE text; DROP TYPE w.mood;
+
+-- wreck: an enum is made anew with a label less
+CREATE TYPE w.mood AS ENUM ('sad', 'ok', 'odd'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok'), (2, 'sad');
+-- release:
+ALTER TYPE w.mood RENAME TO mood_old; CREATE TYPE w.mood AS ENUM ('sad', 'ok'); ALTER TABLE w.t ALTER m TYPE w.mood USING m::text::w.mood;
+DROP TYPE w.mood_old;
+
+-- wreck: an attribute gets another type
+CREATE TYPE w.p AS (x int, y int); CREATE FUNCTION w.f(w.p) RETURNS int LANGUAGE sql AS 'SELECT 1';
+-- release:
+ALTER TYPE w.p ALTER ATTRIBUTE y TYPE text;
+
+-- wreck: a composite column is added
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1), (2);
+-- release:
+CREATE TYPE w.p AS (x int, y text[]); ALTER TABLE w.t ADD COLUMN p w.p; UPDATE w.t SET p = ROW(id, ARRAY['a"', NULL, '(,)']);
+
+-- wreck: a composite column is made of two ordinary ones
+CREATE TABLE w.t (id int PRIMARY KEY, x int, y int); INSERT INTO w.t VALUES (1, 2, 3);
+-- release:
+CREATE TYPE w.p AS (x int, y int); ALTER TABLE w.t ADD COLUMN p w.p; UPDATE w.t SET p = ROW(x, y); ALTER TABLE w.t DROP COLUMN x, DROP COLUMN y;
+-- lossy: column w\.t\.x
+
+-- wreck: a domain gets another check, default and NOT NULL
+CREATE DOMAIN w.d AS int DEFAULT 1 CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
+-- release:
+ALTER DOMAIN w.d DROP CONSTRAINT small; ALTER DOMAIN w.d ADD CONSTRAINT large CHECK (VALUE < 1000); ALTER DOMAIN w.d SET DEFAULT 2; ALTER DOMAIN w.d SET NOT NULL;
+
+-- wreck: a domain is looser and a row makes use of it
+CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
+-- release:
+ALTER DOMAIN w.d DROP CONSTRAINT small; INSERT INTO w.t VALUES (2, 500);
+-- refused: domain w\.d
+
+-- wreck: a domain takes the place of its base type
+CREATE TABLE w.t (id int PRIMARY KEY, d text); INSERT INTO w.t VALUES (1, 'ABC');
+-- release:
+CREATE DOMAIN w.code AS text CHECK (VALUE ~ '^[A-Z]+$'); ALTER TABLE w.t ALTER d TYPE w.code;
+
+-- wreck: a domain is of another type
+CREATE DOMAIN w.d AS int; CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
+-- release:
+ALTER TABLE w.t ALTER d TYPE bigint; DROP DOMAIN w.d; CREATE DOMAIN w.d AS bigint; ALTER TABLE w.t ALTER d TYPE w.d;
+-- refused: domain w\.d
+
+-- wreck: a type is dropped with the function that takes it
+CREATE TYPE w.p AS (x int, y int); CREATE FUNCTION w.f(w.p) RETURNS int LANGUAGE sql AS 'SELECT 1';
+-- release:
+DROP TYPE w.p CASCADE;
+
+-- wreck: a range type is dropped and another is added
+CREATE TYPE w.span AS RANGE (subtype = float8);
+-- release:
+DROP TYPE w.span; CREATE TYPE w.width AS RANGE (subtype = int4);
+
+-- wreck: grants, owner and comment of a type
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); COMMENT ON TYPE w.mood IS 'how one is'; CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok');
+-- release:
+RESET ROLE; REVOKE ALL ON TYPE w.mood FROM PUBLIC; GRANT USAGE ON TYPE w.mood TO edge_ingest; COMMENT ON TYPE w.mood IS NULL; ALTER TYPE w.mood OWNER TO wreck_owner;
+
+-- wreck: a collation is dropped and another made
+CREATE COLLATION w.c (provider = libc, locale = 'C');
+-- release:
+DROP COLLATION w.c; CREATE COLLATION w.d (provider = libc, locale = 'POSIX');
+
+-- wreck: a type moves to another schema
+CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok'); CREATE SCHEMA w_types;
+-- release:
+ALTER TYPE w.mood SET SCHEMA w_types;

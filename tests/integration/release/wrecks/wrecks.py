@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of wrecks: what stood in a schema when it was captured, what a release did to it, and what a rollback comes to.
+
+The rows are in the files `*.sql` beside this one. A row begins with `-- wreck: NAME`; the statements that follow are run before the
+capture, those after `-- release:` after it, both as `loader`, who owns schema `w`. Options stand after the name, the expectation
+at the end:
+
+`-- protect: TABLE[.COLUMN]`: data that the capture saves. `-- alone: SCHEMA`: captured instead of `w`, never with other wrecks.
+`-- exact:` (the default): definitions and rows are those that were captured; undone, those of the wreck.
+`-- rehearsed:`: the same, and the rollback is rehearsed first.
+`-- rows: [COLUMN …]`: definitions as captured; values of what the release wrote into captured columns stay, but for those named.
+`-- unchanged:`: there is nothing to roll back.
+`-- refused: PATTERN`: refused before anything is written, in words that fit.
+`-- lossy: PATTERN`: the same unless losing data is allowed, which then can be undone all the same.
+`-- lost: PATTERN`: the same where the undo cannot bring it back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(__file__).parent
+KEYWORD = re.compile(r"^-- (wreck|protect|alone|release|exact|rehearsed|rows|unchanged|refused|lossy|lost): ?(.*)$")
+EXPECTATIONS = ("exact", "rehearsed", "rows", "unchanged", "refused", "lossy", "lost")
+#: The schema of a wreck, and the beginning of whatever name it has in the whole database.
+SCHEMA = re.compile(r"\bw(?=\b|_)")
+
+
+class Wreck(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    before: str
+    after: str
+    #: One of EXPECTATIONS, and what stands behind it.
+    then: str = "exact"
+    words: str = ""
+    protect: tuple[str, ...] = ()
+    schema: str = "w"
+
+    def called(self, schema: str) -> Wreck:
+        """The same in another schema, so that several fit into one database."""
+
+        def say(text: str) -> str:
+            return SCHEMA.sub(schema, text)
+
+        return self._replace(
+            before=say(self.before),
+            after=say(self.after),
+            words=say(self.words),
+            protect=tuple(map(say, self.protect)),
+            schema=schema,
+        )
+
+
+def table() -> list[Wreck]:
+    """All rows, in the order of the files' names."""
+    return [wreck for file in sorted(FOLDER.glob("*.sql")) for wreck in _rows(file)]
+
+
+def _rows(file: Path) -> Iterator[Wreck]:
+    for text in re.split(r"(?m)^(?=-- wreck: )", file.read_text(encoding="utf-8"))[1:]:
+        yield _row(text, file.stem)
+
+
+def _row(text: str, group: str) -> Wreck:
+    said: dict[str, str] = {}
+    protect: list[str] = []
+    parts: dict[str, list[str]] = {"before": [], "after": []}
+    where = "before"
+    for line in text.splitlines():
+        if found := KEYWORD.match(line):
+            said[found[1]] = found[2]
+            where = "after" if found[1] == "release" else where
+            protect += [found[2]] if found[1] == "protect" else []
+        else:
+            parts[where].append(line)
+    then = next((word for word in EXPECTATIONS if word in said), "exact")
+    return Wreck(
+        f"{group}: {said['wreck']}",
+        *("\n".join(lines).strip() for lines in parts.values()),
+        then,
+        said.get(then, ""),
+        tuple(protect),
+        said.get("alone", "w"),
+    )
