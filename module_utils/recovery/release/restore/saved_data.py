@@ -237,7 +237,7 @@ def _holders(entries: Mapping[str, Entry]) -> dict[str, str]:
 
 
 def uncounted(found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> set[str]:
-    """The sequences that are gone afterwards, or begin anew because they are made again."""
+    """The sequences that are gone afterwards, or begin anew because they are recreated."""
     made = {found.was.get(step.key, step.key) for step in found.all_steps if step.does == "create"}
     after = _holders(wanted)
     return {name for name, key in _holders(live).items() if after.get(name) != key or key in made}
