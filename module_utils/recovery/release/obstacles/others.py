@@ -41,6 +41,9 @@ WITH gone AS MATERIALIZED (
     FROM wide AS w
     JOIN pg_catalog.pg_depend AS d ON d.refclassid = w.classid AND d.refobjid = w.oid AND d.deptype = 'n'
         AND (w.sub = 0 OR d.refobjsubid = w.sub)
+        -- A range comes with functions of its own, which go with it.
+        AND (d.classid <> 'pg_catalog.pg_proc'::pg_catalog.regclass OR NOT EXISTS (
+            SELECT FROM pg_catalog.pg_depend AS i WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'))
     LEFT JOIN pg_catalog.pg_rewrite AS v ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND v.oid = d.objid
     LEFT JOIN pg_catalog.pg_attrdef AS a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid
     LEFT JOIN pg_catalog.pg_constraint AS o ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND o.oid = d.objid

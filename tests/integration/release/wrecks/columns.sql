@@ -74,13 +74,13 @@ ALTER TABLE w.t ALTER n DROP DEFAULT, ALTER n TYPE text, ALTER n SET DEFAULT '3'
 CREATE TABLE w.t (id int PRIMARY KEY, n int); INSERT INTO w.t VALUES (1, 5), (2, NULL);
 -- release:
 ALTER TABLE w.t ALTER n TYPE text; UPDATE w.t SET n = 'five' WHERE id = 1;
--- refused: (could not alter|cannot get back).*column w\.t\.n|column w\.t\.n
+-- refused: no integer.* w\.t\.n
 
 -- wreck: a number is too large for the captured type
 CREATE TABLE w.t (id int PRIMARY KEY, n int); INSERT INTO w.t VALUES (1, 5);
 -- release:
 ALTER TABLE w.t ALTER n TYPE bigint; UPDATE w.t SET n = 3000000000;
--- refused: column w\.t\.n
+-- refused: no integer.* w\.t\.n
 
 -- wreck: a default is added, another is changed, a third is dropped
 CREATE TABLE w.t (id int PRIMARY KEY, a int, b text DEFAULT 'b', c timestamptz DEFAULT now()); INSERT INTO w.t VALUES (1);
@@ -96,7 +96,7 @@ ALTER TABLE w.t ALTER a DROP NOT NULL;
 CREATE TABLE w.t (id int PRIMARY KEY, a int NOT NULL); INSERT INTO w.t VALUES (1, 1);
 -- release:
 ALTER TABLE w.t ALTER a DROP NOT NULL; INSERT INTO w.t VALUES (2, NULL);
--- refused: column w\.t\.a
+-- refused: w\.t: 1 row without the value.* w\.t\.a
 
 -- wreck: NOT NULL is set
 CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 1);

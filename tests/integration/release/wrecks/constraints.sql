@@ -9,7 +9,7 @@ ALTER TABLE w.t DROP CONSTRAINT t_key;
 CREATE TABLE w.t (id int CONSTRAINT t_key PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 1), (2, 1);
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT t_key; INSERT INTO w.t VALUES (1, 3);
--- refused: constraint t_key on w\.t
+-- refused: w\.t: has 1 value of id more than once
 
 -- wreck: a primary key is of other columns
 CREATE TABLE w.t (id int, a int, CONSTRAINT t_key PRIMARY KEY (id)); INSERT INTO w.t VALUES (1, 1), (2, 1);
@@ -30,7 +30,7 @@ ALTER TABLE w.t DROP CONSTRAINT one;
 CREATE TABLE w.t (id int PRIMARY KEY, a int CONSTRAINT one UNIQUE); INSERT INTO w.t VALUES (1, 1), (2, 2);
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT one; INSERT INTO w.t VALUES (3, 1);
--- refused: constraint one on w\.t
+-- refused: w\.t: has 1 value of a more than once
 
 -- wreck: a unique constraint is deferrable and has other columns
 CREATE TABLE w.t (id int PRIMARY KEY, a int, b int, CONSTRAINT one UNIQUE (a, b)); INSERT INTO w.t VALUES (1, 1, 1), (2, 2, 2);
@@ -41,12 +41,6 @@ ALTER TABLE w.t DROP CONSTRAINT one; ALTER TABLE w.t ADD CONSTRAINT one UNIQUE (
 CREATE TABLE w.t (id int PRIMARY KEY, a int CONSTRAINT low CHECK (a < 10)); INSERT INTO w.t VALUES (1, 1);
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT low; ALTER TABLE w.t ADD CONSTRAINT high CHECK (a < 100);
-
--- wreck: a row comes that the check was against
-CREATE TABLE w.t (id int PRIMARY KEY, a int CONSTRAINT low CHECK (a < 10)); INSERT INTO w.t VALUES (1, 1);
--- release:
-ALTER TABLE w.t DROP CONSTRAINT low; INSERT INTO w.t VALUES (2, 50);
--- refused: constraint low on w\.t
 
 -- wreck: a check that rows violate is added as NOT VALID
 CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 500), (2, 5);
@@ -83,7 +77,7 @@ ALTER TABLE w.t DROP CONSTRAINT to_p;
 CREATE TABLE w.p (id int PRIMARY KEY); CREATE TABLE w.t (id int PRIMARY KEY, p int CONSTRAINT to_p REFERENCES w.p); INSERT INTO w.p VALUES (1); INSERT INTO w.t VALUES (1, 1);
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT to_p; INSERT INTO w.t VALUES (2, 7);
--- refused: constraint to_p on w\.t
+-- refused: no row in w\.p to refer to
 
 -- wreck: a foreign key acts otherwise
 CREATE TABLE w.p (id int PRIMARY KEY); CREATE TABLE w.t (id int PRIMARY KEY, p int CONSTRAINT to_p REFERENCES w.p ON DELETE CASCADE); INSERT INTO w.p VALUES (1); INSERT INTO w.t VALUES (1, 1);
@@ -111,12 +105,6 @@ CREATE TABLE w.t (id int PRIMARY KEY, r int4range, CONSTRAINT apart EXCLUDE USIN
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT apart;
 
--- wreck: ranges overlap where an exclusion constraint was
-CREATE TABLE w.t (id int PRIMARY KEY, r int4range, CONSTRAINT apart EXCLUDE USING gist (r WITH &&)); INSERT INTO w.t VALUES (1, '[1,5)');
--- release:
-ALTER TABLE w.t DROP CONSTRAINT apart; INSERT INTO w.t VALUES (2, '[2,3)');
--- refused: constraint apart on w\.t
-
 -- wreck: a constraint is renamed
 CREATE TABLE w.t (id int CONSTRAINT t_key PRIMARY KEY, a int CONSTRAINT low CHECK (a < 10)); INSERT INTO w.t VALUES (1, 1);
 -- release:
@@ -136,12 +124,6 @@ DROP INDEX w.t_a;
 CREATE TABLE w.t (id int PRIMARY KEY, a text, b int[]); INSERT INTO w.t VALUES (1, 'x', '{1}');
 -- release:
 CREATE UNIQUE INDEX t_a ON w.t (a) INCLUDE (id) WITH (fillfactor = 70); CREATE INDEX t_b ON w.t USING gin (b);
-
--- wreck: a unique index is dropped and duplicates come
-CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE UNIQUE INDEX t_a ON w.t (lower(a));
--- release:
-DROP INDEX w.t_a; INSERT INTO w.t VALUES (2, 'X');
--- refused: index w\.t_a
 
 -- wreck: an index is of another kind under its name
 CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE INDEX t_a ON w.t (a);

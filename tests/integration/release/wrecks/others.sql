@@ -263,7 +263,7 @@ DROP FUNCTION scout.load_silver_from_bronze(int); CREATE FUNCTION scout.load_sil
 CREATE FUNCTION w.log() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE TABLE w.t (id int PRIMARY KEY);
 -- release:
 RESET ROLE; CREATE EVENT TRIGGER w_log ON ddl_command_end EXECUTE FUNCTION w.log();
--- unchanged:
+-- refused: event trigger w_log
 
 -- wreck: a view of somebody else stands on what the release added
 CREATE TABLE w.t (id int PRIMARY KEY); RESET ROLE; CREATE SCHEMA w_reports;
