@@ -97,7 +97,8 @@ def restore(dsn: str, text: str) -> None:
 
 def run(dsn: str, statements: str) -> None:
     """Runs statements, those about jobs as their owner."""
-    with psycopg.connect(dsn, autocommit=True, options="-c client_min_messages=warning") as connection:
+    options = "-c client_min_messages=warning -c client_encoding=UTF8"
+    with psycopg.connect(dsn, autocommit=True, options=options) as connection:
         if "cron." in statements:
             connection.execute("SET ROLE release_owner")
         connection.execute(statements.encode())

@@ -155,7 +155,9 @@ def test_a_capture_of_before_is_of_use_and_never_installs_a_hidden_text(captured
     made["digests"] = {
         key: hashlib.sha256(captures_document.canonical(entry)).hexdigest() for key, entry in whole.items()
     }
-    made = captures_document.sealed({**made, "digest": captures_document.digest(made["digests"])})
+    made = captures_document.sealed(
+        {**made, "format": captures_document.FORMAT_WITH_ORDER, "digest": captures_document.digest(made["digests"])}
+    )
     with connect(captured) as session:
         session.execute("UPDATE scout_ops.releases SET document = %s, digest = %s", [json.dumps(made), made["digest"]])
     assert rolled_back(captured, results)["changed"]

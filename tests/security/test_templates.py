@@ -20,7 +20,7 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
 PLAYBOOKS = {
-    path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem == "drill" else path
+    path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem in ("drill", "gameday") else path
     for path in sorted(CHECKOUT.glob("playbooks/*.yml"))
 }
 #: What has to be right for anything to begin.

@@ -291,6 +291,8 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
     parts = parse_dsn(settings.dsn, source)
     given: dict[str, t.Any] = {
         "application_name": application_name(settings.incident, settings.action),
+        # JSON is read as UTF-8, whatever the encoding of the database is.
+        "client_encoding": "UTF8",
         "connect_timeout": parts.get("connect_timeout") or settings.connect_timeout_seconds,
         "keepalives_idle": parts.get("keepalives_idle") or 30,
         "keepalives_interval": parts.get("keepalives_interval") or 10,

@@ -101,7 +101,8 @@ def _column(found: Situation, column: Entry, there: Entry, server_version: int) 
             found, column.key, table, wrong, "no_value", "without the value that they must have",
             f"give these rows a value of {column.name}",
         )  # fmt: skip
-    if column.facts["type"] != there.facts["type"]:
+    # What was kept fills a column, and of the rest what fits.
+    if column.facts["type"] != there.facts["type"] and column.key not in found.filled:
         wrong = unfit(name, str(there.facts["type"]), str(column.facts["type"]), server_version)
         if wrong is not None:
             yield _read(

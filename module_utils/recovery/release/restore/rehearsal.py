@@ -230,9 +230,12 @@ class _Trial:
         self._progress.checkpoint()
         with _failing(self._session, "while undoing the plan"):
             known = Catalog(transaction.own(self._after, self._before.entries), ())
+            # What the release only needs elsewhere still stands, though nothing that is left needs it.
+            ours = {*transaction.own(self._before, self._target.entries), *known.entries}
+            before = {key: entry for key, entry in self._before.entries.items() if key in ours}
             way = planner_plan.plan(
                 known,
-                self._before,
+                Catalog(before, ()),
                 migrations_table=self._target.scope.migrations_table,
                 exact_order=self._target.exact_order,
             )

@@ -98,7 +98,7 @@ class Found:
     quoted: str
 
     def describe(self) -> str:
-        """`trigger audit on scout.silver_transactions calls app.audit(), which belongs to app`."""
+        """`trigger audit on sales calls app.audit(), which belongs to app`."""
         return f"{self.kind} {self.name} on {self.on_table} calls {self.function}, which belongs to {self.owner}"
 
     @property

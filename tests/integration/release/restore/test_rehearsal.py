@@ -35,6 +35,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import statement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import (
     rehearsal,
@@ -193,9 +194,8 @@ def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.D
 
     def broken(scratch: Session, way: transaction.Way) -> None:
         steps = list(way.plan.steps)
-        steps.insert(
-            2, planner_plan.Step("create", "view:shop.v", ("CREATE VIEW shop.v AS SELECT 1 FROM shop.nothing",))
-        )
+        nothing = statement.say("CREATE VIEW shop.v AS SELECT 1 FROM shop.nothing")
+        steps.insert(2, planner_plan.Step("create", "view:shop.v", (nothing,)))
         transaction.walk(scratch, dataclasses.replace(way.plan, steps=tuple(steps)))
 
     with pytest.raises(

@@ -252,7 +252,6 @@ class ScenarioRun:
     def _played(self, play: Play, played: PlaybookResult, folder: Path) -> None:
         self._record(play.playbook, played, folder)
         self._keep(measures.of_play(play, played))
-        # Figures may look well while a playbook knows better.
         if self._recovered is None and played.rc == 0 and self._holds(self._look(self.scenario.steady_state)):
             self._recovered = dt.datetime.fromtimestamp(played.ended_at, dt.UTC) + self._skew
 

@@ -77,10 +77,6 @@ MUTATIONS: t.Final = (
     (re.compile(r"(?<![\w.$'])[1-9]\d*(?![\w.])"), "0"),
     (re.compile(r"\bcoalesce\("), "nullif("),
     (re.compile(r"\bsum\("), "max("),
-    (
-        re.compile(r"\bON CONFLICT\b[^;]*?\bDO UPDATE\b.*?(?=\n\s*(?:RETURNING|\)|;))", re.DOTALL),
-        "ON CONFLICT DO NOTHING",
-    ),
 )
 #: What a person sets for a whole database, or a role, and forgets.
 SETTINGS: t.Final = (
