@@ -190,13 +190,15 @@ class _Trial:
         with scratch_database.preparing(session), scratch.read():
             self._before = self._live()
         self._after = self._before
+        #: Keys of what the release has there, by the original; what it only needs elsewhere is not among them.
+        self._ours: frozenset[str] = frozenset()
 
     def there(
         self, way: transaction.Way, go: Callable[[Session], None], where: str = "while applying the plan"
     ) -> None:
         """Carries out the plan; raises unless the copy then has the captured state, as far as it was a faithful one."""
         self._progress.checkpoint()
-        unlike = self._unlike(way)
+        unlike, self._ours = self._unlike(way), frozenset(transaction.own(way.live, way.target.entries))
         with _failing(self._session, where):
             transaction.add_labels(self._scratch, way.plan)
             with self._scratch.write():
@@ -231,7 +233,7 @@ class _Trial:
         with _failing(self._session, "while undoing the plan"):
             known = Catalog(transaction.own(self._after, self._before.entries), ())
             # What the release only needs elsewhere still stands, though nothing that is left needs it.
-            ours = {*transaction.own(self._before, self._target.entries), *known.entries}
+            ours = {*self._ours, *known.entries}
             before = {key: entry for key, entry in self._before.entries.items() if key in ours}
             way = planner_plan.plan(
                 known,
