@@ -16,7 +16,7 @@ from ...scout.row_images import literal, named
 from ..captures import document as captures_document
 from ..captures import table_data
 from ..catalog.entries import split_qualified
-from ..planner import fill_statements
+from ..planner import attributes, fill_statements
 from ..planner.renames import before, unquoted
 
 if t.TYPE_CHECKING:
@@ -118,6 +118,20 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
         elif _holds_rows(session, table):
             lost += by_table[table]
     return Going(tuple(tables), tuple(lost))
+
+
+def inside_values(
+    session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns whose values lose a part that nothing saves, and those that get an empty one, where there are rows; inside the
+    caller's transaction."""
+    columns = attributes.touched(found, live, wanted)
+    gone = set(found.loses)
+
+    def holding(keys: frozenset[str]) -> tuple[str, ...]:
+        return tuple(key for key in sorted(keys) if key not in gone and _holds_rows(session, live[key].table))
+
+    return holding(columns.losing), holding(columns.gaining)
 
 
 def copied(session: Session, found: Plan) -> Iterator[Copied]:

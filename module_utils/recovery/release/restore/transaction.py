@@ -181,12 +181,13 @@ def survey(
     )
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible))
     goes = saved_data.going(session, made, there.entries)
-    empty = saved_data.comes_back_empty(session, made)
+    lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
+    empty = (*saved_data.comes_back_empty(session, made), *empty)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
     copies = tuple(saved_data.copied(session, made))
-    return Way(target, there, wanted, made, kept, goes.tables, goes.lost, empty, copies, told.warnings)
+    return Way(target, there, wanted, made, kept, goes.tables, (*goes.lost, *lost), empty, copies, told.warnings)
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:

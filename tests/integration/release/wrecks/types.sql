@@ -100,3 +100,40 @@ DROP COLLATION w.c; CREATE COLLATION w.d (provider = libc, locale = 'POSIX');
 CREATE TYPE w.mood AS ENUM ('sad', 'ok'); CREATE TABLE w.t (id int PRIMARY KEY, m w.mood); INSERT INTO w.t VALUES (1, 'ok'); CREATE SCHEMA w_types;
 -- release:
 ALTER TYPE w.mood SET SCHEMA w_types;
+
+-- wreck: an attribute is added to a composite type
+CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p); INSERT INTO w.t VALUES (1, '(1,2)'), (2, NULL);
+-- release:
+ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET p.z = 100 + id WHERE id = 1;
+-- refused: column w\.t\.p
+
+-- wreck: an attribute is dropped from a composite type
+CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p); INSERT INTO w.t VALUES (1, '(1,2)'), (2, NULL);
+-- release:
+ALTER TYPE w.p DROP ATTRIBUTE y;
+-- refused: column w\.t\.p
+
+-- wreck: an attribute is added to the elements of an array
+CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p[]); INSERT INTO w.t VALUES (1, '{"(1,2)","(3,4)"}'), (2, '{}');
+-- release:
+ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET p = ARRAY[ROW(1, 2, 9)::w.p] WHERE id = 1;
+-- refused: column w\.t\.p
+
+-- wreck: an attribute is added to what a domain is of
+CREATE TYPE w.p AS (x int, y int); CREATE DOMAIN w.d AS w.p; CREATE TABLE w.t (id int PRIMARY KEY, p w.d); INSERT INTO w.t VALUES (1, '(1,2)');
+-- release:
+ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET p = ROW(1, 2, 9)::w.p WHERE id = 1;
+-- refused: column w\.t\.p
+
+-- wreck: an attribute is added to what another composite type has
+CREATE TYPE w.p AS (x int, y int); CREATE TYPE w.q AS (name text, p w.p); CREATE TABLE w.t (id int PRIMARY KEY, q w.q);
+INSERT INTO w.t VALUES (1, ROW('n', ROW(1, 2)));
+-- release:
+ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET q.p.z = 5;
+-- refused: column w\.t\.q
+
+-- wreck: an attribute is renamed
+CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p); INSERT INTO w.t VALUES (1, '(1,2)');
+-- release:
+ALTER TYPE w.p RENAME ATTRIBUTE y TO z;
+-- refused: column w\.t\.p
