@@ -17,6 +17,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "acceptance_gate": ({"period_hours": "day"}, "period_hours 'day' is not a whole number"),
     "assess": ({"assess_budget_seconds": "soon"}, "assess_budget_seconds 'soon' is not a number"),
     "capture_release": ({"max_rows": "many"}, "max_rows 'many' is not a whole number"),
+    "gameday": ({"gameday_output_dri": "x"}, "'gameday_output_dri' is not a variable"),
     "drill": ({"drill_histroy_dir": "x"}, "'drill_histroy_dir' is not a variable"),
     "emergency_reset": ({"evidence_budget_seconds": "short"}, "evidence_budget_seconds 'short' is not a number"),
     "evidence": ({"evidence_sample_rows": "few"}, "evidence_sample_rows 'few' is not a whole number"),
@@ -47,7 +48,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "window_recovery": ({"mode": "most"}, "value of mode must be one of: missing, all, got: most"),
 }
 #: What needs no inventory, and so takes its variables from the command line alone.
-ON_LOCALHOST = {"drill", "evidence_verify"}
+ON_LOCALHOST = {"drill", "evidence_verify", "gameday"}
 
 
 def test_no_playbook_is_left_out() -> None:

@@ -26,6 +26,8 @@ KINDS: t.Final = (
     *("enum", "domain", "composite", "range", "collation"),
     *("table", "view", "materialized_view", "sequence", "column", "index", "constraint"),
 )
+#: These share their names.
+RELATIONS: t.Final = ("table", "view", "materialized_view", "sequence")
 NAME_BYTES: t.Final = 63
 #: Texts in which PostgreSQL does not follow a name: whoever renames something has to write them anew.
 TEXTS: t.Final = ("cron_job", "migration")
@@ -51,11 +53,10 @@ def renamed(
             statements.append((key, [say("ALTER SEQUENCE {} RENAME TO {}", sequence, before(own))]))
             facts = {**there[two.key].facts, "identity": {**identity, "sequence": f"{schema}.{before(own)}"}}
             there[two.key] = dataclasses.replace(there[two.key], facts=facts)
-    places = {entry.address for entry in wanted.values() if entry.address}
     for kind in KINDS:
         for entry in sorted((e for e in wanted.values() if e.kind == kind and e.address), key=_depth(wanted)):
-            other = there.get(entry.key)
-            if other and (other.address == entry.address or not (kind == "column" or other.address in places)):
+            other = there.get(entry.key) or _in_the_way(there, entry)
+            if other and other.address == entry.address:
                 continue
             # A rename moves what stands below it, so each is looked for in what the ones before have made.
             found = next((e for e in there.values() if e.address == entry.address), None)
@@ -91,6 +92,23 @@ def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bo
     own = wanted.get(found.key)
     is_due = own is not None and own.address == found.address
     return not is_due and found.facts.get("table") == entry.facts.get("table")
+
+
+def _in_the_way(there: Mapping[str, Entry], entry: Entry) -> Entry | None:
+    """Another relation that has the name by now, such as a view in front of a table, or the key of a table that was made again."""
+    if entry.kind in RELATIONS:
+        found = (there[key] for kind in RELATIONS if (key := f"{kind}:{entry.name}") in there)
+    elif _is_index(entry):
+        place = entry.schema, entry.own
+        found = (e for e in there.values() if _is_index(e) and (e.schema, e.own) == place)
+    else:
+        return None
+    return next((each for each in found if each.address != entry.address), None)
+
+
+def _is_index(entry: Entry) -> bool:
+    """Or a constraint with one, which has its name."""
+    return entry.kind == "index" or (entry.kind == "constraint" and bool(entry.facts.get("index")))
 
 
 def _aside(entry: Entry) -> Entry:

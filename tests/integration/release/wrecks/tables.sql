@@ -141,3 +141,34 @@ ALTER TABLE w.t NOT OF;
 CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
 -- release:
 CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a');
+
+-- wreck: a table is renamed away and another is made under its name
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y'); CREATE INDEX t_a ON w.t (a);
+-- release:
+ALTER TABLE w.t RENAME TO t_old; CREATE TABLE w.t (id int, a text, b int, CONSTRAINT t_new PRIMARY KEY (id)); INSERT INTO w.t VALUES (7, 'z', 1);
+
+-- wreck: a serial table is renamed away and another is made under its name
+CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'), ('y');
+-- release:
+ALTER TABLE w.t RENAME TO t_old; CREATE TABLE w.t (id serial PRIMARY KEY, a text, b int); INSERT INTO w.t (a, b) VALUES ('z', 1);
+
+-- wreck: a serial table and its sequence are renamed away and others are made under their names
+CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'), ('y');
+-- release:
+ALTER TABLE w.t RENAME TO t_old; ALTER SEQUENCE w.t_id_seq RENAME TO t_old_id_seq; ALTER INDEX w.t_pkey RENAME TO t_old_pkey;
+CREATE TABLE w.t (id serial PRIMARY KEY, a text, b int); INSERT INTO w.t (a, b) VALUES ('z', 1);
+
+-- wreck: an identity table is renamed away and another is made under its name
+CREATE TABLE w.t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'), ('y');
+-- release:
+ALTER TABLE w.t RENAME TO t_old; CREATE TABLE w.t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text); INSERT INTO w.t (a) SELECT a FROM w.t_old;
+
+-- wreck: a table is replaced by a base table and a view
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y');
+-- release:
+ALTER TABLE w.t RENAME TO t_base; CREATE VIEW w.t AS SELECT id, a FROM w.t_base WHERE id > 0;
+
+-- wreck: a serial table is replaced by a base table and a view
+CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'), ('y'); GRANT SELECT ON w.t TO dashboard_reader;
+-- release:
+ALTER TABLE w.t RENAME TO t_base; ALTER TABLE w.t_base ADD COLUMN tenant int NOT NULL DEFAULT 1; CREATE VIEW w.t AS SELECT id, a FROM w.t_base; GRANT SELECT ON w.t TO dashboard_reader;

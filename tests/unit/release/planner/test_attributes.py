@@ -43,7 +43,9 @@ REACHED = {"column:w.t.a", "column:w.t.b"}
         (("x", "z"), ("x", "y"), True, True),
     ],
 )
-def test_what_columns_lose_and_get(there: tuple[str, ...], wanted: tuple[str, ...], losing: bool, gaining: bool) -> None:
+def test_what_columns_lose_and_get(
+    there: tuple[str, ...], wanted: tuple[str, ...], losing: bool, gaining: bool
+) -> None:
     live = {each.key: each for each in (composite(*there), *REST)}
     goal = {each.key: each for each in (composite(*wanted), *REST)}
     steps = [types.SimpleNamespace(does="alter", key="composite:w.p")]
