@@ -21,8 +21,8 @@ from tests import CHECKOUT
 from tests.door import Door
 from tests.e2e.play import Stage
 
-#: No round begins later than this after the first; some two minutes of rounds then, and what is kept.
-SECONDS = 110
+#: What is played of seed 1; no round begins later than so many seconds after the first, so that it is some two minutes in all.
+ROUNDS, SECONDS = 7, 110
 KEPT = sorted(path.stem for path in game.KEPT.glob("*.json"))
 
 
@@ -51,13 +51,13 @@ def play(folder: Path, made: Script) -> dict[str, Any]:
 
 def test_a_budget_of_seeds(stage: Stage, tmp_path: Path) -> None:
     with stage.start(
-        "gameday", None, seed=1, rounds=1000, seconds=SECONDS, gameday_output_dir=str(tmp_path / "out")
+        "gameday", None, seed=1, rounds=ROUNDS, seconds=SECONDS, gameday_output_dir=str(tmp_path / "out")
     ) as running:
         played = running.wait(900)
     assert played.rc == 0, played.text
     [folder] = (tmp_path / "out").iterdir()
     document = json.loads((folder / "scorecard.json").read_text())
-    assert document["gameday"] == {"seed": 1, "rounds": 1000}
+    assert document["gameday"] == {"seed": 1, "rounds": ROUNDS}
     assert document["verdict"] == "passed"
     assert len(document["scenarios"]) > 2
     for told in document["scenarios"]:

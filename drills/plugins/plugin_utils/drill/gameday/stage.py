@@ -40,7 +40,7 @@ if t.TYPE_CHECKING:
 INCIDENT: t.Final = "GAMEDAY"
 WINDOW: t.Final = dt.timedelta(hours=2)
 #: How long one playbook may take before it counts as hanging; what a round holds is over long before that.
-PLAYBOOK_SECONDS: t.Final = 150.0
+PLAYBOOK_SECONDS: t.Final = 300.0
 #: Options that make a round short where the defaults have a person wait.
 SHORT: t.Final = {"proof_timeout_seconds": 20, "drain_timeout_seconds": 10}
 PREPARED: t.Final = "gameday"
