@@ -36,6 +36,8 @@ def play(stage: Stage, pipeline: Pipeline, story: tuple[tuple[str, Mapping[str, 
     window = {"{start}": start.isoformat(), "{end}": end.isoformat()}
     played = []
     for playbook, options in story:
+        if playbook == "acceptance_gate":
+            pipeline.link_and_wait()
         given = {name: window.get(value, value) if isinstance(value, str) else value for name, value in options.items()}
         played.append(stage.play(playbook, pipeline.dsn, **given))
         assert played[-1].rc == 0, played[-1].text
