@@ -176,7 +176,7 @@ def test_a_failure_is_passed_on_and_the_next_run_finishes(released: Released, st
         failed = private.run("failed")
         assert failed.returncode == 2, failed.stdout
         assert (private.artifact("failed", "rc"), private.artifact("failed", "status")) == ("2", "failed")
-        assert (private.result["outcome"], private.result["ingestion"]) == ("failed", "paused")
+        assert (private.result["outcome"], private.result["ingestion"]) == ("failed", "running")
         assert "others hold locks" in private.result["error"]["attempted"]
         assert any(event["event"] == "runner_on_failed" for event in private.events("failed"))
     done = private.run("done")

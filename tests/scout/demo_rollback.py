@@ -133,6 +133,8 @@ def _prepare(connection: Connection, dsn: str, events: int) -> Case:
     for statements in (HISTORY, HISTORY_OWNED, OLD_LETTER, LOAD_ALL, SETTLE, EXISTED):
         connection.execute(statements)
     operator = builder.operator(dsn, rollback=True)
+    # For the rehearsal, as docs/privileges.md says.
+    connection.execute(f"ALTER ROLE {builder.OPERATOR} CREATEDB")
     team = Team(CHECKOUT / STATE / "team")
     prices = rows(connection, PRICES)
     return Case(connection, dsn, operator, team, _prints(connection), Picture.of(connection, dsn), prices)
