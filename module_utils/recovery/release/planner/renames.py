@@ -95,7 +95,7 @@ def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bo
 
 
 def _in_the_way(there: Mapping[str, Entry], entry: Entry) -> Entry | None:
-    """Another relation that has the name by now, such as a view in front of a table, or the key of a table that was made again."""
+    """Another relation that has the name by now, such as a view in front of a table, or the key of a table that was recreated."""
     if entry.kind in RELATIONS:
         found = (there[key] for kind in RELATIONS if (key := f"{kind}:{entry.name}") in there)
     elif _is_index(entry):

@@ -220,7 +220,11 @@ def test_a_cast_without_a_function(session: Session) -> None:
 
 
 #: What the query asks of several kinds, and one cannot have; a canonical function has a test of its own.
-UNSAID = {"view": {"storage", "compression", "statistics"}, "materialized_view": {"default"}, "range": {"canonical"}}
+UNSAID = {
+    "view": {"storage", "compression", "statistics"},
+    "materialized_view": {"default", "populated"},
+    "range": {"canonical"},
+}
 #: What a collation of ICU has, and since which version.
 OF_ICU = {"nondeterministic": 0, "rules": 160000}
 ICU = "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'de-x-icu') AS there"
