@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
@@ -36,6 +38,18 @@ def door() -> Iterator[Door]:
     """A folder for a PATH, whose ansible-playbook is forked."""
     with Door() as opened:
         yield opened
+
+
+@pytest.fixture
+def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The playbooks of a drill or a game day are forked."""
+    shell = PlaybookRunner.shell
+
+    def behind(runner: PlaybookRunner) -> dict[str, str]:
+        found = shell(runner)
+        return found | {"PATH": f"{door.folder}{os.pathsep}{found['PATH']}"}
+
+    monkeypatch.setattr(PlaybookRunner, "shell", behind)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ which check was broken."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import scenario_run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests.door import Door
 
 SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
 #: Those that mean most with the real pg_cron, in a container.
@@ -55,16 +52,8 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The playbooks of a drill are forked; test_drill.py and test_playbook_process.py have them as they are."""
-    shell = PlaybookRunner.shell
-
-    def behind(runner: PlaybookRunner) -> dict[str, str]:
-        found = shell(runner)
-        return found | {"PATH": f"{door.folder}{os.pathsep}{found['PATH']}"}
-
-    monkeypatch.setattr(PlaybookRunner, "shell", behind)
+#: test_drill.py and test_playbook_process.py have playbooks as they are.
+pytestmark = pytest.mark.usefixtures("forked")
 
 
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:

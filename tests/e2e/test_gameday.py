@@ -6,36 +6,21 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import Done, Request
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import game, kinds, script, stage
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.script import Act, Script
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests import CHECKOUT
-from tests.door import Door
 from tests.e2e.play import Stage
 
 #: What is played of seed 1; no round begins later than so many seconds after the first, so that it is some two minutes in all.
 ROUNDS, SECONDS = 7, 110
 KEPT = sorted(path.stem for path in game.KEPT.glob("*.json"))
-
-
-@pytest.fixture
-def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The playbooks of a round are forked; the first test has them as they are."""
-    plain = PlaybookRunner.shell
-
-    def shell(runner: PlaybookRunner) -> dict[str, str]:
-        made = plain(runner)
-        return made | {"PATH": f"{door.folder}{os.pathsep}{made['PATH']}"}
-
-    monkeypatch.setattr(PlaybookRunner, "shell", shell)
 
 
 def play(folder: Path, made: Script) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def restored(dsn: str, **options: Any) -> Result:
     )
 
 
+def taken_back(dsn: str, run_id: Any) -> Result:
+    """Undoes it, or says why not."""
+    return call("scout_undo", dsn, run_id=run_id, allow_owners=["postgres"], rehearse=False, column_order="exact")
+
+
 def done(result: Result) -> Result:
     """A result that is no refusal."""
     assert not result.get("failed"), result["msg"]
@@ -150,16 +155,7 @@ def test_there_and_back_again(release: str) -> None:
     again = done(restored(release))
     assert (again["changed"], again["run_id"], again["summary"][:25]) == (False, None, "nothing differs from v5.2")
 
-    undone = done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    undone = done(taken_back(release, gone["run_id"]))
     assert undone["changed"]
     same(schema(release), bad)
     same(globals_of(release), roles)
@@ -169,28 +165,10 @@ def test_there_and_back_again(release: str) -> None:
         connection.execute("INSERT INTO scout.loyalty (note) VALUES ('next')")
     assert one(release, "SELECT max(id) FROM scout.loyalty") == 8
     released(release, "DELETE FROM scout.loyalty WHERE id = 8")
-    assert not done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )["changed"]
+    assert not done(taken_back(release, gone["run_id"]))["changed"]
 
     # Taking the undo back is going back again.
-    done(
-        call(
-            "scout_undo",
-            release,
-            run_id=undone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(release, undone["run_id"]))
     assert (schema(release), jobs(release), data(release)) == (before, jobs_before, rows_before)
 
 
@@ -332,16 +310,7 @@ def test_one_function_alone(release: str) -> None:
     assert one(release, "SELECT count(*) FROM pg_proc WHERE proname = 'load_silver_from_bronze'") == 1
     assert "phone" in schema(release)
     # The undo brings back all that there was before, the other signature too.
-    done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(release, gone["run_id"]))
     assert one(release, "SELECT count(*) FROM pg_proc WHERE proname = 'load_silver_from_bronze'") == 2
 
 
@@ -363,16 +332,7 @@ def test_one_column_alone(release: str) -> None:
     assert one(release, columns) == order
     assert rows(release, "SELECT store_id, opened_on FROM scout.dim_store ORDER BY 1") == opened
     assert not done(restored(release, drop_column="scout.dim_store.opened_on"))["changed"]
-    done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(release, gone["run_id"]))
     assert one(release, "SELECT count(*) FROM scout.phones WHERE phone LIKE 'tel %%'") == 60
 
 
@@ -406,16 +366,7 @@ def test_down_scripts_go_in_place_of_the_plan(release: str, tmp_path: Path) -> N
     assert gone["down_scripts"] == [str(script)]
     assert (schema(release), data(release)) == (before, rows_before)
     assert not done(restored(release, down_scripts=[str(script)]))["changed"]
-    done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(release, gone["run_id"]))
     assert (schema(release), data(release)) == (bad, rows_bad)
 
 
@@ -465,16 +416,7 @@ def test_what_belongs_to_others_is_left_alone(release: str) -> None:
     assert [step["key"] for step in gone["steps"]] == ["view:scout.job_list", "view:scout.uses"]
     assert dump(release, "--schema-only", "-n", "public") == before
     assert one(release, "SELECT count(*) FROM public.theirs") == 1
-    done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(release, gone["run_id"]))
     assert one(release, "SELECT a FROM scout.uses") == 1
 
 
@@ -487,16 +429,7 @@ def test_what_no_capture_knows_is_named(release: str) -> None:
     assert gone["newer"] == ["table:scout.by_hand"]
     assert any("neither v5.2.1 nor v5.3.0 has these" in warning for warning in gone["warnings"])
     released(release, "CREATE VIEW scout.since AS SELECT 1 AS one")
-    undone = done(
-        call(
-            "scout_undo",
-            release,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    undone = done(taken_back(release, gone["run_id"]))
     assert undone["newer"] == ["view:scout.since"]
     assert one(release, "SELECT id FROM scout.by_hand") == 7
 
@@ -523,16 +456,7 @@ def test_a_narrower_type_loses_nothing_for_good(scout_db: str) -> None:
     gone = done(restored(scout_db))
     assert (planned["hazard"], gone["effects"]["saved_rows"]) == ("loses data", rows_before["scout.dim_product"][0])
     assert one(scout_db, "SELECT count(*) FROM scout.dim_product WHERE scale(list_price) > 2") == 0
-    done(
-        call(
-            "scout_undo",
-            scout_db,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(scout_db, gone["run_id"]))
     assert (schema(scout_db), data(scout_db)) == (before, rows_before)
 
 
@@ -562,27 +486,9 @@ def test_a_label_that_is_needed_at_once(scout_db: str) -> None:
     ]
     again = done(restored(scout_db))
     same(schema(scout_db), good)
-    done(
-        call(
-            "scout_undo",
-            scout_db,
-            run_id=again["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(scout_db, again["run_id"]))
     same(schema(scout_db), bad)
-    done(
-        call(
-            "scout_undo",
-            scout_db,
-            run_id=gone["run_id"],
-            allow_owners=["postgres"],
-            rehearse=False,
-            column_order="exact",
-        )
-    )
+    done(taken_back(scout_db, gone["run_id"]))
     same(schema(scout_db), good)
 
 
