@@ -20,6 +20,11 @@ def identifier(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+def unquoted(name: str) -> str:
+    """The name that an identifier stands for."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
 def literal(text: str) -> str:
     """A text constant, whatever standard_conforming_strings says."""
     quoted = "'" + text.replace("'", "''") + "'"

@@ -95,7 +95,7 @@ def _unscheduled(dsn: str, needed: Mapping[str, str]) -> str:
 def _sell(dsn: str) -> Sale:
     """A new sale, which is in bronze now."""
     sale = generator.transaction(77_077, 1, sold_at=datetime.now(UTC)) | {"transaction_id": f"probe-{uuid.uuid4()}"}
-    with _connect(dsn) as connection:
+    with unhindered(dsn, "store") as connection:
         connection.execute(STORE, [Jsonb(sale), sale["transaction_id"]])
     return sale
 
@@ -124,10 +124,11 @@ def _missing(dsn: str, sale: Sale) -> str:
     return "" if _rows(dsn, IN_GOLD)[0][0] else "gold does not show what silver has"
 
 
-def _connect(dsn: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(dsn, autocommit=True, application_name="store", options=UNHINDERED)
+def unhindered(dsn: str, name: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+    """A session of this name that no setting of the database or its roles hinders."""
+    return psycopg.connect(dsn, autocommit=autocommit, application_name=name, options=UNHINDERED)
 
 
 def _rows(dsn: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    with _connect(dsn) as connection:
+    with unhindered(dsn, "store") as connection:
         return connection.execute(query.encode(), parameters or None).fetchall()

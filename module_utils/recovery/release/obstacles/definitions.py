@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ...postgres.identifiers import unquoted
+
 _NAME: t.Final = r'(?:"(?:[^"]|"")*+"|[^\s".,()]++)'
 NAME: t.Final = re.compile(_NAME)
 _LIST: t.Final = rf"\(({_NAME}(?:, {_NAME})*+)\)"
@@ -59,11 +61,6 @@ def parts(qualified: str, *, quoted: bool = False) -> list[str]:
     """The names that dots join, as they are, or as SQL writes them."""
     names = NAME.findall(qualified)
     return names if quoted else [unquoted(name) for name in names]
-
-
-def unquoted(name: str) -> str:
-    """A name as it is, from how SQL writes it."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def unique(definition: str) -> Unique | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 
+from ...postgres.identifiers import unquoted
 from ..captures.document import readable
 from ..ddl import database_level
 from ..ddl import tables as ddl_tables
@@ -16,7 +17,7 @@ from ..ddl.registry import WRITERS
 from ..ddl.statement import Cost, Lock, Statement, joined, phrase
 from . import fill_statements, type_changes
 from .diff import Changes
-from .renames import before, unquoted
+from .renames import before
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

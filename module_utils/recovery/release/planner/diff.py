@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...postgres.identifiers import unquoted
 from ..captures.document import readable
 from ..catalog.entries import split_qualified
 from ..ddl import database_level
 from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
 from . import type_changes
-from .renames import unquoted
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,8 +9,8 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import sql
+from ...postgres.identifiers import unquoted
 from ..ddl.statement import Lock, Statement, identifier, joined, literal, phrase, say
-from .renames import unquoted
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,7 +10,7 @@ import re
 import typing as t
 import zlib
 
-from ...postgres.identifiers import identifier
+from ...postgres.identifiers import identifier, unquoted
 from ..catalog.entries import split_qualified
 from ..ddl.common import LIGHT, parents
 from ..ddl.registry import WRITERS
@@ -238,11 +238,6 @@ def before(name: str) -> str:
         mark = f" {zlib.crc32(whole.encode()):08x}{mark}"
         whole = whole.encode()[: NAME_BYTES - len(mark)].decode(errors="ignore")
     return identifier(whole + mark)
-
-
-def unquoted(identifier: str) -> str:
-    """The name that an identifier stands for."""
-    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
 
 
 def _key_with(e: Entry, found: Entry, entry: Entry, say: t.Callable[[t.Any], t.Any]) -> str:

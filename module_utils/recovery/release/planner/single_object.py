@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...postgres.identifiers import unquoted
 from ..catalog.entries import split_qualified
-from .renames import unquoted
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

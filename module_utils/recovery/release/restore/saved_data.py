@@ -12,12 +12,13 @@ import typing as t
 from ...core.errors import NotConverged
 from ...core.text import count
 from ...postgres.driver import sql
+from ...postgres.identifiers import unquoted
 from ...scout.row_images import literal, named
 from ..captures import document as captures_document
 from ..captures import table_data
 from ..catalog.entries import split_qualified
 from ..planner import attributes, fill_statements
-from ..planner.renames import before, unquoted
+from ..planner.renames import before
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

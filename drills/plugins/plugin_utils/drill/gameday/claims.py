@@ -147,7 +147,7 @@ def _has(path: Path, secret: str) -> bool:
 
 def _left(stage: Stage, well: bool) -> str:
     deadline = time.monotonic() + GONE_SECONDS
-    while (sessions := ground.sessions(stage.sandbox.dsn)) and time.monotonic() < deadline:
+    while (sessions := probes.sessions(stage.sandbox.dsn)) and time.monotonic() < deadline:
         stage.progress.wait(0.2)
     said = [f"session {name}" for name in sessions]
     if well:

@@ -11,6 +11,10 @@ import typing as t
 from pathlib import PurePath
 
 import yaml
+from ansible.errors import AnsibleError
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
+from ansible_collections.scout.recovery.plugins.plugin_utils import stray_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +62,9 @@ def _variables(given: str) -> dict[str, t.Any]:
         if not isinstance(found, dict):
             raise NotTyped(f"{given!r} has no variables")
         return t.cast("dict[str, t.Any]", found)
-    pairs = [word.partition("=") for word in shlex.split(given)]
-    if any(not equals for _, equals, _ in pairs):
-        raise NotTyped(f"{given!r} has a word without a value")
-    return {name: value for name, _, value in pairs}
+    try:
+        pairs = stray_words.parse_kv(given)
+        stray_words.refuse([given])
+    except (BadInput, AnsibleError) as e:
+        raise NotTyped(f"{given!r} is not what Ansible reads: {e}") from e
+    return pairs

@@ -40,10 +40,6 @@ UNION ALL SELECT oid, oid::regprocedure::text FROM pg_catalog.pg_proc
 UNION ALL SELECT oid, nspname FROM pg_catalog.pg_namespace
 """
 JOBS: t.Final = "SELECT jobname, schedule, command, username, database, active FROM cron.job ORDER BY jobname"
-OURS: t.Final = """
-SELECT application_name FROM pg_catalog.pg_stat_activity
-WHERE datname = pg_catalog.current_database() AND application_name LIKE 'scout-recovery/%'
-"""
 #: What the toolkit keeps for itself, as text; data saved for an undo are there to be the data.
 KEPT: t.Final = """
 SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c
@@ -85,7 +81,7 @@ class Ground:
 
 def connect(dsn: str) -> psycopg.Connection[t.Any]:
     """A session that nothing that was set hinders."""
-    return psycopg.connect(dsn, autocommit=True, application_name="gameday", options=next_runs.UNHINDERED)
+    return next_runs.unhindered(dsn, "gameday")
 
 
 def look(dsn: str) -> Ground:
@@ -96,12 +92,6 @@ def look(dsn: str) -> Ground:
             dict(connection.execute(OBJECTS).fetchall()),
             {name: tuple(rest) for name, *rest in connection.execute(JOBS).fetchall()},
         )
-
-
-def sessions(dsn: str) -> list[str]:
-    """The toolkit's that are still there."""
-    with connect(dsn) as connection:
-        return [name for (name,) in connection.execute(OURS).fetchall()]
 
 
 def ledger_says(dsn: str, word: str) -> list[str]:

@@ -100,16 +100,8 @@ DISTURBANCES: t.Final = (
 ENDS: t.Final = ("wait", "interrupt", "kill")
 #: What somebody may type who does not know what is wrong.
 PLAYBOOKS: t.Final = (
-    *(
-        "assess",
-        "emergency_reset",
-        "pause_ingestion",
-        "resume_ingestion",
-        "terminate_sessions",
-        "refresh_gold",
-        "redrive",
-    ),
-    *("quality_cleanup", "quarantine", "window_recovery", "acceptance_gate", "undo"),
+    *("assess", "emergency_reset", "pause_ingestion", "resume_ingestion", "terminate_sessions", "refresh_gold"),
+    *("redrive", "quality_cleanup", "quarantine", "window_recovery", "acceptance_gate", "undo"),
 )
 TYPED: t.Final = (
     Kind(

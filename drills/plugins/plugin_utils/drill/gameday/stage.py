@@ -22,11 +22,11 @@ from ..execution import probes
 from ..execution.live_load import Load
 from ..execution.playbook_process import PlaybookCall
 from ..execution.scene import PLAYBOOKS
-from . import catalog_operators, kinds
+from . import catalog_operators, ground, kinds
 from .proxy import Network
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from uuid import UUID
 
@@ -122,19 +122,11 @@ class Stage:
         """Does it; what was done, in words. What PostgreSQL or the fault itself refuses did not happen, and is raised."""
         does: Callable[..., str | None] | None = getattr(self, f"_{act.name}", None)
         if does is None and act.name in catalog_operators.OPERATORS:
-            with self._hand() as connection:
+            with ground.connect(self.sandbox.dsn) as connection:
                 return catalog_operators.apply(connection, act.name, **act.options)
         if does is None:
             return self._fault(act)
         return does(**act.options) or kinds.KINDS[act.name].about
-
-    @contextlib.contextmanager
-    def _hand(self) -> Generator[psycopg.Connection[t.Any]]:
-        """A session of somebody with all rights, whom nothing that was set hinders."""
-        with psycopg.connect(
-            self.sandbox.dsn, autocommit=True, application_name="gameday", options=next_runs.UNHINDERED
-        ) as connection:
-            yield connection
 
     def _fault(self, act: Act) -> str:
         try:
@@ -152,7 +144,7 @@ class Stage:
         self.known |= {event: text for event, text in arrived.items() if event not in self.known}
 
     def _hold_lock(self, mode: str, table: str, seconds: float) -> str:
-        connection = psycopg.connect(self.sandbox.dsn, application_name="gameday", options=next_runs.UNHINDERED)
+        connection = next_runs.unhindered(self.sandbox.dsn, "gameday", autocommit=False)
         statement = sql.SQL("LOCK {} IN {} MODE").format(
             sql.Identifier("scout", table), sql.SQL(t.cast("t.LiteralString", mode))
         )
@@ -169,7 +161,7 @@ class Stage:
         return f"{statement.as_string(connection)} for {seconds:g} s"
 
     def _prepare_transaction(self, table: str) -> str:
-        with psycopg.connect(self.sandbox.dsn, application_name="gameday", options=next_runs.UNHINDERED) as connection:
+        with next_runs.unhindered(self.sandbox.dsn, "gameday", autocommit=False) as connection:
             connection.execute("SET LOCAL lock_timeout = '3s'")
             locked = sql.SQL("LOCK {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier("scout", table))
             connection.execute(locked)
@@ -178,7 +170,7 @@ class Stage:
         return f"a prepared transaction holds {table}"
 
     def _limit_connections(self, role: str, limit: int) -> str:
-        with self._hand() as connection:
+        with ground.connect(self.sandbox.dsn) as connection:
             named = self.sandbox.owner if role == "loader" else str(conninfo_to_dict(self._operator)["user"])
             if named == connection.info.user:
                 raise LookupError("a superuser has no limit")
@@ -187,7 +179,7 @@ class Stage:
             return statement.as_string(connection)
 
     def _skew_clock(self, days: int, count: int) -> str:
-        with self._hand() as connection:
+        with ground.connect(self.sandbox.dsn) as connection:
             for _ in range(count):
                 sold = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
                 # A seed that nobody used, so that no sale repeats.
