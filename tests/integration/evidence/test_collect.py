@@ -28,7 +28,7 @@ SECTIONS = {"sessions", "locks", "settings", "tables", "jobs", "job_runs"} | SAM
 
 
 def keep(dsn: str, folder: Path, **options: Any) -> Result:
-    result = call(EVIDENCE, dsn, folder=str(folder), **options)
+    result = call(EVIDENCE, dsn, **{"folder": str(folder), "budget_seconds": 60, **options})
     assert not result.get("failed"), result
     return result
 

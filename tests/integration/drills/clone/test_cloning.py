@@ -133,9 +133,12 @@ def test_a_clone_of_the_reference_is_the_reference(templates: dict[str, builder.
         assert value(sandbox.dsn, "SELECT count(*) FROM scout.gold_daily_metrics") != 0
         with psycopg.connect(sandbox.operator_dsn("least_privileged")) as connection:
             assert connection.execute("SELECT count(*) FROM scout.silver_transactions").fetchone() != (0,)
-        # Nobody can write what a materialized view holds but a superuser, whom a clone does not have.
+        # Nobody can write what a materialized view holds but a superuser, whom a clone does not have; and where the pipeline
+        # is the superuser's own, no role of it can lose a right.
+        no_loader = {} if owner == "loader" else dict.fromkeys(("unnamed", "unnamed_fixed"), ["role loader"])
         assert {fault: lacks for fault in library.FAULTS if (lacks := lacking(sandbox.dsn, fault))} == {
-            "gold_stale": ["superuser rights"]
+            "gold_stale": ["superuser rights"],
+            **no_loader,
         }
 
 
