@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import Done, Request
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import game, kinds, script, stage
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import (
+    game,
+    ground,
+    kinds,
+    script,
+    stage,
+)
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.round import Round
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.script import Act, Script
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests import CHECKOUT
@@ -125,3 +132,37 @@ def test_the_oracle_finds_out(lie: str, tmp_path: Path, monkeypatch: pytest.Monk
     [told] = document["scenarios"]
     assert told["verdict"] == "failed"
     assert claim in {check["check"] for check in told["checks"] if not check["passed"]}, told
+
+
+UNDONE = {
+    "drops a sale": (
+        "DELETE FROM scout.silver_transactions WHERE id IN (SELECT id FROM scout.silver_transactions ORDER BY id LIMIT 1)",
+        "undone and undone again, every value is as it was",
+    ),
+    "touches a store": (
+        "UPDATE scout.dim_store SET store_name = store_name || '!' WHERE store_id IN (SELECT min(store_id) FROM scout.dim_store)",
+        "undone and undone again, every value is as it was",
+    ),
+}
+
+
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("lie", [None, *UNDONE])
+def test_an_undo_is_held_to_every_value(lie: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An undo that does a little more than it says, beside one that does not."""
+    type_undos = Round.type_undos
+
+    def lying(self: Round, where: Any, texts: list[str], *, required: bool) -> Any:
+        first = not any(typed.play.name == "undo" for typed in self.typed)
+        undone = type_undos(self, where, texts, required=required)
+        if lie and first:
+            with ground.connect(where.sandbox.dsn) as connection:
+                connection.execute(UNDONE[lie][0].encode())
+        return undone
+
+    monkeypatch.setattr(Round, "type_undos", lying)
+    document = play(tmp_path, Script((Act(0.2, "poison_event", {"kind": "bad_ts", "count": 2}),), operator="owner"))
+    [told] = document["scenarios"]
+    checks = {check["check"]: check["passed"] for check in told["checks"]}
+    assert checks["the undo puts back what was taken"]
+    assert {check for check, passed in checks.items() if not passed} == ({UNDONE[lie][1]} if lie else set())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import followed
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
@@ -202,6 +203,29 @@ def test_a_conflict_is_named_before_anything_is_paused(healthy: Pipeline, stage:
     assert played.rc == 2, played.text
     assert "-e on_conflict=keep_current" in played.summary
     assert healthy.active_jobs() >= JOBS
+
+
+def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_back(
+    healthy: Pipeline, stage: Stage
+) -> None:
+    """Poison that comes back into the queue is quarantined again, by another run, which has to be undone first."""
+    library.poison_event(healthy.dsn, "bad_ts", count=2)
+    [drained] = [
+        step
+        for step in ran(stage.play("emergency_reset", healthy.dsn), "recovered")["steps"]
+        if step["name"] == "drain"
+    ]
+    undone = ran(stage.play("undo", healthy.dsn, run_id=drained["run_id"]), "done")
+    before = healthy.contents()
+    assert len(undone["undo_commands"]) == 2
+    typed = [followed.command(command) for command in undone["undo_commands"]]
+    played = [stage.play(each.playbook, healthy.dsn, **dict(each.variables)) for each in typed]
+    assert [each.rc for each in played] == [0, 0], played[-1].text
+    assert [each.result["ingestion"] for each in played] == ["paused", "running"]
+    assert healthy.active_jobs() >= JOBS
+    after = healthy.contents()
+    assert {table for table in before if before[table] != after[table]} <= {"dead_letters"}
+    assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 2
 
 
 def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, stage: Stage) -> None:

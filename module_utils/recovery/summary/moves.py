@@ -24,6 +24,8 @@ STEPS: t.Final = (*actions.MOVES, *actions.ROLLBACK)
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
+#: Moves that put events into the queue, which their own drain then loads, or quarantines.
+REQUEUES: t.Final = ("quality_cleanup", "window_recovery", "undo")
 
 #: The names under which a move counts rows, in the order in which they are shown: the key of their table in the contract,
 #: and one of its rows.
@@ -127,11 +129,18 @@ def conflicts(result: Mapping[str, t.Any]) -> str:
     return f"{count(_of(result, 'conflicting') or len(found), 'conflict')}: {'; '.join(map(_conflict, found[:FEW]))}"
 
 
-def how_to_undo(result: Mapping[str, t.Any]) -> list[str]:
-    """The command that undoes it; none where nothing was written, now or before the run was broken off."""
+def how_to_undo(name: str, result: Mapping[str, t.Any], ran: Mapping[str, Result]) -> list[str]:
+    """The commands that undo it, in their order; none where nothing was written, now or before the run was broken off.
+
+    Its drain may have quarantined events that the move itself had put into the queue: that is undone first, and nothing may
+    load them meanwhile."""
     wrote = result.get("changed") or (result.get("resumed") and any(counted(_of(result, "moved") or {})))
     wrote = wrote or (result.get("resumed") and _counted(_of(result, "loaded")))
-    return [f"{UNDO}{result['run_id']}"] if wrote and result.get("run_id") else []
+    if not wrote or not result.get("run_id"):
+        return []
+    drained = ran.get("drain", {}) if name in REQUEUES else {}
+    first = drained.get("run_id") if drained.get("poison") else None
+    return [*([f"{UNDO}{first} -e drain=false -e resume=false"] if first else []), f"{UNDO}{result['run_id']}"]
 
 
 def dead_letters() -> str:

@@ -269,8 +269,9 @@ def _warnings(story: Story) -> list[str]:
 
 
 def _unbroken(story: Story) -> list[str]:
-    """Commands that undo what was moved or rolled back."""
-    return [] if story.check else [*moves.how_to_undo(story.move), *rollback.how_to_undo(story.ran)]
+    """Commands that undo what was moved or rolled back, in the order in which they are typed."""
+    moved = [] if story.check else moves.how_to_undo(story.operation, story.move, story.ran)
+    return [*moved, *([] if story.check else rollback.how_to_undo(story.ran))]
 
 
 def _undo(story: Story) -> list[str]:

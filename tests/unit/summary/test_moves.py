@@ -201,3 +201,23 @@ def test_a_list_without_runs_and_one_that_failed() -> None:
 )  # fmt: skip
 def test_what_was_chosen_is_all_that_was_asked_for(asked: Result, told: str) -> None:
     assert moves.selected(asked) == told
+
+
+POISONED = {"run_id": "R2", "poison": [{"event_id": "e1"}], "changed": True}
+FIRST = ["ansible-playbook playbooks/undo.yml -e run_id=R2 -e drain=false -e resume=false"]
+
+
+@pytest.mark.parametrize(
+    ("name", "drained", "first"),
+    [
+        ("undo", POISONED, FIRST),
+        ("quality_cleanup", POISONED, FIRST),
+        ("undo", {"run_id": "R2", "poison": [], "changed": True}, []),
+        ("undo", None, []),
+        # What it took is no longer in the queue, so that its drain cannot have met it.
+        ("quarantine", POISONED, []),
+    ],
+)
+def test_the_drain_of_a_move_that_requeues_is_undone_first(name: str, drained: Result | None, first: list[str]) -> None:
+    told = moves.how_to_undo(name, {"changed": True, "run_id": "R1"}, {"drain": drained} if drained else {})
+    assert told == [*first, "ansible-playbook playbooks/undo.yml -e run_id=R1"]

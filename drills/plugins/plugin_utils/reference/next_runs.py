@@ -124,9 +124,9 @@ def _missing(dsn: str, sale: Sale) -> str:
     return "" if _rows(dsn, IN_GOLD)[0][0] else "gold does not show what silver has"
 
 
-def unhindered(dsn: str, name: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
-    """A session of this name that no setting of the database or its roles hinders."""
-    return psycopg.connect(dsn, autocommit=autocommit, application_name=name, options=UNHINDERED)
+def unhindered(dsn: str, name: str, *, autocommit: bool = True, options: str = "") -> psycopg.Connection[Any]:
+    """A session of this name that no setting of the database or its roles hinders, with `options` of its own."""
+    return psycopg.connect(dsn, autocommit=autocommit, application_name=name, options=f"{UNHINDERED} {options}")
 
 
 def _rows(dsn: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:

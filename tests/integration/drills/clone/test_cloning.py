@@ -135,7 +135,7 @@ def test_a_clone_of_the_reference_is_the_reference(templates: dict[str, builder.
             assert connection.execute("SELECT count(*) FROM scout.silver_transactions").fetchone() != (0,)
         # Nobody can write what a materialized view holds but a superuser, whom a clone does not have; and where the pipeline
         # is the superuser's own, no role of it can lose a right.
-        no_loader = {} if owner == "loader" else dict.fromkeys(("unnamed", "unnamed_fixed"), ["role loader"])
+        no_loader = {} if owner == "loader" else {name: ["role loader"] for name in ("unnamed", "unnamed_fixed")}
         assert {fault: lacks for fault in library.FAULTS if (lacks := lacking(sandbox.dsn, fault))} == {
             "gold_stale": ["superuser rights"],
             **no_loader,

@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_scripts_and_another_gives_others() -> None
 
 
 def test_scripts_have_faults_and_what_operators_do_of_every_kind() -> None:
-    made = collected(1, 150)
+    made = collected(1, 250)
     used = {act.name for each in made for act in each.acts}
     assert used == set(kinds.KINDS)
     faults = [[act for act in each.acts if not kinds.KINDS[act.name].typed] for each in made]

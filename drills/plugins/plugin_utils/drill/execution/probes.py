@@ -15,6 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ..results.records import Ledger, Pause, Run
 
@@ -61,6 +62,12 @@ def ledger(dsn: str) -> Ledger:
             tuple(Run(*run) for run in connection.execute(RUNS).fetchall()),
             tuple(owner for (owner,) in connection.execute(LEASES).fetchall()),
         )
+
+
+def undoable(dsn: str) -> list[Run]:
+    """The runs that can be undone, newest first."""
+    runs = ledger(dsn).runs
+    return [run for run in reversed(runs) if run.action in UNDOABLE and run.moved and not run.undone]
 
 
 def sessions(dsn: str) -> list[str]:

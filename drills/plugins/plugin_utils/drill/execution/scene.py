@@ -17,7 +17,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     NotConverged,
     WrongDatabase,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.history import UNDOABLE
 
 from ...reference import oracle
 from ...reference.server import places
@@ -160,8 +159,7 @@ class Scene:
 
     def undoable(self) -> list[Run]:
         """The runs of this scenario that can be undone, newest first."""
-        runs = probes.ledger(self.sandbox.dsn).runs
-        return [run for run in reversed(runs) if run.action in UNDOABLE and run.moved and not run.undone]
+        return probes.undoable(self.sandbox.dsn)
 
     def _filled(self, value: t.Any) -> t.Any:
         """Variables with the facts in their places."""

@@ -94,7 +94,7 @@ SETTINGS: t.Final = (
     ("session_replication_role", "replica"),
     ("check_function_bodies", "off"),
     ("row_security", "off"),
-    ("synchronous_commit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
 )
 
 

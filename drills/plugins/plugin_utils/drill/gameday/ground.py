@@ -79,9 +79,9 @@ class Ground:
         return said
 
 
-def connect(dsn: str) -> psycopg.Connection[t.Any]:
-    """A session that nothing that was set hinders."""
-    return next_runs.unhindered(dsn, "gameday")
+def connect(dsn: str, options: str = "") -> psycopg.Connection[t.Any]:
+    """A session that nothing that was set hinders, with `options` of its own."""
+    return next_runs.unhindered(dsn, "gameday", options=options)
 
 
 def look(dsn: str) -> Ground:

@@ -111,6 +111,12 @@ TYPED: t.Final = (
         typed=True,
     ),
     Kind(
+        "takeover",
+        "an operator takes the lease from whoever is at work",
+        {"playbook": ("emergency_reset", "resume_ingestion", "quality_cleanup", "undo"), "actor": ("second", "first")},
+        typed=True,
+    ),
+    Kind(
         "colleague",
         "a colleague with psql",
         {"does": ("load", "refresh", "end_sessions", "cancel_queries", "switch_jobs_on", "vacuum")},

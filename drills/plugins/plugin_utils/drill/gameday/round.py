@@ -18,7 +18,7 @@ from ...reference import oracle
 from ...reference.events import generator
 from ..execution.scenario_run import TROUBLE, in_short
 from ..results import measures
-from . import claims, followed, ground
+from . import claims, followed, ground, values
 from .stage import INCIDENT, Stage
 
 if t.TYPE_CHECKING:
@@ -41,6 +41,8 @@ FIRST: t.Final = "emergency_reset"
 #: Outcomes that say the pipeline is as it should be.
 WELL: t.Final = ("recovered", "nothing_to_do", "assessed", "done", "unchanged")
 TICK_SECONDS: t.Final = 0.05
+#: An undo and nothing else: what it puts back is not loaded or quarantined at once, so that it can be compared.
+BARE: t.Final = {"drain": False, "resume": False, "proof": False}
 
 
 @dataclasses.dataclass
@@ -55,10 +57,10 @@ class Round:
     document: Document
 
     def __post_init__(self) -> None:
-        self._typed: list[Typed] = []
-        self._recorded: set[int] = set()
+        self.typed: list[Typed] = []
         self._checks: list[Check] = []
         self._faulted: float | None = None
+        self._before: values.Values = {}
         self._name = self.document["name"]
 
     def run(self) -> None:
@@ -101,7 +103,7 @@ class Round:
             found = oracle.where(self.sandbox.dsn, written)
             self.document["events"] = measures.events(written, found, stage.load.doubtful)
             self._keep(measures.no_event_lost(found, stage.load.doubtful))
-            for check in claims.judge(stage, before, self._typed, secret):
+            for check in claims.judge(stage, before, self.typed, secret):
                 self._keep(check)
             # Those of the oracle itself.
             stage.note_arrivals()
@@ -131,7 +133,7 @@ class Round:
     def _ended(self, stage: Stage, play: Play) -> Typed:
         played = stage.ended(play)
         typed = claims.Typed(play, played)
-        self._typed.append(typed)
+        self.typed.append(typed)
         code = "killed" if played.rc is None else f"exit code {played.rc}"
         self._say(f"{play.name}.yml: {code}, {in_words(played.seconds)}; {played.said[:160]}")
         self._step(play.name, played.rc, played.seconds, played.said, played, play)
@@ -155,7 +157,7 @@ class Round:
 
     def _follow(self, stage: Stage) -> None:
         """Types the reset, and then whatever the screen says next, until all is well or nothing is left to type."""
-        last = self._ended(stage, stage.type(FIRST, {"incident": INCIDENT}))
+        last = self._next(stage, followed.Typed(FIRST, {"incident": INCIDENT}))
         done: set[str] = set()
         for _ in range(MOST_TYPED):
             if last.played.rc == 0 and last.result.get("ingestion") == "running":
@@ -171,30 +173,65 @@ class Round:
                 return
             done.add(text or FIRST)
             self._say(f"typed as it was printed: {text}" if text else f"{FIRST}.yml once more")
-            last = self._ended(stage, stage.type(typed.playbook, typed.variables, check=typed.check))
+            last = self._next(stage, typed)
+
+    def _next(self, stage: Stage, typed: followed.Typed) -> Typed:
+        """One command, with all values as they were before it."""
+        self._before = values.look(stage.sandbox.dsn)
+        return self._ended(stage, stage.type(typed.playbook, typed.variables, check=typed.check))
 
     def _take_back(self, stage: Stage) -> None:
-        """The undo that the last playbook offers is accepted, and loses nothing."""
-        last = self._typed[-1]
-        offered = last.result.get("undo_commands", ())
-        if last.played.rc != 0 or not offered:
+        """The undo that the last playbook offers is accepted and exact, and so is the undo of that undo; where it offers
+        none, the latest run that moved rows is undone, which may be refused.
+
+        Nobody else is at work any more, so that every value of every table can be compared."""
+        done = values.look(stage.sandbox.dsn)
+        last = self.typed[-1]
+        offered = last.result.get("undo_commands", ()) if last.played.rc == 0 else ()
+        undone = self.type_undos(stage, offered or stage.latest_undo(), required=bool(offered))
+        if undone is None:
             return
-        try:
-            typed = followed.command(offered[0])
-        except followed.NotTyped:
-            return
-        undone = self._ended(stage, stage.type(typed.playbook, {**typed.variables, "proof": False}))
-        wrong = "" if undone.played.rc == 0 else f"exit code {undone.played.rc}: {undone.played.said}"
-        self._keep(measures.Check("the undo that is offered is accepted", "yes", wrong or "yes", not wrong))
         found = oracle.where(stage.sandbox.dsn, stage.written())
         self._keep(measures.no_event_lost(found, stage.load.doubtful, " after the undo"))
+        if undone.played.rc != 0:
+            self._hold(
+                "an undo that is refused changes nothing", values.differences(done, values.look(stage.sandbox.dsn))
+            )
+            return
+        back = values.look(stage.sandbox.dsn)
+        self._hold("the undo puts back what was taken", values.not_back(self._before, done, back))
+        offered = undone.result.get("undo_commands", ())
+        again = self.type_undos(stage, offered, required=True)
+        if again is not None and again.played.rc == 0:
+            same = values.differences(done, values.look(stage.sandbox.dsn))
+            self._hold("undone and undone again, every value is as it was", same)
+
+    def type_undos(self, stage: Stage, texts: t.Sequence[str], *, required: bool) -> Typed | None:
+        """Undos, typed in their order until one is refused; the last of them, or None where there is none."""
+        undone: Typed | None = None
+        for text in texts:
+            try:
+                typed = followed.command(text)
+            except followed.NotTyped:
+                # The oracle says so.
+                return undone
+            undone = self._ended(stage, stage.type(typed.playbook, {**typed.variables, **BARE}))
+            wrong = f"exit code {undone.played.rc}: {undone.played.said}" if undone.played.rc != 0 else ""
+            if required or not wrong:
+                self._hold("the undo that is offered is accepted", wrong)
+            if wrong:
+                break
+        return undone
+
+    def _hold(self, check: str, wrong: str) -> None:
+        self._keep(measures.Check(check, "yes", wrong or "yes", not wrong))
 
     def _times(self) -> None:
         """From the first fault: until somebody saw it, until ingestion was paused, until all was well again."""
         if self._faulted is None:
             return
         moments: dict[str, float] = {}
-        for each in self._typed:
+        for each in self.typed:
             ended = each.played.ended_at
             unwell = each.played.rc not in (0, None) or each.result.get("verdict_before") not in (None, "healthy")
             if unwell and ended > self._faulted:

@@ -221,11 +221,12 @@ class Stage:
 
     # --- playbooks
 
+    def _takeover(self, playbook: str, actor: str) -> str:
+        self.type(playbook, {**self._variables(playbook), "takeover": True}, actor=actor)
+        return f"{playbook}.yml, which takes the lease from whoever has it"
+
     def _play(self, playbook: str, ends: str, after: float, actor: str) -> str:
-        variables = self._variables(playbook)
-        if variables is None:
-            raise LookupError(f"there is nothing yet for {playbook}.yml")
-        play = self.type(playbook, variables, actor=actor)
+        play = self.type(playbook, self._variables(playbook), actor=actor)
         if ends != "wait":
             play.ends, play.ends_at = ends, time.monotonic() + after
         return f"{playbook}.yml" + (f", {ends} after {after:g} s" if ends != "wait" else "")
@@ -253,8 +254,8 @@ class Stage:
         for play in self.plays:
             play.look(now)
 
-    def _variables(self, playbook: str) -> dict[str, t.Any] | None:
-        """What a person gives; None where there is nothing that it could be about."""
+    def _variables(self, playbook: str) -> dict[str, t.Any]:
+        """What a person gives; LookupError where there is nothing that it could be about."""
         now = probes.now(self.sandbox.dsn)
         match playbook:
             case "quarantine" | "window_recovery":
@@ -262,9 +263,20 @@ class Stage:
             case "redrive":
                 return {"incident": INCIDENT, "of_incident": INCIDENT}
             case "undo":
-                runs = [run for run in probes.ledger(self.sandbox.dsn).runs if run.moved and not run.undone]
-                return {"incident": INCIDENT, "run_id": runs[-1].run_id} if runs else None
+                run_id = self._latest_moved()
+                if run_id is None:
+                    raise LookupError("there is no run yet that could be undone")
+                return {"incident": INCIDENT, "run_id": run_id}
             case "assess" | "acceptance_gate":
                 return {}
             case _:
                 return {"incident": INCIDENT}
+
+    def latest_undo(self) -> list[str]:
+        """What undoes the latest run that moved rows and was not undone, as somebody types it; nothing where there is none."""
+        run_id = self._latest_moved()
+        return [] if run_id is None else [f"ansible-playbook playbooks/undo.yml -e run_id={run_id}"]
+
+    def _latest_moved(self) -> str | None:
+        runs = probes.undoable(self.sandbox.dsn)
+        return runs[0].run_id if runs else None

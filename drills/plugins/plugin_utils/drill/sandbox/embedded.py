@@ -36,7 +36,8 @@ class DrillServer(Server):
 
     def __init__(self, settings: Mapping[str, str] | None = None, superuser: str = SUPERUSER) -> None:
         """Prepare it; starts nothing."""
-        super().__init__(settings=settings)
+        # What was committed is counted as written, also where the server ends at once after that.
+        super().__init__(settings={"synchronous_commit": "on", **(settings or {})})
         self.external = ""
         self.superuser = superuser
 
