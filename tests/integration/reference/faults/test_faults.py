@@ -141,3 +141,8 @@ def test_a_fault_needs_no_hash_function_of_the_pipeline(variant_db: str) -> None
             [event] = library.poison_event(variant_db)
             hashed = "SELECT event_hash = sha256(convert_to(event_data::text, 'UTF8')) FROM scout.bronze_events WHERE event_id = %s"
             assert connection.execute(hashed, [event]).fetchone() == (True,)
+
+
+def test_a_fault_that_somebody_else_keeps_from_happening_says_so(scout_db: str) -> None:
+    with library.FAULTS["lock_holder"](scout_db), pytest.raises(psycopg.errors.LockNotAvailable):
+        library.FAULTS["lock_holder"](scout_db)

@@ -26,7 +26,7 @@ from .registry import fault
 from .registry import lacking as lacking
 from .registry import needs as needs
 from .silver_damage import damage
-from .stuck_sessions import Held, holding, wait_until
+from .stuck_sessions import LOCK_TIMEOUT, Held, holding, wait_until
 from .unnamed import unnamed as unnamed
 from .unnamed import unnamed_fixed as unnamed_fixed
 
@@ -313,7 +313,7 @@ NESTED = (
 
 
 def _connect(dsn: str) -> Connection:
-    return psycopg.connect(dsn, autocommit=True, application_name="fault")
+    return psycopg.connect(dsn, autocommit=True, application_name="fault", options=LOCK_TIMEOUT)
 
 
 def _row(connection: Connection, query: str, *parameters: object) -> Any:

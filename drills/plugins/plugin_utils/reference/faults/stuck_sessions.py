@@ -16,6 +16,8 @@ import psycopg
 
 #: How often a session tries to do what another loader does at the same moment.
 COLLISIONS = 5
+#: Somebody else may hold what a fault wants, for ever: then it does not happen.
+LOCK_TIMEOUT = "-c lock_timeout=10s"
 
 
 class Held:
@@ -39,7 +41,7 @@ class Held:
     def hold(self, label: str, *statements: str, parameters: object = None) -> int:
         """Open a session that runs the statements and stays idle in its transaction; returns its process id. Statements that
         collide with the pipeline's own loader are run again."""
-        connection = self._open(label)
+        connection = self._open(label, LOCK_TIMEOUT)
         self._idle.append(connection)
         for left in reversed(range(COLLISIONS)):
             try:
@@ -80,8 +82,8 @@ class Held:
         for connection in self._connections:
             connection.close()
 
-    def _open(self, label: str) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self._dsn, application_name=f"fault/{self.name}/{label}")
+    def _open(self, label: str, options: str = "") -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._dsn, application_name=f"fault/{self.name}/{label}", options=options)
         self._connections.append(connection)
         self.pids[label] = connection.info.backend_pid
         return connection

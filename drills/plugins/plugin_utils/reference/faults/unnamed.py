@@ -10,6 +10,7 @@ from typing import LiteralString
 import psycopg
 
 from .registry import fault
+from .stuck_sessions import LOCK_TIMEOUT
 
 #: What is done, and what undoes it.
 UNNAMED: dict[str, tuple[tuple[LiteralString, ...], tuple[LiteralString, ...]]] = {
@@ -47,6 +48,6 @@ def unnamed_fixed(dsn: str, what: str = "right_lost") -> None:
 
 
 def _execute(dsn: str, statements: tuple[LiteralString, ...]) -> None:
-    with psycopg.connect(dsn, application_name="fault") as connection:
+    with psycopg.connect(dsn, application_name="fault", options=LOCK_TIMEOUT) as connection:
         for statement in statements:
             connection.execute(statement)
