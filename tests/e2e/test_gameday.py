@@ -23,6 +23,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.round i
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.script import Act, Script
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests import CHECKOUT
+from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
 #: What is played of seed 1; no round begins later than so many seconds after the first, so that it is some two minutes in all.
@@ -30,12 +31,12 @@ ROUNDS, SECONDS = 7, 110
 KEPT = sorted(path.stem for path in game.KEPT.glob("*.json"))
 
 
-def play(folder: Path, made: Script) -> dict[str, Any]:
+def play(folder: Path, made: Script, **where: Any) -> dict[str, Any]:
     file = folder / "mine.json"
     file.write_text(json.dumps(made.as_document()))
     done: Done = game.run(
         game.Game(script=str(file)),
-        Request(names=(), output=folder, config_file=str(CHECKOUT / "ansible.cfg")),
+        Request(names=(), output=folder, config_file=str(CHECKOUT / "ansible.cfg"), **where),
         Progress(),
     )
     return done.document
@@ -166,3 +167,20 @@ def test_an_undo_is_held_to_every_value(lie: str | None, tmp_path: Path, monkeyp
     checks = {check["check"]: check["passed"] for check in told["checks"]}
     assert checks["the undo puts back what was taken"]
     assert {check for check, passed in checks.items() if not passed} == ({UNDONE[lie][1]} if lie else set())
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_round_on_a_clone_of_a_schema(healthy: Pipeline, tmp_path: Path) -> None:
+    """On somebody's own schema, of which nothing but the definitions is read."""
+    healthy.execute("CREATE TABLE scout.own (n integer PRIMARY KEY)")
+    before = healthy.fingerprint()
+    acts = (
+        Act(0.3, "poison_event", {"kind": "bad_ts", "count": 2}),
+        Act(0.5, "hold_lock", {"mode": "EXCLUSIVE", "table": "silver_transactions", "seconds": 2.0}),
+        Act(0.8, "takeover", {"playbook": "quality_cleanup", "actor": "second"}),
+    )
+    document = play(tmp_path, Script(acts), schema_from=healthy.dsn)
+    [told] = document["scenarios"]
+    assert told["verdict"] == "passed", told["why"]
+    assert told["events"]["written"] > 100
+    assert healthy.fingerprint() == before
