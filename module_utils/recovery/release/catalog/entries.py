@@ -46,7 +46,7 @@ class Entry:
     @property
     def key(self) -> str:
         """Its name among all kinds."""
-        return f"{self.kind}:{self.name}"
+        return key_of(self.kind, self.name)
 
     @functools.cached_property
     def table(self) -> str:
@@ -66,6 +66,41 @@ class Entry:
         """Its name without schema and table, quoted as PostgreSQL does; of a function with the types it takes."""
         name = self.name.removesuffix(f" on {self.table}")
         return name if name != self.name or self.kind in SIGNED else split_qualified(name)[2]
+
+
+def key_of(kind: str, name: str) -> str:
+    """The key of an entry, as captures and digests have it."""
+    return f"{kind}:{name}"
+
+
+def table_key(table: str) -> str:
+    """The key of a table."""
+    return key_of("table", table)
+
+
+def column_key(table: str, own: str) -> str:
+    """The key of a column of a table."""
+    return key_of("column", f"{table}.{own}")
+
+
+def kind_of(key: str) -> str:
+    """The kind of an entry."""
+    return key.partition(":")[0]
+
+
+def name_of(key: str) -> str:
+    """The name of an entry among those of its kind."""
+    return key.partition(":")[2]
+
+
+def table_of(column: str) -> str:
+    """The key of the table of a column, by the column's."""
+    return table_key(split_qualified(name_of(column))[0])
+
+
+def stands_on(key: str, table: str) -> bool:
+    """Whether it is the key of a column of this table."""
+    return kind_of(key) == "column" and table_of(key) == table_key(table)
 
 
 def split_qualified(qualified: str) -> tuple[str, str, str]:

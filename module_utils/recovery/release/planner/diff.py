@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ...postgres.identifiers import unquoted
 from ..captures.document import readable
-from ..catalog.entries import split_qualified
+from ..catalog.entries import column_key, kind_of, split_qualified, stands_on, table_key
 from ..ddl import database_level
 from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
 from . import type_changes
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..catalog.entries import Entry
     from ..ddl.statement import Statement
@@ -33,246 +34,344 @@ BOUND_TO_TYPES: t.Final = (
     "statistics",
     "publication_table",
 )
-TYPES: t.Final = ("enum:", "domain:", "composite:", "range:")
+TYPES: t.Final = ("enum", "domain", "composite", "range")
 
 
-class Changes:
-    """From one set of entries to another: keys that are dropped, created and altered where they stand."""
+@dataclasses.dataclass(frozen=True)
+class Diff:
+    """From what there is to what is wanted: keys that are dropped, created and altered where they stand."""
 
-    def __init__(
-        self, there: dict[str, Entry], wanted: Mapping[str, Entry], migrations_table: str, *, exact_order: bool
-    ) -> None:
-        self.migrations_table = migrations_table
-        self.there = there
-        self.wanted = wanted
-        self.columns_there, self.columns_wanted = _columns_by_table(there), _columns_by_table(wanted)
-        self.impossible: list[str] = []
-        self.everybody = sorted(
-            {g[0] for e in there.values() if e.kind == "default_privileges" for g in e.grants} | {"PUBLIC"}
-        )
-        self.dependents: dict[str, set[str]] = {}
-        for key, entry in there.items():
+    #: The entries of both sides, those that were renamed under their names of the capture.
+    live: Mapping[str, Entry]
+    wanted: Mapping[str, Entry]
+    dropped: frozenset[str] = frozenset()
+    created: frozenset[str] = frozenset()
+    #: Statements by key of what is altered where it stands.
+    altered: Mapping[str, tuple[Statement, ...]] = dataclasses.field(default_factory=dict[str, "tuple[Statement, ...]"])
+    #: Columns whose defaults are taken away while what they call is recreated.
+    parted: frozenset[str] = frozenset()
+    #: Columns by the enum that is recreated under them.
+    swapped: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict[str, frozenset[str]])
+    #: Tables whose columns do not come into their order by themselves, and those that are copied for that.
+    disordered: tuple[str, ...] = ()
+    copied: frozenset[str] = frozenset()
+    #: What is dropped with its data, which it is not recreated from, or loses some of it to another type.
+    loses: tuple[str, ...] = ()
+    #: Sentences about what there is no way for.
+    impossible: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def _columns_wanted(self) -> dict[str, list[Entry]]:
+        return _columns_by_table(self.wanted)
+
+    def columns(self, table: Entry) -> list[Entry]:
+        """The columns that a table shall have, in their order."""
+        found = {unquoted(e.own): e for e in self._columns_wanted.get(table.name, ())}
+        return [found[each] for each in table.facts.get("column_order", ()) if each in found]
+
+    def ancestors(self, table: Entry) -> list[str]:
+        """The parents that a table shall have, and theirs."""
+        return ancestors(table, self.wanted)
+
+    def inheritable(self, above: Sequence[str]) -> Iterator[Entry]:
+        """The checks that a child of these tables shall have as well."""
+        return inheritable(above, self.wanted)
+
+    def follows_parent(self, column: Entry) -> bool:
+        """Whether it is added, or dropped, with the one of its parent."""
+        entry = self.wanted.get(table_key(column.table)) or self.live.get(table_key(column.table))
+        changed = {column_key(parent, column.own) for parent in parents(entry)} if entry else set[str]()
+        return bool(changed & (self.created if column.key in self.created else self.dropped))
+
+
+def diff(live: Mapping[str, Entry], wanted: Mapping[str, Entry], *, exact_order: bool = False) -> Diff:
+    """The difference between two sets of entries, with whatever depends on what goes. Tables are copied for the order of their
+    columns only where that has to be exact."""
+    found = _Found(live, wanted, {key for key, e in live.items() if key not in wanted and not _is_merged(e, wanted)})
+    _compare(found)
+    _spread(found)
+    disordered = tuple(sorted(_disordered(found)))
+    for key in disordered if exact_order else ():
+        _copy(found, key)
+    _spread(found)
+    missing = {key for key, e in wanted.items() if key not in live and not _stays_behind(found, e)}
+    made = found.created | missing | (found.dropped & wanted.keys())
+    return Diff(
+        live,
+        wanted,
+        frozenset(found.dropped),
+        frozenset(made),
+        {key: tuple(statements) for key, statements in found.altered.items()},
+        frozenset(found.parted),
+        {enum: frozenset(columns) for enum, columns in found.swapped.items()},
+        disordered,
+        frozenset(found.copied),
+        tuple(_loses(found)),
+        (*found.impossible, *_unwritable(live, found.dropped), *_unwritable(wanted, made)),
+    )
+
+
+@dataclasses.dataclass
+class _Found:
+    """A difference while it grows; its fields are those of a Diff."""
+
+    live: Mapping[str, Entry]
+    wanted: Mapping[str, Entry]
+    dropped: set[str]
+    created: set[str] = dataclasses.field(default_factory=set[str])
+    altered: dict[str, list[Statement]] = dataclasses.field(default_factory=dict[str, "list[Statement]"])
+    parted: set[str] = dataclasses.field(default_factory=set[str])
+    swapped: dict[str, set[str]] = dataclasses.field(default_factory=dict[str, set[str]])
+    copied: set[str] = dataclasses.field(default_factory=set[str])
+    impossible: list[str] = dataclasses.field(default_factory=list[str])
+
+    @functools.cached_property
+    def dependents(self) -> dict[str, set[str]]:
+        """What needs an entry that there is."""
+        made: dict[str, set[str]] = {}
+        for key, entry in self.live.items():
             for need in entry.needs:
-                self.dependents.setdefault(need, set()).add(key)
-        #: Statements by key of what is altered where it stands.
-        self.altered: dict[str, list[Statement]] = {}
-        #: Defaults that are taken away while what they call is made again.
-        self.parted: set[str] = set()
-        #: Columns by the enum that is made again under them.
-        self.swapped: dict[str, set[str]] = {}
-        self.created: set[str] = set()
-        self.dropped = {key for key, e in there.items() if key not in wanted and not self._is_merged(e)}
-        self._compare()
-        self._spread()
-        #: Tables whose columns do not come into their order by themselves, and those that are copied for that.
-        self.disordered = tuple(sorted(self._disordered()))
-        self.copied: set[str] = set()
-        for key in self.disordered if exact_order else ():
-            self._copy(key)
-        self._spread()
-        self.created |= {key for key, e in wanted.items() if key not in there and not self._stays_behind(e)}
-        self.created |= self.dropped & wanted.keys()
+                made.setdefault(need, set()).add(key)
+        return made
 
-    def _compare(self) -> None:
-        for key in sorted(self.there.keys() & self.wanted.keys()):
-            before, after = self._as_detached(self._as_its_parent(self.there[key])), self.wanted[key]
-            if after.kind == "default_privileges" and before.grants != after.grants:
-                self.altered[key] = [*database_level.no_privileges(before), *database_level.privileges(after)]
-            if before.facts == after.facts or (after.kind == "migration" and not differing_as_written(before, after)):
-                continue
-            writer = WRITERS.get(after.kind)
-            made = writer.alter(before, after) if writer else None
-            if made is None:
-                if self._stays(before, after):
-                    parts = ", ".join(sorted(differing_as_written(before, after))).replace("_", " ")
-                    self.impossible.append(f"{readable(key)} cannot be restored: a different {parts}")
-                    continue
-                self.dropped.add(key)
-            elif made:
-                self.altered[key] = made
+    @functools.cached_property
+    def columns(self) -> tuple[dict[str, list[Entry]], dict[str, list[Entry]]]:
+        """The columns of tables, those that there are and those that are wanted."""
+        return _columns_by_table(self.live), _columns_by_table(self.wanted)
 
-    def _stays(self, before: Entry, after: Entry) -> bool:
-        """Whether recreating it would lose data, or everything below it."""
-        of_parent = after.kind == "column" and "inherited" in differing_as_written(before, after)
-        return after.kind in ("table", "schema", "extension", "other") or of_parent
-
-    def _as_its_parent(self, column: Entry) -> Entry:
-        """A column of a child as it is once its parent's has its type again."""
-        table, own = column.table, column.own
-        entry = self.there.get(f"table:{table}") if column.kind == "column" else None
-        for parent in parents(entry) if entry else ():
-            key = f"column:{parent}.{own}"
-            if key in self.there and key in self.wanted:
-                facts = {fact: self.wanted[key].facts.get(fact) for fact in ("type", "collation")}
-                kept = {k: v for k, v in {**column.facts, **facts}.items() if v is not None}
-                return dataclasses.replace(column, facts=kept)
-        return column
-
-    def _as_detached(self, entry: Entry) -> Entry:
-        """An index of a partition, or what it is for, as it is once its table is none any more."""
-        if entry.kind not in ("index", "constraint"):
-            return entry
-        key = f"table:{entry.facts.get('table')}"
-        before, after = self.there.get(key), self.wanted.get(key)
-        part: dict[str, str] | None = before.facts.get("partition_of") if before else None
-        stays: dict[str, str] | None = after.facts.get("partition_of") if after else None
-        if not part or after is None or (stays and stays["table"] == part["table"]):
-            return entry
-        facts = {fact: value for fact, value in entry.facts.items() if fact != "attached_to"}
-        if facts.get("index"):
-            facts["index"] = {fact: value for fact, value in facts["index"].items() if fact != "attached_to"}
-        return dataclasses.replace(entry, facts=facts)
-
-    def _spread(self) -> None:
-        """Whatever depends on something that goes, goes as well, and comes back if it is wanted."""
-        other_type = {
-            key for key in self.altered
-            if self.wanted[key].kind == "column"
-            and {"type", "collation"} & differing_as_written(self.there[key], self.wanted[key])
-        }  # fmt: skip
-        frontier = [
-            *self.dropped,
-            *(
-                user
-                for key in other_type
-                for user in self.dependents.get(key, ())
-                if self._is_bound(user) and self._goes(user)
-            ),
-        ]
-        while frontier:
-            gone = frontier.pop()
-            for user in self.dependents.get(gone, ()):
-                if user in self.dropped or self._is_part(gone, user):
-                    continue
-                if self.there[user].kind in ("column", "table", "schema"):
-                    frontier += self._part(user, gone)
-                elif self._goes(user):
-                    frontier.append(user)
-
-    def _is_bound(self, key: str) -> bool:
-        return self.there[key].kind in BOUND_TO_TYPES or (
-            self.there[key].kind == "column" and self.there[key].facts.get("generated") is not None
-        )
-
-    def _goes(self, key: str) -> bool:
+    def goes(self, key: str) -> bool:
+        """Drops something that there is; False where it was dropped before."""
         if key in self.dropped:
             return False
         self.dropped.add(key)
         self.altered.pop(key, None)
         return True
 
-    def _is_part(self, gone: str, user: str) -> bool:
-        """A table needs its columns in a way that does not matter here."""
-        return self.there[user].kind == "table" and gone.startswith(f"column:{self.there[user].name}.")
+    def is_bound(self, key: str) -> bool:
+        """Whether it stands in the way of another type for a column that it needs."""
+        entry = self.live[key]
+        return entry.kind in BOUND_TO_TYPES or (entry.kind == "column" and entry.facts.get("generated") is not None)
 
-    def _part(self, user: str, gone: str) -> Iterator[str]:
-        """A column lets go of what is recreated: of a function in its default, of an enum it is of; gives what falls
-        with that."""
-        entry = self.there[user]
-        if user in self.altered and gone not in self.wanted[user].needs:
-            return
-        if entry.kind == "column" and gone.startswith("enum:") and gone in self.wanted and user in self.wanted:
-            self.swapped.setdefault(gone, set()).add(user)
-            yield from (key for key in self.dependents.get(user, ()) if self._is_bound(key) and self._goes(key))
-        elif entry.kind == "column" and entry.facts.get("generated") is not None:
-            yield from (user,) if self._goes(user) else ()
-        elif entry.kind == "column" and entry.facts.get("default") is not None and not gone.startswith(TYPES):
-            self.parted.add(user)
-        else:
-            self.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be recreated")
 
-    def _disordered(self) -> Iterator[str]:
-        """Tables whose columns would not stand where they stood: what is added stands at the end."""
-        touched = {self.there[key].table for key in self.dropped if self.there[key].kind == "column"}
-        for key, after in self.wanted.items():
-            before = self.there.get(key)
-            if after.kind != "table" or before is None or key in self.dropped:
+# --- what differs
+
+
+def _compare(found: _Found) -> None:
+    """Alters what differs, or drops what can only be recreated."""
+    for key in sorted(found.live.keys() & found.wanted.keys()):
+        before, after = _as_detached(found, _as_its_parent(found, found.live[key])), found.wanted[key]
+        if after.kind == "default_privileges" and before.grants != after.grants:
+            found.altered[key] = [*database_level.no_privileges(before), *database_level.privileges(after)]
+        if before.facts == after.facts or (after.kind == "migration" and not differing_as_written(before, after)):
+            continue
+        writer = WRITERS.get(after.kind)
+        made = writer.alter(before, after) if writer else None
+        if made is None:
+            if _stays(before, after):
+                parts = ", ".join(sorted(differing_as_written(before, after))).replace("_", " ")
+                found.impossible.append(f"{readable(key)} cannot be restored: a different {parts}")
                 continue
-            wanted: list[str] = after.facts.get("column_order", [])
-            there: list[str] = before.facts.get("column_order", [])
-            if there == wanted and after.name not in touched:
+            found.dropped.add(key)
+        elif made:
+            found.altered[key] = made
+
+
+def _stays(before: Entry, after: Entry) -> bool:
+    """Whether recreating it would lose data, or everything below it."""
+    of_parent = after.kind == "column" and "inherited" in differing_as_written(before, after)
+    return after.kind in ("table", "schema", "extension", "other") or of_parent
+
+
+def _as_its_parent(found: _Found, column: Entry) -> Entry:
+    """A column of a child as it is once its parent's has its type again."""
+    entry = found.live.get(table_key(column.table)) if column.kind == "column" else None
+    for parent in parents(entry) if entry else ():
+        key = column_key(parent, column.own)
+        if key in found.live and key in found.wanted:
+            facts = {fact: found.wanted[key].facts.get(fact) for fact in ("type", "collation")}
+            kept = {k: v for k, v in {**column.facts, **facts}.items() if v is not None}
+            return dataclasses.replace(column, facts=kept)
+    return column
+
+
+def _as_detached(found: _Found, entry: Entry) -> Entry:
+    """An index of a partition, or what it is for, as it is once its table is none any more."""
+    if entry.kind not in ("index", "constraint"):
+        return entry
+    before, after = (side.get(table_key(entry.table)) for side in (found.live, found.wanted))
+    part: dict[str, str] | None = before.facts.get("partition_of") if before else None
+    stays: dict[str, str] | None = after.facts.get("partition_of") if after else None
+    if not part or after is None or (stays and stays["table"] == part["table"]):
+        return entry
+    facts = {fact: value for fact, value in entry.facts.items() if fact != "attached_to"}
+    if facts.get("index"):
+        facts["index"] = {fact: value for fact, value in facts["index"].items() if fact != "attached_to"}
+    return dataclasses.replace(entry, facts=facts)
+
+
+def _unwritable(entries: Mapping[str, Entry], keys: Iterable[str]) -> Iterator[str]:
+    """What nothing is written for, neither to make nor to drop it."""
+    for key in sorted(keys):
+        if entries[key].kind not in (*WRITERS, "migration"):
+            yield f"{readable(key)} can be neither created nor dropped here"
+
+
+# --- what goes with it
+
+
+def _spread(found: _Found) -> None:
+    """Whatever depends on something that goes, goes as well, and comes back if it is wanted."""
+    other_type = {
+        key for key in found.altered
+        if found.wanted[key].kind == "column"
+        and {"type", "collation"} & differing_as_written(found.live[key], found.wanted[key])
+    }  # fmt: skip
+    frontier = [
+        *found.dropped,
+        *(
+            user
+            for key in other_type
+            for user in found.dependents.get(key, ())
+            if found.is_bound(user) and found.goes(user)
+        ),
+    ]
+    while frontier:
+        gone = frontier.pop()
+        for user in found.dependents.get(gone, ()):
+            if user in found.dropped or _is_part(found.live[user], gone):
                 continue
-            own = {
-                unquoted(split_qualified(e)[2]): f"column:{after.name}.{split_qualified(e)[2]}"
-                for e in self._columns_of(after.name)
-            }
-            stay = [each for each in there if own.get(each) not in self.dropped and each in wanted]
-            if [*stay, *(each for each in wanted if each not in stay)] != wanted:
-                yield key
+            if found.live[user].kind in ("column", "table", "schema"):
+                frontier += _part(found, user, gone)
+            elif found.goes(user):
+                frontier.append(user)
 
-    def _columns_of(self, table: str) -> Iterator[str]:
-        for columns in (self.columns_there, self.columns_wanted):
-            yield from (e.name for e in columns.get(table, ()))
 
-    def _copy(self, key: str) -> None:
-        """The table, and all that stands on it, is recreated; its rows are copied."""
-        table = self.wanted[key]
-        if (
-            table.facts.get("partition_key")
-            or table.facts.get("inherits")
-            or any(self.there[user].kind == "table" for user in self.dependents.get(key, ()))
-        ):
-            self.impossible.append(
-                f"the columns of {readable(key)} cannot be put in their original order: it has parents or children"
-            )
-            return
-        self.copied.add(key)
-        columns = {f"column:{each}" for each in self._columns_of(table.name)}
-        for each in (key, *columns):
-            self.altered.pop(each, None)
-            self.parted.discard(each)
-            if each in self.there:
-                self.dropped.add(each)
-        self.created |= {key, *(each for each in columns if each in self.wanted)}
+def _is_part(user: Entry, gone: str) -> bool:
+    """A table needs its columns in a way that does not matter here."""
+    return user.kind == "table" and stands_on(gone, user.name)
 
-    def ancestors(self, table: Entry) -> list[str]:
-        """Its parents, and theirs."""
-        above = [self.wanted[f"table:{parent}"] for parent in parents(table) if f"table:{parent}" in self.wanted]
-        return [*parents(table), *(each for parent in above for each in self.ancestors(parent))]
 
-    def inheritable(self, above: Sequence[str]) -> Iterator[Entry]:
-        """The checks that a child of these tables has as well."""
-        for e in self.wanted.values():
-            if e.kind == "constraint" and e.facts["table"] in above and e.facts.get("type") == "check":
-                yield from () if e.facts["definition"].endswith("NO INHERIT") else (e,)
+def _part(found: _Found, user: str, gone: str) -> Iterator[str]:
+    """A column lets go of what is recreated: of a function in its default, of an enum it is of; gives what falls with that."""
+    entry = found.live[user]
+    if user in found.altered and gone not in found.wanted[user].needs:
+        return
+    if entry.kind == "column" and kind_of(gone) == "enum" and gone in found.wanted and user in found.wanted:
+        found.swapped.setdefault(gone, set()).add(user)
+        yield from (key for key in found.dependents.get(user, ()) if found.is_bound(key) and found.goes(key))
+    elif entry.kind == "column" and entry.facts.get("generated") is not None:
+        yield from (user,) if found.goes(user) else ()
+    elif entry.kind == "column" and entry.facts.get("default") is not None and kind_of(gone) not in TYPES:
+        found.parted.add(user)
+    else:
+        found.impossible.append(f"{readable(user)} depends on {readable(gone)}, which would have to be recreated")
 
-    def _is_merged(self, entry: Entry) -> bool:
-        """Whether a check that stands alone now is what its table will have from its parent."""
-        table = self.wanted.get(f"table:{entry.facts.get('table')}")
-        if entry.kind != "constraint" or entry.facts.get("type") != "check" or table is None:
-            return False
-        return entry.own in {e.own for e in self.inheritable(self.ancestors(table))}
 
-    def _stays_behind(self, entry: Entry) -> bool:
-        """Whether it is a check that a table has of its parent, and keeps when it leaves that."""
-        if entry.kind != "constraint" or entry.facts.get("type") != "check":
-            return False
-        key = f"table:{entry.facts['table']}"
-        before, after = self.there.get(key), self.wanted.get(key)
-        if before is None or after is None or key in self.dropped or key in self.copied:
-            return False
-        left = set(parents(before)) - set(parents(after))
-        return any(
-            e.kind == "constraint" and e.facts["table"] in left and e.own == entry.own for e in self.there.values()
+# --- the order of columns
+
+
+def _disordered(found: _Found) -> Iterator[str]:
+    """Tables whose columns would not stand where they stood: what is added stands at the end."""
+    touched = {found.live[key].table for key in found.dropped if found.live[key].kind == "column"}
+    for key, after in found.wanted.items():
+        before = found.live.get(key)
+        if after.kind != "table" or before is None or key in found.dropped:
+            continue
+        wanted: list[str] = after.facts.get("column_order", [])
+        there: list[str] = before.facts.get("column_order", [])
+        if there == wanted and after.name not in touched:
+            continue
+        own = {unquoted(split_qualified(e.name)[2]): e.key for e in _columns_of(found, after.name)}
+        stay = [each for each in there if own.get(each) not in found.dropped and each in wanted]
+        if [*stay, *(each for each in wanted if each not in stay)] != wanted:
+            yield key
+
+
+def _columns_of(found: _Found, table: str) -> Iterator[Entry]:
+    for columns in found.columns:
+        yield from columns.get(table, ())
+
+
+def _copy(found: _Found, key: str) -> None:
+    """The table, and all that stands on it, is recreated; its rows are copied."""
+    table = found.wanted[key]
+    if (
+        table.facts.get("partition_key")
+        or table.facts.get("inherits")
+        or any(found.live[user].kind == "table" for user in found.dependents.get(key, ()))
+    ):
+        found.impossible.append(
+            f"the columns of {readable(key)} cannot be put in their original order: it has parents or children"
         )
+        return
+    found.copied.add(key)
+    columns = {each.key for each in _columns_of(found, table.name)}
+    for each in (key, *columns):
+        found.altered.pop(each, None)
+        found.parted.discard(each)
+        if each in found.live:
+            found.dropped.add(each)
+    found.created |= {key, *(each for each in columns if each in found.wanted)}
 
-    def loses(self) -> Iterator[str]:
-        """What is dropped with its data, which it is not recreated from, or loses some of it to another type."""
-        for key in sorted(self.dropped):
-            entry = self.there[key]
-            table = f"table:{entry.table}"
-            if entry.kind == "table" and key not in self.copied:
-                yield key
-            elif entry.kind == "column" and entry.facts.get("generated") is None:
-                copied = table in self.copied and key in self.wanted
-                yield from () if copied or (table in self.dropped and table not in self.copied) else (key,)
-        for key in sorted(self.there.keys() & self.wanted.keys()):
-            before, after = self.there[key], self.wanted[key]
-            if before.kind == "column" and (key not in self.dropped or f"table:{after.table}" in self.copied):
-                yield from (key,) if type_changes.may_lose(before, after) else ()
+
+# --- inheritance
+
+
+def ancestors(table: Entry, entries: Mapping[str, Entry]) -> list[str]:
+    """The names of the parents of a table, and of theirs."""
+    above = [entries[table_key(parent)] for parent in parents(table) if table_key(parent) in entries]
+    return [*parents(table), *(each for parent in above for each in ancestors(parent, entries))]
+
+
+def inheritable(above: Sequence[str], entries: Mapping[str, Entry]) -> Iterator[Entry]:
+    """The checks that a child of these tables has as well."""
+    for e in entries.values():
+        if _is_check(e) and e.table in above and not e.facts["definition"].endswith("NO INHERIT"):
+            yield e
+
+
+def _is_check(entry: Entry) -> bool:
+    return entry.kind == "constraint" and entry.facts.get("type") == "check"
+
+
+def _is_merged(entry: Entry, wanted: Mapping[str, Entry]) -> bool:
+    """Whether a check that stands alone now is what its table will have from its parent."""
+    table = wanted.get(table_key(entry.table)) if _is_check(entry) else None
+    return table is not None and entry.own in {e.own for e in inheritable(ancestors(table, wanted), wanted)}
+
+
+def _stays_behind(found: _Found, entry: Entry) -> bool:
+    """Whether it is a check that a table has of its parent, and keeps when it leaves that."""
+    if not _is_check(entry):
+        return False
+    key = table_key(entry.table)
+    before, after = found.live.get(key), found.wanted.get(key)
+    if before is None or after is None or key in found.dropped or key in found.copied:
+        return False
+    left = set(parents(before)) - set(parents(after))
+    return any(e.kind == "constraint" and e.table in left and e.own == entry.own for e in found.live.values())
+
+
+# --- what is lost
+
+
+def _loses(found: _Found) -> Iterator[str]:
+    for key in sorted(found.dropped):
+        entry = found.live[key]
+        table = table_key(entry.table)
+        if entry.kind == "table" and key not in found.copied:
+            yield key
+        elif entry.kind == "column" and entry.facts.get("generated") is None:
+            copied = table in found.copied and key in found.wanted
+            yield from () if copied or (table in found.dropped and table not in found.copied) else (key,)
+    for key in sorted(found.live.keys() & found.wanted.keys()):
+        before, after = found.live[key], found.wanted[key]
+        if before.kind == "column" and (key not in found.dropped or table_key(after.table) in found.copied):
+            yield from (key,) if type_changes.may_lose(before, after) else ()
 
 
 def _columns_by_table(entries: Mapping[str, Entry]) -> dict[str, list[Entry]]:
+    """Columns by the name of their table."""
     found: dict[str, list[Entry]] = {}
     for e in entries.values():
         if e.kind == "column":

@@ -5,180 +5,171 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import itertools
 import typing as t
 
 from ...core.errors import NotConverged
-from ..catalog.entries import split_qualified
-from ..ddl.common import parents
-from ..ddl.statement import Effect, say
-from .data_fill import Filling, table_key
+from ..catalog.entries import key_of, kind_of, split_qualified, stands_on, table_key
+from ..ddl.statement import Effect, Statement
+from .actions import actions_of, sequence_of, settled
+from .fill import aside
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..catalog.entries import Entry
-    from ..ddl.statement import Statement
+    from .actions import Action
+    from .diff import Diff
+    from .fill import Fills
 
-#: What is done, and to which key.
-Action = tuple[str, str]
-FOREIGN_KEY: t.Final = "foreign key"
+    #: Two actions of which the first comes before the second, if both are done.
+    type Edge = tuple[Action, Action]
+
 INDEXED: t.Final = ("index", "constraint")
-#: Kinds that stand on a relation and go with it.
-PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
 MAKES: t.Final = ("create", "alter", "rejoin", "attach")
+#: Of what is free, what comes first.
+RANK: t.Final = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
 
 
-class Ordering(Filling):
-    """Which change comes before which."""
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing that is done to one entry; `does` is rename, drop, create, alter or settle."""
 
-    def edges(self, actions: Mapping[Action, list[Statement]]) -> set[tuple[Action, Action]]:
-        """Pairs of actions of which the first comes before the second."""
-        edges: set[tuple[Action, Action]] = set()
-        self.made_as: dict[str, list[str]] = {}
-        for key in self.created:
-            if index := _index_of(self.wanted[key]):
-                self.made_as.setdefault(index, []).append(key)
+    does: str
+    key: str
+    statements: tuple[Statement, ...]
 
-        def first(one: Action, two: Action) -> None:
-            if one in actions and two in actions and one != two:
-                edges.add((one, two))
 
-        for entry in self.there.values():
-            self._away_from(entry, first)
-        for key, entry in self.wanted.items():
-            for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
-                # A column is altered before its enum is made again, which gives it its default anew.
-                if two != "alter" or key not in self.swapped.get(need, ()):
-                    first((one, need), (two, key))
-            first(("drop", key), ("create", key))
-            first(("part", key), ("rejoin", key))
-            first(("part", key), ("alter", key))
-            first(("part", key), ("create", f"sequence:{sequence_of(self.there.get(key))}"))
-            self._around_tables(entry, first)
-            self._around_rows(entry, first)
-        return edges
+def order(diff: Diff, fills: Fills, *, migrations_table: str = "") -> tuple[Step, ...]:
+    """The steps of a difference, in an order in which nothing is missing when it is needed. Raises NotConverged where they
+    depend on each other in a circle."""
+    actions = actions_of(diff, fills, migrations_table)
+    between = {(one, two) for one, two in edges(diff, fills) if one in actions and two in actions and one != two}
+    steps = [Step(*action, tuple(actions[action])) for action in in_order(actions, between) if actions[action]]
+    steps += [Step("settle", key, tuple(made)) for key, made in settled(diff)]
+    return tuple(steps)
 
-    def _away_from(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """What an entry needs goes, or is altered, after the entry has gone or needs it no more; its name is free then."""
-        key, after = entry.key, self.wanted.get(entry.key)
-        for need in entry.needs:
-            if entry.kind == "column" and need == f"sequence:{sequence_of(after)}":
-                first(("drop", need), ("alter", key))
-                first(("part", key), ("drop", need))
-                continue
-            for goes in ("drop", "part", "alter"):
-                first((goes, key), ("drop", need))
-            if not need.startswith("sequence:"):
-                first(("drop", key), ("alter", need))
-            if entry.kind == "column":
-                self._kept_until_gone(entry, need, first)
-        if key in self.dropped and (index := _index_of(entry)):
-            table = table_key(entry.facts["table"])
-            for other in self.made_as.get(index, ()):
-                first(("drop", key), ("create", other))
-                if table not in self.created:
-                    first(("drop", table), ("create", other))
 
-    def _kept_until_gone(self, column: Entry, need: str, first: Callable[[Action, Action], None]) -> None:
-        """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
-        name = column.table
-        table = table_key(name)
-        if need not in self.wanted:
-            first(("create", table), ("drop", need))
-        if table in self.dropped - self.copied and need != table and not need.startswith(f"column:{name}."):
-            first(("drop", table), ("drop", need))
+def edges(diff: Diff, fills: Fills) -> Iterator[Edge]:
+    """Pairs of actions of which the first comes before the second, whether they are done or not."""
+    made_as: dict[str, list[str]] = {}
+    for key in diff.created:
+        if index := _index_of(diff.wanted[key]):
+            made_as.setdefault(index, []).append(key)
+    for entry in diff.live.values():
+        yield from _away_from(diff, entry)
+        yield from _name_free(diff, entry, made_as)
+    for key, entry in diff.wanted.items():
+        for one, two, need in itertools.product(("create", "alter"), MAKES, entry.needs):
+            # A column is altered before its enum is recreated, which gives it its default anew.
+            if two != "alter" or key not in diff.swapped.get(need, ()):
+                yield (one, need), (two, key)
+        yield ("drop", key), ("create", key)
+        yield ("part", key), ("rejoin", key)
+        yield ("part", key), ("alter", key)
+        yield ("part", key), ("create", key_of("sequence", sequence_of(diff.live.get(key)) or ""))
+        yield from _around_tables(diff, entry)
+        yield from _around_rows(diff, fills, entry)
+        yield from _around_sequences(diff, entry)
+        yield from _around_clusters(diff, entry)
 
-    def _around_rows(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that,
-        sequences have their columns."""
-        columns = self.columns(entry) if entry.kind == "table" and entry.key not in self.created else ()
-        copied = table_key(entry.table) in self.copied
-        if other := self.aside(entry) if entry.kind == "column" and not copied else None:
-            first(("create", entry.key), ("drop", other.key))
-        for one, two in itertools.pairwise(each.key for each in columns if each.key in self.created):
-            first(("create", one), ("create", two))
-        for parent in self.ancestors(entry) if entry.kind == "table" else ():
-            first(("attach", entry.key), ("fill", table_key(parent)))
-        for key in self._unclustered(entry):
-            first(("alter", key), ("create", entry.key))
-            first(("alter", key), ("alter", entry.key))
-        for does, other in self.fills_of(entry.facts["relation"]) if entry.kind == "trigger" else ():
-            first((does, other), ("rejoin", entry.key))
-        if entry.kind == "sequence" and entry.facts.get("owned_by"):
-            column, before = f"column:{entry.facts['owned_by']}", self.there.get(entry.key)
-            for does in ("create", "alter"):
-                first((does, entry.key), ("own", entry.key))
-                first((does, column), ("own", entry.key))
-            had = before.facts.get("owned_by") if before else None
-            if had and table_key(split_qualified(had)[0]) not in self.copied:
-                # It would go with the column that it does not belong to any more.
-                first(("own", entry.key), ("drop", f"column:{had}"))
 
-    def _unclustered(self, entry: Entry) -> Iterator[str]:
-        """Where a table is clustered by this index, those by which it is no more: what is said last holds."""
-        index: dict[str, t.Any] = (entry.facts.get("index") or entry.facts) if entry.kind in INDEXED else {}
-        if index.get("clustered"):
-            for key, made in self.altered.items():
-                if self.wanted[key].facts.get("table") == entry.facts["table"] and key != entry.key:
-                    yield from (key,) if any(each.effect == Effect.UNCLUSTERS for each in made) else ()
-
-    def _around_tables(self, entry: Entry, first: Callable[[Action, Action], None]) -> None:
-        """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
-        if entry.kind in ("index", "constraint"):
-            first(("create", entry.key), ("attach", f"table:{entry.facts.get('table')}"))
-        if entry.kind == "trigger" and entry.facts.get("inherited"):
-            first(("attach", f"table:{entry.facts.get('relation')}"), ("create", entry.key))
-            for other in self.wanted.values():
-                if other.kind == "trigger" and not other.facts.get("inherited"):
-                    for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
-                        first((one, other.key), (two, entry.key))
-        if entry.kind == "column" and f"table:{entry.table}" in self.created:
-            table = entry.table
-            for need in entry.needs:
-                if not need.startswith(f"column:{table}."):
-                    first(("create", need), ("create", f"table:{table}"))
-
-    def falls_with(self, entry: Entry, gone: set[str]) -> bool:
-        """Whether its relation, its column, or what it has from a parent goes and takes it along."""
-        index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
-        relations: list[str] = []
-        if entry.facts.get("type") == FOREIGN_KEY and self._refers_to_one_of(entry, gone):
-            return False
-        if above := index.get("attached_to"):
-            table, _, own = split_qualified(above)
-            if f"index:{above}" in gone or any(key.startswith(f"constraint:{own} on {table}.") for key in gone):
-                return True
+def _away_from(diff: Diff, entry: Entry) -> Iterator[Edge]:
+    """What an entry needs goes, or is altered, after the entry has gone or needs it no more."""
+    key, after = entry.key, diff.wanted.get(entry.key)
+    for need in entry.needs:
+        if entry.kind == "column" and need == key_of("sequence", sequence_of(after) or ""):
+            yield ("drop", need), ("alter", key)
+            yield ("part", key), ("drop", need)
+            continue
+        for goes in ("drop", "part", "alter"):
+            yield (goes, key), ("drop", need)
+        if kind_of(need) != "sequence":
+            yield ("drop", key), ("alter", need)
         if entry.kind == "column":
-            if entry.key not in self.wanted and self.from_parent(entry):
-                return True
-            relations = [entry.table]
-        elif entry.kind == "sequence":
-            by = entry.facts.get("owned_by") or ""
-            return f"column:{by}" in gone
-        elif entry.kind in PARTS:
-            relations = [entry.facts.get("table") or entry.facts.get("relation") or ""]
-        fallen = gone - self.copied if entry.kind != "column" else gone
-        return any(f"{kind}:{each}" in fallen for kind in ("table", "view", "materialized_view") for each in relations)
+            yield from _kept_until_gone(diff, entry, need)
 
-    def _refers_to_one_of(self, key: Entry, gone: set[str]) -> bool:
-        """Whether a foreign key is on another table that goes: of two that refer to each other none could go first."""
-        return bool((tables_of(key) - {table_key(key.facts["table"])}) & gone)
 
-    def detached(self, entry: Entry) -> list[Statement]:
-        """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
-        part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
-        above = {part["table"], *self._above(part["table"])} if part else set[str]()
-        referred = any(
-            e.facts.get("type") == FOREIGN_KEY and tables_of(e) & {*map(table_key, above)} for e in self.there.values()
-        )
-        return [say("ALTER TABLE {} DETACH PARTITION {}", part["table"], entry.name)] if part and referred else []
+def _kept_until_gone(diff: Diff, column: Entry, need: str) -> Iterator[Edge]:
+    """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
+    table = table_key(column.table)
+    if need not in diff.wanted:
+        yield ("create", table), ("drop", need)
+    if table in diff.dropped and table not in diff.copied and need != table and not stands_on(need, column.table):
+        yield ("drop", table), ("drop", need)
 
-    def _above(self, table: str) -> Iterator[str]:
-        entry = self.there.get(table_key(table))
-        for parent in parents(entry) if entry else ():
-            yield from (parent, *self._above(parent))
+
+def _name_free(diff: Diff, entry: Entry, made_as: Mapping[str, list[str]]) -> Iterator[Edge]:
+    """The name of an index that goes is free for another one then."""
+    if entry.key in diff.dropped and (index := _index_of(entry)):
+        table = table_key(entry.table)
+        for other in made_as.get(index, ()):
+            yield ("drop", entry.key), ("create", other)
+            if table not in diff.created:
+                yield ("drop", table), ("create", other)
+
+
+def _around_tables(diff: Diff, entry: Entry) -> Iterator[Edge]:
+    """A table is made with its columns, and attached with its indexes, and has then what its parent has."""
+    table = table_key(entry.table)
+    if entry.kind in INDEXED:
+        yield ("create", entry.key), ("attach", table)
+    if entry.kind == "trigger" and entry.facts.get("inherited"):
+        yield ("attach", table), ("create", entry.key)
+        for other in diff.wanted.values():
+            if other.kind == "trigger" and not other.facts.get("inherited"):
+                for one, two in itertools.product(("create", "alter", "rejoin"), ("create", "rejoin")):
+                    yield (one, other.key), (two, entry.key)
+    if entry.kind == "column" and table in diff.created:
+        for need in entry.needs:
+            if not stands_on(need, entry.table):
+                yield ("create", need), ("create", table)
+
+
+def _around_rows(diff: Diff, fills: Fills, entry: Entry) -> Iterator[Edge]:
+    """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that."""
+    if entry.kind == "column" and table_key(entry.table) not in diff.copied and (other := aside(diff, entry)):
+        yield ("create", entry.key), ("drop", other.key)
+    if entry.kind == "table" and entry.key not in diff.created:
+        for one, two in itertools.pairwise(each.key for each in diff.columns(entry) if each.key in diff.created):
+            yield ("create", one), ("create", two)
+    for parent in diff.ancestors(entry) if entry.kind == "table" else ():
+        yield ("attach", entry.key), ("fill", table_key(parent))
+    if entry.kind == "trigger":
+        table = diff.wanted.get(table_key(entry.table))
+        above = {entry.table, *(diff.ancestors(table) if table else ())}
+        for key in fills.filled:
+            if kind_of(key) == "column" and diff.wanted[key].table in above:
+                yield ("create", key), ("rejoin", entry.key)
+                yield ("alter", key), ("rejoin", entry.key)
+
+
+def _around_sequences(diff: Diff, entry: Entry) -> Iterator[Edge]:
+    """A sequence belongs to its column once both are there."""
+    if entry.kind != "sequence" or not entry.facts.get("owned_by"):
+        return
+    for does in ("create", "alter"):
+        yield (does, entry.key), ("own", entry.key)
+        yield (does, key_of("column", entry.facts["owned_by"])), ("own", entry.key)
+    before = diff.live.get(entry.key)
+    had = before.facts.get("owned_by") if before else None
+    if had and table_key(split_qualified(had)[0]) not in diff.copied:
+        # It would go with the column that it does not belong to any more.
+        yield ("own", entry.key), ("drop", key_of("column", had))
+
+
+def _around_clusters(diff: Diff, entry: Entry) -> Iterator[Edge]:
+    """By which index a table is clustered: what is said last holds, so those by which it is no more come first."""
+    index: dict[str, t.Any] = (entry.facts.get("index") or entry.facts) if entry.kind in INDEXED else {}
+    if not index.get("clustered"):
+        return
+    for key, made in diff.altered.items():
+        same_table = diff.wanted[key].facts.get("table") == entry.table and key != entry.key
+        if same_table and any(each.effect == Effect.UNCLUSTERS for each in made):
+            yield ("alter", key), ("create", entry.key)
+            yield ("alter", key), ("alter", entry.key)
 
 
 def _index_of(entry: Entry) -> str | None:
@@ -188,29 +179,15 @@ def _index_of(entry: Entry) -> str | None:
     return f"{entry.schema}.{entry.own}" if entry.kind == "constraint" and entry.facts.get("index") else None
 
 
-def sequence_of(column: Entry | None) -> str | None:
-    """The sequence of an identity column."""
-    identity: dict[str, str] = (column.facts.get("identity") if column and column.kind == "column" else None) or {}
-    return identity.get("sequence")
-
-
-def tables_of(key: Entry) -> set[str]:
-    """The tables of a foreign key, which needs columns of both."""
-    return {
-        table_key(split_qualified(need.removeprefix("column:"))[0]) for need in key.needs if need.startswith("column:")
-    }
-
-
-def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> Iterator[Action]:
+def in_order(actions: Iterable[Action], edges: Iterable[Edge]) -> Iterator[Action]:
     """A topological order; of what is free, drops come first, then the names in their order. Raises NotConverged for
     a cycle."""
-    rank = {"part": 0, "drop": 1, "alter": 2, "create": 3, "own": 4, "attach": 5, "fill": 6, "rejoin": 7}
     after: dict[Action, list[Action]] = {}
     waiting = dict.fromkeys(actions, 0)
     for one, two in edges:
         after.setdefault(one, []).append(two)
         waiting[two] += 1
-    free = [(rank[action[0]], action) for action, number in waiting.items() if not number]
+    free = [(RANK[action[0]], action) for action, number in waiting.items() if not number]
     heapq.heapify(free)
     done = 0
     while free:
@@ -220,7 +197,7 @@ def in_order(actions: Iterable[Action], edges: set[tuple[Action, Action]]) -> It
         for follower in after.get(action, ()):
             waiting[follower] -= 1
             if not waiting[follower]:
-                heapq.heappush(free, (rank[follower[0]], follower))
+                heapq.heappush(free, (RANK[follower[0]], follower))
     if done < len(waiting):
         left = sorted(f"{does} {key}" for (does, key), number in waiting.items() if number)
         raise NotConverged(

@@ -11,7 +11,7 @@ import typing as t
 import zlib
 
 from ...postgres.identifiers import identifier, unquoted
-from ..catalog.entries import split_qualified
+from ..catalog.entries import column_key, key_of, name_of, split_qualified, table_key
 from ..ddl.common import LIGHT, parents
 from ..ddl.registry import WRITERS
 from ..ddl.statement import Lock, Statement, say
@@ -77,7 +77,7 @@ def added_again(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> list[
     made: list[str] = []
     for key, entry in wanted.items():
         if key in live and entry.kind == "column" and entry.facts.get("generated") is None and entry.address:
-            table = f"table:{entry.table}"
+            table = table_key(entry.table)
             stands = table in live and table in wanted and live[table].address == wanted[table].address
             made += [key] if stands and entry.address not in there else []
     return made
@@ -97,7 +97,7 @@ def _is_misplaced(found: Entry, entry: Entry, wanted: Mapping[str, Entry]) -> bo
 def _in_the_way(there: Mapping[str, Entry], entry: Entry) -> Entry | None:
     """Another relation that has the name by now, such as a view in front of a table, or the key of a table that was recreated."""
     if entry.kind in RELATIONS:
-        found = (there[key] for kind in RELATIONS if (key := f"{kind}:{entry.name}") in there)
+        found = (there[key] for kind in RELATIONS if (key := key_of(kind, entry.name)) in there)
     elif _is_index(entry):
         place = entry.schema, entry.own
         found = (e for e in there.values() if _is_index(e) and (e.schema, e.own) == place)
@@ -124,16 +124,15 @@ def _depth(wanted: Mapping[str, Entry]) -> Callable[[Entry], int]:
     """How many tables stand above that of a column: what a parent has is renamed with it."""
 
     def above(table: str) -> int:
-        entry = wanted.get(f"table:{table}")
+        entry = wanted.get(table_key(table))
         return max((1 + above(parent) for parent in parents(entry)), default=0) if entry else 0
 
     return lambda entry: above(entry.table) if entry.kind == "column" else 0
 
 
 def _follows(column: Entry, there: Mapping[str, Entry], done: Iterable[tuple[str, list[Statement]]]) -> bool:
-    table, own = column.table, column.own
-    entry = there.get(f"table:{table}")
-    return entry is not None and any(f"column:{parent}.{own}" in {key for key, _ in done} for parent in parents(entry))
+    entry, followed = there.get(table_key(column.table)), {key for key, _ in done}
+    return entry is not None and any(column_key(parent, column.own) in followed for parent in parents(entry))
 
 
 def _rename(found: Entry, entry: Entry) -> Iterator[Statement]:
@@ -172,9 +171,8 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
             }
         if entry.kind == "column" and facts.get("owned_by") == found.name:
             facts = {**facts, "owned_by": entry.name}
-        kind, _, name = keys[key].partition(":")
         made[keys[key]] = dataclasses.replace(
-            e, kind=kind, name=name, facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
+            e, name=name_of(keys[key]), facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
         )
     return made
 
@@ -187,7 +185,7 @@ def _saying(there: Mapping[str, Entry], found: Entry, entry: Entry) -> tuple[Cal
         old, new = (e.own for e in (found, entry))
         before = r'(?<![\w"])' if of_column else before
         concerned = {key for key, e in there.items() if found.key in e.needs}
-        concerned |= {found.key, *([f"table:{found.table}"] if of_column else [])}
+        concerned |= {found.key, *([table_key(found.table)] if of_column else [])}
     else:
         old, new, concerned = found.name, entry.name, set(there)
     token = re.compile(rf'{before}{re.escape(old)}(?![\w"])')
@@ -249,4 +247,4 @@ def _key_with(e: Entry, found: Entry, entry: Entry, say: t.Callable[[t.Any], t.A
         or e.name.endswith(f" on {found.name}")
         or e.kind in ("function", "aggregate", "cast", "operator", "publication_table")
     )
-    return f"{e.kind}:{say(e.name)}" if below else e.key
+    return key_of(e.kind, say(e.name)) if below else e.key

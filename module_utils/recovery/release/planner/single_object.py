@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.identifiers import unquoted
-from ..catalog.entries import split_qualified
+from ..catalog.entries import kind_of, name_of, split_qualified, table_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,8 @@ def alone(live: Mapping[str, Entry], captured: Mapping[str, Entry], key: str) ->
     concerned = _dependents(live, captured, key)
     wanted = {name: entry for name, entry in live.items() if name not in concerned}
     wanted |= {name: captured[name] for name in concerned if name in captured}
-    if key.startswith("column:"):
-        table = f"table:{split_qualified(key.partition(':')[2])[0]}"
+    if kind_of(key) == "column":
+        table = table_of(key)
         if table in wanted:
             wanted[table] = _with_order(wanted[table], live.get(table), captured.get(table), key)
     return wanted
@@ -65,7 +65,7 @@ def _all_there(entry: Entry, live: Mapping[str, Entry], found: set[str]) -> bool
 
 def _with_order(table: Entry, live: Entry | None, captured: Entry | None, key: str) -> Entry:
     """The table, whose columns stand as they do now but for this one, which stands where it stood, or not at all."""
-    own = unquoted(split_qualified(key.partition(":")[2])[2])
+    own = unquoted(split_qualified(name_of(key))[2])
     order = [each for each in (live or table).facts.get("column_order", ()) if each != own]
     before: list[str] = captured.facts.get("column_order", []) if captured else []
     if own in before:
