@@ -184,3 +184,14 @@ def test_a_round_on_a_clone_of_a_schema(healthy: Pipeline, tmp_path: Path) -> No
     assert told["verdict"] == "passed", told["why"]
     assert told["events"]["written"] > 100
     assert healthy.fingerprint() == before
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("forked")
+def test_a_round_where_a_real_scheduler_runs_the_jobs(tmp_path: Path) -> None:
+    """The server is in a container and asks everybody for a password, also the roles of the jobs."""
+    acts = (Act(0.0, "poison_event", {"kind": "bad_ts", "count": 1}), Act(0.5, "cut_network", {"seconds": 0.5}))
+    document = play(tmp_path, Script(acts), sandbox="docker")
+    [told] = document["scenarios"]
+    assert told["verdict"] == "passed", told["why"]
+    assert "exit code 0 and running ingestion are true by the next runs" in {check["check"] for check in told["checks"]}

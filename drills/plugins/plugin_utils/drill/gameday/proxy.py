@@ -16,6 +16,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CHUNK: t.Final = 65536
 ASK_SECONDS: t.Final = 0.1
+#: Where libpq looks for a server that was given none.
+PORT: t.Final = 5432
 
 
 class Network:
@@ -24,7 +26,8 @@ class Network:
     def __init__(self, dsn: str) -> None:
         """Opens its address; `dsn` is how the server itself is reached."""
         parameters = conninfo_to_dict(dsn)
-        self._host, self._port = str(parameters["host"]), int(str(parameters["port"]))
+        self._host = str(parameters.get("hostaddr") or parameters["host"])
+        self._port = int(str(parameters.get("port") or PORT))
         self._delay = 0.0
         self._cut = threading.Event()
         self._over = threading.Event()
