@@ -208,6 +208,10 @@ saved:
   returned: success
   type: list
   elements: dict
+leaving_rows:
+  description: How many rows leave the live tables, because their tables are dropped; all of them are saved first.
+  returned: success
+  type: int
 filled:
   description: What is restored with saved data; each table with columns and rows once it was.
   returned: success

@@ -78,6 +78,8 @@ class Protected:
     alone: bool
     #: Rows without any value in these columns are left out: a column that is made again is empty.
     only_values: bool = False
+    #: Whether the table goes with its rows, and not some columns of it alone.
+    whole: bool = False
 
     @property
     def identifier(self) -> sql.Composable:
@@ -162,7 +164,7 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
         )
     place = [{**rows[0], "name": name, "type": kind} for name, kind in PLACE.items()]
     only_values = names is not None and not any(row["by_itself"] for row in columns)
-    return dataclasses.replace(_made(at, key or place, columns), only_values=only_values)
+    return dataclasses.replace(_made(at, key or place, columns), only_values=only_values, whole=names is None)
 
 
 def _refused(session: Session, shown: str, said: str) -> BadInput:
@@ -176,12 +178,14 @@ def _refused(session: Session, shown: str, said: str) -> BadInput:
 
 def refuse_too_many(
     session: Session, tables: Iterable[Protected], max_rows: int, advice: str = "protect less, or allow more"
-) -> None:
-    """Raises where more rows would be saved than was allowed; counts no further than that."""
-    left = max_rows
+) -> dict[str, int]:
+    """The rows of each table that would be saved, by its name. Raises where they are more than was allowed; counts no further
+    than that."""
+    left, found = max_rows, dict[str, int]()
     for each in tables:
         query = sql.SQL(HOW_MANY).format(table=each.identifier, some=each.parts["some"], limit=sql.Literal(left + 1))
-        left -= session.row(query)["rows"]
+        found[each.relation] = session.row(query)["rows"]
+        left -= found[each.relation]
         if left < 0:
             raise BadInput(
                 f"refused to save more than {count(max_rows, 'row')}",
@@ -189,6 +193,7 @@ def refuse_too_many(
                 said=f"{each.relation} has more",
                 next_step=f"{advice} with -e max_rows=…",
             )
+    return found
 
 
 def state(session: Session, each: Protected) -> dict[str, t.Any]:

@@ -140,10 +140,19 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         other = _other(ledger, order)
-        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
+        rows = table_data.refuse_too_many(
+            session, way.saves, params["max_rows"], "what is dropped is saved first: allow more"
+        )
         # Down scripts go a way of their own.
         found = reading.NOTHING if order.scripts else reading.read(session, _situation(way))
-    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "", found)
+    return Look(
+        way,
+        _plan(call, order, way, here),
+        newer(way, other),
+        other["release"] if other else "",
+        saved_data.leaving(way.saves, rows),
+        found,
+    )
 
 
 def _situation(way: transaction.Way) -> Situation:
@@ -307,6 +316,9 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
         "undo": run.run_id,
         "before": before,
         "saved": going.before["protected"],
+        "leaving_rows": saved_data.leaving(
+            seen.way.saves, {each["relation"]: each["rows"] for each in going.before["protected"]}
+        ),
         "filled": going.filled,
         "kept_disabled": going.kept_disabled,
         "attempts": gone.attempts,

@@ -33,6 +33,8 @@ class Look:
     #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
     newer: tuple[str, ...]
     other: str
+    #: How many rows leave the live tables; all of them are saved.
+    leaving_rows: int = 0
     #: What PostgreSQL would refuse, as far as that is found by reading.
     found: reading.Found = reading.NOTHING
 
@@ -62,6 +64,7 @@ class RollbackResult(ModuleResult):
     obstacles: list[dict[str, t.Any]]
     refused: dict[str, t.Any] | None
     saved: list[dict[str, t.Any]]
+    leaving_rows: int
     filled: list[t.Any]
     before: dict[str, t.Any] | None
     undo: str | None
@@ -86,6 +89,7 @@ class Gone(ModuleResult):
     undo: str
     before: dict[str, t.Any]
     saved: list[dict[str, t.Any]]
+    leaving_rows: int
     filled: list[t.Any]
     kept_disabled: list[str]
     attempts: int
@@ -120,6 +124,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "undo": None,
         "before": None,
         "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
+        "leaving_rows": seen.leaving_rows,
         "filled": list(seen.way.plan.filled),
         "kept_disabled": [],
         "attempts": 0,

@@ -233,6 +233,11 @@ def save(session: Session, capture_id: str, tables: Iterable[Protected], progres
     return [table_data.save(session, capture_id, each, progress) for each in tables]
 
 
+def leaving(tables: Iterable[Protected], rows: Mapping[str, int]) -> int:
+    """How many rows leave the live tables with tables that go as a whole; all of them are saved."""
+    return sum(rows[each.relation] for each in tables if each.whole)
+
+
 def counters(session: Session, names: Iterable[str]) -> dict[str, fill_statements.Counter]:
     """Where sequences stand."""
     made: dict[str, fill_statements.Counter] = {}
