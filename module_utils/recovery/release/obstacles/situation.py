@@ -36,7 +36,7 @@ class Obstacle:
 
 
 KINDS: t.Final = (
-    *("labels", "no_value", "duplicates", "orphans", "cast", "row_security"),
+    *("labels", "no_value", "duplicates", "orphans", "cast", "violation", "row_security"),
     *("dependent", "publication", "privilege", "owner"),
 )
 

@@ -54,12 +54,15 @@ WRECKS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "duplicates": (
         "ALTER TABLE scout.branch DROP CONSTRAINT branch_code; INSERT INTO scout.branch VALUES (3, 'b', 'C'), (4, NULL, ''), (5, NULL, '')",
-        "duplicates", "constraint:branch_code on scout.branch", "scout.branch: has 1 value of code more than once, for example code b",
+        "duplicates", "constraint:branch_code on scout.branch",
+        ("scout.branch: has 1 value of code more than once, which constraint branch_code on scout.branch forbids, "
+        "for example code b"),
         "DELETE FROM scout.branch WHERE id = 3",
     ),
     "duplicates under an index": (
         "DROP INDEX scout.shelf_odd; INSERT INTO scout.shelf VALUES (12, 1, 'low', NULL, 5, 1, 1)",
-        "duplicates", "index:scout.shelf_odd", "1 value of Odd, name, size more than once", "DELETE FROM scout.shelf WHERE id = 12",
+        "duplicates", "index:scout.shelf_odd", "1 value of Odd, name, size more than once, which index scout.shelf_odd forbids",
+        "DELETE FROM scout.shelf WHERE id = 12",
     ),
     "orphans": (
         "ALTER TABLE scout.shelf DROP CONSTRAINT shelf_branch; INSERT INTO scout.shelf VALUES (12, 7, 'low', NULL, 7, 1, 3)",
