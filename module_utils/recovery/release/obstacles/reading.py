@@ -44,6 +44,8 @@ def read(session: Session, found: Situation) -> Found:
         *privileges.owners(session, found),
         *privileges.makers(session, found),
         *privileges.jobs(session, found),
+        *privileges.history(session, found),
+        *privileges.sight(session, found),
         *others.publications(session, found),
         *others.dependents(session, found),
     ]
