@@ -35,7 +35,7 @@ SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, a.attname::text AS n
            AND (has_table_privilege(c.oid, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'SELECT')) AS may
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s
 ORDER BY a.attnum
@@ -154,11 +154,14 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
             said=f"a policy hides rows from role {session.facts.role}",
             next_step=f"do it as a superuser; or {row_hazards.grant_sight(session)}",
         )
-    columns = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
+    # A table without columns has rows all the same.
+    columns = [row for row in rows if row["name"] and not row["generated"] and (names is None or row["name"] in names)]
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])
-    if not columns or (names is not None and (not key or any(row["name"] in unstable for row in key))):
+    if not rows or (names is not None and not columns):
         return None
-    if not all(row["may"] for row in [*key, *columns]):
+    if names is not None and (not key or any(row["name"] in unstable for row in key)):
+        return None
+    if not all(row["may"] for row in [*key, *columns] or rows):
         raise unreadable(
             session, f"could not read {rows[0]['relation']}, whose data would go", at[0], rows[0]["relation"]
         )

@@ -209,3 +209,15 @@ ALTER TABLE w.t DROP COLUMN id;
 CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1);
 -- release:
 ALTER TABLE w.t ADD COLUMN "Ünï ""q"" %s 'x'" text; UPDATE w.t SET "Ünï ""q"" %s 'x'" = 'it''s %s \';
+
+-- wreck: a serial column is added
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (5), (6);
+-- release:
+ALTER TABLE w.t ADD COLUMN s serial; INSERT INTO w.t VALUES (7);
+-- rows:
+
+-- wreck: a column is added that a sequence of nobody fills
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (5), (6);
+-- release:
+CREATE SEQUENCE w.s START 10; ALTER TABLE w.t ADD COLUMN s int DEFAULT nextval('w.s'); INSERT INTO w.t VALUES (7); CREATE TABLE w.u (id int PRIMARY KEY, s int DEFAULT nextval('w.s')); INSERT INTO w.u VALUES (1), (2);
+-- rows:

@@ -192,3 +192,34 @@ CREATE TABLE w.t (id int PRIMARY KEY, span int4range, gone boolean, CONSTRAINT a
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT apart; INSERT INTO w.t VALUES (2, '[2,3)', true), (3, '[5,6)', false);
 -- rows:
+
+-- wreck: a column is added to a table whose rows violate a NOT VALID check
+CREATE TABLE w.t (id int PRIMARY KEY, a int, b int); INSERT INTO w.t VALUES (1, 500, 1), (2, 5, 2);
+ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID;
+-- release:
+ALTER TABLE w.t ADD COLUMN c int DEFAULT 3; ALTER TABLE w.t ALTER c DROP DEFAULT;
+
+-- wreck: a column and a NOT VALID check that rows violate are added
+CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 500), (2, 5);
+-- release:
+ALTER TABLE w.t ADD COLUMN c int; UPDATE w.t SET c = 1; ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID; COMMENT ON CONSTRAINT low ON w.t IS 'one day';
+
+-- wreck: a column gets another type in a table whose rows violate a NOT VALID check
+CREATE TABLE w.t (id int PRIMARY KEY, a int, b int); INSERT INTO w.t VALUES (1, 500, 1), (2, 5, 2);
+ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID; COMMENT ON CONSTRAINT low ON w.t IS 'one day';
+-- release:
+ALTER TABLE w.t ALTER b TYPE numeric USING b + 0.5;
+-- rows: b
+
+-- wreck: a column is added to a parent with a child whose rows violate a NOT VALID check
+CREATE TABLE w.p (id int PRIMARY KEY, a int); CREATE TABLE w.c () INHERITS (w.p); INSERT INTO w.c VALUES (1, 500); INSERT INTO w.p VALUES (2, 500);
+ALTER TABLE w.p ADD CONSTRAINT low CHECK (a < 10) NOT VALID; ALTER TABLE w.c ADD CONSTRAINT more CHECK (a < 20) NOT VALID;
+-- release:
+ALTER TABLE w.p ADD COLUMN c int DEFAULT 7;
+-- lost: column w\.c\.c
+
+-- wreck: a partitioned table whose rows violate a NOT VALID check is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int, a int) PARTITION BY LIST (id); CREATE TABLE w.t1 PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 500);
+ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID;

@@ -310,3 +310,21 @@ CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 5), (2,
 -- release:
 ALTER TABLE w.t ALTER a TYPE numeric USING a + 0.5;
 -- rows: a
+
+-- wreck: a table with a trigger and a rule that swallow what is written is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE FUNCTION w.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER one BEFORE INSERT OR UPDATE ON w.t FOR EACH ROW EXECUTE FUNCTION w.f(); CREATE RULE no AS ON INSERT TO w.t DO INSTEAD NOTHING;
+
+-- wreck: a table with a check that calls a function of its rows is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int PRIMARY KEY, a text); CREATE FUNCTION w.f(w.t) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1.id > 0';
+ALTER TABLE w.t ADD CONSTRAINT fine CHECK (w.f(t.*)); INSERT INTO w.t VALUES (1, 'x');
+
+-- wreck: a table with a policy and a statistics object that call functions is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE FUNCTION w.f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0'; CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x');
+ALTER TABLE w.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON w.t USING (w.f(id)); CREATE STATISTICS w.more ON w.f(id), a FROM w.t; CREATE INDEX t_f ON w.t (w.f(id));

@@ -172,3 +172,19 @@ ALTER TABLE w.t RENAME TO t_base; CREATE VIEW w.t AS SELECT id, a FROM w.t_base 
 CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'), ('y'); GRANT SELECT ON w.t TO dashboard_reader;
 -- release:
 ALTER TABLE w.t RENAME TO t_base; ALTER TABLE w.t_base ADD COLUMN tenant int NOT NULL DEFAULT 1; CREATE VIEW w.t AS SELECT id, a FROM w.t_base; GRANT SELECT ON w.t TO dashboard_reader;
+
+-- wreck: a table without columns is added, with rows
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (); INSERT INTO w.t DEFAULT VALUES; INSERT INTO w.t DEFAULT VALUES; CREATE TABLE w.u ();
+
+-- wreck: a table whose only column is generated is added, with rows
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (g int GENERATED ALWAYS AS (7) STORED); INSERT INTO w.t DEFAULT VALUES; INSERT INTO w.t DEFAULT VALUES;
+
+-- wreck: a table without columns is dropped, with rows
+CREATE TABLE w.t (); INSERT INTO w.t DEFAULT VALUES;
+-- release:
+DROP TABLE w.t;
+-- lost: table w\.t
