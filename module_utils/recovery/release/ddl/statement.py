@@ -49,6 +49,7 @@ class Effect:
     DROPS_DEFAULT: t.Final = "drops a default"
     DROPS_IDENTITY: t.Final = "drops an identity"
     JOINS: t.Final = "joins a sequence to a column"
+    REQUIRES: t.Final = "requires a value"
     REVOKES: t.Final = "revokes"
     UNCLUSTERS: t.Final = "unclusters"
 

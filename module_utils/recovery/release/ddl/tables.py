@@ -228,13 +228,14 @@ def drop_column(entry: Entry) -> list[Statement]:
 def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
     """What a column can become where it stands; another expression of a generated one cannot be had so."""
     changed = differing_as_written(before, after)
-    if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
+    stays = before.facts.get("generated_how") == "stored" and after.facts.get("generated") is None
+    if changed & {"inherited", "foreign_options", *(() if stays else ("generated", "generated_how"))}:
         return None
     relation, own = after.table, after.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     facts = after.facts
     retyped = bool(changed & {"type", "collation"})
-    made: list[Statement] = []
+    made = [say("{} DROP EXPRESSION", alter)] if stays else []
     if before.facts.get("default") is not None and ("default" in changed or retyped):
         made.append(say("{} DROP DEFAULT", alter, effect=Effect.DROPS_DEFAULT))
     if has_sequence(before.facts.get("identity")) and not facts.get("identity"):
@@ -245,7 +246,8 @@ def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
         using = phrase(" USING {}::{}", own, facts["type"]) if facts.get("generated") is None else ""
         made.append(say("{} TYPE {}{}{}", alter, facts["type"], collate, using, cost=Cost.REWRITES, runs_as=relation))
     if "not_null" in changed:
-        made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP"))
+        effect = Effect.REQUIRES if facts.get("not_null") else ""
+        made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP", effect=effect))
     if facts.get("default") is not None and ("default" in changed or retyped):
         made.append(say("{} SET DEFAULT {}", alter, facts["default"]))
     if "identity" in changed and has_sequence(facts.get("identity")):

@@ -256,7 +256,9 @@ def _checks(diff: Diff, table: Entry) -> Iterator[Statement]:
 def _altered(diff: Diff, fills: Fills, key: str) -> Actions:
     """What is altered where it stands, and what comes before and after that."""
     was, becomes = diff.live[key], diff.wanted[key]
-    made = [*diff.altered[key], *_counters(fills, [becomes]), *fills.values.get(key, ())]
+    last = [each for each in diff.altered[key] if each.effect == Effect.REQUIRES]
+    made = [each for each in diff.altered[key] if each not in last]
+    made += [*_counters(fills, [becomes]), *fills.values.get(key, ()), *last]
     if becomes.kind == "sequence":
         owned = [each for each in made if each.effect == Effect.JOINS]
         rest = [each for each in made if each not in owned]

@@ -188,7 +188,12 @@ def _as_its_parent(found: _Found, column: Entry) -> Entry:
     for parent in parents(entry) if entry else ():
         key = column_key(parent, column.own)
         if key in found.live and key in found.wanted:
-            facts = {fact: found.wanted[key].facts.get(fact) for fact in ("type", "collation")}
+            ordinary = (
+                found.live[key].facts.get("generated_how") == "stored"
+                and found.wanted[key].facts.get("generated") is None
+            )
+            given = ("type", "collation", *(("generated", "generated_how") if ordinary else ()))
+            facts = {fact: found.wanted[key].facts.get(fact) for fact in given}
             kept = {k: v for k, v in {**column.facts, **facts}.items() if v is not None}
             return dataclasses.replace(column, facts=kept)
     return column

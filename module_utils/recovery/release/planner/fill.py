@@ -140,9 +140,11 @@ def _is_added(diff: Diff, key: str) -> bool:
 
 
 def _is_retyped(diff: Diff, key: str) -> bool:
-    """Whether a column gets its type again, which may hold what another one could not."""
+    """Whether a column gets its type again, which may hold what another one could not, or values that are not computed."""
     entry = diff.wanted[key]
-    return entry.kind == "column" and key in diff.altered and "type" in differing_as_written(diff.live[key], entry)
+    if entry.kind != "column" or key not in diff.altered:
+        return False
+    return "type" in differing_as_written(diff.live[key], entry) or _was_computed(diff, key)
 
 
 def _values(diff: Diff, column: Entry, saved: Saved) -> Iterator[Statement]:
@@ -252,6 +254,20 @@ def _empty(diff: Diff, filled: frozenset[str]) -> Iterator[str]:
         table = table_key(entry.table)
         if entry.kind == "table" and key not in diff.copied and not entry.facts.get("partition_key"):
             yield key
-        elif entry.kind == "column" and key not in diff.live and entry.facts.get("generated") is None:
+        elif (
+            entry.kind == "column"
+            and (key not in diff.live or _was_computed(diff, key))
+            and entry.facts.get("generated") is None
+        ):
             with_table = table in diff.created and table not in diff.copied
             yield from () if with_table or diff.follows_parent(entry) else (key,)
+    # What its values were before they were computed, nobody knows.
+    yield from (key for key in sorted(diff.altered.keys() - filled) if _was_computed(diff, key))
+
+
+def _was_computed(diff: Diff, key: str) -> bool:
+    """Whether the values of a column are computed now, and shall not be."""
+    was, becomes = diff.live[key], diff.wanted[key]
+    return (
+        becomes.kind == "column" and was.facts.get("generated") is not None and becomes.facts.get("generated") is None
+    )

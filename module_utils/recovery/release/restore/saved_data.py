@@ -92,7 +92,7 @@ class Going:
     lost: tuple[str, ...]
 
 
-def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
+def going(session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> Going:
     """What of the dropped data can be saved; inside the caller's transaction."""
     columns: dict[str, set[str]] = {}
     by_table: dict[str, list[str]] = {}
@@ -111,6 +111,8 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
             by_table.setdefault(table, []).append(key)
             # What makes room for another one of its name is told from that by its empty values as well.
             whole |= {table} if entry.key in found.filled else set()
+            # One that is computed then is told from that by its empty values, too, when it comes back.
+            whole |= {table} if key in wanted and wanted[key].facts.get("generated") is not None else set()
     for table, names in columns.items():
         inherits = live[f"table:{table}"].facts.get("inherits")
         made = None if inherits else table_data.going(session, _place(table), names, names)
@@ -173,6 +175,9 @@ def without_value(
     saved gives it. `empty` are those that are restored without any. Inside the caller's transaction."""
     keys = [*empty, *found.filled]
     needy = [key for key in keys if wanted[key].facts.get("not_null") and not fill_statements.has_default(wanted[key])]
+    # What is computed so far stays, where nothing is kept.
+    stands = {step.key for step in found.steps if step.does == "alter"}
+    needy = [key for key in needy if key not in stands or key in found.filled]
     return [key for key in needy if key in empty or _has_unkept(session, found, live, wanted, key, kept)]
 
 
@@ -196,6 +201,7 @@ def _has_unkept(
     # Where another one was added in its place, rows that came later keep what that holds.
     other = live.get(found.was.get(f"column:{relation}.{before(own)}", ""))
     aside = other is not None and other.facts["type"] == column.facts["type"]
+    aside |= any(step.does == "alter" and step.key == key for step in found.steps)
     parts = {
         "table": named(*_place(_table_of(column.key, found))),
         "instead": named("r", unquoted(own)) if aside else sql.SQL("NULL"),

@@ -180,7 +180,7 @@ def survey(
         exact_order=target.exact_order,
     )
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible))
-    goes = saved_data.going(session, made, there.entries)
+    goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
