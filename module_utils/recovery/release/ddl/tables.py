@@ -62,7 +62,9 @@ def _create_schema(entry: Entry) -> list[Statement]:
 def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[Statement]:
     """A table with its columns in their order; those it has from its parents alone come with these."""
     facts = entry.facts
-    listed = joined(", ", (column(each) for each in columns if each.facts.get("inherited") != "only"))
+    listed = joined(
+        ", ", (column(each) for each in columns if not each.facts.get("inherited") or "merged" in each.order)
+    )
     parents = phrase(" INHERITS ({})", joined(", ", facts["inherits"])) if facts.get("inherits") else ""
     unlogged, method = "UNLOGGED " if facts.get("unlogged") else "", facts.get("access_method")
     parts = [
@@ -142,8 +144,10 @@ def _alter_table(before: Entry, after: Entry) -> list[Statement] | None:
 def _inheritance(before: Entry, after: Entry) -> list[Statement]:
     there: list[str] = before.facts.get("inherits") or []
     wanted: list[str] = after.facts.get("inherits") or []
-    gone = [say("ALTER TABLE {} NO INHERIT {}", after.name, parent) for parent in there if parent not in wanted]
-    return gone + [say("ALTER TABLE {} INHERIT {}", after.name, parent) for parent in wanted if parent not in there]
+    leaves = [parent for parent in there if parent not in wanted]
+    gone = [say("ALTER TABLE {} NO INHERIT {}", after.name, each, effect=Effect.LEAVES) for each in leaves]
+    joins = [parent for parent in wanted if parent not in there]
+    return gone + [say("ALTER TABLE {} INHERIT {}", after.name, each, effect=Effect.INHERITS) for each in joins]
 
 
 def attach(entry: Entry) -> list[Statement]:

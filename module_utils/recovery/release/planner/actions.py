@@ -174,9 +174,7 @@ def _sequence(diff: Diff, sequence: Entry) -> list[Statement]:
 
 
 def _indexed(diff: Diff, entry: Entry) -> list[Statement]:
-    """An index or a constraint, where it does not come with the parent's."""
-    if entry.kind == "constraint" and entry.facts.get("inherited"):
-        return []
+    """An index or a constraint."""
     made, table = WRITERS[entry.kind].create(entry), table_key(entry.table)
     if table in diff.created:
         # It becomes a part of its parent's when its table does.
@@ -259,6 +257,12 @@ def _altered(diff: Diff, fills: Fills, key: str) -> Actions:
     last = [each for each in diff.altered[key] if each.effect == Effect.REQUIRES]
     made = [each for each in diff.altered[key] if each not in last]
     made += [*_counters(fills, [becomes]), *fills.values.get(key, ()), *last]
+    if becomes.kind == "table":
+        apart = {("part", key): Effect.LEAVES, ("attach", key): Effect.INHERITS}
+        rest = [each for each in made if each.effect not in apart.values()]
+        return {("alter", key): rest} | {
+            does: [e for e in made if e.effect == effect] for does, effect in apart.items()
+        }
     if becomes.kind == "sequence":
         owned = [each for each in made if each.effect == Effect.JOINS]
         rest = [each for each in made if each not in owned]

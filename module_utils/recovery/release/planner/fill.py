@@ -260,7 +260,10 @@ def _empty(diff: Diff, filled: frozenset[str]) -> Iterator[str]:
             and entry.facts.get("generated") is None
         ):
             with_table = table in diff.created and table not in diff.copied
-            yield from () if with_table or diff.follows_parent(entry) else (key,)
+            in_whole = (
+                diff.follows_parent(entry) and table in diff.wanted and diff.wanted[table].facts.get("partition_of")
+            )
+            yield from () if with_table or in_whole else (key,)
     # What its values were before they were computed, nobody knows.
     yield from (key for key in sorted(diff.altered.keys() - filled) if _was_computed(diff, key))
 

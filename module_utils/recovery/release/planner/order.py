@@ -71,6 +71,7 @@ def edges(diff: Diff, fills: Fills) -> Iterator[Edge]:
         yield ("part", key), ("alter", key)
         yield ("part", key), ("create", key_of("sequence", sequence_of(diff.live.get(key)) or ""))
         yield from _around_tables(diff, entry)
+        yield from _around_parents(diff, entry)
         yield from _around_rows(diff, fills, entry)
         yield from _around_sequences(diff, entry)
         yield from _around_clusters(diff, entry)
@@ -127,6 +128,28 @@ def _around_tables(diff: Diff, entry: Entry) -> Iterator[Edge]:
         for need in entry.needs:
             if not stands_on(need, entry.table):
                 yield ("create", need), ("create", table)
+
+
+def _around_parents(diff: Diff, table: Entry) -> Iterator[Edge]:
+    """A table becomes a child once it and its parent have all columns and checks, and is none any more before these go."""
+    before = diff.live.get(table.key)
+    if table.kind != "table" or before is None or table.key not in diff.altered:
+        return
+    joins, leaves = (
+        {*one.facts.get("inherits", [])} - {*two.facts.get("inherits", [])}
+        for one, two in ((table, before), (before, table))
+    )
+    for key in (*diff.created, *diff.altered):
+        if diff.wanted[key].kind in ("column", "constraint") and diff.wanted[key].table in (
+            {*joins, table.name} if joins else ()
+        ):
+            yield ("create", key), ("attach", table.key)
+            yield ("alter", key), ("attach", table.key)
+    for key in diff.dropped:
+        if diff.live[key].kind in ("column", "constraint") and diff.live[key].table in (
+            leaves | {table.name} if leaves else ()
+        ):
+            yield ("part", table.key), ("drop", key)
 
 
 def _around_rows(diff: Diff, fills: Fills, entry: Entry) -> Iterator[Edge]:

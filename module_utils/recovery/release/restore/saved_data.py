@@ -31,6 +31,11 @@ if t.TYPE_CHECKING:
     from ..planner.plan import Plan
 
 HOLDS_ROWS: t.Final = "SELECT EXISTS (SELECT FROM {table}) AS some"
+#: Of a parent its own, of a partitioned table those of its partitions.
+HOLDS_OWN: t.Final = """
+SELECT CASE WHEN c.relkind = 'p' THEN EXISTS (SELECT FROM {table}) ELSE EXISTS (SELECT FROM ONLY {table}) END AS some
+FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass(%(name)s)
+"""
 
 #: Where a sequence stands.
 COUNTER: t.Final = "SELECT last_value::bigint AS last, is_called AS called FROM {sequence}"
@@ -118,7 +123,7 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapp
         made = None if inherits else table_data.going(session, _place(table), names, names)
         if made:
             tables.append(dataclasses.replace(made, only_values=made.only_values and table not in whole))
-        elif _holds_rows(session, table):
+        elif _holds_rows(session, table, alone=True):
             lost += by_table[table]
     return Going(tuple(tables), tuple(lost))
 
@@ -160,7 +165,8 @@ def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> 
 def comes_back_empty(session: Session, found: Plan) -> tuple[str, ...]:
     """What had data once, is restored, and has none; a column matters where there are rows. Inside the caller's
     transaction."""
-    return tuple(key for key in found.empty if key.startswith("table:") or _holds_rows(session, _table_of(key, found)))
+    tables = ((key, _table_of(key, found)) for key in found.empty)
+    return tuple(key for key, table in tables if key.startswith("table:") or _holds_rows(session, table, alone=True))
 
 
 def without_value(
@@ -219,8 +225,9 @@ def _table_of(key: str, found: Plan) -> str:
     return found.was.get(f"table:{table}", f"table:{table}").partition(":")[2]
 
 
-def _holds_rows(session: Session, table: str) -> bool:
-    return session.row(sql.SQL(HOLDS_ROWS).format(table=named(*_place(table))))["some"]
+def _holds_rows(session: Session, table: str, *, alone: bool = False) -> bool:
+    query = sql.SQL(HOLDS_OWN if alone else HOLDS_ROWS).format(table=named(*_place(table)))
+    return session.row(query, name=table)["some"]
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -188,3 +188,38 @@ CREATE TABLE w.t (); INSERT INTO w.t DEFAULT VALUES;
 -- release:
 DROP TABLE w.t;
 -- lost: table w\.t
+
+-- wreck: a child leaves its parent
+CREATE TABLE w.p (id int, a text CONSTRAINT short CHECK (length(a) < 9)); CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 'y', 3);
+-- listed: w.c
+-- release:
+ALTER TABLE w.c NO INHERIT w.p;
+
+-- wreck: a table becomes a child
+CREATE TABLE w.p (id int, a text); CREATE TABLE w.c (id int, a text, b int); INSERT INTO w.c VALUES (2, 'y', 3);
+-- release:
+ALTER TABLE w.c INHERIT w.p;
+
+-- wreck: a child leaves its parent, which gets another column and loses one
+CREATE TABLE w.p (id int, a text, x int); CREATE TABLE w.c (b int PRIMARY KEY) INHERITS (w.p); INSERT INTO w.c VALUES (2, 'y', NULL, 3);
+-- listed: w.c
+-- release:
+ALTER TABLE w.c NO INHERIT w.p; ALTER TABLE w.p ADD COLUMN z int; ALTER TABLE w.p DROP COLUMN x; ALTER TABLE w.c ADD COLUMN q int; ALTER TABLE w.c DROP COLUMN x;
+-- lossy: column w\.c\.x
+
+-- wreck: a child gets another parent
+CREATE TABLE w.p (id int); CREATE TABLE w.o (id int); CREATE TABLE w.c (id int, b int); ALTER TABLE w.c INHERIT w.p; INSERT INTO w.c VALUES (2, 3);
+-- release:
+ALTER TABLE w.c NO INHERIT w.p; ALTER TABLE w.c INHERIT w.o;
+
+-- wreck: a parent loses a column of which its child has values
+CREATE TABLE w.p (id int PRIMARY KEY, x int); CREATE TABLE w.c (b int PRIMARY KEY) INHERITS (w.p); INSERT INTO w.p VALUES (2, 3); INSERT INTO w.c VALUES (2, 3, 4);
+-- protect: w.p.x
+-- release:
+ALTER TABLE w.p DROP COLUMN x;
+-- lossy: column w\.c\.x: would be recreated without its data
+
+-- wreck: a parent gets a column that its child has
+CREATE TABLE w.p (id int); CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 3);
+-- release:
+ALTER TABLE w.p ADD COLUMN b int;

@@ -87,8 +87,9 @@ def went_through(dsn: str, wrecks: list[Wreck]) -> None:
     if then == {"unchanged"}:
         same_definitions(after, wrecked)
     else:
-        same_definitions(after, captured)
-        assert judged(dsn, *beside) == told
+        listed = {wreck.listed for wreck in wrecks if wreck.listed}
+        same_definitions(after, captured, listed)
+        assert but_for(judged(dsn, *beside), listed) == but_for(told, listed)
     for wreck in wrecks:
         same_rows(wreck, of(wreck, after), of(wreck, captured), of(wreck, wrecked))
     assert not done(rolled_back(dsn))["changed"]
@@ -99,6 +100,11 @@ def went_through(dsn: str, wrecks: list[Wreck]) -> None:
         if "lost" not in then:
             assert again.rows == wrecked.rows
             assert again.counters == wrecked.counters
+
+
+def but_for(told: dict[str, list[str]], tables: set[str]) -> dict[str, list[str]]:
+    """What the second judge says, but of these tables."""
+    return {key: lines for key, lines in told.items() if not any(f"_{table}" in key for table in tables)}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
