@@ -38,7 +38,7 @@ SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
     *("loses", "saved", "leaving_rows", "empty", "filled", "impossible", "before"),
     *( "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
-    *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "copies"),
+    *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "stays", "copies"),
 )  # fmt: skip
 REVERT: t.Final = (
     *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
@@ -104,6 +104,8 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
     if reordered := result.get("reordered"):
         yield f"columns in another order than captured: {_few([key.partition(':')[2] for key in reordered])}"
+    if stays := result.get("stays"):
+        yield f"new partitions stay: {_few([key.partition(':')[2] for key in stays])}"
     if not result["step_count"]:
         return
     if check:

@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_owners": {"type": "list", "elements": "str", "default": []},
     "column_order": {"type": "str", "choices": ["any", restore_request.EXACT], "default": "any"},
+    "new_partitions": {"type": "str", "choices": ["keep", restore_request.DROP], "default": "keep"},
     "rehearse": {"type": "bool"},
     "rehearse_rows": {"type": "int", "default": 0},
     "pg_dump": {"type": "path"},
@@ -80,7 +81,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
             next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     asked, owned_by = {"run_id": undone["run_id"]}, tuple(params["allow_owners"])
-    asked |= {"column_order": restore_request.EXACT} if params["column_order"] == restore_request.EXACT else {}
+    asked |= restore_request.unusual(params)
     order = restore_request.Order("undo", document, asked=asked, undone=undone, allow_owners=owned_by)
     return undone_as(go_back(call, params, order), undone, about, check=call.check)
 
@@ -136,10 +137,12 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         here = captures_store.origin(session)
         document = _as_kept(ledger, order)
         exact_order = params["column_order"] == restore_request.EXACT
-        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order)
+        keeps = params["new_partitions"] != restore_request.DROP
+        other = _other(ledger, order)
+        made = frozenset(other["digests"]) if order.undone and other else frozenset[str]()
+        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, made)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
-        other = _other(ledger, order)
         rows = table_data.refuse_too_many(
             session, way.saves, params["max_rows"], "what is dropped is saved first: allow more"
         )

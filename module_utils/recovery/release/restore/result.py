@@ -58,6 +58,7 @@ class RollbackResult(ModuleResult):
     loses: list[str]
     empty: list[str]
     reordered: list[str]
+    stays: list[str]
     copies: list[dict[str, t.Any]]
     newer: list[str]
     impossible: list[str]
@@ -139,6 +140,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "gold_days": [],
         "warnings": [
             *_about_newer(order, seen),
+            *_about_staying(order, seen),
             *_about_made_again(order, seen),
             *seen.way.warnings,
             *seen.found.unread,
@@ -152,6 +154,12 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
         return []
     captures = f"neither {order.goal} nor {seen.other}"
     return [f"{captures} has these, and they are dropped, with their data saved: {saved_data.readable(seen.newer)}"]
+
+
+def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
+    stays = seen.way.stays
+    text = f"made since {order.goal} was captured, and left where they are with their rows"
+    return [f"{text}: {saved_data.readable(stays)}; -e new_partitions=drop saves and drops them"] if stays else []
 
 
 def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:

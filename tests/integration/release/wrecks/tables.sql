@@ -81,8 +81,9 @@ CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), 
 DELETE FROM w.t WHERE id = 1; UPDATE w.t SET a = 'z'; CREATE INDEX t_a ON w.t (a);
 -- rows:
 
--- wreck: a partition without rows is added
+-- wreck: a partition without rows is added, and dropped when told
 CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- told: new_partitions=drop
 -- release:
 CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20);
 
@@ -137,8 +138,9 @@ CREATE TYPE w.row AS (id int, a text); CREATE TABLE w.t OF w.row; INSERT INTO w.
 -- release:
 ALTER TABLE w.t NOT OF;
 
--- wreck: rows of a new partition fit nowhere in the captured ones
+-- wreck: rows of a new partition are saved when told
 CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- told: new_partitions=drop
 -- release:
 CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a');
 
@@ -223,3 +225,43 @@ ALTER TABLE w.p DROP COLUMN x;
 CREATE TABLE w.p (id int); CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 3);
 -- release:
 ALTER TABLE w.p ADD COLUMN b int;
+
+-- wreck: partitions of a scheduler
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10);
+CREATE TABLE w.rest PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (30, 'y');
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a'), (12, 'b');
+-- unchanged:
+
+-- wreck: the default partition is split
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.rest PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (11, 'y');
+-- release:
+ALTER TABLE w.t DETACH PARTITION w.rest; CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); WITH m AS (DELETE FROM w.rest WHERE d < 10 RETURNING *) INSERT INTO w.t SELECT * FROM m;
+ALTER TABLE w.t ATTACH PARTITION w.rest DEFAULT;
+-- unchanged:
+
+-- wreck: a column is added to a table that gets partitions
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); CREATE INDEX t_a ON w.t (a);
+INSERT INTO w.t VALUES (1, 'x'); GRANT SELECT ON w.t TO dashboard_reader;
+-- stays: w.t2
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a'); ALTER TABLE w.t ADD COLUMN b int; UPDATE w.t SET b = d; GRANT SELECT ON w.t2 TO dashboard_reader;
+-- rows:
+
+-- wreck: a column is dropped from a table that gets partitions
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- protect: w.t.a
+-- stays: w.t2
+-- release:
+ALTER TABLE w.t DROP COLUMN a; CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11);
+-- rows: a
+
+-- wreck: a new partition has an index and a trigger of its own
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a'); CREATE INDEX t2_a ON w.t2 (a);
+
+-- wreck: a new partition is where a captured one was
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TABLE w.t DETACH PARTITION w.t1; CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (0) TO (20); INSERT INTO w.t VALUES (2, 'b');
