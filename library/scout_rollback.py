@@ -172,6 +172,11 @@ reordered:
   returned: success
   type: list
   elements: str
+stays:
+  description: Partitions that were made since the capture and stay with their rows, which O(new_partitions=drop) would change.
+  returned: success
+  type: list
+  elements: str
 copies:
   description:
     - Tables that are copied for the order of their columns, each with relation, about how many rows and bytes, and locked_seconds, about
@@ -208,6 +213,10 @@ saved:
   returned: success
   type: list
   elements: dict
+leaving_rows:
+  description: How many rows leave the live tables, because their tables are dropped; all of them are saved first.
+  returned: success
+  type: int
 filled:
   description: What is restored with saved data; each table with columns and rows once it was.
   returned: success

@@ -20,6 +20,14 @@ options:
     type: str
     choices: [any, exact]
     default: any
+  new_partitions:
+    description:
+      - What becomes of partitions that were made since the capture, by a scheduler or by the release, of a captured table.
+      - V(keep) leaves those that are built like the captured ones where they are, with their rows. That is no difference, and is reported.
+      - V(drop) saves their rows and drops them; the rows leave the table.
+    type: str
+    choices: [keep, drop]
+    default: keep
   rehearse:
     description:
       - Whether the rollback to a release is rehearsed first on a copy of the schema without data, in a scratch database of the same

@@ -6,24 +6,28 @@ of what they are about; none of it can become us again."""
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..postgres import acting
 from ..postgres.driver import sql
 from .ddl.common import given
+from .ddl.statement import Lock, phrase
 from .planner import fill_statements
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from ..postgres.session import Row, Session
     from .ddl.statement import Statement
 
 WHOSE: t.Final = """
-SELECT o.rolname::text AS owner, o.oid = u.oid AS ours, u.rolsuper AS superuser,
+SELECT o.rolname::text AS owner, o.oid = u.oid AS ours, u.rolsuper AS superuser, w.forced,
+       o.rolsuper AND NOT u.rolsuper AS above_us,
        pg_catalog.has_database_privilege(o.oid, pg_catalog.current_database(), 'TEMPORARY') AS temporary
-FROM (SELECT relowner FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%(name)s)
-      UNION ALL SELECT typowner FROM pg_catalog.pg_type WHERE oid = pg_catalog.to_regtype(%(name)s) AND typtype = 'd') AS w (who)
+FROM (SELECT relowner, relrowsecurity AND relforcerowsecurity FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%(name)s)
+      UNION ALL SELECT typowner, false FROM pg_catalog.pg_type
+      WHERE oid = pg_catalog.to_regtype(%(name)s) AND typtype = 'd') AS w (who, forced)
 JOIN pg_catalog.pg_roles AS o ON o.oid = w.who
 JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
 """
@@ -47,12 +51,27 @@ def execute(session: Session, statement: Statement, settled: Mapping[str, Statem
     if statement.sequence:
         _hand_over(session, statement.sequence, statement.table)
     whose = session.rows(WHOSE, name=statement.runs_as) if statement.runs_as else []
-    if whose and not whose[0]["ours"]:
-        _as_owner(session, statement, whose[0])
-    else:
-        session.connection.execute(statement.text)
+    with _every_row(session, statement, forced=any(each["forced"] for each in whose)):
+        # What a superuser wrote may run with our rights, who has them all; and nobody may become one.
+        if whose and not (whose[0]["ours"] or whose[0]["above_us"]):
+            _as_owner(session, statement, whose[0])
+        else:
+            session.connection.execute(statement.text)
     if statement.makes in settled:
         session.connection.execute(settled[statement.makes].text)
+
+
+@contextlib.contextmanager
+def _every_row(session: Session, statement: Statement, *, forced: bool) -> Generator[None]:
+    """While rows are written, no policy that is forced upon the owner of their table hides some of them from him, or refuses
+    them."""
+    if not forced or statement.lock != Lock.ROW_EXCLUSIVE:
+        yield
+        return
+    forcing = phrase("ALTER TABLE {} FORCE ROW LEVEL SECURITY", statement.runs_as)
+    session.connection.execute(phrase("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", statement.runs_as))
+    yield
+    session.connection.execute(forcing)
 
 
 def _hand_over(session: Session, sequence: str, table: str) -> None:

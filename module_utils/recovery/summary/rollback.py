@@ -36,8 +36,9 @@ CAPTURED: t.Final = (
 #: Of the schema, as its module returns it; of the branch; of the edge function.
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
-    *("loses", "saved", "empty", "filled", "impossible", "before", "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
-    *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "copies"),
+    *("loses", "saved", "leaving_rows", "empty", "filled", "impossible", "before"),
+    *( "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
+    *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "stays", "copies"),
 )  # fmt: skip
 REVERT: t.Final = (
     *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
@@ -103,6 +104,8 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     yield f"to {result.get('goal') or 'the capture'}{of}, digest {str(result.get('digest') or '')[:12]}"
     if reordered := result.get("reordered"):
         yield f"columns in another order than captured: {_few([key.partition(':')[2] for key in reordered])}"
+    if stays := result.get("stays"):
+        yield f"new partitions stay: {_few([key.partition(':')[2] for key in stays])}"
     if not result["step_count"]:
         return
     if check:
@@ -122,7 +125,9 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
 
 
 def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
-    """Which data was saved before it was dropped, restored, is empty, or is lost."""
+    """How many rows go, and which data was saved before it was dropped, restored, is empty, or is lost."""
+    if leaving := result.get("leaving_rows"):
+        yield f"rows that leave the live tables: {leaving:,} (saved)"
     for name, would, did in (
         ("saved", "would be saved before it is dropped", "saved before it was dropped"),
         ("filled", "would be restored", "restored"),

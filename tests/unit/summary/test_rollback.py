@@ -42,7 +42,8 @@ STEP = {
 BACK = CAPTURE | {
     "steps": [STEP], "step_count": 15, "objects": 12, "lock": "ACCESS EXCLUSIVE", "hazard": "loses data", "loses": [],
     "saved": [{"relation": "scout.alerts", "columns": ["team"], "rows": 120, "digest": "e" * 32}],
-    "filled": [{"relation": "scout.dim_store", "columns": ["city"], "rows": 60}], "empty": ["column:scout.dim_store.note"],
+    "leaving_rows": 1500, "filled": [{"relation": "scout.dim_store", "columns": ["city"], "rows": 60}],
+    "empty": ["column:scout.dim_store.note"],
     "impossible": [], "before": {"release": "v5.2.1 before", "capture_id": RUN, "digest": "f" * 64}, "attempts": 2, "seconds": 0.3,
     "rehearsal": None, "kept_disabled": ["product-linking"], "plan": None, "undo": RUN,
 }  # fmt: skip
@@ -111,7 +112,8 @@ UNKNOWN = errors.BadInput("there is no capture of v9", said="captured are v5.2.1
 ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "done": (WHOLE, {}, "done", [
         "back to v5.2.1 of 2026-11-25 01:02 UTC, digest dddddddddddd; yielded to other sessions 2 times; rehearsed in 1.5 s",
-        "data saved before it was dropped: scout.alerts (team) 120 rows; restored: scout.dim_store (city) 60 rows;",
+        "data rows that leave the live tables: 1,500 (saved); saved before it was dropped: scout.alerts (team) 120 rows;",
+        "restored: scout.dim_store (city) 60 rows;",
         "restored empty: column scout.dim_store.note", f"app main reverted by {COMMIT[:10]}, pushed, now at the tree of {GOOD[:10]};",
         f"ingest-transaction deployed from {GOOD[:10]}",
         "did paused 3 jobs in 0.4 s; rolled back to v5.2.1: 12 objects in 15 steps; loaded 12 events",
@@ -119,7 +121,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
     "planned": (PLANNED | {"pause": did("would pause 3 jobs", state="running")}, {"check": True}, "planned", [
         "would pause 3 jobs; roll back to v5.2.1: 12 objects",
         "strongest lock ACCESS EXCLUSIVE, worst effect drops data that is saved first",
-        "data would be saved before it is dropped: scout.alerts (team)",
+        "data rows that leave the live tables: 1,500 (saved); would be saved before it is dropped: scout.alerts (team)",
         f"app reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: ",
         "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written",
         "next run it without --check"]),

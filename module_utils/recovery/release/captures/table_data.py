@@ -35,7 +35,7 @@ SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, a.attname::text AS n
            AND (has_table_privilege(c.oid, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'SELECT')) AS may
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s
 ORDER BY a.attnum
@@ -78,6 +78,8 @@ class Protected:
     alone: bool
     #: Rows without any value in these columns are left out: a column that is made again is empty.
     only_values: bool = False
+    #: Whether the table goes with its rows, and not some columns of it alone.
+    whole: bool = False
 
     @property
     def identifier(self) -> sql.Composable:
@@ -152,17 +154,20 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
             said=f"a policy hides rows from role {session.facts.role}",
             next_step=f"do it as a superuser; or {row_hazards.grant_sight(session)}",
         )
-    columns = [row for row in rows if not row["generated"] and (names is None or row["name"] in names)]
+    # A table without columns has rows all the same.
+    columns = [row for row in rows if row["name"] and not row["generated"] and (names is None or row["name"] in names)]
     key = sorted((row for row in rows if row["place"]), key=lambda row: row["place"])
-    if not columns or (names is not None and (not key or any(row["name"] in unstable for row in key))):
+    if not rows or (names is not None and not columns):
         return None
-    if not all(row["may"] for row in [*key, *columns]):
+    if names is not None and (not key or any(row["name"] in unstable for row in key)):
+        return None
+    if not all(row["may"] for row in [*key, *columns] or rows):
         raise unreadable(
             session, f"could not read {rows[0]['relation']}, whose data would go", at[0], rows[0]["relation"]
         )
     place = [{**rows[0], "name": name, "type": kind} for name, kind in PLACE.items()]
     only_values = names is not None and not any(row["by_itself"] for row in columns)
-    return dataclasses.replace(_made(at, key or place, columns), only_values=only_values)
+    return dataclasses.replace(_made(at, key or place, columns), only_values=only_values, whole=names is None)
 
 
 def _refused(session: Session, shown: str, said: str) -> BadInput:
@@ -176,12 +181,14 @@ def _refused(session: Session, shown: str, said: str) -> BadInput:
 
 def refuse_too_many(
     session: Session, tables: Iterable[Protected], max_rows: int, advice: str = "protect less, or allow more"
-) -> None:
-    """Raises where more rows would be saved than was allowed; counts no further than that."""
-    left = max_rows
+) -> dict[str, int]:
+    """The rows of each table that would be saved, by its name. Raises where they are more than was allowed; counts no further
+    than that."""
+    left, found = max_rows, dict[str, int]()
     for each in tables:
         query = sql.SQL(HOW_MANY).format(table=each.identifier, some=each.parts["some"], limit=sql.Literal(left + 1))
-        left -= session.row(query)["rows"]
+        found[each.relation] = session.row(query)["rows"]
+        left -= found[each.relation]
         if left < 0:
             raise BadInput(
                 f"refused to save more than {count(max_rows, 'row')}",
@@ -189,6 +196,7 @@ def refuse_too_many(
                 said=f"{each.relation} has more",
                 next_step=f"{advice} with -e max_rows=…",
             )
+    return found
 
 
 def state(session: Session, each: Protected) -> dict[str, t.Any]:

@@ -40,7 +40,7 @@ class Entry:
     address: tuple[str, int, int] | None = None
     #: How lists stand whose order means nothing, but shows in a dump: [grantee, grantor] of `grants` and of those of the columns
     #: of a view by their name, and of the sequence of a column; `options`. An empty `populated` says that a materialized view is
-    #: not. No part of the definition.
+    #: not, an empty `merged` that a column is the table's own as well as its parent's. No part of the definition.
     order: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]], compare=False)
 
     @property

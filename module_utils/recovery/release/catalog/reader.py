@@ -126,6 +126,8 @@ def _entry(kind: catalog_query.Kind, row: Row) -> Entry:
     order = {name: each for name, each in order.items() if len(each) > 1}
     if facts.pop("populated", True) is False:
         order["populated"] = []
+    if facts.pop("merged", False):
+        order["merged"] = []
     return Entry(
         kind=kind.name,
         name=row["name"],

@@ -62,7 +62,8 @@ SELECT a.attrelid, a.attnum::int, 0::oid, a.attacl, jsonb_build_object(
     'statistics', nullif(a.attstattarget, -1),
     'options', @sorted(a.attoptions),
     'foreign_options', @sorted(a.attfdwoptions),
-    'inherited', CASE WHEN a.attinhcount > 0 AND NOT c.relispartition THEN CASE WHEN a.attislocal THEN 'merged' ELSE 'only' END END)
+    'inherited', CASE WHEN a.attinhcount > 0 AND NOT c.relispartition THEN true END,
+    'merged', CASE WHEN a.attinhcount > 0 AND NOT c.relispartition AND a.attislocal THEN true END)
 FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_type AS y ON y.oid = a.atttypid
@@ -75,7 +76,7 @@ CROSS JOIN LATERAL acldefault('s', q.relowner) AS z (acl)
 WHERE c.oid = ANY(%(relations)s::oid[]) AND c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped
 """
 
-#: Constraints that a table has only because its parent has them belong to the parent; keys of partitions have their own names.
+#: Constraints that a table has because its parent has them belong to the parent; keys of partitions have their own names.
 #: What a superuser has switched of the triggers that keep a constraint is told by what each of them does.
 CONSTRAINTS: t.Final = """
 SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
@@ -84,7 +85,6 @@ SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
                            WHEN 'c' THEN 'check' ELSE 'foreign key' END,
     'definition', pg_get_constraintdef(o.oid),
     'validated', o.convalidated,
-    'inherited', CASE WHEN o.contype = 'c' AND o.coninhcount > 0 THEN true END,
     'disabled', (
         SELECT jsonb_object_agg(f.proname, CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' ELSE 'always' END)
         FROM pg_trigger AS g JOIN pg_proc AS f ON f.oid = g.tgfoid
@@ -100,7 +100,7 @@ SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
 FROM pg_constraint AS o JOIN pg_class AS c ON c.oid = o.conrelid
 WHERE o.conrelid = ANY(%(relations)s::oid[]) AND o.contype IN ('p', 'u', 'x', 'c', 'f')
   AND NOT (o.contype = 'f' AND o.conparentid <> 0)
-  AND NOT (o.contype = 'c' AND o.coninhcount > 0 AND (c.relispartition OR NOT o.conislocal))
+  AND NOT (o.contype = 'c' AND o.coninhcount > 0)
 """
 
 INDEXES: t.Final = """

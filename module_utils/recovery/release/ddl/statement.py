@@ -48,7 +48,10 @@ class Effect:
     ATTACHES: t.Final = "attaches"
     DROPS_DEFAULT: t.Final = "drops a default"
     DROPS_IDENTITY: t.Final = "drops an identity"
+    INHERITS: t.Final = "becomes a child"
+    LEAVES: t.Final = "is no child any more"
     JOINS: t.Final = "joins a sequence to a column"
+    REQUIRES: t.Final = "requires a value"
     REVOKES: t.Final = "revokes"
     UNCLUSTERS: t.Final = "unclusters"
 

@@ -62,7 +62,9 @@ def _create_schema(entry: Entry) -> list[Statement]:
 def create_table(entry: Entry, columns: Sequence[Entry] = ()) -> list[Statement]:
     """A table with its columns in their order; those it has from its parents alone come with these."""
     facts = entry.facts
-    listed = joined(", ", (column(each) for each in columns if each.facts.get("inherited") != "only"))
+    listed = joined(
+        ", ", (column(each) for each in columns if not each.facts.get("inherited") or "merged" in each.order)
+    )
     parents = phrase(" INHERITS ({})", joined(", ", facts["inherits"])) if facts.get("inherits") else ""
     unlogged, method = "UNLOGGED " if facts.get("unlogged") else "", facts.get("access_method")
     parts = [
@@ -142,8 +144,10 @@ def _alter_table(before: Entry, after: Entry) -> list[Statement] | None:
 def _inheritance(before: Entry, after: Entry) -> list[Statement]:
     there: list[str] = before.facts.get("inherits") or []
     wanted: list[str] = after.facts.get("inherits") or []
-    gone = [say("ALTER TABLE {} NO INHERIT {}", after.name, parent) for parent in there if parent not in wanted]
-    return gone + [say("ALTER TABLE {} INHERIT {}", after.name, parent) for parent in wanted if parent not in there]
+    leaves = [parent for parent in there if parent not in wanted]
+    gone = [say("ALTER TABLE {} NO INHERIT {}", after.name, each, effect=Effect.LEAVES) for each in leaves]
+    joins = [parent for parent in wanted if parent not in there]
+    return gone + [say("ALTER TABLE {} INHERIT {}", after.name, each, effect=Effect.INHERITS) for each in joins]
 
 
 def attach(entry: Entry) -> list[Statement]:
@@ -228,13 +232,14 @@ def drop_column(entry: Entry) -> list[Statement]:
 def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
     """What a column can become where it stands; another expression of a generated one cannot be had so."""
     changed = differing_as_written(before, after)
-    if changed & {"generated", "generated_how", "inherited", "foreign_options"}:
+    stays = before.facts.get("generated_how") == "stored" and after.facts.get("generated") is None
+    if changed & {"inherited", "foreign_options", *(() if stays else ("generated", "generated_how"))}:
         return None
     relation, own = after.table, after.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     facts = after.facts
     retyped = bool(changed & {"type", "collation"})
-    made: list[Statement] = []
+    made = [say("{} DROP EXPRESSION", alter)] if stays else []
     if before.facts.get("default") is not None and ("default" in changed or retyped):
         made.append(say("{} DROP DEFAULT", alter, effect=Effect.DROPS_DEFAULT))
     if has_sequence(before.facts.get("identity")) and not facts.get("identity"):
@@ -245,7 +250,8 @@ def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
         using = phrase(" USING {}::{}", own, facts["type"]) if facts.get("generated") is None else ""
         made.append(say("{} TYPE {}{}{}", alter, facts["type"], collate, using, cost=Cost.REWRITES, runs_as=relation))
     if "not_null" in changed:
-        made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP"))
+        effect = Effect.REQUIRES if facts.get("not_null") else ""
+        made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP", effect=effect))
     if facts.get("default") is not None and ("default" in changed or retyped):
         made.append(say("{} SET DEFAULT {}", alter, facts["default"]))
     if "identity" in changed and has_sequence(facts.get("identity")):

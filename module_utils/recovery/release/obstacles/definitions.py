@@ -14,11 +14,6 @@ _NAME: t.Final = r'(?:"(?:[^"]|"")*+"|[^\s".,()]++)'
 NAME: t.Final = re.compile(_NAME)
 _LIST: t.Final = rf"\(({_NAME}(?:, {_NAME})*+)\)"
 KEY: t.Final = re.compile(rf"\A(?:PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? {_LIST}")
-#: An index on columns alone; one of expressions, or of some rows, can be judged by nobody but PostgreSQL.
-INDEX: t.Final = re.compile(
-    rf"\ACREATE UNIQUE INDEX {_NAME} ON (?:ONLY )?{_NAME}\.{_NAME} USING btree {_LIST}"
-    rf"(?: INCLUDE {_LIST})?( NULLS NOT DISTINCT)?\Z"
-)
 FOREIGN: t.Final = re.compile(rf"\AFOREIGN KEY {_LIST} REFERENCES ({_NAME}\.{_NAME}){_LIST}")
 TYPE: t.Final = re.compile(r"([a-z ]+?)(?:\((\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?")
 
@@ -64,11 +59,9 @@ def parts(qualified: str, *, quoted: bool = False) -> list[str]:
 
 
 def unique(definition: str) -> Unique | None:
-    """What a key, or a unique index, says; None for one of expressions, of some rows, or of a kind that is not known here."""
-    if found := KEY.match(definition):
-        return Unique(parts(found[2]), bool(found[1]))
-    found = INDEX.match(definition)
-    return Unique(parts(found[1]), bool(found[3])) if found else None
+    """What a key says; None for whatever is none."""
+    found = KEY.match(definition)
+    return Unique(parts(found[2]), bool(found[1])) if found else None
 
 
 def reference(definition: str) -> Reference | None:

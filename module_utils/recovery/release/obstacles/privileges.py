@@ -11,7 +11,7 @@ from ...postgres.driver import sql
 from ...scout import cron_jobs
 from ...scout.judging import roles
 from .definitions import parts
-from .situation import Obstacle
+from .situation import Obstacle, table_key
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +29,21 @@ MAKERS: t.Final = """
 SELECT w.role, w.schema, pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE') AS may
 FROM unnest(%(roles)s::text[], %(schemas)s::text[]) AS w (role, schema)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema JOIN pg_catalog.pg_roles AS r ON r.rolname = w.role
+"""
+#: Who has the migration history, and what we may do with it.
+HISTORY: t.Final = """
+SELECT o.rolname::text AS owner, o.rolsuper AS mighty, pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AS enters,
+       pg_catalog.has_table_privilege(c.oid, 'INSERT') AS inserts, pg_catalog.has_table_privilege(c.oid, 'DELETE') AS deletes,
+       pg_catalog.pg_has_role(o.oid, 'USAGE') AND pg_catalog.pg_has_role(o.oid, %(becoming)s) AS ours
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_roles AS o ON o.oid = c.relowner
+WHERE c.oid = pg_catalog.to_regclass(%(name)s)
+"""
+#: Whose rows no policy hides from us, unless it is forced upon their owner too.
+SIGHT: t.Final = """
+SELECT w.name, coalesce(pg_catalog.pg_has_role(r.oid, 'USAGE'), false) AS ours, u.rolsuper OR u.rolbypassrls AS sees
+FROM unnest(%(names)s::text[]) AS w (name)
+LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = w.name
+JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
 """
 MAY_MAKE_SCHEMAS: t.Final = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
 #: What is in a schema, and has an owner of its own.
@@ -129,3 +144,49 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
         for grant in cron_jobs.missing_grants(session, owner):
             said = f"a right to change the jobs of {owner} is missing"
             yield Obstacle("privilege", key, said, f"`{grant}`" if grant.startswith("GRANT ") else grant)
+
+
+def history(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Rows of the migration history that go or come back, and that we may not write: with the rights of its owner, or with our own
+    where that is a superuser; inside the caller's transaction."""
+    about = {
+        does: key for does, key in sorted(found.steps) if key.startswith("migration:") and does in ("create", "drop")
+    }
+    if not (about and found.migrations_table) or session.facts.superuser:
+        return
+    becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
+    me, table = sql.Identifier(session.facts.role).as_string(), found.migrations_table
+    for row in session.rows(HISTORY, name=table, becoming=becoming):
+        whose = f"the migration history {table} of {row['owner']}"
+        if "create" in about and not (row["mighty"] or row["ours"]):
+            said = f"{whose} gets rows again, for which the rights of its owner are missing"
+            yield Obstacle(
+                "privilege",
+                about["create"],
+                said,
+                _grant(session, row["owner"], sql.Identifier(row["owner"]).as_string()),
+            )
+            continue
+        lacks = [] if row["enters"] else [f"USAGE ON SCHEMA {'.'.join(parts(table, quoted=True)[:-1])}"]
+        lacks += [f"INSERT ON {table}"] if "create" in about and row["mighty"] and not row["inserts"] else []
+        lacks += [f"DELETE ON {table}"] if "drop" in about and not row["deletes"] else []
+        if lacks:
+            said = f"{whose} is rolled back, too, and role {session.facts.role} may not write it"
+            grants = "; ".join(f"GRANT {each} TO {me}" for each in lacks)
+            yield Obstacle("privilege", next(iter(about.values())), said, f"`{grants}`")
+
+
+def sight(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Tables that get data back, and whose rows a policy will hide from us: nobody could tell that all of it came; inside the
+    caller's transaction."""
+    tables = {key if key.startswith("table:") else table_key(key) for key in found.filled}
+    hiding = [
+        found.wanted[key] for key in sorted(tables & found.wanted.keys()) if found.wanted[key].facts.get("row_security")
+    ]
+    sees = {row["name"]: row for row in session.rows(SIGHT, names=sorted({each.owner or "" for each in hiding}))}
+    for table in hiding:
+        row = sees[table.owner or ""]
+        if not (row["sees"] or (row["ours"] and not table.facts.get("row_security_forced"))):
+            me = sql.Identifier(session.facts.role).as_string()
+            said = f"a policy will hide rows of {table.name} from role {session.facts.role}, so nobody can tell that its data has come back"
+            yield Obstacle("row_security", table.key, said, f"`ALTER ROLE {me} BYPASSRLS`")

@@ -10,11 +10,12 @@ import typing as t
 
 from ...core.text import count, in_words
 from ...postgres.driver import errors, psycopg, sql
-from . import others, privileges, rows
+from . import others, privileges, rows, violations
 from .situation import Obstacle
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
+    from .looks import Read
     from .situation import Situation
 
 #: For one look at the rows of a table, and for all of them.
@@ -43,6 +44,8 @@ def read(session: Session, found: Situation) -> Found:
         *privileges.owners(session, found),
         *privileges.makers(session, found),
         *privileges.jobs(session, found),
+        *privileges.history(session, found),
+        *privileges.sight(session, found),
         *others.publications(session, found),
         *others.dependents(session, found),
     ]
@@ -50,7 +53,7 @@ def read(session: Session, found: Situation) -> Found:
     until = time.monotonic() + ALL_SECONDS
     before = session.row(LIMIT)["limit"]
     session.execute(WHOLE, mode="off")
-    for look in rows.reads(found, session.facts.server_version):
+    for look in (*rows.reads(found, session.facts.server_version), *violations.reads(found)):
         left = until - time.monotonic()
         told = _look(session, found, look, min(LOOK_SECONDS, left)) if left > 0 else ""
         if isinstance(told, Obstacle):
@@ -62,7 +65,7 @@ def read(session: Session, found: Situation) -> Found:
     return Found(tuple(obstacles), tuple(unread))
 
 
-def _look(session: Session, found: Situation, look: rows.Read, seconds: float) -> Obstacle | str | None:
+def _look(session: Session, found: Situation, look: Read, seconds: float) -> Obstacle | str | None:
     """What it found; why it found nothing out, in words; None where nothing stands against it."""
     me = sql.Identifier(session.facts.role).as_string()
     if rows.hidden(session, found, look.table):
@@ -78,11 +81,11 @@ def _look(session: Session, found: Situation, look: rows.Read, seconds: float) -
             return look.ask(session)
     except (errors.QueryCanceled, errors.LockNotAvailable):
         return f" within {in_words(seconds)}"
-    except psycopg.DataError as e:
-        return f": {e.diag.message_primary}"
     except errors.InsufficientPrivilege:
         said = f"role {session.facts.role} may not read {look.table}"
         return Obstacle("privilege", look.key, said, f"`GRANT SELECT ON {look.table} TO {me}`")
+    except (psycopg.DataError, psycopg.ProgrammingError) as e:
+        return f": {e.diag.message_primary}"
 
 
 def in_words_of(obstacles: tuple[Obstacle, ...]) -> tuple[str, str]:

@@ -8,43 +8,24 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ...core import redaction
-from ...core.text import count, cut
-from ...postgres.driver import errors, sql
+from ...postgres.driver import sql
 from ...scout.row_images import literal, named
 from . import definitions
 from .definitions import NUMBERS, TEXTS, WHOLE, parts
-from .situation import Obstacle
+from .looks import Read, counted, key_of, number, obstacle, sample_of
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from ...postgres.session import Row, Session
+    from ...postgres.session import Session
     from ..catalog.entries import Entry
-    from .situation import Situation
+    from .situation import Obstacle, Situation
 
-#: No more rows are counted than these; a sample has at most so many characters.
-MOST: t.Final = 10_000
-WIDE: t.Final = 60
-
-WRONG: t.Final = """
-SELECT count(*) AS rows, min(w.sample) AS sample
-FROM (SELECT {sample} AS sample FROM {table} AS r WHERE {wrong} LIMIT {most}) AS w
-"""
 #: Groups of rows that are the same.
-TWICE: t.Final = """
-SELECT count(*) AS rows, min(w.sample) AS sample
-FROM (SELECT {sample} AS sample FROM {table} AS r WHERE {some} GROUP BY {columns} HAVING count(*) > 1 LIMIT {most}) AS w
-"""
+TWICE: t.Final = (
+    "(SELECT {sample} AS sample FROM {table} AS r WHERE {some} GROUP BY {columns} HAVING count(*) > 1) AS g"
+)
 HIDDEN: t.Final = "SELECT coalesce(pg_catalog.row_security_active(pg_catalog.to_regclass(%(name)s)), false) AS hidden"
-
-
-class Read(t.NamedTuple):
-    """One look at rows: of which object, in which table, and what makes an obstacle of what is found."""
-
-    key: str
-    table: str
-    ask: Callable[[Session], Obstacle | None]
 
 
 def reads(found: Situation, server_version: int) -> Iterator[Read]:
@@ -56,7 +37,7 @@ def reads(found: Situation, server_version: int) -> Iterator[Read]:
                 yield from _labels(found, entry, there)
             case "column" if there is not None and not found.is_remade(key):
                 yield from _column(found, entry, there, server_version)
-            case "constraint" | "index" if key in found.keys:
+            case "constraint" if key in found.keys:
                 yield from _constraint(found, entry, there)
             case _:
                 pass
@@ -177,69 +158,29 @@ def _twice(
     session: Session, *, found: Situation, entry: Entry, table: str, columns: list[str], unique: definitions.Unique
 ) -> Obstacle | None:
     listed = [named("r", each) for each in columns]
-    row = session.row(
-        sql.SQL(TWICE).format(
-            sample=_sample(columns),
-            table=named(*found.place(table)),
-            some=sql.SQL(" AND ").join(
-                [sql.SQL("{} IS NOT NULL").format(each) for each in listed]
-                if not unique.nulls_count
-                else [sql.SQL("true")]
-            ),
-            columns=sql.SQL(", ").join(listed),
-            most=literal(str(MOST)),
-        )
+    source = sql.SQL(TWICE).format(
+        sample=sample_of(columns),
+        table=named(*found.place(table)),
+        some=sql.SQL(" AND ").join(
+            [sql.SQL("{} IS NOT NULL").format(each) for each in listed] if not unique.nulls_count else [sql.SQL("true")]
+        ),
+        columns=sql.SQL(", ").join(listed),
     )
-    groups = f"has {_number(row, 'value')} of {', '.join(columns)} more than once"
-    return _found(row, "duplicates", entry.key, table, groups, f"leave one row of each in {table}")
+    row = counted(session, sql.SQL("g.sample"), source, sql.SQL("true"))
+    which = entry.key.replace(":", " ", 1)
+    groups = f"has {number(row, 'value')} of {', '.join(columns)} more than once, which {which} forbids"
+    return obstacle(row, "duplicates", entry.key, table, groups, f"leave one row of each in {table}")
 
 
 def _read(found: Situation, key: str, table: str, wrong: sql.Composable, kind: str, what: str, next_step: str) -> Read:
     def ask(session: Session) -> Obstacle | None:
-        query = sql.SQL(WRONG).format(
-            sample=_sample(_key_of(found, table)),
-            table=named(*found.place(table)),
-            wrong=wrong,
-            most=literal(str(MOST)),
-        )
-        row = session.row(query)
-        return _found(row, kind, key, table, f"{_number(row)} {what}", next_step)
+        source = sql.SQL("{} AS r").format(named(*found.place(table)))
+        row = counted(session, sample_of(key_of(found, table)), source, wrong)
+        return obstacle(row, kind, key, table, f"{number(row)} {what}", next_step)
 
     return Read(key, table, ask)
-
-
-def _found(row: Row, kind: str, key: str, table: str, what: str, next_step: str) -> Obstacle | None:
-    if not row["rows"]:
-        return None
-    sample = cut(redaction.clean(row["sample"]), WIDE) if row["sample"] else None
-    example = f", for example {sample}" if sample else ""
-    return Obstacle(kind, key, f"{table}: {what}{example}", next_step, row["rows"], sample)
-
-
-def _number(row: Row, noun: str = "row") -> str:
-    more = "at least " if row["rows"] >= MOST else ""
-    return f"{more}{count(row['rows'], noun)}"
-
-
-def _key_of(found: Situation, table: str) -> list[str]:
-    """The columns of its primary key, today."""
-    now = found.now(f"table:{table}")
-    keys = (e for e in found.live.values() if e.kind == "constraint" and e.facts.get("type") == "primary key")
-    key = next((e for e in keys if now is not None and e.facts.get("table") == now.name), None)
-    unique = definitions.unique(str(key.facts.get("definition", ""))) if key else None
-    return unique.columns if unique else []
-
-
-def _sample(columns: list[str]) -> sql.Composable:
-    """`id 17, line 2`; nothing where rows have no key."""
-    pairs = [sql.SQL("{} || left({}::text, 60)").format(literal(f"{c} "), named("r", c)) for c in columns]
-    return sql.SQL(" || ', ' || ").join(pairs) if pairs else sql.SQL("NULL::text")
 
 
 def _of(column: Entry) -> str:
     """The table of a column, as SQL writes it."""
     return ".".join(parts(column.name, quoted=True)[:-1])
-
-
-#: What PostgreSQL says to one look that another may still answer.
-UNREAD: t.Final = (errors.QueryCanceled, errors.LockNotAvailable)

@@ -36,7 +36,7 @@ class Obstacle:
 
 
 KINDS: t.Final = (
-    *("labels", "no_value", "duplicates", "orphans", "cast", "row_security"),
+    *("labels", "no_value", "duplicates", "orphans", "cast", "violation", "row_security"),
     *("dependent", "publication", "privilege", "owner"),
 )
 
@@ -52,6 +52,8 @@ class Situation:
     was: Mapping[str, str]
     #: Columns and tables that come back with data that was kept.
     filled: frozenset[str] = frozenset()
+    #: Where the migration history is; empty where it is no part of it.
+    migrations_table: str = ""
 
     def now(self, key: str) -> Entry | None:
         """What is there now of an object of the capture, whatever it is called."""

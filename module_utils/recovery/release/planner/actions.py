@@ -16,6 +16,7 @@ from ..ddl.common import beside, comment, given, grants, parents
 from ..ddl.registry import WRITERS
 from ..ddl.statement import Cost, Effect, Lock, Statement, identifier, literal, phrase, say
 from . import fill_statements
+from .fill import is_loose
 from .renames import before
 
 if t.TYPE_CHECKING:
@@ -62,18 +63,21 @@ def settled(diff: Diff) -> Iterator[tuple[str, list[Statement]]]:
 
 def _dropped(diff: Diff, entry: Entry, migrations_table: str) -> list[Statement]:
     """What drops an entry, where it does not fall with another one."""
-    if entry.key in diff.swapped or entry.key in diff.copied or _falls(diff, entry):
+    if entry.key in diff.swapped or entry.key in diff.copied or falls_with(diff, entry):
         return []
     if entry.kind == "migration":
         return database_level.delete_row(entry, migrations_table)
     return [*_detached(diff, entry), *WRITERS[entry.kind].drop(entry)] if entry.kind in WRITERS else []
 
 
-def _falls(diff: Diff, entry: Entry) -> bool:
+def falls_with(diff: Diff, entry: Entry) -> bool:
     """Whether its relation, its column, or what it has from a parent goes and takes it along."""
     index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
     if entry.facts.get("type") == FOREIGN_KEY and (tables_of(entry) - {table_key(entry.table)}) & diff.dropped:
         # It is on another table that goes: of two that refer to each other none could go first.
+        return False
+    if any(table_key(entry.table) in _needed(diff.live.get(need)) for need in entry.needs if need in diff.dropped):
+        # It calls what takes rows of the table, and that has to go first.
         return False
     if (above := index.get("attached_to")) and _goes_by_name(diff, above):
         return True
@@ -83,6 +87,11 @@ def _falls(diff: Diff, entry: Entry) -> bool:
         return True
     fallen = diff.dropped if entry.kind == "column" else diff.dropped - diff.copied
     return entry.kind in PARTS and any(key_of(kind, entry.table) in fallen for kind in RELATIONS)
+
+
+def _needed(entry: Entry | None) -> set[str]:
+    """What something needs by itself, but for what is on a table."""
+    return {*entry.needs} if entry and entry.kind in ("function", "aggregate", "operator") else set()
 
 
 def _goes_by_name(diff: Diff, index: str) -> bool:
@@ -123,7 +132,7 @@ def _made(diff: Diff, fills: Fills, entry: Entry, migrations_table: str) -> Acti
     if entry.kind == "column":
         return {("create", key): _column(diff, fills, entry)}
     if entry.kind == "sequence":
-        return {("create", key): _sequence(diff, fills, entry), ("own", key): _owned(diff, fills, entry)}
+        return {("create", key): _sequence(diff, entry), ("own", key): _owned(diff, fills, entry)}
     if entry.kind in ("constraint", "index"):
         return {("create", key): _indexed(diff, entry)}
     return {("create", key): WRITERS[entry.kind].create(entry) if entry.kind in WRITERS else []}
@@ -156,18 +165,16 @@ def _column(diff: Diff, fills: Fills, column: Entry) -> list[Statement]:
     return [*made, *fills.values[column.key], *fill_statements.close_column(column), *_counters(fills, [column])]
 
 
-def _sequence(diff: Diff, fills: Fills, sequence: Entry) -> list[Statement]:
+def _sequence(diff: Diff, sequence: Entry) -> list[Statement]:
     made = WRITERS["sequence"].create(sequence)
     # Defaults that call it are computed with the rights of the table's owner.
     if owner := _owner_now(diff, sequence) or sequence.owner:
         made.append(given("SEQUENCE", sequence.name, owner))
-    return [*made, *_counters(fills, [sequence])]
+    return made
 
 
 def _indexed(diff: Diff, entry: Entry) -> list[Statement]:
-    """An index or a constraint, where it does not come with the parent's."""
-    if entry.kind == "constraint" and entry.facts.get("inherited"):
-        return []
+    """An index or a constraint."""
     made, table = WRITERS[entry.kind].create(entry), table_key(entry.table)
     if table in diff.created:
         # It becomes a part of its parent's when its table does.
@@ -236,7 +243,9 @@ def _old(sequence: str) -> str:
 def _checks(diff: Diff, table: Entry) -> Iterator[Statement]:
     """The checks of its parent, which a table needs to become a partition of that."""
     for e in diff.inheritable(diff.ancestors(table) if table.facts.get("partition_of") else []):
-        yield constraints.add(e, table.name)
+        # One that need not hold for what is there comes once that is there.
+        if not (is_loose(e) and e.key in diff.created):
+            yield constraints.add(e, table.name)
 
 
 # --- altered
@@ -245,7 +254,15 @@ def _checks(diff: Diff, table: Entry) -> Iterator[Statement]:
 def _altered(diff: Diff, fills: Fills, key: str) -> Actions:
     """What is altered where it stands, and what comes before and after that."""
     was, becomes = diff.live[key], diff.wanted[key]
-    made = [*diff.altered[key], *_counters(fills, [becomes]), *fills.values.get(key, ())]
+    last = [each for each in diff.altered[key] if each.effect == Effect.REQUIRES]
+    made = [each for each in diff.altered[key] if each not in last]
+    made += [*_counters(fills, [becomes]), *fills.values.get(key, ()), *last]
+    if becomes.kind == "table":
+        apart = {("part", key): Effect.LEAVES, ("attach", key): Effect.INHERITS}
+        rest = [each for each in made if each.effect not in apart.values()]
+        return {("alter", key): rest} | {
+            does: [e for e in made if e.effect == effect] for does, effect in apart.items()
+        }
     if becomes.kind == "sequence":
         owned = [each for each in made if each.effect == Effect.JOINS]
         rest = [each for each in made if each not in owned]
@@ -288,8 +305,10 @@ def _switched(diff: Diff, fills: Fills, made: Mapping[Action, list[Statement]]) 
 
 
 def _owned(diff: Diff, fills: Fills, sequence: Entry) -> list[Statement]:
-    """A sequence that belongs to its column again, and counts on behind what that holds."""
+    """A sequence that belongs to its column again, and counts on where it stood, or behind what that holds."""
     made = _joined(diff, sequence, ddl_tables.owned(sequence), None)
+    # What is made with a default that calls it has counted on by then.
+    made += _counters(fills, [sequence])
     return [*made, fills.passed[sequence.key]] if sequence.key in fills.passed else made
 
 

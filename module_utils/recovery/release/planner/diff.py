@@ -78,9 +78,11 @@ class Diff:
         return inheritable(above, self.wanted)
 
     def follows_parent(self, column: Entry) -> bool:
-        """Whether it is added, or dropped, with the one of its parent."""
-        entry = self.wanted.get(table_key(column.table)) or self.live.get(table_key(column.table))
-        changed = {column_key(parent, column.own) for parent in parents(entry)} if entry else set[str]()
+        """Whether it is added, or dropped, with the one of its parent: of one that the table has before and after."""
+        sides = (self.live, self.wanted)
+        tables = [side[key] for side in sides if (key := table_key(column.table)) in side]
+        above = set[str]().union(*map(parents, tables)).intersection(*map(parents, tables))
+        changed = {column_key(parent, column.own) for parent in above}
         return bool(changed & (self.created if column.key in self.created else self.dropped))
 
 
@@ -159,7 +161,8 @@ class _Found:
 def _compare(found: _Found) -> None:
     """Alters what differs, or drops what can only be recreated."""
     for key in sorted(found.live.keys() & found.wanted.keys()):
-        before, after = _as_detached(found, _as_its_parent(found, found.live[key])), found.wanted[key]
+        before, after = found.live[key], found.wanted[key]
+        before = _as_detached(found, _as_inherited(found, _as_its_parent(found, before)))
         if after.kind == "default_privileges" and before.grants != after.grants:
             found.altered[key] = [*database_level.no_privileges(before), *database_level.privileges(after)]
         if before.facts == after.facts or (after.kind == "migration" and not differing_as_written(before, after)):
@@ -188,10 +191,28 @@ def _as_its_parent(found: _Found, column: Entry) -> Entry:
     for parent in parents(entry) if entry else ():
         key = column_key(parent, column.own)
         if key in found.live and key in found.wanted:
-            facts = {fact: found.wanted[key].facts.get(fact) for fact in ("type", "collation")}
+            ordinary = (
+                found.live[key].facts.get("generated_how") == "stored"
+                and found.wanted[key].facts.get("generated") is None
+            )
+            given = ("type", "collation", *(("generated", "generated_how") if ordinary else ()))
+            facts = {fact: found.wanted[key].facts.get(fact) for fact in given}
             kept = {k: v for k, v in {**column.facts, **facts}.items() if v is not None}
             return dataclasses.replace(column, facts=kept)
     return column
+
+
+def _as_inherited(found: _Found, column: Entry) -> Entry:
+    """A column as it is once its table is, or is no more, the child of others, or these have a column of that name or have none."""
+    before, after = (side.get(table_key(column.table)) for side in (found.live, found.wanted))
+    if column.kind != "column" or before is None or after is None:
+        return column
+    above = {*parents(before), *parents(after)}
+    keys = {column_key(parent, column.own) for parent in above}
+    if parents(before) == parents(after) and not any((key in found.live) != (key in found.wanted) for key in keys):
+        return column
+    facts = {**column.facts, "inherited": found.wanted[column.key].facts.get("inherited")}
+    return dataclasses.replace(column, facts={fact: each for fact, each in facts.items() if each is not None})
 
 
 def _as_detached(found: _Found, entry: Entry) -> Entry:

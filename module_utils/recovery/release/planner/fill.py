@@ -10,8 +10,9 @@ import itertools
 import typing as t
 
 from ..catalog.entries import column_key, key_of, table_key
-from ..ddl.common import differing_as_written
-from ..ddl.statement import Cost, Lock, Statement, joined, phrase
+from ..ddl import constraints
+from ..ddl.common import comment, differing_as_written
+from ..ddl.statement import Cost, Lock, Statement, joined, phrase, say
 from . import fill_statements, type_changes
 from .renames import before
 
@@ -139,18 +140,45 @@ def _is_added(diff: Diff, key: str) -> bool:
 
 
 def _is_retyped(diff: Diff, key: str) -> bool:
-    """Whether a column gets its type again, which may hold what another one could not."""
+    """Whether a column gets its type again, which may hold what another one could not, or values that are not computed."""
     entry = diff.wanted[key]
-    return entry.kind == "column" and key in diff.altered and "type" in differing_as_written(diff.live[key], entry)
+    if entry.kind != "column" or key not in diff.altered:
+        return False
+    return "type" in differing_as_written(diff.live[key], entry) or _was_computed(diff, key)
 
 
 def _values(diff: Diff, column: Entry, saved: Saved) -> Iterator[Statement]:
     """What was kept of a column, and what it has in rows of which nothing was kept."""
     *quiet, update = fill_statements.update(column, saved, triggers=_has_triggers(diff, column.table))
+    loose = _loose_checks(diff, column.table)
     yield from quiet
+    yield from (say("ALTER TABLE {} DROP CONSTRAINT {}", e.table, e.own) for e in loose)
     if other := aside(diff, column):
         yield fill_statements.take_over(column, other)
     yield update
+    for e in loose:
+        yield from constraints.create_constraint(e)
+        yield from [comment("CONSTRAINT", phrase("{} ON {}", e.own, e.table), e.comment)] if e.comment else []
+
+
+def _loose_checks(diff: Diff, table: str) -> list[Entry]:
+    """Checks that stand and need not hold for what is there: whatever is written has to fulfil them, and so may not the rows of
+    this table that are written again."""
+    standing = (
+        diff.wanted[key] for key in sorted(diff.live.keys() & diff.wanted.keys() - diff.dropped - diff.altered.keys())
+    )
+    return [e for e in standing if is_loose(e) and table in tables_above(diff, e.table)]
+
+
+def is_loose(entry: Entry) -> bool:
+    """Whether it is a check that need not hold for what is there."""
+    return entry.kind == "constraint" and entry.facts.get("type") == "check" and entry.facts.get("validated") is False
+
+
+def tables_above(diff: Diff, name: str) -> set[str]:
+    """A table, and those of whose rows its own are a part."""
+    table = diff.wanted.get(table_key(name))
+    return {name, *(diff.ancestors(table) if table else ())}
 
 
 def saved_of(diff: Diff, kept: Kept, column: Entry) -> Saved | None:
@@ -226,6 +254,23 @@ def _empty(diff: Diff, filled: frozenset[str]) -> Iterator[str]:
         table = table_key(entry.table)
         if entry.kind == "table" and key not in diff.copied and not entry.facts.get("partition_key"):
             yield key
-        elif entry.kind == "column" and key not in diff.live and entry.facts.get("generated") is None:
+        elif (
+            entry.kind == "column"
+            and (key not in diff.live or _was_computed(diff, key))
+            and entry.facts.get("generated") is None
+        ):
             with_table = table in diff.created and table not in diff.copied
-            yield from () if with_table or diff.follows_parent(entry) else (key,)
+            in_whole = (
+                diff.follows_parent(entry) and table in diff.wanted and diff.wanted[table].facts.get("partition_of")
+            )
+            yield from () if with_table or in_whole else (key,)
+    # What its values were before they were computed, nobody knows.
+    yield from (key for key in sorted(diff.altered.keys() - filled) if _was_computed(diff, key))
+
+
+def _was_computed(diff: Diff, key: str) -> bool:
+    """Whether the values of a column are computed now, and shall not be."""
+    was, becomes = diff.live[key], diff.wanted[key]
+    return (
+        becomes.kind == "column" and was.facts.get("generated") is not None and becomes.facts.get("generated") is None
+    )

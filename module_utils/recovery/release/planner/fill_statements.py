@@ -71,8 +71,12 @@ def insert(table: Entry, columns: Iterable[Entry], saved: Saved) -> list[Stateme
     """All kept rows, into a table that has just been made; none where a column that must have a value has none kept."""
     values = {each.own: _of_row(each, saved) for each in columns if each.facts.get("generated") is None}
     needed = [each for each in columns if each.facts.get("not_null") and not has_default(each)]
-    if any(values.get(each.own) is None for each in needed) or not any(values.values()):
+    if any(values.get(each.own) is None for each in needed) or not (any(values.values()) or not saved.columns):
         return []
+    if not saved.columns:
+        # Rows of which nothing is stored are there all the same.
+        empty = phrase("INSERT INTO {} SELECT FROM {} WHERE {}", table.name, SOURCE, saved.where)
+        return [Statement(empty, Lock.ROW_EXCLUSIVE, runs_as=table.name, takes=saved.where)]
     listed = joined(", ", (own for own, text in values.items() if text))
     selected = joined(", ", (text for text in values.values() if text))
     query = phrase("SELECT {} FROM {} WHERE {} ORDER BY d.item", selected, SOURCE, saved.where)
@@ -100,10 +104,12 @@ def is_whole(columns: Iterable[Entry], saved: Saved) -> bool:
 
 
 def update(column: Entry, saved: Saved, *, triggers: bool) -> list[Statement]:
-    """The kept values, into a column of rows that stand; no trigger of a user sees that."""
+    """The kept values, into a column of rows that stand, where these have others; no trigger of a user sees that."""
     relation, own = column.table, column.own
     quiet = [say("ALTER TABLE {} DISABLE TRIGGER USER", relation)] if triggers else []
-    text = phrase("UPDATE {} AS r SET {} = {} FROM {} WHERE {}", relation, own, value(column), SOURCE, saved.match)
+    differs = phrase("r.{}::text IS DISTINCT FROM d.image ->> {}", own, literal(own_name(column)))
+    pieces = (relation, own, value(column), SOURCE, saved.match, differs)
+    text = phrase("UPDATE {} AS r SET {} = {} FROM {} WHERE {} AND {}", *pieces)
     return [*quiet, Statement(text, Lock.ROW_EXCLUSIVE, runs_as=relation, takes=saved.where)]
 
 

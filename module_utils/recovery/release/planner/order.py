@@ -13,8 +13,8 @@ import typing as t
 from ...core.errors import NotConverged
 from ..catalog.entries import key_of, kind_of, split_qualified, stands_on, table_key
 from ..ddl.statement import Effect, Statement
-from .actions import actions_of, sequence_of, settled
-from .fill import aside
+from .actions import actions_of, falls_with, sequence_of, settled
+from .fill import aside, is_loose, tables_above
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -71,6 +71,7 @@ def edges(diff: Diff, fills: Fills) -> Iterator[Edge]:
         yield ("part", key), ("alter", key)
         yield ("part", key), ("create", key_of("sequence", sequence_of(diff.live.get(key)) or ""))
         yield from _around_tables(diff, entry)
+        yield from _around_parents(diff, entry)
         yield from _around_rows(diff, fills, entry)
         yield from _around_sequences(diff, entry)
         yield from _around_clusters(diff, entry)
@@ -88,16 +89,17 @@ def _away_from(diff: Diff, entry: Entry) -> Iterator[Edge]:
             yield (goes, key), ("drop", need)
         if kind_of(need) != "sequence":
             yield ("drop", key), ("alter", need)
-        if entry.kind == "column":
-            yield from _kept_until_gone(diff, entry, need)
+        yield from _kept_until_gone(diff, entry, need)
 
 
-def _kept_until_gone(diff: Diff, column: Entry, need: str) -> Iterator[Edge]:
-    """What a column needs stays until the table is gone that it goes with, by itself or because it is copied."""
-    table = table_key(column.table)
-    if need not in diff.wanted:
+def _kept_until_gone(diff: Diff, part: Entry, need: str) -> Iterator[Edge]:
+    """What a column, or another part of a table, needs stays until the table is gone that it goes with, by itself or because it
+    is copied."""
+    table = table_key(part.table)
+    if part.kind == "column" and need not in diff.wanted:
         yield ("create", table), ("drop", need)
-    if table in diff.dropped and table not in diff.copied and need != table and not stands_on(need, column.table):
+    falls = table in diff.dropped and table not in diff.copied and (part.kind == "column" or falls_with(diff, part))
+    if falls and need != table and not stands_on(need, part.table):
         yield ("drop", table), ("drop", need)
 
 
@@ -128,6 +130,28 @@ def _around_tables(diff: Diff, entry: Entry) -> Iterator[Edge]:
                 yield ("create", need), ("create", table)
 
 
+def _around_parents(diff: Diff, table: Entry) -> Iterator[Edge]:
+    """A table becomes a child once it and its parent have all columns and checks, and is none any more before these go."""
+    before = diff.live.get(table.key)
+    if table.kind != "table" or before is None or table.key not in diff.altered:
+        return
+    joins, leaves = (
+        {*one.facts.get("inherits", [])} - {*two.facts.get("inherits", [])}
+        for one, two in ((table, before), (before, table))
+    )
+    for key in (*diff.created, *diff.altered):
+        if diff.wanted[key].kind in ("column", "constraint") and diff.wanted[key].table in (
+            {*joins, table.name} if joins else ()
+        ):
+            yield ("create", key), ("attach", table.key)
+            yield ("alter", key), ("attach", table.key)
+    for key in diff.dropped:
+        if diff.live[key].kind in ("column", "constraint") and diff.live[key].table in (
+            leaves | {table.name} if leaves else ()
+        ):
+            yield ("part", table.key), ("drop", key)
+
+
 def _around_rows(diff: Diff, fills: Fills, entry: Entry) -> Iterator[Edge]:
     """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that."""
     if entry.kind == "column" and table_key(entry.table) not in diff.copied and (other := aside(diff, entry)):
@@ -137,17 +161,23 @@ def _around_rows(diff: Diff, fills: Fills, entry: Entry) -> Iterator[Edge]:
             yield ("create", one), ("create", two)
     for parent in diff.ancestors(entry) if entry.kind == "table" else ():
         yield ("attach", entry.key), ("fill", table_key(parent))
-    if entry.kind == "trigger":
-        table = diff.wanted.get(table_key(entry.table))
-        above = {entry.table, *(diff.ancestors(table) if table else ())}
+    if entry.kind == "trigger" or is_loose(entry):
+        above = tables_above(diff, entry.table)
+        then = "rejoin" if entry.kind == "trigger" else "create"
         for key in fills.filled:
             if kind_of(key) == "column" and diff.wanted[key].table in above:
-                yield ("create", key), ("rejoin", entry.key)
-                yield ("alter", key), ("rejoin", entry.key)
+                yield ("create", key), (then, entry.key)
+                yield ("alter", key), (then, entry.key)
+    if is_loose(entry):
+        yield ("fill", table_key(entry.table)), ("create", entry.key)
 
 
 def _around_sequences(diff: Diff, entry: Entry) -> Iterator[Edge]:
-    """A sequence belongs to its column once both are there."""
+    """A sequence belongs to its column once both are there, and has its value once all are there that call it."""
+    for need in entry.needs if entry.kind == "column" else ():
+        if kind_of(need) == "sequence":
+            for one in (("create", entry.key), ("create", table_key(entry.table)), ("fill", table_key(entry.table))):
+                yield one, ("own", need)
     if entry.kind != "sequence" or not entry.facts.get("owned_by"):
         return
     for does in ("create", "alter"):

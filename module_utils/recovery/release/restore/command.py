@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
 GOING_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_owners": {"type": "list", "elements": "str", "default": []},
     "column_order": {"type": "str", "choices": ["any", restore_request.EXACT], "default": "any"},
+    "new_partitions": {"type": "str", "choices": ["keep", restore_request.DROP], "default": "keep"},
     "rehearse": {"type": "bool"},
     "rehearse_rows": {"type": "int", "default": 0},
     "pg_dump": {"type": "path"},
@@ -80,7 +81,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
             next_step="rollback.yml rolls back to a release that is: -e release=…",
         )
     asked, owned_by = {"run_id": undone["run_id"]}, tuple(params["allow_owners"])
-    asked |= {"column_order": restore_request.EXACT} if params["column_order"] == restore_request.EXACT else {}
+    asked |= restore_request.unusual(params)
     order = restore_request.Order("undo", document, asked=asked, undone=undone, allow_owners=owned_by)
     return undone_as(go_back(call, params, order), undone, about, check=call.check)
 
@@ -136,20 +137,32 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         here = captures_store.origin(session)
         document = _as_kept(ledger, order)
         exact_order = params["column_order"] == restore_request.EXACT
-        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order)
+        keeps = params["new_partitions"] != restore_request.DROP
+        other = _other(ledger, order)
+        made = frozenset(other["digests"]) if order.undone and other else frozenset[str]()
+        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, made)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
-        other = _other(ledger, order)
-        table_data.refuse_too_many(session, way.saves, params["max_rows"], "what is dropped is saved first: allow more")
+        rows = table_data.refuse_too_many(
+            session, way.saves, params["max_rows"], "what is dropped is saved first: allow more"
+        )
         # Down scripts go a way of their own.
         found = reading.NOTHING if order.scripts else reading.read(session, _situation(way))
-    return Look(way, _plan(call, order, way, here), newer(way, other), other["release"] if other else "", found)
+    return Look(
+        way,
+        _plan(call, order, way, here),
+        newer(way, other),
+        other["release"] if other else "",
+        saved_data.leaving(way.saves, rows),
+        found,
+    )
 
 
 def _situation(way: transaction.Way) -> Situation:
     """What the plan touches, for whoever looks for what stands against it."""
     steps = frozenset((step.does, step.key) for step in way.plan.all_steps)
-    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled))
+    history = way.target.scope.migrations_table
+    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled), history)
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
@@ -307,6 +320,9 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
         "undo": run.run_id,
         "before": before,
         "saved": going.before["protected"],
+        "leaving_rows": saved_data.leaving(
+            seen.way.saves, {each["relation"]: each["rows"] for each in going.before["protected"]}
+        ),
         "filled": going.filled,
         "kept_disabled": going.kept_disabled,
         "attempts": gone.attempts,

@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
 
 #: Where columns that come back are to stand, besides "any".
 EXACT: t.Final = "exact"
+DROP: t.Final = "drop"
 DIGEST: t.Final = re.compile(r"[0-9a-fA-F]{64}")
 
 RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
@@ -101,7 +102,7 @@ def read(call: Call, params: Mapping[str, t.Any]) -> tuple[Order, list[str]]:
     if scripts and word:
         raise BadInput(f"down_scripts and {word} exclude each other", next_step="give one of them")
     asked = {name: params[name] for name in ("release", *RESTORE_SPEC) if params[name]}
-    asked |= {"column_order": EXACT} if params["column_order"] == EXACT else {}
+    asked |= unusual(params)
     asked |= {"down_scripts": [script.digest for script in scripts]} if scripts else {}
     present = call.look().present
     with engine_job.reading(call.session, "could not read the capture to roll back to"):
@@ -174,3 +175,9 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
             else "capture_release.yml before the next deployment; or give the file of a capture: -e release_file=…"
         ),
     )
+
+
+def unusual(params: Mapping[str, t.Any]) -> dict[str, str]:
+    """Options that say how, where they are not what they usually are."""
+    usual = {"column_order": EXACT, "new_partitions": DROP}
+    return {name: value for name, value in usual.items() if params[name] == value}

@@ -33,6 +33,8 @@ class Look:
     #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
     newer: tuple[str, ...]
     other: str
+    #: How many rows leave the live tables; all of them are saved.
+    leaving_rows: int = 0
     #: What PostgreSQL would refuse, as far as that is found by reading.
     found: reading.Found = reading.NOTHING
 
@@ -56,12 +58,14 @@ class RollbackResult(ModuleResult):
     loses: list[str]
     empty: list[str]
     reordered: list[str]
+    stays: list[str]
     copies: list[dict[str, t.Any]]
     newer: list[str]
     impossible: list[str]
     obstacles: list[dict[str, t.Any]]
     refused: dict[str, t.Any] | None
     saved: list[dict[str, t.Any]]
+    leaving_rows: int
     filled: list[t.Any]
     before: dict[str, t.Any] | None
     undo: str | None
@@ -86,6 +90,7 @@ class Gone(ModuleResult):
     undo: str
     before: dict[str, t.Any]
     saved: list[dict[str, t.Any]]
+    leaving_rows: int
     filled: list[t.Any]
     kept_disabled: list[str]
     attempts: int
@@ -120,6 +125,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "undo": None,
         "before": None,
         "saved": [{"relation": each.relation, "columns": [c.name for c in each.columns]} for each in seen.way.saves],
+        "leaving_rows": seen.leaving_rows,
         "filled": list(seen.way.plan.filled),
         "kept_disabled": [],
         "attempts": 0,
@@ -134,6 +140,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "gold_days": [],
         "warnings": [
             *_about_newer(order, seen),
+            *_about_staying(order, seen),
             *_about_made_again(order, seen),
             *seen.way.warnings,
             *seen.found.unread,
@@ -147,6 +154,12 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
         return []
     captures = f"neither {order.goal} nor {seen.other}"
     return [f"{captures} has these, and they are dropped, with their data saved: {saved_data.readable(seen.newer)}"]
+
+
+def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
+    stays = seen.way.stays
+    text = f"made since {order.goal} was captured, and left where they are with their rows"
+    return [f"{text}: {saved_data.readable(stays)}; -e new_partitions=drop saves and drops them"] if stays else []
 
 
 def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:

@@ -31,6 +31,11 @@ if t.TYPE_CHECKING:
     from ..planner.plan import Plan
 
 HOLDS_ROWS: t.Final = "SELECT EXISTS (SELECT FROM {table}) AS some"
+#: Of a parent its own, of a partitioned table those of its partitions.
+HOLDS_OWN: t.Final = """
+SELECT CASE WHEN c.relkind = 'p' THEN EXISTS (SELECT FROM {table}) ELSE EXISTS (SELECT FROM ONLY {table}) END AS some
+FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass(%(name)s)
+"""
 
 #: Where a sequence stands.
 COUNTER: t.Final = "SELECT last_value::bigint AS last, is_called AS called FROM {sequence}"
@@ -92,7 +97,7 @@ class Going:
     lost: tuple[str, ...]
 
 
-def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
+def going(session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> Going:
     """What of the dropped data can be saved; inside the caller's transaction."""
     columns: dict[str, set[str]] = {}
     by_table: dict[str, list[str]] = {}
@@ -111,12 +116,14 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry]) -> Going:
             by_table.setdefault(table, []).append(key)
             # What makes room for another one of its name is told from that by its empty values as well.
             whole |= {table} if entry.key in found.filled else set()
+            # One that is computed then is told from that by its empty values, too, when it comes back.
+            whole |= {table} if key in wanted and wanted[key].facts.get("generated") is not None else set()
     for table, names in columns.items():
         inherits = live[f"table:{table}"].facts.get("inherits")
         made = None if inherits else table_data.going(session, _place(table), names, names)
         if made:
             tables.append(dataclasses.replace(made, only_values=made.only_values and table not in whole))
-        elif _holds_rows(session, table):
+        elif _holds_rows(session, table, alone=True):
             lost += by_table[table]
     return Going(tuple(tables), tuple(lost))
 
@@ -158,7 +165,8 @@ def _goes_with_parent(column: Entry, found: Plan, live: Mapping[str, Entry]) -> 
 def comes_back_empty(session: Session, found: Plan) -> tuple[str, ...]:
     """What had data once, is restored, and has none; a column matters where there are rows. Inside the caller's
     transaction."""
-    return tuple(key for key in found.empty if key.startswith("table:") or _holds_rows(session, _table_of(key, found)))
+    tables = ((key, _table_of(key, found)) for key in found.empty)
+    return tuple(key for key, table in tables if key.startswith("table:") or _holds_rows(session, table, alone=True))
 
 
 def without_value(
@@ -173,6 +181,9 @@ def without_value(
     saved gives it. `empty` are those that are restored without any. Inside the caller's transaction."""
     keys = [*empty, *found.filled]
     needy = [key for key in keys if wanted[key].facts.get("not_null") and not fill_statements.has_default(wanted[key])]
+    # What is computed so far stays, where nothing is kept.
+    stands = {step.key for step in found.steps if step.does == "alter"}
+    needy = [key for key in needy if key not in stands or key in found.filled]
     return [key for key in needy if key in empty or _has_unkept(session, found, live, wanted, key, kept)]
 
 
@@ -196,6 +207,7 @@ def _has_unkept(
     # Where another one was added in its place, rows that came later keep what that holds.
     other = live.get(found.was.get(f"column:{relation}.{before(own)}", ""))
     aside = other is not None and other.facts["type"] == column.facts["type"]
+    aside |= any(step.does == "alter" and step.key == key for step in found.steps)
     parts = {
         "table": named(*_place(_table_of(column.key, found))),
         "instead": named("r", unquoted(own)) if aside else sql.SQL("NULL"),
@@ -213,8 +225,9 @@ def _table_of(key: str, found: Plan) -> str:
     return found.was.get(f"table:{table}", f"table:{table}").partition(":")[2]
 
 
-def _holds_rows(session: Session, table: str) -> bool:
-    return session.row(sql.SQL(HOLDS_ROWS).format(table=named(*_place(table))))["some"]
+def _holds_rows(session: Session, table: str, *, alone: bool = False) -> bool:
+    query = sql.SQL(HOLDS_OWN if alone else HOLDS_ROWS).format(table=named(*_place(table)))
+    return session.row(query, name=table)["some"]
 
 
 def _place(name: str) -> tuple[str, str]:
@@ -231,6 +244,11 @@ def hold(session: Session, tables: Iterable[Protected]) -> None:
 def save(session: Session, capture_id: str, tables: Iterable[Protected], progress: Progress) -> list[Row]:
     """Saves them under a capture; returns what a capture says of its data."""
     return [table_data.save(session, capture_id, each, progress) for each in tables]
+
+
+def leaving(tables: Iterable[Protected], rows: Mapping[str, int]) -> int:
+    """How many rows leave the live tables with tables that go as a whole; all of them are saved."""
+    return sum(rows[each.relation] for each in tables if each.whole)
 
 
 def counters(session: Session, names: Iterable[str]) -> dict[str, fill_statements.Counter]:

@@ -23,7 +23,7 @@ from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.statement import Cost, strongest, worst
-from ..planner import fill_statements, secret_commands, single_object
+from ..planner import fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -73,6 +73,10 @@ class Target:
     only: str | None = None
     #: Whether columns shall stand in their order too, for which tables are copied.
     exact_order: bool = False
+    #: Whether partitions that were made since stay.
+    keep_partitions: bool = True
+    #: Keys of what the rollback that is undone has made: none of it was there before.
+    made: frozenset[str] = frozenset()
 
     @property
     def scope(self) -> Scope:
@@ -118,6 +122,8 @@ class Way:
     copies: tuple[saved_data.Copied, ...]
     #: What is to be said of jobs whose commands hold secrets.
     warnings: tuple[str, ...] = ()
+    #: Keys of partitions that were made since the capture, and stay.
+    stays: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -170,6 +176,8 @@ def survey(
     """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
     there = live(session, target, paused)
     known = own(there, target.entries)
+    stays = new_partitions.staying(known, target.entries, target.made) if target.keep_partitions else ()
+    known = new_partitions.without(known, stays)
     told = secret_commands.known(known, target.wanted(known))
     wanted = told.wanted
     made = planner_plan.plan(
@@ -180,14 +188,14 @@ def survey(
         exact_order=target.exact_order,
     )
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible))
-    goes = saved_data.going(session, made, there.entries)
+    goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
     copies = tuple(saved_data.copied(session, made))
-    return Way(target, there, wanted, made, kept, goes.tables, (*goes.lost, *lost), empty, copies, told.warnings)
+    return Way(target, there, wanted, made, kept, goes.tables, (*goes.lost, *lost), empty, copies, told.warnings, stays)
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -324,7 +332,9 @@ def _refused(session: Session, step: planner_plan.Step, statement: Statement, er
 def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, Entry]:
     """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
     there = own(live(session, way.target, paused), way.wanted)
-    differing = captures_document.compare(way.wanted, there, same_database=False, column_order=way.target.exact_order)
+    differing = captures_document.compare(
+        way.wanted, new_partitions.without(there, way.stays), same_database=False, column_order=way.target.exact_order
+    )
     if differing.number:
         raise NotConverged(
             "post-rollback verification failed: rolled back, nothing was changed",
@@ -361,6 +371,7 @@ class Described(t.TypedDict):
     loses: list[str]
     empty: list[str]
     reordered: list[str]
+    stays: list[str]
     copies: list[dict[str, t.Any]]
     impossible: list[str]
 
@@ -383,6 +394,7 @@ def described(way: Way) -> Described:
         "loses": list(way.lost),
         "empty": list(way.empty),
         "reordered": list(way.plan.reordered),
+        "stays": list(way.stays),
         "copies": [dataclasses.asdict(each) for each in way.copies],
         "impossible": list(way.plan.impossible),
     }

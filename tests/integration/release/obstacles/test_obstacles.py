@@ -54,12 +54,15 @@ WRECKS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "duplicates": (
         "ALTER TABLE scout.branch DROP CONSTRAINT branch_code; INSERT INTO scout.branch VALUES (3, 'b', 'C'), (4, NULL, ''), (5, NULL, '')",
-        "duplicates", "constraint:branch_code on scout.branch", "scout.branch: has 1 value of code more than once, for example code b",
+        "duplicates", "constraint:branch_code on scout.branch",
+        ("scout.branch: has 1 value of code more than once, which constraint branch_code on scout.branch forbids, "
+        "for example code b"),
         "DELETE FROM scout.branch WHERE id = 3",
     ),
     "duplicates under an index": (
         "DROP INDEX scout.shelf_odd; INSERT INTO scout.shelf VALUES (12, 1, 'low', NULL, 5, 1, 1)",
-        "duplicates", "index:scout.shelf_odd", "1 value of Odd, name, size more than once", "DELETE FROM scout.shelf WHERE id = 12",
+        "duplicates", "index:scout.shelf_odd", "1 value of Odd, name, size more than once, which index scout.shelf_odd forbids",
+        "DELETE FROM scout.shelf WHERE id = 12",
     ),
     "orphans": (
         "ALTER TABLE scout.shelf DROP CONSTRAINT shelf_branch; INSERT INTO scout.shelf VALUES (12, 7, 'low', NULL, 7, 1, 3)",
@@ -236,3 +239,87 @@ def test_a_superuser_gives_what_he_makes_to_whom_it_was(release: str) -> None:
         assert not done.get("failed"), done["msg"]
     finally:
         drop_roles(release, "night_shift")
+
+
+def test_rows_that_a_policy_will_hide_are_not_proved(release: str, deployer: str) -> None:
+    """What comes back with data is compared with what was saved, by who does it."""
+    execute(release, "ALTER TABLE scout.branch ADD COLUMN city text; UPDATE scout.branch SET city = code")
+    execute(release, "ALTER TABLE scout.branch ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    refused = rolled_back(deployer)
+    assert refused["error"]["kind"] == "missing_privilege"
+    assert "scout.branch" in refused["msg"]
+    assert "BYPASSRLS" in refused["error"]["next_step"]
+    execute(release, "ALTER ROLE deployer BYPASSRLS")
+    gone = rolled_back(deployer)
+    assert not gone.get("failed"), gone["msg"]
+    execute(release, "ALTER ROLE deployer NOBYPASSRLS")
+    refused = call("scout_undo", deployer, run_id=gone["run_id"], rehearse=False)
+    assert [(each["kind"], each["key"]) for each in refused["obstacles"]] == [("row_security", "table:scout.branch")]
+    execute(release, refused["obstacles"][0]["next_step"])
+    undone = call("scout_undo", deployer, run_id=gone["run_id"], rehearse=False)
+    assert not undone.get("failed"), undone["msg"]
+    assert one(release, "SELECT string_agg(city, ' ' ORDER BY id) FROM scout.branch") == "a b"
+
+
+HISTORY = """
+CREATE SCHEMA supabase_migrations; CREATE TABLE supabase_migrations.schema_migrations (version text PRIMARY KEY, name text);
+INSERT INTO supabase_migrations.schema_migrations VALUES ('1', 'first')
+"""
+MIGRATIONS = "SELECT count(*) FROM supabase_migrations.schema_migrations"
+
+
+def test_the_migration_history_of_a_superuser_is_rolled_back_and_undone(release: str) -> None:
+    """By who has been granted to write it; otherwise it is refused, before anything is written, with the grant."""
+    execute(release, HISTORY)
+    try:
+        went_back_as_deployer(release)
+    finally:
+        drop_roles(release, "deployer")
+
+
+def went_back_as_deployer(release: str) -> None:
+    """A migration of the release goes and comes back."""
+    script = str(CHECKOUT / "docs" / "operator_role.sql")
+    subprocess.run([psql(), "-Xq", "-d", release, "-v", "role=deployer", "-v", "rollback=on", "-f", script], check=True)
+    deployer = make_conninfo(release, user="deployer")
+    assert not (captured := call("scout_capture", deployer, release="v2")).get("failed"), captured
+    execute(release, "INSERT INTO supabase_migrations.schema_migrations VALUES ('2', 'second')")
+    execute(release, "REVOKE INSERT, DELETE ON supabase_migrations.schema_migrations FROM deployer")
+    refused = rolled_back(deployer, release="v2")
+    [found] = refused["obstacles"]
+    assert found["said"].startswith("the migration history supabase_migrations.schema_migrations of postgres")
+    assert found["next_step"] == 'GRANT DELETE ON supabase_migrations.schema_migrations TO "deployer"'
+    execute(release, found["next_step"])
+    gone = rolled_back(deployer, release="v2")
+    assert not gone.get("failed"), gone["msg"]
+    assert one(release, MIGRATIONS) == 1
+    refused = call("scout_undo", deployer, run_id=gone["run_id"], rehearse=False)
+    [found] = refused["obstacles"]
+    assert found["next_step"] == 'GRANT INSERT ON supabase_migrations.schema_migrations TO "deployer"'
+    assert one(release, MIGRATIONS) == 1
+    execute(release, found["next_step"])
+    undone = call("scout_undo", deployer, run_id=gone["run_id"], rehearse=False)
+    assert not undone.get("failed"), undone["msg"]
+    assert one(release, MIGRATIONS) == 2
+
+
+def test_the_migration_history_of_another_owner_needs_his_rights(release: str, deployer: str) -> None:
+    execute(
+        release,
+        f"CREATE ROLE night_shift; {HISTORY}; ALTER TABLE supabase_migrations.schema_migrations OWNER TO night_shift",
+    )
+    execute(
+        release,
+        "GRANT USAGE ON SCHEMA supabase_migrations TO deployer, night_shift; "
+        "GRANT SELECT, INSERT, DELETE ON supabase_migrations.schema_migrations TO deployer",
+    )
+    assert not (captured := call("scout_capture", deployer, release="v2")).get("failed"), captured
+    execute(release, "DELETE FROM supabase_migrations.schema_migrations")
+    refused = rolled_back(deployer, release="v2")
+    [found] = refused["obstacles"]
+    assert "supabase_migrations.schema_migrations of night_shift" in found["said"]
+    assert found["next_step"].startswith('GRANT "night_shift" TO "deployer"')
+    execute(release, found["next_step"])
+    done = rolled_back(deployer, release="v2")
+    assert not done.get("failed"), done["msg"]
+    assert one(release, MIGRATIONS) == 1

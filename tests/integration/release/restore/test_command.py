@@ -133,6 +133,8 @@ def test_there_and_back_again(release: str) -> None:
     planned = done(restored(release, check=True))
     assert planned["changed"]
     assert (planned["run_id"], planned["loses"], planned["empty"]) == (None, [], [])
+    # Of loyalty and of nokey, which the release has made.
+    assert planned["leaving_rows"] == 9
     assert (schema(release), data(release)) == (bad, rows_bad)
     assert "DROP COLUMN phone" in planned["diff"]["after"]
 
@@ -145,6 +147,7 @@ def test_there_and_back_again(release: str) -> None:
         "scout.nokey": 3,
         "scout.silver_transactions": points,
     }
+    assert gone["leaving_rows"] == 9
     assert gone["filled"] == [{"relation": "scout.dim_store", "columns": ["opened_on"], "rows": 60}]
     assert (gone["undo"], gone["run_id"], gone["hazard"]) == (gone["run_id"], gone["run_id"], "loses data")
     [(action, status, effects)] = rows(

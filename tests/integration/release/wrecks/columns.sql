@@ -209,3 +209,39 @@ ALTER TABLE w.t DROP COLUMN id;
 CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1);
 -- release:
 ALTER TABLE w.t ADD COLUMN "Ünï ""q"" %s 'x'" text; UPDATE w.t SET "Ünï ""q"" %s 'x'" = 'it''s %s \';
+
+-- wreck: a serial column is added
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (5), (6);
+-- release:
+ALTER TABLE w.t ADD COLUMN s serial; INSERT INTO w.t VALUES (7);
+-- rows:
+
+-- wreck: a column is added that a sequence of nobody fills
+CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (5), (6);
+-- release:
+CREATE SEQUENCE w.s START 10; ALTER TABLE w.t ADD COLUMN s int DEFAULT nextval('w.s'); INSERT INTO w.t VALUES (7); CREATE TABLE w.u (id int PRIMARY KEY, s int DEFAULT nextval('w.s')); INSERT INTO w.u VALUES (1), (2);
+-- rows:
+
+-- wreck: a generated column in the middle becomes an ordinary one with other values
+CREATE TABLE w.t (a int PRIMARY KEY, g int GENERATED ALWAYS AS (b * 2) STORED, b int, c text); INSERT INTO w.t (a, b, c) VALUES (5, 1, 'c'), (6, 2, 'd');
+-- release:
+ALTER TABLE w.t ALTER g DROP EXPRESSION; UPDATE w.t SET g = 99 WHERE a = 5;
+-- rows: g
+
+-- wreck: an ordinary column becomes a generated one
+CREATE TABLE w.t (a int PRIMARY KEY, b int, g int); INSERT INTO w.t VALUES (5, 1, 100), (6, 2, NULL);
+-- release:
+ALTER TABLE w.t DROP COLUMN g; ALTER TABLE w.t ADD COLUMN g int GENERATED ALWAYS AS (b * 3) STORED;
+-- lossy: column w\.t\.g
+
+-- wreck: a column whose data is protected becomes a generated one
+CREATE TABLE w.t (a int PRIMARY KEY, b int, g int NOT NULL); INSERT INTO w.t VALUES (5, 1, 100), (6, 2, 200);
+-- protect: w.t.g
+-- release:
+ALTER TABLE w.t DROP COLUMN g; ALTER TABLE w.t ADD COLUMN g int GENERATED ALWAYS AS (b * 3) STORED; UPDATE w.t SET b = 9 WHERE a = 6;
+-- rows: g
+
+-- wreck: a generated column gets another expression and one becomes ordinary
+CREATE TABLE w.t (a int PRIMARY KEY, g int GENERATED ALWAYS AS (b * 2) STORED, b int, h int GENERATED ALWAYS AS (b + 1) STORED); INSERT INTO w.t (a, b) VALUES (5, 1), (6, 2);
+-- release:
+ALTER TABLE w.t DROP COLUMN g; ALTER TABLE w.t ADD COLUMN g int GENERATED ALWAYS AS (b * 3) STORED; ALTER TABLE w.t ALTER h DROP EXPRESSION; UPDATE w.t SET h = NULL WHERE a = 5;

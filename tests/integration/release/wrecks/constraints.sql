@@ -144,3 +144,82 @@ ALTER TABLE w.t CLUSTER ON t_key; ALTER TABLE w.t REPLICA IDENTITY USING INDEX t
 CREATE TABLE w.t (id int PRIMARY KEY, a int, b int); INSERT INTO w.t VALUES (1, 1, 1); CREATE STATISTICS w.st (dependencies) ON a, b FROM w.t;
 -- release:
 DROP STATISTICS w.st; CREATE STATISTICS w.st (ndistinct, mcv) ON a, b FROM w.t; CREATE STATISTICS w.more ON (a + b), b FROM w.t;
+
+-- wreck: a row comes that the check was against
+CREATE TABLE w.t (id int PRIMARY KEY, a int CONSTRAINT low CHECK (a < 10)); INSERT INTO w.t VALUES (1, 1);
+-- release:
+ALTER TABLE w.t DROP CONSTRAINT low; INSERT INTO w.t VALUES (2, 50);
+-- refused: constraint low on w\.t
+
+-- wreck: ranges overlap where an exclusion constraint was
+CREATE TABLE w.t (id int PRIMARY KEY, r int4range, CONSTRAINT apart EXCLUDE USING gist (r WITH &&)); INSERT INTO w.t VALUES (1, '[1,5)');
+-- release:
+ALTER TABLE w.t DROP CONSTRAINT apart; INSERT INTO w.t VALUES (2, '[2,3)');
+-- refused: constraint apart on w\.t
+
+-- wreck: a unique index is dropped and duplicates come
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE UNIQUE INDEX t_a ON w.t (lower(a));
+-- release:
+DROP INDEX w.t_a; INSERT INTO w.t VALUES (2, 'X');
+-- refused: index w\.t_a
+
+-- wreck: a check is loosened on a renamed column
+CREATE TABLE w.t (id int PRIMARY KEY, a text, CONSTRAINT percent CHECK (a NOT LIKE '%x%' AND length(a) < 4) ); INSERT INTO w.t VALUES (1, 'abc');
+-- release:
+ALTER TABLE w.t DROP CONSTRAINT percent; ALTER TABLE w.t RENAME a TO "B b"; ALTER TABLE w.t ADD CONSTRAINT percent CHECK (length("B b") < 9); INSERT INTO w.t VALUES (2, '100%x');
+-- refused: w\.t: 1 row that constraint percent on w\.t forbids, .*for example id 2
+
+-- wreck: a check of a parent is dropped and a child has a row that it was against
+CREATE TABLE w.p (id int, a int CONSTRAINT low CHECK (a < 10)); CREATE TABLE w.c () INHERITS (w.p);
+-- release:
+ALTER TABLE w.p DROP CONSTRAINT low; INSERT INTO w.c VALUES (2, 50);
+-- refused: constraint low on w\.p
+
+-- wreck: a unique index of some rows is dropped and duplicates come
+CREATE TABLE w.t (id int PRIMARY KEY, a text, gone boolean); INSERT INTO w.t VALUES (1, 'x', false); CREATE UNIQUE INDEX t_a ON w.t (a) WHERE NOT gone;
+-- release:
+DROP INDEX w.t_a; INSERT INTO w.t VALUES (2, 'x', false), (3, 'y', true), (4, 'y', true);
+-- refused: w\.t: has 1 value of a more than once, which index w\.t_a forbids, for example a x
+
+-- wreck: a unique index of some rows is dropped and duplicates come to others
+CREATE TABLE w.t (id int PRIMARY KEY, a text, gone boolean); INSERT INTO w.t VALUES (1, 'x', false); CREATE UNIQUE INDEX t_a ON w.t (lower(a), mod(id, 2)) WHERE NOT gone;
+-- release:
+DROP INDEX w.t_a; INSERT INTO w.t VALUES (2, 'X', false), (3, 'x', true), (5, NULL, false);
+-- rows:
+
+-- wreck: an exclusion constraint is dropped and no ranges overlap
+CREATE TABLE w.t (id int PRIMARY KEY, span int4range, gone boolean, CONSTRAINT apart EXCLUDE USING gist (span WITH &&) WHERE (NOT gone)); INSERT INTO w.t VALUES (1, '[1,5)', false);
+-- release:
+ALTER TABLE w.t DROP CONSTRAINT apart; INSERT INTO w.t VALUES (2, '[2,3)', true), (3, '[5,6)', false);
+-- rows:
+
+-- wreck: a column is added to a table whose rows violate a NOT VALID check
+CREATE TABLE w.t (id int PRIMARY KEY, a int, b int); INSERT INTO w.t VALUES (1, 500, 1), (2, 5, 2);
+ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID;
+-- release:
+ALTER TABLE w.t ADD COLUMN c int DEFAULT 3; ALTER TABLE w.t ALTER c DROP DEFAULT;
+
+-- wreck: a column and a NOT VALID check that rows violate are added
+CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 500), (2, 5);
+-- release:
+ALTER TABLE w.t ADD COLUMN c int; UPDATE w.t SET c = 1; ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID; COMMENT ON CONSTRAINT low ON w.t IS 'one day';
+
+-- wreck: a column gets another type in a table whose rows violate a NOT VALID check
+CREATE TABLE w.t (id int PRIMARY KEY, a int, b int); INSERT INTO w.t VALUES (1, 500, 1), (2, 5, 2);
+ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID; COMMENT ON CONSTRAINT low ON w.t IS 'one day';
+-- release:
+ALTER TABLE w.t ALTER b TYPE numeric USING b + 0.5;
+-- rows: b
+
+-- wreck: a column is added to a parent with a child whose rows violate a NOT VALID check
+CREATE TABLE w.p (id int PRIMARY KEY, a int); CREATE TABLE w.c () INHERITS (w.p); INSERT INTO w.c VALUES (1, 500); INSERT INTO w.p VALUES (2, 500);
+ALTER TABLE w.p ADD CONSTRAINT low CHECK (a < 10) NOT VALID; ALTER TABLE w.c ADD CONSTRAINT more CHECK (a < 20) NOT VALID;
+-- release:
+ALTER TABLE w.p ADD COLUMN c int DEFAULT 7;
+-- lost: column w\.c\.c
+
+-- wreck: a partitioned table whose rows violate a NOT VALID check is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int, a int) PARTITION BY LIST (id); CREATE TABLE w.t1 PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 500);
+ALTER TABLE w.t ADD CONSTRAINT low CHECK (a < 10) NOT VALID;

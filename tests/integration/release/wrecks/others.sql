@@ -281,3 +281,50 @@ ALTER TABLE w.t ADD COLUMN b int; RESET ROLE; CREATE VIEW w_reports.r AS SELECT 
 CREATE TYPE w.p AS (x int); CREATE FUNCTION w.to_p(int) RETURNS w.p LANGUAGE sql IMMUTABLE AS 'SELECT ROW($1)::w.p';
 -- release:
 CREATE CAST (int AS w.p) WITH FUNCTION w.to_p(int);
+
+-- wreck: a forced policy hides the rows of a column that is added
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y');
+-- release:
+ALTER TABLE w.t ADD COLUMN b int; UPDATE w.t SET b = id; ALTER TABLE w.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t USING (false);
+
+-- wreck: a forced policy hides the rows of a table that a column leaves and another joins
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y'); ALTER TABLE w.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t USING (false);
+-- protect: w.t
+-- release:
+ALTER TABLE w.t NO FORCE ROW LEVEL SECURITY; ALTER TABLE w.t ADD COLUMN b int; UPDATE w.t SET b = id; ALTER TABLE w.t DROP COLUMN a; ALTER TABLE w.t FORCE ROW LEVEL SECURITY;
+
+-- wreck: a table whose rows a forced policy refuses is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), (2, 'y'); ALTER TABLE w.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t USING (false);
+
+-- wreck: a partitioned table whose rows a forced policy refuses is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int, a text) PARTITION BY LIST (id); CREATE TABLE w.t1 PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (2, 'y');
+ALTER TABLE w.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t USING (false);
+ALTER TABLE w.t1 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t1 USING (false);
+
+-- wreck: a forced policy hides the rows of a table of which the type of a column is other
+CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 5), (2, 6); ALTER TABLE w.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t USING (false);
+-- release:
+ALTER TABLE w.t ALTER a TYPE numeric USING a + 0.5;
+-- rows: a
+
+-- wreck: a table with a trigger and a rule that swallow what is written is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE FUNCTION w.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER one BEFORE INSERT OR UPDATE ON w.t FOR EACH ROW EXECUTE FUNCTION w.f(); CREATE RULE no AS ON INSERT TO w.t DO INSTEAD NOTHING;
+
+-- wreck: a table with a check that calls a function of its rows is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (id int PRIMARY KEY, a text); CREATE FUNCTION w.f(w.t) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1.id > 0';
+ALTER TABLE w.t ADD CONSTRAINT fine CHECK (w.f(t.*)); INSERT INTO w.t VALUES (1, 'x');
+
+-- wreck: a table with a policy and a statistics object that call functions is added
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE FUNCTION w.f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0'; CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x');
+ALTER TABLE w.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON w.t USING (w.f(id)); CREATE STATISTICS w.more ON w.f(id), a FROM w.t; CREATE INDEX t_f ON w.t (w.f(id));

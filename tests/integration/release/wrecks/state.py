@@ -73,7 +73,11 @@ def definitions(dsn: str, *without: str) -> list[str]:
 
 
 def _canonical(kind: str, body: str) -> str:
-    lines = [line for line in body.splitlines() if line.strip("- ") and not line.startswith("SET default_")]
+    lines = [
+        line
+        for line in body.splitlines()
+        if line.strip("- ") and not line.startswith(("SET default_", "-- PostgreSQL"))
+    ]
     if kind in OF_COLUMNS:
         lines = sorted(line.rstrip(",") for line in lines)
     return "\n".join([kind, *lines])

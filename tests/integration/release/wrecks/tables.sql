@@ -81,8 +81,9 @@ CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'), 
 DELETE FROM w.t WHERE id = 1; UPDATE w.t SET a = 'z'; CREATE INDEX t_a ON w.t (a);
 -- rows:
 
--- wreck: a partition without rows is added
+-- wreck: a partition without rows is added, and dropped when told
 CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- told: new_partitions=drop
 -- release:
 CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20);
 
@@ -137,8 +138,9 @@ CREATE TYPE w.row AS (id int, a text); CREATE TABLE w.t OF w.row; INSERT INTO w.
 -- release:
 ALTER TABLE w.t NOT OF;
 
--- wreck: rows of a new partition fit nowhere in the captured ones
+-- wreck: rows of a new partition are saved when told
 CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- told: new_partitions=drop
 -- release:
 CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a');
 
@@ -172,3 +174,94 @@ ALTER TABLE w.t RENAME TO t_base; CREATE VIEW w.t AS SELECT id, a FROM w.t_base 
 CREATE TABLE w.t (id serial PRIMARY KEY, a text); INSERT INTO w.t (a) VALUES ('x'), ('y'); GRANT SELECT ON w.t TO dashboard_reader;
 -- release:
 ALTER TABLE w.t RENAME TO t_base; ALTER TABLE w.t_base ADD COLUMN tenant int NOT NULL DEFAULT 1; CREATE VIEW w.t AS SELECT id, a FROM w.t_base; GRANT SELECT ON w.t TO dashboard_reader;
+
+-- wreck: a table without columns is added, with rows
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (); INSERT INTO w.t DEFAULT VALUES; INSERT INTO w.t DEFAULT VALUES; CREATE TABLE w.u ();
+
+-- wreck: a table whose only column is generated is added, with rows
+CREATE TABLE w.s (id int PRIMARY KEY);
+-- release:
+CREATE TABLE w.t (g int GENERATED ALWAYS AS (7) STORED); INSERT INTO w.t DEFAULT VALUES; INSERT INTO w.t DEFAULT VALUES;
+
+-- wreck: a table without columns is dropped, with rows
+CREATE TABLE w.t (); INSERT INTO w.t DEFAULT VALUES;
+-- release:
+DROP TABLE w.t;
+-- lost: table w\.t
+
+-- wreck: a child leaves its parent
+CREATE TABLE w.p (id int, a text CONSTRAINT short CHECK (length(a) < 9)); CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 'y', 3);
+-- listed: w.c
+-- release:
+ALTER TABLE w.c NO INHERIT w.p;
+
+-- wreck: a table becomes a child
+CREATE TABLE w.p (id int, a text); CREATE TABLE w.c (id int, a text, b int); INSERT INTO w.c VALUES (2, 'y', 3);
+-- release:
+ALTER TABLE w.c INHERIT w.p;
+
+-- wreck: a child leaves its parent, which gets another column and loses one
+CREATE TABLE w.p (id int, a text, x int); CREATE TABLE w.c (b int PRIMARY KEY) INHERITS (w.p); INSERT INTO w.c VALUES (2, 'y', NULL, 3);
+-- listed: w.c
+-- release:
+ALTER TABLE w.c NO INHERIT w.p; ALTER TABLE w.p ADD COLUMN z int; ALTER TABLE w.p DROP COLUMN x; ALTER TABLE w.c ADD COLUMN q int; ALTER TABLE w.c DROP COLUMN x;
+-- lossy: column w\.c\.x
+
+-- wreck: a child gets another parent
+CREATE TABLE w.p (id int); CREATE TABLE w.o (id int); CREATE TABLE w.c (id int, b int); ALTER TABLE w.c INHERIT w.p; INSERT INTO w.c VALUES (2, 3);
+-- release:
+ALTER TABLE w.c NO INHERIT w.p; ALTER TABLE w.c INHERIT w.o;
+
+-- wreck: a parent loses a column of which its child has values
+CREATE TABLE w.p (id int PRIMARY KEY, x int); CREATE TABLE w.c (b int PRIMARY KEY) INHERITS (w.p); INSERT INTO w.p VALUES (2, 3); INSERT INTO w.c VALUES (2, 3, 4);
+-- protect: w.p.x
+-- release:
+ALTER TABLE w.p DROP COLUMN x;
+-- lossy: column w\.c\.x: would be recreated without its data
+
+-- wreck: a parent gets a column that its child has
+CREATE TABLE w.p (id int); CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 3);
+-- release:
+ALTER TABLE w.p ADD COLUMN b int;
+
+-- wreck: partitions of a scheduler
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10);
+CREATE TABLE w.rest PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (30, 'y');
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a'), (12, 'b');
+-- unchanged:
+
+-- wreck: the default partition is split
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.rest PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (11, 'y');
+-- release:
+ALTER TABLE w.t DETACH PARTITION w.rest; CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); WITH m AS (DELETE FROM w.rest WHERE d < 10 RETURNING *) INSERT INTO w.t SELECT * FROM m;
+ALTER TABLE w.t ATTACH PARTITION w.rest DEFAULT;
+-- unchanged:
+
+-- wreck: a column is added to a table that gets partitions
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); CREATE INDEX t_a ON w.t (a);
+INSERT INTO w.t VALUES (1, 'x'); GRANT SELECT ON w.t TO dashboard_reader;
+-- stays: w.t2
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a'); ALTER TABLE w.t ADD COLUMN b int; UPDATE w.t SET b = d; GRANT SELECT ON w.t2 TO dashboard_reader;
+-- rows:
+
+-- wreck: a column is dropped from a table that gets partitions
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- protect: w.t.a
+-- stays: w.t2
+-- release:
+ALTER TABLE w.t DROP COLUMN a; CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11);
+-- rows: a
+
+-- wreck: a new partition has an index and a trigger of its own
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t VALUES (11, 'a'); CREATE INDEX t2_a ON w.t2 (a);
+
+-- wreck: a new partition is where a captured one was
+CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TABLE w.t DETACH PARTITION w.t1; CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (0) TO (20); INSERT INTO w.t VALUES (2, 'b');

@@ -137,3 +137,33 @@ CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p);
 -- release:
 ALTER TYPE w.p RENAME ATTRIBUTE y TO z;
 -- refused: column w\.t\.p
+
+-- wreck: a domain is looser and a row makes use of it
+CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
+-- release:
+ALTER DOMAIN w.d DROP CONSTRAINT small; INSERT INTO w.t VALUES (2, 500);
+-- refused: domain w\.d
+
+-- wreck: a domain may be empty and a row makes use of it
+CREATE DOMAIN w.d AS int NOT NULL; CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
+-- release:
+ALTER DOMAIN w.d DROP NOT NULL; INSERT INTO w.t VALUES (2, NULL);
+-- refused: w\.t: 1 row whose d domain w\.d forbids \(NOT NULL\), for example id 2
+
+-- wreck: a domain of a domain is looser and a row makes use of it
+CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE DOMAIN w.e AS w.d; CREATE TABLE w.t (id int PRIMARY KEY, e w.e);
+-- release:
+ALTER DOMAIN w.d DROP CONSTRAINT small; INSERT INTO w.t VALUES (2, 500);
+-- refused: domain w\.d forbids \(small\), for example id 2
+
+-- wreck: the elements of an array are of a domain that is looser
+CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t (id int PRIMARY KEY, d w.d[]);
+-- release:
+ALTER DOMAIN w.d DROP CONSTRAINT small;
+-- refused: domain w\.d is in the values of w\.d\[\] in column w\.t\.d
+
+-- wreck: a domain is looser and no row makes use of it
+CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
+-- release:
+ALTER DOMAIN w.d DROP CONSTRAINT small; INSERT INTO w.t VALUES (2, 60), (3, NULL);
+-- rows:

@@ -8,6 +8,8 @@ capture, those after `-- release:` after it, both as `loader`, who owns schema `
 at the end:
 
 `-- protect: TABLE[.COLUMN]`: data that the capture saves. `-- alone: SCHEMA`: captured instead of `w`, never with other wrecks.
+`-- listed: TABLE`: a child that has left its parent, whose columns are its own as well as its parent's afterwards.
+`-- stays: TABLE`: a partition made since the capture, which stays. `-- told: OPTION=VALUE`: what the rollback is told.
 `-- exact:` (the default): definitions and rows are those that were captured; undone, those of the wreck.
 `-- rehearsed:`: the same, and the rollback is rehearsed first.
 `-- rows: [COLUMN …]`: definitions as captured; values of what the release wrote into captured columns stay, but for those named.
@@ -25,7 +27,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
-KEYWORD = re.compile(r"^-- (wreck|protect|alone|release|exact|rehearsed|rows|unchanged|refused|lossy|lost): ?(.*)$")
+KEYWORD = re.compile(
+    r"^-- (wreck|protect|alone|listed|stays|told|release|exact|rehearsed|rows|unchanged|refused|lossy|lost): ?(.*)$"
+)
 EXPECTATIONS = ("exact", "rehearsed", "rows", "unchanged", "refused", "lossy", "lost")
 #: The schema of a wreck, and the beginning of whatever name it has in the whole database.
 SCHEMA = re.compile(r"\bw(?=\b|_)")
@@ -42,6 +46,12 @@ class Wreck(NamedTuple):
     words: str = ""
     protect: tuple[str, ...] = ()
     schema: str = "w"
+    #: A table whose columns are its own as well as its parent's afterwards.
+    listed: str = ""
+    #: A partition that was made since the capture, and stays.
+    stays: str = ""
+    #: Options of the rollback.
+    told: tuple[tuple[str, str], ...] = ()
 
     def called(self, schema: str) -> Wreck:
         """The same in another schema, so that several fit into one database."""
@@ -55,6 +65,8 @@ class Wreck(NamedTuple):
             words=say(self.words),
             protect=tuple(map(say, self.protect)),
             schema=schema,
+            listed=say(self.listed),
+            stays=say(self.stays),
         )
 
 
@@ -88,4 +100,7 @@ def _row(text: str, group: str) -> Wreck:
         said.get(then, ""),
         tuple(protect),
         said.get("alone", "w"),
+        listed=said.get("listed", ""),
+        stays=said.get("stays", ""),
+        told=tuple((name, value) for name, _, value in [said["told"].partition("=")]) if "told" in said else (),
     )

@@ -30,7 +30,19 @@ VALUES = Kept({"w.t": Saved("c1", "w.t", ("id",), ("a",))})
 ROWS = Kept({"w.t": Saved("c1", "w.t", (), ("id", "a"))})
 OF_TABLE = "d.capture_id = 'c1' AND d.relation = 'w.t'"
 OF_ROW = f"{OF_TABLE} AND d.key = jsonb_object(ARRAY['id', r.\"id\"::text]::text[])"
-UPDATE = f"UPDATE w.t AS r SET a = (d.image ->> 'a')::integer FROM scout_ops.protected_data AS d WHERE {OF_ROW}"
+UPDATE = (
+    f"UPDATE w.t AS r SET a = (d.image ->> 'a')::integer FROM scout_ops.protected_data AS d WHERE {OF_ROW} "
+    "AND r.a::text IS DISTINCT FROM d.image ->> 'a'"
+)
+LOOSE = entry(
+    "constraint",
+    "low on w.t",
+    "column:w.t.id",
+    table="w.t",
+    type="check",
+    definition="CHECK ((id < 9)) NOT VALID",
+    validated=False,
+)
 INSERT = (
     "INSERT INTO w.t (id, a) OVERRIDING SYSTEM VALUE SELECT (d.image ->> 'id')::integer, (d.image ->> 'a')::integer "
     f"FROM scout_ops.protected_data AS d WHERE {OF_TABLE} ORDER BY d.item"
@@ -52,6 +64,20 @@ COMES_BACK: dict[str, tuple[Diff, Kept, dict[str, Any]]] = {
         Diff(ALONE, TABLE, created=NEW_COLUMN),
         VALUES,
         {"values": {"column:w.t.a": [UPDATE]}, "filled": {"column:w.t.a"}},
+    ),
+    "a column of a table whose rows may violate a check": (
+        Diff(by_key(*ALONE.values(), LOOSE), by_key(*TABLE.values(), LOOSE), created=NEW_COLUMN),
+        VALUES,
+        {
+            "values": {
+                "column:w.t.a": [
+                    "ALTER TABLE w.t DROP CONSTRAINT low",
+                    UPDATE,
+                    "ALTER TABLE w.t ADD CONSTRAINT low CHECK ((id < 9)) NOT VALID",
+                ]
+            },
+            "filled": {"column:w.t.a"},
+        },
     ),
     "a column of a table with triggers": (
         Diff(ALONE, by_key(*TABLE.values(), TRIGGER), created=NEW_COLUMN),
