@@ -169,7 +169,7 @@ def keep(
         if session.rows(IN_FORCE, release=made["release"]) != ([{"id": before["capture_id"]}] if before else []):
             raise _second(made["release"], session)
         saved = [table_data.save(session, capture_id, each, progress) for each in tables]
-        whole = captures_document.sealed({**made, "protected": saved})
+        whole = captures_document.sealed({**made, "protected": saved}) if saved else made
         session.execute(SUPERSEDE, capture_id=capture_id, release=made["release"])
         store(run, whole)
         run.record(**effects(whole))

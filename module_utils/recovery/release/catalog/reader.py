@@ -16,7 +16,7 @@ import typing as t
 from ...core.errors import BadInput, NotConverged
 from ...postgres.driver import errors
 from ...postgres.failures import translate
-from . import database_level, dependencies, views_and_routines
+from . import database_level, dependencies, stability, views_and_routines
 from . import query as catalog_query
 from . import tables as catalog_tables
 from .entries import Catalog, Entry, Scope
@@ -166,9 +166,9 @@ def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple
 
 
 def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so
-    one reading could mix what was before a migration with what is after it. Raises NotConverged where the schema
-    keeps changing."""
+    """The catalog as one reading finds it during which nothing was changed, or as two in a row do: what PostgreSQL deparses is
+    of the moment, not of a snapshot, so one reading could mix what was before a migration with what is after it. Raises
+    NotConverged where the schema keeps changing."""
     before: Catalog | None = None
     said = "each different from the one before"
     for _ in range(READINGS):
@@ -176,6 +176,9 @@ def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catal
         try:
             with session.read():
                 now = read(session, scope, paused)
+                began = stability.fingerprint(session)
+            if stability.fingerprint(session) == began:
+                return now
         except (errors.InternalError_, errors.UndefinedObject, errors.UndefinedTable) as e:
             # What is dropped between its listing and its deparsing ends so.
             said = f"the last error was: {e.diag.message_primary}"
