@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
 
 #: How often a schema that changes while it is read is read again.
 READINGS: t.Final = 5
+#: Kinds of what stands in rows of tables.
+BESIDE: t.Final = ("cron_job", "migration")
 WAIT: t.Final = "wait until the migration has finished, then run the same command again"
 
 #: Names in full, and values as text that reads back exactly. Policies hold: by one, pg_cron shows each role its own jobs.
@@ -58,15 +60,7 @@ def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
     found = _of_kinds(session, chosen, scope)
     known = {(kind.catalog, row["oid"]) for kind, row in found}
     others = list(_others(session, chosen, known))
-    others += [
-        Entry("cron_job", job["name"], job["facts"], job["owner"], address=("cron.job", job["jobid"], 0))
-        for job in database_level.jobs(session, paused)
-    ]
-    if scope.migrations_table:
-        others += [
-            Entry("migration", row["version"], row["columns"])
-            for row in database_level.migrations(session, scope.migrations_table)
-        ]
+    others += beside(session, scope, paused)
     keys = {((kind.catalog, row["oid"]), row["sub"]): f"{kind.name}:{row['name']}" for kind, row in found}
     keys |= {((e.address[0], e.address[1]), e.address[2]): e.key for e in others if e.address}
     needs = graph.needs(keys)
@@ -80,6 +74,20 @@ def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
         key for (found, _), key in keys.items() if graph.whole(found) in outside or graph.whole(found) in graph.extended
     }
     return Catalog({key: made[key] for key in sorted(made)}, tuple(sorted(beyond)))
+
+
+def beside(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> list[Entry]:
+    """What is of a release and stands in rows of tables: the jobs, and the migration history; inside the caller's transaction."""
+    found = [
+        Entry("cron_job", job["name"], job["facts"], job["owner"], address=("cron.job", job["jobid"], 0))
+        for job in database_level.jobs(session, paused)
+    ]
+    if scope.migrations_table:
+        found += [
+            Entry("migration", row["version"], row["columns"])
+            for row in database_level.migrations(session, scope.migrations_table)
+        ]
+    return found
 
 
 def _sorted(needs: Mapping[str, set[str]], key: str) -> tuple[str, ...]:

@@ -155,8 +155,9 @@ def _situation(way: transaction.Way) -> Situation:
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
     """The capture on the snapshot that the catalog is read on: whoever has rolled back since it was asked for has made objects again,
     and moved what the ledger knows of their addresses in the same transaction."""
-    kept = captures_store.by_id(ledger, order.document["capture_id"]) if order.in_ledger else None
-    return kept or order.document
+    if not order.in_ledger:
+        return order.document
+    return captures_store.by_id(ledger, order.document["capture_id"], known=order.document) or order.document
 
 
 def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
@@ -179,7 +180,7 @@ def _plan(
         asked=dict(order.asked),
         selection={
             "capture_id": order.document["capture_id"],
-            "there": captures_document.digests(way.live.entries.values()),
+            "there": way.digests,
         },
         counts={"objects": way.objects, "steps": len(steps)},
         digests={

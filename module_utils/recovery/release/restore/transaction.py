@@ -21,6 +21,7 @@ from ...postgres.session import EXACTLY
 from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
+from ..catalog import stability
 from ..catalog.entries import Catalog, Entry, Scope
 from ..ddl.statement import Cost, strongest, worst
 from ..planner import fill_statements, secret_commands, single_object
@@ -118,11 +119,18 @@ class Way:
     copies: tuple[saved_data.Copied, ...]
     #: What is to be said of jobs whose commands hold secrets.
     warnings: tuple[str, ...] = ()
+    #: Of before the current state was read.
+    fingerprint: stability.Fingerprint = ()
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str]:
+        """Those of what there is, by key."""
+        return captures_document.digests(self.live.entries.values())
 
     @property
     def digest(self) -> str:
         """Tells whether what there is has changed since this was planned."""
-        return captures_document.digest(captures_document.digests(self.live.entries.values()))
+        return captures_document.digest(self.digests)
 
     @property
     def objects(self) -> int:
@@ -168,6 +176,7 @@ def survey(
     kept: fill_statements.Kept = fill_statements.NOTHING,
 ) -> Way:
     """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
+    fingerprint = stability.fingerprint(session)
     there = live(session, target, paused)
     known = own(there, target.entries)
     told = secret_commands.known(known, target.wanted(known))
@@ -187,7 +196,8 @@ def survey(
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
     copies = tuple(saved_data.copied(session, made))
-    return Way(target, there, wanted, made, kept, goes.tables, (*goes.lost, *lost), empty, copies, told.warnings)
+    gone = (*goes.lost, *lost)
+    return Way(target, there, wanted, made, kept, goes.tables, gone, empty, copies, told.warnings, fingerprint)
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
