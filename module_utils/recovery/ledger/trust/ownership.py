@@ -49,6 +49,10 @@ WITH RECURSIVE n AS (
     SELECT 'pg_attrdef'::regclass, d.oid, name FROM relations JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = relations.oid
     UNION ALL
     SELECT 'pg_constraint'::regclass, k.oid, name FROM relations JOIN pg_catalog.pg_constraint AS k ON k.conrelid = relations.oid
+), used AS MATERIALIZED (
+    -- Else everything in the database that depends on anything would be identified.
+    SELECT parts.name, d.refclassid, d.refobjid
+    FROM parts JOIN pg_catalog.pg_depend AS d ON d.classid = parts.classid AND d.objid = parts.oid
 ), found AS (
     SELECT object, 'owner' AS kind, pg_catalog.pg_get_userbyid(owner)::text AS who, NULL AS what, NULL AS fix
     FROM things WHERE owner NOT IN (SELECT oid FROM ours)
@@ -79,11 +83,10 @@ WITH RECURSIVE n AS (
            pg_catalog.format('DROP POLICY %%I ON %%s', p.polname, name)
     FROM relations JOIN pg_catalog.pg_policy AS p ON p.polrelid = relations.oid
     UNION ALL
-    SELECT 'TABLE ' || parts.name, 'code', NULL, 'use of ' || i.type || ' ' || i.identity, NULL
-    FROM parts JOIN pg_catalog.pg_depend AS d ON d.classid = parts.classid AND d.objid = parts.oid
-    CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS i
+    SELECT 'TABLE ' || used.name, 'code', NULL, 'use of ' || i.type || ' ' || i.identity, NULL
+    FROM used CROSS JOIN LATERAL pg_catalog.pg_identify_object(used.refclassid, used.refobjid, 0) AS i
     WHERE pg_catalog.btrim(i.schema, '"') NOT IN ('scout_ops', 'pg_catalog')
-       OR d.refclassid = 'pg_proc'::regclass
+       OR used.refclassid = 'pg_proc'::regclass
     UNION ALL
     SELECT 'TABLE ' || name, 'code', c.relowner::regrole::text, pg_catalog.format('child table %%I.%%I', s.nspname, c.relname), NULL
     FROM relations JOIN pg_catalog.pg_inherits AS h ON h.inhparent = relations.oid AND relations.relkind IN ('r', 'p')

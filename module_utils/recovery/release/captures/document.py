@@ -34,6 +34,7 @@ COLUMN_ORDER: t.Final = "column_order"
 DEFINITION: t.Final = ("kind", "name", "facts", "owner", "grants", "comment", "labels")
 #: What is made of all the rest.
 SEALS: t.Final = ("checksum", "signature")
+CANONICAL: t.Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 FEW: t.Final = 5
 PLURALS: t.Final = {
     "index": "indexes",
@@ -111,7 +112,7 @@ def kinds(document: Document) -> dict[str, int]:
 
 def canonical(value: t.Any) -> bytes:
     """JSON with one spelling for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return CANONICAL.encode(value).encode()
 
 
 def as_dict(entry: Entry) -> dict[str, t.Any]:
@@ -151,8 +152,10 @@ def _as_entry(made: Mapping[str, t.Any]) -> Entry:
 def digests(entries: Iterable[Entry], *, column_order: bool = False) -> dict[str, str]:
     """The digest of each definition by key: the same wherever and in whatever order the objects were made, and, unless the order
     of columns is to count, their columns added."""
-    made = ((e.key, as_dict(e if column_order else without_order(e))) for e in entries)
-    return {key: hashlib.sha256(canonical({name: e[name] for name in DEFINITION})).hexdigest() for key, e in made}
+    made = ((e.key, e if column_order else without_order(e)) for e in entries)
+    return {
+        key: hashlib.sha256(canonical({name: getattr(e, name) for name in DEFINITION})).hexdigest() for key, e in made
+    }
 
 
 def without_order(entry: Entry) -> Entry:

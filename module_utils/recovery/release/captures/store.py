@@ -118,9 +118,9 @@ def youngest_about(ledger: Ledger) -> Row | None:
     return found[0] if found else None
 
 
-def by_id(ledger: Ledger, capture_id: str) -> Document | None:
-    """A capture whether it is in force or not."""
-    return _one(ledger, BY_ID, capture_id=capture_id)
+def by_id(ledger: Ledger, capture_id: str, *, known: Document | None = None) -> Document | None:
+    """A capture whether it is in force or not; where it is still the one that is known, that one, verified before."""
+    return _one(ledger, BY_ID, known, capture_id=capture_id)
 
 
 def names(ledger: Ledger) -> list[str]:
@@ -150,11 +150,13 @@ def about(
     }
 
 
-def _one(ledger: Ledger, query: t.LiteralString, **values: t.Any) -> Document | None:
+def _one(ledger: Ledger, query: t.LiteralString, known: Document | None = None, **values: t.Any) -> Document | None:
     found = ledger.session.rows(query, **values) if ledger.present else []
     if not found:
         return None
     made: Document = found[0]["document"]
+    if made == known:
+        return known
     return captures_document.opened(made, f"the capture of {made.get('release', 'a release')} in scout_ops.releases")
 
 
@@ -169,7 +171,7 @@ def keep(
         if session.rows(IN_FORCE, release=made["release"]) != ([{"id": before["capture_id"]}] if before else []):
             raise _second(made["release"], session)
         saved = [table_data.save(session, capture_id, each, progress) for each in tables]
-        whole = captures_document.sealed({**made, "protected": saved})
+        whole = captures_document.sealed({**made, "protected": saved}) if saved else made
         session.execute(SUPERSEDE, capture_id=capture_id, release=made["release"])
         store(run, whole)
         run.record(**effects(whole))

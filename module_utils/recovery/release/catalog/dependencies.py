@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
+import functools
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -66,14 +66,15 @@ FROM pg_index AS x
 WHERE NOT EXISTS (SELECT FROM pg_constraint AS o WHERE o.conindid = x.indexrelid AND o.contype IN ('p', 'u', 'x'))
 """
 
-#: From everything that initdb did not make (it makes oids below 16384).
+#: From everything that initdb did not make (it makes oids below 16384): line by line, each part in a list of its own.
 DEPENDS: t.Final = """
-SELECT k.relname::text AS catalog, d.objid::bigint AS oid, d.objsubid AS sub,
-       r.relname::text AS on_catalog, d.refobjid::bigint AS on_oid, d.refobjsubid AS on_sub, d.deptype::text AS how
-FROM pg_depend AS d
-JOIN pg_class AS k ON k.oid = d.classid
-JOIN pg_class AS r ON r.oid = d.refclassid
-WHERE d.objid >= 16384
+SELECT array_agg(classid::bigint) AS catalogs, array_agg(objid::bigint) AS oids, array_agg(objsubid) AS subs,
+       array_agg(refclassid::bigint) AS on_catalogs, array_agg(refobjid::bigint) AS on_oids, array_agg(refobjsubid) AS on_subs,
+       string_agg(deptype::text, '') AS how
+FROM pg_depend WHERE objid >= 16384
+"""
+CATALOGS: t.Final = """
+SELECT oid::bigint AS oid, relname::text AS name FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'
 """
 
 #: Kinds of objects by their schema alone. Of most of them the definition is not captured; that they are there is.
@@ -85,8 +86,7 @@ OTHERS: t.Final = (
 ABOUT: t.Final = ("pg_cast", "pg_transform", "pg_event_trigger", "pg_publication_rel", "pg_publication_namespace")
 
 
-@dataclasses.dataclass(frozen=True)
-class Dependency:
+class Dependency(t.NamedTuple):
     """One line of pg_depend."""
 
     of: Object
@@ -110,6 +110,7 @@ class Graph:
         for d in self.depends:
             if d.how == "i" and d.sub == 0 and d.of != d.on:
                 self.parts[d.of] = (d.on, d.on_sub)
+        self._whole: dict[Object, Object] = {}
 
     def chain(self, found: Object, sub: int = 0) -> Iterator[tuple[Object, int]]:
         """The object, then what it is a part of, and so on."""
@@ -123,7 +124,15 @@ class Graph:
 
     def whole(self, found: Object) -> Object:
         """The object that stands for itself of which this is a part, or that it is."""
-        return [link for link, _ in self.chain(found)][-1]
+        if found not in self.parts:
+            return found
+        if found not in self._whole:
+            link, seen = found, {found}
+            while link in self.parts and (owner := self.parts[link][0]) not in seen:
+                seen.add(owner)
+                link = owner
+            self._whole[found] = link
+        return self._whole[found]
 
     def members(self, schemas: Iterable[str]) -> tuple[set[Object], set[Object]]:
         """What is in these schemas, and what that needs outside of them, step by step; extensions' own left out."""
@@ -156,8 +165,10 @@ class Graph:
         """By key what each needs of the others, without what would run in a circle: that a sequence is owned by a column,
         and that a table has columns."""
         found: dict[str, set[str]] = collections.defaultdict(set)
+        entry = functools.cache(functools.partial(self._entry, keys))
         for d in self.depends:
-            source, target = self._entry(keys, d.of, d.sub), self._entry(keys, d.on, d.on_sub)
+            source = entry(d.of, d.sub)
+            target = source and entry(d.on, d.on_sub)
             if not source or not target or source == target:
                 continue
             own_column = source[0] == target[0] and source[1] == 0
@@ -171,9 +182,8 @@ class Graph:
     def _entry(self, keys: Mapping[tuple[Object, int], str], found: Object, sub: int) -> tuple[Object, int] | None:
         """Where the entry is that an address stands for: itself, the object as a whole, or what that is a part of."""
         for link, at in self.chain(found, sub):
-            for place in ((link, at), (link, 0)):
-                if place in keys:
-                    return place
+            if (place := (link, at)) in keys or (at and (place := (link, 0)) in keys):
+                return place
             if link in self.extended:
                 extension = (self.extended[link], 0)
                 return extension if extension in keys else None
@@ -186,10 +196,13 @@ def read(session: Session) -> Graph:
     parts = {
         (row["catalog"], row["oid"]): ((row["owner_catalog"], row["owner"]), row["sub"]) for row in session.rows(PARTS)
     }
+    name = {row["oid"]: row["name"] for row in session.rows(CATALOGS)}
+    row = session.row(DEPENDS)
     depends = [
-        Dependency(
-            (row["catalog"], row["oid"]), row["sub"], (row["on_catalog"], row["on_oid"]), row["on_sub"], row["how"]
+        Dependency((name[catalog], oid), sub, (name[on_catalog], on_oid), on_sub, how)
+        for catalog, oid, sub, on_catalog, on_oid, on_sub, how in zip(
+            *(row[each] or () for each in ("catalogs", "oids", "subs", "on_catalogs", "on_oids", "on_subs", "how")),
+            strict=True,
         )
-        for row in session.rows(DEPENDS)
     ]
     return Graph(objects, parts, depends)

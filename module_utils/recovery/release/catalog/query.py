@@ -9,26 +9,29 @@ Every query runs with a pinned search_path: whatever PostgreSQL deparses names a
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import re
 import typing as t
 
 from ...postgres.driver import sql
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from ...postgres.session import Row, Session
 
 #: An access control list as [grantee, privilege, with grant option, grantor], as it stands; `catalog.Entry` sorts it.
-GRANTED: t.Final = """(
-    SELECT jsonb_agg(g.granted ORDER BY x.ordinality)
-    FROM aclexplode($1) WITH ORDINALITY AS x
-    CROSS JOIN LATERAL jsonb_build_array(
+GRANTED: t.Final = """(CASE WHEN $1 IS NOT NULL THEN (
+    SELECT jsonb_agg(jsonb_build_array(
         CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee)::text END,
-        x.privilege_type, x.is_grantable, pg_get_userbyid(x.grantor)::text) AS g (granted))"""
+        x.privilege_type, x.is_grantable, pg_get_userbyid(x.grantor)::text) ORDER BY x.ordinality)
+    FROM aclexplode($1) WITH ORDINALITY AS x) END)"""
 
 #: Options in an order that does not tell in which they were set. Some minor releases, 15.20 for one, keep a stamp of their own
 #: among those of a column, which nobody can set and pg_dump leaves out.
-SORTED: t.Final = """(
-    SELECT to_jsonb(array_agg(o ORDER BY o COLLATE "C")) FROM unnest($1) AS o WHERE NOT starts_with(o, 'pg_attver='))"""
+SORTED: t.Final = """(CASE WHEN $1 IS NOT NULL THEN (
+    SELECT to_jsonb(array_agg(o ORDER BY o COLLATE "C")) FROM unnest($1) AS o WHERE NOT starts_with(o, 'pg_attver=')) END)"""
 
 #: Options as they stand; `catalog.Entry` sorts them.
 LISTED: t.Final = "to_jsonb($1)"
@@ -69,22 +72,30 @@ OF_VIEW: t.Final = """
 #: What stands in a query as @name(argument).
 FRAGMENTS: t.Final = {"granted": GRANTED, "sorted": SORTED, "listed": LISTED, "index": ABOUT_INDEX, "view": OF_VIEW}
 FRAGMENT: t.Final = re.compile(r"@(\w+)\(([\w.]*)\)")
+AMONG: t.Final = re.compile(r"ANY\(%\((\w+)\)s::oid\[\]\)")
+NONE: t.Final = "{}"
 
 HEAD: t.Final = "WITH found (oid, sub, owner, acl, facts) AS ("
-TAIL: t.Final = """)
+#: What many objects have in common is made once: a list of grants, and the extensions that an object is marked to depend on.
+TAIL: t.Final = """),
+granted (acl, grants) AS MATERIALIZED (SELECT g.acl, @granted(g.acl) FROM (SELECT DISTINCT acl FROM found) AS g),
+extended (oid, names) AS MATERIALIZED (
+    SELECT x.objid, jsonb_agg(e.extname ORDER BY e.extname COLLATE "C")
+    FROM pg_extension AS e JOIN pg_depend AS x ON x.refclassid = 'pg_extension'::regclass AND x.refobjid = e.oid
+    WHERE x.classid = %(catalog)s::text::regclass AND x.deptype = 'x' GROUP BY x.objid)
 SELECT f.oid::bigint AS oid, f.sub,
        CASE WHEN %(catalog)s::text = 'pg_proc' THEN f.oid::regprocedure::text ELSE i.identity END AS name,
-       jsonb_strip_nulls(f.facts || jsonb_build_object('depends_on_extensions', (
-           SELECT jsonb_agg(e.extname ORDER BY e.extname COLLATE "C") FROM pg_depend AS x JOIN pg_extension AS e ON e.oid = x.refobjid
-           WHERE x.classid = %(catalog)s::text::regclass AND x.objid = f.oid AND f.sub = 0 AND x.deptype = 'x'
-             AND x.refclassid = 'pg_extension'::regclass))) AS facts,
+       jsonb_strip_nulls(CASE WHEN x.names IS NULL THEN f.facts
+                              ELSE f.facts || jsonb_build_object('depends_on_extensions', x.names) END)::text AS facts,
        CASE WHEN f.owner <> 0 THEN pg_get_userbyid(f.owner)::text END AS owner,
-       coalesce(@granted(f.acl), '[]') AS grants,
+       g.grants::text AS grants,
        d.description AS comment,
-       coalesce((SELECT jsonb_object_agg(l.provider, l.label) FROM pg_seclabel AS l
-                 WHERE l.classoid = %(catalog)s::text::regclass AND l.objoid = f.oid AND l.objsubid = f.sub), '{}') AS labels
+       (SELECT jsonb_object_agg(l.provider, l.label) FROM pg_seclabel AS l
+        WHERE l.classoid = %(catalog)s::text::regclass AND l.objoid = f.oid AND l.objsubid = f.sub)::text AS labels
 FROM found AS f
 CROSS JOIN LATERAL pg_identify_object(%(catalog)s::text::regclass, f.oid, f.sub) AS i
+LEFT JOIN granted AS g ON g.acl = f.acl
+LEFT JOIN extended AS x ON x.oid = f.oid AND f.sub = 0
 LEFT JOIN pg_description AS d ON d.classoid = %(catalog)s::text::regclass AND d.objoid = f.oid AND d.objsubid = f.sub
 """
 
@@ -97,13 +108,34 @@ class Kind:
     catalog: str
     query: str
 
+    @functools.cached_property
+    def among(self) -> str:
+        """The list of oids that the query chooses from; empty where there is none."""
+        found = AMONG.search(self.query)
+        return found[1] if found else ""
 
-def rows(session: Session, kind: Kind, wanted: dict[str, list[t.Any]]) -> list[Row]:
-    """What a kind has among the wanted objects; inside the caller's transaction."""
+
+def rows(session: Session, kind: Kind, wanted: Mapping[str, str | list[str]]) -> list[Row]:
+    """What a kind has among the wanted objects, lists of oids as PostgreSQL writes them; inside the caller's transaction."""
+    if kind.among and wanted[kind.among] == NONE:
+        return []
     query = sql.SQL(t.cast("t.LiteralString", expanded(HEAD + kind.query + TAIL)))
-    return session.rows(query, catalog=kind.catalog, **wanted)
+    found = session.rows(query, catalog=kind.catalog, **wanted)
+    # One document for all of them, and one for what many have in common: each by itself would take most of a reading's time.
+    facts = json.loads(f"[{','.join(row['facts'] for row in found)}]")
+    granted = {text: json.loads(text) for text in {row["grants"] for row in found} if text}
+    for row, each in zip(found, facts, strict=True):
+        labels: dict[str, str] = json.loads(row["labels"]) if row["labels"] else {}
+        row |= {"facts": each, "grants": granted.get(row["grants"], []), "labels": labels}
+    return found
 
 
+def oids(found: Iterable[int]) -> str:
+    """A list of oids as PostgreSQL writes it."""
+    return f"{{{','.join(map(str, found))}}}"
+
+
+@functools.cache
 def expanded(query: str) -> str:
     """The query with its fragments, and theirs, written out."""
     while FRAGMENT.search(query):

@@ -16,18 +16,20 @@ import typing as t
 from ...core.errors import BadInput, NotConverged
 from ...postgres.driver import errors
 from ...postgres.failures import translate
-from . import database_level, dependencies, views_and_routines
+from . import database_level, dependencies, stability, views_and_routines
 from . import query as catalog_query
 from . import tables as catalog_tables
 from .entries import Catalog, Entry, Scope
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ...postgres.session import Row, Session
 
 #: How often a schema that changes while it is read is read again.
 READINGS: t.Final = 5
+#: Kinds of what stands in rows of tables.
+BESIDE: t.Final = ("cron_job", "migration")
 WAIT: t.Final = "wait until the migration has finished, then run the same command again"
 
 #: Names in full, and values as text that reads back exactly. Policies hold: by one, pg_cron shows each role its own jobs.
@@ -55,33 +57,48 @@ def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
     graph = dependencies.read(session)
     inside, outside = graph.members(scope.schemas)
     chosen = inside | outside
-    entries = _of_kinds(session, chosen, scope)
-    entries += _others(session, chosen, {e.address[:2] for e in entries if e.address})
-    entries += [
-        Entry("cron_job", job["name"], job["facts"], job["owner"], address=("cron.job", job["jobid"], 0))
-        for job in database_level.jobs(session, paused)
-    ]
-    if scope.migrations_table:
-        entries += [
-            Entry("migration", row["version"], row["columns"])
-            for row in database_level.migrations(session, scope.migrations_table)
-        ]
-    keys = {((e.address[0], e.address[1]), e.address[2]): e.key for e in entries if e.address}
+    found = _of_kinds(session, chosen, scope)
+    known = {(kind.catalog, row["oid"]) for kind, row in found}
+    others = list(_others(session, chosen, known))
+    others += beside(session, scope, paused)
+    keys = {((kind.catalog, row["oid"]), row["sub"]): f"{kind.name}:{row['name']}" for kind, row in found}
+    keys |= {((e.address[0], e.address[1]), e.address[2]): e.key for e in others if e.address}
     needs = graph.needs(keys)
-    for entry in entries:
-        if entry.kind == "column" and entry.address:
-            needs[entry.key].add(keys[(entry.address[0], entry.address[1]), 0])
-    made = {e.key: dataclasses.replace(e, needs=tuple(sorted(needs.get(e.key, ())))) for e in entries}
+    for kind, row in found:
+        if kind.name == "column":
+            needs[f"column:{row['name']}"].add(keys[(kind.catalog, row["oid"]), 0])
+    entries = [_entry(kind, row, needs) for kind, row in found]
+    entries += [dataclasses.replace(e, needs=_sorted(needs, e.key)) for e in others]
+    made = {e.key: e for e in entries}
     beyond = {
         key for (found, _), key in keys.items() if graph.whole(found) in outside or graph.whole(found) in graph.extended
     }
     return Catalog({key: made[key] for key in sorted(made)}, tuple(sorted(beyond)))
 
 
-def _of_kinds(session: Session, chosen: set[dependencies.Object], scope: Scope) -> list[Entry]:
+def beside(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> list[Entry]:
+    """What is of a release and stands in rows of tables: the jobs, and the migration history; inside the caller's transaction."""
+    found = [
+        Entry("cron_job", job["name"], job["facts"], job["owner"], address=("cron.job", job["jobid"], 0))
+        for job in database_level.jobs(session, paused)
+    ]
+    if scope.migrations_table:
+        found += [
+            Entry("migration", row["version"], row["columns"])
+            for row in database_level.migrations(session, scope.migrations_table)
+        ]
+    return found
+
+
+def _sorted(needs: Mapping[str, set[str]], key: str) -> tuple[str, ...]:
+    """What one of them needs."""
+    return tuple(sorted(needs.get(key, ())))
+
+
+def _of_kinds(session: Session, chosen: set[dependencies.Object], scope: Scope) -> list[tuple[catalog_query.Kind, Row]]:
     """The objects themselves, and what belongs to the schemas and to the owners of the objects."""
-    wanted: dict[str, list[t.Any]] = {
-        name: [oid for catalog, oid in chosen if catalog == where]
+    wanted: dict[str, str | list[str]] = {
+        name: catalog_query.oids(oid for catalog, oid in chosen if catalog == where)
         for name, where in (
             ("schemas", "pg_namespace"),
             ("relations", "pg_class"),
@@ -93,8 +110,8 @@ def _of_kinds(session: Session, chosen: set[dependencies.Object], scope: Scope) 
             ("published", "pg_publication_rel"),
         )
     }
-    entries = [
-        _entry(kind, row)
+    found = [
+        (kind, row)
         for kind in (
             *catalog_tables.KINDS,
             *views_and_routines.KINDS,
@@ -102,13 +119,12 @@ def _of_kinds(session: Session, chosen: set[dependencies.Object], scope: Scope) 
         )
         for row in catalog_query.rows(session, kind, wanted)
     ]
-    owners = sorted({e.owner for e in entries if e.owner})
-    beside: dict[str, list[t.Any]] = {"names": list(scope.schemas), "owners": owners}
-    entries += [_entry(kind, row) for kind in database_level.KINDS for row in catalog_query.rows(session, kind, beside)]
-    return entries
+    owners = sorted({row["owner"] for _, row in found if row["owner"]})
+    beside: dict[str, str | list[str]] = {"names": list(scope.schemas), "owners": owners}
+    return found + [(kind, row) for kind in database_level.KINDS for row in catalog_query.rows(session, kind, beside)]
 
 
-def _entry(kind: catalog_query.Kind, row: Row) -> Entry:
+def _entry(kind: catalog_query.Kind, row: Row, needs: Mapping[str, set[str]]) -> Entry:
     order: dict[str, list[t.Any]] = {}
     facts: dict[str, t.Any] = row["facts"]
     for column in facts.get("columns") or () if kind.name in ("view", "materialized_view") else ():
@@ -136,6 +152,7 @@ def _entry(kind: catalog_query.Kind, row: Row) -> Entry:
         grants=tuple(sorted((g[0], g[1], g[2], g[3]) for g in row["grants"])),
         comment=row["comment"],
         labels=row["labels"],
+        needs=_sorted(needs, f"{kind.name}:{row['name']}"),
         address=(kind.catalog, row["oid"], row["sub"]),
         order=order,
     )
@@ -159,9 +176,9 @@ def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple
 
 
 def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
-    """The catalog as two readings in a row find it: what PostgreSQL deparses is of the moment, not of a snapshot, so
-    one reading could mix what was before a migration with what is after it. Raises NotConverged where the schema
-    keeps changing."""
+    """The catalog as one reading finds it during which nothing was changed, or as two in a row do: what PostgreSQL deparses is
+    of the moment, not of a snapshot, so one reading could mix what was before a migration with what is after it. Raises
+    NotConverged where the schema keeps changing."""
     before: Catalog | None = None
     said = "each different from the one before"
     for _ in range(READINGS):
@@ -169,6 +186,9 @@ def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catal
         try:
             with session.read():
                 now = read(session, scope, paused)
+                began = stability.fingerprint(session)
+            if stability.fingerprint(session) == began:
+                return now
         except (errors.InternalError_, errors.UndefinedObject, errors.UndefinedTable) as e:
             # What is dropped between its listing and its deparsing ends so.
             said = f"the last error was: {e.diag.message_primary}"

@@ -25,7 +25,7 @@ from ..obstacles.situation import Situation
 from . import owners, paused_jobs, rehearsal, run_hooks, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
-from .result import Look, described, newer, nothing, sentence, undone_as
+from .result import Look, described, newer, nothing, plan_in_result, sentence, undone_as
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -168,8 +168,9 @@ def _situation(way: transaction.Way) -> Situation:
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:
     """The capture on the snapshot that the catalog is read on: whoever has rolled back since it was asked for has made objects again,
     and moved what the ledger knows of their addresses in the same transaction."""
-    kept = captures_store.by_id(ledger, order.document["capture_id"]) if order.in_ledger else None
-    return kept or order.document
+    if not order.in_ledger:
+        return order.document
+    return captures_store.by_id(ledger, order.document["capture_id"], known=order.document) or order.document
 
 
 def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
@@ -192,7 +193,7 @@ def _plan(
         asked=dict(order.asked),
         selection={
             "capture_id": order.document["capture_id"],
-            "there": captures_document.digests(way.live.entries.values()),
+            "there": way.digests,
         },
         counts={"objects": way.objects, "steps": len(steps)},
         digests={
@@ -202,7 +203,7 @@ def _plan(
         range={"first": None, "last": None},
         gold_days=[],
         estimated_seconds=0.0,
-        locks=transaction.described(way)["lock"],
+        locks=plan_in_result(way)["lock"],
     )
 
 

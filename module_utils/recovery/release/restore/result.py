@@ -13,6 +13,7 @@ from ...core.text import count
 from ...core.times import readable
 from ...moves.undo.command import Undone, named
 from ..captures import document as captures_document
+from ..ddl.statement import Cost, strongest, worst
 from ..obstacles import reading
 from ..planner.renames import added_again
 from . import request as restore_request
@@ -22,6 +23,46 @@ if t.TYPE_CHECKING:
     from ...moves.engine import plan_file
     from ...postgres.session import Row
     from ..captures.document import Document
+
+
+class PlanInResult(t.TypedDict):
+    """A plan in a result."""
+
+    steps: list[dict[str, t.Any]]
+    step_count: int
+    objects: int
+    lock: str
+    hazard: str
+    loses: list[str]
+    empty: list[str]
+    reordered: list[str]
+    stays: list[str]
+    copies: list[dict[str, t.Any]]
+    impossible: list[str]
+
+
+def plan_in_result(way: transaction.Way) -> PlanInResult:
+    """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
+    steps: list[dict[str, t.Any]] = []
+    for step in way.plan.all_steps:
+        hazard = worst(step.statements)
+        hazard = Cost.LOSES if step.key in way.plan.loses and hazard == Cost.REWRITES else hazard
+        told = {"does": step.does, "key": step.key, "lock": strongest(step.statements), "hazard": hazard}
+        steps.append({**told, "statements": list(map(str, step.statements))})
+    statements = [statement for step in way.plan.all_steps for statement in step.statements]
+    return {
+        "steps": steps,
+        "step_count": len(steps),
+        "objects": way.objects,
+        "lock": strongest(statements),
+        "hazard": Cost.LOSES if any(step["hazard"] == Cost.LOSES for step in steps) else worst(statements),
+        "loses": list(way.lost),
+        "empty": list(way.empty),
+        "reordered": list(way.plan.reordered),
+        "stays": list(way.stays),
+        "copies": [dataclasses.asdict(each) for each in way.copies],
+        "impossible": list(way.plan.impossible),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +149,7 @@ class UndoneRollback(RollbackResult, Undone):
 def described(order: restore_request.Order, seen: Look) -> RollbackResult:
     """What a result says before anything is done."""
     document = order.document
-    told = transaction.described(seen.way)
+    told = plan_in_result(seen.way)
     return {
         **nothing(order),
         "operation": "rollback",
@@ -169,7 +210,7 @@ def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
     return [f"{text}: {saved_data.readable(again)}"] if again else []
 
 
-def _diff(order: restore_request.Order, told: transaction.Described) -> dict[str, str]:
+def _diff(order: restore_request.Order, told: PlanInResult) -> dict[str, str]:
     """The plan as a reviewer reads it: what each step does, its hazard and its lock, and the statements as added lines."""
     if not told["steps"]:
         return {"before": "", "after": ""}

@@ -14,10 +14,12 @@ from ...moves.undo import run as undo_run
 from ...postgres.driver import errors
 from ..captures import document as captures_document
 from ..captures import store as captures_store
+from ..catalog import reader as catalog_reader
+from ..catalog import stability
 from . import paused_jobs, saved_data, transaction
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ...invoke import Call
     from ...ledger.ledger import Ledger
@@ -57,15 +59,10 @@ class Hooks:
         except (errors.UndefinedTable, errors.InvalidSchemaName) as e:
             raise _changed_since(session, e.diag.message_primary or "") from e
         pause = open_pause(self.ledger)
-        there = transaction.live(session, way.target, pause.jobs if pause else ())
-        if there.entries != way.live.entries:
-            differing = captures_document.compare(
-                way.live.entries, there.entries, same_database=True, column_order=True
-            )
-            raise _changed_since(session, differing.first())
+        self._require_as_seen(pause.jobs if pause else ())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
-        gone = saved_data.uncounted(way.plan, there.entries, way.wanted)
+        gone = saved_data.uncounted(way.plan, way.live.entries, way.wanted)
         said = captures_store.about(
             name=f"before-{self.run.run_id}",
             capture_id=capture_id,
@@ -84,6 +81,18 @@ class Hooks:
             "sequences": saved_data.counters(session, gone),
         }
         self.before = captures_document.document(self.there.entries.values(), {**said, **more})
+
+    def _require_as_seen(self, paused: Sequence[Row]) -> None:
+        """Raises NotConverged unless there is exactly what was planned from."""
+        session, way = self.call.session, self.seen.way
+        if _is_as_seen(session, way, paused):
+            return
+        there = transaction.live(session, way.target, paused)
+        if there.entries != way.live.entries:
+            differing = captures_document.compare(
+                way.live.entries, there.entries, same_database=True, column_order=True
+            )
+            raise _changed_since(session, differing.first())
 
     def settle(self) -> list[Row]:
         """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
@@ -118,6 +127,15 @@ class Hooks:
             only=self.order.only,
             lost=[*way.lost, *way.empty],
         )
+
+
+def _is_as_seen(session: Session, way: transaction.Way, paused: Sequence[Row]) -> bool:
+    """Whether there is certainly still what the way was planned from; where not, only reading it tells."""
+    if stability.fingerprint(session) != way.fingerprint:
+        return False
+    session.execute(catalog_reader.AS_THEY_ARE)
+    now = {entry.key: entry for entry in catalog_reader.beside(session, way.target.scope, paused)}
+    return now == {key: entry for key, entry in way.live.entries.items() if entry.kind in catalog_reader.BESIDE}
 
 
 def _changed_since(session: Session, said: str) -> NotConverged:

@@ -21,8 +21,8 @@ from ...postgres.session import EXACTLY
 from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
+from ..catalog import stability
 from ..catalog.entries import Catalog, Entry, Scope
-from ..ddl.statement import Cost, strongest, worst
 from ..planner import fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
@@ -124,11 +124,18 @@ class Way:
     warnings: tuple[str, ...] = ()
     #: Keys of partitions that were made since the capture, and stay.
     stays: tuple[str, ...] = ()
+    #: Of before the current state was read.
+    fingerprint: stability.Fingerprint = ()
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str]:
+        """Those of what there is, by key."""
+        return captures_document.digests(self.live.entries.values())
 
     @property
     def digest(self) -> str:
         """Tells whether what there is has changed since this was planned."""
-        return captures_document.digest(captures_document.digests(self.live.entries.values()))
+        return captures_document.digest(self.digests)
 
     @property
     def objects(self) -> int:
@@ -174,6 +181,7 @@ def survey(
     kept: fill_statements.Kept = fill_statements.NOTHING,
 ) -> Way:
     """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
+    fingerprint = stability.fingerprint(session)
     there = live(session, target, paused)
     known = own(there, target.entries)
     stays = new_partitions.staying(known, target.entries, target.made) if target.keep_partitions else ()
@@ -195,7 +203,20 @@ def survey(
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
     copies = tuple(saved_data.copied(session, made))
-    return Way(target, there, wanted, made, kept, goes.tables, (*goes.lost, *lost), empty, copies, told.warnings, stays)
+    return Way(
+        target,
+        there,
+        wanted,
+        made,
+        kept,
+        goes.tables,
+        (*goes.lost, *lost),
+        empty,
+        copies,
+        told.warnings,
+        stays,
+        fingerprint,
+    )
 
 
 def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -358,43 +379,3 @@ def _in_the_way(session: Session, error: psycopg.Error, patience: Patience) -> R
     raised.said += who.held()
     raised.next_step = who.then("run the same command again", "run the same command again")
     return raised
-
-
-class Described(t.TypedDict):
-    """A plan in a result."""
-
-    steps: list[dict[str, t.Any]]
-    step_count: int
-    objects: int
-    lock: str
-    hazard: str
-    loses: list[str]
-    empty: list[str]
-    reordered: list[str]
-    stays: list[str]
-    copies: list[dict[str, t.Any]]
-    impossible: list[str]
-
-
-def described(way: Way) -> Described:
-    """The plan for a result: steps in their order, each with its statements, its strongest lock and its worst effect."""
-    steps: list[dict[str, t.Any]] = []
-    for step in way.plan.all_steps:
-        hazard = worst(step.statements)
-        hazard = Cost.LOSES if step.key in way.plan.loses and hazard == Cost.REWRITES else hazard
-        told = {"does": step.does, "key": step.key, "lock": strongest(step.statements), "hazard": hazard}
-        steps.append({**told, "statements": list(map(str, step.statements))})
-    statements = [statement for step in way.plan.all_steps for statement in step.statements]
-    return {
-        "steps": steps,
-        "step_count": len(steps),
-        "objects": way.objects,
-        "lock": strongest(statements),
-        "hazard": Cost.LOSES if any(step["hazard"] == Cost.LOSES for step in steps) else worst(statements),
-        "loses": list(way.lost),
-        "empty": list(way.empty),
-        "reordered": list(way.plan.reordered),
-        "stays": list(way.stays),
-        "copies": [dataclasses.asdict(each) for each in way.copies],
-        "impossible": list(way.plan.impossible),
-    }

@@ -23,7 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries, stability
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from tests.integration.releases import SCOPE, Entries, differs, digest, read, restore, rich, run
 from tests.scout.migrations import MIGRATIONS, UNSEEN
@@ -148,16 +148,61 @@ def test_what_others_need_is_captured_and_nothing_else(template: str) -> None:
 def test_each_change_shows_in_exactly_what_it_changes(
     statements: str, another: Callable[[], str], before: Entries, dumped: str
 ) -> None:
-    """And whenever pg_dump, which nobody here wrote, sees a difference, so does the digest."""
+    """And whenever pg_dump, which nobody here wrote, sees a difference, so does the digest. That the schema was changed at all,
+    shows without reading it."""
     dsn = another()
+    unchanged = fingerprint(dsn)
     run(dsn, statements)
     after = read(dsn)
+    assert (fingerprint(dsn) == unchanged) is statements.startswith(("SELECT cron", "INSERT", "DELETE", "UPDATE"))
     assert differs(before, after, same_database=True) == MIGRATIONS[statements]
     assert digest(after) != digest(before)
     seen = dump(dsn, "--schema-only") != dumped
     assert seen is not statements.startswith(("REFRESH", "SELECT cron", "INSERT", "DELETE", "UPDATE"))
     back = captures_document.compare(after, before, same_database=True)
     assert back.number == captures_document.compare(before, after, same_database=True).number
+
+
+def fingerprint(dsn: str) -> stability.Fingerprint:
+    with open_session(Settings(dsn)) as session:
+        return stability.fingerprint(session)
+
+
+def test_a_change_that_was_taken_back_shows(another: Callable[[], str], before: Entries) -> None:
+    dsn = another()
+    for statements in (
+        "ALTER TABLE shop.customer ADD COLUMN more int; ALTER TABLE shop.customer DROP COLUMN more",
+        "ALTER VIEW shop.open_orders RENAME TO orders; ALTER VIEW shop.orders RENAME TO open_orders",
+        "ALTER ROLE release_reader RENAME TO release_other",
+        "ALTER ROLE release_other RENAME TO release_reader",
+    ):
+        unchanged = fingerprint(dsn)
+        run(dsn, statements)
+        assert fingerprint(dsn) != unchanged
+    assert differs(before, read(dsn), same_database=True) == ()
+    unchanged = fingerprint(dsn)
+    run(dsn, "INSERT INTO shop.scratch VALUES (1); SELECT nextval('shop.numbers'); ANALYZE shop.scratch")
+    assert fingerprint(dsn) == unchanged
+
+
+def test_a_schema_is_captured_beside_temporary_tables(another: Callable[[], str], before: Entries) -> None:
+    """They stand in the same catalogs, so that two readings have to tell that the schema holds still."""
+    dsn, stop = another(), threading.Event()
+
+    def make() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute("CREATE TEMPORARY TABLE beside (x int); DROP TABLE beside")
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        with open_session(Settings(dsn)) as session:
+            found = catalog_reader.settled(session, SCOPE)
+    finally:
+        stop.set()
+        thread.join()
+    assert differs(before, found.entries, same_database=True) == ()
 
 
 def test_what_is_no_part_of_it_changes_nothing(another: Callable[[], str], before: Entries) -> None:

@@ -122,7 +122,7 @@ def test_data_that_would_be_lost_is_named_and_refused(captured: tuple[str, captu
     assert "allow_lossy" not in raised.value.next_step, "what loses data is no way out"
     assert "column shop.customer.phone: would be dropped and cannot be saved" in raised.value.said
     assert 'column shop."order"."two words": would be recreated without its data' in raised.value.said
-    told = transaction.described(found)
+    told = restore_result.plan_in_result(found)
     assert {step["hazard"] for step in told["steps"]} == {"none", "blocks writes", "rewrites", "loses data"}
     assert (told["loses"], told["empty"]) == (["column:shop.customer.phone"], ['column:shop."order"."two words"'])
 
