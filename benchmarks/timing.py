@@ -79,6 +79,8 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '')}",
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
+        # The databases are a superuser's of this machine, made a moment ago.
+        "SCOUT_ALLOW_SUPERUSER": "1",
         "SCOUT_EVIDENCE": tempfile.gettempdir() + "/scout-bench-evidence",
         **(extra or {}),
     }

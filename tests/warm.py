@@ -170,8 +170,8 @@ def _load() -> None:
     from ansible.plugins import loader
 
     loader.init_plugin_loader([])
-    for name in ("scout", "scout_summary", "scout_metrics"):
-        loader.action_loader.get(f"scout.recovery.{name}", class_only=True)
+    for path in sorted((CHECKOUT / "library").glob("*.py")):
+        loader.action_loader.get(f"scout.recovery.{path.stem}", class_only=True)
     for name in ("scout.recovery.summary", "scout.recovery.screen", "minimal"):
         loader.callback_loader.get(name, class_only=True)
     for kind in KINDS.split():

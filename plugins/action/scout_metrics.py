@@ -9,9 +9,12 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import failure, invoke
-from .scout import module_of, validated
+
+#: Loaded before the controller forks.
+MODULE = module_of("scout_metrics")
 
 
 class ActionModule(ActionBase):
@@ -22,9 +25,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """The module's result."""
         super().run(tmp, task_vars)
-        module = module_of("scout_metrics")
         try:
-            params = validated(module, self._task.args)
+            params = validated(MODULE, self._task.args)
         except BadInput as e:
             return failure(e)
-        return invoke(module.run, "scout_metrics", params, check=bool(self._task.check_mode))
+        return invoke(MODULE.run, "scout_metrics", params, check=bool(self._task.check_mode))

@@ -12,14 +12,17 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.progress import Progress
 from ..module_utils.recovery.invoke import failure, invoke
 from ..module_utils.recovery.notifications import channels
 from ..plugin_utils import voice
-from .scout import module_of, validated
 
 display = Display()
+
+#: Loaded before the controller forks.
+MODULE = module_of("scout_notify")
 
 
 class ActionModule(ActionBase):
@@ -30,14 +33,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """The module's result."""
         super().run(tmp, task_vars)
-        module = module_of("scout_notify")
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
         args = dict(self._task.args)
         given: list[t.Any] = _plain_channels(args.pop("channels", None) or [])
         try:
-            params = {**validated(module, args), "channels": given}
+            params = {**validated(MODULE, args), "channels": given}
         except BadInput as e:
             return failure(e)
         host = (task_vars or {}).get("inventory_hostname", "localhost")
@@ -48,7 +50,7 @@ class ActionModule(ActionBase):
                 voice.say(display, f"[{host}] {channels.hide(line, hidden)}", self._task, color="cyan")
 
         voice.begin(display, self._task)
-        return invoke(module.run, "scout_notify", params, check=bool(self._task.check_mode), progress=Progress(say))
+        return invoke(MODULE.run, "scout_notify", params, check=bool(self._task.check_mode), progress=Progress(say))
 
 
 def _plain_channels(value: t.Any) -> list[t.Any]:

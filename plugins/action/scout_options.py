@@ -11,11 +11,11 @@ import typing as t
 import ansible.template
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.front import mistyped, module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.text import count
 from ..module_utils.recovery.invoke import failure
 from ..plugin_utils import arguments, extra_vars, role_options
-from .scout import mistyped, module_of, validated
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
 
 #: From ansible-core 2.19 on a text is a template only where somebody vouches for it.
 trusted: Callable[[str], str] = getattr(ansible.template, "trust_as_template", str)
+
+#: Loaded before the controller forks.
+MODULE = module_of("scout_options")
 
 
 class ActionModule(ActionBase):
@@ -36,7 +39,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         try:
             ignored = mistyped(self._loader, variables)
-            roles: list[str] = validated(module_of("scout_options"), self._task.args)["roles"]
+            roles: list[str] = validated(MODULE, self._task.args)["roles"]
             problems = dict.fromkeys(problem for role in roles for problem in self._problems(role, variables))
             if problems:
                 raise BadInput("; ".join(problems), next_step="correct it and run the same command again")

@@ -14,14 +14,17 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.summary.command import summarize
 from ..plugin_utils import standing, voice
-from .scout import module_of, validated
 
 display = Display()
 
 CALLBACK = "scout.recovery.summary"
+
+#: Loaded before the controller forks.
+MODULE = module_of("scout_summary")
 
 
 class ActionModule(ActionBase):
@@ -32,12 +35,11 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """The summary's result; its lines travel beside it to the callback."""
         super().run(tmp, task_vars)
-        module = module_of("scout_summary")
         try:
-            params = validated(module, self._task.args)
+            params = validated(MODULE, self._task.args)
         except BadInput:
             # A step was given the same and refused it; what happened is still to be said.
-            params = validated(module, {**self._task.args, "resume": True})
+            params = validated(MODULE, {**self._task.args, "resume": True})
         if not params["news"] and _was_lost(params["steps"]):
             params["steps"] = [*params["steps"], {"looked_up": _looked_up(task_vars or {})}]
         pid = os.getppid()

@@ -14,6 +14,7 @@ from ansible.playbook.role_include import IncludeRole
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
 
+from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.text import visible_in
 from ..plugin_utils import voice
 

@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
+from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.text import LONGEST, printable
 from ..plugin_utils import voice
 from .screen import heading

@@ -11,6 +11,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
+from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..plugin_utils import extra_vars
 

@@ -1,17 +1,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loads what a worker will need once, before the controller forks its workers, and from compiled bytecode."""
+"""Loads modules of the collection, and what they need, from compiled bytecode: in the controller, before it forks a worker."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 import typing as t
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
-
-from ansible.plugins.loader import connection_loader, shell_loader
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +18,7 @@ MODULES = f"{COLLECTION}.plugins.modules"
 OURS = (
     f"{COLLECTION}.plugins.module_utils.recovery",
     f"{MODULES}.",
+    f"{COLLECTION}.plugins.action.",
     f"{COLLECTION}.plugins.plugin_utils.",
 )
 
@@ -62,7 +60,3 @@ def module(name: str) -> t.Any:
 
 
 sys.meta_path.insert(0, t.cast("t.Any", _COMPILED))
-for _found in pkgutil.iter_modules(importlib.import_module(MODULES).__path__):
-    module(_found.name)
-connection_loader.get("local", class_only=True)
-shell_loader.get("sh")

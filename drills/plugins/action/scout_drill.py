@@ -15,13 +15,13 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.scout.recovery.plugins.action.scout import guarded, mistyped, stoppable, validated
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, RecoveryError
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure, secrets
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.controller import this_controller
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload, voice
+from ansible_collections.scout.recovery.plugins.plugin_utils.front import guarded, mistyped, stoppable, validated
 
 from ..modules import scout_drill
 from ..plugin_utils.reference.server import places

@@ -12,7 +12,6 @@ import textwrap
 import typing as t
 
 from ..core.text import count, cut, printable
-from ..health.assessment import shown
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +72,9 @@ def _labelled(label: str, text: str) -> list[str]:
 
 def _figures(figures: Sequence[Mapping[str, t.Any]]) -> str:
     """`bronze staleness 11 s, silver staleness 2 min (ok); critical alerts 3 (fail: NEGATIVE_TOTAL 3)`."""
+    # Loaded where a dashboard was asked for.
+    from ..health.assessment import shown
+
     parts: list[str] = []
     for remark, group in itertools.groupby(figures, _remark):
         names = [f"{str(f['name']).replace('_', ' ')} {shown(f['value'], f['unit']) or '?'}" for f in group]

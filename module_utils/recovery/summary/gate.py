@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..health import assessment
-from ..health.gate.smoke_test import NOT_IN_CHECK
-
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -72,6 +69,9 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
         return []
     if result["verdict"] == "paused":
         return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
+    # Loaded where a gate was asked.
+    from ..health.gate.smoke_test import NOT_IN_CHECK
+
     unnotified = [(check["name"], check["reason"]) for check in _counting(result, "inconclusive")]
     if result["verdict"] == "inconclusive" and unnotified == [("smoke_test", NOT_IN_CHECK)]:
         return ["run it without --check: the smoke test rolls back what it writes"]
@@ -96,6 +96,8 @@ def _counting(result: Mapping[str, t.Any], status: str) -> Iterator[Result]:
 
 def _told(check: Mapping[str, t.Any]) -> str:
     """`backlog_age 1 h 2 min (at most 5 min): why`."""
+    from ..health import assessment
+
     value = assessment.shown(check["value"], check["unit"])
     text = f"{check['name']} {value}".rstrip()
     threshold = check["threshold"]

@@ -9,7 +9,6 @@ import re
 import typing as t
 
 from ..core.times import readable
-from ..incidents import timeline
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +76,9 @@ def parts(operation: str, result: Mapping[str, t.Any]) -> dict[str, str]:
     record = _record_of(result)
     if not record:
         return {}
+    # Few operations are about an incident, and all of them make their summary here.
+    from ..incidents import timeline
+
     made = {"late": "; ".join(map(timeline.overdue_words, record["overdue"]))}
     if operation in OPERATIONS:
         return made | {"list": _checklist(record["phases"])}

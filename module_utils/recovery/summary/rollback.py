@@ -9,8 +9,6 @@ import typing as t
 
 from ..core.text import count, in_words
 from ..core.times import readable
-from ..release.captures import document as captures_document
-from ..release.ddl.statement import Cost
 from . import gate as summary_gate
 
 if t.TYPE_CHECKING:
@@ -109,6 +107,8 @@ def _back(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     if not result["step_count"]:
         return
     if check:
+        from ..release.ddl.statement import Cost
+
         saved = result.get("hazard") == Cost.LOSES and not result.get("loses")
         effect = "drops data that is saved first" if saved else result.get("hazard")
         yield f"strongest lock {result.get('lock') or 'none'}, worst effect {effect}"
@@ -138,13 +138,20 @@ def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
     for name, words in (("empty", "would be restored empty" if check else "restored empty"), ("loses", "lost")):
         keys: list[str] = result.get(name) or []
         if keys:
-            yield f"{words}: {_few([captures_document.readable(key) for key in keys])}"
+            yield f"{words}: {_few([_readable(key) for key in keys])}"
+
+
+def _readable(key: str) -> str:
+    # Every operation makes its summary here, and few are about a release, which takes long to load.
+    from ..release.captures import document
+
+    return document.readable(key)
 
 
 def _table(row: Mapping[str, t.Any] | str) -> str:
     """`schema.table (team) 120 rows`; how many is known once they were saved or are back."""
     if isinstance(row, str):
-        return captures_document.readable(row)
+        return _readable(row)
     columns: list[str] = row.get("columns") or []
     which = f" ({_few(columns)})" if columns else ""
     return f"{row['relation']}{which}" + (f" {count(row['rows'], 'row')}" if "rows" in row else "")
@@ -217,7 +224,9 @@ def capture_parts(result: Mapping[str, t.Any]) -> dict[str, str]:
     """What it has, and what differs from the capture before, each on lines of its own; a refusal says it in its own words."""
     if not _of_capture(result) or result.get("failed"):
         return {}
-    return {"holds": captures_document.counted(result["kinds"]), "since": _since(result)}
+    from ..release.captures import document
+
+    return {"holds": document.counted(result["kinds"]), "since": _since(result)}
 
 
 def _since(result: Mapping[str, t.Any]) -> str:
@@ -225,7 +234,9 @@ def _since(result: Mapping[str, t.Any]) -> str:
     differs: Result = result["differs"] or {}
     if not compared or not result["differing"]:
         return ""
-    changes = captures_document.Changes(
+    from ..release.captures import document
+
+    changes = document.Changes(
         added=tuple(differs["added"]),
         dropped=tuple(differs["dropped"]),
         renamed=tuple((old, new) for old, new in differs["renamed"]),

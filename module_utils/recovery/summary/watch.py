@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..health.watch.course import SHOWN, valued
-
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,6 +39,11 @@ def saw(result: Mapping[str, t.Any], *, check: bool) -> str:
 def _moved(result: Mapping[str, t.Any]) -> list[str]:
     """What a person follows, at the beginning and at the end, where that says more than one value."""
     trends: Mapping[str, Mapping[str, t.Any]] = result.get("trends") or {}
+    if not trends:
+        return []
+    # Loaded where something was watched.
+    from ..health.watch.course import SHOWN, valued
+
     ends = {
         label: [valued(name, trends[name][end]) for end in ("first", "last")]
         for name, label, _ in SHOWN

@@ -1,0 +1,214 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs every module of the collection in the worker process on local connections; elsewhere executes it as usual."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import typing as t
+
+from ansible import context
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader, shell_loader
+from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
+
+from . import preload  # isort: skip  # first: the imports below are then served from bytecode
+from ..module_utils.recovery import invoke
+from ..module_utils.recovery.core.errors import BadInput, Stopped
+from ..module_utils.recovery.core.progress import Progress
+from . import arguments, extra_vars, stray_words, task_options, voice
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+display = Display()
+# Read once, before the controller forks a worker for each task.
+extra_vars.known()
+extra_vars.switches()
+connection_loader.get("local", class_only=True)
+shell_loader.get("sh")
+
+PR_SET_PDEATHSIG = 1
+GUARDED_AFTER_SECONDS = 0.2
+#: How long a worker whose controller is gone may take to end by itself; what it has not committed is rolled back either way.
+LEAVE_SECONDS = 5.0
+
+#: Who stops a task by which signal; Ansible sets the alarm for a task with a timeout.
+CALLERS: dict[int, str] = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "a signal, or because the controller is gone",
+    signal.SIGALRM: "the task's timeout",
+}
+
+#: Ansible's free strategy waits for ever for a worker that was killed. The end of the pipe tells of it.
+GUARDIAN = """
+read -r word && exit
+echo "[ERROR]: the process that worked on $2 was killed, perhaps for want of memory; ingestion stays as it is now." \
+    "Next: run the same command again" >>"/proc/$1/fd/2"
+kill -TERM "$1"
+"""
+
+
+class ActionModule(ActionBase):
+    """One front for all modules: same options, same `run`, live lines on the screen."""
+
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """The module's result, from this process where it can be, else from the module executed on the target."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        try:
+            ignored = mistyped(self._loader, variables)
+        except BadInput as e:
+            return invoke.failure(e)
+        module = module_of(self._task.action)
+        args = self._task.args | task_options.left_open(module.SPEC, self._task.args, variables, self._templar)
+        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
+            return self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
+        environment: dict[str, str] = {}
+        self._compute_environment_string(environment)
+        os.environ.update(environment)
+        try:
+            params = validated(module, args)
+        except BadInput as e:
+            return invoke.failure(e)
+        host = variables.get("inventory_hostname", "localhost")
+        hidden = invoke.secrets(params)
+
+        def say(line: str) -> None:
+            if not self._task.no_log:
+                voice.say(display, f"[{host}] {remove_values(line, hidden)}", self._task, color="cyan")
+
+        voice.begin(display, self._task)
+        leave_with(os.getppid())
+        with guarded(os.getppid(), host), stoppable(Progress(say)) as progress:
+            result = invoke.invoke(
+                module.run,
+                module.__name__.rpartition(".")[2],
+                params,
+                check=bool(self._task.check_mode),
+                progress=progress,
+                controller_pid=os.getppid(),
+            )
+        if not self._task.diff:
+            result.pop("diff", None)
+        if ignored:
+            result["warnings"] = [*(result.get("warnings") or []), *ignored]
+        return t.cast("dict[str, t.Any]", remove_values(result, hidden))
+
+
+def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
+    """Refuses words outside the quotes, values that are only `…`, switches that are neither on nor off, and names given
+    with -e that are nearly one of ours; what is to be said of others that nothing here reads. What a team's own playbook
+    reads is its affair."""
+    if not extra_vars.ours(variables.get("playbook_dir", "")):
+        return []
+    stray_words.refuse(context.CLIARGS.get("extra_vars") or ())
+    typed = load_extra_vars(loader)
+    extra_vars.refuse_placeholders(typed)
+    extra_vars.refuse_unclear(variables, typed)
+    return extra_vars.check(typed)
+
+
+def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The task's options by the module's own spec, as plain values; BadInput names each that cannot be used."""
+    args = {name: arguments.as_list(module.SPEC.get(name, {}), value) for name, value in args.items()}
+    checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args)
+    if checked.error_messages:
+        name = module.__name__.rpartition(".")[2]
+        if checked.unsupported_parameters:
+            known = f"{name} knows {', '.join(sorted(module.SPEC))}"
+            unknown = ", ".join(sorted(map(str, checked.unsupported_parameters)))
+            raise BadInput(f"unknown options for {name}: {unknown}", next_step=known)
+        problems = [arguments.in_plain_words(message, args) for message in checked.error_messages]
+        raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
+    # The controller's strings carry tags that other libraries need not know.
+    return json.loads(json.dumps(checked.validated_parameters))
+
+
+def module_of(action: str) -> t.Any:
+    """The module a task names."""
+    return preload.module(action.rpartition(".")[2])
+
+
+@contextlib.contextmanager
+def guarded(controller_pid: int, host: str) -> t.Generator[None]:
+    """Should this process be killed, the controller says so and ends, instead of waiting for it."""
+    guardians: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        guardians.append(
+            subprocess.Popen(
+                ["/bin/sh", "-c", GUARDIAN, "sh", str(controller_pid), host],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+
+    # Most tasks end sooner than a guardian starts.
+    timer = threading.Timer(GUARDED_AFTER_SECONDS, start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        for guardian in guardians:
+            guardian.communicate(b"done\n")
+
+
+def leave_with(controller_pid: int) -> None:
+    """From now on this process ends soon after its controller, whatever it waits for then: a statement, or a pipe nobody reads."""
+
+    def watch() -> None:
+        while os.getppid() == controller_pid:
+            time.sleep(0.5)
+        # The kernel's signal may have come too early, or there is none.
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LEAVE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def stoppable(progress: Progress) -> t.Generator[Progress]:
+    """Ctrl-C, SIGTERM, the task's timeout and the death of the controller roll back the transaction in flight and end the task."""
+
+    def stop(signum: int, _frame: t.Any) -> None:
+        progress.request_stop()
+        if progress.deferring:
+            return
+        # What is cleaned up now must not be stopped once more: Ctrl-C is followed by the controller's end.
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped(
+            f"stopped by {CALLERS.get(signum, 'a signal')}",
+            next_step="run the same command again: it continues from the last commit",
+        )
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if callable(signal.getsignal(signal.SIGALRM)):
+        numbers.append(signal.SIGALRM)
+    previous = {number: signal.signal(number, stop) for number in numbers}
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        yield progress
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
