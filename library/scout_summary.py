@@ -45,7 +45,8 @@ options:
     default: {}
   news:
     description:
-      - Only return what people are to be told, as RV(event), RV(happened) and RV(done); no lines, no file, and it never fails.
+      - Where people are to be told something, only return that, as RV(event), RV(happened) and RV(done), with no lines and no file,
+        and do not fail. Elsewhere the same as without it.
     type: bool
     default: false
   first:
@@ -91,25 +92,25 @@ EXAMPLES = r"""
 RETURN = r"""
 document:
   description: The result for a machine; docs/result.schema.json describes it.
-  returned: without O(news)
+  returned: unless there is an RV(event)
   type: dict
 lines:
   description: The lines for a person.
-  returned: without O(news)
+  returned: unless there is an RV(event)
   type: list
   elements: str
 event:
   description:
     - recovered where the pipeline works again, update where a recovery of an open incident left it paused, else null.
-  returned: with O(news)
+  returned: with O(news), where people are to be told
   type: str
 happened:
   description: What happened, in words.
-  returned: with O(news)
+  returned: with an RV(event)
   type: str
 done:
   description: What was done, in words.
-  returned: with O(news)
+  returned: with an RV(event)
   type: str
 """
 

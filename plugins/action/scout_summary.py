@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
         except BadInput:
             # A step was given the same and refused it; what happened is still to be said.
             params = validated(MODULE, {**self._task.args, "resume": True})
-        if not params["news"] and _was_lost(params["steps"]):
+        if _was_lost(params["steps"]):
             params["steps"] = [*params["steps"], {"looked_up": _looked_up(task_vars or {})}]
         pid = os.getppid()
         ticks = started(pid)
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
                 again=standing.same_command(),
             )
         }
-        if params["news"]:
+        if "event" in result:
             return result
         lines = result.pop("lines", [])
         if params["first"]:

@@ -27,7 +27,7 @@ from . import preload  # isort: skip  # first: the imports below are then served
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
-from . import arguments, extra_vars, stray_words, task_options, voice
+from . import arguments, extra_vars, given_options, stray_words, task_options, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,9 @@ extra_vars.known()
 extra_vars.switches()
 connection_loader.get("local", class_only=True)
 shell_loader.get("sh")
+
+#: The variable that names the roles of an operation.
+ROLES = "preflight_roles"
 
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
@@ -69,10 +72,15 @@ class ActionModule(ActionBase):
         """The module's result, from this process where it can be, else from the module executed on the target."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
+        # Given with the first phase of an operation, so that nothing begins with an option that is refused later.
+        begins = ROLES in self._task.get_vars()
         try:
             ignored = mistyped(self._loader, variables)
+            if begins:
+                roles: list[str] = self._templar.template(variables[ROLES])
+                given_options.refuse_wrong(roles, variables, self._templar, self._loader)
         except BadInput as e:
-            return invoke.failure(e)
+            return {**invoke.failure(e), **({"options_refused": True} if begins else {})}
         module = module_of(self._task.action)
         args = self._task.args | task_options.left_open(module.SPEC, self._task.args, variables, self._templar)
         if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:

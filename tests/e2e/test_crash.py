@@ -87,7 +87,7 @@ def test_killed_at_every_task_boundary(
         alone.home.mkdir()
         return alone.play("emergency_reset", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}).rc
 
-    boundaries = range(1, 22)
+    boundaries = range(1, 19)
     pipelines = {f"before_task_{at}": another_broken() for at in boundaries}
     events = pipelines["before_task_1"].events()
     with ThreadPoolExecutor(2) as pool:
@@ -101,7 +101,7 @@ def test_killed_at_every_task_boundary(
         assert pipeline.contents() == expected, name
         assert pipeline.lease_owner() is None, name
     # The last one had released its lease and had only its summary to say.
-    assert played.results["before_task_21"]["outcome"] == "nothing_to_do"
+    assert played.results["before_task_18"]["outcome"] == "nothing_to_do"
     assert played.results["before_task_1"]["outcome"] == "recovered"
 
 

@@ -23,12 +23,14 @@ RESET = [
     "(10/11) Assess the pipeline again",
     "(11/11) Resume ingestion",
 ]
+#: The title of a task, or a phase that one task does after another.
+PHASES = re.compile(r"^TASK \[(.*?)\]|^\[\w+\] (\(\d+/\d+\) .*)$", re.MULTILINE)
 ALWAYS = ["Release the lease", "Summary"]
 
 
 def headings(played: Played) -> list[str]:
-    """What stands before the bar in the title of each task, once where it is the same."""
-    found = [title.split(" | ")[0] for title in re.findall(r"^TASK \[(.*?)\]", played.text, re.MULTILINE)]
+    """What stands before the bar in the title of each task, and each phase within one, once where it is the same."""
+    found = ["".join(titles).split(" | ")[0] for titles in PHASES.findall(played.text)]
     return [name for name, before in zip(found, [None, *found], strict=False) if name != before]
 
 

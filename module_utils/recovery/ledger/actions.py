@@ -41,6 +41,7 @@ NEEDS_ROWS: t.Final = ("assess", "gate", "refresh_gold", "watch", *WRITES_ROWS)
 
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {
+    "begin": "assess",
     "dashboard": "assess",
     "health": "assess",
 }

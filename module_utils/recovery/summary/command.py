@@ -62,7 +62,7 @@ def summarize(
     verbose: bool = False,
     again: str = "",
 ) -> SummaryResult | FirstLinesResult | NewsResult:
-    """The lines and the document of one operation on one host; with `news`, only what people are to be told of it.
+    """The lines and the document of one operation on one host; with `news`, only what people are to be told of it, if anything.
 
     A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
     options that a step has refused already: what happened is still to be said.
@@ -77,8 +77,8 @@ def summarize(
         made = render.document(story)
         if params.get("first"):
             return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
-        if params.get("news"):
-            return {"changed": False, **news(made, story.ran)}
+        if params.get("news") and (told := news(made, story.ran))["event"]:
+            return {"changed": False, **told}
         return _summary(*_saved(story, made, params, run_key))
 
 
@@ -93,6 +93,9 @@ def _names(params: Params) -> contract.Contract:
 def _story(params: Params, *, check: bool, host: str, seconds: float | None) -> Story:
     incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else ADHOC
     steps: dict[str, Result] = {name: result or {} for step in params["steps"] for name, result in step.items()}
+    # The first step is given the options of all: where one is refused, no step has begun.
+    if refused := next((result for result in steps.values() if result.get("options_refused")), None):
+        steps = {"options": refused}
     if incident == ADHOC:
         incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
     left_out: dict[str, str] = params.get("left_out") or {}

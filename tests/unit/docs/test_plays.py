@@ -108,11 +108,13 @@ def test_the_options_of_every_role_are_checked_once(playbook: str) -> None:
 
 @by_playbook
 def test_they_are_checked_before_anything_else(playbook: str) -> None:
-    """The first task of all is the one that checks them."""
-    first = of(playbook)
-    entered = next(index for index, (role, _, _) in enumerate(first) if role == "scout.recovery.preflight")
-    assert {role for role, _, _ in first[:entered]} <= {f"scout.recovery.{name}" for name in WITH_PHASES}
-    assert next(iter(load(CHECKOUT / "roles" / "preflight" / "tasks" / "main.yml")))[FILES[0]] == "options.yml"
+    """The first task of all is the one that checks them: it is given their roles, and its front looks before it does anything."""
+    operations = {f"scout.recovery.{name}" for name in WITH_PHASES}
+    first = next(task for role, _, task in of(playbook) if role not in operations)
+    assert first["vars"]["preflight_roles"]
+    role, file = (first["ansible.builtin.import_role"][key] for key in ("name", "tasks_from"))
+    begun = load(ROOTS[role.rpartition(".")[0]] / "roles" / role.rpartition(".")[2] / "tasks" / file)[0]
+    assert [key for key in begun if key.startswith(("scout.recovery.scout_", "scout.drills.scout_"))], begun
 
 
 def test_roles_are_reached_by_their_files_so_that_ansible_validates_none_again() -> None:
@@ -136,13 +138,15 @@ def named(entries: list[Task], folder: Path, given: dict[str, Any]) -> Iterator[
     """The names of all tasks that are no part of a role with phases of its own."""
     for task in tasks(entries):
         yield task.get("name", "")
+        yield from task.get("vars", {}).get("preflight_phases", [])
         for file in FILES:
             if file in task:
                 yield from named(load(folder / "tasks" / task[file]), folder, given)
         role = next((task[name]["name"].rpartition(".")[2] for name in IMPORTS if name in task), "")
         if role in WITH_PHASES:
             inner = CHECKOUT / "roles" / role
-            yield from named(load(inner / "tasks" / "main.yml"), inner, given)
+            arguments = next(task[name] for name in IMPORTS if name in task)
+            yield from named(load(inner / "tasks" / arguments["tasks_from"]), inner, given)
 
 
 @by_playbook
@@ -166,6 +170,9 @@ def test_only_what_comes_in_any_case_has_no_number(playbook: str) -> None:
         task[name]["name"].rpartition(".")[2] for task in found for name in IMPORTS if name in task
     } & WITH_PHASES:
         found = [task for path in CHECKOUT.glob(f"roles/{role}/tasks/*.yml") for task in tasks(load(path))]
-    names = [task["name"] for task in found if any(name in task for name in IMPORTS)]
+    parts = {f"scout.recovery.{name}" for name in WITH_PHASES}
+    names = [
+        task["name"] for task in found if any(name in task and task[name]["name"] not in parts for name in IMPORTS)
+    ]
     assert len(names) > 1
     assert [name for name in names if not PHASE.match(name) and name not in IN_ANY_CASE] == []

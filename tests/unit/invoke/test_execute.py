@@ -70,9 +70,9 @@ def test_executed_it_knows_its_name(tmp_path: Path) -> None:
     assert (code, refused["failed"], refused["error"]["kind"]) == (1, True, "bad_input")
     code, looked = executed("scout_git_revert", {"repository": str(tmp_path), "last": 1})
     assert (code, looked["failed"]) == (1, True)
-    found = {"operation": "assess", "incident": "adhoc", "steps": [], "news": True}
+    found = {"operation": "assess", "incident": "adhoc", "steps": [], "first": True}
     code, told = executed("scout_summary", found)
-    assert (code, told["operation"], told["event"]) == (0, "summary", None)
+    assert (code, told["operation"], told["changed"]) == (0, "summary", False)
 
 
 def test_what_belongs_to_the_controller_says_so() -> None:

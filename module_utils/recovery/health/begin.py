@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an operation begins: privileges, the lease and an assessment on one session, each with a result of its own."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..core.errors import RecoveryError
+from ..core.results import ModuleResult
+from ..invoke import failure
+from ..ledger import lease
+from ..pipeline import preflight
+from ..postgres.driver import psycopg
+from ..postgres.failures import translate
+from . import command
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..invoke import Call, Params, Result
+
+
+class BeginResult(ModuleResult):
+    """What scout_begin returns."""
+
+    token: int | None
+    preflight: dict[str, t.Any]
+    lease: dict[str, t.Any]
+    assess: dict[str, t.Any]
+    warnings: list[str]
+
+
+def begin(call: Call, params: Params) -> BeginResult:
+    """The results of a preflight, of taking the lease and of an assessment, as their own modules return them.
+
+    Raises what the first step that fails raises, with the results until then; a lease that was taken is among them, with its
+    token, for it is still to be released.
+    """
+    steps: dict[str, tuple[str, Callable[[], Mapping[str, t.Any]]]] = {
+        "preflight": ("preflight", lambda: preflight.check(call, params)),
+        "lease": ("lease", lambda: _lease(call, params)),
+        "assess": ("health", lambda: command.assess(call, params)),
+    }
+    titles: list[str] = params["phases"]
+    done: dict[str, Result] = {name: {} for name in steps}
+    for place, (name, (operation, step)) in enumerate(steps.items()):
+        if place and place <= len(titles):
+            call.progress.say(titles[place - 1])
+        about: Result = {"operation": operation, "database": call.session.where, "incident": call.incident}
+        about["incident_open"] = call.opened_at is not None
+        try:
+            done[name] = {**about, "failed": False, **step()}
+        except (RecoveryError, psycopg.Error) as e:
+            error = translate(e, f"{name} failed") if isinstance(e, psycopg.Error) else e
+            done[name] = {**about, **failure(error)}
+            error.result = {**done, "token": done["lease"].get("token")}
+            raise error from e
+    return {
+        "changed": False,
+        "token": done["lease"]["token"],
+        "preflight": done["preflight"],
+        "lease": done["lease"],
+        "assess": done["assess"],
+        "warnings": list(dict.fromkeys(text for each in done.values() for text in each.get("warnings") or [])),
+        "summary": done["assess"]["summary"],
+    }
+
+
+def _lease(call: Call, params: Params) -> lease.LeaseResult:
+    """The lease taken, or in check mode only looked at."""
+    if call.check:
+        return lease.foresee(call.look(params["ledger"]), takeover=params["takeover"])
+    return lease.hold(call.ensure(params["ledger"]), takeover=params["takeover"], ttl_seconds=params["ttl_seconds"])
