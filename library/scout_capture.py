@@ -21,7 +21,8 @@ description:
     were made. Capturing an unchanged schema changes nothing.
   - A release that is already captured, and has changed since, is refused unless O(recapture=true); then the old capture
     stays as superseded. The error names what differs.
-  - Reads the catalog in READ ONLY transactions until two readings in a row agree, and locks nothing stronger than ACCESS SHARE.
+  - Reads the catalog in READ ONLY transactions until nothing changes during a reading, or two in a row agree, and locks nothing
+    stronger than ACCESS SHARE.
     Jobs that a pause disables count as they will be re-enabled.
   - Values of sequences, statistics and data are not captured, but for what O(protect) names.
 options:

@@ -9,6 +9,9 @@ import dataclasses
 import functools
 import typing as t
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: Kinds whose names say of which types they are.
 SIGNED: t.Final = ("function", "aggregate", "cast", "operator")
 
@@ -62,6 +65,11 @@ class Entry:
         return "" if self.kind in SIGNED else split_qualified(self.table or self.name)[0]
 
     @functools.cached_property
+    def text(self) -> str:
+        """Its name and all texts of its definition, in which to look whether it speaks of something."""
+        return "\0".join([self.name, *_texts(self.facts)])
+
+    @functools.cached_property
     def own(self) -> str:
         """Its name without schema and table, quoted as PostgreSQL does; of a function with the types it takes."""
         name = self.name.removesuffix(f" on {self.table}")
@@ -101,6 +109,16 @@ def table_of(column: str) -> str:
 def stands_on(key: str, table: str) -> bool:
     """Whether it is the key of a column of this table."""
     return kind_of(key) == "column" and table_of(key) == table_key(table)
+
+
+def _texts(value: t.Any) -> Iterator[str]:
+    """All texts in facts, the names of parts left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        inner = t.cast("list[t.Any] | dict[str, t.Any]", value)
+        for each in inner.values() if isinstance(inner, dict) else inner:
+            yield from _texts(each)
 
 
 def split_qualified(qualified: str) -> tuple[str, str, str]:

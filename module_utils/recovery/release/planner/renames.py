@@ -156,10 +156,16 @@ def _rename(found: Entry, entry: Entry) -> Iterator[Statement]:
 def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[str, Entry]:
     """All entries with another name for one of them, wherever it is spoken of."""
     say, concerned = _saying(there, found, entry)
+    speaking = {key for key, e in there.items() if found.name in e.text}
+    speaking |= concerned if entry.kind in ("column", "constraint") else set()
+    keys = {key: _key_with(there[key], found, entry, say) for key in speaking}
+    moved = {key for key, new in keys.items() if new != key}
     made: dict[str, Entry] = {}
-    keys = {key: _key_with(e, found, entry, say) for key, e in there.items()}
     for key, e in there.items():
-        facts = e.facts
+        if key not in speaking and moved.isdisjoint(e.needs):
+            made[key] = e
+            continue
+        facts, new = e.facts, keys.get(key, key)
         if key in concerned:
             facts = {name: say(value) for name, value in facts.items()} | _as_written(e, say)
             if name_raw := _raw(found, entry, e):
@@ -171,8 +177,8 @@ def _with_name(there: Mapping[str, Entry], found: Entry, entry: Entry) -> dict[s
             }
         if entry.kind == "column" and facts.get("owned_by") == found.name:
             facts = {**facts, "owned_by": entry.name}
-        made[keys[key]] = dataclasses.replace(
-            e, name=name_of(keys[key]), facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
+        made[new] = dataclasses.replace(
+            e, name=name_of(new), facts=facts, needs=tuple(sorted(keys.get(need, need) for need in e.needs))
         )
     return made
 
