@@ -13,7 +13,7 @@ import typing as t
 from ...core.errors import NotConverged
 from ..catalog.entries import key_of, kind_of, split_qualified, stands_on, table_key
 from ..ddl.statement import Effect, Statement
-from .actions import actions_of, falls_with, sequence_of, settled
+from .actions import PARTS, RELATIONS, actions_of, falls_with, sequence_of, settled
 from .fill import aside, is_loose, tables_above
 
 if t.TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _kept_until_gone(diff: Diff, part: Entry, need: str) -> Iterator[Edge]:
     table = table_key(part.table)
     if part.kind == "column" and need not in diff.wanted:
         yield ("create", table), ("drop", need)
-    falls = table in diff.dropped and table not in diff.copied and (part.kind == "column" or falls_with(diff, part))
+    calls = kind_of(need) not in (*PARTS, *RELATIONS) and falls_with(diff, part)
+    falls = table in diff.dropped and table not in diff.copied and (part.kind == "column" or calls)
     if falls and need != table and not stands_on(need, part.table):
         yield ("drop", table), ("drop", need)
 
