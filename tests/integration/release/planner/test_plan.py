@@ -105,7 +105,8 @@ COMPOUND = (
 #: Ways back that the plan says there are none, or that PostgreSQL refuses; the words of that.
 NO_WAY = {
     "ALTER DOMAIN shop.amount DROP CONSTRAINT positive": 'column "order.price" uses it',
-    "ALTER TABLE shop.child NO INHERIT shop.parent": "cannot be restored",
+    # It becomes a child again, and a dump then lists its columns, too; wrecks of tables are judged without that.
+    "ALTER TABLE shop.child NO INHERIT shop.parent": "",
     "CREATE TEXT SEARCH": "can be neither created nor dropped",
     "CREATE EXTENSION file_fdw": "other objects depend on it",
     # It is left where it went, for that is not of the release.
