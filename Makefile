@@ -31,8 +31,8 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: tests quick-tests molecule-where-possible lint-code lint-playbooks lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule mutants bench psql reference faults lock build clean distclean
+.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-changed-playbooks
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule matrix mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -59,7 +59,7 @@ gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e 
 	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
-	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible
+	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible oldest-and-newest
 
 check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
 	@$(MAKE) -k -j3 $(SYNC) quick-tests lint-changed-playbooks lint-code
@@ -74,6 +74,12 @@ quick-tests: setup
 molecule-where-possible: setup
 	@if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then exec $(BIN)/python extensions/molecule/run.py; \
 	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi
+
+oldest-and-newest: setup
+	@$(BIN)/python scripts/matrix --ends
+
+matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write README's table [ARGS="'Python 3.12'"]
+	@$(BIN)/python scripts/matrix $(ARGS)
 
 lint: lint-code lint-playbooks ## Check style, types, documentation and playbooks
 

@@ -21,7 +21,7 @@ from .core.text import visible_in
 from .ledger import actions, bootstrap, ledger, open_incident
 from .ledger.controller import Controller, this_controller
 from .postgres import dsn as dsns
-from .postgres.driver import psycopg
+from .postgres.driver import psycopg, require
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
 from .postgres.session import POOLED, Settings, check_incident, open_session
@@ -129,6 +129,8 @@ def execute(
     found = sys.modules[run.__module__].__spec__
     name = found.name.rpartition(".")[2] if found else run.__module__
     result = invoke(run, name, module.params, check=module.check_mode)
+    for warning in result.pop("warnings", None) or ():
+        module.warn(warning)
     (module.fail_json if result.get("failed") else module.exit_json)(**result)
 
 
@@ -147,6 +149,10 @@ def invoke(
     """
     voice, controller = progress or Progress(), this_controller(controller_pid)
     about: Result = {}
+    try:
+        require()
+    except BadInput as e:
+        return failure(e)
     try:
         if not _needs_database(params):
             with voice.never_silent():

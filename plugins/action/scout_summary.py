@@ -10,18 +10,15 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.summary.command import summarize
-from ..plugin_utils import standing, voice
+from ..plugin_utils import standing, summaries, voice
 
 display = Display()
-
-CALLBACK = "scout.recovery.summary"
 
 #: Loaded before the controller forks.
 MODULE = module_of("scout_summary")
@@ -33,7 +30,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """The summary's result; its lines travel beside it to the callback."""
+        """The summary's result; its lines go to the callback, where that is enabled."""
         super().run(tmp, task_vars)
         try:
             params = validated(MODULE, self._task.args)
@@ -44,11 +41,12 @@ class ActionModule(ActionBase):
             params["steps"] = [*params["steps"], {"looked_up": _looked_up(task_vars or {})}]
         pid = os.getppid()
         ticks = started(pid)
+        host = str((task_vars or {}).get("inventory_hostname", "localhost"))
         result: dict[str, t.Any] = {
             **summarize(
                 params,
                 check=bool(self._task.check_mode),
-                host=(task_vars or {}).get("inventory_hostname", "localhost"),
+                host=host,
                 seconds=None
                 if ticks is None
                 else time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"),
@@ -64,12 +62,12 @@ class ActionModule(ActionBase):
         if params["first"]:
             voice.say(display, "\n".join(["", *lines, ""]), self._task)
             return result
-        if CALLBACK not in C.config.get_config_value("CALLBACKS_ENABLED"):
+        if not summaries.hand(lines, self._task, host):
             voice.say(display, "\n".join(["", *lines]), self._task)
         if result.get("failed"):
             # Ansible would print all of it; the lines say it better, and result_file has it.
             result = {name: result[name] for name in ("failed", "changed", "msg")}
-        return {**result, "_ansible_scout_lines": lines}
+        return result
 
 
 def _was_lost(steps: list[dict[str, t.Any]]) -> bool:

@@ -89,6 +89,7 @@ class CallbackModule(Default):
     def __init__(self) -> None:
         super().__init__()
         self._begun: dict[str, t.Any] = {}
+        self._failed_summary = False
         self._process = os.getpid()
         self._plain = self._display.display
 
@@ -116,7 +117,7 @@ class CallbackModule(Default):
         """Ansible's options; what is skipped is shown to who asks for more."""
         if option == "display_skipped_hosts" and not self._display.verbosity:
             return False
-        return super().get_option(option, hostvars)
+        return super().get_option(option, *(() if hostvars is None else (hostvars,)))
 
     def _print_task_banner(self, task: t.Any) -> None:
         cached = self._last_task_name
@@ -132,6 +133,7 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """What others wrote is shown as a screen may show it, here and below."""
+        self._failed_summary = str(result._task.action).endswith(".scout_summary")
         super().v2_runner_on_failed(_seen(result), ignore_errors)
 
     def v2_runner_on_skipped(self, result: t.Any) -> None:
@@ -188,4 +190,4 @@ class CallbackModule(Default):
         ours = (
             isinstance(error, dict) and {"kind", "attempted", "next_step"} <= t.cast("dict[str, t.Any]", error).keys()
         )
-        return bool(ours or result.get("_ansible_scout_lines"))
+        return ours or self._failed_summary

@@ -20,7 +20,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import voice
+from ..plugin_utils import summaries, voice
 from .screen import heading
 
 DOCUMENTATION = r"""
@@ -63,6 +63,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
+        summaries.offer()
         self._summaries: list[list[str]] = []
         self._unfinished = ""
         self._operation = ""
@@ -169,10 +170,9 @@ class CallbackModule(CallbackBase):
         return DRILL if self._unfinished.endswith(("scout_drill", "scout_gameday")) else OPERATION
 
     def _keep(self, result: t.Any) -> None:
-        lines = result._result.get("_ansible_scout_lines")
-        if lines:
+        name = str(result._host.get_name())
+        if lines := summaries.take(result._task, name):
             self._summaries.append(lines)
-            name = str(result._host.get_name())
             self._told.add(name)
             self._waiting = [each for each in self._waiting if each != name]
 

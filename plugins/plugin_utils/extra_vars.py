@@ -39,8 +39,8 @@ REGISTERED = re.compile(r"^ *register: (\w+)$", re.MULTILINE)
 KEY = re.compile(r"^( *)(\w+):", re.MULTILINE)
 #: An option of a role that takes what a person sets.
 TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.typed')", re.MULTILINE)
-#: Read by plugins, as they stand.
-READ_ELSEWHERE = frozenset({"scout_drill_target", "target"}) | task_options.names()
+#: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
+READ_ELSEWHERE = frozenset({"scout_drill_target", "scout_results", "target"}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.

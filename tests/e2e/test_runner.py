@@ -84,8 +84,12 @@ class Private:
 
     def changed(self, ident: str) -> int:
         """By the statistics, which are the last event of a playbook."""
+        return self.stats(ident)["changed"].get("production", 0)
+
+    def stats(self, ident: str) -> dict[str, Any]:
+        """What the last event of a playbook says."""
         [stats] = [event for event in self.events(ident) if event["event"] == "playbook_on_stats"]
-        return stats["event_data"]["changed"].get("production", 0)
+        return stats["event_data"]
 
 
 def shell(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -145,6 +149,7 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
         True,
         "running",
     )
+    assert private.stats("done")["artifact_data"] == {"scout_results": {"production": private.result}}
     released.assert_back()
     tasks = [event["event_data"]["task"] for event in private.events("done") if event["event"] == "runner_on_ok"]
     assert any("Schema rollback | " in task for task in tasks)

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import traceback
 import typing as t
+
+from ..core.errors import BadInput
 
 try:
     import psycopg
@@ -29,7 +33,7 @@ except ImportError:
         def __add__(self, other: t.Any) -> t.Any:
             return self
 
-        __radd__ = __add__
+        __radd__ = __or__ = __ror__ = __add__
 
         def __bool__(self) -> bool:
             return False
@@ -43,4 +47,14 @@ except ImportError:
 else:
     import_error = None
 
-__all__ = ["Jsonb", "adapt", "conninfo", "errors", "import_error", "psycopg", "rows", "sql"]
+__all__ = ["Jsonb", "adapt", "conninfo", "errors", "import_error", "psycopg", "require", "rows", "sql"]
+
+
+def require() -> None:
+    """Raises BadInput, with what to run on this very host, where psycopg or the libpq that it needs is missing."""
+    if import_error:
+        raise BadInput(
+            "this Python has no psycopg 3 that can be used",
+            said=import_error.strip().splitlines()[-1],
+            next_step=f"{shlex.quote(sys.executable)} -m pip install 'psycopg[binary]>=3.2'",
+        )

@@ -12,7 +12,7 @@ import typing as t
 
 from ..core.errors import BadInput
 from ..core.values import is_loopback
-from .driver import conninfo, errors, import_error, psycopg, sql
+from .driver import conninfo, errors, psycopg, require, sql
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -43,11 +43,7 @@ def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, st
 def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:
     """The parts of a libpq URI or keyword string. Raises BadInput where it is neither or ambiguous, or psycopg is
     missing; never quotes it, since it may hold a password."""
-    if import_error:
-        raise BadInput(
-            "cannot connect: this Python has no psycopg 3",
-            next_step="python -m pip install 'psycopg[binary]' for the interpreter that runs the module",
-        )
+    require()
     try:
         if "\0" in dsn:
             raise ValueError("libpq would use only what comes before the NUL")

@@ -133,7 +133,8 @@ def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
         "changed": False,
         "lines": _lines([*_page(seen), *render.lines(seen)]),
         "document": made,
-        "ansible_stats": {"data": {"scout_result": made}, "per_host": True, "aggregate": False},
+        # Of all hosts in one, as AWX and ansible-runner take it for the artifacts of a job.
+        "ansible_stats": {"data": {"scout_results": {made["host"]: made}}, "per_host": False, "aggregate": True},
     }
     unwritten = next((story.steps[name] for name in FILES if name in story.steps), None)
     if unwritten is not None:

@@ -18,7 +18,7 @@ from ...core.text import count
 from ...core.values import loaded
 from ...ledger.trust import signatures
 from ..catalog import job_commands
-from ..catalog.entries import Entry
+from ..catalog.entries import Entry, differing_facts
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -289,8 +289,7 @@ def compare(
 
 def _parts(before: Entry, after: Entry, column_order: bool) -> tuple[str, ...]:
     """The names of what is defined otherwise."""
-    facts = {name for name in {*before.facts, *after.facts} if before.facts.get(name) != after.facts.get(name)}
-    facts -= set() if column_order else {COLUMN_ORDER}
+    facts = differing_facts(before, after) - (set() if column_order else {COLUMN_ORDER})
     others = [
         name for name in ("owner", "grants", "comment", "labels") if getattr(before, name) != getattr(after, name)
     ]

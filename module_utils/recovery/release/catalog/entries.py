@@ -9,11 +9,16 @@ import dataclasses
 import functools
 import typing as t
 
+from ...postgres.identifiers import unquoted
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Kinds whose names say of which types they are.
 SIGNED: t.Final = ("function", "aggregate", "cast", "operator")
+
+#: The fact of a column or a domain that says how its NOT NULL is called, and how far it reaches.
+NOT_NULL: t.Final = "not_null_constraint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +124,23 @@ def _texts(value: t.Any) -> Iterator[str]:
         inner = t.cast("list[t.Any] | dict[str, t.Any]", value)
         for each in inner.values() if isinstance(inner, dict) else inner:
             yield from _texts(each)
+
+
+def differing_facts(before: Entry, after: Entry) -> set[str]:
+    """The names of the facts in which two entries differ. That NOT NULL has the name which PostgreSQL gives it, or none, as before
+    PostgreSQL 18, is no difference; what it is called says nothing where only one has it."""
+    found = {name for name in {*before.facts, *after.facts} if before.facts.get(name) != after.facts.get(name)}
+    if "not_null" in found or _named(before) == _named(after):
+        found -= {NOT_NULL}
+    return found
+
+
+def _named(entry: Entry) -> dict[str, t.Any]:
+    """What is said of its NOT NULL beside the usual name."""
+    table = [split_qualified(entry.table)[2]] if entry.table else []
+    usual = "_".join([*map(unquoted, (*table, entry.own)), "not_null"])
+    said: dict[str, t.Any] = entry.facts.get(NOT_NULL) or {}
+    return {part: value for part, value in said.items() if (part, value) != ("name", usual)}
 
 
 def split_qualified(qualified: str) -> tuple[str, str, str]:

@@ -40,11 +40,16 @@ FROM pg_class AS c WHERE c.oid = ANY(%(relations)s::oid[]) AND c.relkind IN ('r'
 
 #: A partition that was attached says the same as one that was created as such, and pg_dump attaches: whether a column of
 #: it is local is left out. Only an explicit statistics target is one; before PostgreSQL 17 the default reads -1.
+#: From PostgreSQL 18 on NOT NULL is a constraint with a name; one that is not valid is an entry of its own.
 COLUMNS: t.Final = """
 SELECT a.attrelid, a.attnum::int, 0::oid, a.attacl, jsonb_build_object(
     'type', format_type(a.atttypid, a.atttypmod),
     'collation', CASE WHEN a.attcollation <> y.typcollation THEN a.attcollation::regcollation::text END,
-    'not_null', a.attnotnull,
+    'not_null', a.attnotnull AND n.convalidated IS NOT FALSE,
+    'not_null_constraint', CASE WHEN n.convalidated THEN jsonb_strip_nulls(jsonb_build_object(
+        'name', n.conname, 'no_inherit', nullif(n.connoinherit, false),
+        'inherited', CASE WHEN n.coninhcount > 0 AND NOT n.conislocal AND NOT c.relispartition THEN true END,
+        'comment', obj_description(n.oid, 'pg_constraint'))) END,
     'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
     'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
     'generated_how', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END,
@@ -68,6 +73,7 @@ FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_type AS y ON y.oid = a.atttypid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN pg_constraint AS n ON n.conrelid = a.attrelid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum]
 LEFT JOIN pg_depend AS i ON a.attidentity <> '' AND i.refclassid = 'pg_class'::regclass AND i.refobjid = a.attrelid
     AND i.refobjsubid = a.attnum AND i.classid = 'pg_class'::regclass AND i.deptype = 'i'
 LEFT JOIN pg_sequence AS s ON s.seqrelid = i.objid
@@ -82,7 +88,7 @@ CONSTRAINTS: t.Final = """
 SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
     'table', o.conrelid::regclass::text,
     'type', CASE o.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'x' THEN 'exclusion'
-                           WHEN 'c' THEN 'check' ELSE 'foreign key' END,
+                           WHEN 'c' THEN 'check' WHEN 'n' THEN 'not null' ELSE 'foreign key' END,
     'definition', pg_get_constraintdef(o.oid),
     'validated', o.convalidated,
     'disabled', (
@@ -98,9 +104,9 @@ SELECT o.oid, 0, 0::oid, NULL::aclitem[], jsonb_build_object(
                   AND d.refclassid = 'pg_extension'::regclass)))
         FROM pg_index AS x JOIN pg_class AS k ON k.oid = x.indexrelid WHERE x.indexrelid = o.conindid) END)
 FROM pg_constraint AS o JOIN pg_class AS c ON c.oid = o.conrelid
-WHERE o.conrelid = ANY(%(relations)s::oid[]) AND o.contype IN ('p', 'u', 'x', 'c', 'f')
+WHERE o.conrelid = ANY(%(relations)s::oid[]) AND (o.contype IN ('p', 'u', 'x', 'c', 'f') OR (o.contype = 'n' AND NOT o.convalidated))
   AND NOT (o.contype = 'f' AND o.conparentid <> 0)
-  AND NOT (o.contype = 'c' AND o.coninhcount > 0)
+  AND NOT (o.contype IN ('c', 'n') AND o.coninhcount > 0)
 """
 
 INDEXES: t.Final = """

@@ -21,6 +21,9 @@ SELECT y.oid, 0, y.typowner, coalesce(y.typacl, acldefault('T', y.typowner)), js
     'collation', CASE WHEN y.typcollation <> b.typcollation THEN y.typcollation::regcollation::text END,
     'default', pg_get_expr(y.typdefaultbin, 'pg_type'::regclass),
     'not_null', y.typnotnull,
+    'not_null_constraint', (
+        SELECT jsonb_strip_nulls(jsonb_build_object('name', n.conname, 'comment', obj_description(n.oid, 'pg_constraint')))
+        FROM pg_constraint AS n WHERE n.contypid = y.oid AND n.contype = 'n'),
     'constraints', (
         SELECT jsonb_object_agg(o.conname, jsonb_strip_nulls(jsonb_build_object(
             'definition', pg_get_constraintdef(o.oid), 'validated', o.convalidated,

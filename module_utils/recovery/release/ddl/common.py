@@ -121,7 +121,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
         losers |= {*everybody, *((entry.owner,) if entry.owner else ())}
     losing = joined(", ", map(grantee, sorted(losers)))
     made = [
-        say("REVOKE ALL{} ON {} FROM {} CASCADE", what, target, losing, lock=Lock.NONE, effect=Effect.REVOKES)
+        say("REVOKE ALL{} ON {} FROM {} CASCADE", what, target, losing, lock=Lock.ACCESS_SHARE, effect=Effect.REVOKES)
     ] if losers else []  # fmt: skip
     for grantor, pairs in itertools.groupby(in_order(entry), key=lambda pair: pair[1]):
         made += [say("SET LOCAL ROLE {}", identifier(grantor), lock=Lock.NONE)] if grantor != entry.owner else []
@@ -130,7 +130,7 @@ def grants(entry: Entry, before: Entry | None, everybody: Iterable[str]) -> list
             listed = joined(", ", (phrase("{}{}", privilege, what) for privilege in privileges))
             option = " WITH GRANT OPTION" if grantable else ""
             made += (
-                [say("GRANT {} ON {} TO {}{}", listed, target, grantee(receiver), option, lock=Lock.NONE)]
+                [say("GRANT {} ON {} TO {}{}", listed, target, grantee(receiver), option, lock=Lock.ACCESS_SHARE)]
                 if listed
                 else []
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.entries import split_qualified
+from . import not_null
 from .common import Writer, differing_as_written, drop
 from .statement import Cost, Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
@@ -183,8 +184,8 @@ def column(entry: Entry) -> Piece:
                 _sequence(facts["identity"], named=True),
             )
         )
-    if facts.get("not_null"):
-        parts.append("NOT NULL")
+    if facts.get("not_null") and not (facts.get("inherited") and not_null.known(entry).get("inherited")):
+        parts.append(not_null.named(entry))
     return joined(" ", parts)
 
 
@@ -203,6 +204,10 @@ def _after_column(entry: Entry) -> list[Statement]:
     facts, relation, own = entry.facts, entry.table, entry.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     made: list[Statement] = []
+    if facts.get("inherited") and "merged" not in entry.order:
+        made += not_null.of_column(entry) if not_null.known(entry) else []
+    elif facts.get("not_null"):
+        made += not_null.said(entry, {})
     if facts.get("storage"):
         made.append(say("{} SET STORAGE {}", alter, facts["storage"].upper()))
     if facts.get("compression"):
@@ -249,9 +254,8 @@ def _alter_column(before: Entry, after: Entry) -> list[Statement] | None:
         # What is generated is generated anew, and PostgreSQL wants to hear nothing about that.
         using = phrase(" USING {}::{}", own, facts["type"]) if facts.get("generated") is None else ""
         made.append(say("{} TYPE {}{}{}", alter, facts["type"], collate, using, cost=Cost.REWRITES, runs_as=relation))
-    if "not_null" in changed:
-        effect = Effect.REQUIRES if facts.get("not_null") else ""
-        made.append(say("{} {} NOT NULL", alter, "SET" if facts.get("not_null") else "DROP", effect=effect))
+    if changed & {"not_null", "not_null_constraint"}:
+        made += not_null.altered(before, after)
     if facts.get("default") is not None and ("default" in changed or retyped):
         made.append(say("{} SET DEFAULT {}", alter, facts["default"]))
     if "identity" in changed and has_sequence(facts.get("identity")):

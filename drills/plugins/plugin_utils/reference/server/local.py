@@ -282,6 +282,16 @@ def persistent() -> Server:
     return Server(places.state() / "postgres")
 
 
+def major() -> int:
+    """The major version of the server that `Server()` gives, without starting it; raises RuntimeError where there is none."""
+    if named := os.environ.get("SCOUT_TEST_SERVER"):
+        with psycopg.connect(named) as connection:
+            return connection.info.server_version // 10000
+    command = [str(bin_dir(account()) / "postgres"), "--version"]
+    said = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
+    return int(said.split()[2].partition(".")[0])
+
+
 def psql() -> str:
     """The psql that came with the server, else the system's."""
     try:
