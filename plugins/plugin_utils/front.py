@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         # Given with the first phase of an operation, so that nothing begins with an option that is refused later.
-        begins = ROLES in self._task.get_vars()
+        begins = ROLES in t.cast("dict[str, t.Any]", self._task.get_vars())
         try:
             ignored = mistyped(self._loader, variables)
             if begins:

@@ -57,13 +57,16 @@ def begin(call: Call, params: Params) -> BeginResult:
             done[name] = {**about, **failure(error)}
             error.result = {**done, "token": done["lease"].get("token")}
             raise error from e
+    told: list[str] = []
+    for each in done.values():
+        told += each.get("warnings") or []
     return {
         "changed": False,
         "token": done["lease"]["token"],
         "preflight": done["preflight"],
         "lease": done["lease"],
         "assess": done["assess"],
-        "warnings": list(dict.fromkeys(text for each in done.values() for text in each.get("warnings") or [])),
+        "warnings": list(dict.fromkeys(told)),
         "summary": done["assess"]["summary"],
     }
 
