@@ -15,12 +15,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
+from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.summary.command import summarize
-from ..plugin_utils import standing, voice
+from ..plugin_utils import printed, standing, voice
 
 display = Display()
 
+DRILLS = ("drill", "gameday")
 CALLBACK = "scout.recovery.summary"
 
 #: Loaded before the controller forks.
@@ -56,6 +58,7 @@ class ActionModule(ActionBase):
                 width=display.columns or 0,
                 verbose=display.verbosity > 0,
                 again=standing.same_command(),
+                typed=_typed(params["operation"], task_vars or {}),
             )
         }
         if "event" in result:
@@ -70,6 +73,12 @@ class ActionModule(ActionBase):
             # Ansible would print all of it; the lines say it better, and result_file has it.
             result = {name: result[name] for name in ("failed", "changed", "msg")}
         return {**result, "_ansible_scout_lines": lines}
+
+
+def _typed(operation: str, variables: dict[str, t.Any]) -> Typed:
+    """How a command is typed here; a drill is of no host."""
+    typed = printed.typed(variables.get("groups") or {}, variables.get("inventory_hostname", "localhost"))
+    return typed._replace(target="", host="") if operation in DRILLS else typed
 
 
 def _was_lost(steps: list[dict[str, t.Any]]) -> bool:

@@ -28,7 +28,7 @@ from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
 from ..module_utils.recovery.postgres.dsn import NAMES_A_SERVER
-from . import arguments, extra_vars, given_options, right_database, stray_words, task_options, voice
+from . import arguments, extra_vars, given_options, printed, right_database, stray_words, task_options, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,8 @@ class ActionModule(ActionBase):
         except BadInput as e:
             return invoke.failure(e)
         if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
-            return self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
+            made = self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
+            return _as_typed(made, variables)
         os.environ.update(environment)
         try:
             params = validated(module, args)
@@ -119,7 +120,7 @@ class ActionModule(ActionBase):
             result.pop("diff", None)
         if ignored:
             result["warnings"] = [*(result.get("warnings") or []), *ignored]
-        return t.cast("dict[str, t.Any]", remove_values(result, hidden))
+        return _as_typed(t.cast("dict[str, t.Any]", remove_values(result, hidden)), variables)
 
     def _refuse_nameless(
         self, module: t.Any, args: Mapping[str, t.Any], variables: Mapping[str, t.Any], environment: Mapping[str, str]
@@ -130,6 +131,14 @@ class ActionModule(ActionBase):
         from_here = "dsn" in module.SPEC and self._connection.transport == "local"
         if from_here and not named and not self._task.run_once and len(hosts) > 1:
             raise right_database.no_dsn(variables.get("inventory_hostname", "localhost"), len(hosts))
+
+
+def _as_typed(result: dict[str, t.Any], variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The result, with each command on the screen as it is typed here; a summary sees to what is in the other parts."""
+    if not result.get("failed"):
+        return result
+    typed = printed.typed(variables.get("groups") or {}, variables.get("inventory_hostname", "localhost"))
+    return result | {name: typed.within(result[name]) for name in ("msg", "warnings") if name in result}
 
 
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
