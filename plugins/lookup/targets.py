@@ -13,7 +13,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import extra_vars, play_hosts
+from ..plugin_utils import extra_vars, right_database
 
 DOCUMENTATION = r"""
 name: targets
@@ -68,7 +68,7 @@ class LookupModule(LookupBase):
         given = terms[0] if terms else typed.get("target", (variables or {}).get("target", ""))
         pattern = self._pattern(str(self._templar.template(given)).strip(), variables or {}, groups)
         try:
-            play_hosts.check(pattern, self._templar, variables or {}, typed)
+            right_database.check(pattern, self._templar, variables or {}, typed)
         except BadInput as e:
             raise AnsibleLookupError(f"{e}") from e
         return [pattern]

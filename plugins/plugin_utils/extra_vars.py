@@ -18,7 +18,6 @@ from ansible.utils.vars import load_extra_vars
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import is_placeholder
 from . import task_options
-from .right_database import ALLOW
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -40,6 +39,8 @@ REGISTERED = re.compile(r"^ *register: (\w+)$", re.MULTILINE)
 KEY = re.compile(r"^( *)(\w+):", re.MULTILINE)
 #: An option of a role that takes what a person sets.
 TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.typed')", re.MULTILINE)
+#: The variable by which two hosts may work on one database.
+ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand.
 READ_ELSEWHERE = frozenset({"scout_drill_target", "target", ALLOW}) | task_options.names()
 #: What other tools call a check.

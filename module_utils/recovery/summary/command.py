@@ -87,16 +87,8 @@ def summarize(
 
 #: Parts of the document that say what can be typed.
 TYPED: t.Final = (
-    "undo",
-    "undo_commands",
-    "next",
-    "commands",
-    "advice",
-    "diagnoses",
-    "error",
-    "warnings",
-    "gate",
-    "watch",
+    *("undo", "undo_commands", "next", "commands", "advice", "diagnoses"),
+    *("error", "warnings", "gate", "watch", "dashboard"),
 )
 
 
